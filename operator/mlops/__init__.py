@@ -1,0 +1,1 @@
+"""Keeps machine-learning models right after the day they were trained."""
