@@ -1,0 +1,65 @@
+"""Checked input: a wrong array is refused by name before any arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def finite_vector(values: ArrayLike, name: str) -> FloatArray:
+    """A one-dimensional float64 array (n,) without NaN or infinity. Raises ValueError naming `name`."""
+    array = _vector(values, name)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: holds NaN or infinity; drop or impute those rows first")
+    return array
+
+
+def non_empty(array: NDArray[Any], name: str) -> None:
+    """Raise ValueError when `array` has no rows."""
+    if array.shape[0] == 0:
+        raise ValueError(f"{name}: is empty; at least one row is needed")
+
+
+def without_missing(values: ArrayLike, name: str) -> tuple[FloatArray, int]:
+    """The values (n,) that are not NaN, and how many were. Infinity is refused: it has no distance to anything."""
+    array = _vector(values, name)
+    missing = np.isnan(array)
+    count = int(missing.sum())
+    present = array[~missing] if count else array
+    if np.isinf(present).any():
+        raise ValueError(f"{name}: holds infinity; replace it by NaN (counted as missing) or by a finite bound")
+    return present, count
+
+
+def row_weights(weights: ArrayLike | None, rows: int, name: str = "weights") -> FloatArray | None:
+    """Non-negative finite weights (rows,), not all zero; None stays None."""
+    if weights is None:
+        return None
+    array = finite_vector(weights, name)
+    if array.shape[0] != rows:
+        raise ValueError(f"{name}: has {array.shape[0]} rows, expected {rows}")
+    if (array < 0).any():
+        raise ValueError(f"{name}: holds negative values; weights are >= 0")
+    if rows and not array.any():
+        raise ValueError(f"{name}: all are zero; at least one must be positive")
+    return array
+
+
+def ordered_sum(terms: FloatArray) -> float:
+    """The sum of `terms` (n,), the same bits whatever the order of the rows: they are added from small to large."""
+    return float(np.sort(terms).sum())
+
+
+def _vector(values: ArrayLike, name: str) -> FloatArray:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: has {array.ndim} dimensions, expected 1")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: has type {array.dtype}, expected numbers")
+    return array.astype(np.float64, copy=False)
