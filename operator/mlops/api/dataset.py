@@ -1,0 +1,401 @@
+"""Dataset: capture, clean, transform, validate, version."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from mlops.api.base import (
+    Column,
+    Cron,
+    Decimal,
+    Digest,
+    Duration,
+    Expression,
+    FieldName,
+    Fraction,
+    Model,
+    ModelName,
+    Resource,
+    Rule,
+    S3Uri,
+    StageName,
+    Text,
+    TimeZone,
+    exactly_one_of,
+)
+from mlops.api.conditions import Condition
+
+FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
+Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
+
+
+class Reason(StrEnum):
+    """Reasons of a Dataset's conditions."""
+
+    PENDING = "Pending"
+    INGESTING = "Ingesting"
+    VERSIONED = "Versioned"
+    UNCHANGED = "Unchanged"
+    VALIDATED = "Validated"
+    SUSPENDED = "Suspended"
+    NO_LIVE_MODEL = "NoLiveModel"
+    REJECTED = "Rejected"
+    SCHEMA_MISMATCH = "SchemaMismatch"
+    FORMAT_ERROR = "FormatError"
+    DATA_UNUSABLE = "DataUnusable"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    ADDRESS_FORBIDDEN = "AddressForbidden"
+    ACCESS_DENIED = "AccessDenied"
+    DIGEST_MISMATCH = "DigestMismatch"
+    EXPRESSION_INVALID = "ExpressionInvalid"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    REPORT_MISSING = "ReportMissing"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+
+
+class S3Source(Model):
+    """An object, or every object under a prefix, of any S3."""
+
+    uri: S3Uri = Field(description="An object (s3://bucket/key) or a prefix (s3://bucket/prefix/).")
+
+
+class HttpSource(Model):
+    """A file on a web server. Loopback, link-local, private and metadata addresses are refused."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@/\\]+(/[^\s\\]*)?$", max_length=2048)] = Field(
+        description="An http or https URL without user information."
+    )
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="The sha256 of the file in hex; other bytes are refused."
+    )
+
+
+class DeliveredHistory(Model):
+    """Rows from before there was a live model."""
+
+    s3: S3Source = Field(description="An object or a prefix of any S3.")
+
+
+class CapturedSource(Model):
+    """Live predictions and their labels become training data."""
+
+    model_name: ModelName = Field(description="The model whose captured requests are read.")
+    stage: StageName = Field(default="production", description="The stage whose captured requests are read.")
+    window: Duration = Field(
+        description="How far back rows reach, by event time, from the time of the refresh, such as 365d."
+    )
+    labels: Literal["Required", "Optional"] = Field(
+        default="Required", description="Required leaves out rows whose label has not arrived."
+    )
+    history: DeliveredHistory | None = Field(
+        default=None,
+        description=(
+            "Delivered rows from before there was a live model. They are read beside the captures, in the same "
+            "window; without a live model they are all that is read, the window then ending at their last row."
+        ),
+    )
+
+
+class Source(Model):
+    """Where the rows come from."""
+
+    s3: S3Source | None = Field(default=None, description="An object or a prefix of any S3.")
+    http: HttpSource | None = Field(default=None, description="A file on a web server.")
+    captured: CapturedSource | None = Field(default=None, description="Captured requests of a served model.")
+    rules: ClassVar = (exactly_one_of("s3", "http", "captured", path="spec.source"),)
+
+
+class DataField(Model):
+    """One column of the contract."""
+
+    name: FieldName = Field(description="The column's name in the data.")
+    type: FieldType = Field(description="The column's type; text is parsed to it, a value that cannot be is an error.")
+    role: Role = Field(default="feature", description="What the column is for.")
+    nullable: bool = Field(default=False, description="Whether values may be missing.")
+    min: Decimal | None = Field(default=None, description='Lowest allowed value of a number, such as "0".')
+    max: Decimal | None = Field(default=None, description='Highest allowed value of a number, such as "1".')
+    enum: Annotated[tuple[Text, ...], Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="The allowed values of a string."
+    )
+    unit: Annotated[str, StringConstraints(max_length=32)] | None = Field(
+        default=None, description="The unit of measure, shown in profiles and reports."
+    )
+    rules: ClassVar = (
+        Rule(
+            "!(has(self.min) || has(self.max)) || self.type in ['float64', 'int64']",
+            "min and max are for fields of type float64 or int64",
+            lambda self: (self.min is None and self.max is None) or self.type in ("float64", "int64"),
+        ),
+        Rule(
+            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
+            "min must not be greater than max",
+            lambda self: self.min is None or self.max is None or float(self.min) <= float(self.max),
+        ),
+        Rule(
+            "!has(self.enum) || self.type == 'string'",
+            "enum is for fields of type string",
+            lambda self: self.enum is None or self.type == "string",
+        ),
+        Rule(
+            "!has(self.role) || self.role != 'timestamp' || self.type == 'timestamp'",
+            "a field of role timestamp must have type timestamp",
+            lambda self: self.role != "timestamp" or self.type == "timestamp",
+        ),
+    )
+
+
+class Deduplicate(Model):
+    """Keep the last of the rows that agree in these fields."""
+
+    by: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=32)] = Field(
+        description="The fields that make a row unique."
+    )
+
+
+class FillNull(Model):
+    """Put a value where one is missing."""
+
+    field: FieldName = Field(description="The field to fill.")
+    value: Text | None = Field(default=None, description="The value to put there, written as text.")
+    strategy: Literal["forward", "mean", "median", "zero"] | None = Field(
+        default=None, description="How to find the value: the last one before it in time, the mean, the median or 0."
+    )
+    rules: ClassVar = (exactly_one_of("value", "strategy", path="fillNull"),)
+
+
+class CleanStep(Model):
+    """One step of cleaning; steps run in order."""
+
+    deduplicate: Deduplicate | None = Field(default=None, description="Keep the last of equal rows.")
+    drop_nulls: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="Drop rows in which one of these fields is missing."
+    )
+    fill_null: FillNull | None = Field(default=None, description="Fill missing values of a field.")
+    filter: Expression | None = Field(
+        default=None, description="A SQL condition; rows for which it is not true are dropped."
+    )
+    rules: ClassVar = (exactly_one_of("deduplicate", "dropNulls", "fillNull", "filter", path="spec.clean[]"),)
+
+
+class Feature(Model):
+    """A column computed from others of the same row, the same way at training and at serving."""
+
+    name: FieldName = Field(description="The name of the new column.")
+    expression: Expression = Field(description="A SQL expression over fields and earlier features, row by row.")
+
+
+class ValidationRule(Model):
+    """A condition that every row must meet."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] = Field(
+        description="The rule's name, shown in the status."
+    )
+    expression: Expression = Field(description="A SQL condition over fields and features.")
+
+
+class Validation(Model):
+    """What a delivery must fulfil to become a version."""
+
+    rules_: Annotated[tuple[ValidationRule, ...], Field(max_length=100)] = Field(
+        default=(), alias="rules", description="Conditions that every row must meet, beside the contract of the fields."
+    )
+    on_failure: Literal["Reject", "Quarantine", "Warn"] = Field(
+        default="Reject",
+        description=(
+            "Reject: a delivery with a bad row never becomes a version. Quarantine: bad rows are put aside, up to "
+            "maxQuarantinedPercent. Warn: rows that break a rule stay and are counted; the contract of the fields "
+            "still holds."
+        ),
+    )
+    max_quarantined_percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=1, description="Above this share of bad rows a delivery is rejected all the same."
+    )
+    min_rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
+        default=1, description="A delivery with fewer rows is rejected."
+    )
+
+
+class Fractions(Model):
+    """The parts of a split; they add up to 1."""
+
+    train: Fraction = Field(default="0.6", description="Rows to fit on.")
+    validation: Fraction = Field(default="0.2", description="Rows to choose by, in a search.")
+    test: Fraction = Field(default="0.2", description="Rows to judge by, in gates.")
+    rules: ClassVar = (
+        Rule(
+            "(has(self.train) ? double(self.train) : 0.6) + (has(self.validation) ? double(self.validation) : 0.2)"
+            " + (has(self.test) ? double(self.test) : 0.2) > 0.999999 &&"
+            " (has(self.train) ? double(self.train) : 0.6) + (has(self.validation) ? double(self.validation) : 0.2)"
+            " + (has(self.test) ? double(self.test) : 0.2) < 1.000001",
+            "train, validation and test must add up to 1",
+            lambda self: abs(float(self.train) + float(self.validation) + float(self.test) - 1) < 1e-6,
+        ),
+        Rule(
+            "!has(self.train) || double(self.train) > 0.0",
+            "train must be greater than 0",
+            lambda self: float(self.train) > 0,
+        ),
+    )
+
+
+class Split(Model):
+    """How rows are divided into train, validation and test."""
+
+    strategy: Literal["time", "hash", "random"] = Field(
+        default="random",
+        description=(
+            "time: by the timestamp field, the oldest rows train. hash: by the entityKey field, so that a row keeps "
+            "its part in every version. random: by the seed."
+        ),
+    )
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = Field(default=0, description="The seed of random and hash.")
+    fractions: Fractions = Field(default_factory=Fractions, description="The size of each part.")
+
+
+class Refresh(Model):
+    """When the source is looked at again; a new version is made only if the content changed."""
+
+    schedule: Cron = Field(description='A cron line of five fields, such as "0 * * * *".')
+    time_zone: TimeZone | None = Field(default=None, description="The schedule's time zone; UTC if left out.")
+
+
+class Governance(Model):
+    """Who answers for the data, and what must not be shown."""
+
+    owner: Text | None = Field(default=None, description="Who answers for the data.")
+    purpose: Text | None = Field(default=None, description="What it may be used for.")
+    license: Text | None = Field(default=None, description="Under which licence it is.")
+    pii: Annotated[tuple[FieldName, ...], Field(max_length=256)] = Field(
+        default=(), description="Fields with personal data: profiles and reports show no value of theirs."
+    )
+
+
+def _one_label(fields: tuple[DataField, ...]) -> bool:
+    return sum(field.role == "label" for field in fields) <= 1
+
+
+class DatasetSpec(Model):
+    """What the user wants."""
+
+    source: Source = Field(description="Where the rows come from: exactly one of s3, http, captured.")
+    format: Literal["parquet", "csv", "jsonl"] = Field(default="parquet", description="The format of delivered files.")
+    fields: Annotated[tuple[DataField, ...], Field(min_length=1, max_length=512)] = Field(
+        description="The contract: every column that is read.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    clean: Annotated[tuple[CleanStep, ...], Field(max_length=64)] = Field(
+        default=(), description="Steps of cleaning, in order."
+    )
+    features: Annotated[tuple[Feature, ...], Field(max_length=128)] = Field(
+        default=(),
+        description="Computed columns, in order; the served model computes them from the same expressions.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    validation: Validation = Field(default_factory=Validation, description="What a delivery must fulfil.")
+    split: Split = Field(default_factory=Split, description="How rows are divided.")
+    refresh: Refresh | None = Field(default=None, description="When to look at the source again; never if left out.")
+    governance: Governance = Field(default_factory=Governance, description="Who answers for the data.")
+    suspend: bool = Field(default=False, description="Stop looking at the source; the current version stays.")
+    rules: ClassVar = (
+        Rule(
+            "self.fields.filter(f, has(f.role) && f.role == 'label').size() <= 1",
+            "spec.fields has more than one field of role label: keep one",
+            lambda self: _one_label(self.fields),
+        ),
+        Rule(
+            "self.fields.filter(f, has(f.role) && f.role == 'timestamp').size() <= 1",
+            "spec.fields has more than one field of role timestamp: keep one",
+            lambda self: sum(field.role == "timestamp" for field in self.fields) <= 1,
+        ),
+        Rule(
+            "!has(self.split) || !has(self.split.strategy) || self.split.strategy != 'time'"
+            " || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
+            "spec.split.strategy time needs a field of role timestamp",
+            lambda self: self.split.strategy != "time" or any(f.role == "timestamp" for f in self.fields),
+        ),
+        Rule(
+            "!has(self.split) || !has(self.split.strategy) || self.split.strategy != 'hash'"
+            " || self.fields.exists(f, has(f.role) && f.role == 'entityKey')",
+            "spec.split.strategy hash needs a field of role entityKey",
+            lambda self: self.split.strategy != "hash" or any(f.role == "entityKey" for f in self.fields),
+        ),
+        Rule(
+            "!has(self.source.captured) || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
+            "spec.source.captured needs a field of role timestamp: its window is in event time",
+            lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
+        ),
+    )
+
+
+class ValidationResult(Model):
+    """What validation found in the newest delivery."""
+
+    passed: int = Field(description="Rules that every row met.")
+    failed: int = Field(description="Rules that some row broke.")
+    quarantined_rows: int = Field(default=0, description="Rows put aside.")
+    failed_rules: Annotated[tuple[Text, ...], Field(max_length=20)] = Field(
+        default=(), description="The broken rules with the number of rows, the worst first."
+    )
+
+
+class SplitRows(Model):
+    """Rows per part."""
+
+    train: int = Field(default=0, description="Rows to fit on.")
+    validation: int = Field(default=0, description="Rows to choose by.")
+    test: int = Field(default=0, description="Rows to judge by.")
+
+
+class HistoryEntry(Model):
+    """One earlier version."""
+
+    version: int = Field(description="The version's number.")
+    digest: Digest = Field(description="The digest of its logical content.")
+    artifact: Digest = Field(description="The digest of its files' manifest: its address in the store.")
+    time: str = Field(description="When it was made.")
+    rows: int = Field(description="Its rows.")
+
+
+class DatasetStatus(Model):
+    """What is."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    version: int | None = Field(default=None, description="The current version's number.")
+    digest: Digest | None = Field(default=None, description="The digest of the current version's logical content.")
+    artifact: Digest | None = Field(default=None, description="The address of its files in the store.")
+    schema_digest: Digest | None = Field(default=None, description="The digest of the columns' names, types and roles.")
+    rows: int | None = Field(default=None, description="Rows of the current version.")
+    bytes: int | None = Field(default=None, description="Bytes of its files.")
+    splits: SplitRows | None = Field(default=None, description="Rows per part.")
+    last_check_time: str | None = Field(default=None, description="Up to when the source was last looked at.")
+    last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
+    validation: ValidationResult | None = Field(default=None, description="What validation found last.")
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
+        default=(), description="The newest versions, the current one first."
+    )
+    conditions: tuple[Condition, ...] = Field(default=(), description="Ready, Reconciling, Stalled, Validated.")
+
+
+class Dataset(Resource):
+    """Rows with a contract: captured, cleaned, validated, split and versioned by the digest of their content."""
+
+    kind: Literal["Dataset"] = "Dataset"
+    spec: DatasetSpec
+    status: DatasetStatus = Field(default_factory=DatasetStatus)
+
+    plural: ClassVar = "datasets"
+    short_names: ClassVar = ("dset",)
+    columns: ClassVar = (
+        Column("Version", ".status.version", "integer"),
+        Column("Rows", ".status.rows", "integer"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
+        Column("Digest", ".status.digest", priority=1),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    )

@@ -1,0 +1,355 @@
+"""DriftMonitor: scheduled checks of what a served model sees, a verdict, an action."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from mlops.api.base import (
+    Column,
+    Cron,
+    Decimal,
+    Digest,
+    Duration,
+    Fraction,
+    Model,
+    ModelName,
+    Name,
+    Resource,
+    Rule,
+    StageName,
+    Text,
+    TimeZone,
+)
+from mlops.api.conditions import Condition
+from mlops.api.training_run import Metric
+
+Verdict = Literal[
+    "Stable",
+    "DataQuality",
+    "DataDrift",
+    "PredictionDrift",
+    "LabelShift",
+    "PerformanceDrop",
+    "ConceptDrift",
+    "Inconclusive",
+]
+CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
+ActionName = Literal["Retrain", "Rebuild", "Hold"]
+
+
+class Reason(StrEnum):
+    """Reasons of a DriftMonitor's conditions."""
+
+    PENDING = "Pending"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_NOT_LIVE = "TargetNotLive"
+    TEMPLATE_NOT_FOUND = "TrainingRunNotFound"
+    NOT_A_TEMPLATE = "NotATemplate"
+    WAITING_FOR_FIRST_CHECK = "WaitingForFirstCheck"
+    SUSPENDED = "Suspended"
+    CHECKED = "Checked"
+    CHECK_FAILED = "CheckFailed"
+    DETECTED = "Detected"
+    NOT_DETECTED = "NotDetected"
+    INCONCLUSIVE = "Inconclusive"
+    RUN_CREATED = "RunCreated"
+    IN_COOLDOWN = "InCooldown"
+    WEEKLY_LIMIT = "WeeklyLimit"
+    CIRCUIT_OPEN = "CircuitOpen"
+    UNCONFIRMED = "Unconfirmed"
+    ON_HOLD = "OnHold"
+    RUN_ACTIVE = "RunActive"
+    NO_ACTION = "NoAction"
+    CONFIGURATION_INVALID = "ConfigurationInvalid"
+    DATA_UNUSABLE = "DataUnusable"
+    DIGEST_MISMATCH = "DigestMismatch"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    ACCESS_DENIED = "AccessDenied"
+    REPORT_MISSING = "ReportMissing"
+
+
+class TargetRef(Model):
+    """What is watched."""
+
+    model_name: ModelName = Field(description="The model.")
+    stage: StageName = Field(default="production", description="The stage whose requests are looked at.")
+
+
+class Window(Model):
+    """Which captured rows a check looks at."""
+
+    duration: Duration = Field(description="Event time that the window spans, up to the scheduled time, such as 24h.")
+    min_samples: Annotated[int, Field(ge=2, le=10_000_000)] = Field(
+        default=500, description="With fewer rows the verdict is Inconclusive."
+    )
+    max_samples: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
+        default=100_000, description="More rows are sampled with a fixed seed; the report says so."
+    )
+    rules: ClassVar = (
+        Rule(
+            "(has(self.minSamples) ? self.minSamples : 500) <= (has(self.maxSamples) ? self.maxSamples : 100000)",
+            "minSamples must not be greater than maxSamples",
+            lambda self: self.min_samples <= self.max_samples,
+        ),
+    )
+
+
+class Labels(Model):
+    """How far labels can be relied on."""
+
+    max_delay: Duration = Field(
+        default="0s", description="Labels arrive at most so late; younger rows are not judged by label."
+    )
+    min_coverage: Fraction = Field(
+        default="0.2", description="With a smaller share of labelled rows, checks that need labels are Inconclusive."
+    )
+
+
+class Check(Model):
+    """One question asked of the window."""
+
+    name: Name = Field(description="The check's name, in status and report.")
+    type: CheckType = Field(
+        description=(
+            "DataQuality: is the delivery broken? DataDrift: did an input move? PredictionDrift: did the answers move? "
+            "LabelShift: did the class balance move? PerformanceDrop: is it worse now? ConceptDrift: did the relation "
+            "of input to target move?"
+        )
+    )
+    alpha: Fraction = Field(default="0.01", description="The rate of false alarms to keep below, over all features.")
+    correction: Literal["BenjaminiHochberg", "Bonferroni"] = Field(
+        default="BenjaminiHochberg", description="How p-values of several features are corrected."
+    )
+    min_effect_size: Decimal = Field(
+        default="0.1",
+        description=(
+            "A shift smaller than this is no drift, however significant: for numbers the Wasserstein distance in "
+            "standard deviations of the reference, for categories the Jensen-Shannon distance."
+        ),
+    )
+    min_share: Fraction = Field(
+        default="0", description="DataDrift: this share of the features must have moved; with 0, one is enough."
+    )
+    metric: Metric | None = Field(
+        default=None,
+        description="PerformanceDrop and ConceptDrift: what is measured; roc_auc or mae if left out.",
+    )
+    min_drop: Decimal = Field(
+        default="0.02", description="PerformanceDrop and ConceptDrift: a smaller drop is no drop, however significant."
+    )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.minEffectSize) || double(self.minEffectSize) >= 0.0",
+            "minEffectSize must be at least 0",
+            lambda self: float(self.min_effect_size) >= 0,
+        ),
+        Rule(
+            "!has(self.minDrop) || double(self.minDrop) >= 0.0",
+            "minDrop must be at least 0",
+            lambda self: float(self.min_drop) >= 0,
+        ),
+        Rule(
+            "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
+            "alpha must be greater than 0 and at most 0.5",
+            lambda self: 0 < float(self.alpha) <= 0.5,
+        ),
+    )
+
+
+class Action(Model):
+    """What is done about a verdict."""
+
+    when: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=8)] = Field(description="The verdicts.")
+    do: ActionName = Field(
+        description=(
+            "Retrain: the same recipe on refreshed data. Rebuild: the search re-opened, on rows from after the change "
+            "point. Hold: nothing is trained."
+        )
+    )
+
+
+class Guard(Model):
+    """Limits for actions, so that retraining cannot run away."""
+
+    cooldown: Duration = Field(default="24h", description="Time between two actions.")
+    max_runs_per_week: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=3, description="Runs in any seven days, by the scheduled times of the checks."
+    )
+    max_rejected_challengers: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3,
+        description="After so many runs in a row without a new version, actions stop: the circuit is open.",
+    )
+    confirmations: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="A verdict must come from so many checks in a row before it is acted on."
+    )
+
+
+class TemplateRef(Model):
+    """A template of the same namespace."""
+
+    name: Name = Field(description="A TrainingRun with triggers.")
+
+
+class DriftMonitorSpec(Model):
+    """What the user wants."""
+
+    target_ref: TargetRef = Field(description="The model and stage to watch.")
+    schedule: Cron = Field(description='A cron line of five fields, such as "0 * * * *".')
+    time_zone: TimeZone | None = Field(default=None, description="The schedule's time zone; UTC if left out.")
+    starting_deadline_seconds: Annotated[int, Field(ge=10, le=31_536_000)] | None = Field(
+        default=None, description="A check that could not start for so long is left out."
+    )
+    suspend: bool = Field(default=False, description="Make no checks.")
+    window: Window = Field(description="Which captured rows a check looks at.")
+    labels: Labels = Field(default_factory=Labels, description="How far labels can be relied on.")
+    checks: Annotated[tuple[Check, ...], Field(min_length=1, max_length=32)] = Field(
+        description="The questions asked of the window.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    actions: Annotated[tuple[Action, ...], Field(max_length=16)] = Field(
+        default=(
+            Action(when=("DataDrift", "LabelShift"), do="Retrain"),
+            Action(when=("ConceptDrift",), do="Rebuild"),
+            Action(when=("DataQuality",), do="Hold"),
+        ),
+        description="What is done about which verdict; the first that names the verdict counts.",
+    )
+    training_run_ref: TemplateRef | None = Field(
+        default=None, description="The template that Retrain and Rebuild make a run of."
+    )
+    guard: Guard = Field(default_factory=Guard, description="Limits for actions.")
+    rules: ClassVar = (
+        Rule(
+            "has(self.trainingRunRef)"
+            " || (has(self.actions) && !self.actions.exists(a, a.do in ['Retrain', 'Rebuild']))",
+            "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+            lambda self: (
+                self.training_run_ref is not None
+                or not any(action.do in ("Retrain", "Rebuild") for action in self.actions)
+            ),
+        ),
+    )
+
+
+class CheckResult(Model):
+    """What a check found."""
+
+    name: Name = Field(description="The check.")
+    type: CheckType = Field(description="Its type.")
+    result: Literal["Detected", "NotDetected", "Inconclusive"] = Field(description="Its answer.")
+    message: Text = Field(default="", description="Its answer in a sentence.")
+
+
+class FeatureShift(Model):
+    """How far one input moved."""
+
+    name: Text = Field(description="The field.")
+    effect_size: Decimal = Field(description="How far.")
+    p_value: Decimal = Field(description="How surprising, corrected.")
+    drifted: bool = Field(description="Whether both limits were passed.")
+
+
+class Attribution(Model):
+    """How much of a drop comes from the inputs and how much from the relation of input to target."""
+
+    identifiable: bool = Field(description="Whether the windows overlap enough to tell.")
+    covariate: Decimal | None = Field(default=None, description="The part of the inputs, in units of the metric.")
+    concept: Decimal | None = Field(default=None, description="The part of the relation, in units of the metric.")
+    effective_sample_size: Decimal | None = Field(default=None, description="Of the re-weighted reference.")
+    domain_auc: Decimal | None = Field(default=None, description="How well the two windows can be told apart.")
+
+
+class LastAction(Model):
+    """The newest action."""
+
+    time: str = Field(description="The scheduled time of the check that called for it.")
+    kind: ActionName = Field(description="What was done.")
+    verdict: Verdict = Field(description="The verdict that called for it.")
+    ref: Name | None = Field(default=None, description="The TrainingRun made.")
+    outcome: Literal["Pending", "Running", "Promoted", "Rejected", "Failed"] = Field(description="What came of it.")
+
+
+class HistoryCheck(Model):
+    """One earlier check."""
+
+    time: str = Field(description="Its scheduled time.")
+    verdict: Verdict = Field(description="Its verdict.")
+    action: Text = Field(default="", description="What was done, or why nothing.")
+    metric: Decimal | None = Field(default=None, description="The performance in its window.")
+    report: Digest | None = Field(default=None, description="The address of its report in the store.")
+
+
+class MetricReading(Model):
+    """A metric on the reference and in the window, with the interval of the window's."""
+
+    name: Metric = Field(description="The metric.")
+    reference: Decimal = Field(description="On the reference: held-out rows of the training data.")
+    current: Decimal = Field(description="In the window.")
+    low: Decimal = Field(description="Lower end of the window's 95 % interval.")
+    high: Decimal = Field(description="Upper end of the window's 95 % interval.")
+
+
+class DriftMonitorStatus(Model):
+    """What is."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    verdict: Verdict | None = Field(default=None, description="The newest verdict.")
+    last_check_time: str | None = Field(default=None, description="The scheduled time of the newest check.")
+    last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
+    checks: Annotated[tuple[CheckResult, ...], Field(max_length=32)] = Field(
+        default=(), description="What each check found last."
+    )
+    samples: int | None = Field(default=None, description="Rows in the newest window.")
+    labelled: int | None = Field(default=None, description="Rows of them with a label.")
+    label_coverage: Decimal | None = Field(default=None, description="Their share.")
+    metric: MetricReading | None = Field(default=None, description="The performance, reference against window.")
+    top_features: Annotated[tuple[FeatureShift, ...], Field(max_length=20)] = Field(
+        default=(), description="The inputs that moved furthest."
+    )
+    attribution: Attribution | None = Field(default=None, description="Where a drop comes from.")
+    change_point: str | None = Field(default=None, description="The event time when the loss changed, as estimated.")
+    report: Digest | None = Field(default=None, description="The address of the newest report in the store.")
+    breaches: int = Field(default=0, description="Checks in a row with the newest verdict, if it calls for an action.")
+    last_action: LastAction | None = Field(default=None, description="The newest action.")
+    rejected_in_a_row: int = Field(default=0, description="Runs in a row that did not lead to a new version.")
+    circuit: Literal["Closed", "Open"] = Field(
+        default="Closed", description="Open: actions have stopped; any change of the spec closes it."
+    )
+    circuit_generation: int | None = Field(default=None, description="The generation at which the circuit opened.")
+    action_times: Annotated[tuple[str, ...], Field(max_length=50)] = Field(
+        default=(), description="Scheduled times of the actions of the last seven days."
+    )
+    history: Annotated[tuple[HistoryCheck, ...], Field(max_length=100)] = Field(
+        default=(), description="The newest checks, the last one first."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description=(
+            "Ready, Reconciling, Stalled, LabelsAvailable, DataDriftDetected, ConceptDriftDetected, "
+            "RetrainingTriggered."
+        ),
+    )
+
+
+class DriftMonitor(Resource):
+    """Scheduled checks that tell data drift from concept drift, and the action that each calls for."""
+
+    kind: Literal["DriftMonitor"] = "DriftMonitor"
+    spec: DriftMonitorSpec
+    status: DriftMonitorStatus = Field(default_factory=DriftMonitorStatus)
+
+    plural: ClassVar = "driftmonitors"
+    short_names: ClassVar = ("dmon",)
+    columns: ClassVar = (
+        Column("Model", ".spec.targetRef.modelName"),
+        Column("Verdict", ".status.verdict"),
+        Column("Last Check", ".status.lastCheckTime"),
+        Column("Action", ".status.lastAction.kind"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", priority=1),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    )

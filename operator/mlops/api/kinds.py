@@ -1,0 +1,111 @@
+"""The four kinds in one table, and reading them from manifests with errors that name the field and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlops.api.base import API_VERSION, MAX_NAME, Model, Resource, Rule
+from mlops.api.dataset import Dataset
+from mlops.api.drift_monitor import DriftMonitor
+from mlops.api.model_version import ModelVersion
+from mlops.api.training_run import TrainingRun
+
+KINDS: dict[str, type[Dataset] | type[TrainingRun] | type[ModelVersion] | type[DriftMonitor]] = {
+    "Dataset": Dataset,
+    "TrainingRun": TrainingRun,
+    "ModelVersion": ModelVersion,
+    "DriftMonitor": DriftMonitor,
+}
+
+NAME_RULE = Rule(
+    f"self.metadata.name.size() <= {MAX_NAME}",
+    f"metadata.name must have at most {MAX_NAME} characters: names of Jobs and labels are derived from it",
+    lambda self: len(self.metadata.name) <= MAX_NAME,
+)
+
+
+class InvalidObject(ValueError):
+    """A manifest that the API server would refuse; `causes` are (field path, message) pairs."""
+
+    def __init__(self, kind: str, name: str, causes: list[tuple[str, str]]) -> None:
+        self.kind, self.name, self.causes = kind, name, causes
+        listed = "; ".join(f"{path}: {message}" if path else message for path, message in causes)
+        super().__init__(f'{kind} "{name}" is invalid: {listed}')
+
+
+def parse(manifest: dict[str, Any]) -> Resource:
+    """Return the typed object of a manifest (status included, if there is one).
+
+    Raises InvalidObject with every field that is wrong, its value and what is allowed.
+    """
+    kind = str(manifest.get("kind"))
+    metadata = manifest.get("metadata")
+    name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+    if manifest.get("apiVersion") != API_VERSION or kind not in KINDS:
+        raise InvalidObject(
+            kind,
+            name,
+            [("", f"{manifest.get('apiVersion')}/{kind} is not one of {API_VERSION} {', '.join(KINDS)}")],
+        )
+    try:
+        parsed = KINDS[kind].model_validate(manifest)
+    except ValidationError as error:
+        raise InvalidObject(kind, name, [_cause(detail) for detail in error.errors()]) from error
+    if not NAME_RULE.check(parsed):
+        raise InvalidObject(kind, name, [("metadata.name", NAME_RULE.message)])
+    return parsed
+
+
+def check_update(new: Resource, old: Resource) -> None:
+    """Raise InvalidObject if the change from `old` to `new` breaks a transition rule (an immutable field)."""
+    new_spec, old_spec = new.spec, old.spec  # type: ignore[attr-defined]
+    causes = [
+        ("spec", rule.message) for rule in new_spec.rules if rule.transition and not rule.check(new_spec, old_spec)
+    ]
+    if causes:
+        raise InvalidObject(new.kind, new.metadata.name, causes)
+
+
+def _cause(detail: Any) -> tuple[str, str]:
+    path = "".join(_segments(detail["loc"]))
+    kind, context = detail["type"], detail.get("ctx", {})
+    value = detail.get("input")
+    shown = repr(value) if isinstance(value, str | int | float | bool) else type(value).__name__
+    match kind:
+        case "extra_forbidden":
+            return path, "unknown field"
+        case "missing":
+            return path, "Required value"
+        case "literal_error":
+            return path, f"Unsupported value: {shown}: supported values: {context['expected']}"
+        case "string_pattern_mismatch":
+            return path, f"Invalid value: {shown}: should match {context['pattern']}"
+        case "rule":
+            return path, str(context["message"])
+    return path, f"Invalid value: {shown}: {detail['msg']}"
+
+
+def _segments(location: tuple[Any, ...]) -> Iterator[str]:
+    for index, part in enumerate(location):
+        if isinstance(part, int):
+            yield f"[{part}]"
+        else:
+            yield f".{part}" if index else str(part)
+
+
+def models_of(kind: type[Model]) -> Iterator[type[Model]]:
+    """Yield `kind` and every model reachable from its fields, each once."""
+    seen: set[type[Model]] = set()
+    todo: list[Any] = [kind]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, type) and issubclass(item, Model):
+            if item not in seen:
+                seen.add(item)
+                yield item
+                todo.extend(field.annotation for field in item.model_fields.values())
+        else:
+            todo.extend(getattr(item, "__args__", ()))

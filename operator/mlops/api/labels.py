@@ -1,0 +1,46 @@
+"""Labels and names of what the operator makes."""
+
+from __future__ import annotations
+
+import hashlib
+
+MANAGER = "mlops-operator"
+
+DATASET = "mlops.dev/dataset"
+RUN = "mlops.dev/run"
+TEMPLATE = "mlops.dev/template"
+MODEL = "mlops.dev/model"
+MODEL_VERSION = "mlops.dev/model-version"
+MONITOR = "mlops.dev/monitor"
+STAGE = "mlops.dev/stage"
+DIGEST = "mlops.dev/digest"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+
+def standard(component: str, instance: str, **own: str) -> dict[str, str]:
+    """Return the recommended labels of a child; `own` are added with the prefix `mlops.dev/` (`_` becomes `-`)."""
+    return {
+        "app.kubernetes.io/name": component,
+        "app.kubernetes.io/instance": instance,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "mlops",
+        MANAGED_BY: MANAGER,
+        **{f"mlops.dev/{key.replace('_', '-')}": value for key, value in own.items()},
+    }
+
+
+def short(digest: str, length: int = 10) -> str:
+    """Return the first hex digits of a `sha256:…` digest (or of any hex text)."""
+    return digest.removeprefix("sha256:")[:length]
+
+
+def child_name(owner: str, suffix: str, *, limit: int = 63) -> str:
+    """Return `<owner>-<suffix>`, at most `limit` characters: a longer owner is cut and marked by its hash.
+
+    The same owner and suffix always give the same name, so a child made twice is the same child.
+    """
+    name = f"{owner}-{suffix}"
+    if len(name) <= limit:
+        return name
+    mark = hashlib.sha256(owner.encode()).hexdigest()[:6]
+    return f"{owner[: limit - len(suffix) - 8].rstrip('-')}-{mark}-{suffix}"

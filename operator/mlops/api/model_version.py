@@ -1,0 +1,231 @@
+"""ModelVersion: an immutable artifact and its way to production."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from mlops.api.base import (
+    Column,
+    Decimal,
+    Digest,
+    FieldName,
+    Model,
+    ModelName,
+    Name,
+    Resource,
+    Rule,
+    StageName,
+    Text,
+    exactly_one_of,
+)
+from mlops.api.conditions import Condition
+
+
+class Reason(StrEnum):
+    """Reasons of a ModelVersion's conditions."""
+
+    PENDING = "Pending"
+    RUN_NOT_FOUND = "TrainingRunNotFound"
+    RUN_NOT_READY = "TrainingRunNotReady"
+    VERIFYING = "Verifying"
+    VERIFIED = "Verified"
+    DIGEST_MISMATCH = "DigestMismatch"
+    ARTIFACT_NOT_FOUND = "ArtifactNotFound"
+    FORMAT_FORBIDDEN = "FormatForbidden"
+    UNTRUSTED_TYPE = "UntrustedType"
+    INCOMPATIBLE = "Incompatible"
+    GOLDEN_FAILED = "GoldenFailed"
+    LATENCY_TOO_HIGH = "LatencyTooHigh"
+    GATES_PASSED = "GatesPassed"
+    GATES_FAILED = "GatesFailed"
+    PROGRESSING = "Progressing"
+    SERVING = "Serving"
+    SERVING_FAILED = "ServingFailed"
+    SUPERSEDED = "Superseded"
+    WITHDRAWN = "Withdrawn"
+    VERSION_CONFLICT = "VersionConflict"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    ACCESS_DENIED = "AccessDenied"
+    REPORT_MISSING = "ReportMissing"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+
+
+class Golden(Model):
+    """The served model must give the recorded answers on the recorded rows. Always checked, also without this gate."""
+
+
+class Latency(Model):
+    """How fast one row must be answered."""
+
+    p99_milliseconds: Annotated[int, Field(ge=1, le=60_000)] = Field(
+        description="The 99th percentile of one-row predictions, measured in the verifying pod."
+    )
+
+
+class StageGate(Model):
+    """A condition for a version to enter a stage."""
+
+    golden: Golden | None = Field(default=None, description="The recorded answers are reproduced.")
+    latency: Latency | None = Field(default=None, description="One row is answered fast enough.")
+    rules: ClassVar = (exactly_one_of("golden", "latency", path="gates[]"),)
+
+
+class Stage(Model):
+    """A place where a version is served, at `<modelName>-<stage>`."""
+
+    name: StageName = Field(description="The stage's name, part of the Service's name.")
+    gates: Annotated[tuple[StageGate, ...], Field(max_length=8)] = Field(
+        default=(), description="Conditions to enter; all must hold."
+    )
+    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="How many pods serve.")
+
+
+class Promotion(Model):
+    """The stages in order. A version enters the next when it is available in the one before."""
+
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=5)] = Field(
+        default=(Stage(name="production"),),
+        description="The stages in order, such as dev, staging, production.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+
+
+class Capture(Model):
+    """What a served version records of its requests, for drift checks and as training data."""
+
+    percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=100, description="The share of requests that is recorded, chosen by the request's id."
+    )
+    flush_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=60, description="Rows reach the store after at most so long."
+    )
+    redact: Annotated[tuple[FieldName, ...], Field(max_length=256)] = Field(
+        default=(), description="Inputs that are recorded as missing."
+    )
+
+
+class ArtifactRef(Model):
+    """A model in the store."""
+
+    digest: Digest = Field(description="The digest of its files' manifest: its address.")
+
+
+class RunRef(Model):
+    """A run of the same namespace."""
+
+    name: Name = Field(description="The TrainingRun's name.")
+
+
+class VersionSource(Model):
+    """Where the artifact comes from."""
+
+    training_run_ref: RunRef = Field(description="A TrainingRun; its output is pinned in the status.")
+
+
+class Lineage(Model):
+    """What the artifact was made of."""
+
+    training_run: Name | None = Field(default=None, description="The run that made it.")
+    dataset: Name | None = Field(default=None, description="The Dataset it was trained on.")
+    dataset_version: int | None = Field(default=None, description="The version of that Dataset.")
+    dataset_digest: Digest | None = Field(default=None, description="The digest of that version's content.")
+    inputs_digest: Digest | None = Field(default=None, description="The digest of everything that went in.")
+    environment_digest: Digest | None = Field(default=None, description="The digest of the training environment.")
+    parent_version: Name | None = Field(default=None, description="The version it was compared with.")
+
+
+_PINNED = ("modelName", "version", "artifact", "source", "lineage")
+
+
+class ModelVersionSpec(Model):
+    """What the user wants. The artifact never changes; promotion, capture and withdrawn may."""
+
+    model_name: ModelName = Field(description="The model this is a version of.")
+    version: Annotated[int, Field(ge=1, le=999_999)] = Field(description="Its number; the newest good one is live.")
+    artifact: ArtifactRef | None = Field(default=None, description="The model, by digest.")
+    source: VersionSource | None = Field(default=None, description="The model, by the run that makes it.")
+    lineage: Lineage = Field(default_factory=Lineage, description="What it was made of; set by the run that made it.")
+    promotion: Promotion = Field(default_factory=Promotion, description="The way to production.")
+    capture: Capture = Field(default_factory=Capture, description="What is recorded of requests.")
+    withdrawn: bool = Field(
+        default=False, description="True takes it out of every stage; the previous good version takes over."
+    )
+    rules: ClassVar = (
+        exactly_one_of("artifact", "source", path="spec"),
+        Rule(
+            " && ".join(
+                f"(has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name}))"
+                for name in _PINNED
+            ),
+            "spec.modelName, version, artifact, source and lineage are immutable: create a new ModelVersion",
+            lambda self, old: (
+                (self.model_name, self.version, self.artifact, self.source, self.lineage)
+                == (old.model_name, old.version, old.artifact, old.source, old.lineage)
+            ),
+            transition=True,
+        ),
+    )
+
+
+class VersionVerification(Model):
+    """What the verifying pod found."""
+
+    golden_rows: int = Field(description="Rows whose recorded answer was reproduced.")
+    max_difference: Decimal = Field(description="The largest difference to a recorded answer.")
+    p99_milliseconds: Decimal = Field(description="The 99th percentile of one-row predictions.")
+
+
+class Transition(Model):
+    """One step of the version's way."""
+
+    time: str = Field(description="When.")
+    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, Failed.")
+    reason: Text = Field(default="", description="Why.")
+
+
+class ModelVersionStatus(Model):
+    """What is."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    artifact: Digest | None = Field(default=None, description="The address of the model, pinned.")
+    lineage: Lineage | None = Field(default=None, description="What it was made of.")
+    format: Literal["onnx", "treelite", "skops"] | None = Field(default=None, description="The model's format.")
+    verification: VersionVerification | None = Field(default=None, description="What the verifying pod found.")
+    stage: StageName | None = Field(default=None, description="The furthest stage where it is live.")
+    stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
+        default=(), description="The stages where it is live."
+    )
+    url: Text | None = Field(default=None, description="Where its furthest stage answers.")
+    ready_replicas: int | None = Field(default=None, description="Pods that serve it there.")
+    transitions: Annotated[tuple[Transition, ...], Field(max_length=20)] = Field(
+        default=(), description="Its way so far, the newest step first."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Available, Superseded."
+    )
+
+
+class ModelVersion(Resource):
+    """An immutable model, verified by digest and golden predictions, served stage by stage."""
+
+    kind: Literal["ModelVersion"] = "ModelVersion"
+    spec: ModelVersionSpec
+    status: ModelVersionStatus = Field(default_factory=ModelVersionStatus)
+
+    plural: ClassVar = "modelversions"
+    short_names: ClassVar = ("mver",)
+    columns: ClassVar = (
+        Column("Model", ".spec.modelName"),
+        Column("Version", ".spec.version", "integer"),
+        Column("Stage", ".status.stage"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
+        Column("URL", ".status.url", priority=1),
+        Column("Artifact", ".status.artifact", priority=1),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    )

@@ -1,0 +1,266 @@
+"""The contract between the operator and the pods: a task goes in by environment, a report comes out.
+
+A task is one JSON document in the environment variable `MLOPS_TASK`. A report is one JSON document of at most 4096
+bytes in the termination message; what is larger goes to the store and the report names its digest.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from mlops.api.base import Model
+from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
+from mlops.api.drift_monitor import (
+    Attribution,
+    Check,
+    CheckResult,
+    FeatureShift,
+    Labels,
+    MetricReading,
+    TargetRef,
+    Verdict,
+    Window,
+)
+from mlops.api.model_version import Capture, VersionVerification
+from mlops.api.training_run import Estimator, MetricValue, Search
+
+TASK_VARIABLE = "MLOPS_TASK"
+STORE_VARIABLE = "MLOPS_STORE"  # file:///… or s3://bucket/prefix
+BUCKETS_VARIABLE = "MLOPS_BUCKETS"  # only beside a file store: the folder that s3:// URIs resolve to
+INPUTS_VARIABLE = "MLOPS_INPUTS"
+OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
+TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
+JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
+PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
+HTTP_NETWORKS_VARIABLE = "MLOPS_HTTP_ALLOWED_NETWORKS"  # CIDRs that http sources may reach though not public
+
+EXIT_DONE = 0
+EXIT_RETRY = 1  # a passing fault: try again
+EXIT_BAD_INPUT = 2  # the input is bad: trying again cannot help
+
+MAX_REPORT_BYTES = 4096
+
+# What a training or serving process must see, so that the same inputs give the same bits (see docs/reproducibility.md).
+NUMERIC_ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "OPENBLAS_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "2",
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+}
+
+
+class IngestTask(Model):
+    """Read a source, clean, validate, split and store one version of a Dataset."""
+
+    task: Literal["ingest"] = "ingest"
+    namespace: str
+    dataset: str
+    spec: DatasetSpec
+    # The end of a captured window, and the moment the source is looked at.
+    as_of: str
+    # Whether a version of the model is or was live, so that captures may be read; without one only `history` is.
+    captures: bool = False
+
+
+class IngestReport(Model):
+    """The version made, or the same one again."""
+
+    report: Literal["ingest"] = "ingest"
+    digest: str
+    artifact: str
+    schema_digest: str
+    rows: int
+    bytes: int
+    splits: SplitRows
+    validation: ValidationResult
+    as_of: str
+
+
+class TrainTask(Model):
+    """Train, evaluate and export one model."""
+
+    task: Literal["train"] = "train"
+    namespace: str
+    run: str
+    model_name: str | None = None
+    dataset_artifact: str
+    dataset_digest: str
+    since: str | None = None
+    # None: the model is in the outputs folder, put there by the user's own container.
+    estimator: Estimator | None = None
+    search: Search | None = None
+    seed: int = 0
+    environment_digest: str
+    champion_artifact: str | None = None
+
+
+class FetchTask(Model):
+    """Put the data of a run into the inputs folder, for a user's own container."""
+
+    task: Literal["fetch"] = "fetch"
+    namespace: str
+    run: str
+    dataset_artifact: str
+    dataset_digest: str
+    since: str | None = None
+
+
+class FetchReport(Model):
+    """The data is there."""
+
+    report: Literal["fetch"] = "fetch"
+    rows: int
+
+
+class TrainReport(Model):
+    """The model made, and how good it is."""
+
+    report: Literal["train"] = "train"
+    output_digest: str
+    prediction_digest: str
+    environment_digest: str
+    format: Literal["onnx", "treelite", "skops"]
+    metrics: tuple[MetricValue, ...]
+    champion_metrics: tuple[MetricValue, ...] = ()
+    best_params: dict[str, str] | None = None
+    trials: int | None = None
+    # sha256 of every file of the model, to name the first difference of two executions; left out when too many
+    files: dict[str, str] = Field(default_factory=dict)
+
+
+class VerifyTask(Model):
+    """Check a model's bytes and its recorded answers, and measure how fast it is."""
+
+    task: Literal["verify"] = "verify"
+    namespace: str
+    model_name: str
+    version: int
+    artifact: str
+
+
+class VerifyReport(VersionVerification):
+    """What was found."""
+
+    report: Literal["verify"] = "verify"
+    format: Literal["onnx", "treelite", "skops"]
+
+
+class ServeTask(Model):
+    """Serve one version over the Open Inference Protocol."""
+
+    task: Literal["serve"] = "serve"
+    namespace: str
+    model_name: str
+    version: int
+    stage: str
+    artifact: str
+    capture: Capture
+
+
+class DriftTask(Model):
+    """Compare what a served model saw with what it was trained on."""
+
+    task: Literal["drift"] = "drift"
+    namespace: str
+    monitor: str
+    target: TargetRef
+    # The live version and the address of its model, which holds the reference.
+    model_version: str
+    artifact: str
+    window: Window
+    labels: Labels
+    checks: tuple[Check, ...]
+
+
+class DriftReport(Model):
+    """The verdict and what it rests on. The end of the window is the scheduled time in the Job's name."""
+
+    report: Literal["drift"] = "drift"
+    verdict: Verdict
+    window_start: str
+    window_end: str
+    samples: int
+    labelled: int
+    label_coverage: str
+    checks: tuple[CheckResult, ...]
+    metric: MetricReading | None = None
+    top_features: tuple[FeatureShift, ...] = ()
+    attribution: Attribution | None = None
+    change_point: str | None = None
+    report_digest: str
+
+
+class FailureReport(Model):
+    """Why there is no result. `reason` is one of the kind's condition reasons."""
+
+    report: Literal["failure"] = "failure"
+    reason: str
+    message: str
+
+
+Task = Annotated[IngestTask | FetchTask | TrainTask | VerifyTask | ServeTask | DriftTask, Field(discriminator="task")]
+Report = Annotated[
+    IngestReport | FetchReport | TrainReport | VerifyReport | DriftReport | FailureReport, Field(discriminator="report")
+]
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+_REPORT: TypeAdapter[Report] = TypeAdapter(Report)
+
+
+class ReportError(ValueError):
+    """A termination message that is no report."""
+
+
+def parse_task(text: str) -> Task:
+    """Return the task in `text`; raises pydantic's ValidationError if there is none."""
+    return _TASK.validate_json(text)
+
+
+def parse_report(text: str) -> Report:
+    """Return the report in a termination message; raises ReportError if it holds none."""
+    try:
+        return _REPORT.validate_json(text)
+    except ValueError as error:
+        raise ReportError(f"the termination message holds no report: {text[:80]!r}") from error
+
+
+def write_report(report: Report) -> str:
+    """Return the termination message of `report`; raises ReportError above 4096 bytes: nothing may be cut silently."""
+    text = json.dumps(report.dump(), separators=(",", ":"), ensure_ascii=False)
+    if len(text.encode()) > MAX_REPORT_BYTES:
+        raise ReportError(f"the report has {len(text.encode())} bytes, the limit is {MAX_REPORT_BYTES}")
+    return text
+
+
+def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
+    """Return the store key under which a stage's captured requests lie: …/requests/date=…/hour=…/<file>.parquet.
+
+    Columns: id (string), row (int64), time (timestamp, UTC, microseconds), modelVersion (int64), modelDigest (string),
+    stage (string), `in.<field>` for each input, `out.prediction`, and `out.p.<class>` for each class of a classifier.
+    """
+    return f"captures/{namespace}/{model_name}/{stage}/requests/"
+
+
+def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
+    """Return the store key under which labels lie: …/labels/date=…/hour=…/<file>.parquet.
+
+    Columns: id (string), row (int64), label (string or float64), time (timestamp: the label's own time), received
+    (timestamp). The last one received for (id, row) counts.
+    """
+    return f"captures/{namespace}/{model_name}/{stage}/labels/"
+
+
+def scheduled_time(job: str) -> int:
+    """Return the scheduled time, in minutes since 1970, that a CronJob's Job carries as the last part of its name."""
+    return int(job.rsplit("-", 1)[1])
+
+
+def task_environment(task: Task) -> list[dict[str, Any]]:
+    """Return the env entries of a pod for `task`."""
+    return [{"name": TASK_VARIABLE, "value": json.dumps(task.dump(), separators=(",", ":"), sort_keys=True)}]

@@ -1,0 +1,455 @@
+"""TrainingRun: one immutable execution, or (with triggers) the template of many."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from mlops.api.base import (
+    Column,
+    Decimal,
+    Digest,
+    Model,
+    ModelName,
+    Name,
+    Resource,
+    Rule,
+    Text,
+    Timestamp,
+    exactly_one_of,
+)
+from mlops.api.conditions import Condition
+from mlops.api.model_version import Capture, Promotion
+
+
+class Reason(StrEnum):
+    """Reasons of a TrainingRun's conditions."""
+
+    PENDING = "Pending"
+    TEMPLATE = "Template"
+    SUSPENDED = "Suspended"
+    DATASET_NOT_FOUND = "DatasetNotFound"
+    DATASET_NOT_READY = "DatasetNotReady"
+    DATASET_VERSION_NOT_FOUND = "DatasetVersionNotFound"
+    WAITING_FOR_REFRESH = "WaitingForRefresh"
+    DATASET_PINNED = "DatasetPinned"
+    RUNNING = "Running"
+    VERIFYING = "Verifying"
+    SUCCEEDED = "Succeeded"
+    CACHED = "Cached"
+    GATES_PASSED = "GatesPassed"
+    GATES_FAILED = "GatesFailed"
+    METRIC_MISSING = "MetricMissing"
+    REPRODUCIBLE = "Reproducible"
+    NOT_REPRODUCIBLE = "NotReproducible"
+    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
+    ESTIMATOR_UNKNOWN = "EstimatorUnknown"
+    PARAMETER_INVALID = "ParameterInvalid"
+    DATA_UNUSABLE = "DataUnusable"
+    TRAINING_FAILED = "TrainingFailed"
+    EXPORT_FAILED = "ExportFailed"
+    OUTPUT_INVALID = "OutputInvalid"
+    OUT_OF_MEMORY = "OOMKilled"
+    DIGEST_MISMATCH = "DigestMismatch"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    ACCESS_DENIED = "AccessDenied"
+    REPORT_MISSING = "ReportMissing"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+
+
+Part = Literal["train", "validation", "test"]
+Metric = Literal[
+    "roc_auc",
+    "log_loss",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "brier",
+    "mae",
+    "rmse",
+    "r2",
+]
+# Whether more is better; gates, searches and comparisons read it.
+HIGHER_IS_BETTER: dict[str, bool] = {
+    "roc_auc": True,
+    "log_loss": False,
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "f1": True,
+    "brier": False,
+    "mae": False,
+    "rmse": False,
+    "r2": True,
+}
+MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+ParamName = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_]*$", min_length=1, max_length=64)]
+
+
+class DatasetRef(Model):
+    """The data of a run."""
+
+    name: Name = Field(description="A Dataset of the same namespace.")
+    version: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="One of its versions; the current one if left out, pinned when the run starts."
+    )
+    not_before: Timestamp | None = Field(
+        default=None,
+        description="Wait until the Dataset's source was looked at since this moment; the Dataset refreshes for it.",
+    )
+    since: Timestamp | None = Field(
+        default=None,
+        description="Use only rows from this event time on; they are split anew. For a rebuild after a change.",
+    )
+    rules: ClassVar = (
+        Rule(
+            "!(has(self.version) && has(self.notBefore))",
+            "version and notBefore exclude each other: a fixed version is not refreshed",
+            lambda self: self.version is None or self.not_before is None,
+        ),
+    )
+
+
+class Estimator(Model):
+    """A scikit-learn estimator by its own name."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)] = Field(
+        description="The class name of an allowed classifier or regressor, such as HistGradientBoostingClassifier."
+    )
+    params: Annotated[dict[ParamName, Text], Field(max_length=64)] = Field(
+        default_factory=dict, description='Its parameters, values written as text: {learning_rate: "0.1"}.'
+    )
+
+
+class EnvVar(Model):
+    """An environment variable of your container."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] = Field(
+        description="The variable's name."
+    )
+    value: Annotated[str, StringConstraints(max_length=4096)] = Field(default="", description="Its value.")
+    rules: ClassVar = (
+        Rule(
+            "!self.name.startsWith('MLOPS_')",
+            "names that begin with MLOPS_ are the operator's",
+            lambda self: not self.name.startswith("MLOPS_"),
+        ),
+    )
+
+
+Argument = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class Container(Model):
+    """Your own code: reads $(MLOPS_INPUTS), writes a model and metrics.json to $(MLOPS_OUTPUTS)."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$", max_length=512)] = Field(
+        description="The image of your code."
+    )
+    command: Annotated[tuple[Argument, ...], Field(min_length=1, max_length=64)] = Field(
+        description="The command; $(MLOPS_INPUTS) and $(MLOPS_OUTPUTS) are the two folders."
+    )
+    args: Annotated[tuple[Argument, ...], Field(max_length=64)] = Field(default=(), description="Its arguments.")
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64)] = Field(
+        default=(),
+        description="Environment variables.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+
+
+class Trainer(Model):
+    """What trains."""
+
+    estimator: Estimator | None = Field(default=None, description="A scikit-learn estimator.")
+    container: Container | None = Field(default=None, description="Your own code in a container.")
+    rules: ClassVar = (exactly_one_of("estimator", "container", path="spec.trainer"),)
+
+
+class Objective(Model):
+    """What a search makes best, measured on the validation part."""
+
+    metric: Metric = Field(description="The metric, computed on the validation part.")
+
+
+class SearchParameter(Model):
+    """The values that a search tries for one parameter."""
+
+    name: ParamName = Field(description="A parameter of the estimator.")
+    values: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)] = Field(
+        description="The values, written as text."
+    )
+
+
+class Search(Model):
+    """A search over parameters; the best trial on the validation part is the run's model."""
+
+    algorithm: Literal["grid", "random"] = Field(default="grid", description="All combinations, or a seeded sample.")
+    objective: Objective = Field(description="What to make best.")
+    parameters: Annotated[tuple[SearchParameter, ...], Field(min_length=1, max_length=16)] = Field(
+        description="What to vary.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    max_trials: Annotated[int, Field(ge=1, le=200)] = Field(default=20, description="At most so many trials.")
+
+
+class Reproducibility(Model):
+    """How equal two executions are."""
+
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = Field(default=0, description="The seed of everything random.")
+    verify: Literal["Never", "Once"] = Field(
+        default="Never", description="Once: train a second time in a fresh pod and compare the digests."
+    )
+
+
+class Gate(Model):
+    """A condition for the model to be registered."""
+
+    metric: MetricName = Field(description="A metric of the run.")
+    dataset: Part = Field(default="test", description="The part it is measured on.")
+    min: Decimal | None = Field(default=None, description="The value must be at least this.")
+    max: Decimal | None = Field(default=None, description="The value must be at most this.")
+    compare_to: Literal["champion"] | None = Field(
+        default=None,
+        description="Compare with the live version, on the same rows; passes where there is none.",
+    )
+    min_delta: Decimal = Field(
+        default="0", description="How much better than the champion it must be; negative allows to be worse."
+    )
+    rules: ClassVar = (
+        Rule(
+            "has(self.min) || has(self.max) || has(self.compareTo)",
+            "a gate needs at least one of min, max, compareTo",
+            lambda self: not (self.min is None and self.max is None and self.compare_to is None),
+        ),
+        Rule(
+            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
+            "min must not be greater than max",
+            lambda self: self.min is None or self.max is None or float(self.min) <= float(self.max),
+        ),
+    )
+
+
+class Register(Model):
+    """The ModelVersion to make when the gates pass."""
+
+    model_name: ModelName = Field(description="The model that gets a new version.")
+    promotion: Promotion = Field(default_factory=Promotion, description="The version's way to production.")
+    capture: Capture = Field(default_factory=Capture, description="What the served version records of its requests.")
+
+
+class Empty(Model):
+    """Nothing to set."""
+
+
+class Trigger(Model):
+    """What makes a run of a template. A DriftMonitor that names the template makes runs of it as well."""
+
+    template_change: Empty | None = Field(
+        default=None, description="Every edit of the template makes a run; its creation is the first."
+    )
+    dataset_version: Empty | None = Field(default=None, description="Every new version of the Dataset makes a run.")
+    rules: ClassVar = (exactly_one_of("templateChange", "datasetVersion", path="spec.triggers[]"),)
+
+
+Quantity = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=32)
+]
+
+
+class ResourceAmounts(Model):
+    """Amounts of compute."""
+
+    cpu: Quantity | None = Field(default=None, description='Processors, such as "2" or "500m".')
+    memory: Quantity | None = Field(default=None, description='Memory, such as "2Gi".')
+
+
+class Resources(Model):
+    """Compute of the pods, as in a container."""
+
+    requests: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What is set aside.")
+    limits: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What is never exceeded.")
+    rules: ClassVar = (
+        Rule(
+            "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory)"
+            " || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0",
+            "requests.memory must not exceed limits.memory",
+            lambda self: _at_most(self.requests.memory, self.limits.memory),
+        ),
+        Rule(
+            "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu)"
+            " || quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0",
+            "requests.cpu must not exceed limits.cpu",
+            lambda self: _at_most(self.requests.cpu, self.limits.cpu),
+        ),
+    )
+
+
+_SUFFIXES = {"m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_SUFFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+
+
+def _amount(quantity: str) -> float:
+    number = quantity.rstrip("mkKMGTi")
+    return float(number) * _SUFFIXES[quantity[len(number) :]]
+
+
+def _at_most(request: str | None, limit: str | None) -> bool:
+    return request is None or limit is None or _amount(request) <= _amount(limit)
+
+
+class TrainingRunSpec(Model):
+    """What the user wants. Of a run it is immutable, except suspend; of a template it may be edited."""
+
+    dataset_ref: DatasetRef = Field(description="The data.")
+    trainer: Trainer = Field(description="What trains: exactly one of estimator, container.")
+    search: Search | None = Field(default=None, description="A search over the estimator's parameters.")
+    reproducibility: Reproducibility = Field(
+        default_factory=Reproducibility, description="The seed, and whether to prove that it is all there is."
+    )
+    gates: Annotated[tuple[Gate, ...], Field(max_length=32)] = Field(
+        default=(), description="Conditions for the model to be registered; all must hold."
+    )
+    register_: Register | None = Field(
+        default=None, alias="register", description="The ModelVersion to make when the gates pass."
+    )
+    triggers: Annotated[tuple[Trigger, ...], Field(max_length=8)] = Field(
+        default=(), description="With triggers this is a template: it never runs itself, each firing makes a run."
+    )
+    resources: Resources = Field(default_factory=Resources, description="Compute of the training pod.")
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=2_592_000)] = Field(
+        default=3600, description="A run that takes longer has failed."
+    )
+    backoff_limit: Annotated[int, Field(ge=0, le=10)] = Field(
+        default=2, description="How often a pod that failed for a passing reason is tried again."
+    )
+    suspend: bool = Field(default=False, description="Do not start, or stop what has started.")
+    rules: ClassVar = (
+        Rule(
+            "!has(self.search) || has(self.trainer.estimator)",
+            "spec.search needs spec.trainer.estimator",
+            lambda self: self.search is None or self.trainer.estimator is not None,
+        ),
+        Rule(
+            "(has(self.triggers) && self.triggers.size() > 0)"
+            " == (has(oldSelf.triggers) && oldSelf.triggers.size() > 0)",
+            "spec.triggers cannot turn a run into a template or back: create a new TrainingRun",
+            lambda self, old: bool(self.triggers) == bool(old.triggers),
+            transition=True,
+        ),
+        Rule(
+            "(has(self.triggers) && self.triggers.size() > 0) || ("
+            + " && ".join(
+                f"(has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name}))"
+                for name in (
+                    "datasetRef",
+                    "trainer",
+                    "search",
+                    "reproducibility",
+                    "gates",
+                    "register",
+                    "resources",
+                    "activeDeadlineSeconds",
+                    "backoffLimit",
+                )
+            )
+            + ")",
+            "spec of a run is immutable except suspend: create a new TrainingRun",
+            lambda self, old: (
+                bool(self.triggers)
+                or self.model_copy(update={"suspend": False}) == old.model_copy(update={"suspend": False})
+            ),
+            transition=True,
+        ),
+    )
+
+
+class MetricValue(Model):
+    """One measurement; the value is text, so that it is the same everywhere."""
+
+    name: MetricName = Field(description="The metric.")
+    dataset: Text = Field(description="The part it was measured on.")
+    value: Decimal = Field(description="Its value.")
+
+
+class Resolved(Model):
+    """What the run was pinned to when it started. Never changes afterwards."""
+
+    dataset_version: int = Field(description="The Dataset's version.")
+    dataset_digest: Digest = Field(description="The digest of its logical content.")
+    dataset_artifact: Digest = Field(description="The address of its files in the store.")
+    environment_digest: Digest = Field(description="The digest of the training environment.")
+    champion_version: str | None = Field(default=None, description="The ModelVersion to compare with.")
+    champion_artifact: Digest | None = Field(default=None, description="The address of its model.")
+
+
+class Verification(Model):
+    """The outcome of a second execution."""
+
+    equal: bool = Field(description="Whether the digests were equal.")
+    first_difference: Text | None = Field(default=None, description="The first file that differs.")
+
+
+class TriggerRecord(Model):
+    """Why a run of a template was made."""
+
+    kind: Literal["TemplateChange", "DatasetVersion", "DriftMonitor"] = Field(description="What fired.")
+    ref: Text = Field(default="", description="Which object fired.")
+    reason: Text = Field(default="", description="Why.")
+
+
+class TrainingRunStatus(Model):
+    """What is."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    resolved: Resolved | None = Field(default=None, description="What the run was pinned to when it started.")
+    inputs_digest: Digest | None = Field(
+        default=None, description="The digest of data, recipe, parameters, seed and environment."
+    )
+    output_digest: Digest | None = Field(default=None, description="The address of the model's files in the store.")
+    prediction_digest: Digest | None = Field(default=None, description="The digest of its answers on a fixed batch.")
+    format: Literal["onnx", "treelite", "skops"] | None = Field(default=None, description="The model's format.")
+    metrics: Annotated[tuple[MetricValue, ...], Field(max_length=64)] = Field(
+        default=(), description="The model's metrics."
+    )
+    champion_metrics: Annotated[tuple[MetricValue, ...], Field(max_length=64)] = Field(
+        default=(), description="The champion's metrics on the same rows."
+    )
+    best_params: dict[str, Text] | None = Field(default=None, description="The parameters that a search found best.")
+    trials: int | None = Field(default=None, description="How many trials a search made.")
+    verification: Verification | None = Field(default=None, description="The outcome of a second execution.")
+    model_version_ref: Name | None = Field(default=None, description="The ModelVersion made of this run.")
+    cached_from: Name | None = Field(default=None, description="The run with equal inputs whose result this is.")
+    last_run: Name | None = Field(default=None, description="Of a template: the newest run made of it.")
+    last_template_digest: Digest | None = Field(
+        default=None, description="Of a template: the digest of the spec that a run was last made of."
+    )
+    last_dataset_version: int | None = Field(
+        default=None, description="Of a template: the Dataset's version that a run was last made of."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="Ready, Reconciling, Stalled, DatasetReady, Succeeded, GatesPassed, Reproducible."
+    )
+
+
+class TrainingRun(Resource):
+    """One reproducible training on pinned data, or the template of such runs."""
+
+    kind: Literal["TrainingRun"] = "TrainingRun"
+    spec: TrainingRunSpec
+    status: TrainingRunStatus = Field(default_factory=TrainingRunStatus)
+
+    plural: ClassVar = "trainingruns"
+    short_names: ClassVar = ("trun",)
+    columns: ClassVar = (
+        Column("Dataset", ".spec.datasetRef.name"),
+        Column("Version", ".status.resolved.datasetVersion", "integer"),
+        Column("Model", ".status.modelVersionRef"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
+        Column("Inputs", ".status.inputsDigest", priority=1),
+        Column("Output", ".status.outputDigest", priority=1),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    )

@@ -1,0 +1,51 @@
+"""What every planner returns, and the settings that all of them are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+Manifest = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """The address of an object; also what the engine's queue holds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What should be. The engine carries it out in the order of the fields: status first, then children.
+
+    So what a child depends on (a pinned digest, a chosen name) is on record before the child exists, and a crash
+    between two writes is repaired by planning again.
+    """
+
+    # The whole wanted status of objects (a planner for a model plans all its versions); written only if it differs.
+    statuses: Mapping[Key, Manifest] = field(default_factory=dict)
+    # Children that are kept as given here: Deployments, Services, CronJobs. Server-side apply, one field manager.
+    apply: tuple[Manifest, ...] = ()
+    # Children that are made once and never changed: Jobs, TrainingRuns, ModelVersions. One that exists is left alone.
+    create: tuple[Manifest, ...] = ()
+    # Children that must go, with the uid that was seen: never one of the same name that came later.
+    delete: tuple[tuple[Key, str], ...] = ()
+    # When to plan again even if nothing happens.
+    look_again: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the installation decides, not the user: the same for every object."""
+
+    # The image of the workload pods.
+    image: str = "mlops-workloads:0.1.0"
+    environment_digest: str = "sha256:" + "0" * 64
+    # Environment that every pod gets, such as the store's address; credentials come by envFrom of `store_secret`.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    store_secret: str = "mlops-store"
+    serving_port: int = 8080

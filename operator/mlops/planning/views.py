@@ -1,0 +1,118 @@
+"""What each planner sees: frozen, complete, gathered by the engine from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mlops.api.dataset import Dataset
+from mlops.api.drift_monitor import DriftMonitor
+from mlops.api.model_version import ModelVersion
+from mlops.api.training_run import TrainingRun
+from mlops.planning.plan import Manifest, Settings
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A Job and the termination message of its newest finished pod, as the cluster shows them.
+
+    `message` is what the pod's main container (the last one that ran) wrote to its termination log; `exit_code` its
+    exit code; `reason` the container's terminated reason (OOMKilled, Error, Completed); None while nothing finished.
+    """
+
+    manifest: Manifest
+    message: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the Job's name."""
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def uid(self) -> str:
+        """Return the Job's uid."""
+        return str(self.manifest["metadata"].get("uid", ""))
+
+    def condition(self, type_: str) -> Manifest | None:
+        """Return the Job's condition of that type if it is True."""
+        conditions = self.manifest.get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == type_ and c["status"] == "True"), None)
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the Job has succeeded."""
+        return self.condition("Complete") is not None
+
+    @property
+    def failed(self) -> bool:
+        """Return whether the Job has failed for good."""
+        return self.condition("Failed") is not None
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A Dataset, its Jobs, and who waits for a refresh of it."""
+
+    now: datetime
+    settings: Settings
+    dataset: Dataset
+    # Jobs labelled mlops.dev/dataset with this name: ingest Jobs by the planner, and those of the refresh CronJob.
+    jobs: tuple[JobView, ...] = ()
+    # The CronJob of spec.refresh, if it is there.
+    cron_job: Manifest | None = None
+    # Unfinished runs whose spec.datasetRef names this Dataset.
+    waiting_runs: tuple[TrainingRun, ...] = ()
+    # Versions of the model that spec.source.captured names: any that was ever live makes captures readable.
+    captured_versions: tuple[ModelVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingRunView:
+    """A run with its Dataset, its Jobs, the runs beside it and the versions of its model."""
+
+    now: datetime
+    settings: Settings
+    run: TrainingRun
+    dataset: Dataset | None = None
+    jobs: tuple[JobView, ...] = ()
+    # The other TrainingRuns of the namespace: for results with equal inputs, and for the runs of a template.
+    siblings: tuple[TrainingRun, ...] = ()
+    # Versions of spec.register.modelName.
+    versions: tuple[ModelVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """All versions of one model, with what serves them: traffic and stages are properties of the set."""
+
+    now: datetime
+    settings: Settings
+    namespace: str
+    model_name: str
+    versions: tuple[ModelVersion, ...] = ()
+    # Jobs labelled mlops.dev/model with this name (component verify).
+    jobs: tuple[JobView, ...] = ()
+    # By name.
+    deployments: Mapping[str, Manifest] = field(default_factory=dict)
+    services: Mapping[str, Manifest] = field(default_factory=dict)
+    # Runs that a version's spec.source names, by name.
+    runs: Mapping[str, TrainingRun] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DriftMonitorView:
+    """A monitor, its CronJob and checks, the versions of its model, and its template with the runs made of it."""
+
+    now: datetime
+    settings: Settings
+    monitor: DriftMonitor
+    cron_job: Manifest | None = None
+    # Jobs labelled mlops.dev/monitor with this name.
+    jobs: tuple[JobView, ...] = ()
+    versions: tuple[ModelVersion, ...] = ()
+    template: TrainingRun | None = None
+    # Runs labelled mlops.dev/template with the template's name.
+    runs: tuple[TrainingRun, ...] = ()
