@@ -1,0 +1,55 @@
+"""What a pod has around it, and the two ways in which its work can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.api import tasks
+from mlops.store.artifacts import Store, open_store
+
+
+class BadInput(Exception):
+    """The input is bad and trying again cannot help: exit code 2.
+
+    `reason` is a condition reason of the kind (a CamelCase word); `message` names the field, the value and the way out.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+class PassingFault(Exception):
+    """Something outside is not there right now: exit code 1, the Job tries again."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The surroundings of one task."""
+
+    environ: Mapping[str, str]
+    # An empty folder for files that need not outlive the pod.
+    scratch: Path
+
+    @property
+    def store(self) -> Store:
+        """Return the artifact store that the pod is given."""
+        url = self.environ.get(tasks.STORE_VARIABLE)
+        if not url:
+            raise BadInput("StoreUnavailable", f"{tasks.STORE_VARIABLE} is not set: it names the artifact store")
+        return open_store(url, self.environ)
+
+    @property
+    def job(self) -> str:
+        """Return the name of the Job that this pod belongs to."""
+        return self.environ.get(tasks.JOB_VARIABLE, "")
+
+    def folder(self, variable: str) -> Path:
+        """Return the folder that `variable` (MLOPS_INPUTS or MLOPS_OUTPUTS) names."""
+        return Path(self.environ[variable])
