@@ -37,10 +37,13 @@ def without_missing(values: ArrayLike, name: str) -> tuple[FloatArray, int]:
     return present, count
 
 
-def row_weights(weights: ArrayLike | None, rows: int, name: str = "weights") -> FloatArray | None:
-    """Non-negative finite weights (rows,), not all zero; None stays None."""
-    if weights is None:
-        return None
+def row_weights(weights: ArrayLike | None, rows: int) -> FloatArray | None:
+    """Weights as `checked_weights` has them; None stays None."""
+    return None if weights is None else checked_weights(weights, rows, "weights")
+
+
+def checked_weights(weights: ArrayLike, rows: int, name: str) -> FloatArray:
+    """Non-negative finite weights (rows,), not all zero. Raises ValueError naming `name`."""
     array = finite_vector(weights, name)
     if array.shape[0] != rows:
         raise ValueError(f"{name}: has {array.shape[0]} rows, expected {rows}")

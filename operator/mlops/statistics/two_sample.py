@@ -203,7 +203,7 @@ def _ks_integer(r: FloatArray, c: FloatArray) -> int:
     above = int((rank * n - below).max()) + n
     if (r[np.maximum(up_to - 1, 0)] == c).any():
         below = r.searchsorted(c, side="left") * m
-    return max(above, int((below - rank * n).max()), 0)
+    return int(max(above, int((below - rank * n).max()), 0))
 
 
 def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod) -> float:

@@ -1,0 +1,306 @@
+"""Model metrics with optional row weights; they equal scikit-learn's to 1e-12.
+
+Results do not depend on the order of the rows, bit for bit: terms are added in sorted order, counts are whole numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mlops.statistics.arrays import FloatArray, IntArray, finite_vector, non_empty, ordered_sum, row_weights
+
+Label = str | int | bool
+PredictionKind = Literal["score", "probability", "label", "value"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a metric is called, what it reads as prediction, and which way is better."""
+
+    name: str
+    prediction: PredictionKind
+    higher_is_better: bool
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric("roc_auc", "score", True),
+            Metric("log_loss", "probability", False),
+            Metric("brier", "probability", False),
+            Metric("accuracy", "label", True),
+            Metric("balanced_accuracy", "label", True),
+            Metric("f1", "label", True),
+            Metric("f1_macro", "label", True),
+            Metric("mae", "value", False),
+            Metric("rmse", "value", False),
+            Metric("r2", "value", True),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Labelled rows: truth `y` (n,), what the model said, weights (n,) or None, and the classes in column order.
+
+    `prediction` is (n,) or, for scores and probabilities of several classes, (n, k) with columns as in `classes`.
+    With two classes a vector holds the score of `classes[1]`; without `classes` the truth must be 0 or 1.
+    """
+
+    y: NDArray[Any]
+    prediction: NDArray[Any]
+    weights: FloatArray | None = None
+    classes: tuple[Label, ...] | None = None
+
+
+def evaluate(metric: str, sample: Sample) -> float:
+    """The value of the metric called `metric` (a key of METRICS) on `sample`. Raises ValueError on an unknown name."""
+    kind = metric_named(metric).prediction
+    y, prediction, weights = sample.y, sample.prediction, sample.weights
+    if kind in ("score", "probability"):
+        return float(_PROBABILISTIC[metric](y, prediction, weights, sample.classes))
+    if metric == "f1":
+        return f1(y, prediction, weights, positive=positive_class(sample.classes))
+    return float(_PLAIN[metric](y, prediction, weights))
+
+
+def metric_named(name: str) -> Metric:
+    """The entry of METRICS. Raises ValueError listing the known names."""
+    if name not in METRICS:
+        raise ValueError(f"metric: {name!r} is unknown; one of {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def positive_class(classes: Sequence[Label] | None) -> Label:
+    """The class that a binary score speaks of."""
+    return 1 if classes is None else classes[-1]
+
+
+def encode(y: ArrayLike, classes: Sequence[Label] | None) -> IntArray:
+    """Each label's index in `classes` (default 0, 1), shape (n,). Raises ValueError on a label that is none of them."""
+    labels = np.asarray(y)
+    non_empty(labels, "y")
+    names = list(classes) if classes is not None else [0, 1]
+    codes = np.full(labels.shape[0], -1, dtype=np.int64)
+    for code, name in enumerate(names):
+        codes[labels == name] = code
+    unknown = np.nonzero(codes < 0)[0]
+    if unknown.shape[0]:
+        raise ValueError(f"y: label {labels[unknown[0]]!r} is none of the classes {names}")
+    return codes
+
+
+def roc_auc(
+    y: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None, classes: Sequence[Label] | None = None
+) -> float:
+    """Area under the ROC curve; tied scores count one half. Several classes: mean of one-versus-rest.
+
+    Raises ValueError when a class has no row, since the area is then undefined.
+    """
+    codes, columns = scored_classes(y, score, classes)
+    w = row_weights(weights, codes.shape[0])
+    areas = [_binary_auc(codes == code, column, w) for code, column in columns]
+    return sum(areas) / len(areas)
+
+
+def scored_classes(
+    y: ArrayLike, score: ArrayLike, classes: Sequence[Label] | None
+) -> tuple[IntArray, list[tuple[int, FloatArray]]]:
+    """Codes (n,), and per one-versus-rest problem the code and its score (n,). Two classes make one problem."""
+    codes = encode(y, classes)
+    table = np.asarray(score)
+    if table.ndim == 1:
+        if classes is not None and len(classes) != 2:
+            raise ValueError(f"score: one column for {len(classes)} classes; give one per class")
+        columns = [(1, finite_vector(table, "score"))]
+    else:
+        _columns_match(table, classes)
+        wanted = range(table.shape[1]) if table.shape[1] > 2 else [1]
+        columns = [(code, finite_vector(table[:, code], "score")) for code in wanted]
+    _same_rows(codes, columns[0][1], "score")
+    return codes, columns
+
+
+def log_loss(
+    y: ArrayLike, probability: ArrayLike, weights: ArrayLike | None = None, classes: Sequence[Label] | None = None
+) -> float:
+    """Mean negative log-probability of the true class, natural logarithm."""
+    return _mean(log_loss_rows(y, probability, classes), weights)
+
+
+def log_loss_rows(y: ArrayLike, probability: ArrayLike, classes: Sequence[Label] | None = None) -> FloatArray:
+    """Negative log-probability of the true class per row (n,), probabilities clipped to [2.2e-16, 1 - 2.2e-16]."""
+    codes, table = _probabilities(y, probability, classes)
+    chosen = table[np.arange(codes.shape[0]), codes]
+    epsilon = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(chosen, epsilon, 1.0 - epsilon)))
+
+
+def brier(
+    y: ArrayLike, probability: ArrayLike, weights: ArrayLike | None = None, classes: Sequence[Label] | None = None
+) -> float:
+    """Mean squared error of the probability; with more than two classes the squares are added over the classes."""
+    return _mean(brier_rows(y, probability, classes), weights)
+
+
+def brier_rows(y: ArrayLike, probability: ArrayLike, classes: Sequence[Label] | None = None) -> FloatArray:
+    """Squared error of the probability per row (n,)."""
+    codes, table = _probabilities(y, probability, classes)
+    if table.shape[1] == 2:
+        return np.asarray(np.square(table[:, 1] - codes))
+    truth = np.arange(table.shape[1]) == codes[:, None]
+    return np.asarray(np.square(table - truth).sum(axis=1))
+
+
+def accuracy(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Share of rows whose label is right."""
+    truth, said = _label_pair(y, label)
+    return _mean((truth == said).astype(np.float64), weights)
+
+
+def balanced_accuracy(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Mean recall over the classes that occur in `y`."""
+    table = confusion(y, label, weights)
+    true = table.sum(axis=1)
+    return float((table.diagonal()[true > 0] / true[true > 0]).mean())
+
+
+def f1(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None, *, positive: Label = 1) -> float:
+    """Harmonic mean of precision and recall of the class `positive`; 0 when it neither occurs nor is predicted."""
+    truth, said = _label_pair(y, label)
+    table = confusion(truth == positive, said == positive, weights)
+    hits = float(table[-1, -1]) if (truth == positive).any() or (said == positive).any() else 0.0
+    total = float(table[-1, :].sum() + table[:, -1].sum())
+    return 2.0 * hits / total if hits else 0.0
+
+
+def f1_macro(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Mean F1 over the classes that occur or are predicted."""
+    table = confusion(y, label, weights)
+    total = table.sum(axis=0) + table.sum(axis=1)
+    return float((2.0 * table.diagonal()[total > 0] / total[total > 0]).mean())
+
+
+def confusion(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> FloatArray:
+    """Weight of rows per (true, predicted) class, (k, k), classes ascending over both."""
+    truth, said = _label_pair(y, label)
+    names, codes = np.unique(np.concatenate((truth, said)), return_inverse=True)
+    k, n = names.shape[0], truth.shape[0]
+    cells = codes[:n] * k + codes[n:]
+    w = row_weights(weights, n)
+    if w is not None:
+        order = np.lexsort((w, cells))
+        cells, w = cells[order], w[order]
+    return np.bincount(cells, weights=w, minlength=k * k).astype(np.float64).reshape(k, k)
+
+
+def mae(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Mean absolute error."""
+    truth, said = _value_pair(y, value)
+    return _mean(np.abs(truth - said), weights)
+
+
+def rmse(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Root of the mean squared error."""
+    truth, said = _value_pair(y, value)
+    return math.sqrt(_mean(np.square(truth - said), weights))
+
+
+def r2(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Share of the variance of `y` explained. A constant `y` gives 1 for no error and 0 otherwise, as scikit-learn."""
+    truth, said = _value_pair(y, value)
+    residual = _mean(np.square(truth - said), weights)
+    total = _mean(np.square(truth - _mean(truth, weights)), weights)
+    if total == 0.0:
+        return 1.0 if residual == 0.0 else 0.0
+    return 1.0 - residual / total
+
+
+def _binary_auc(positive: NDArray[np.bool_], score: FloatArray, weights: FloatArray | None) -> float:
+    if positive.all() or not positive.any():
+        raise ValueError("y: a class has no row; the ROC area needs both")
+    if weights is None:
+        high, low = np.sort(score[positive]), np.sort(score[~positive])
+        twice = int(low.searchsorted(high, "left").sum()) + int(low.searchsorted(high, "right").sum())
+        return float(twice / (2.0 * high.shape[0] * low.shape[0]))
+    order = np.lexsort((weights, score))
+    score, positive, weights = score[order], positive[order], weights[order]
+    low, high = score[~positive], score[positive]
+    below = np.concatenate(([0.0], np.cumsum(weights[~positive])))
+    mass = (below[low.searchsorted(high, "left")] + below[low.searchsorted(high, "right")]) / 2.0
+    total = float(weights[positive].sum()) * float(below[-1])
+    if total == 0.0:
+        raise ValueError("weights: a class has no weight; the ROC area needs both")
+    return float((weights[positive] * mass).sum()) / total
+
+
+def _mean(terms: FloatArray, weights: ArrayLike | None) -> float:
+    w = row_weights(weights, terms.shape[0])
+    if w is None:
+        return ordered_sum(terms) / len(terms)
+    return ordered_sum(terms * w) / ordered_sum(w)
+
+
+def _probabilities(
+    y: ArrayLike, probability: ArrayLike, classes: Sequence[Label] | None
+) -> tuple[IntArray, FloatArray]:
+    """Codes (n,) and probabilities (n, k)."""
+    codes = encode(y, classes)
+    given = np.asarray(probability)
+    if given.ndim == 1:
+        if classes is not None and len(classes) != 2:
+            raise ValueError(f"probability: one column for {len(classes)} classes; give one per class")
+        p = finite_vector(given, "probability")
+        table = np.column_stack((1.0 - p, p))
+    else:
+        _columns_match(given, classes)
+        table = given.astype(np.float64, copy=False)
+    _same_rows(codes, table, "probability")
+    if not ((table >= 0.0) & (table <= 1.0)).all():
+        raise ValueError("probability: must lie between 0 and 1")
+    return codes, table
+
+
+def _columns_match(table: NDArray[Any], classes: Sequence[Label] | None) -> None:
+    expected = 2 if classes is None else len(classes)
+    if table.ndim != 2 or table.shape[1] != expected:
+        raise ValueError(f"prediction: has shape {table.shape}, expected one column for each of {expected} classes")
+
+
+def _label_pair(y: ArrayLike, label: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    truth, said = np.asarray(y), np.asarray(label)
+    non_empty(truth, "y")
+    _same_rows(truth, said, "label")
+    return truth, said
+
+
+def _value_pair(y: ArrayLike, value: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    truth, said = finite_vector(y, "y"), finite_vector(value, "value")
+    non_empty(truth, "y")
+    _same_rows(truth, said, "value")
+    return truth, said
+
+
+def _same_rows(y: NDArray[Any], other: NDArray[Any], name: str) -> None:
+    if y.shape[0] != other.shape[0]:
+        raise ValueError(f"{name}: has {other.shape[0]} rows, y has {y.shape[0]}")
+
+
+_PROBABILISTIC: Mapping[str, Callable[..., float]] = {"roc_auc": roc_auc, "log_loss": log_loss, "brier": brier}
+_PLAIN: Mapping[str, Callable[..., float]] = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "f1_macro": f1_macro,
+    "mae": mae,
+    "rmse": rmse,
+    "r2": r2,
+}
