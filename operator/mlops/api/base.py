@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -74,63 +74,120 @@ def immutable(path: str, way_out: str) -> Rule:
     )
 
 
-def _unit_pattern(units: str) -> str:
-    return rf"^([0-9]{{1,6}}[{units}])([0-9]{{1,6}}[{units}]){{0,3}}$"
-
-
 def _cron_field(value: str) -> str:
     item = rf"(?:\*|{value}(?:-{value})?)(?:/[1-9][0-9]?)?"
     return rf"{item}(?:,{item}){{0,30}}"
 
 
-_MONTH = "(?:1[0-2]|[1-9]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
-_WEEKDAY = "(?:[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)"
-CRON_PATTERN = (
-    "^"
-    + " ".join(
-        [
-            _cron_field("(?:[1-5]?[0-9])"),
-            _cron_field("(?:1[0-9]|2[0-3]|[0-9])"),
-            _cron_field("(?:[12][0-9]|3[01]|[1-9])"),
-            _cron_field(_MONTH),
-            _cron_field(_WEEKDAY),
-        ]
-    )
-    + "$"
-)
+_CRON_FIELDS = {
+    "minute": (_cron_field("(?:[1-5]?[0-9])"), "0 to 59"),
+    "hour": (_cron_field("(?:1[0-9]|2[0-3]|[0-9])"), "0 to 23"),
+    "day of month": (_cron_field("(?:[12][0-9]|3[01]|[1-9])"), "1 to 31"),
+    "month": (
+        _cron_field("(?:1[0-2]|[1-9]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"),
+        "1 to 12 or JAN to DEC",
+    ),
+    "day of week": (_cron_field("(?:[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)"), "0 to 7 or SUN to SAT"),
+}
 
-Name = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=MAX_NAME),
-]
+
+@dataclass(frozen=True)
+class TextRule:
+    """One constraint on a text, with a message that tells more than a regular expression does."""
+
+    cel: str
+    message: str
+    check: Callable[[str], bool]
+
+
+# By pattern: what the API server and the parser say instead of "should match '^[a-z…'".
+TEXT_RULES: dict[str, tuple[TextRule, ...]] = {}
+
+
+def text(pattern: str, message: str, max_length: int) -> StringConstraints:
+    TEXT_RULES[pattern] = (
+        TextRule(f'self.matches(r"{pattern}")', message, lambda text: re.search(pattern, text) is not None),
+    )
+    return StringConstraints(pattern=pattern, max_length=max_length)
+
+
+def _cron() -> StringConstraints:
+    pattern = "^" + " ".join(field for field, _ in _CRON_FIELDS.values()) + "$"
+
+    def one(index: int, name: str) -> TextRule:
+        field, allowed = _CRON_FIELDS[name]
+        return TextRule(
+            f"self.split(' ').size() != 5 || self.split(' ')[{index}].matches(r\"^{field}$\")",
+            f"the {name} (field {index + 1} of the cron line) must be {allowed}, *, a range a-b, a step */n or a list",
+            lambda text: len(text.split(" ")) != 5 or re.fullmatch(field, text.split(" ")[index]) is not None,
+        )
+
+    TEXT_RULES[pattern] = (
+        TextRule(
+            "self.split(' ').size() == 5",
+            "a cron line has five fields with one space between: minute hour day-of-month month day-of-week",
+            lambda text: len(text.split(" ")) == 5,
+        ),
+        *(one(index, name) for index, name in enumerate(_CRON_FIELDS)),
+    )
+    return StringConstraints(pattern=pattern, max_length=120)
+
+
+def _is_a_moment(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise PydanticCustomError("rule", "{message}", {"message": f"{text!r} is no moment: {error}"}) from error
+    return text
+
+
+_LABEL = "lower-case letters, digits and -, beginning and ending with a letter or digit"
+
+Name = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", f"a name has {_LABEL}", MAX_NAME)]
 # A Service is named <modelName>-<stage> and must be an RFC 1035 label of at most 63 characters.
-ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=40)]
-StageName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=20)]
-FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", min_length=1, max_length=64)]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Decimal = Annotated[
-    str, StringConstraints(pattern=r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?$", max_length=70)
+_DNS = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+_DNS_MESSAGE = f"a Service is named after it: {_LABEL}, the first a letter"
+ModelName = Annotated[str, text(_DNS, _DNS_MESSAGE, 40)]
+StageName = Annotated[str, text(_DNS, _DNS_MESSAGE, 20)]
+FieldName = Annotated[
+    str,
+    text(r"^[A-Za-z_][A-Za-z0-9_.-]*$", "a column's name has letters, digits, _, . and -, first a letter or _", 64),
 ]
-Fraction = Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]{1,12})?|1(\.0{1,12})?)$", max_length=16)]
-Duration = Annotated[str, StringConstraints(pattern=_unit_pattern("dhms"), max_length=32)]
-Cron = Annotated[str, StringConstraints(pattern=CRON_PATTERN, max_length=120)]
-TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", min_length=1, max_length=64)]
-Expression = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]+$", min_length=1, max_length=1024)]
+Digest = Annotated[str, text(r"^sha256:[0-9a-f]{64}$", "a digest is sha256: and 64 lower-case hex digits", 71)]
+Decimal = Annotated[
+    str,
+    text(r"^-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?$", 'a number written as text, such as "0.85"', 70),
+]
+Fraction = Annotated[
+    str, text(r"^(0(\.[0-9]{1,12})?|1(\.0{1,12})?)$", 'a number from 0 to 1 written as text, such as "0.2"', 16)
+]
+Duration = Annotated[
+    str, text(r"^([0-9]{1,6}[dhms]){1,4}$", "a duration is numbers with d, h, m or s, such as 24h or 1d12h", 32)
+]
+Cron = Annotated[str, _cron()]
+TimeZone = Annotated[
+    str, text(r"^[A-Za-z][A-Za-z0-9_+/-]*$", "a name of the time zone database, such as Europe/Berlin", 64)
+]
+Expression = Annotated[str, text(r"^[^\x00-\x1f]+$", "a SQL expression on one line", 1024)]
 S3Uri = Annotated[
     str,
-    StringConstraints(
-        # Segments that are empty, dotted only or percent-encoded dots never reach a bucket.
-        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[A-Za-z0-9!_*'()=+,@-][A-Za-z0-9!_.*'()=+,@-]*/?)+$",
-        max_length=1024,
+    text(
+        # Segments that are empty, begin with a dot or hold % never reach a bucket.
+        r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[A-Za-z0-9!_*'()=+,@-][A-Za-z0-9!_.*'()=+,@-]*/?)+$",
+        "the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\",
+        1024,
     ),
 ]
 Text = Annotated[str, StringConstraints(max_length=256)]
 # A RFC 3339 moment in UTC, as Kubernetes writes it.
 Timestamp = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$", max_length=32
+    text(
+        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+        "a moment in UTC such as 2026-01-31T12:00:00Z",
+        27,
     ),
+    AfterValidator(_is_a_moment),
 ]
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}

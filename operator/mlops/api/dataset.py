@@ -25,6 +25,7 @@ from mlops.api.base import (
     Text,
     TimeZone,
     exactly_one_of,
+    text,
 )
 from mlops.api.conditions import Condition
 
@@ -67,10 +68,10 @@ class S3Source(Model):
 class HttpSource(Model):
     """A file on a web server. Loopback, link-local, private and metadata addresses are refused."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@/\\]+(/[^\s\\]*)?$", max_length=2048)] = Field(
-        description="An http or https URL without user information."
-    )
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+    url: Annotated[
+        str, text(r"^https?://[^\s@/\\]+(/[^\s\\]*)?$", "an http or https URL without user information", 2048)
+    ] = Field(description="An http or https URL without user information.")
+    sha256: Annotated[str, text(r"^[0-9a-f]{64}$", "64 lower-case hex digits, as sha256sum prints them", 64)] = Field(
         description="The sha256 of the file in hex; other bytes are refused."
     )
 
@@ -192,9 +193,9 @@ class Feature(Model):
 class ValidationRule(Model):
     """A condition that every row must meet."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] = Field(
-        description="The rule's name, shown in the status."
-    )
+    name: Annotated[
+        str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)
+    ] = Field(description="The rule's name, shown in the status.")
     expression: Expression = Field(description="A SQL condition over fields and features.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mlops.api.base import API_VERSION, MAX_NAME, Model, Resource, Rule
+from mlops.api.base import API_VERSION, MAX_NAME, TEXT_RULES, Model, Resource, Rule
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.model_version import ModelVersion
@@ -82,7 +82,9 @@ def _cause(detail: Any) -> tuple[str, str]:
         case "literal_error":
             return path, f"Unsupported value: {shown}: supported values: {context['expected']}"
         case "string_pattern_mismatch":
-            return path, f"Invalid value: {shown}: should match {context['pattern']}"
+            rules = TEXT_RULES.get(context["pattern"], ())
+            broken = [rule.message for rule in rules if not rule.check(str(value))]
+            return path, f"Invalid value: {shown}: {'; '.join(broken) or 'should match ' + context['pattern']}"
         case "rule":
             return path, str(context["message"])
     return path, f"Invalid value: {shown}: {detail['msg']}"

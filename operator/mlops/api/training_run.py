@@ -19,6 +19,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
+    text,
 )
 from mlops.api.conditions import Condition
 from mlops.api.model_version import Capture, Promotion
@@ -84,8 +85,8 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "rmse": False,
     "r2": True,
 }
-MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-ParamName = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_]*$", min_length=1, max_length=64)]
+MetricName = Annotated[str, text(r"^[a-z][a-z0-9_]*$", "a metric's name has lower-case letters, digits and _", 64)]
+ParamName = Annotated[str, text(r"^[a-z][A-Za-z0-9_]*$", "a parameter's name has letters, digits and _", 64)]
 
 
 class DatasetRef(Model):
@@ -115,7 +116,9 @@ class DatasetRef(Model):
 class Estimator(Model):
     """A scikit-learn estimator by its own name."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)] = Field(
+    name: Annotated[
+        str, text(r"^[A-Z][A-Za-z0-9]*$", "the class name of an estimator, such as RandomForestClassifier", 64)
+    ] = Field(
         description="The class name of an allowed classifier or regressor, such as HistGradientBoostingClassifier."
     )
     params: Annotated[dict[ParamName, Text], Field(max_length=64)] = Field(
@@ -126,7 +129,7 @@ class Estimator(Model):
 class EnvVar(Model):
     """An environment variable of your container."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] = Field(
+    name: Annotated[str, text(r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name has letters, digits and _", 128)] = Field(
         description="The variable's name."
     )
     value: Annotated[str, StringConstraints(max_length=4096)] = Field(default="", description="Its value.")
@@ -145,9 +148,10 @@ Argument = Annotated[str, StringConstraints(max_length=4096)]
 class Container(Model):
     """Your own code: reads $(MLOPS_INPUTS), writes a model and metrics.json to $(MLOPS_OUTPUTS)."""
 
-    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$", max_length=512)] = Field(
-        description="The image of your code."
-    )
+    image: Annotated[
+        str,
+        text(r"^[a-z0-9][A-Za-z0-9._/:@-]*$", "an image reference, such as registry.example.com/team/trainer:1.2", 512),
+    ] = Field(description="The image of your code.")
     command: Annotated[tuple[Argument, ...], Field(min_length=1, max_length=64)] = Field(
         description="The command; $(MLOPS_INPUTS) and $(MLOPS_OUTPUTS) are the two folders."
     )
@@ -254,7 +258,12 @@ class Trigger(Model):
 
 
 Quantity = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=32)
+    str,
+    text(
+        r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        'a quantity must match a number with m, k, M, G, T, Ki, Mi, Gi or Ti, such as "500m" or "2Gi"',
+        32,
+    ),
 ]
 
 
