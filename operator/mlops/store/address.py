@@ -1,0 +1,70 @@
+"""From a URL and the environment to a store, or to a user's own data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlops.store.artifacts import Store
+from mlops.store.bucket import Bucket
+from mlops.store.errors import AddressInvalid
+from mlops.store.folder import FolderBucket
+from mlops.store.layout import check_path, check_prefix
+from mlops.store.s3 import S3Bucket, S3Settings
+
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+
+
+def open_store(url: str, environ: Mapping[str, str]) -> Store:
+    """The store at `file:///absolute/path` or `s3://bucket[/prefix]`; for S3 see `S3Settings.from_environ`.
+
+    Raises AddressInvalid, PathForbidden and CredentialsMissing; does not yet talk to the service.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        return Store(FolderBucket(_folder(url)))
+    if scheme == "s3":
+        name, _, prefix = rest.partition("/")
+        prefix = prefix.removesuffix("/")
+        return Store(S3Bucket(S3Settings.from_environ(environ), _bucket_name(name), prefix))
+    raise AddressInvalid(repr(url), "has no scheme that is allowed here", "use s3://bucket/prefix or file:///path")
+
+
+def open_source(uri: str, environ: Mapping[str, str]) -> tuple[Bucket, str]:
+    """A user's data at `s3://bucket/key` (an object) or `s3://bucket/prefix/`: its bucket, and that key or prefix.
+
+    On one machine without S3, `MLOPS_BUCKETS=file:///folder` stands for the service: each of its folders is a bucket.
+    Raises AddressInvalid, PathForbidden and CredentialsMissing.
+    """
+    scheme, _, rest = uri.partition("://")
+    if scheme != "s3":
+        raise AddressInvalid(
+            repr(uri), "has no scheme that is allowed here", "use s3://bucket/key or s3://bucket/prefix/"
+        )
+    name, _, key = rest.partition("/")
+    _bucket_name(name)
+    check_prefix(key)
+    if buckets := environ.get("MLOPS_BUCKETS"):
+        return FolderBucket(_folder(buckets) / name), key
+    return S3Bucket(S3Settings.from_environ(environ), name), key
+
+
+def _folder(url: str) -> Path:
+    path = url.removeprefix("file://")
+    if path == url or not path.startswith("/"):
+        raise AddressInvalid(
+            repr(url), "names no folder", "use file:// and an absolute path, as in file:///var/lib/mlops"
+        )
+    return Path("/", check_path(path.strip("/"))) if path.strip("/") else Path("/")
+
+
+def _bucket_name(name: str) -> str:
+    if not BUCKET_NAME.fullmatch(name) or ".." in name or IP_ADDRESS.fullmatch(name):
+        raise AddressInvalid(
+            repr(name),
+            "is no bucket name",
+            "it has 3 to 63 lower-case letters, digits, dots and hyphens, and is no IP address",
+        )
+    return name

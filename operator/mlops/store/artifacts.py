@@ -1,0 +1,228 @@
+"""What callers use: artifacts by digest, and plain objects beside them, over any bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops.store.bucket import CHUNK, Body, Bucket, Stat
+from mlops.store.errors import DigestMismatch, NotFound, PathForbidden, TargetOccupied
+from mlops.store.layout import (
+    Entry,
+    Manifest,
+    blob_key,
+    check_path,
+    check_prefix,
+    digest_of_key,
+    manifest_key,
+    object_key,
+    sha256_of,
+)
+
+LONGEST_MANIFEST = 64 << 20  # bytes: some 400 000 files; more is not read into memory
+
+GRACE = 7 * 24 * 3600.0
+"""Seconds for which garbage collection leaves alone what was written, so that the result of a run may lie unreferenced
+until its report arrives. `put` writes again what is older than half of it instead of relying on it: a collection that
+began before the `put` cannot then take away what the `put` found in place."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a garbage collection removed: numbers of manifests and blobs, and the blobs' bytes."""
+
+    manifests: int
+    blobs: int
+    size: int
+
+
+class Store:
+    """Artifacts and plain objects in one bucket.
+
+    The bucket is not trusted: what is read by digest is checked against it before anybody sees it. Any method may raise
+    StoreUnavailable and AccessDenied; `clock` gives seconds since the epoch.
+    """
+
+    def __init__(self, bucket: Bucket, clock: Callable[[], float] = time.time) -> None:
+        self.bucket = bucket
+        self._clock = clock
+
+    # Artifacts
+
+    def put_directory(self, folder: Path) -> Manifest:
+        """Store every regular file below `folder`; links and devices are refused with PathForbidden."""
+        return self.put_files(files_below(folder))
+
+    def put_files(self, files: Mapping[str, Body]) -> Manifest:
+        """Store an artifact of these files, given as bytes or as paths, and return its manifest (`.digest` names it).
+
+        What is in the bucket already is not sent again. The manifest goes last: until then nobody can see any of it,
+        and after a failure the same call finishes the work.
+        """
+        manifest = Manifest.of(entry_of(path, body) for path, body in files.items())
+        if self._is_fresh(manifest_key(manifest.digest), len(manifest.to_bytes())):
+            return manifest
+        sent: set[str] = set()
+        for entry in manifest.entries:
+            if entry.sha256 not in sent and not self._is_fresh(blob_key(entry.sha256), entry.size):
+                self.bucket.put(blob_key(entry.sha256), files[entry.path], entry.sha256)
+            sent.add(entry.sha256)
+        self.bucket.put(manifest_key(manifest.digest), manifest.to_bytes(), manifest.digest)
+        return manifest
+
+    def get(self, digest: str, into: Path) -> Manifest:
+        """Fetch an artifact into the folder `into`, which appears whole and verified or not at all.
+
+        It may exist if it is empty or holds this very artifact already (a restarted pod); else TargetOccupied. It must
+        not be a mount point itself, since it is made beside it and renamed. Raises NotFound, DigestMismatch.
+        """
+        manifest = self.manifest(digest)
+        if into.is_dir() and any(into.iterdir()):
+            found = Manifest.of(entry_of(path, body) for path, body in files_below(into).items())
+            if found.digest != digest:
+                raise TargetOccupied(str(into), f"holds something else than {digest}", "empty it or choose another")
+            return manifest
+        unfinished = into.with_name(f".{into.name}.{uuid.uuid4().hex[:12]}")
+        unfinished.mkdir(parents=True)
+        try:
+            for entry in manifest.entries:
+                target = unfinished / entry.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as sink:
+                    for chunk in self._checked_chunks(entry):
+                        sink.write(chunk)
+            unfinished.replace(into)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return manifest
+
+    def manifest(self, digest: str) -> Manifest:
+        """The verified manifest of an artifact. Raises NotFound, DigestMismatch, ManifestInvalid, PathForbidden."""
+        key = manifest_key(digest)
+        data = bytearray()
+        for chunk in self._chunks(key, digest):
+            data += chunk
+            if len(data) > LONGEST_MANIFEST:
+                raise DigestMismatch(digest, digest, f"more than {LONGEST_MANIFEST} bytes")
+        if (got := sha256_of(bytes(data))) != digest:
+            raise DigestMismatch(digest, digest, got)
+        return Manifest.parse(bytes(data), where=digest)
+
+    def read_file(self, digest: str, path: str) -> bytes:
+        """The verified bytes of one file of an artifact, in memory. Raises NotFound, DigestMismatch."""
+        entry = self.manifest(digest).entry(check_path(path))
+        if entry is None:
+            raise NotFound(f"{digest} {path}", "the artifact has no such file")
+        return b"".join(self._checked_chunks(entry))
+
+    def exists(self, digest: str) -> bool:
+        """Whether the artifact is there; its bytes are checked when it is read, not here."""
+        return self.bucket.stat(manifest_key(digest)) is not None
+
+    def delete(self, digest: str) -> None:
+        """Forget an artifact: its manifest goes at once, its bytes with the next `collect_garbage`."""
+        self.bucket.delete(manifest_key(digest))
+
+    def collect_garbage(self, keep: Collection[str], grace: float = GRACE) -> Collected:
+        """Remove the artifacts not in `keep` and the blobs that no remaining one uses, if older than `grace` seconds.
+
+        A manifest that should stay but cannot be read stops everything: its blobs would look unused.
+        """
+        before = self._clock() - grace
+        stays: list[str] = []
+        goes: list[str] = []
+        for found in self.bucket.list("manifests/"):
+            if (digest := digest_of_key(found.key)) is not None:
+                (goes if digest not in keep and found.modified < before else stays).append(digest)
+        used = {entry.sha256 for digest in stays for entry in self.manifest(digest).entries}
+        unused = [
+            found
+            for found in self.bucket.list("blobs/")
+            if found.modified < before and (digest := digest_of_key(found.key)) is not None and digest not in used
+        ]
+        for digest in goes:
+            self.delete(digest)
+        for found in unused:
+            self.bucket.delete(found.key)
+        return Collected(len(goes), len(unused), sum(found.size for found in unused))
+
+    # Plain objects: written once under a key of their own, never changed
+
+    def put_object(self, key: str, data: bytes) -> None:
+        """Write a plain object, whole or not at all."""
+        self.bucket.put(object_key(key), data)
+
+    def get_object(self, key: str) -> bytes:
+        """A plain object's bytes. There is no digest to check them against. Raises NotFound."""
+        return b"".join(self._chunks(object_key(key), key))
+
+    def delete_object(self, key: str) -> None:
+        """Remove a plain object; one that is not there is no error."""
+        self.bucket.delete(object_key(key))
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """The plain objects whose key begins with `prefix`, sorted by key."""
+        for found in self.bucket.list("objects/" + check_prefix(prefix)):
+            yield Stat(found.key.removeprefix("objects/"), found.size, found.modified)
+
+    def _is_fresh(self, key: str, size: int) -> bool:
+        """Whether the object is in place, whole, and safe from a garbage collection that is under way."""
+        found = self.bucket.stat(key)
+        return found is not None and found.size == size and self._clock() - found.modified < GRACE / 2
+
+    def _chunks(self, key: str, name: str) -> Iterator[bytes]:
+        try:
+            yield from self.bucket.read(key)
+        except NotFound as error:
+            raise NotFound(name, error.problem, error.way_out) from error
+
+    def _checked_chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The blob's bytes; raises DigestMismatch at the end, or as soon as there are too many."""
+        seen = hashlib.sha256()
+        size = 0
+        for chunk in self._chunks(blob_key(entry.sha256), f"{entry.path} ({entry.sha256})"):
+            seen.update(chunk)
+            size += len(chunk)
+            if size > entry.size:
+                raise DigestMismatch(entry.path, f"{entry.sha256} of {entry.size} bytes", "more bytes than that")
+            yield chunk
+        if (got := "sha256:" + seen.hexdigest()) != entry.sha256 or size != entry.size:
+            raise DigestMismatch(entry.path, f"{entry.sha256} of {entry.size} bytes", f"{got} of {size} bytes")
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """The regular files below a folder by relative path. Raises PathForbidden for links, devices and the like."""
+    files: dict[str, Path] = {}
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as found:
+            for item in found:
+                mode = item.stat(follow_symlinks=False).st_mode
+                path = Path(item.path)
+                if stat.S_ISDIR(mode):
+                    pending.append(path)
+                elif stat.S_ISREG(mode):
+                    files[path.relative_to(folder).as_posix()] = path
+                else:
+                    raise PathForbidden(item.path, "is a link or a device", "an artifact holds plain files only")
+    return files
+
+
+def entry_of(path: str, body: Body) -> Entry:
+    """Size and digest of one file."""
+    if isinstance(body, bytes):
+        return Entry(path, len(body), sha256_of(body))
+    seen = hashlib.sha256()
+    size = 0
+    with body.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            seen.update(chunk)
+            size += len(chunk)
+    return Entry(path, size, "sha256:" + seen.hexdigest())

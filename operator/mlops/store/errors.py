@@ -1,0 +1,81 @@
+"""What can go wrong with a store, each with an address, a value and the way out.
+
+`reason` is the PascalCase word for a Report and a condition; `retryable` tells exit code 1 (try again) from 2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """`where` is the key, URI, digest or environment variable; `problem` what was found; `way_out` what to do."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, where: str, problem: str, way_out: str = "") -> None:
+        super().__init__(f"{where}: {problem}" + (f"; {way_out}" if way_out else ""))
+        self.where = where
+        self.problem = problem
+        self.way_out = way_out
+
+    @property
+    def reason(self) -> str:
+        """The stable word for conditions, Events and Reports."""
+        return type(self).__name__
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer, or answers that it cannot now: the only fault that time may mend."""
+
+    retryable = True
+
+
+class AccessDenied(StoreError):
+    """The credentials are wrong, expired, or not allowed to do this. Says nothing about what exists."""
+
+
+class NotFound(StoreError):
+    """There is no such artifact, object or bucket."""
+
+
+class NoSpace(StoreError):
+    """The disk is full or the quota is used up."""
+
+
+class DigestMismatch(StoreError):
+    """The bytes are not those that the digest names."""
+
+    def __init__(self, where: str, expected: str, got: str) -> None:
+        way_out = "the stored bytes were changed or cut: restore them, or produce the artifact again"
+        super().__init__(where, f"expected {expected}, got {got}", way_out)
+        self.expected = expected
+        self.got = got
+
+
+class ManifestInvalid(StoreError):
+    """The object under an artifact's digest is no manifest."""
+
+
+class PathForbidden(StoreError):
+    """A path or key that could name something outside its place."""
+
+
+class AddressInvalid(StoreError):
+    """A store URL, endpoint, bucket name or digest that cannot be used as written."""
+
+
+class CredentialsMissing(StoreError):
+    """The environment holds no complete pair of S3 keys."""
+
+
+class CertificateUntrusted(StoreError):
+    """The server's TLS certificate does not lead to a known authority."""
+
+
+class TargetOccupied(StoreError):
+    """The folder to write to holds something else already."""
+
+
+class RequestRefused(StoreError):
+    """The service understood and refused for a reason of its own, which `problem` repeats."""

@@ -1,0 +1,294 @@
+"""A bucket in any S3 service. The only file that knows the SDK; nothing here is particular to one vendor.
+
+The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucket: without the
+last, S3 answers 403 instead of 404 for what is not there. Parts of an upload whose process was killed stay invisible; a
+lifecycle rule (AbortIncompleteMultipartUpload) of the bucket removes them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, cast
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from mlops.store.bucket import CHUNK, Body, CheckedReader, Stat, open_body
+from mlops.store.errors import (
+    AccessDenied,
+    AddressInvalid,
+    CertificateUntrusted,
+    CredentialsMissing,
+    NoSpace,
+    NotFound,
+    RequestRefused,
+    StoreError,
+    StoreUnavailable,
+)
+from mlops.store.layout import check_path, check_prefix
+
+MIB = 1 << 20
+PART = 16 * MIB  # an object up to this size goes in one request; three larger parts are in flight at a time
+MOST_PARTS = 10_000  # S3's limit
+
+MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "ResourceNotFound"})
+DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "XAdminUserDisabled",
+    }
+)
+FULL = frozenset({"QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull"})
+# NoSuchUpload: a completed upload whose answer was lost and was sent again. PreconditionFailed: the object changed
+# between two requests of one reading. Both are mended by beginning again.
+PASSING = frozenset(
+    {
+        "InternalError",
+        "NoSuchUpload",
+        "OperationAborted",
+        "PreconditionFailed",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "Throttling",
+    }
+)
+PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """How to reach one S3 service.
+
+    `endpoint` is `http(s)://host[:port]`, `addressing` puts the bucket into the path or the host name, `ca_file` names
+    a PEM bundle to trust instead of the system's. A passing fault of a request is met by `attempts` tries in all, with
+    pauses from `backoff` seconds up to 8 s: by default for about 17 s.
+    """
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
+    region: str = "us-east-1"
+    addressing: Literal["path", "virtual"] = "path"
+    ca_file: str | None = None
+    attempts: int = 7
+    backoff: float = 0.25
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> S3Settings:
+        """Read MLOPS_S3_ENDPOINT, MLOPS_S3_REGION, MLOPS_S3_ADDRESSING, MLOPS_S3_CA_FILE, AWS_ACCESS_KEY_ID,
+        AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. Raises AddressInvalid and CredentialsMissing."""
+        addressing = environ.get("MLOPS_S3_ADDRESSING") or "path"
+        if addressing not in ("path", "virtual"):
+            raise AddressInvalid("MLOPS_S3_ADDRESSING", f"is {addressing!r}", "it must be 'path' or 'virtual'")
+        missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environ.get(name)]
+        if missing:
+            raise CredentialsMissing(
+                " and ".join(missing), "not set", "put the keys into the Secret that spec.store.secretRef names"
+            )
+        return cls(
+            endpoint=_checked_endpoint(environ.get("MLOPS_S3_ENDPOINT", "")),
+            access_key=environ["AWS_ACCESS_KEY_ID"],
+            secret_key=environ["AWS_SECRET_ACCESS_KEY"],
+            session_token=environ.get("AWS_SESSION_TOKEN") or None,
+            region=environ.get("MLOPS_S3_REGION") or "us-east-1",
+            addressing=cast(Literal["path", "virtual"], addressing),
+            ca_file=environ.get("MLOPS_S3_CA_FILE") or None,
+        )
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    way_out = "give the service's address, such as 'https://s3.eu-central-1.amazonaws.com' or 'http://minio:9000'"
+    if not endpoint:
+        raise AddressInvalid("MLOPS_S3_ENDPOINT", "not set", way_out)
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        # Not repeated: people do write keys into such a URL.
+        raise AddressInvalid("MLOPS_S3_ENDPOINT", "is not an http:// or https:// address of a host alone", way_out)
+    return endpoint
+
+
+class S3Bucket:
+    """The bucket `bucket`, or with `folder` ('team-a') only the part of it below that prefix."""
+
+    def __init__(self, settings: S3Settings, bucket: str, folder: str = "") -> None:
+        self._settings = settings
+        self._bucket = bucket
+        self._root = check_path(folder) + "/" if folder else ""
+        self._client = _client(settings)
+
+    def put(self, key: str, body: Body, sha256: str | None = None) -> None:
+        name = self._name(key)
+        try:
+            with _s3_errors(key):
+                self._upload(key, name, body, sha256)
+        except StoreUnavailable as error:
+            # The upload was completed, the answer lost, and the request sent again finds no upload: begin anew.
+            if not isinstance(error.__cause__, S3Error) or error.__cause__.code != "NoSuchUpload":
+                raise
+            with _s3_errors(key):
+                self._upload(key, name, body, sha256)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        name = self._name(key)
+        got = 0
+        etag = ""
+        breaks = 0
+        while True:
+            # Going on where a broken connection ended is safe only within one state of the object.
+            headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{etag}"'} if got else {}
+            with _s3_errors(key):
+                response = self._client.get_object(self._bucket, name, offset=got, request_headers=headers)
+            etag = response.headers.get("etag", "").strip('"')
+            before = got
+            try:
+                with _s3_errors(key), closing(response):
+                    for chunk in response.stream(CHUNK):
+                        got += len(chunk)
+                        yield chunk
+                return
+            except StoreUnavailable:
+                breaks = 1 if got > before else breaks + 1
+                if breaks == self._settings.attempts:
+                    raise
+
+    def stat(self, key: str) -> Stat | None:
+        try:
+            with _s3_errors(key):
+                found = self._client.stat_object(self._bucket, self._name(key))
+        except NotFound:
+            return None
+        modified = found.last_modified.timestamp() if found.last_modified else 0.0
+        return Stat(key, found.size or 0, modified)
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        check_prefix(prefix)
+        with _s3_errors(prefix):
+            for found in self._client.list_objects(self._bucket, prefix=self._root + prefix, recursive=True):
+                name = found.object_name or ""
+                if name.endswith("/"):  # a console's "folder"
+                    continue
+                modified = found.last_modified.timestamp() if found.last_modified else 0.0
+                yield Stat(name.removeprefix(self._root), found.size or 0, modified)
+
+    def delete(self, key: str) -> None:
+        with _s3_errors(key):
+            self._client.remove_object(self._bucket, self._name(key))
+
+    def _name(self, key: str) -> str:
+        return self._root + check_path(key)
+
+    def _upload(self, key: str, name: str, body: Body, sha256: str | None) -> None:
+        source, size = open_body(body)
+        part = max(PART, (size // MOST_PARTS // MIB + 1) * MIB)
+        with source:
+            reader = cast(BinaryIO, CheckedReader(key, source, size, sha256))
+            self._client.put_object(self._bucket, name, reader, size, part_size=part)
+        if size > part:
+            # The answer to completing an upload begins before the service has put the parts together.
+            stored = self._client.stat_object(self._bucket, name).size
+            if stored != size:
+                raise StoreUnavailable(key, f"{stored} of {size} bytes stored")
+
+
+def _client(settings: S3Settings) -> Minio:
+    parts = urlsplit(settings.endpoint)
+    secure = parts.scheme == "https"
+    # Each request is retried by itself, so that one broken part does not send a large file again from its beginning.
+    # Jitter, because many pods meet the same outage. No redirect is followed: it would carry a signed request to a host
+    # that nobody configured. No Retry-After either: a service must not decide how long a pod hangs.
+    retries = urllib3.Retry(
+        total=settings.attempts - 1,
+        redirect=False,
+        allowed_methods=None,
+        status_forcelist=PASSING_STATUS,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+        backoff_factor=settings.backoff,
+        backoff_jitter=settings.backoff,
+        backoff_max=8.0,
+    )
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=5.0, read=60.0),
+        maxsize=8,
+        retries=retries,
+        ssl_context=_trust(settings.ca_file) if secure else None,
+    )
+    client = Minio(
+        parts.netloc,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        session_token=settings.session_token,
+        secure=secure,
+        region=settings.region,
+        http_client=pool,
+    )
+    if settings.addressing == "virtual":
+        client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+    else:
+        client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+    return client
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise AddressInvalid("MLOPS_S3_CA_FILE", f"{ca_file!r} is no readable PEM bundle: {error}") from error
+
+
+@contextmanager
+def _s3_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (MinioException, urllib3.exceptions.HTTPError) as error:
+        raise _from_sdk_error(key, error) from error
+
+
+def _from_sdk_error(key: str, error: MinioException | urllib3.exceptions.HTTPError) -> StoreError:
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        cause = getattr(error, "reason", None) or error
+        if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+            return CertificateUntrusted(key, str(cause), "name the authority's PEM bundle in MLOPS_S3_CA_FILE")
+        return StoreUnavailable(key, f"no answer: {cause}", "check that the endpoint is right and the service runs")
+    code, status = _code_and_status(error)
+    problem = f"the service answered {code or status}"
+    if code in MISSING or (status == 404 and not code):
+        what = "bucket" if code == "NoSuchBucket" else "object"
+        return NotFound(key, f"there is no such {what}")
+    if code in FULL or status == 507:
+        return NoSpace(key, problem, "free space in the store, or raise the quota")
+    if code in PASSING or status in PASSING_STATUS:
+        return StoreUnavailable(key, problem)
+    if code in DENIED or status in (401, 403):
+        return AccessDenied(key, problem, "check the keys, the bucket and what its policy allows them")
+    return RequestRefused(key, f"{problem}: {getattr(error, 'message', None) or error}")
+
+
+def _code_and_status(error: MinioException) -> tuple[str, int]:
+    if isinstance(error, S3Error):
+        return error.code or "", error.response.status
+    if isinstance(error, ServerError):
+        return "", error.status_code
+    if isinstance(error, InvalidResponseError):
+        return "", error._code
+    return type(error).__name__, 0

@@ -1,0 +1,84 @@
+"""Start a real server on a free port of this machine, wait until it answers, end it by its own process id."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hack import tools
+
+# The server asks the kernel to be ended with its parent, so that even a killed test run leaves nothing behind.
+WITH_PARENT = (
+    "import ctypes, os, signal, sys; "
+    "sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def program(name: str) -> str:
+    """The path of a built tool. Without it the test is skipped on a laptop, and fails in CI, where it must be there."""
+    found = tools.find(name)
+    if found is not None:
+        return str(found)
+    message = f"{name} is not built yet: python hack/tools.py build {name} (takes minutes, once)"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    ready: Callable[[], bool],
+    log: Path,
+    environ: Mapping[str, str] | None = None,
+    seconds: float = 60,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The server process, ready. Raises RuntimeError with the end of its log if it ends or is not ready in time."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WITH_PARENT, *command],
+            env={**os.environ, **(environ or {})},
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                state = "not ready" if process.returncode is None else f"ended with {process.returncode}"
+                tail = log.read_text("utf-8", "replace")[-3000:]
+                raise RuntimeError(f"{Path(command[0]).name} is {state}:\n{tail}")
+            time.sleep(0.05)
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End it gently, then not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
