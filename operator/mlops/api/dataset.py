@@ -29,6 +29,8 @@ from mlops.api.base import (
 )
 from mlops.api.conditions import Condition
 
+Url = Annotated[str, text(r"^https?://[^\s@/\\]+(/[^\s\\]*)?$", "an http or https URL without user information", 2048)]
+RuleName = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
 Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
 

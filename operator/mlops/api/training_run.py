@@ -89,6 +89,14 @@ MetricName = Annotated[str, text(r"^[a-z][a-z0-9_]*$", "a metric's name has lowe
 ParamName = Annotated[str, text(r"^[a-z][A-Za-z0-9_]*$", "a parameter's name has letters, digits and _", 64)]
 
 
+ClassName = Annotated[
+    str, text(r"^[A-Z][A-Za-z0-9]*$", "the class name of an estimator, such as RandomForestClassifier", 64)
+]
+Image = Annotated[
+    str, text(r"^[a-z0-9][A-Za-z0-9._/:@-]*$", "an image reference, such as registry.example.com/trainer:1.2", 512)
+]
+
+
 class DatasetRef(Model):
     """The data of a run."""
 
