@@ -1,0 +1,63 @@
+# The one door. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.8
+STATE ?= .demo
+
+# Python writes its progress at once, also into a pipe.
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help venv demo check test test-fast generate lock format bench tools clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The stamp is made anew when the locked dependencies or the package's metadata change.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@echo "==> Installing into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+venv: $(VENV)/.installed ## make .venv with the locked dependencies
+
+demo: venv ## the weather loop on this machine, no cluster, no service: ingest, train, serve, replay 40 years, retrain
+	@$(BIN)/mlops run -f examples/weather --state $(STATE)
+
+check: venv ## format, lint, types, import contracts, generated files, unit tests: seconds, offline
+	@echo "==> format and lint" && $(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@echo "==> types" && $(BIN)/mypy
+	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache >/tmp/mlops-lint-imports.$$$$ 2>&1 || { cat /tmp/mlops-lint-imports.$$$$; exit 1; }
+	@echo "==> generated files" && $(BIN)/python hack/generate.py --check
+	@echo "==> unit tests" && $(BIN)/pytest -q -m "not slow and not apiserver and not s3"
+
+tools: venv ## build etcd, kube-apiserver, MinIO and versitygw from their Go modules, once, into a cache
+	@$(BIN)/python hack/tools.py build etcd kube-apiserver minio versitygw
+
+test: venv tools ## everything, the real API server and the real S3 servers included
+	@$(MAKE) --no-print-directory check
+	@echo "==> tests with real parts" && $(BIN)/pytest -q -m "slow or apiserver or s3" --durations=10
+
+generate: venv ## write the CustomResourceDefinitions from the types
+	@$(BIN)/python hack/generate.py
+
+lock: ## resolve the dependencies anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock
+
+format: venv ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: venv ## the benchmarks, each against what one would use instead
+	@$(BIN)/python bench/run.py
+
+clean: ## remove what was built here
+	rm -rf $(VENV) $(STATE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""`mlops`: the loop on one machine, and looking at what it holds."""

@@ -1,0 +1,174 @@
+"""Rows of a file sent as requests in the order of their time, with their labels late: to a server here or anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import urllib3
+
+from mlops.api.base import format_time, parse_duration
+from mlops.cli.errors import UserError
+from mlops.cli.scenario import Replay
+
+# Enough to keep one server busy; a request is retried, so a switch of versions loses none.
+CONNECTIONS = 4
+LABELS_PER_REQUEST = 2_000
+
+
+class Target:
+    """A served model: `url` is its server's, such as http://127.0.0.1:8080."""
+
+    def __init__(self, url: str, model: str) -> None:
+        self.url, self.model = url.rstrip("/"), model
+        self.pool = urllib3.PoolManager(
+            maxsize=CONNECTIONS,
+            block=True,
+            timeout=urllib3.Timeout(connect=5, read=60),
+            # Rows are known by their id, so a request that is sent twice counts once.
+            retries=urllib3.Retry(
+                total=8, backoff_factor=0.1, status_forcelist=(502, 503), allowed_methods=None, raise_on_status=False
+            ),
+        )
+        self.inputs: list[dict[str, Any]] = self._call("GET", f"/v2/models/{model}")["inputs"]
+
+    def infer(self, row_id: str, time: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Send one row; `row_id` names it, also for its label."""
+        body = {
+            "id": row_id,
+            "parameters": {"event_time": time},
+            "inputs": [
+                {"name": i["name"], "datatype": i["datatype"], "shape": [1], "data": [values[i["name"]]]}
+                for i in self.inputs
+            ],
+        }
+        return self._call("POST", f"/v2/models/{self.model}/infer", body)
+
+    def feedback(self, labels: list[dict[str, Any]]) -> None:
+        """Send labels: id, row, label, time."""
+        self._call("POST", f"/v2/models/{self.model}/feedback", {"labels": labels})
+
+    def flush(self) -> None:
+        """Wait until all that was captured is in the store."""
+        self._call("POST", "/-/flush")
+
+    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        data = None if body is None else orjson.dumps(body)
+        try:
+            answer = self.pool.request(method, self.url + path, body=data, headers={"Content-Type": "application/json"})
+        except urllib3.exceptions.HTTPError as error:
+            raise UserError(f"{method} {self.url}{path}: no answer: {error}") from error
+        if answer.status >= 300:
+            raise UserError(
+                f"{method} {self.url}{path}: {answer.status}: {answer.data[:500].decode('utf-8', 'replace')}"
+            )
+        parsed: dict[str, Any] = orjson.loads(answer.data) if answer.data else {}
+        return parsed
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The rows of a replay in the order of their time; labels become known in the same order."""
+
+    frame: pl.DataFrame
+    replay: Replay
+
+    @classmethod
+    def read(cls, folder: Path, replay: Replay) -> Stream:
+        """Return the stream of a scenario's file. Raises UserError naming the missing file or column."""
+        path = folder / replay.file
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such file")
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+        for column in filter(None, (replay.id, replay.time, replay.label)):
+            if column not in frame.columns:
+                raise UserError(f"{path}: no column {column!r}; there are {', '.join(frame.columns)}")
+        if not isinstance(frame.schema[replay.time], pl.Datetime | pl.Date):
+            raise UserError(f"{path}: column {replay.time!r} is {frame.schema[replay.time]}, not a time")
+        frame = frame.with_columns(
+            pl.col(replay.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), pl.col(replay.id).cast(pl.String)
+        ).sort(replay.time, replay.id)
+        return cls(frame.head(replay.limit) if replay.limit else frame, replay)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @property
+    def first(self) -> datetime:
+        """Return the time of the first row."""
+        first: datetime = self.frame[self.replay.time][0]
+        return first
+
+    @property
+    def last(self) -> datetime:
+        """Return the time when the last label is known."""
+        last: datetime = self.frame[self.replay.time][-1]
+        return last + self.delay
+
+    @property
+    def delay(self) -> timedelta:
+        """Return how late a label is."""
+        return parse_duration(self.replay.label_delay)
+
+    def rows_until(self, moment: datetime) -> int:
+        """Return how many rows have a time up to `moment`."""
+        return int((self.frame[self.replay.time] <= moment).sum())
+
+
+@dataclass
+class Position:
+    """How far a replay has come."""
+
+    rows: int = 0
+    labels: int = 0
+
+
+class Sender:
+    """Sends a stream piece by piece: `until` a moment, all rows and all labels that are known by then."""
+
+    def __init__(self, stream: Stream, target: Callable[[], Target], progress: Callable[[int], None]) -> None:
+        self.stream, self.target, self.progress = stream, target, progress
+
+    def until(self, moment: datetime, position: Position) -> Position:
+        """Send what happened up to `moment` and wait until it is in the store; return the new position."""
+        target = self.target()
+        missing = [i["name"] for i in target.inputs if i["name"] not in self.stream.frame.columns]
+        if missing:
+            raise UserError(f"{self.stream.replay.file}: no column for the model's inputs {', '.join(missing)}")
+        rows = self.stream.rows_until(moment)
+        # A label is sent for a row that was sent: its (id, row) is that of its request.
+        labels = min(self.stream.rows_until(moment - self.stream.delay), rows)
+        if rows == position.rows and labels == position.labels:
+            return position
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            rows_to_send = self.stream.frame[position.rows : rows].iter_rows(named=True)
+            for _ in pool.map(lambda row: self._infer(target, row), rows_to_send):
+                self.progress(1)
+        if self.stream.replay.label is not None:
+            self._feedback(target, position.labels, labels)
+        target.flush()
+        return Position(rows, labels)
+
+    def _infer(self, target: Target, row: dict[str, Any]) -> None:
+        replay = self.stream.replay
+        target.infer(row[replay.id], _moment(row[replay.time]), row)
+
+    def _feedback(self, target: Target, start: int, end: int) -> None:
+        replay = self.stream.replay
+        frame = self.stream.frame[start:end]
+        labels = [
+            {"id": row_id, "row": 0, "label": label, "time": _moment(time + self.stream.delay)}
+            for row_id, label, time in zip(frame[replay.id], frame[replay.label or ""], frame[replay.time], strict=True)
+        ]
+        for first in range(0, len(labels), LABELS_PER_REQUEST):
+            target.feedback(labels[first : first + LABELS_PER_REQUEST])
+
+
+def _moment(value: datetime) -> str:
+    return format_time(value) if value.microsecond == 0 else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
