@@ -59,6 +59,7 @@ class Reason(StrEnum):
     REPORT_MISSING = "ReportMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    OUT_OF_MEMORY = "OOMKilled"
 
 
 class S3Source(Model):
@@ -377,11 +378,18 @@ class DatasetStatus(Model):
     splits: SplitRows | None = Field(default=None, description="Rows per part.")
     last_check_time: str | None = Field(default=None, description="Up to when the source was last looked at.")
     last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
+    last_job_time: str | None = Field(default=None, description="When that Job finished.")
+    spec_digest: Digest | None = Field(
+        default=None, description="The digest of the part of the spec that decides the content, as last looked at."
+    )
+    attempts: int = Field(
+        default=0, description="Looks in a row that failed for a passing reason; the next one waits longer."
+    )
     validation: ValidationResult | None = Field(default=None, description="What validation found last.")
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
         default=(), description="The newest versions, the current one first."
     )
-    conditions: tuple[Condition, ...] = Field(default=(), description="Ready, Reconciling, Stalled, Validated.")
+    conditions: tuple[Condition, ...] = Field(default=(), description="Ready, Reconciling, Stalled, Versioned, Validated.")
 
 
 class Dataset(Resource):

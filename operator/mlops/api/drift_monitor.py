@@ -21,6 +21,7 @@ from mlops.api.base import (
     Rule,
     StageName,
     Text,
+    Timestamp,
     TimeZone,
 )
 from mlops.api.conditions import Condition
@@ -69,6 +70,9 @@ class Reason(StrEnum):
     STORE_UNAVAILABLE = "StoreUnavailable"
     ACCESS_DENIED = "AccessDenied"
     REPORT_MISSING = "ReportMissing"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    OUT_OF_MEMORY = "OOMKilled"
 
 
 class TargetRef(Model):
@@ -269,6 +273,7 @@ class LastAction(Model):
     kind: ActionName = Field(description="What was done.")
     verdict: Verdict = Field(description="The verdict that called for it.")
     ref: Name | None = Field(default=None, description="The TrainingRun made.")
+    since: Timestamp | None = Field(default=None, description="Rebuild: the event time from which rows are used.")
     outcome: Literal["Pending", "Running", "Promoted", "Rejected", "Failed"] = Field(description="What came of it.")
 
 
@@ -328,7 +333,7 @@ class DriftMonitorStatus(Model):
     conditions: tuple[Condition, ...] = Field(
         default=(),
         description=(
-            "Ready, Reconciling, Stalled, LabelsAvailable, DataDriftDetected, ConceptDriftDetected, "
+            "Ready, Reconciling, Stalled, Checked, LabelsAvailable, DataDriftDetected, ConceptDriftDetected, "
             "RetrainingTriggered."
         ),
     )

@@ -14,6 +14,10 @@ MODEL_VERSION = "mlops.dev/model-version"
 MONITOR = "mlops.dev/monitor"
 STAGE = "mlops.dev/stage"
 DIGEST = "mlops.dev/digest"
+# An annotation of a run made of a template: which firing made it, as JSON.
+TRIGGER = "mlops.dev/trigger"
+# An annotation: the address of the model that a child works with.
+ARTIFACT = "mlops.dev/artifact"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 

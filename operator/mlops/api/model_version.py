@@ -52,6 +52,7 @@ class Reason(StrEnum):
     REPORT_MISSING = "ReportMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    OUT_OF_MEMORY = "OOMKilled"
 
 
 class Golden(Model):
@@ -195,6 +196,15 @@ class ModelVersionStatus(Model):
     lineage: Lineage | None = Field(default=None, description="What it was made of.")
     format: Literal["onnx", "treelite", "skops"] | None = Field(default=None, description="The model's format.")
     verification: VersionVerification | None = Field(default=None, description="What the verifying pod found.")
+    attempts: int = Field(
+        default=0, description="Verifications in a row that failed for a passing reason; the next one waits longer."
+    )
+    passed_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
+        default=(), description="The stages where it has been available: it may enter the one after."
+    )
+    failed_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
+        default=(), description="The stages where its pods did not become ready; a change of the spec tries again."
+    )
     stage: StageName | None = Field(default=None, description="The furthest stage where it is live.")
     stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(), description="The stages where it is live."

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from mlops.api.base import Model
+from mlops.api.base import Digest, Model, Timestamp
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
     Attribution,
@@ -63,7 +63,8 @@ class IngestTask(Model):
     namespace: str
     dataset: str
     spec: DatasetSpec
-    # The end of a captured window, and the moment the source is looked at.
+    # The end of a captured window, and the moment the source is looked at: an RFC 3339 time, or "scheduled" in the
+    # Jobs of a CronJob, whose names carry their time.
     as_of: str
     # Whether a version of the model is or was live, so that captures may be read; without one only `history` is.
     captures: bool = False
@@ -73,14 +74,14 @@ class IngestReport(Model):
     """The version made, or the same one again."""
 
     report: Literal["ingest"] = "ingest"
-    digest: str
-    artifact: str
-    schema_digest: str
+    digest: Digest
+    artifact: Digest
+    schema_digest: Digest
     rows: int
     bytes: int
     splits: SplitRows
     validation: ValidationResult
-    as_of: str
+    as_of: Timestamp
 
 
 class TrainTask(Model):
@@ -123,9 +124,9 @@ class TrainReport(Model):
     """The model made, and how good it is."""
 
     report: Literal["train"] = "train"
-    output_digest: str
-    prediction_digest: str
-    environment_digest: str
+    output_digest: Digest
+    prediction_digest: Digest
+    environment_digest: Digest
     format: Literal["onnx", "treelite", "skops"]
     metrics: tuple[MetricValue, ...]
     champion_metrics: tuple[MetricValue, ...] = ()
@@ -193,8 +194,8 @@ class DriftReport(Model):
     metric: MetricReading | None = None
     top_features: tuple[FeatureShift, ...] = ()
     attribution: Attribution | None = None
-    change_point: str | None = None
-    report_digest: str
+    change_point: Timestamp | None = None
+    report_digest: Digest
 
 
 class FailureReport(Model):

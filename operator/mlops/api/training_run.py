@@ -30,6 +30,7 @@ class Reason(StrEnum):
 
     PENDING = "Pending"
     TEMPLATE = "Template"
+    RUN_PENDING = "RunPending"
     SUSPENDED = "Suspended"
     DATASET_NOT_FOUND = "DatasetNotFound"
     DATASET_NOT_READY = "DatasetNotReady"
@@ -86,7 +87,7 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "r2": True,
 }
 MetricName = Annotated[str, text(r"^[a-z][a-z0-9_]*$", "a metric's name has lower-case letters, digits and _", 64)]
-ParamName = Annotated[str, text(r"^[a-z][A-Za-z0-9_]*$", "a parameter's name has letters, digits and _", 64)]
+ParamName = Annotated[str, text(r"^[A-Za-z][A-Za-z0-9_]*$", "a parameter's name has letters, digits and _", 64)]
 
 
 ClassName = Annotated[

@@ -1,0 +1,74 @@
+"""The three engines: ONNX Runtime, treelite's own interpreter, scikit-learn. Each is imported when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.workloads.model.encoding import Encoder
+from mlops.workloads.model.signature import Signature
+from mlops.workloads.pod import BadInput
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """`values` (n,) are float64 of a regressor, indices of classes (int64) of a classifier; probabilities (n, k)."""
+
+    values: NDArray[Any]
+    probabilities: NDArray[np.float64] | None = None
+
+
+class Engine(Protocol):
+    """Answers rows given as columns (n,)."""
+
+    def run(self, columns: Columns) -> Answer:
+        """Return the answers to n rows."""
+        ...
+
+
+def open_engine(signature: Signature, folder: Path) -> Engine:
+    """Open the model file that the signature names. Raises BadInput."""
+    path = folder / f"model.{signature.format}"
+    if not path.is_file():
+        raise BadInput("OutputInvalid", f"{path.name} is missing: model.json says that the format is so")
+    if signature.format == "onnx":
+        from mlops.workloads.model.onnx_engine import OnnxEngine
+
+        return OnnxEngine(signature, path.read_bytes())
+    if signature.encoding is None:
+        raise BadInput("OutputInvalid", f"model.json: encoding is missing: {signature.format} takes a matrix")
+    if signature.format == "treelite":
+        from mlops.workloads.model.treelite_engine import TreeliteEngine
+
+        return TreeliteEngine(signature, path.read_bytes())
+    from mlops.workloads.model.skops_file import load_estimator
+
+    return SklearnEngine(signature, load_estimator(path.read_bytes()))
+
+
+class SklearnEngine:
+    """A fitted scikit-learn estimator behind the encoding; classes are their indices in it."""
+
+    def __init__(self, signature: Signature, estimator: Any) -> None:
+        if signature.encoding is None:
+            raise ValueError("an estimator needs an encoding")
+        self._encoder = Encoder(signature.encoding)
+        self._estimator = estimator
+        self._classifies = signature.classes is not None
+
+    def run(self, columns: Columns) -> Answer:
+        """Return the estimator's own answers."""
+        matrix = self._encoder.matrix(columns)
+        if not self._classifies:
+            return Answer(np.asarray(self._estimator.predict(matrix), dtype=np.float64).reshape(-1))
+        values = np.asarray(self._estimator.predict(matrix)).astype(np.int64)
+        if not hasattr(self._estimator, "predict_proba"):
+            return Answer(values)
+        return Answer(values, np.asarray(self._estimator.predict_proba(matrix), dtype=np.float64))

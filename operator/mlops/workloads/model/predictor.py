@@ -1,0 +1,75 @@
+"""The one reader of model artifacts: raw inputs in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.workloads.model.contents import check_contents
+from mlops.workloads.model.engines import Engine, open_engine
+from mlops.workloads.model.signature import Signature, read_signature
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Answers to n rows.
+
+    `prediction` is (n,): float64 of a regressor; of a classifier its classes, as objects (str), bool or int64.
+    `probabilities` is (n, k) float64 in the order of `signature.classes`, or None where the model gives none.
+    """
+
+    prediction: NDArray[Any]
+    probabilities: NDArray[np.float64] | None
+
+
+class Predictor:
+    """A loaded model. Safe to call from one thread at a time; loading checks everything that can be checked."""
+
+    def __init__(self, signature: Signature, engine: Engine) -> None:
+        self.signature = signature
+        self._engine = engine
+        self._classes = class_array(signature.classes) if signature.classes is not None else None
+        self._columns = [column.name for column in signature.columns]
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictor:
+        """Open the model in `folder`.
+
+        Raises BadInput: FormatForbidden for pickles and other foreign bytes under any name, UntrustedType for a
+        skops file with a type that is not on the list, Incompatible for a newer format, OutputInvalid otherwise.
+        """
+        check_contents(folder)
+        signature = read_signature(folder)
+        return cls(signature, open_engine(signature, folder))
+
+    def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Prediction:
+        """Answer n rows; `inputs` has an array (n,) for each of the signature's inputs.
+
+        Numbers are float64 (NaN: missing), int64 or bool; strings are objects or str (None or "": missing).
+        Raises KeyError for an input that is not there.
+        """
+        columns = self._with_features(inputs) if self.signature.features else inputs
+        answer = self._engine.run({name: columns[name] for name in self._columns})
+        if self._classes is None:
+            return Prediction(answer.values, None)
+        return Prediction(self._classes[answer.values], answer.probabilities)
+
+    def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        # polars is imported for models with computed features only: a server without them starts faster.
+        from mlops.workloads.model.features import with_features
+
+        return with_features(self.signature, inputs)
+
+
+def class_array(classes: tuple[bool | int | str, ...]) -> NDArray[Any]:
+    """Return the classes as an array of objects (str), bool or int64."""
+    if all(isinstance(one, bool) for one in classes):
+        return np.array(classes, dtype=np.bool_)
+    if all(isinstance(one, int) for one in classes):
+        return np.array(classes, dtype=np.int64)
+    return np.array(classes, dtype=object)
