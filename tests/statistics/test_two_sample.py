@@ -1,0 +1,247 @@
+"""Two samples of one column: the numbers are scipy's, whatever the ties, the sizes and the order of the rows."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from scipy.spatial import distance
+
+from mlops.statistics.kolmogorov import kolmogorov_sf
+from mlops.statistics.reference import SortedReference
+from mlops.statistics.special import chi2_sf
+from mlops.statistics.two_sample import (
+    chi_square_homogeneity,
+    compare_categorical,
+    compare_numeric,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    population_stability_index,
+    wasserstein,
+)
+
+SIZES = [(1, 2), (2, 1), (2, 2), (7, 3), (50, 70), (139, 2_000), (1_000, 1_000), (4_999, 333)]
+KINDS = ["continuous", "ties", "constant", "heavy tail"]
+
+columns = arrays(
+    np.float64,
+    st.integers(1, 60),
+    elements=st.one_of(st.integers(-5, 5).map(float), st.floats(-1e6, 1e6, allow_subnormal=False)),
+)
+
+
+def draw(kind: str, rows: int, rng: np.random.Generator) -> np.ndarray:
+    """A column of the given kind."""
+    if kind == "ties":
+        return rng.integers(0, 5, rows).astype(np.float64)
+    if kind == "constant":
+        return np.full(rows, 3.5)
+    return rng.standard_cauchy(rows) if kind == "heavy tail" else rng.normal(size=rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("n", "m"), SIZES)
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_ks_and_wasserstein_equal_scipy(kind: str, n: int, m: int, shift: float) -> None:
+    """Statistic, asymptotic p-value and earth mover's distance, with ties and down to one row."""
+    rng = np.random.default_rng(n * m)
+    x, y = draw(kind, n, rng), draw(kind, m, rng) + shift
+    ours, theirs = kolmogorov_smirnov(x, y, method="asymptotic"), stats.ks_2samp(x, y, method="asymp")
+    assert ours.value == pytest.approx(theirs.statistic, rel=1e-14, abs=1e-15)
+    assert ours.pvalue == pytest.approx(theirs.pvalue, rel=1e-10, abs=1e-12)
+    assert wasserstein(x, y) == pytest.approx(stats.wasserstein_distance(x, y), rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 3), (10, 7), (50, 60), (100, 100)])
+def test_small_samples_get_the_exact_ks_pvalue(n: int, m: int) -> None:
+    """With few rows the asymptotic law is off: the exact one is used and equals scipy's."""
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=n), rng.normal(0.4, size=m)
+    assert kolmogorov_smirnov(x, y).pvalue == pytest.approx(stats.ks_2samp(x, y, method="exact").pvalue, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 100, 139, 140, 141, 500, 5_000, 25_000, 100_000, 1_000_000])
+def test_the_kolmogorov_law_equals_scipy(n: int) -> None:
+    """Every regime of n and d: relative 1e-10 where a p-value could matter, absolute 1e-12 elsewhere."""
+    rng = np.random.default_rng(n)
+    for d in np.concatenate([rng.uniform(0, 1, 20), rng.uniform(0, 3, 20) / np.sqrt(n), rng.uniform(0, 0.6, 20)]):
+        expected = float(stats.kstwo.sf(d, n))
+        if 0.0 < expected < 1e-290:
+            continue
+        tolerance = {"rel": 1e-10, "abs": 0.0} if expected < 0.1 else {"abs": 1e-12}
+        assert kolmogorov_sf(n, float(d)) == pytest.approx(expected, **tolerance)
+
+
+@pytest.mark.parametrize("dof", [1, 2, 3, 5, 10, 99, 1_000, 100_000])
+def test_the_chi_square_tail_equals_scipy(dof: int) -> None:
+    """Relative 1e-12 down to 1e-200."""
+    rng = np.random.default_rng(dof)
+    for x in np.concatenate([dof * rng.uniform(0, 3, 60), dof + np.sqrt(2 * dof) * rng.uniform(-3, 9, 60)]):
+        expected = float(stats.chi2.sf(max(x, 0.0), dof))
+        if expected > 1e-200:
+            assert chi2_sf(float(x), dof) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chi_square_and_jensen_shannon_equal_scipy(seed: int) -> None:
+    """Random counts, some categories seen on one side only."""
+    rng = np.random.default_rng(seed)
+    r, c = rng.integers(0, 60, 9), rng.integers(0, 40, 9)
+    r[0], c[0], r[1], c[1] = 3, 0, 0, 4
+    kept = (r + c) > 0
+    expected = stats.chi2_contingency([r[kept], c[kept]], correction=False)
+    test, dof = chi_square_homogeneity(r, c)
+    assert (test.value, dof) == (pytest.approx(expected.statistic, rel=1e-12), expected.dof)
+    assert test.pvalue == pytest.approx(expected.pvalue, rel=1e-11)
+    assert jensen_shannon(r, c) == pytest.approx(distance.jensenshannon(r, c, base=2), rel=1e-12)
+
+
+def test_psi_adds_half_a_row_to_each_bin() -> None:
+    """The published formula, on smoothed shares; an empty bin does not make it infinite."""
+    p, q = np.array([10.5, 0.5, 5.5]) / 16.5, np.array([3.5, 7.5, 0.5]) / 11.5
+    assert population_stability_index([10, 0, 5], [3, 7, 0]) == pytest.approx(((q - p) * np.log(q / p)).sum())
+
+
+def test_one_comparison_holds_what_the_single_functions_say() -> None:
+    """The fused path over a stored reference changes no number."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=3_000), rng.normal(0.2, size=2_000)
+    result = compare_numeric(SortedReference.from_values(x), y)
+    assert result.ks == kolmogorov_smirnov(x, y)
+    assert result.wasserstein == wasserstein(x, y)
+    assert result.wasserstein_normalised == pytest.approx(wasserstein(x, y) / x.std(), rel=1e-12)
+    edges = np.quantile(x, np.arange(1, 10) / 10, method="inverted_cdf")
+    bins = [np.bincount(np.searchsorted(edges, v, side="left"), minlength=10) for v in (x, y)]
+    assert result.psi == population_stability_index(*bins)
+    assert result.jensen_shannon == jensen_shannon(*bins)
+
+
+def test_a_stored_reference_comes_back_bit_for_bit() -> None:
+    """Through JSON and back: the same comparison, so a check can be repeated from the store."""
+    rng = np.random.default_rng(1)
+    reference = SortedReference.from_values(np.append(rng.normal(size=999), np.nan))
+    again = SortedReference.from_dict(json.loads(json.dumps(reference.to_dict())))
+    current = rng.normal(size=500)
+    assert compare_numeric(again, current) == compare_numeric(reference, current)
+
+
+@given(x=columns, y=columns, seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_row_order_changes_no_bit(x: np.ndarray, y: np.ndarray, seed: int) -> None:
+    """Shuffled rows give the same comparison, bit for bit."""
+    rng = np.random.default_rng(seed)
+    first = compare_numeric(SortedReference.from_values(x), y)
+    assert compare_numeric(SortedReference.from_values(rng.permutation(x)), rng.permutation(y)) == first
+
+
+@given(x=columns, y=columns)
+@settings(deadline=None)
+def test_bounds_and_symmetry(x: np.ndarray, y: np.ndarray) -> None:
+    """Distances are 0 for equal samples, within their bounds, and symmetric where they claim to be."""
+    result = compare_numeric(SortedReference.from_values(x), y)
+    assert 0.0 <= result.ks.value <= 1.0
+    assert 0.0 <= result.ks.pvalue <= 1.0
+    assert 0.0 <= result.jensen_shannon <= 1.0
+    assert result.psi >= 0.0
+    assert kolmogorov_smirnov(y, x).value == result.ks.value
+    assert wasserstein(y, x) == pytest.approx(result.wasserstein, rel=1e-12)
+    same = compare_numeric(SortedReference.from_values(x), x)
+    assert (same.ks.value, same.ks.pvalue, same.wasserstein_normalised, same.psi) == (0.0, 1.0, 0.0, 0.0)
+    assert same.jensen_shannon == pytest.approx(0.0, abs=1e-7)
+
+
+@given(x=columns, y=columns, power=st.integers(-20, 20))
+@settings(deadline=None)
+def test_ks_ignores_the_unit_and_wasserstein_scales_with_it(x: np.ndarray, y: np.ndarray, power: int) -> None:
+    """A change of unit (by a power of two, which is exact) is not drift."""
+    scale = 2.0**power
+    before = compare_numeric(SortedReference.from_values(x), y)
+    after = compare_numeric(SortedReference.from_values(x * scale), y * scale)
+    assert after.ks == before.ks
+    assert after.wasserstein == pytest.approx(before.wasserstein * scale, rel=1e-12)
+    assert after.wasserstein_normalised == pytest.approx(before.wasserstein_normalised, rel=1e-9)
+
+
+def test_ks_ignores_a_shift_of_both_samples() -> None:
+    """Moving both samples alike is not drift."""
+    rng = np.random.default_rng(5)
+    x, y = rng.integers(0, 50, 300).astype(float), rng.integers(0, 60, 400).astype(float)
+    assert kolmogorov_smirnov(x + 1024, y + 1024) == kolmogorov_smirnov(x, y)
+
+
+def test_missing_values_are_compared_apart() -> None:
+    """NaN do not enter a distance, but a delivery with more of them is noticed."""
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=1_000), rng.normal(size=1_000)
+    plain = compare_numeric(SortedReference.from_values(x), y)
+    with_gaps = compare_numeric(SortedReference.from_values(x), np.append(y, np.full(200, np.nan)))
+    assert with_gaps.ks == plain.ks
+    assert plain.missing.pvalue == 1.0
+    assert with_gaps.missing_share_current == pytest.approx(1 / 6)
+    assert with_gaps.missing.pvalue < 1e-20
+
+
+def test_values_below_a_reference_that_starts_with_ties_are_seen_by_psi() -> None:
+    """A column with many zeros that turns negative: the values do not hide in the zero bin."""
+    reference = SortedReference.from_values(np.concatenate([np.zeros(500), np.arange(1.0, 501.0)]))
+    current = np.concatenate([np.full(500, -1.0), np.arange(1.0, 501.0)])
+    assert compare_numeric(reference, current).psi > 1.0
+
+
+def test_a_constant_reference_makes_any_move_infinite() -> None:
+    """There is no standard deviation to measure in; staying put is still 0."""
+    reference = SortedReference.from_values(np.full(100, 0.1))
+    assert compare_numeric(reference, np.full(30, 0.1)).wasserstein_normalised == 0.0
+    assert compare_numeric(reference, np.full(30, 0.2)).wasserstein_normalised == math.inf
+
+
+def test_categories_are_compared_by_name() -> None:
+    """Order of the mapping does not matter; new categories are counted as unseen."""
+    before, after = {"a": 500, "b": 300, "c": 200}, {"c": 190, "d": 60, "a": 450, "b": 300}
+    result = compare_categorical(before, after, missing_current=10)
+    assert result == compare_categorical(dict(reversed(before.items())), after, missing_current=10)
+    expected = stats.chi2_contingency([[500, 300, 200, 0], [450, 300, 190, 60]], correction=False)
+    assert result.chi_square.pvalue == pytest.approx(expected.pvalue, rel=1e-11)
+    assert result.unseen_share == pytest.approx(0.06)
+    assert result.rows_current == 1_010
+
+
+def test_rare_categories_are_pooled_for_the_test() -> None:
+    """Hundreds of categories seen once would break the chi-square law; one cell holds them."""
+    before = {"common": 1_000, **{f"rare-{i}": 1 for i in range(300)}}
+    after = {"common": 1_000, **{f"odd-{i}": 1 for i in range(300)}}
+    result = compare_categorical(before, after)
+    assert (result.degrees_of_freedom, result.chi_square.pvalue) == (1, 1.0)
+    assert result.jensen_shannon > 0.4
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param([1.0, math.inf], "price: holds infinity", id="infinity"),
+        pytest.param([], "price: is empty", id="no rows"),
+        pytest.param([math.nan, math.nan], "price: is empty", id="only missing"),
+        pytest.param([[1.0], [2.0]], "price: has 2 dimensions", id="table"),
+        pytest.param(["a"], "price: has type", id="text"),
+    ],
+)
+def test_bad_columns_are_refused_by_name(values: list[object], message: str) -> None:
+    """The message names the column and what is wrong with it."""
+    with pytest.raises(ValueError, match=message):
+        compare_numeric(SortedReference.from_values([1.0, 2.0]), values, name="price")
+    with pytest.raises(ValueError, match=message):
+        SortedReference.from_values(values, name="price")
+
+
+def test_empty_or_negative_counts_are_refused() -> None:
+    """A window without a counted row has no distribution."""
+    with pytest.raises(ValueError, match="current: is empty"):
+        compare_categorical({"a": 1}, {})
+    with pytest.raises(ValueError, match="reference: holds negative"):
+        chi_square_homogeneity([-1, 2], [1, 2])
+    with pytest.raises(ValueError, match="current: has 3 categories"):
+        jensen_shannon([1, 2], [1, 2, 3])
