@@ -30,7 +30,7 @@ def check_onnx(content: bytes, name: str = "model.onnx") -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-    except Exception as error:  # noqa: BLE001  protobuf's DecodeError has no stable import path
+    except Exception as error:
         raise BadInput("FormatForbidden", f"{name}: is not ONNX: {error}") from error
     if not model.ir_version or not model.graph.node:
         raise BadInput("FormatForbidden", f"{name}: is not ONNX: it has no graph")
@@ -87,7 +87,7 @@ def open_session(content: bytes, name: str = "model.onnx") -> onnxruntime.Infere
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  ONNX Runtime raises a dozen unrelated classes
+    except Exception as error:
         raise BadInput("OutputInvalid", f"{name}: ONNX Runtime cannot run it: {_first_line(error)}") from error
 
 
