@@ -180,7 +180,8 @@ class _Translator:
         keys = source.get("patternProperties")
         if keys:
             ((pattern, values),) = keys.items()
-            rule = {"rule": f'self.all(key, key.matches(r"{pattern}"))', "message": f"keys must match {pattern}"}
+            message = TEXT_RULES[pattern][0].message
+            rule = {"rule": f'self.all(key, key.matches(r"{pattern}"))', "message": message}
             return {
                 "additionalProperties": self.schema(values, f"{path}{{}}"),
                 "x-kubernetes-validations": [rule],

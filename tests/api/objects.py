@@ -1,0 +1,206 @@
+"""One full, valid object of each kind and variant: every field of every spec stands in one of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+API = "mlops.dev/v1alpha1"
+DIGEST = "sha256:" + "0a" * 32
+Object = dict[str, Any]
+
+
+def _object(kind: str, spec: Object) -> Object:
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": "electricity", "namespace": "default"}, "spec": spec}
+
+
+_FIELDS = [
+    {"name": "id", "type": "string", "role": "entityKey"},
+    {"name": "at", "type": "timestamp", "role": "timestamp", "nullable": False},
+    {"name": "price", "type": "float64", "role": "feature", "nullable": True, "min": "0", "max": "1.5", "unit": "EUR"},
+    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"]},
+]
+
+_DATASET = _object(
+    "Dataset",
+    {
+        "source": {
+            "captured": {
+                "modelName": "electricity",
+                "stage": "production",
+                "window": "365d",
+                "labels": "Required",
+                "history": {"s3": {"uri": "s3://raw/electricity/"}},
+            }
+        },
+        "format": "csv",
+        "fields": _FIELDS,
+        "clean": [
+            {"deduplicate": {"by": ["id"]}},
+            {"dropNulls": ["class"]},
+            {"fillNull": {"field": "price", "value": "0"}},
+            {"fillNull": {"field": "price", "strategy": "median"}},
+            {"filter": "price >= 0"},
+        ],
+        "features": [{"name": "double_price", "expression": "price * 2"}],
+        "validation": {
+            "rules": [{"name": "cheap", "expression": "price < 100"}],
+            "onFailure": "Quarantine",
+            "maxQuarantinedPercent": 5,
+            "minRows": 10,
+        },
+        "split": {
+            "strategy": "time",
+            "seed": 7,
+            "fractions": {"train": "0.6", "validation": "0.2", "test": "0.2"},
+        },
+        "refresh": {"schedule": "0 3 * * 1", "timeZone": "Europe/Berlin"},
+        "governance": {"owner": "grid", "purpose": "forecast", "license": "CC-BY-4.0", "pii": ["id"]},
+        "suspend": False,
+    },
+)
+_PROMOTION = {
+    "stages": [
+        {"name": "dev", "gates": [{"golden": {}}], "replicas": 1},
+        {"name": "production", "gates": [{"latency": {"p99Milliseconds": 50}}], "replicas": 2},
+    ]
+}
+_CAPTURE = {"percent": 50, "flushSeconds": 30, "redact": ["price"]}
+_RUN = _object(
+    "TrainingRun",
+    {
+        "datasetRef": {"name": "electricity", "version": 7, "since": "2026-01-31T12:00:00Z"},
+        "trainer": {"estimator": {"name": "HistGradientBoostingClassifier", "params": {"learning_rate": "0.1"}}},
+        "search": {
+            "algorithm": "random",
+            "objective": {"metric": "roc_auc"},
+            "parameters": [{"name": "learning_rate", "values": ["0.1", "0.2"]}],
+            "maxTrials": 5,
+        },
+        "reproducibility": {"seed": 42, "verify": "Once"},
+        "gates": [
+            {"metric": "roc_auc", "dataset": "test", "min": "0.80", "max": "0.99"},
+            {"metric": "roc_auc", "compareTo": "champion", "minDelta": "-0.01"},
+        ],
+        "register": {"modelName": "electricity", "promotion": _PROMOTION, "capture": _CAPTURE},
+        "resources": {
+            "requests": {"cpu": "500m", "memory": "512Mi"},
+            "limits": {"cpu": "2", "memory": "2Gi"},
+        },
+        "activeDeadlineSeconds": 600,
+        "backoffLimit": 1,
+        "suspend": False,
+    },
+)
+_OWN_CODE = {
+    "container": {
+        "image": "registry.example.com/team/trainer:1.2",
+        "command": ["python", "train.py"],
+        "args": ["--inputs", "$(MLOPS_INPUTS)"],
+        "env": [{"name": "DEPTH", "value": "3"}],
+    }
+}
+_VERSION = _object(
+    "ModelVersion",
+    {
+        "modelName": "electricity",
+        "version": 12,
+        "artifact": {"digest": DIGEST},
+        "lineage": {
+            "trainingRun": "electricity-1",
+            "dataset": "electricity",
+            "datasetVersion": 7,
+            "datasetDigest": DIGEST,
+            "inputsDigest": DIGEST,
+            "environmentDigest": DIGEST,
+            "parentVersion": "electricity-v11",
+        },
+        "promotion": _PROMOTION,
+        "capture": _CAPTURE,
+        "withdrawn": False,
+    },
+)
+_MONITOR = _object(
+    "DriftMonitor",
+    {
+        "targetRef": {"modelName": "electricity", "stage": "production"},
+        "schedule": "*/30 0-6 * JAN,3 MON",
+        "timeZone": "UTC",
+        "startingDeadlineSeconds": 600,
+        "suspend": False,
+        "window": {"duration": "24h", "minSamples": 500, "maxSamples": 1000},
+        "labels": {"maxDelay": "14d", "minCoverage": "0.2"},
+        "checks": [
+            {
+                "name": "inputs",
+                "type": "DataDrift",
+                "alpha": "0.01",
+                "correction": "Bonferroni",
+                "minEffectSize": "0.1",
+                "minShare": "0.25",
+            },
+            {"name": "relation", "type": "ConceptDrift", "metric": "roc_auc", "minDrop": "0.05"},
+        ],
+        "actions": [{"when": ["DataDrift"], "do": "Retrain"}, {"when": ["DataQuality"], "do": "Hold"}],
+        "trainingRunRef": {"name": "electricity"},
+        "guard": {"cooldown": "1d12h", "maxRunsPerWeek": 2, "maxRejectedChallengers": 3, "confirmations": 2},
+    },
+)
+
+
+def changed(base: Object, changes: dict[str, Any]) -> Object:
+    """Return a copy of `base` with values set at dotted paths such as `spec.fields.2.min`; None removes the field."""
+    result = copy.deepcopy(base)
+    for path, value in changes.items():
+        node: Any = result
+        *parents, last = path.split(".")
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+        if isinstance(node, list):
+            node[int(last)] = value
+        elif value is None:
+            node.pop(last, None)
+        else:
+            node[last] = value
+    return result
+
+
+def a_dataset(**changes: Any) -> Object:
+    """Return a Dataset that sets every field it can."""
+    return changed(_DATASET, changes)
+
+
+def a_run(**changes: Any) -> Object:
+    """Return a TrainingRun that sets every field it can."""
+    return changed(_RUN, changes)
+
+
+def a_version(**changes: Any) -> Object:
+    """Return a ModelVersion that sets every field it can."""
+    return changed(_VERSION, changes)
+
+
+def a_monitor(**changes: Any) -> Object:
+    """Return a DriftMonitor that sets every field it can."""
+    return changed(_MONITOR, changes)
+
+
+# Together they reach every field of every spec.
+VALID: dict[str, Object] = {
+    "dataset from captures": a_dataset(),
+    "dataset from s3": a_dataset(**{"spec.source": {"s3": {"uri": "s3://raw/electricity/day.csv"}}}),
+    "dataset from http": a_dataset(
+        **{"spec.source": {"http": {"url": "https://example.com/a.csv?x=1", "sha256": "ab" * 32}}}
+    ),
+    "run of an estimator": a_run(),
+    "run of own code": a_run(**{"spec.trainer": _OWN_CODE, "spec.search": None}),
+    "run after a refresh": a_run(
+        **{"spec.datasetRef": {"name": "electricity", "notBefore": "2026-01-31T12:00:00.25Z"}}
+    ),
+    "template": a_run(**{"spec.triggers": [{"templateChange": {}}, {"datasetVersion": {}}]}),
+    "version of a digest": a_version(),
+    "version of a run": a_version(
+        **{"spec.artifact": None, "spec.source": {"trainingRunRef": {"name": "electricity-1"}}}
+    ),
+    "monitor": a_monitor(),
+}

@@ -1,0 +1,405 @@
+"""What is refused, and what is said about it: by the API server and by everything that has none, in the same place."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.api.objects import DIGEST, Object, a_dataset, a_monitor, a_run, a_version
+
+
+class Rejected(NamedTuple):
+    """A wrong object, the field that both must name, and words that both must say."""
+
+    manifest: Object
+    field: str
+    says: str
+
+
+def _case(id_: str, manifest: Object, field: str, says: str) -> Any:
+    return pytest.param(Rejected(manifest, field, says), id=id_)
+
+
+_CRON = "spec.schedule"
+
+# Each rule that has a message of its own; the plain limits (lengths, enums, types) are derived from the schema itself.
+RULES = [
+    _case("no source", a_dataset(**{"spec.source": {}}), "spec.source", "exactly one of spec.source.s3"),
+    _case(
+        "two sources",
+        a_dataset(**{"spec.source.s3": {"uri": "s3://raw/x/"}}),
+        "spec.source",
+        "exactly one of spec.source.s3, spec.source.http, spec.source.captured must be set",
+    ),
+    _case("min of a text", a_dataset(**{"spec.fields.3.min": "1"}), "spec.fields[3]", "min and max are for fields"),
+    _case(
+        "min above max", a_dataset(**{"spec.fields.2.min": "2"}), "spec.fields[2]", "min must not be greater than max"
+    ),
+    _case(
+        "enum of a number", a_dataset(**{"spec.fields.2.enum": ["1"]}), "spec.fields[2]", "enum is for fields of type"
+    ),
+    _case(
+        "timestamp that is a text",
+        a_dataset(**{"spec.fields.1.type": "string"}),
+        "spec.fields[1]",
+        "a field of role timestamp must have type timestamp",
+    ),
+    _case(
+        "fill with two values",
+        a_dataset(**{"spec.clean.2.fillNull.strategy": "mean"}),
+        "spec.clean[2].fillNull",
+        "exactly one of fillNull.value, fillNull.strategy must be set",
+    ),
+    _case(
+        "clean step of two",
+        a_dataset(**{"spec.clean.4.dropNulls": ["price"]}),
+        "spec.clean[4]",
+        "exactly one of spec.clean[].deduplicate",
+    ),
+    _case(
+        "fractions of 1.1",
+        a_dataset(**{"spec.split.fractions.train": "0.7"}),
+        "spec.split.fractions",
+        "train, validation and test must add up to 1",
+    ),
+    _case(
+        "nothing to train on",
+        a_dataset(**{"spec.split.fractions": {"train": "0", "validation": "0.5", "test": "0.5"}}),
+        "spec.split.fractions",
+        "train must be greater than 0",
+    ),
+    _case("two labels", a_dataset(**{"spec.fields.2.role": "label"}), "spec", "more than one field of role label"),
+    _case(
+        "two times",
+        a_dataset(**{"spec.fields.2": {"name": "late", "type": "timestamp", "role": "timestamp"}}),
+        "spec",
+        "more than one field of role timestamp",
+    ),
+    _case(
+        "time split without time",
+        a_dataset(**{"spec.fields.1.role": "feature", "spec.source": {"s3": {"uri": "s3://raw/x/"}}}),
+        "spec",
+        "spec.split.strategy time needs a field of role timestamp",
+    ),
+    _case(
+        "hash split without key",
+        a_dataset(**{"spec.fields.0.role": "feature", "spec.split.strategy": "hash"}),
+        "spec",
+        "spec.split.strategy hash needs a field of role entityKey",
+    ),
+    _case(
+        "captures without time",
+        a_dataset(**{"spec.fields.1.role": "feature", "spec.split.strategy": "random"}),
+        "spec",
+        "spec.source.captured needs a field of role timestamp",
+    ),
+    *(
+        _case(f"uri {uri}", a_dataset(**{"spec.source": {"s3": {"uri": uri}}}), "spec.source.s3.uri", "s3://bucket/key")
+        for uri in (
+            "file:///etc/passwd",
+            "gopher://raw/x",
+            "ftp://raw/x",
+            "data:text/plain,1",
+            "s3://raw/../other/x",
+            "s3://raw//x",
+            "s3://raw/a\\b",
+            "s3://raw/%2e%2e/x",
+            "s3://RAW/x",
+            "s3://raw",
+        )
+    ),
+    *(
+        _case(
+            f"url {url}",
+            a_dataset(**{"spec.source": {"http": {"url": url, "sha256": "ab" * 32}}}),
+            "spec.source.http.url",
+            "an http or https URL without user information",
+        )
+        for url in (
+            "file:///etc/passwd",
+            "https://user@example.com/x",
+            "https:/example.com",
+            "https://a b/",
+            "ftp://x/y",
+        )
+    ),
+    _case(
+        "upper-case sha256",
+        a_dataset(**{"spec.source": {"http": {"url": "https://example.com/x", "sha256": "AB" * 32}}}),
+        "spec.source.http.sha256",
+        "64 lower-case hex digits",
+    ),
+    _case(
+        "field with a space", a_dataset(**{"spec.fields.2.name": "a b"}), "spec.fields[2].name", "a column's name has"
+    ),
+    _case(
+        "min that is no number", a_dataset(**{"spec.fields.2.min": "low"}), "spec.fields[2].min", "a number written as"
+    ),
+    _case(
+        "expression with NUL", a_dataset(**{"spec.clean.4.filter": "a\nb"}), "spec.clean[4].filter", "a SQL expression"
+    ),
+    _case(
+        "rule named in capitals",
+        a_dataset(**{"spec.validation.rules.0.name": "Cheap"}),
+        "spec.validation.rules[0].name",
+        "a name has lower-case letters, digits and -",
+    ),
+    _case(
+        "fraction of 2",
+        a_dataset(**{"spec.split.fractions.test": "2"}),
+        "spec.split.fractions.test",
+        "a number from 0 to 1 written as text",
+    ),
+    _case(
+        "window in words",
+        a_dataset(**{"spec.source.captured.window": "5 minutes"}),
+        "spec.source.captured.window",
+        "a duration is numbers with d, h, m or s",
+    ),
+    _case(
+        "time zone with a space",
+        a_dataset(**{"spec.refresh.timeZone": "Berlin time"}),
+        "spec.refresh.timeZone",
+        "a name of the time zone database",
+    ),
+    _case(
+        "model that is no DNS name",
+        a_dataset(**{"spec.source.captured.modelName": "1model"}),
+        "spec.source.captured.modelName",
+        "a Service is named after it",
+    ),
+    _case("four cron fields", a_monitor(**{_CRON: "* * * *"}), _CRON, "a cron line has five fields"),
+    _case("six cron fields", a_monitor(**{_CRON: "0 0 * * * *"}), _CRON, "a cron line has five fields"),
+    _case("cron macro", a_monitor(**{_CRON: "@hourly"}), _CRON, "a cron line has five fields"),
+    _case(
+        "minute 61", a_monitor(**{_CRON: "61 * * * *"}), _CRON, "the minute (field 1 of the cron line) must be 0 to 59"
+    ),
+    _case("hour 24", a_monitor(**{_CRON: "0 24 * * *"}), _CRON, "the hour (field 2 of the cron line) must be 0 to 23"),
+    _case("day 32", a_monitor(**{_CRON: "0 0 32 * *"}), _CRON, "the day of month (field 3 of the cron line) must be 1"),
+    _case(
+        "month 13", a_monitor(**{_CRON: "0 0 1 13 *"}), _CRON, "the month (field 4 of the cron line) must be 1 to 12"
+    ),
+    _case(
+        "weekday 8", a_monitor(**{_CRON: "0 0 * * 8"}), _CRON, "the day of week (field 5 of the cron line) must be 0"
+    ),
+    _case(
+        "version and notBefore",
+        a_run(**{"spec.datasetRef.notBefore": "2026-01-31T12:00:00Z"}),
+        "spec.datasetRef",
+        "version and notBefore exclude each other",
+    ),
+    _case(
+        "since that is no moment",
+        a_run(**{"spec.datasetRef.since": "yesterday"}),
+        "spec.datasetRef.since",
+        "a moment in UTC such as",
+    ),
+    _case("dataset name with a dot", a_run(**{"spec.datasetRef.name": "a.b"}), "spec.datasetRef.name", "a name has"),
+    _case(
+        "no trainer", a_run(**{"spec.trainer": {}, "spec.search": None}), "spec.trainer", "exactly one of spec.trainer"
+    ),
+    _case(
+        "estimator with a dot",
+        a_run(**{"spec.trainer.estimator.name": "os.system"}),
+        "spec.trainer.estimator.name",
+        "the class name of an estimator",
+    ),
+    _case(
+        "parameter with a space",
+        a_run(**{"spec.trainer.estimator.params": {"learning rate": "1"}}),
+        "spec.trainer.estimator.params",
+        "a parameter's name has letters, digits and _",
+    ),
+    _case(
+        "search name with a space",
+        a_run(**{"spec.search.parameters.0.name": "learning rate"}),
+        "spec.search.parameters[0].name",
+        "a parameter's name has letters, digits and _",
+    ),
+    _case(
+        "metric in capitals",
+        a_run(**{"spec.gates.0.metric": "ROC-AUC"}),
+        "spec.gates[0].metric",
+        "a metric's name has lower-case letters",
+    ),
+    _case(
+        "reserved variable",
+        a_run(
+            **{
+                "spec.search": None,
+                "spec.trainer": {
+                    "container": {"image": "a:1", "command": ["x"], "env": [{"name": "MLOPS_TASK", "value": "x"}]}
+                },
+            }
+        ),
+        "spec.trainer.container.env[0]",
+        "names that begin with MLOPS_ are the operator's",
+    ),
+    _case(
+        "variable with a dash",
+        a_run(
+            **{
+                "spec.search": None,
+                "spec.trainer": {
+                    "container": {"image": "a:1", "command": ["x"], "env": [{"name": "A-B", "value": "x"}]}
+                },
+            }
+        ),
+        "spec.trainer.container.env[0].name",
+        "a variable's name has letters, digits and _",
+    ),
+    _case(
+        "image with a space",
+        a_run(**{"spec.search": None, "spec.trainer": {"container": {"image": "a b", "command": ["x"]}}}),
+        "spec.trainer.container.image",
+        "an image reference",
+    ),
+    _case(
+        "gate without a limit",
+        a_run(**{"spec.gates.0": {"metric": "roc_auc"}}),
+        "spec.gates[0]",
+        "a gate needs at least one of min, max, compareTo",
+    ),
+    _case(
+        "gate min above max",
+        a_run(**{"spec.gates.0.min": "0.995"}),
+        "spec.gates[0]",
+        "min must not be greater than max",
+    ),
+    _case(
+        "search of own code",
+        a_run(**{"spec.trainer": {"container": {"image": "a:1", "command": ["x"]}}}),
+        "spec",
+        "spec.search needs spec.trainer.estimator",
+    ),
+    _case(
+        "trigger of nothing",
+        a_run(**{"spec.triggers": [{}]}),
+        "spec.triggers[0]",
+        "exactly one of spec.triggers[].templateChange",
+    ),
+    _case(
+        "memory request above limit",
+        a_run(**{"spec.resources.requests.memory": "3Gi"}),
+        "spec.resources",
+        "requests.memory must not exceed limits.memory",
+    ),
+    _case(
+        "cpu request above limit",
+        a_run(**{"spec.resources.requests.cpu": "2500m"}),
+        "spec.resources",
+        "requests.cpu must not exceed limits.cpu",
+    ),
+    *(
+        _case(
+            f"quantity {quantity}",
+            a_run(**{"spec.resources.limits.memory": quantity}),
+            "spec.resources.limits.memory",
+            "must match a number with m, k, M",
+        )
+        for quantity in ("1GBi", "1.5.Gi", "-1Gi", "lots")
+    ),
+    _case(
+        "stage gate of two",
+        a_version(**{"spec.promotion.stages.0.gates": [{"golden": {}, "latency": {"p99Milliseconds": 5}}]}),
+        "spec.promotion.stages[0].gates[0]",
+        "exactly one of gates[].golden, gates[].latency must be set",
+    ),
+    _case("no artifact", a_version(**{"spec.artifact": None}), "spec", "exactly one of spec.artifact, spec.source"),
+    *(
+        _case(
+            f"digest {digest[:12]}",
+            a_version(**{"spec.artifact.digest": digest}),
+            "spec.artifact.digest",
+            "a digest is sha256: and 64 lower-case hex digits",
+        )
+        for digest in ("sha256:xyz", DIGEST.upper(), "md5:" + "0a" * 16, "")
+    ),
+    _case(
+        "samples min above max",
+        a_monitor(**{"spec.window.minSamples": 5000}),
+        "spec.window",
+        "minSamples must not be greater than maxSamples",
+    ),
+    _case(
+        "negative effect",
+        a_monitor(**{"spec.checks.0.minEffectSize": "-0.1"}),
+        "spec.checks[0]",
+        "minEffectSize must be at least 0",
+    ),
+    _case(
+        "negative drop", a_monitor(**{"spec.checks.1.minDrop": "-1"}), "spec.checks[1]", "minDrop must be at least 0"
+    ),
+    _case("alpha of 0", a_monitor(**{"spec.checks.0.alpha": "0"}), "spec.checks[0]", "alpha must be greater than 0"),
+    _case(
+        "alpha of 0.6", a_monitor(**{"spec.checks.0.alpha": "0.6"}), "spec.checks[0]", "alpha must be greater than 0"
+    ),
+    _case(
+        "retrain of nothing",
+        a_monitor(**{"spec.trainingRunRef": None}),
+        "spec",
+        "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+    ),
+    _case(
+        "retrain by default of nothing",
+        a_monitor(**{"spec.trainingRunRef": None, "spec.actions": None}),
+        "spec",
+        "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+    ),
+    _case("name of 53", a_dataset(**{"metadata.name": "a" * 53}), "", "metadata.name must have at most 52 characters"),
+]
+
+
+class Forbidden(NamedTuple):
+    """A valid object that must not become another valid object."""
+
+    before: Object
+    after: Object
+    says: str
+
+
+UPDATES = [
+    pytest.param(
+        Forbidden(a_run(), a_run(**{"spec.reproducibility.seed": 43}), "spec of a run is immutable except suspend"),
+        id="seed of a run",
+    ),
+    pytest.param(
+        Forbidden(a_run(), a_run(**{"spec.search": None}), "spec of a run is immutable except suspend"),
+        id="search of a run taken away",
+    ),
+    pytest.param(
+        Forbidden(
+            a_run(),
+            a_run(**{"spec.triggers": [{"templateChange": {}}]}),
+            "spec.triggers cannot turn a run into a template or back",
+        ),
+        id="run into template",
+    ),
+    pytest.param(
+        Forbidden(
+            a_version(),
+            a_version(**{"spec.artifact.digest": "sha256:" + "0b" * 32}),
+            "spec.modelName, version, artifact, source and lineage are immutable",
+        ),
+        id="artifact of a version",
+    ),
+    pytest.param(
+        Forbidden(
+            a_version(),
+            a_version(**{"spec.lineage": None}),
+            "spec.modelName, version, artifact, source and lineage are immutable",
+        ),
+        id="lineage of a version taken away",
+    ),
+]
+ALLOWED_UPDATES = [
+    pytest.param(a_run(), a_run(**{"spec.suspend": True}), id="suspend a run"),
+    pytest.param(
+        a_run(**{"spec.triggers": [{"templateChange": {}}]}),
+        a_run(**{"spec.triggers": [{"datasetVersion": {}}], "spec.reproducibility.seed": 43}),
+        id="edit a template",
+    ),
+    pytest.param(a_version(), a_version(**{"spec.withdrawn": True}), id="withdraw a version"),
+    pytest.param(a_version(), a_version(**{"spec.capture.percent": 5}), id="capture less"),
+]

@@ -1,0 +1,73 @@
+"""The types refuse what the API server refuses, at the same field, and say what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlops.api.crd import crds
+from mlops.api.kinds import InvalidObject, check_update, parse
+from tests.api.derived import Violation, constraints, covered, violations
+from tests.api.objects import VALID, Object
+from tests.api.rejected import ALLOWED_UPDATES, RULES, UPDATES, Forbidden, Rejected
+
+VIOLATIONS = violations()
+
+
+@pytest.mark.parametrize("manifest", [pytest.param(m, id=name) for name, m in VALID.items()])
+def test_a_valid_object_is_taken_and_said_again_without_loss(manifest: Object) -> None:
+    """Reading and writing an object keeps everything a user wrote."""
+    parsed = parse(manifest)
+    again = parse({**manifest, "spec": parsed.dump()["spec"]})
+    assert again == parsed
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_a_broken_rule_names_the_field_and_the_way_out(case: Rejected) -> None:
+    """The message is the rule's own, at the field that breaks it."""
+    with pytest.raises(InvalidObject) as refused:
+        parse(case.manifest)
+    assert any(path.startswith(case.field) and case.says in message for path, message in refused.value.causes), (
+        refused.value.causes
+    )
+
+
+@pytest.mark.parametrize("violation", [pytest.param(v, id=name) for name, v in VIOLATIONS.items()])
+def test_every_limit_of_the_schema_holds_without_an_api_server(violation: Violation) -> None:
+    """What a schema forbids, the types forbid, and name the field."""
+    with pytest.raises(InvalidObject) as refused:
+        parse(violation.manifest)
+    assert any(path.startswith(violation.field) for path, _ in refused.value.causes), refused.value.causes
+
+
+@pytest.mark.parametrize("case", UPDATES)
+def test_what_must_not_change_does_not(case: Forbidden) -> None:
+    """An immutable field is refused with the way out."""
+    with pytest.raises(InvalidObject, match=case.says):
+        check_update(parse(case.after), parse(case.before))
+
+
+@pytest.mark.parametrize(("before", "after"), ALLOWED_UPDATES)
+def test_what_may_change_does(before: Object, after: Object) -> None:
+    """Suspending, withdrawing and editing a template are no violations."""
+    check_update(parse(after), parse(before))
+
+
+def test_every_field_of_every_spec_is_in_some_valid_object() -> None:
+    """So that each limit above is derived, and no field goes untried."""
+    assert set(constraints()) - covered() == set()
+
+
+def test_every_rule_has_a_case_that_breaks_it() -> None:
+    """A message that no case provokes could be wrong for ever."""
+    said = [case.values[0].says for case in [*RULES, *UPDATES]]  # type: ignore[attr-defined]
+    silent = [m for m in _messages(crds()) if not any(m.startswith(s) or s in m for s in said)]
+    assert silent == []
+
+
+def _messages(node: object) -> set[str]:
+    if isinstance(node, dict):
+        own = {rule["message"] for rule in node.get("x-kubernetes-validations", ())}
+        return own.union(*(_messages(child) for key, child in node.items() if key != "status"))
+    if isinstance(node, list):
+        return set().union(*(_messages(child) for child in node))
+    return set()
