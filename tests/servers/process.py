@@ -78,7 +78,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=3)  # versitygw waits for connections that clients keep open
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mlops.store import Bucket, Store, open_store
 
+from mlops.store import Bucket, Store, open_store
 from tests.servers.s3 import S3Server
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from mlops.store import (
     Bucket,
     DigestMismatch,
@@ -20,7 +21,6 @@ from mlops.store import (
     TargetOccupied,
 )
 from mlops.store.layout import blob_key, manifest_key, sha256_of
-
 from tests.store.conftest import Place
 
 FILES: dict[str, bytes | Path] = {"model.onnx": b"weights" * 1000, "meta/signature.json": b"{}", "empty": b""}

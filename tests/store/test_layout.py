@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mlops.store.errors import AddressInvalid, ManifestInvalid, PathForbidden
 from mlops.store.layout import (
     Entry,

@@ -48,6 +48,7 @@ DENIED = frozenset(
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "XAdminUserDisabled",
+        "XAdminUserNotFound",
     }
 )
 FULL = frozenset({"QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull"})
@@ -155,7 +156,7 @@ class S3Bucket:
         breaks = 0
         while True:
             # Going on where a broken connection ended is safe only within one state of the object.
-            headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{etag}"'} if got else {}
+            headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{etag}"'} if got and etag else {}
             with _s3_errors(key):
                 response = self._client.get_object(self._bucket, name, offset=got, request_headers=headers)
             etag = response.headers.get("etag", "").strip('"')
@@ -204,10 +205,10 @@ class S3Bucket:
             reader = cast(BinaryIO, CheckedReader(key, source, size, sha256))
             self._client.put_object(self._bucket, name, reader, size, part_size=part)
         if size > part:
-            # The answer to completing an upload begins before the service has put the parts together.
-            stored = self._client.stat_object(self._bucket, name).size
-            if stored != size:
-                raise StoreUnavailable(key, f"{stored} of {size} bytes stored")
+            # The answer to completing an upload begins, with status 200, before the service has put the parts together.
+            stored = self.stat(key)
+            if stored is None or stored.size != size:
+                raise StoreUnavailable(key, "the service called the upload complete, and it is not")
 
 
 def _client(settings: S3Settings) -> Minio:
