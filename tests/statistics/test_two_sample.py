@@ -64,7 +64,7 @@ def test_small_samples_get_the_exact_ks_pvalue(n: int, m: int) -> None:
     assert kolmogorov_smirnov(x, y).pvalue == pytest.approx(stats.ks_2samp(x, y, method="exact").pvalue, rel=1e-12)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 100, 139, 140, 141, 500, 5_000, 25_000, 100_000, 1_000_000])
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 100, 139, 140, 141, 500, 5_000, 25_000, 100_000, 250_000])
 def test_the_kolmogorov_law_equals_scipy(n: int) -> None:
     """Every regime of n and d: relative 1e-10 where a p-value could matter, absolute 1e-12 elsewhere."""
     rng = np.random.default_rng(n)

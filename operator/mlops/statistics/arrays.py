@@ -11,6 +11,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+_LARGEST = 1e280
+
 
 def finite_vector(values: ArrayLike, name: str) -> FloatArray:
     """A one-dimensional float64 array (n,) without NaN or infinity. Raises ValueError naming `name`."""
@@ -27,13 +29,16 @@ def non_empty(array: NDArray[Any], name: str) -> None:
 
 
 def without_missing(values: ArrayLike, name: str) -> tuple[FloatArray, int]:
-    """The values (n,) that are not NaN, and how many were. Infinity is refused: it has no distance to anything."""
+    """The values (n,) that are not NaN, and how many were.
+
+    Infinity is refused, since it has no distance to anything, and so are numbers beyond 1e280, whose sums overflow.
+    """
     array = _vector(values, name)
     missing = np.isnan(array)
     count = int(missing.sum())
-    present = array[~missing] if count else array
-    if np.isinf(present).any():
-        raise ValueError(f"{name}: holds infinity; replace it by NaN (counted as missing) or by a finite bound")
+    present = (array[~missing] if count else array) + 0.0  # -0.0 becomes 0.0: one value, one set of bits
+    if (np.abs(present) > _LARGEST).any():
+        raise ValueError(f"{name}: holds infinity or values beyond {_LARGEST}; replace them by NaN or a sane bound")
     return present, count
 
 

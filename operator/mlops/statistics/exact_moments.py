@@ -1,4 +1,4 @@
-"""Mean and variance summed exactly, so that neither the order of rows nor the chunks they come in change a bit.
+"""Mean and deviation summed exactly, so that neither the order of rows nor the chunks they come in change a bit.
 
 Each value is a 53-bit whole number times a power of two. Whole numbers are added per power of two, in halves of 27 bits
 that float64 adds without rounding; the result is rounded once, at the end.
@@ -6,6 +6,7 @@ that float64 adds without rounding; the result is rounded once, at the end.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -47,13 +48,12 @@ class ExactMoments:
         return float(_total(self._sum) / self.count)
 
     @property
-    def variance(self) -> float:
-        """The variance divided by n, correctly rounded; infinite beyond the range of float64."""
+    def std(self) -> float:
+        """The standard deviation (divided by n), to the last bit but one. Raises ZeroDivisionError without values."""
         mean = _total(self._sum) / self.count
-        try:
-            return float(_total(self._squares) / self.count - mean * mean)
-        except OverflowError:
-            return float("inf")
+        variance = _total(self._squares) / self.count - mean * mean
+        half = (variance.numerator.bit_length() - variance.denominator.bit_length()) // 2
+        return math.ldexp(math.sqrt(variance / Fraction(4) ** half), half)
 
 
 def _accumulate(totals: dict[int, int], whole: IntArray, power: IntArray) -> None:

@@ -65,7 +65,7 @@ def cross_fitted_probability(
     """Out-of-fold P(target is true) per row (n,): each row is scored by a model that did not see it.
 
     Equal rows share a fold, so that none is scored by a model that saw its twin, and the result does not depend on the
-    order of rows. Raises ValueError with fewer than `folds` distinct rows of a class.
+    order of rows. Raises ValueError when a class has too few distinct rows to be present outside every fold.
     """
     table, truth = _table(inputs), np.asarray(target, dtype=np.bool_)
     fold = fold_of_rows(table, truth, folds=folds, seed=seed)
@@ -88,10 +88,13 @@ def fold_of_rows(inputs: FloatArray, target: BoolArray, *, folds: int, seed: int
     assigned = np.empty(distinct.shape[0], dtype=np.int64)
     for stratum in (positive, ~positive):
         members = np.flatnonzero(stratum)
-        if members.shape[0] < folds:
-            raise ValueError(f"target: a class has {members.shape[0]} distinct rows, fewer than {folds} folds")
         assigned[members] = rng.permutation(np.arange(members.shape[0]) % folds)
-    return np.asarray(assigned[group])
+    fold = np.asarray(assigned[group])
+    for index in range(folds):
+        seen = target[fold != index]
+        if seen.all() or not seen.any():
+            raise ValueError(f"target: too few distinct rows of a class for {folds} folds; one would miss the class")
+    return fold
 
 
 def _newton(design: FloatArray, truth: FloatArray, weights: FloatArray, ridge: FloatArray) -> FloatArray:
@@ -134,4 +137,4 @@ def _table(inputs: ArrayLike) -> FloatArray:
     non_empty(table, "inputs")
     if not np.isfinite(table).all():
         raise ValueError("inputs: holds NaN or infinity; impute first")
-    return table
+    return table + 0.0  # -0.0 becomes 0.0: one value, one set of bits

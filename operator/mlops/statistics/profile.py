@@ -161,7 +161,7 @@ class NumericProfiler:
             minimum=self._minimum if present else None,
             maximum=self._maximum if present else None,
             mean=self._moments.mean if present else None,
-            std=math.sqrt(self._moments.variance) if present else None,
+            std=self._moments.std if present else None,
             quantiles=quantiles,
             sampled=present > self._max_sample,
             reference=reference,

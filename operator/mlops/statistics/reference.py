@@ -71,6 +71,9 @@ def bin_counts(ordered: FloatArray, edges: FloatArray) -> IntArray:
 
 
 def _std(ordered: FloatArray) -> float:
+    """Scaled by a power of two, which is exact, so that squares of very large or small values neither over- nor
+    underflow."""
     if ordered[0] == ordered[-1]:
         return 0.0
-    return float(ordered.std())
+    exponent = int(np.frexp(max(-ordered[0], ordered[-1]))[1])
+    return float(np.ldexp(np.ldexp(ordered, -exponent).std(), exponent))
