@@ -118,13 +118,14 @@ class _Translator:
                 case "const":
                     result["enum"] = [value]
                 case "pattern":
-                    result |= self._pattern(value)
+                    result |= self._pattern(value, path)
                 case "items":
                     result["items"] = self.schema(value, f"{path}[]")
                 case "maxProperties" | "minProperties":
                     result[word] = value
                 case "default":
-                    if isinstance(value, _SCALARS):
+                    # The API server must not invent a status: what is not observed is absent.
+                    if isinstance(value, _SCALARS) and not path.startswith("status"):
                         result["default"] = value
                 case _ if word in _KEPT or word.startswith("x-kubernetes-"):
                     result[word] = value
@@ -168,9 +169,10 @@ class _Translator:
             result["x-kubernetes-validations"] = [_validation(rule) for rule in rules]
         return result
 
-    def _pattern(self, pattern: str) -> dict[str, Any]:
+    def _pattern(self, pattern: str, path: str) -> dict[str, Any]:
         rules = TEXT_RULES.get(pattern)
-        if rules is None:
+        # The operator writes the status: rules there would only use up the schema's budget for CEL.
+        if rules is None or path.startswith("status"):
             return {"pattern": pattern}
         # A rule's message tells what is wanted; a bare pattern would show the regular expression.
         return {"x-kubernetes-validations": [{"rule": rule.cel, "message": rule.message} for rule in rules]}

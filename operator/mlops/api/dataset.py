@@ -176,7 +176,7 @@ class CleanStep(Model):
     """One step of cleaning; steps run in order."""
 
     deduplicate: Deduplicate | None = Field(default=None, description="Keep the last of equal rows.")
-    drop_nulls: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=256)] | None = Field(
+    drop_nulls: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=64)] | None = Field(
         default=None, description="Drop rows in which one of these fields is missing."
     )
     fill_null: FillNull | None = Field(default=None, description="Fill missing values of a field.")
@@ -292,7 +292,7 @@ class DatasetSpec(Model):
         description="The contract: every column that is read.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    clean: Annotated[tuple[CleanStep, ...], Field(max_length=64)] = Field(
+    clean: Annotated[tuple[CleanStep, ...], Field(max_length=32)] = Field(
         default=(), description="Steps of cleaning, in order."
     )
     features: Annotated[tuple[Feature, ...], Field(max_length=128)] = Field(
