@@ -1,0 +1,252 @@
+"""The ASGI application: routes, bodies, states. What needs the model is in `Served`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Final
+
+import orjson
+
+from mlops.api import tasks
+from mlops.store.errors import StoreError
+from mlops.workloads.serve.errors import RequestError, shown, unavailable
+from mlops.workloads.serve.limits import Limits
+from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
+from mlops.workloads.serve.served import Served
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+_JSON: Final = (b"content-type", b"application/json")
+_OCTETS: Final = (b"content-type", b"application/octet-stream")
+_CLOSE: Final = (b"connection", b"close")
+_MODEL: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(?:ready|infer|feedback))?")
+# A body that is too large is read on for so many times the limit, so that its sender gets to read the answer.
+_READ_ON: Final = 4
+
+
+class Disconnected(Exception):
+    """The client went away."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response; `headers` hold its content type."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [_JSON])
+
+
+@dataclass(frozen=True)
+class Body:
+    """A request's body and the one header that says how to read it."""
+
+    data: bytes
+    # How many of its bytes are JSON before the binary tensors; None: all.
+    header_length: int | None
+
+
+@dataclass(frozen=True)
+class Route:
+    """A name for the metrics, and what answers GET and POST."""
+
+    name: str
+    get: Callable[[], Answer] | None = None
+    post: Callable[[Body], Awaitable[Answer]] | None = None
+
+    @property
+    def allowed(self) -> str:
+        """Return the value of the header Allow."""
+        return ", ".join((["GET", "HEAD"] if self.get else []) + (["POST"] if self.post else []))
+
+
+class Application:
+    """One model version over HTTP. `served` is None until the model has been loaded and checked."""
+
+    def __init__(self, task: tasks.ServeTask, limits: Limits, metrics: Metrics) -> None:
+        self._task, self._limits, self._metrics = task, limits, metrics
+        self.served: Served | None = None
+        self.draining = False
+        self._buffered = 0
+        self._version = metadata.version("mlops-operator")
+        self._routes = self._routes_of(task)
+
+    def _routes_of(self, task: tasks.ServeTask) -> dict[str, Route]:
+        model = f"/v2/models/{task.model_name}"
+        version = f"{model}/versions/{task.version}"
+        routes = {
+            "/v2": Route("server", get=self._server),
+            "/v2/health/live": Route("health", get=lambda: _json(200, {"live": True})),
+            "/v2/health/ready": Route("health", get=self._ready),
+            "/metrics": Route("metrics", get=self._exposition),
+            "/-/flush": Route("flush", post=self._flush),
+            f"{model}/feedback": Route("feedback", post=self._feedback),
+        }
+        for path in (model, version):
+            routes[path] = Route("model", get=lambda: _json(200, self._model().interface.metadata()))
+            routes[f"{path}/ready"] = Route("health", get=self._ready)
+            routes[f"{path}/infer"] = Route("infer", post=self._infer)
+        return routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = time.perf_counter()
+        route = self._routes.get(scope["path"])
+        try:
+            answer = await self._answer(route, scope, receive)
+        except RequestError as error:
+            answer = Answer(error.status, orjson.dumps({"error": error.message}), [_JSON, *error.headers])
+        except Disconnected:
+            return
+        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+        if self.draining:
+            headers.append(_CLOSE)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+        name = "other" if route is None else route.name
+        self._metrics.count(name, answer.status, time.perf_counter() - started)
+
+    async def _answer(self, route: Route | None, scope: Scope, receive: Receive) -> Answer:
+        if route is None:
+            raise self._unknown(scope["path"])
+        method = scope["method"]
+        if method == "POST" and route.post is not None:
+            return await route.post(await self._body(scope["headers"], receive))
+        if method in ("GET", "HEAD") and route.get is not None:
+            return route.get()
+        raise RequestError(
+            405,
+            f"{scope['path']} takes {route.allowed}, not {shown(method)}",
+            [(b"allow", route.allowed.encode())],
+        )
+
+    def _unknown(self, path: str) -> RequestError:
+        named = _MODEL.fullmatch(path)
+        task = self._task
+        if named and named[1] != task.model_name:
+            return RequestError(404, f"model {shown(named[1])} is unknown; this server has {task.model_name!r}")
+        if named and named[2] not in (None, str(task.version)):
+            return RequestError(
+                404, f"version {shown(named[2])} of {task.model_name!r} is unknown; this server has {task.version}"
+            )
+        return RequestError(404, f"{shown(path, 200)} is no address here; see /v2/models/{task.model_name}")
+
+    # What GET answers
+
+    def _server(self) -> Answer:
+        return _json(200, {"name": "mlops", "version": self._version, "extensions": ["binary_tensor_data"]})
+
+    def _ready(self) -> Answer:
+        if self.draining:
+            raise unavailable("the server is shutting down")
+        self._model()
+        return _json(200, {"name": self._task.model_name, "ready": True})
+
+    def _exposition(self) -> Answer:
+        return Answer(200, self._metrics.exposition(), [(b"content-type", CONTENT_TYPE)])
+
+    # What POST answers
+
+    async def _infer(self, body: Body) -> Answer:
+        data, header_length = await self._model().infer(body.data, body.header_length)
+        if header_length is None:
+            return Answer(200, data)
+        return Answer(200, data, [_OCTETS, (b"inference-header-content-length", b"%d" % header_length)])
+
+    async def _feedback(self, body: Body) -> Answer:
+        return _json(202, {"accepted": self._model().feedback(body.data)})
+
+    async def _flush(self, _: Body) -> Answer:
+        try:
+            return _json(200, await self._model().flush())
+        except StoreError as error:
+            raise unavailable(f"the rows are kept, but not in the store: {error}", retry_seconds=5) from error
+
+    def _model(self) -> Served:
+        if self.served is None:
+            raise unavailable("the model is being loaded")
+        return self.served
+
+    async def _body(self, headers: Headers, receive: Receive) -> Body:
+        length, header_length, is_expecting = self._checked(headers)
+        if length > self._limits.body_bytes and is_expecting:
+            raise self._too_large()
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        data = message["body"]
+        if message.get("more_body"):
+            data = await self._rest(data, receive)
+        if len(data) > self._limits.body_bytes:
+            raise self._too_large()
+        return Body(data, header_length)
+
+    async def _rest(self, first: bytes, receive: Receive) -> bytes:
+        """Return the whole body; raises RequestError when it, or all that are being received, grow too large."""
+        data = bytearray(first)
+        self._buffered += len(data)
+        counted = len(data)
+        received = len(data)
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                received += len(message["body"])
+                if received > _READ_ON * self._limits.body_bytes:
+                    raise self._too_large()
+                if received <= self._limits.body_bytes:
+                    data += message["body"]
+                    self._buffered += len(message["body"])
+                    counted += len(message["body"])
+                    if self._buffered > self._limits.buffered_bytes:
+                        raise unavailable("too many large requests at a time; send fewer at once")
+                if not message.get("more_body"):
+                    break
+        finally:
+            self._buffered -= counted
+        if received > self._limits.body_bytes:
+            raise self._too_large()
+        return bytes(data)
+
+    def _too_large(self) -> RequestError:
+        message = (
+            f"the body has more than {self._limits.body_bytes} bytes, the limit; send the rows in several requests"
+        )
+        return RequestError(413, message, [_CLOSE])
+
+    def _checked(self, headers: Headers) -> tuple[int, int | None, bool]:
+        """Return the body's stated length (0: none), the length of its JSON part, and whether it waits for a 100."""
+        length = 0
+        header_length = None
+        is_expecting = False
+        for name, value in headers:
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"content-type":
+                kind = value.partition(b";")[0].strip().lower()
+                if kind not in (b"application/json", b"application/octet-stream"):
+                    raise RequestError(415, f"Content-Type is {shown(value.decode('latin-1'))}; send application/json")
+            elif name == b"content-encoding":
+                if value.strip().lower() not in (b"", b"identity"):
+                    raise RequestError(
+                        415, f"Content-Encoding is {shown(value.decode('latin-1'))}; send it uncompressed"
+                    )
+            elif name == b"inference-header-content-length":
+                if not value.isdigit() or len(value) > 12:
+                    raise RequestError(400, "Inference-Header-Content-Length is no whole number of bytes")
+                header_length = int(value)
+            elif name == b"expect":
+                is_expecting = True
+        return length, header_length, is_expecting
+
+
+def _json(status: int, document: Any) -> Answer:
+    return Answer(status, orjson.dumps(document))

@@ -1,0 +1,24 @@
+"""What a client did wrong, as a status and one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RequestError(Exception):
+    """An answer with a 4xx or 503 status; the message names the tensor, parameter or header, and the way out."""
+
+    def __init__(self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(message)
+        self.status, self.message, self.headers = status, message, tuple(headers)
+
+
+def unavailable(message: str, retry_seconds: int = 1) -> RequestError:
+    """Return the 503 that tells a client to come again."""
+    return RequestError(503, message, [(b"retry-after", str(retry_seconds).encode())])
+
+
+def shown(value: object, longest: int = 64) -> str:
+    """Return `value` as a client sent it, cut, for an error message: nobody's megabytes are echoed."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,301 @@
+"""One inference request and its answer, in the form of the Open Inference Protocol v2."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from mlops.workloads.serve.errors import RequestError, shown
+from mlops.workloads.serve.moments import microseconds
+from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json
+
+LONGEST_ID: Final = 256
+_DUMPS: Final = orjson.OPT_SERIALIZE_NUMPY
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a model takes and gives, as clients see it."""
+
+    model_name: str
+    version: int
+    platform: str
+    inputs: tuple[Column, ...]
+    # Name and datatype of each output, and its width: 1 for (n,), else (n, width).
+    outputs: tuple[tuple[str, str, int], ...]
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the model's metadata."""
+        return {
+            "name": self.model_name,
+            "versions": [str(self.version)],
+            "platform": self.platform,
+            "inputs": [column.metadata() for column in self.inputs],
+            "outputs": [
+                {"name": name, "datatype": datatype, "shape": [-1] if width == 1 else [-1, width]}
+                for name, datatype, width in self.outputs
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """A request whose tensors are columns: `inputs` maps each field's name to its values (rows,)."""
+
+    id: str
+    rows: int
+    inputs: dict[str, Array]
+    # Microseconds since 1970: one for all rows, one per row, or None: the request's arrival.
+    event_time: int | Array | None
+    # Which outputs are wanted, and whether each is wanted in binary.
+    outputs: tuple[tuple[str, bool], ...]
+
+
+class Parser:
+    """Reads requests for one model. What is the same for every request is worked out once."""
+
+    def __init__(self, interface: Interface, max_rows: int) -> None:
+        self._columns = {column.name: (column, frozenset(TAKEN[column.type])) for column in interface.inputs}
+        self._output_names = tuple(name for name, _, _ in interface.outputs)
+        self._all_json = tuple((name, False) for name in self._output_names)
+        self._all_binary = tuple((name, True) for name in self._output_names)
+        self._max_rows = max_rows
+
+    def parse(self, body: bytes, header_length: int | None) -> InferenceRequest:
+        """Return the request in `body`, whose first `header_length` bytes are JSON (None: all). Raises RequestError."""
+        binary = memoryview(b"")
+        if header_length is not None:
+            if header_length > len(body):
+                raise RequestError(
+                    400, f"Inference-Header-Content-Length is {header_length}, but the body has {len(body)} bytes"
+                )
+            binary = memoryview(body)[header_length:]
+            body = body[:header_length]
+        document = read_json(body)
+        parameters = _parameters(document, "the request")
+        tensors = document.get("inputs")
+        if type(tensors) is not list or not tensors:
+            raise RequestError(400, 'the request has no list "inputs" of tensors')
+        inputs: dict[str, Array] = {}
+        rows = -1
+        taken = 0
+        for tensor in tensors:
+            name, values, size = self._tensor(tensor, binary[taken:])
+            taken += size
+            if name in inputs:
+                raise RequestError(422, f"input {name!r} is there twice; send each input once")
+            if rows not in (-1, values.shape[0]):
+                raise RequestError(
+                    422,
+                    f"input {name!r} has {values.shape[0]} rows, the inputs before it have {rows}; send equally many",
+                )
+            rows = values.shape[0]
+            inputs[name] = values
+        if taken != len(binary):
+            raise RequestError(400, f"{len(binary) - taken} bytes after the last tensor belong to none")
+        if len(inputs) != len(self._columns):
+            missing = [name for name in self._columns if name not in inputs]
+            raise RequestError(422, f"input {missing[0]!r} is missing; the model takes {_listed(self._columns)}")
+        return InferenceRequest(
+            id=request_id(document),
+            rows=rows,
+            inputs=inputs,
+            event_time=_event_time(parameters.get("event_time"), rows) if parameters else None,
+            outputs=self._outputs(document.get("outputs"), parameters),
+        )
+
+    def _tensor(self, tensor: Any, binary: memoryview) -> tuple[str, Array, int]:
+        """Return name and values of one input, and how many bytes of `binary` were its."""
+        if type(tensor) is not dict:
+            raise RequestError(400, '"inputs" holds something that is no tensor object')
+        name = tensor.get("name")
+        if type(name) is not str:
+            raise RequestError(400, 'an input has no "name"')
+        known = self._columns.get(name)
+        if known is None:
+            raise RequestError(422, f"input {shown(name)} is unknown; the model takes {_listed(self._columns)}")
+        column, datatypes = known
+        datatype = tensor.get("datatype")
+        if type(datatype) is not str or datatype not in datatypes:
+            raise RequestError(
+                422,
+                f"input {name!r} has datatype {shown(datatype)}; a field of type {column.type} takes "
+                + " or ".join(TAKEN[column.type]),
+            )
+        rows = self._rows(name, tensor.get("shape"))
+        data = tensor.get("data")
+        parameters = tensor.get("parameters")
+        size = parameters.get("binary_data_size") if type(parameters) is dict else None
+        if size is None:
+            return name, column.from_json(datatype, _flat(name, data, rows)), 0
+        if data is not None:
+            raise RequestError(400, f'input {name!r} has both "data" and binary_data_size; send one of them')
+        if type(size) is not int or not 0 <= size <= len(binary):
+            raise RequestError(
+                400,
+                f"input {name!r} has binary_data_size {shown(size)}, but {len(binary)} bytes are left; "
+                "Inference-Header-Content-Length must give the length of the JSON before them",
+            )
+        return name, column.from_binary(datatype, binary[:size], rows), size
+
+    def _rows(self, name: str, shape: Any) -> int:
+        if type(shape) is not list or not 1 <= len(shape) <= 2 or any(type(size) is not int for size in shape):
+            raise RequestError(422, f"input {name!r} has shape {shown(shape)}; send [n] or [n, 1]")
+        if shape[0] < 1 or shape[1:] not in ([], [1]):
+            raise RequestError(422, f"input {name!r} has shape {shown(shape)}; send [n] or [n, 1] with n of at least 1")
+        rows: int = shape[0]
+        if rows > self._max_rows:
+            raise RequestError(
+                413, f"input {name!r} has {rows} rows, the limit is {self._max_rows}; send them in several requests"
+            )
+        return rows
+
+    def _outputs(self, wanted: Any, parameters: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
+        default = parameters.get("binary_data_output", False)
+        if type(default) is not bool:
+            raise RequestError(400, f"parameters.binary_data_output is {shown(default)}; send true or false")
+        if wanted is None or wanted == []:
+            return self._all_binary if default else self._all_json
+        if type(wanted) is not list:
+            raise RequestError(400, '"outputs" is no list')
+        outputs: list[tuple[str, bool]] = []
+        for output in wanted:
+            name = output.get("name") if type(output) is dict else None
+            if type(name) is not str:
+                raise RequestError(400, 'an output has no "name"')
+            if name not in self._output_names:
+                raise RequestError(
+                    422, f"output {shown(name)} is unknown; the model gives {_listed(self._output_names)}"
+                )
+            if any(name == other for other, _ in outputs):
+                raise RequestError(422, f"output {name!r} is wanted twice; name it once")
+            own = _parameters(output, f"output {name!r}")
+            if own.get("classification", 0) != 0:
+                raise RequestError(422, f"output {name!r} has classification, which is not offered; leave it out")
+            binary = own.get("binary_data", default)
+            if type(binary) is not bool:
+                raise RequestError(400, f"binary_data of output {name!r} is {shown(binary)}; send true or false")
+            outputs.append((name, binary))
+        return tuple(outputs)
+
+
+class Writer:
+    """Writes answers of one model."""
+
+    def __init__(self, interface: Interface) -> None:
+        self._datatypes = {name: (datatype, width) for name, datatype, width in interface.outputs}
+        self._start = {"model_name": interface.model_name, "model_version": str(interface.version)}
+
+    def write(self, request: InferenceRequest, values: Mapping[str, Array]) -> tuple[bytes, int | None]:
+        """Return the body and, if part of it is binary, the length of its JSON."""
+        outputs: list[dict[str, Any]] = []
+        blobs: list[bytes] = []
+        for name, binary in request.outputs:
+            datatype, width = self._datatypes[name]
+            output: dict[str, Any] = {
+                "name": name,
+                "datatype": datatype,
+                "shape": [request.rows] if width == 1 else [request.rows, width],
+            }
+            if binary:
+                blobs.append(to_binary(datatype, values[name]))
+                output["parameters"] = {"binary_data_size": len(blobs[-1])}
+            else:
+                output["data"] = to_json(values[name])
+            outputs.append(output)
+        head = orjson.dumps({**self._start, "id": request.id, "outputs": outputs}, option=_DUMPS)
+        if not blobs:
+            return head, None
+        return head + b"".join(blobs), len(head)
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in `body`; raises RequestError."""
+    if not body:
+        raise RequestError(400, "the body is empty; send a JSON object")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if body.startswith(_BOM):
+            raise RequestError(400, "the body begins with a byte order mark; send UTF-8 without it") from None
+        raise RequestError(400, f"the body is no JSON: {_json_problem(body, error)}") from None
+    if type(document) is not dict:
+        raise RequestError(400, "the body is JSON, but no object")
+    return document
+
+
+def request_id(document: Mapping[str, Any]) -> str:
+    """Return the request's id, a new one if it has none; raises RequestError."""
+    given = document.get("id")
+    if given is None or given == "":
+        return str(uuid.uuid4())
+    return checked_id(given, '"id"')
+
+
+def checked_id(given: Any, where: str) -> str:
+    """Return `given` if it can be an id: 1 to 256 characters of text; raises RequestError."""
+    if type(given) is not str or not 0 < len(given) <= LONGEST_ID:
+        raise RequestError(400, f"{where} is {shown(given)}; send a string of 1 to {LONGEST_ID} characters")
+    return given
+
+
+def _json_problem(body: bytes, error: orjson.JSONDecodeError) -> str:
+    for word in (b"NaN", b"Infinity"):
+        if word in body[max(0, error.pos - 1) : error.pos + 12]:
+            return f"{word.decode()} at character {error.pos} is not part of JSON; send null for a missing value"
+    return f"{error.msg} at character {error.pos}"
+
+
+def _parameters(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if type(parameters) is not dict:
+        raise RequestError(400, f'"parameters" of {where} is no object')
+    return parameters
+
+
+def _flat(name: str, data: Any, rows: int) -> list[Any]:
+    """Return the values of a JSON tensor of shape [n] or [n, 1], which may be nested as the shape is."""
+    if type(data) is not list:
+        raise RequestError(400, f'input {name!r} has no list "data" and no binary_data_size')
+    if len(data) != rows:
+        raise RequestError(400, f'input {name!r} has {len(data)} values in "data", but its shape says {rows}')
+    if type(data[0]) is not list:
+        return data
+    if any(type(row) is not list or len(row) != 1 for row in data):
+        raise RequestError(400, f'input {name!r} has rows in "data" that do not hold one value each')
+    return [row[0] for row in data]
+
+
+def _event_time(given: Any, rows: int) -> int | Array | None:
+    if given is None:
+        return None
+    if type(given) is list:
+        if len(given) != rows:
+            raise RequestError(
+                422, f"parameters.event_time has {len(given)} times for {rows} rows; send one, or one per row"
+            )
+        return np.array([_moment(text) for text in given], dtype=np.int64)
+    return _moment(given)
+
+
+def _moment(given: Any) -> int:
+    if type(given) is not str:
+        raise RequestError(422, f"parameters.event_time is {shown(given)}; send an RFC 3339 string")
+    try:
+        return microseconds(given)
+    except ValueError as error:
+        raise RequestError(422, f"parameters.event_time {shown(given)} {error}") from None
+
+
+def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
+    """Return the names for a message, the first 20 of them."""
+    first = ", ".join(list(names)[:20])
+    return first if len(names) <= 20 else f"{first} and {len(names) - 20} more"

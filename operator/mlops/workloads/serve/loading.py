@@ -1,0 +1,85 @@
+"""From an address to a model that is known to be the right one: digest, contents, recorded answers, latency."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlops.api.model_version import Reason
+from mlops.store.artifacts import Store
+from mlops.store.errors import NotFound
+from mlops.workloads.model.golden import Golden, check_golden, read_golden
+from mlops.workloads.model.predictor import Predictor
+from mlops.workloads.pod import BadInput
+
+WARM_UP = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model that gave its recorded answers."""
+
+    predictor: Predictor
+    golden: Golden
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether its answers carry probabilities."""
+        return self.golden.recorded.probabilities is not None
+
+
+def load(store: Store, digest: str, folder: Path) -> Loaded:
+    """Fetch the artifact into `folder`, open it and ask for its recorded answers.
+
+    Raises BadInput: ArtifactNotFound, GoldenFailed and what Predictor.load raises; StoreError: DigestMismatch.
+    """
+    try:
+        store.get(digest, folder)
+    except NotFound as error:
+        raise BadInput(
+            Reason.ARTIFACT_NOT_FOUND, f"{error}; the artifact was never stored here, or has been removed"
+        ) from error
+    predictor = Predictor.load(folder)
+    golden = read_golden(folder, predictor.signature)
+    if golden.recorded.prediction.shape[0] == 0:
+        raise BadInput(Reason.GOLDEN_FAILED, "golden.json holds no rows; a model is checked by at least one")
+    difference = check_golden(predictor, golden)
+    if difference is not None:
+        raise BadInput(
+            Reason.GOLDEN_FAILED,
+            f"the model does not give its recorded answers (tolerance {predictor.signature.tolerance}): {difference}; "
+            f"it was made with {predictor.signature.libraries}: serve it with the same, or train again",
+        )
+    return Loaded(predictor, golden)
+
+
+def largest_difference(loaded: Loaded) -> float:
+    """Return the largest absolute difference between an answer and the recorded one; of classes, 0 or 1."""
+    answer, recorded = loaded.predictor.predict(loaded.golden.inputs), loaded.golden.recorded
+    if recorded.probabilities is not None and answer.probabilities is not None:
+        return float(np.abs(answer.probabilities - recorded.probabilities).max())
+    if loaded.predictor.signature.classes is not None:
+        return float((answer.prediction != recorded.prediction).any())
+    return float(np.abs(answer.prediction - recorded.prediction).max())
+
+
+def one_row_seconds(loaded: Loaded, repetitions: int) -> list[float]:
+    """Return how long each of so many one-row predictions took, sorted; the recorded rows are asked in turn."""
+    rows = loaded.golden.recorded.prediction.shape[0]
+    singles = [{name: values[row : row + 1] for name, values in loaded.golden.inputs.items()} for row in range(rows)]
+    seconds: list[float] = []
+    for number in range(WARM_UP + repetitions):
+        single = singles[number % rows]
+        started = time.perf_counter()
+        loaded.predictor.predict(single)
+        seconds.append(time.perf_counter() - started)
+    return sorted(seconds[WARM_UP:])
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Return the smallest of the sorted values that `share` of them do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

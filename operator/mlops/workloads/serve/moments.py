@@ -1,0 +1,25 @@
+"""RFC 3339 to microseconds since 1970 and back: the only form of time that clients send."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_FORM = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# What nanoseconds in 64 bits can hold: readers of the stored files need no special case.
+_LOWEST, _HIGHEST = 1678, 2261
+
+
+def microseconds(text: str) -> int:
+    """Return the moment in microseconds since 1970 UTC; raises ValueError saying what is expected."""
+    if not _FORM.fullmatch(text):
+        raise ValueError('is no RFC 3339 time with an offset, such as "2024-05-01T12:00:00Z"')
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise ValueError(f"is no time: {error}") from error
+    if not _LOWEST <= moment.year <= _HIGHEST:
+        raise ValueError(f"is not between the years {_LOWEST} and {_HIGHEST}")
+    return (moment - _EPOCH) // _MICROSECOND

@@ -1,0 +1,117 @@
+"""The serving pod: alive at once, ready when the model is checked, and nothing lost when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import time
+
+import uvloop
+
+from mlops.api.tasks import PORT_VARIABLE, ServeTask
+from mlops.workloads.pod import BadInput, PassingFault, Pod
+from mlops.workloads.serve.app import Application
+from mlops.workloads.serve.http import server_of
+from mlops.workloads.serve.limits import Limits
+from mlops.workloads.serve.loading import load, one_row_seconds, percentile
+from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.served import Served
+
+HOST_VARIABLE = "MLOPS_HOST"
+_BACKLOG = 2048
+_MEASURED = 50
+
+
+def serve(pod: Pod, task: ServeTask) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises BadInput and StoreError as `loading.load` does, and PassingFault when the port is taken or when captured rows
+    could not be stored before the end.
+    """
+    limits = Limits.from_environ(pod.environ)
+    listener = _listener(pod)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        lost = runner.run(_serve(pod, task, limits, listener))
+    if lost:
+        raise PassingFault(
+            "StoreUnavailable", f"{lost} captured rows or labels are lost: the store did not take them before the end"
+        )
+
+
+async def _serve(pod: Pod, task: ServeTask, limits: Limits, listener: socket.socket) -> int:
+    """Return the number of rows that could not be stored."""
+    started = time.monotonic()
+    metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)
+    app = Application(task, limits, metrics)
+    server = server_of(app, limits, refused=lambda status: metrics.count("refused", status, 0.0))
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    loading = asyncio.create_task(_load(pod, task, limits, metrics))
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():
+            return 0
+        app.served = served = loading.result()
+        metrics.load_seconds = time.monotonic() - started
+        _say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}")
+        flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
+        await stopped
+        app.draining = True
+        # In a cluster requests keep coming for a moment, until each node has learnt that the pod is going. They are
+        # answered, each with `Connection: close`.
+        await asyncio.sleep(limits.drain_seconds)
+        server.should_exit = True
+        await serving
+        for flusher in flushers:
+            flusher.cancel()
+        lost = await served.flush_until(time.monotonic() + limits.grace_seconds)
+        _say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
+        return lost
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+async def _load(pod: Pod, task: ServeTask, limits: Limits, metrics: Metrics) -> Served:
+    store = pod.store
+    loaded = await asyncio.to_thread(load, store, task.artifact, pod.scratch / "model")
+    seconds = await asyncio.to_thread(one_row_seconds, loaded, _MEASURED)
+    metrics.model_format = loaded.predictor.signature.format
+    return Served(
+        task,
+        loaded,
+        one_row_seconds=percentile(seconds, 0.5),
+        sink=store,
+        limits=limits,
+        metrics=metrics,
+        host=pod.environ.get("HOSTNAME", socket.gethostname()),
+    )
+
+
+def _listener(pod: Pod) -> socket.socket:
+    host = pod.environ.get(HOST_VARIABLE) or "0.0.0.0"
+    port = pod.environ.get(PORT_VARIABLE) or "8080"
+    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise BadInput("ServingFailed", f"{PORT_VARIABLE}: {port!r} is no port; it is a number below 65536")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

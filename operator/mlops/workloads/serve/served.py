@@ -1,0 +1,141 @@
+"""A loaded and checked model at work: predict, record, take labels."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+
+from mlops.api import tasks
+from mlops.workloads.model.predictor import Prediction, class_array
+from mlops.workloads.model.signature import Signature
+from mlops.workloads.pod import BadInput
+from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, FileNames, is_sampled
+from mlops.workloads.serve.errors import RequestError, unavailable
+from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
+from mlops.workloads.serve.inference import Interface, Parser, Writer
+from mlops.workloads.serve.limits import Limits
+from mlops.workloads.serve.loading import Loaded
+from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.recorder import Recorder, Sink
+from mlops.workloads.serve.tensors import Array, Column
+
+# Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
+INLINE_SECONDS: Final = 0.001
+INLINE_ROWS: Final = 64
+
+
+class Served:
+    """One model version. For the event loop's thread; predictions run one at a time, as a Predictor demands."""
+
+    def __init__(
+        self,
+        task: tasks.ServeTask,
+        loaded: Loaded,
+        *,
+        one_row_seconds: float,
+        sink: Sink,
+        limits: Limits,
+        metrics: Metrics,
+        host: str,
+    ) -> None:
+        signature = loaded.predictor.signature
+        self.interface = interface_of(task, signature, loaded.gives_probabilities)
+        self._predictor, self._limits, self._metrics = loaded.predictor, limits, metrics
+        self._percent = task.capture.percent
+        self._parser = Parser(self.interface, limits.rows)
+        self._writer = Writer(self.interface)
+        self._reader = FeedbackReader(signature, limits.rows)
+        self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
+        self._thread = ThreadPoolExecutor(1, "predict")
+        self._queued = 0
+        names = FileNames(host)
+        self.captures: Recorder[CapturedRequest] = Recorder(
+            sink,
+            CaptureEncoder(task, signature, names),
+            flush_rows=limits.capture_rows,
+            flush_seconds=task.capture.flush_seconds,
+            max_bytes=limits.capture_bytes,
+        )
+        self.labels: Recorder[list[Label]] = Recorder(
+            sink,
+            FeedbackEncoder(task, signature, names),
+            flush_rows=limits.capture_rows,
+            flush_seconds=task.capture.flush_seconds,
+            max_bytes=limits.capture_bytes,
+        )
+
+        metrics.recorders = {"captures": self.captures, "labels": self.labels}
+
+    async def infer(self, body: bytes, header_length: int | None) -> tuple[bytes, int | None]:
+        """Answer one request: the body, and the length of its JSON if the rest is binary. Raises RequestError."""
+        arrived = time.time_ns() // 1000
+        request = self._parser.parse(body, header_length)
+        try:
+            if request.rows <= self._inline_rows and not self._queued:
+                answer = self._predictor.predict(request.inputs)
+            else:
+                answer = await self._predict_in_thread(request.inputs)
+        except BadInput as error:
+            raise RequestError(422, f"the model cannot answer these rows: {error.message}") from error
+        values = {"prediction": answer.prediction}
+        if answer.probabilities is not None:
+            values["probabilities"] = answer.probabilities
+        written = self._writer.write(request, values)
+        self._metrics.rows += request.rows
+        if is_sampled(request.id, self._percent):
+            moment = arrived if request.event_time is None else request.event_time
+            captured = CapturedRequest(
+                request.id, request.rows, moment, request.inputs, answer.prediction, answer.probabilities
+            )
+            self.captures.add(captured, request.rows)
+        return written
+
+    def feedback(self, body: bytes) -> int:
+        """Take labels and return how many. Raises RequestError."""
+        labels = self._reader.read(body, time.time_ns() // 1000)
+        self.labels.add(labels, len(labels))
+        return len(labels)
+
+    async def flush(self) -> dict[str, Any]:
+        """Store everything that was taken so far and say how much that was. Raises StoreError."""
+        captures = await self.captures.flush()
+        labels = await self.labels.flush()
+        return {
+            "captures": {"rows": captures.rows, "files": captures.files},
+            "labels": {"rows": labels.rows, "files": labels.files},
+        }
+
+    async def flush_until(self, deadline: float) -> int:
+        """Store everything, trying until `deadline` (of time.monotonic); return the rows that could not be stored."""
+        return sum(await asyncio.gather(self.captures.flush_until(deadline), self.labels.flush_until(deadline)))
+
+    async def _predict_in_thread(self, inputs: dict[str, Array]) -> Prediction:
+        if self._queued >= self._limits.concurrency:
+            raise unavailable(f"{self._limits.concurrency} predictions are waiting, the limit; send fewer at once")
+        self._queued += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, self._predictor.predict, inputs)
+        finally:
+            self._queued -= 1
+
+
+def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
+    """Return what clients see of the model."""
+    outputs = [("prediction", "FP64", 1)]
+    if signature.classes is not None:
+        kind = class_array(signature.classes).dtype
+        outputs[0] = ("prediction", {np.dtype(np.bool_): "BOOL", np.dtype(np.int64): "INT64"}.get(kind, "BYTES"), 1)
+        if gives_probabilities:
+            outputs.append(("probabilities", "FP64", len(signature.classes)))
+    return Interface(
+        model_name=task.model_name,
+        version=task.version,
+        platform=f"mlops_{signature.format}",
+        inputs=tuple(Column(one.name, one.type, one.nullable) for one in signature.inputs),
+        outputs=tuple(outputs),
+    )

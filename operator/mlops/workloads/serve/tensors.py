@@ -1,0 +1,188 @@
+"""Tensors of the Open Inference Protocol v2 to columns and back, in JSON and in the binary-tensor extension."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.workloads.serve.errors import RequestError, shown
+from mlops.workloads.serve.moments import microseconds
+
+Array = NDArray[Any]
+
+FLOATS: Final = ("FP64", "FP32", "FP16")
+INTEGERS: Final = ("INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    name: np.dtype(code)
+    for name, code in {
+        "FP64": "<f8",
+        "FP32": "<f4",
+        "FP16": "<f2",
+        "INT64": "<i8",
+        "INT32": "<i4",
+        "INT16": "<i2",
+        "INT8": "i1",
+        "UINT64": "<u8",
+        "UINT32": "<u4",
+        "UINT16": "<u2",
+        "UINT8": "u1",
+        "BOOL": "?",
+    }.items()
+}
+
+# A field's type: the datatype that the metadata states, and all that are taken.
+STATED: Final = {"float64": "FP64", "int64": "INT64", "boolean": "BOOL", "string": "BYTES", "timestamp": "BYTES"}
+TAKEN: Final[dict[str, tuple[str, ...]]] = {
+    "float64": FLOATS + INTEGERS,
+    "int64": INTEGERS,
+    "boolean": ("BOOL",),
+    "string": ("BYTES",),
+    "timestamp": ("BYTES",),
+}
+_JSON_TYPES: Final[dict[str, frozenset[type]]] = {
+    **{name: frozenset({float, int}) for name in FLOATS},
+    **{name: frozenset({int}) for name in INTEGERS},
+    "BOOL": frozenset({bool}),
+    "BYTES": frozenset({str}),
+}
+_JSON_WORDS: Final = {int: "an integer", float: "a fraction", bool: "a boolean", str: "a string", list: "a list"}
+_LENGTH: Final = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One raw field of the model, and how it is received."""
+
+    name: str
+    type: str
+    nullable: bool
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the tensor's entry in the model's metadata."""
+        return {"name": self.name, "datatype": STATED[self.type], "shape": [-1]}
+
+    def from_json(self, datatype: str, data: list[Any]) -> Array:
+        """Return the values (n,) of a JSON tensor; null is a missing value. Raises RequestError."""
+        found = set(map(type, data))
+        misses = type(None) in found
+        if misses:
+            self._check_may_miss(data.index(None))
+            found.discard(type(None))
+        if not found <= _JSON_TYPES[datatype]:
+            self._refuse_json(datatype, data)
+        if datatype == "BYTES":
+            return self._from_text(data)
+        dtype = DTYPES[datatype]
+        try:
+            present = np.array([0 if value is None else value for value in data] if misses else data, dtype=dtype)
+        except OverflowError:
+            raise self._wrong(f"holds a number that {datatype} cannot hold; send a wider datatype") from None
+        values = self._widened(present)
+        if not misses:
+            return values
+        # A predictor takes numbers and booleans with gaps as float64.
+        wide = values.astype(np.float64)
+        wide[[value is None for value in data]] = np.nan
+        return wide
+
+    def from_binary(self, datatype: str, data: memoryview, rows: int) -> Array:
+        """Return the values (n,) of a binary tensor; NaN is a missing value. Raises RequestError."""
+        if datatype == "BYTES":
+            return self._from_text(self._split(data, rows))
+        dtype = DTYPES[datatype]
+        if len(data) != rows * dtype.itemsize:
+            raise self._wrong(
+                f"has {len(data)} bytes, but {rows} values of {datatype} take {rows * dtype.itemsize}", status=400
+            )
+        if datatype == "BOOL":
+            octets = np.frombuffer(data, np.uint8)
+            if octets.max() > 1:
+                raise self._wrong("holds a byte that is neither 0 (false) nor 1 (true)")
+            return octets.astype(np.bool_)
+        return self._widened(np.frombuffer(data, dtype))
+
+    def _widened(self, values: Array) -> Array:
+        """Return numbers as the field's own type, float64 or int64."""
+        if self.type == "boolean":
+            return values
+        if self.type == "int64":
+            if values.dtype == np.uint64 and values.max() > np.iinfo(np.int64).max:
+                raise self._wrong("holds a number above 9223372036854775807, the largest of an int64 field")
+            return values.astype(np.int64)
+        wide = values.astype(np.float64)
+        if values.dtype.kind == "f" and not np.isfinite(wide).all():
+            if np.isinf(wide).any():
+                raise self._wrong(f"is infinite in row {int(np.isinf(wide).argmax())}; numbers must be finite")
+            self._check_may_miss(int(np.isnan(wide).argmax()))
+        return wide
+
+    def _from_text(self, data: Sequence[str | None]) -> Array:
+        if self.type == "timestamp":
+            return self._moments(data)
+        values = np.empty(len(data), dtype=object)
+        values[:] = data
+        return values
+
+    def _moments(self, data: Sequence[str | None]) -> Array:
+        values = np.full(len(data), np.datetime64("NaT", "us"))
+        for row, text in enumerate(data):
+            if text is None:
+                continue
+            try:
+                values[row] = np.datetime64(microseconds(text), "us")
+            except ValueError as error:
+                raise self._wrong(f"in row {row} {shown(text)} {error}") from None
+        return values
+
+    def _split(self, data: memoryview, rows: int) -> list[str]:
+        """Return the strings of a binary BYTES tensor: each is its length in 4 bytes, then UTF-8."""
+        values: list[str] = []
+        at = 0
+        while at < len(data):
+            if at + 4 > len(data):
+                raise self._wrong("ends within a length; each string is 4 bytes of length and its bytes", status=400)
+            (size,) = _LENGTH.unpack_from(data, at)
+            at += 4
+            if at + size > len(data):
+                raise self._wrong(f"says that string {len(values)} has {size} bytes, but fewer are left", status=400)
+            try:
+                values.append(str(data[at : at + size], "utf-8"))
+            except UnicodeDecodeError:
+                raise self._wrong(f"in row {len(values)} is no UTF-8") from None
+            at += size
+        if len(values) != rows:
+            raise self._wrong(f"holds {len(values)} strings, but its shape says {rows}", status=400)
+        return values
+
+    def _check_may_miss(self, row: int) -> None:
+        if not self.nullable:
+            raise self._wrong(f"is missing in row {row}, but the field is not nullable; send a value")
+
+    def _refuse_json(self, datatype: str, data: list[Any]) -> None:
+        for row, value in enumerate(data):
+            if value is not None and type(value) not in _JSON_TYPES[datatype]:
+                word = _JSON_WORDS.get(type(value), "an object")
+                raise self._wrong(f"has {word} in row {row} ({shown(value)}), which is no {datatype}")
+
+    def _wrong(self, problem: str, status: int = 422) -> RequestError:
+        return RequestError(status, f"input {self.name!r} {problem}")
+
+
+def to_json(values: Array) -> Any:
+    """Return what orjson writes as the tensor's `data`: flat, row by row."""
+    if values.dtype == object:
+        return values.ravel().tolist()
+    return np.ascontiguousarray(values).reshape(-1)
+
+
+def to_binary(datatype: str, values: Array) -> bytes:
+    """Return the tensor's bytes in the binary-tensor extension."""
+    if datatype != "BYTES":
+        return values.astype(DTYPES[datatype], copy=False).tobytes()
+    encoded = [str(value).encode() for value in values.ravel().tolist()]
+    return b"".join(_LENGTH.pack(len(text)) + text for text in encoded)
