@@ -83,6 +83,8 @@ class Tool:
 KUBERNETES_STAMPS = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
 
 # To add a program: a row here, and its package as a `tool` line of the go.mod (`go get -tool PACKAGE` in the folder).
+# To move a pin: `go get MODULE@VERSION && go mod tidy` there; for Kubernetes also the versions in its `replace` block
+# (v0.X.Y for v1.X.Y), and etcd's to the one that k8s.io/kubernetes requires.
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
