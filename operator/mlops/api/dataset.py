@@ -389,7 +389,9 @@ class DatasetStatus(Model):
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
         default=(), description="The newest versions, the current one first."
     )
-    conditions: tuple[Condition, ...] = Field(default=(), description="Ready, Reconciling, Stalled, Versioned, Validated.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(), description="Ready, Reconciling, Stalled, Versioned, Validated."
+    )
 
 
 class Dataset(Resource):
