@@ -33,10 +33,18 @@ TRAINING_DISTRIBUTIONS = (
 )
 
 
+def platform_name(system: str, machine: str, python: tuple[int, int]) -> str:
+    """Return a platform as environment digests name it, such as `linux-x86_64-python3.11`.
+
+    `system` is sys.platform, `machine` is platform.machine(), `python` is (major, minor).
+    """
+    return f"{system}-{machine}-python{python[0]}.{python[1]}"
+
+
 def environment_digest(distributions: Iterable[tuple[str, str]], platform: str) -> str:
     """Return the digest of a training environment.
 
-    `distributions` are (name, version) pairs, `platform` is such as `linux-x86_64`. Laptop and cluster agree when
+    `distributions` are (name, version) pairs, `platform` is a `platform_name`. Laptop and cluster agree when
     they run the same locked distributions on the same platform.
     """
     pairs = sorted([name, version] for name, version in distributions)
