@@ -1,0 +1,97 @@
+"""Parquet: the contract's columns, widened where nothing is lost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from mlops.api.dataset import DataField, Reason
+from mlops.workloads.expressions import DTYPES
+from mlops.workloads.ingest.contract import Contract
+from mlops.workloads.ingest.rows import log
+from mlops.workloads.ingest.text import format_error
+from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
+from mlops.workloads.pod import BadInput
+
+MAGIC = b"PAR1"
+_ROWS = 131_072
+_CUT_OFF = 12  # bytes of the smallest file: two magics and a length
+
+
+def read_parquet(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
+    """Yield the contract's columns in the file's order. Raises BadInput for another kind of file or other types."""
+    _check_magic(path, name)
+    try:
+        scan = pl.scan_parquet(path, glob=False)
+        there = dict(scan.collect_schema())
+        check_columns(name, list(there), contract.fields)
+        for field in contract.fields:
+            _check_type(name, field, there[field.name])
+        if extra := [column for column in there if column not in contract.schema]:
+            log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        row = 0
+        wanted = scan.select([field.name for field in contract.fields])
+        for chunk in wanted.collect_batches(chunk_size=_ROWS, maintain_order=True):
+            yield pl.DataFrame(
+                {field.name: convert(chunk[field.name], field, name, row, contract.pii) for field in contract.fields}
+            )
+            row += chunk.height
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
+
+
+def schema_of(data: bytes, name: str) -> dict[str, pl.DataType]:
+    """Return the columns of a Parquet file in memory."""
+    try:
+        return dict(pl.read_parquet_schema(io.BytesIO(data)))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
+
+
+def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pii: frozenset[str]) -> pl.Series:
+    """Return the column in its field's type. Raises BadInput naming the first value that cannot be."""
+    dtype, target = column.dtype, DTYPES[field.type]
+    if dtype == pl.String and field.type != "string":
+        values = from_text(column, field.type)
+    elif field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
+        moments = column.cast(pl.Datetime("us")) if isinstance(dtype, pl.Date) else column.dt.cast_time_unit("us")
+        zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+        values = moments.dt.convert_time_zone("UTC") if zoned else moments.dt.replace_time_zone("UTC")
+    else:
+        values = column.cast(target, strict=False)
+    if field.type != "float64" or dtype == pl.String:
+        at = first_unread(column, values)
+        if at is not None:
+            raise bad_value(name, rows_before + at + 1, field, column[at], pii)
+    return normal(values)
+
+
+def _check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
+    text = isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+    fits = {
+        "float64": dtype.is_float() or dtype.is_integer() or dtype.is_decimal() or dtype == pl.String,
+        "int64": dtype.is_integer() or dtype == pl.String,
+        "string": text,
+        "boolean": dtype == pl.Boolean or dtype == pl.String,
+        "timestamp": isinstance(dtype, pl.Datetime | pl.Date | pl.String),
+    }[field.type] or dtype == pl.Null
+    if not fits:
+        raise BadInput(
+            Reason.SCHEMA_MISMATCH,
+            f'{name}: column "{field.name}" is {dtype} in the file, and {field.type} in spec.fields',
+        )
+
+
+def _check_magic(path: Path, name: str) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(len(MAGIC))
+        stream.seek(max(0, size - len(MAGIC)))
+        tail = stream.read()
+    if head != MAGIC:
+        raise format_error(name, "this is no Parquet file (its first bytes are not PAR1): check spec.format")
+    if tail != MAGIC or size < _CUT_OFF:
+        raise format_error(name, f"the Parquet file is cut off after {size} bytes: deliver it again")

@@ -1,0 +1,110 @@
+"""What a Dataset's contract says about columns, in the form that the steps of an ingest need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from mlops.api.dataset import DataField, DatasetSpec, FieldType, Reason
+from mlops.workloads import expressions
+from mlops.workloads.expressions import DTYPES
+from mlops.workloads.pod import BadInput
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The fields in the contract's order, then the features with their types."""
+
+    fields: tuple[DataField, ...]
+    # name -> type, in order
+    features: dict[str, FieldType]
+    pii: frozenset[str]
+
+    @property
+    def kinds(self) -> dict[str, FieldType]:
+        """Return the type of every column: fields, then features."""
+        return {field.name: field.type for field in self.fields} | self.features
+
+    @property
+    def label(self) -> str | None:
+        """Return the label's name."""
+        return next((field.name for field in self.fields if field.role == "label"), None)
+
+    @property
+    def timestamp(self) -> str | None:
+        """Return the timestamp's name."""
+        return next((field.name for field in self.fields if field.role == "timestamp"), None)
+
+    @property
+    def entity_keys(self) -> list[str]:
+        """Return the names of the fields that say whom or what a row is about."""
+        return [field.name for field in self.fields if field.role == "entityKey"]
+
+    @property
+    def order(self) -> list[str]:
+        """Return the columns by which rows are put in order: time, key, then everything, so that content decides."""
+        first = [*([self.timestamp] if self.timestamp else []), *self.entity_keys]
+        return first + [field.name for field in self.fields if field.name not in first]
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Return the data type of every field as it is read."""
+        return {field.name: DTYPES[field.type] for field in self.fields}
+
+
+def contract_of(spec: DatasetSpec) -> Contract:
+    """Return the contract after checking every name and expression in the spec. Raises BadInput with the field path."""
+    kinds: dict[str, FieldType] = {field.name: field.type for field in spec.fields}
+    for i, step in enumerate(spec.clean):
+        path = f"spec.clean[{i}]"
+        if step.deduplicate:
+            _known(step.deduplicate.by, kinds, f"{path}.deduplicate.by")
+        if step.drop_nulls:
+            _known(step.drop_nulls, kinds, f"{path}.dropNulls")
+        if step.fill_null:
+            _known((step.fill_null.field,), kinds, f"{path}.fillNull.field")
+            kind = kinds[step.fill_null.field]
+            if step.fill_null.strategy not in (None, "forward") and kind not in ("float64", "int64"):
+                raise BadInput(
+                    Reason.SCHEMA_MISMATCH,
+                    f"{path}.fillNull.strategy: {step.fill_null.strategy} is for numbers, "
+                    f'and "{step.fill_null.field}" is a {kind}: use value or forward',
+                )
+        if step.filter:
+            _condition(step.filter, kinds, f"{path}.filter")
+    raw = dict(kinds)
+    for i, feature in enumerate(spec.features):
+        if feature.name in kinds:
+            raise BadInput(
+                Reason.SCHEMA_MISMATCH,
+                f'spec.features[{i}].name: "{feature.name}" is a column already: choose another name',
+            )
+        kinds[feature.name] = _checked(feature.expression, kinds, f"spec.features[{i}].expression")
+    for i, rule in enumerate(spec.validation.rules_):
+        _condition(rule.expression, kinds, f"spec.validation.rules[{i}].expression")
+    _known(spec.governance.pii, kinds, "spec.governance.pii")
+    features = {name: kind for name, kind in kinds.items() if name not in raw}
+    return Contract(spec.fields, features, frozenset(spec.governance.pii))
+
+
+def _known(names: tuple[str, ...], kinds: dict[str, FieldType], path: str) -> None:
+    for name in names:
+        if name not in kinds:
+            there = ", ".join(kinds)
+            raise BadInput(Reason.SCHEMA_MISMATCH, f'{path}: "{name}" is not in spec.fields; there are: {there}')
+
+
+def _checked(expression: str, kinds: dict[str, FieldType], path: str) -> FieldType:
+    try:
+        return expressions.check(expression, kinds)
+    except expressions.ExpressionError as error:
+        raise BadInput(Reason.EXPRESSION_INVALID, f"{path}: {error}") from error
+
+
+def _condition(expression: str, kinds: dict[str, FieldType], path: str) -> None:
+    kind = _checked(expression, kinds, path)
+    if kind != "boolean":
+        raise BadInput(
+            Reason.EXPRESSION_INVALID, f"{path}: the expression `{expression}` is a {kind}: write a condition"
+        )

@@ -1,0 +1,71 @@
+"""From spec.source to files in the scratch folder."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from mlops.api.dataset import Reason
+from mlops.store.address import open_source
+from mlops.store.bucket import Bucket, Stat
+from mlops.store.errors import NotFound
+from mlops.workloads.ingest.rows import log
+from mlops.workloads.pod import BadInput
+
+_LOOKED_AT = 1000  # keys read to suggest another prefix
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One delivered file: its name for messages, and where it lies while it is read."""
+
+    name: str
+    path: Path
+
+
+def s3_files(uri: str, environ: Mapping[str, str], scratch: Path) -> Iterator[Delivered]:
+    """Yield the object at `uri`, or every object under it in the order of names; each is gone after its turn.
+
+    Raises BadInput with reason SourceNotFound if nothing is there, naming prefixes like it.
+    """
+    bucket, key = open_source(uri, environ)
+    bucket_name = uri.removeprefix("s3://").partition("/")[0]
+    try:
+        found = _objects(bucket, key)
+    except NotFound as error:
+        raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no bucket {bucket_name!r}") from error
+    if not found:
+        raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{_similar(bucket, key, bucket_name)}")
+    for one in found:
+        path = scratch / "delivered"
+        with path.open("wb") as sink:
+            for chunk in bucket.read(one.key):
+                sink.write(chunk)
+        yield Delivered(f"s3://{bucket_name}/{one.key}", path)
+        path.unlink()
+
+
+def _objects(bucket: Bucket, key: str) -> list[Stat]:
+    if key and not key.endswith("/") and (one := bucket.stat(key)) is not None:
+        return [one]
+    prefix = key if not key or key.endswith("/") else f"{key}/"
+    found = [one for one in bucket.list(prefix) if not one.key.endswith("/")]
+    # Spark and others leave markers such as _SUCCESS beside their data.
+    hidden = [one.key for one in found if one.key.rpartition("/")[2].startswith(("_", "."))]
+    if hidden:
+        log(f"{len(hidden)} objects whose name begins with _ or . are left out, such as {hidden[0]}")
+    return [one for one in found if one.key not in set(hidden)]
+
+
+def _similar(bucket: Bucket, key: str, bucket_name: str) -> str:
+    parent = key.rstrip("/").rpartition("/")[0]
+    prefix = f"{parent}/" if parent else ""
+    names = set()
+    for one in islice(bucket.list(prefix), _LOOKED_AT):
+        head, slash, _ = one.key.removeprefix(prefix).partition("/")
+        names.add(f"{prefix}{head}{slash}")
+    close = difflib.get_close_matches(key, sorted(names), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(f's3://{bucket_name}/{name}' for name in close)}?" if close else ""

@@ -1,0 +1,119 @@
+"""Canonical order: rows sorted by their content, so that neither the order of files nor of rows in them matters.
+
+More rows than fit into memory are dealt out to buckets by value first, then each bucket is sorted for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mlops.workloads.ingest.rows import Rows, Spill
+
+SAMPLE = 4096  # rows of each file that the borders of the buckets are chosen from, at most
+
+
+def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
+    """Return the rows in ascending order of the columns `by`: missing first, text by its UTF-8 bytes."""
+    if len(rows.sources) <= 1:
+        return Rows(tuple(sort(chunk, by) for chunk in rows.chunks()))
+    if _all_ordered(rows, by):
+        return rows
+    borders = _borders(rows, by, len(rows.sources) * 2)
+    prefix = _deciding_prefix(borders, by)
+    buckets = _deal(rows, borders, prefix, spill)
+
+    def sorted_buckets() -> Iterator[pl.DataFrame]:
+        for bucket in buckets:
+            if bucket:
+                yield sort(pl.concat([pl.read_ipc(path) for path in bucket]), by)
+            for path in bucket:
+                path.unlink()
+
+    return spill.collect(sorted_buckets())
+
+
+def sort(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Return the frame in canonical order. Few columns decide as a rule, so few are compared first."""
+    width = 1
+    while not is_ordered(frame, by):
+        frame = frame.sort(by[:width])
+        width = min(width * 4, len(by))
+    return frame
+
+
+def is_ordered(frame: pl.DataFrame, by: list[str]) -> bool:
+    """Return whether rows are in canonical order; looks at a further column only where the ones before are equal."""
+    before, after = frame[:-1], frame[1:]
+    undecided: pl.Series | None = None
+    for name in by:
+        left, right = before[name], after[name]
+        descends = ((left > right) | (left.is_not_null() & right.is_null())).fill_null(False)
+        if undecided is not None:
+            descends = descends & undecided
+        if descends.any():
+            return False
+        equal = left.eq_missing(right)
+        undecided = equal if undecided is None else undecided & equal
+        if not undecided.any():
+            return True
+    return True
+
+
+def _all_ordered(rows: Rows, by: list[str]) -> bool:
+    last: pl.DataFrame | None = None
+    for chunk in rows.chunks():
+        if last is not None and not is_ordered(pl.concat([last, chunk[:1]]), by):
+            return False
+        if not is_ordered(chunk, by):
+            return False
+        last = chunk[-1:]
+    return True
+
+
+def _borders(rows: Rows, by: list[str], buckets: int) -> list[tuple[Any, ...]]:
+    samples = []
+    for chunk in rows.chunks():
+        samples.append(chunk.select(by).gather_every(max(1, chunk.height // SAMPLE)))
+    sample = pl.concat(samples).sort(by)
+    found = [sample.row(len(sample) * i // buckets) for i in range(1, buckets)]
+    return [one for i, one in enumerate(found) if i == 0 or one != found[i - 1]]
+
+
+def _deciding_prefix(borders: list[tuple[Any, ...]], by: list[str]) -> list[str]:
+    """Return the fewest leading columns that tell all borders apart."""
+    for width in range(1, len(by)):
+        if all(one[:width] != other[:width] for one, other in pairwise(borders)):
+            return by[:width]
+    return by
+
+
+def _deal(rows: Rows, borders: list[tuple[Any, ...]], prefix: list[str], spill: Spill) -> list[list[Path]]:
+    number = pl.lit(0, dtype=pl.UInt16)
+    for border in borders:
+        number = number + _not_less(prefix, border).cast(pl.UInt16)
+    files: list[list[Path]] = [[] for _ in range(len(borders) + 1)]
+    for source in rows.sources:
+        for chunk in Rows((source,)).chunks():
+            dealt = chunk.with_columns(number.alias("\0bucket")).partition_by(
+                "\0bucket", as_dict=True, include_key=False
+            )
+            for (bucket,), part in dealt.items():
+                files[bucket].append(spill.write([part]))
+        Rows((source,)).discard()
+    return files
+
+
+def _not_less(names: list[str], border: tuple[Any, ...]) -> pl.Expr:
+    """Return the condition that a row's columns are, read as a tuple, not less than the border's."""
+    result = pl.lit(True)
+    for name, value in reversed(list(zip(names, border, strict=False))):
+        column = pl.col(name)
+        greater = column.is_not_null() if value is None else (column > value).fill_null(False)
+        equal = column.is_null() if value is None else (column == value).fill_null(False)
+        result = greater | (equal & result)
+    return result

@@ -1,0 +1,112 @@
+"""profile.json: what each column looks like. Fields with personal data show counts only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mlops.api.base import format_time
+from mlops.workloads.ingest.contract import Contract
+from mlops.workloads.ingest.rows import Rows
+from mlops.workloads.ingest.split import hash_column
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+TOP = 20
+_SHOWN = 128  # characters of a category
+
+
+def profile(rows: Rows, contract: Contract) -> list[dict[str, Any]]:
+    """Return one entry per column, in order: count, missing, distinct, and what suits its type."""
+    units = {field.name: field.unit for field in contract.fields}
+    entries = []
+    for name, kind in contract.kinds.items():
+        open_to_all = name not in contract.pii
+        if kind in ("string", "boolean"):
+            entry = _categories(rows, name, open_to_all)
+        else:
+            entry = _numbers(rows, name, kind, open_to_all)
+        unit = {"unit": units[name]} if units.get(name) else {}
+        entries.append({"name": name, "type": kind, **unit, **entry} | ({} if open_to_all else {"masked": True}))
+    return entries
+
+
+def _numbers(rows: Rows, name: str, kind: str, open_to_all: bool) -> dict[str, Any]:
+    found, missing = [], 0
+    for chunk in rows.chunks([name]):
+        column = chunk[name]
+        missing += column.null_count()
+        found.append(column.drop_nulls().to_physical().to_numpy())
+    values: npt.NDArray[Any] = np.concatenate(found) if found else np.empty(0)
+    values.sort()
+    count = len(values)
+    distinct = int(np.count_nonzero(values[1:] != values[:-1])) + 1 if count else 0
+    entry: dict[str, Any] = {"count": count + missing, "missing": missing, "distinct": distinct}
+    if not count or not open_to_all:
+        return entry
+    quantiles = {f"{q:g}": _value(values[int(q * (count - 1))], kind) for q in QUANTILES}
+    entry |= {"min": _value(values[0], kind), "max": _value(values[-1], kind), "quantiles": quantiles}
+    if kind != "timestamp":
+        # Sorted values are added in one order, whatever the order and the number of threads that read them.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        entry |= {"mean": _finite(mean), "std": _finite(std)}
+    return entry
+
+
+def _value(value: Any, kind: str) -> Any:
+    if kind == "timestamp":
+        moment = pl.Series([int(value)]).cast(pl.Datetime("us", "UTC")).item()
+        return format_time(moment)
+    return int(value) if kind == "int64" else float(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _categories(rows: Rows, name: str, open_to_all: bool) -> dict[str, Any]:
+    """Count values by their 64-bit hash: a column of ten million different texts does not fit into memory."""
+    hashes, counts, missing = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)], 0
+    for chunk in rows.chunks([name]):
+        counted = _counted(chunk[name])
+        missing += chunk[name].null_count()
+        hashes.append(hash_column(counted[name]))
+        counts.append(counted["count"].to_numpy().astype(np.int64))
+    distinct, inverse = np.unique(np.concatenate(hashes), return_inverse=True)
+    totals = np.zeros(len(distinct), dtype=np.int64)
+    np.add.at(totals, inverse, np.concatenate(counts))
+    entry: dict[str, Any] = {
+        "count": int(totals.sum()) + missing,
+        "missing": missing,
+        "distinct": len(distinct),
+    }
+    if open_to_all and len(distinct):
+        top = np.lexsort((distinct, -totals))[:TOP]
+        entry["top"] = _named(rows, name, {int(distinct[i]): int(totals[i]) for i in top})
+    return entry
+
+
+def _named(rows: Rows, name: str, wanted: dict[int, int]) -> list[dict[str, Any]]:
+    """Find the texts of the hashes wanted; stops reading when all are found."""
+    named: dict[str, int] = {}
+    keys = np.array(list(wanted), dtype=np.uint64)
+    for chunk in rows.chunks([name]):
+        values = _counted(chunk[name])[name]
+        hashes = hash_column(values)
+        for i in np.flatnonzero(np.isin(hashes, keys)):
+            named[_text(values[int(i)])] = wanted[int(hashes[i])]
+        if len(named) == len(wanted):
+            break
+    return [{"value": value, "count": count} for value, count in sorted(named.items(), key=lambda e: (-e[1], e[0]))]
+
+
+def _counted(column: pl.Series) -> pl.DataFrame:
+    return column.drop_nulls().value_counts(name="count")
+
+
+def _text(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

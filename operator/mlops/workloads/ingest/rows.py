@@ -1,0 +1,109 @@
+"""Rows that may be more than fit into memory: frames, or files in the scratch folder, and what is done to them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+BUDGET = 160 << 20  # bytes of rows held in memory at a time; more goes to the scratch folder
+
+Stage = Callable[[Iterator[pl.DataFrame]], Iterator[pl.DataFrame]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Chunks of rows in order, and the stages that they go through each time they are read."""
+
+    sources: tuple[pl.DataFrame | Path, ...]
+    stages: tuple[Stage, ...] = ()
+
+    def through(self, stage: Stage) -> Rows:
+        """Return these rows as `stage` leaves them; it runs anew for each reading."""
+        return replace(self, stages=(*self.stages, stage))
+
+    def map(self, step: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
+        """Return these rows after a step that needs no other rows than those at hand."""
+        return self.through(lambda chunks: (step(chunk) for chunk in chunks))
+
+    def chunks(self, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Read the rows; with `columns`, only those. Columns can be chosen only while there are no stages."""
+        chunks = (_load(source, columns) for source in self.sources)
+        for stage in self.stages:
+            chunks = stage(chunks)  # type: ignore[assignment]
+        return chunks
+
+    def discard(self) -> None:
+        """Remove the files: nobody will read these rows again."""
+        for source in self.sources:
+            if isinstance(source, Path):
+                source.unlink(missing_ok=True)
+
+
+def _load(source: pl.DataFrame | Path, columns: list[str] | None) -> pl.DataFrame:
+    if isinstance(source, pl.DataFrame):
+        return source if columns is None else source.select(columns)
+    return pl.read_ipc(source, columns=columns)
+
+
+class Spill:
+    """Keeps rows in memory up to the budget and in files beyond it."""
+
+    def __init__(self, folder: Path, budget: int = BUDGET) -> None:
+        self.folder, self.budget = folder, budget
+        self._files = 0
+        self.schema: dict[str, pl.DataType] = {}
+
+    def collect(self, chunks: Iterable[pl.DataFrame]) -> Rows:
+        """Read all chunks now."""
+        held: list[pl.DataFrame] = []
+        sources: list[pl.DataFrame | Path] = []
+        size = 0.0
+        for chunk in chunks:
+            if not chunk.height:
+                continue
+            held.append(chunk)
+            size += chunk.estimated_size()
+            if size > self.budget:
+                sources.append(self.write(held))
+                held, size = [], 0.0
+        if held and sources:
+            sources.append(self.write(held))
+        elif held:
+            sources.append(pl.concat(held))
+        return Rows(tuple(sources))
+
+    def write(self, frames: list[pl.DataFrame]) -> Path:
+        """Write frames into one file of the scratch folder."""
+        self._files += 1
+        path = self.folder / f"rows-{self._files}.arrow"
+        pl.concat(frames, rechunk=False).write_ipc(path, compression="lz4")
+        return path
+
+
+class Progress:
+    """Says on stderr how far the work is, every few seconds."""
+
+    def __init__(self, what: str, every: float = 5.0) -> None:
+        self._what, self._every = what, every
+        self._rows = 0
+        self._next = time.monotonic() + every
+
+    def watch(self, chunks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Pass the chunks on and count their rows."""
+        for chunk in chunks:
+            yield chunk
+            self._rows += chunk.height
+            if time.monotonic() >= self._next:
+                log(f"{self._what}: {self._rows:,} rows so far")
+                self._next = time.monotonic() + self._every
+
+
+def log(line: str) -> None:
+    """Write a line to the pod's log."""
+    sys.stderr.write(f"ingest: {line}\n")
+    sys.stderr.flush()

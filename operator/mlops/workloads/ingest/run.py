@@ -1,0 +1,131 @@
+"""Read a source, bring it into canonical order, clean, compute, validate, split and store one version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import polars as pl
+
+from mlops.api.base import format_time, parse_time
+from mlops.api.dataset import DatasetSpec, Reason, SplitRows
+from mlops.api.tasks import IngestReport, IngestTask, scheduled_time
+from mlops.workloads import expressions
+from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
+from mlops.workloads.ingest.cleaning import clean
+from mlops.workloads.ingest.columnar import read_parquet
+from mlops.workloads.ingest.contract import Contract, contract_of
+from mlops.workloads.ingest.delimited import read_csv
+from mlops.workloads.ingest.digest import columns_of, schema_digest
+from mlops.workloads.ingest.download import http_file
+from mlops.workloads.ingest.json_lines import read_jsonl
+from mlops.workloads.ingest.locate import Delivered, s3_files
+from mlops.workloads.ingest.order import canonical
+from mlops.workloads.ingest.profiling import profile
+from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
+from mlops.workloads.ingest.split import parts_of, sizes
+from mlops.workloads.ingest.validation import validate
+from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine
+from mlops.workloads.pod import BadInput, Pod
+
+_READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
+
+
+def ingest(pod: Pod, task: IngestTask) -> IngestReport:
+    """Make one version of the Dataset from its source and return what was stored.
+
+    Raises BadInput with a reason of the Dataset, PassingFault, or an error of the store.
+    """
+    spec = task.spec
+    contract = contract_of(spec)
+    as_of = moment_of(task.as_of, pod.job)
+    scratch = pod.scratch / "rows"
+    scratch.mkdir()
+    spill = Spill(scratch)
+    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of)))
+    rows = canonical(read, contract.order, spill)
+    if spec.source.captured and not task.captures:
+        rows = delivered_window(rows, contract, spec.source.captured)
+    rows = clean(rows, spec.clean, contract)
+    rows = rows.map(lambda chunk: _with_features(chunk, spec))
+    outcome = validate(rows, contract, spec.validation, spill)
+    rows.discard()
+    _check_usable(outcome.good, outcome.total, contract)
+    parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
+    folder = pod.scratch / "version"
+    folder.mkdir()
+    digest = write_parts(outcome.good, parts, contract, folder)
+    if outcome.quarantined is not None:
+        write_quarantine(outcome.quarantined, contract, folder)
+    write_json(schema_document(spec, contract), folder / "schema.json")
+    columns = profile(outcome.good, contract)
+    counted = sizes(parts)
+    write_json(
+        {"formatVersion": 1, "rows": outcome.good_rows, "splits": counted, "columns": columns}, folder / "profile.json"
+    )
+    manifest = pod.store.put_directory(folder)
+    log(f"{outcome.good_rows:,} rows, digest {digest}, artifact {manifest.digest}")
+    return IngestReport(
+        digest=digest,
+        artifact=manifest.digest,
+        schema_digest=schema_digest(columns_of(contract)),
+        rows=outcome.good_rows,
+        bytes=manifest.size,
+        splits=SplitRows(**counted),
+        validation=outcome.result,
+        as_of=format_time(as_of),
+    )
+
+
+def moment_of(as_of: str, job: str) -> datetime:
+    """Return the moment that a task is about: as written, or the scheduled time in the Job's name."""
+    if as_of == "scheduled":
+        return datetime.fromtimestamp(scheduled_time(job) * 60, UTC)
+    return parse_time(as_of)
+
+
+def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
+    source = task.spec.source
+    if source.s3:
+        yield from _delivered(s3_files(source.s3.uri, pod.environ, pod.scratch), task.spec, contract)
+    elif source.http:
+        yield from _delivered(http_file(source.http, pod.environ, pod.scratch), task.spec, contract)
+    elif source.captured:
+        window = Window.before(as_of, source.captured)
+        if source.captured.history:
+            history = s3_files(source.captured.history.s3.uri, pod.environ, pod.scratch)
+            for chunk in _delivered(history, task.spec, contract):
+                yield window.of(chunk, contract) if task.captures else chunk
+        if task.captures:
+            yield from captured_rows(pod.store, task.namespace, source.captured, contract, window)
+
+
+def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
+    for file in files:
+        yield from _READERS[spec.format](file.path, file.name, contract)
+
+
+def _with_features(chunk: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
+    try:
+        return expressions.compute(chunk, spec.features)
+    except expressions.ExpressionError as error:
+        i = next(i for i, one in enumerate(spec.features) if one.expression == error.expression)
+        raise BadInput(Reason.EXPRESSION_INVALID, f"spec.features[{i}].expression: {error}") from error
+
+
+def _check_usable(good: Rows, total: int, contract: Contract) -> None:
+    if not total:
+        raise BadInput(
+            Reason.DATA_UNUSABLE, "0 rows are left after reading and cleaning: look at the source's rows and spec.clean"
+        )
+    if contract.label is None:
+        return
+    seen: set[object] = set()
+    for chunk in good.chunks([contract.label]):
+        seen.update(chunk[contract.label].drop_nulls().unique().head(2))
+        if len(seen) > 1:
+            return
+    if not seen:
+        raise BadInput(Reason.DATA_UNUSABLE, f'label "{contract.label}" has no value')
+    what = "1 class" if contract.kinds[contract.label] in ("string", "boolean") else "1 value"
+    raise BadInput(Reason.DATA_UNUSABLE, f'label "{contract.label}" has {what} only: there is nothing to learn')

@@ -1,0 +1,103 @@
+"""Which row belongs to train, validation and test: decided by content and seed alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mlops.api.dataset import Split
+from mlops.workloads.ingest.rows import Rows
+
+UInt64 = npt.NDArray[np.uint64]
+# Knuth's multiplier of the 64-bit linear congruential generator MMIX: odd, so no byte of a text is lost.
+_MULTIPLIER = np.uint64(6364136223846793005)
+
+
+def parts_of(rows: Rows, total: int, split: Split, entity_keys: list[str]) -> npt.NDArray[np.uint8]:
+    """Return 0 (train), 1 (validation) or 2 (test) for each of the `total` rows, which are in canonical order.
+
+    time and random give parts of exact size, rounded down to rows; hash keeps every row of an entity together, so its
+    sizes are near the fractions.
+    """
+    train, validation = Fraction(split.fractions.train), Fraction(split.fractions.validation)
+    if split.strategy == "hash":
+        places = np.concatenate([_entity_places(chunk, entity_keys, split.seed) for chunk in rows.chunks(entity_keys)])
+        cuts = [_threshold(train), _threshold(train + validation)]
+        return _parts(places, cuts)
+    # The oldest rows train even if a fraction of very few rows is less than one row.
+    first, second = max(1, int(train * total)), int((train + validation) * total)
+    index = np.arange(total, dtype=np.uint64)
+    if split.strategy == "time":
+        return _parts(index, [first, max(first, second)])
+    places = mix(index + mix(np.array([split.seed], dtype=np.uint64)))
+    ordered = np.sort(places)
+    return _parts(places, [int(ordered[cut]) if cut < total else 2**64 for cut in (first, max(first, second))])
+
+
+def mix(values: UInt64) -> UInt64:
+    """Return the finaliser of splitmix64 (Steele, Lea and Flood, 2014): a bijection that scatters its input."""
+    with np.errstate(over="ignore"):
+        mixed = values + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)
+
+
+def hash_column(column: pl.Series) -> UInt64:
+    """Return 64 bits per value that depend on nothing but the value; a missing one gives 0."""
+    if column.dtype != pl.String:
+        missing = column.is_null().to_numpy()
+        bits = (
+            np.ascontiguousarray(column.to_physical().cast(pl.UInt8, strict=False).fill_null(0).to_numpy())
+            if (column.dtype == pl.Boolean)
+            else np.ascontiguousarray(column.to_physical().fill_null(0).to_numpy()).view(np.uint64)
+        )
+        hashed = mix(bits.astype(np.uint64))
+        return np.where(missing, np.uint64(0), hashed)
+    return _hash_text(column)
+
+
+def _hash_text(column: pl.Series) -> UInt64:
+    """A polynomial in the bytes, modulo 2**64, mixed with the length."""
+    lengths = column.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
+    text = np.frombuffer((column.str.join("").item() or "").encode(), dtype=np.uint8)
+    hashed = np.zeros(len(lengths), dtype=np.uint64)
+    starts = np.cumsum(lengths) - lengths
+    filled = np.flatnonzero(lengths)
+    if len(filled):
+        longest = int(lengths.max())
+        with np.errstate(over="ignore"):
+            powers = np.cumprod(np.full(longest, _MULTIPLIER, dtype=np.uint64))
+            place = np.arange(len(text)) - np.repeat(starts[filled], lengths[filled])
+            hashed[filled] = np.add.reduceat((text.astype(np.uint64) + np.uint64(1)) * powers[place], starts[filled])
+    hashed = mix(hashed ^ mix(lengths.astype(np.uint64)))
+    return np.where(column.is_null().to_numpy(), np.uint64(0), hashed)
+
+
+def _entity_places(chunk: pl.DataFrame, entity_keys: list[str], seed: int) -> UInt64:
+    places = np.full(chunk.height, seed, dtype=np.uint64)
+    for name in entity_keys:
+        places = mix(mix(places) ^ hash_column(chunk[name]))
+    return places
+
+
+def _threshold(fraction: Fraction) -> int:
+    return int(fraction * 2**64)
+
+
+def _parts(places: UInt64, cuts: list[int]) -> npt.NDArray[np.uint8]:
+    parts = np.zeros(len(places), dtype=np.uint8)
+    for cut in cuts:
+        if cut < 2**64:
+            parts += places >= np.uint64(cut)
+    return parts
+
+
+def sizes(parts: npt.NDArray[np.uint8]) -> dict[str, Any]:
+    """Return the rows of each part by name."""
+    counted = np.bincount(parts, minlength=3)
+    return {"train": int(counted[0]), "validation": int(counted[1]), "test": int(counted[2])}

@@ -1,0 +1,94 @@
+"""The folder of one version: Parquet per part, quarantine, schema.json and profile.json, the same bits every time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from mlops.api.dataset import DatasetSpec
+from mlops.workloads.expressions import DTYPES
+from mlops.workloads.ingest.contract import Contract
+from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
+from mlops.workloads.ingest.rows import Rows
+from mlops.workloads.ingest.validation import BROKEN
+
+ROW_GROUP = 131_072  # rows of a Parquet row group: fixed, so that chunks and threads do not show in the file
+
+
+def write_parts(rows: Rows, parts: npt.NDArray[np.uint8], contract: Contract, folder: Path) -> str:
+    """Write train, validation and test, and return the digest of what was written."""
+    content = ContentDigest(columns_of(contract))
+    schema = {name: DTYPES[kind] for name, kind in contract.kinds.items()}
+    for number, name in enumerate(PARTS):
+        digest = content.part()
+
+        def chosen(number: int = number, digest: Any = digest) -> Iterator[pl.DataFrame]:
+            start = 0
+            for chunk in rows.chunks():
+                mask = parts[start : start + chunk.height] == number
+                start += chunk.height
+                if mask.any():
+                    part = (
+                        chunk.select(list(schema)) if mask.all() else chunk.select(list(schema)).filter(pl.Series(mask))
+                    )
+                    digest.update(part)
+                    yield part
+
+        write_parquet(chosen(), schema, folder / f"{name}.parquet")
+        content.add(digest)
+    return content.result()
+
+
+def write_quarantine(rows: Rows, contract: Contract, folder: Path) -> None:
+    """Write the rows put aside, with the rules that each broke."""
+    schema = {name: DTYPES[kind] for name, kind in contract.kinds.items()} | {BROKEN: pl.String()}
+    write_parquet((chunk.select(list(schema)) for chunk in rows.chunks()), schema, folder / "quarantine.parquet")
+
+
+def write_parquet(chunks: Iterator[pl.DataFrame], schema: dict[str, pl.DataType], path: Path) -> None:
+    """Write chunks of any size into one file, never holding more than a few row groups."""
+
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        sent = False
+        for chunk in chunks:
+            sent = True
+            yield chunk
+        if not sent:
+            yield pl.DataFrame(schema=schema)
+
+    frame = register_io_source(source, schema=pl.Schema(schema))
+    frame.sink_parquet(path, row_group_size=ROW_GROUP, compression="zstd", maintain_order=True)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write JSON with sorted keys, for people too."""
+    path.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def schema_document(spec: DatasetSpec, contract: Contract) -> dict[str, Any]:
+    """Return schema.json: what training and serving need to know of the columns."""
+    keys = ("name", "type", "role", "nullable", "min", "max", "enum", "unit")
+    fields = [{key: value for key, value in field.dump().items() if key in keys} for field in contract.fields]
+    entity = contract.entity_keys
+    return {
+        "formatVersion": 1,
+        "fields": fields,
+        "features": [
+            {"name": one.name, "expression": one.expression, "type": contract.features[one.name]}
+            for one in spec.features
+        ],
+        "split": spec.split.dump(),
+        "label": contract.label,
+        "timestamp": contract.timestamp,
+        "entityKey": entity[0] if entity else None,
+        "pii": sorted(contract.pii),
+    }
