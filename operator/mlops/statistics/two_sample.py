@@ -26,6 +26,9 @@ _EXACT_PATHS = 10_000
 
 _PSEUDO_COUNT = 0.5
 
+_STRIDE = 64
+"""Current values between two that are looked up first, in the search for the KS statistic."""
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -193,17 +196,34 @@ def population_stability_index(reference: ArrayLike, current: ArrayLike) -> floa
 def _ks_integer(r: FloatArray, c: FloatArray) -> int:
     """The KS statistic times n * m, exactly, of two ascending arrays (n,) and (m,).
 
-    The two distribution functions are farthest apart at, or just before, a current value.
+    Both distribution functions rise, so every `_STRIDE`-th current value bounds them in between: only the stretches
+    that could hold the maximum are searched in full.
     """
+    m = c.shape[0]
+    stops = np.append(np.arange(0, m, _STRIDE), m)
+    starts, ends = stops[:-1], stops[1:]
+    found = _largest_gap(r, c, starts)
+    low, high = _ranks(r, c, starts)[0], _ranks(r, c, ends - 1)[1]
+    n = r.shape[0]
+    possible = np.maximum(ends * n - low * m, high * m - starts * n)
+    open_ = np.flatnonzero(possible > found)
+    if open_.shape[0]:
+        rows = (starts[open_][:, None] + np.arange(_STRIDE)).ravel()
+        found = max(found, _largest_gap(r, c, rows[rows < m]))
+    return found
+
+
+def _largest_gap(r: FloatArray, c: FloatArray, rows: IntArray) -> int:
+    """The largest distance of the distribution functions at, or just before, the current values c[rows], times n m."""
     n, m = r.shape[0], c.shape[0]
-    order = np.concatenate((r, c)).argsort(kind="stable")  # two ascending runs: timsort merges them in linear time
-    rank = np.arange(m)
-    up_to = np.flatnonzero(order >= n) - rank  # how many reference values are <= each current value
-    below = up_to * m
-    above = int((rank * n - below).max()) + n
-    if (r[np.maximum(up_to - 1, 0)] == c).any():
-        below = r.searchsorted(c, side="left") * m
-    return int(max(above, int((below - rank * n).max()), 0))
+    below, up_to = _ranks(r, c, rows)
+    return int(max(((rows + 1) * n - up_to * m).max(), (below * m - rows * n).max(), 0))
+
+
+def _ranks(r: FloatArray, c: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """How many reference values are < and <= each current value c[rows]."""
+    values = c[rows]
+    return r.searchsorted(values, side="left"), r.searchsorted(values, side="right")
 
 
 def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod) -> float:
