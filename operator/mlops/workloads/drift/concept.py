@@ -1,0 +1,231 @@
+"""Did the relation of input to target move? Asked only when the metric has dropped: this part imports scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mlops.api.drift_monitor import Check
+from mlops.statistics.arrays import BoolArray, FloatArray, IntArray
+from mlops.statistics.bootstrap import Attribution, attribute_drop
+from mlops.statistics.density_ratio import Overlap, importance_weights
+from mlops.statistics.label_shift import compare_labels
+from mlops.statistics.metrics import METRICS, Sample, evaluate
+from mlops.statistics.resampling import replicate
+from mlops.statistics.special import normal_sf
+from mlops.workloads.drift.columns import INPUT
+from mlops.workloads.drift.findings import Challenge, Finding, Span, Split
+from mlops.workloads.drift.performance import (
+    Judged,
+    Labelled,
+    class_counts,
+    numbers_of,
+    resampling,
+    sample_of,
+    span_of,
+)
+from mlops.workloads.drift.reference import Reference
+
+_FOLDS = 5
+_BLOCKS_PER_FOLD = 4
+_MAX_ROWS = 10_000
+_MAX_CATEGORIES = 250
+# Small on purpose: a window has hundreds or thousands of rows, and the question is yes or no.
+_SETTINGS: dict[str, Any] = {
+    "max_iter": 60,
+    "learning_rate": 0.1,
+    "max_leaf_nodes": 8,
+    "min_samples_leaf": 20,
+    "l2_regularization": 1.0,
+    "early_stopping": False,
+}
+
+
+def concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, Split, Challenge | None]:
+    """Answer a ConceptDrift check about a drop that is shown: without one there is no concept drift.
+
+    A drop that vanishes when the reference is re-weighted to the window's
+    class balance is a label shift. Where the windows overlap, the part of the drop that remains after re-weighting to
+    the window's inputs decides. Where they do not, a model refitted on the window decides: if it is better there than
+    the served one, the relation that the served one learnt no longer holds.
+    """
+    # The answer must not depend on the number of threads, not even in its last bit.
+    with threadpool_limits(limits=1):
+        return _concept_drift(labelled, judged, check)
+
+
+def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, Split, Challenge | None]:
+    numbers = numbers_of(judged)
+    split = attribution(labelled, judged, check)
+    if explained_by_balance(labelled, judged, check):
+        message = "the drop vanishes when the reference is re-weighted to the window's class balance: a label shift"
+        return Finding(check, "NotDetected", message, numbers), split, None
+    challenge = challenger(labelled, judged)
+    if split.identifiable and split.concept is not None and split.concept_p_value is not None:
+        shown = split.concept_p_value <= float(check.alpha)
+        message = (
+            f"of a drop of {judged.test.drop.value:.3f} in {judged.metric}, {split.concept.value:.3f}"
+            f" ({split.concept.low:.3f} to {split.concept.high:.3f}) remain for the same inputs:"
+            f" {'the relation moved' if shown else 'not shown to be more than the inputs explain'}"
+        )
+        return Finding(check, "Detected" if shown else "NotDetected", message, numbers), split, challenge
+    if challenge is None:
+        message = (
+            "inputs do not overlap, and there are too few labelled rows to refit a model: the cause cannot be told"
+        )
+        return Finding(check, "Inconclusive", message, numbers), split, None
+    shown = challenge.gain.value >= float(check.min_drop) and challenge.p_value <= float(check.alpha)
+    message = (
+        f"{judged.metric} fell by {judged.test.drop.value:.3f}; the inputs do not overlap; a model refitted on the"
+        f" window has {challenge.refitted:.3f} there against {challenge.served:.3f}:"
+        f" {'the relation moved' if shown else 'not shown to be better'}"
+    )
+    return Finding(check, "Detected" if shown else "NotDetected", message, numbers), split, challenge
+
+
+def explained_by_balance(labelled: Labelled, judged: Judged, check: Check) -> bool:
+    """Whether the class balance moved and re-weighting the reference to it leaves nothing significant of the drop."""
+    if not labelled.reference.classes:
+        return False
+    before, after = class_counts(judged.reference_rows["label"]), class_counts(judged.current_rows["label"])
+    compared = compare_labels(before, after)
+    if compared.chi_square.pvalue > float(check.alpha) or any(np.isinf(r) for r in compared.ratio.values()):
+        return False
+    weights = np.array([compared.ratio[label] for label in judged.reference_rows["label"].to_list()])
+    plan = resampling(len(weights), labelled.seed)
+    parts = attribute_drop(
+        judged.metric, judged.reference, judged.current, weights, plan, min_drop=float(check.min_drop)
+    )
+    return parts.pvalue > float(check.alpha) and parts.covariate.value >= parts.total.value / 2.0
+
+
+def attribution(labelled: Labelled, judged: Judged, check: Check) -> Split:
+    """Split the drop by re-weighting the reference's held-out rows to the window's inputs."""
+    before, after = _thinned(judged.reference_rows), _thinned(judged.current_rows)
+    table, categorical = features(labelled.reference, pl.concat([_inputs(before), _inputs(after)]))
+    is_current = np.arange(table.shape[0]) >= before.height
+    fold = np.concatenate((folds(before.height), folds(after.height)))
+    probability = np.empty(table.shape[0])
+    for number in range(_FOLDS):
+        held = fold == number
+        model = _classifier(categorical, labelled.seed)
+        model.fit(table[~held], is_current[~held])
+        probability[held] = model.predict_proba(table[held])[:, 1]
+    found = importance_weights(probability[~is_current], probability[is_current])
+    if not found.overlap.identifiable:
+        return Split(False, None, None, None, found.overlap.ess, found.overlap.domain_auc)
+    metric, classes = judged.metric, labelled.reference.classes
+    reference, current = (sample_of(metric, rows, classes) for rows in (before, after))
+    plan = resampling(max(before.height, after.height), labelled.seed, after.height)
+    parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=float(check.min_drop))
+    return _split(parts, found.overlap)
+
+
+def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
+    """Refit on four fifths of the window and predict the last one, by turns, in interleaved blocks of time.
+
+    None when a part lacks a class or there are too few rows.
+    """
+    rows = _thinned(judged.current_rows)
+    classes = labelled.reference.classes
+    table, categorical = features(labelled.reference, _inputs(rows))
+    fold = folds(rows.height)
+    if rows.height < _FOLDS * _BLOCKS_PER_FOLD * 2:
+        return None
+    labels = rows["label"].to_numpy() if not classes else rows["label"].cast(pl.String).to_numpy().astype(str)
+    if classes and any(set(labels[fold != number]) != set(classes) for number in range(_FOLDS)):
+        return None
+    answers: NDArray[Any] | None = None
+    for number in range(_FOLDS):
+        held = fold == number
+        model = _classifier(categorical, labelled.seed) if classes else _regressor(categorical, labelled.seed)
+        model.fit(table[~held], labels[~held])
+        given = _answers(model, table[held], judged.metric, classes)
+        answers = np.empty((rows.height, *given.shape[1:]), dtype=given.dtype) if answers is None else answers
+        answers[held] = given
+    served = sample_of(judged.metric, rows, classes)
+    refitted = Sample(served.y, np.asarray(answers), None, served.classes)
+    # Blocks of more than one row keep both replicates on the same draws of rows: the difference is paired.
+    plan = resampling(rows.height, labelled.seed)
+    sign = 1.0 if METRICS[judged.metric].higher_is_better else -1.0
+    try:
+        draws = [replicate(judged.metric, sample, [None], plan, stream=2)[:, 0] for sample in (refitted, served)]
+    except ValueError:
+        return None
+    spread = sign * (draws[0] - draws[1])
+    spread = spread[np.isfinite(spread)]
+    if spread.shape[0] < 2:
+        return None
+    now, then = evaluate(judged.metric, refitted), evaluate(judged.metric, served)
+    gain = sign * (now - then)
+    error = float(spread.std(ddof=1))
+    low, high = (float(q) for q in np.quantile(spread, [0.025, 0.975]))
+    p_value = normal_sf(gain / error) if error > 0.0 else float(gain <= 0.0)
+    return Challenge(then, now, Span(gain, low, high), p_value, rows.height)
+
+
+def features(reference: Reference, inputs: pl.DataFrame) -> tuple[FloatArray, BoolArray]:
+    """Inputs (n, d) as numbers, NaN for missing, and which columns (d,) hold codes of categories.
+
+    The most frequent categories get codes in the order of their names; the rare rest shares one.
+    """
+    columns: list[FloatArray] = []
+    for name in reference.numeric:
+        columns.append(inputs[INPUT + name].to_numpy().astype(np.float64))
+    for name in reference.categorical:
+        column = inputs[INPUT + name]
+        counted = column.drop_nulls().value_counts(name="n").sort("n", INPUT + name, descending=[True, False])
+        common = sorted(counted[INPUT + name].head(_MAX_CATEGORIES).to_list())
+        codes = {value: float(code) for code, value in enumerate(common)}
+        rest = float(len(common))
+        columns.append(
+            np.array([np.nan if value is None else codes.get(value, rest) for value in column.to_list()], dtype=float)
+        )
+    is_category = np.array([False] * len(reference.numeric) + [True] * len(reference.categorical), dtype=np.bool_)
+    return np.column_stack(columns), is_category
+
+
+def folds(rows: int) -> IntArray:
+    """Fold number (n,) of rows in time order: interleaved blocks, since neighbours in time are alike."""
+    blocks = min(rows, _FOLDS * _BLOCKS_PER_FOLD)
+    return np.asarray((np.arange(rows) * blocks // max(1, rows)) % _FOLDS, dtype=np.int64)
+
+
+def _split(parts: Attribution, overlap: Overlap) -> Split:
+    covariate, concept = span_of(parts.covariate), span_of(parts.concept)
+    return Split(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
+
+
+def _classifier(categorical: BoolArray, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(**_SETTINGS, categorical_features=categorical, random_state=seed)
+
+
+def _regressor(categorical: BoolArray, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(**_SETTINGS, categorical_features=categorical, random_state=seed)
+
+
+def _answers(model: Any, table: FloatArray, metric: str, classes: tuple[str, ...]) -> NDArray[Any]:
+    if not classes or METRICS[metric].prediction == "label":
+        return np.asarray(model.predict(table))
+    given = model.predict_proba(table)
+    given = given[:, [list(model.classes_).index(name) for name in classes]]
+    return np.asarray(given[:, 1] if len(classes) == 2 else given)
+
+
+def _inputs(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select([column for column in rows.columns if column.startswith(INPUT)])
+
+
+def _thinned(rows: pl.DataFrame) -> pl.DataFrame:
+    """At most ten thousand rows, evenly spread over time."""
+    if rows.height <= _MAX_ROWS:
+        return rows
+    return rows[(np.arange(_MAX_ROWS) * rows.height // _MAX_ROWS).tolist()]

@@ -1,0 +1,131 @@
+"""What the checks found, as plain values that the report and the page are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mlops.api.drift_monitor import Check, Verdict
+
+Kind = Literal["numeric", "categorical"]
+Result = Literal["Detected", "NotDetected", "Inconclusive"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's answer with the numbers that it rests on."""
+
+    check: Check
+    result: Result
+    message: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input, reference against window.
+
+    `effect` is the Wasserstein distance in standard deviations of the reference, or the Jensen-Shannon distance of
+    categories; None when the window has no value of it. `outside_share` counts values far beyond the reference's range.
+    """
+
+    name: str
+    kind: Kind
+    effect: float | None
+    statistic: float | None
+    p_value: float | None
+    missing_reference: float
+    missing_current: float
+    missing_p_value: float
+    unseen_share: float
+    unseen_p_value: float
+    outside_share: float
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A feature's answer to one check: corrected p-value, and the effect that the reference's own windows reach."""
+
+    feature: Feature
+    p_value: float
+    natural: float | None
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """The metric in a part of the window that ends at `end` (RFC 3339)."""
+
+    start: str
+    end: str
+    rows: int
+    value: Span
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a drop comes from."""
+
+    identifiable: bool
+    covariate: Span | None
+    concept: Span | None
+    concept_p_value: float | None
+    ess: float | None
+    domain_auc: float | None
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A model refitted on parts of the window against the served one on the other parts; `gain` > 0: it is better."""
+
+    served: float
+    refitted: float
+    gain: Span
+    p_value: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The metric on the reference's held-out rows and on the live version's labelled rows of the window."""
+
+    metric: str
+    higher_is_better: bool
+    rows_reference: int
+    rows_current: int
+    reference: Span
+    current: Span
+    drop: Span
+    p_value: float
+    series: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Everything that a check found."""
+
+    verdict: Verdict
+    sentence: str
+    findings: tuple[Finding, ...]
+    shifts: tuple[Shift, ...]
+    performance: Performance | None
+    split: Split | None
+    challenge: Challenge | None
+    change_point: str | None
+    notes: tuple[str, ...]
+
+
+def seed_of(*parts: object) -> int:
+    """A seed that is the same for the same task, whatever ran before."""
+    return int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:4], "big")

@@ -1,0 +1,266 @@
+"""Checks that need no labels: DataQuality, DataDrift and PredictionDrift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from mlops.api.drift_monitor import Check
+from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
+from mlops.statistics.reference import SortedReference
+from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
+from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
+from mlops.workloads.drift.findings import Feature, Finding, Kind, Shift
+from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.window import Window
+
+_MIN_BLOCK_ROWS = 30
+_MIN_BLOCKS = 3
+_MAX_BLOCKS = 40
+_FAR = 3.0
+
+
+class Inputs:
+    """The inputs of a window against those of the reference. Each comparison is made once, when first needed."""
+
+    def __init__(self, reference: Reference, window: Window) -> None:
+        self._reference, self._window = reference, window
+        self._natural: dict[str, float | None] = {}
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """All inputs by name."""
+        frame = self._reference.frame
+        numeric = set(self._reference.numeric)
+        return tuple(
+            compare(name, frame[INPUT + name], self._window.frame[INPUT + name], is_number=name in numeric)
+            for name in self._reference.fields
+        )
+
+    @cached_property
+    def blocks(self) -> tuple[pl.DataFrame, ...]:
+        """The reference cut into windows as long as the one that is checked; empty when there are too few."""
+        span = self._window.span
+        return windows_of(self._reference.frame, span.end - span.start)
+
+    def natural(self, feature: Feature) -> float | None:
+        """The farthest that one of the reference's own windows is from the rest of the reference.
+
+        Seasons and slow swings that the model was trained on are no drift. None when the reference is too short to say.
+        """
+        if feature.name not in self._natural:
+            self._natural[feature.name] = natural_effect(self.blocks, INPUT + feature.name, feature.kind)
+        return self._natural[feature.name]
+
+    def shifts(self, check: Check) -> tuple[Shift, ...]:
+        """Every input's answer to a DataDrift check, the largest effect first."""
+        return self._judged(check, self.features, self.natural)
+
+    def drift(self, check: Check) -> tuple[Finding, tuple[Shift, ...]]:
+        """Answer a DataDrift check."""
+        shifts = self.shifts(check)
+        drifted = [shift for shift in shifts if shift.drifted]
+        known = [shift for shift in shifts if shift.feature.effect is not None]
+        numbers = {"features": len(shifts), "compared": len(known), "drifted": len(drifted)}
+        if not known:
+            return Finding(check, "Inconclusive", "no input has a value in the window", numbers), shifts
+        enough = len(drifted) >= max(1.0, float(check.min_share) * len(known))
+        if not drifted:
+            message = f"none of {len(known)} inputs moved beyond {_plain(check.min_effect_size)}"
+        else:
+            named = ", ".join(shift.feature.name for shift in drifted[:3])
+            message = f"{len(drifted)} of {len(known)} inputs moved: {named}{', …' if len(drifted) > 3 else ''}"
+            message += "" if enough else f"; fewer than minShare {_plain(check.min_share)}"
+        return Finding(check, "Detected" if enough else "NotDetected", message, numbers), shifts
+
+    def predictions(self, check: Check) -> Finding:
+        """Answer a PredictionDrift check: answers and probabilities against those on the reference's held-out rows."""
+        held_out = self._reference.held_out
+        live = self._window.frame.filter(pl.col("live"))
+        if held_out.height < 2 or not live.height:
+            return Finding(check, "Inconclusive", "there are no answers of the live version to compare")
+        columns = [c for c in held_out.columns if c.startswith(PROBABILITY)]
+        columns = [PREDICTION, *(columns[:1] if len(columns) == 2 else columns)]
+        regression = not self._reference.classes
+        features = tuple(
+            compare(column, held_out[column], live[column], is_number=regression or column != PREDICTION)
+            for column in columns
+        )
+        shifts = self._judged(check, features, lambda f: natural_effect(self.blocks, f.name, f.kind))
+        if all(shift.feature.effect is None for shift in shifts):
+            return Finding(check, "Inconclusive", "no answer has a value in the window")
+        top = shifts[0]
+        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "natural": top.natural}
+        drifted = any(shift.drifted for shift in shifts)
+        message = f"the answers moved by {_short(top.feature.effect)}"
+        if not drifted:
+            message += f", not significantly or not beyond {_plain(check.min_effect_size)}"
+        return Finding(check, "Detected" if drifted else "NotDetected", message, numbers)
+
+    def quality(self, check: Check) -> Finding:
+        """Answer a DataQuality check of a window that has rows.
+
+        A server refuses requests that lack a required input, so one that is missing in every row was redacted.
+        """
+        problems = [f"the captures lack the input {name}" for name in self._window.absent]
+        limit, alpha = float(check.min_effect_size), float(check.alpha)
+        features = [feature for feature in self.features if feature.name not in self._window.absent]
+        missing = corrected([feature.missing_p_value for feature in features], check.correction)
+        unseen = corrected([feature.unseen_p_value for feature in features], check.correction)
+        for feature, p_missing, p_unseen in zip(features, missing, unseen, strict=True):
+            rise = feature.missing_current - feature.missing_reference
+            redacted = feature.missing_current == 1.0 and feature.name in self._reference.required
+            if p_missing <= alpha and rise >= limit and rise > 0 and not redacted:
+                problems.append(
+                    f"{feature.name} is missing in {feature.missing_current:.0%} of the rows,"
+                    f" {feature.missing_reference:.0%} before"
+                )
+            if p_unseen <= alpha and feature.unseen_share >= max(limit, 1e-12):
+                problems.append(f"{feature.name} has unseen categories in {feature.unseen_share:.0%} of the rows")
+            if feature.outside_share >= max(limit, 1e-12):
+                problems.append(f"{feature.name} is far outside its range in {feature.outside_share:.0%} of the rows")
+        if not problems:
+            return Finding(check, "NotDetected", "values are delivered as in the reference", {"problems": []})
+        more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
+        return Finding(check, "Detected", "; ".join(problems[:2]) + more, {"problems": problems})
+
+    def _judged(
+        self, check: Check, features: tuple[Feature, ...], natural: Callable[[Feature], float | None]
+    ) -> tuple[Shift, ...]:
+        known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
+        adjusted = dict(zip(known, corrected(list(known.values()), check.correction), strict=True))
+        shifts = []
+        for feature in features:
+            p_value = float(adjusted.get(feature.name, 1.0))
+            passed = (
+                feature.effect is not None
+                and p_value <= float(check.alpha)
+                and feature.effect >= float(check.min_effect_size)
+            )
+            usual = natural(feature) if passed else None
+            drifted = passed and (usual is None or (feature.effect or 0.0) > usual)
+            shifts.append(Shift(feature, p_value, usual, drifted))
+        return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
+
+
+def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: bool) -> Feature:
+    """Compare one column; a column without any value on one side has no effect size and no p-value."""
+    n, m = reference.len(), current.len()
+    missing_n, missing_m = reference.null_count(), current.null_count()
+    shares = (missing_n / n if n else 0.0, missing_m / m if m else 0.0)
+    missing = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1
+    if missing_n == n or missing_m == m:
+        kind: Kind = "numeric" if is_number else "categorical"
+        return Feature(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
+    if is_number:
+        sorted_reference = SortedReference.from_values(reference.drop_nulls().to_numpy())
+        values = current.drop_nulls().to_numpy()
+        found = compare_numeric(sorted_reference, values)
+        return Feature(
+            name,
+            "numeric",
+            found.wasserstein_normalised,
+            found.ks.value,
+            found.ks.pvalue,
+            *shares,
+            missing,
+            0.0,
+            1.0,
+            _outside(sorted_reference, values),
+        )
+    before, after = counts(reference), counts(current)
+    categories = compare_categorical(before, after)
+    return Feature(
+        name,
+        "categorical",
+        categories.jensen_shannon,
+        categories.chi_square.value,
+        categories.chi_square.pvalue,
+        *shares,
+        missing,
+        categories.unseen_share,
+        _unseen_pvalue(before, after),
+        0.0,
+    )
+
+
+def counts(column: pl.Series) -> dict[str, int]:
+    """Rows per category; missing ones are not counted."""
+    table = column.drop_nulls().cast(pl.String).alias("value").value_counts(name="n").sort("value")
+    return dict(zip(table["value"].to_list(), table["n"].to_list(), strict=True))
+
+
+def windows_of(frame: pl.DataFrame, length: timedelta) -> tuple[pl.DataFrame, ...]:
+    """Cut rows into consecutive windows of `length`; at least three with thirty rows each, else none."""
+    timed = frame.filter(pl.col("time").is_not_null())
+    if timed.height < _MIN_BLOCKS * _MIN_BLOCK_ROWS or length <= timedelta(0):
+        return ()
+    first, last = timed["time"][0], timed["time"][-1]
+    number = ((pl.col("time") - first).dt.total_microseconds() // (length // timedelta(microseconds=1))).alias("_n")
+    # The last window is cut short by the end of the data: it counts when it is at least half as long.
+    parts = timed.with_columns(number).partition_by("_n", maintain_order=True, include_key=False)
+    tail = (last - first) % length
+    if parts and tail < length / 2:
+        parts = parts[:-1]
+    parts = [part for part in parts if part.height >= _MIN_BLOCK_ROWS]
+    if len(parts) < _MIN_BLOCKS:
+        return ()
+    if len(parts) > _MAX_BLOCKS:
+        chosen = np.linspace(0, len(parts) - 1, _MAX_BLOCKS).round().astype(int)
+        parts = [parts[index] for index in chosen]
+    return tuple(parts)
+
+
+def natural_effect(blocks: tuple[pl.DataFrame, ...], column: str, kind: str) -> float | None:
+    """The largest effect of one of `blocks` against the others; None without blocks."""
+    effects = []
+    for index, block in enumerate(blocks):
+        rest = pl.concat([other[column] for number, other in enumerate(blocks) if number != index])
+        effect = compare(column, rest, block[column], is_number=kind == "numeric").effect
+        if effect is not None:
+            effects.append(effect)
+    return max(effects, default=None)
+
+
+def _outside(reference: SortedReference, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    """The share of values beyond the reference's extremes and by three times its central 98 % beyond those."""
+    ordered = reference.values
+    n = ordered.shape[0]
+    low, high = ordered[int(0.01 * (n - 1))], ordered[int(np.ceil(0.99 * (n - 1)))]
+    width = high - low
+    if width <= 0.0:
+        return 0.0
+    below = values < min(ordered[0], low - _FAR * width)
+    above = values > max(ordered[-1], high + _FAR * width)
+    return float((below | above).mean())
+
+
+def _unseen_pvalue(before: dict[str, int], after: dict[str, int]) -> float:
+    """Are unseen categories more frequent than rare ones make likely? Their share in the reference is estimated by the
+    share of categories seen once (Good 1953)."""
+    once = sum(1 for rows in before.values() if rows == 1)
+    unseen = sum(rows for name, rows in after.items() if name not in before)
+    if not unseen:
+        return 1.0
+    n, m = sum(before.values()), sum(after.values())
+    return chi_square_homogeneity([n - once, once], [m - unseen, unseen])[0].pvalue
+
+
+def corrected(pvalues: list[float], correction: str) -> list[float]:
+    """P-values of several questions, adjusted as a check demands."""
+    if not pvalues:
+        return []
+    adjust = bonferroni if correction == "Bonferroni" else benjamini_hochberg
+    return [float(p) for p in adjust(np.array(pvalues, dtype=np.float64))]
+
+
+def _plain(text: str) -> str:
+    return f"{float(text):g}"
+
+
+def _short(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.3g}"

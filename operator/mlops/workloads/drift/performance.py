@@ -1,0 +1,314 @@
+"""Checks on labels: PerformanceDrop and LabelShift, the metric over time, and the change point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from mlops.api.base import format_time
+from mlops.api.drift_monitor import Check, Labels
+from mlops.statistics.arrays import FloatArray
+from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
+from mlops.statistics.change_point import change_point
+from mlops.statistics.label_shift import compare_labels
+from mlops.statistics.metrics import METRICS, Label, Sample, brier_rows
+from mlops.statistics.resampling import Resampling
+from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
+from mlops.workloads.drift.findings import Finding, Performance, Point, Span
+from mlops.workloads.drift.inputs import compare, corrected, windows_of
+from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.window import Window
+from mlops.workloads.pod import BadInput
+
+_POINTS = 12
+_MIN_POINT_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """With fewer rows, or a smaller share of labels, there is no answer."""
+
+    min_samples: int
+    min_coverage: float
+
+    @classmethod
+    def of(cls, min_samples: int, labels: Labels) -> Limits:
+        """The limits of a monitor."""
+        return cls(min_samples, float(labels.min_coverage))
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A drop that was measured, and the two samples it was measured on, both in time order."""
+
+    metric: str
+    test: DropTest
+    reference_rows: pl.DataFrame
+    current_rows: pl.DataFrame
+    reference: Sample
+    current: Sample
+
+
+class Labelled:
+    """The labelled rows of a window against the reference's held-out rows. Each drop is tested once per question."""
+
+    def __init__(self, reference: Reference, window: Window, limits: Limits, seed: int) -> None:
+        self.reference, self.window, self.limits, self.seed = reference, window, limits, seed
+        self._drops: dict[tuple[str, float], Judged | str] = {}
+
+    def metric_of(self, check: Check) -> str:
+        """The metric of a check. Raises BadInput when it does not fit the model."""
+        classifier = bool(self.reference.classes)
+        metric = check.metric or ("roc_auc" if classifier else "mae")
+        if (METRICS[metric].prediction == "value") == classifier:
+            fitting = [name for name, m in METRICS.items() if (m.prediction == "value") != classifier]
+            raise BadInput(
+                "ConfigurationInvalid",
+                f"spec.checks[{check.name}].metric: {metric} does not fit a {self.reference.task} model;"
+                f" one of {', '.join(fitting)}",
+            )
+        return metric
+
+    def too_few(self) -> str:
+        """Why the live version cannot be judged by labels; empty when it can."""
+        counts = self.window.counts
+        if counts.live_judged < self.limits.min_samples:
+            return (
+                f"{counts.live_judged} rows answered by the live version are old enough to have labels,"
+                f" minSamples is {self.limits.min_samples}"
+            )
+        if counts.live_coverage < self.limits.min_coverage:
+            return f"{counts.live_coverage:.1%} of the rows have labels, minCoverage is {self.limits.min_coverage:.1%}"
+        return ""
+
+    def drop(self, check: Check) -> Judged | str:
+        """The drop that a check asks for, or why it cannot be told."""
+        metric = self.metric_of(check)
+        key = (metric, float(check.min_drop))
+        if key not in self._drops:
+            self._drops[key] = self.too_few() or self._measured(*key)
+        return self._drops[key]
+
+    def _measured(self, metric: str, min_drop: float) -> Judged | str:
+        before = self.reference.held_out.drop_nulls(["label", PREDICTION])
+        after = self.window.live_labelled
+        if before.height < _MIN_POINT_ROWS:
+            return f"the reference has {before.height} held-out rows, at least {_MIN_POINT_ROWS} are needed"
+        try:
+            reference, current = (sample_of(metric, rows, self.reference.classes) for rows in (before, after))
+            plan = resampling(max(before.height, after.height), self.seed, after.height)
+            test = drop_test(metric, reference, current, plan, min_drop=min_drop)
+        except ValueError as error:
+            return f"{metric} cannot be compared: {error}"
+        return Judged(metric, test, before, after, reference, current)
+
+    def performance(self, check: Check) -> Finding:
+        """Answer a PerformanceDrop check."""
+        judged = self.drop(check)
+        if isinstance(judged, str):
+            return Finding(check, "Inconclusive", judged)
+        shown = judged.test.pvalue <= float(check.alpha)
+        return Finding(check, "Detected" if shown else "NotDetected", describe(judged, check), numbers_of(judged))
+
+    def label_shift(self, check: Check) -> Finding:
+        """Answer a LabelShift check on all labelled rows, of whatever version: the class balance is the world's."""
+        counts = self.window.counts
+        if counts.judged < self.limits.min_samples:
+            return Finding(
+                check,
+                "Inconclusive",
+                f"{counts.judged} rows are old enough to have labels, minSamples is {self.limits.min_samples}",
+            )
+        if counts.coverage < self.limits.min_coverage or not counts.labelled:
+            return Finding(
+                check,
+                "Inconclusive",
+                f"{counts.coverage:.1%} of the rows have labels, minCoverage is {self.limits.min_coverage:.1%}",
+            )
+        effect, pvalue, numbers = self._label_effect(self.window.labelled["label"])
+        passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
+        natural = self._natural_label_effect() if passed else None
+        shifted = passed and (natural is None or effect > natural)
+        moved = f"the labels moved by {effect:.3g}"
+        if passed and not shifted:
+            moved += f", no farther than between the reference's own windows ({natural:.3g})"
+        elif not shifted:
+            moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
+        numbers = {**numbers, "effect": effect, "pValue": pvalue, "natural": natural}
+        return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
+
+    def _label_effect(self, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
+        known = self.reference.frame["label"].drop_nulls()
+        if not self.reference.classes:
+            found = compare("label", known, labels, is_number=True)
+            return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}
+        before, after = class_counts(known), class_counts(labels)
+        compared = compare_labels(before, after)
+        return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
+
+    def _natural_label_effect(self) -> float | None:
+        span = self.window.span
+        blocks = windows_of(self.reference.frame.drop_nulls(["label"]), span.end - span.start)
+        effects = []
+        for index, block in enumerate(blocks):
+            rest = pl.concat([other["label"] for number, other in enumerate(blocks) if number != index])
+            found = compare("label", rest, block["label"], is_number=not self.reference.classes)
+            effects.append(found.effect or 0.0)
+        return max(effects, default=None)
+
+    def inputs_moved_within_classes(self, check: Check) -> bool:
+        """Whether inputs moved within a class, too: then the class balance followed the inputs, not the other way.
+
+        A pure label shift leaves the inputs of each class where they were. Corrected over all inputs and classes.
+        """
+        found = []
+        for label in self.reference.classes:
+            before = self.reference.frame.filter(pl.col("label") == label)
+            after = self.window.labelled.filter(pl.col("label") == label)
+            if after.height < _MIN_POINT_ROWS:
+                continue
+            for name in self.reference.fields:
+                column = INPUT + name
+                numeric = name in self.reference.numeric
+                compared = compare(name, before[column], after[column], is_number=numeric)
+                if compared.p_value is not None and compared.effect is not None:
+                    found.append((compared.p_value, compared.effect))
+        adjusted = corrected([p for p, _ in found], check.correction)
+        return any(
+            p <= float(check.alpha) and effect >= float(check.min_effect_size)
+            for p, (_, effect) in zip(adjusted, found, strict=True)
+        )
+
+    def summary(self, judged: Judged) -> Performance:
+        """The drop in the report's words, with the metric over time."""
+        return Performance(
+            metric=judged.metric,
+            higher_is_better=METRICS[judged.metric].higher_is_better,
+            rows_reference=judged.reference_rows.height,
+            rows_current=judged.current_rows.height,
+            reference=span_of(judged.test.reference),
+            current=span_of(judged.test.current),
+            drop=span_of(judged.test.drop),
+            p_value=judged.test.pvalue,
+            series=self._series(judged),
+        )
+
+    def _series(self, judged: Judged) -> tuple[Point, ...]:
+        """The metric in consecutive parts with equally many rows; parts without a value are left out."""
+        rows = judged.current_rows
+        parts = max(1, min(_POINTS, rows.height // _MIN_POINT_ROWS))
+        edges = [rows.height * part // parts for part in range(parts + 1)]
+        points = []
+        for number, (first, last) in enumerate(pairwise(edges)):
+            part = rows[first:last]
+            try:
+                sample = sample_of(judged.metric, part, self.reference.classes)
+                plan = replace(resampling(part.height, self.seed + 1 + number), replicates=200)
+                value = span_of(metric_interval(judged.metric, sample, plan))
+            except ValueError:
+                continue
+            points.append(Point(format_time(part["time"][0]), format_time(part["time"][-1]), part.height, value))
+        return tuple(points)
+
+    def changed_at(self, judged: Judged, alpha: float) -> datetime | None:
+        """The time of the first row of the new regime, or None when no change of the mean loss is significant.
+
+        The reference's held-out losses stand before the window's: a loss that was high all along changed no later than
+        the window's first row, whose time is then the answer.
+        """
+        classes = self.reference.classes
+        before, after = losses(judged.reference_rows, classes), losses(judged.current_rows, classes)
+        series = np.concatenate((before, after))
+        block = _block(after.shape[0])
+        if series.shape[0] < 4 * block or change_point(series, block=block).pvalue > alpha:
+            return None
+        row = max(0, change_point(series).row - before.shape[0])
+        time: datetime = judged.current_rows["time"][row]
+        return time
+
+
+def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...]) -> Sample:
+    """The rows as the metric reads them. Raises ValueError when the model gives no probabilities that it needs."""
+    kind = METRICS[metric].prediction
+    if kind == "value":
+        return Sample(rows["label"].to_numpy(), rows[PREDICTION].to_numpy())
+    y = _labels(rows["label"])
+    if kind == "label":
+        return Sample(y, _labels(rows[PREDICTION]), None, classes)
+    return Sample(y, probabilities(rows, classes), None, classes)
+
+
+def probabilities(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
+    """Of two classes the second one's (n,), of more all (n, k). Raises ValueError when they were not captured."""
+    wanted = classes[1:] if len(classes) == 2 else classes
+    columns = [PROBABILITY + name for name in wanted]
+    if any(column not in rows.columns or rows[column].null_count() for column in columns):
+        raise ValueError("out.p: rows without probabilities; choose a metric of labels such as accuracy")
+    table = rows.select(columns).to_numpy()
+    return table[:, 0] if len(columns) == 1 else table
+
+
+def losses(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
+    """A bounded loss per row (n,): squared error of the probability, wrong or right, or absolute error."""
+    if not classes:
+        return np.asarray(np.abs(rows["label"].to_numpy() - rows[PREDICTION].to_numpy()))
+    try:
+        return brier_rows(_labels(rows["label"]), probabilities(rows, classes), classes)
+    except ValueError:
+        return (rows["label"] != rows[PREDICTION]).cast(pl.Float64).to_numpy()
+
+
+def resampling(rows: int, seed: int, rows_in_time: int | None = None) -> Resampling:
+    """Fewer replicates of large samples: the standard error is then small, and known to 5 % from 200.
+
+    Neighbours in time depend on each other, so blocks of n^(1/3) rows are drawn (Hall, Horowitz and Jing 1995).
+    """
+    return Resampling(replicates=1000 if rows <= 5000 else 200, block=_block(rows_in_time or rows), seed=seed)
+
+
+def class_counts(labels: pl.Series) -> dict[Label, int]:
+    """Rows per class."""
+    table = labels.cast(pl.String).alias("label").value_counts(name="n").sort("label")
+    return dict(zip(table["label"].to_list(), table["n"].to_list(), strict=True))
+
+
+def span_of(interval: Interval) -> Span:
+    """The same without the bootstrap's particulars."""
+    return Span(interval.value, interval.low, interval.high)
+
+
+def describe(judged: Judged, check: Check) -> str:
+    """A drop in a sentence."""
+    test = judged.test
+    return (
+        f"{judged.metric} {test.current.value:.3f} against {test.reference.value:.3f} of the reference:"
+        f" worse by {test.drop.value:.3f} ({test.drop.low:.3f} to {test.drop.high:.3f}),"
+        f" {'more' if test.pvalue <= float(check.alpha) else 'not shown to be more'} than {float(check.min_drop):g}"
+    )
+
+
+def numbers_of(judged: Judged) -> dict[str, object]:
+    """The numbers of a drop."""
+    test = judged.test
+    return {
+        "metric": judged.metric,
+        "drop": test.drop.value,
+        "standardError": test.drop.standard_error,
+        "z": test.z,
+        "pValue": test.pvalue,
+        "rowsReference": judged.reference_rows.height,
+        "rowsCurrent": judged.current_rows.height,
+    }
+
+
+def _labels(column: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    return column.cast(pl.String).to_numpy().astype(str)
+
+
+def _block(rows: int) -> int:
+    return max(2, round(math.cbrt(rows)))

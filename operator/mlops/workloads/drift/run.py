@@ -1,0 +1,149 @@
+"""The task of a drift pod: read reference, captures and labels, decide, write the report."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from mlops.api import tasks
+from mlops.api.base import format_time, parse_duration
+from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
+from mlops.workloads.drift.document import document, to_bytes
+from mlops.workloads.drift.findings import Decision, seed_of
+from mlops.workloads.drift.page import page
+from mlops.workloads.drift.reference import load_reference
+from mlops.workloads.drift.verdict import decide
+from mlops.workloads.drift.window import Span, Window, load_window
+from mlops.workloads.pod import BadInput, Pod
+
+_TOP_FEATURES = 20
+_LARGEST = 1e99
+
+
+def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
+    """Check the window that ends at the scheduled time in the Job's name, and store report.json and report.html.
+
+    Raises BadInput and the store's errors.
+    """
+    span = _span(pod.job, task)
+    store = pod.store
+    reference = load_reference(store, task.artifact)
+    place = (task.namespace, task.target.model_name, task.target.stage)
+    window = load_window(
+        store,
+        reference,
+        span,
+        requests=tasks.captures_prefix(*place),
+        labels=tasks.feedback_prefix(*place),
+        live=task.artifact,
+        max_samples=task.window.max_samples,
+    )
+    seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
+    decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
+    found = document(task, reference, window, decision)
+    digest = store.put_files({"report.json": to_bytes(found), "report.html": page(found).encode()}).digest
+    return fitting(report_of(window, decision, digest))
+
+
+def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftReport:
+    """The answer to the operator."""
+    performance, split = decision.performance, decision.split
+    return tasks.DriftReport(
+        verdict=decision.verdict,
+        window_start=format_time(window.span.start),
+        window_end=format_time(window.span.end),
+        samples=window.counts.samples,
+        labelled=window.counts.labelled,
+        label_coverage=_decimal(window.counts.coverage),
+        checks=tuple(
+            CheckResult(name=f.check.name, type=f.check.type, result=f.result, message=_cut(f.message, 256))
+            for f in decision.findings
+        ),
+        metric=None
+        if performance is None
+        else MetricReading.model_validate(
+            {
+                "name": performance.metric,
+                "reference": _decimal(performance.reference.value),
+                "current": _decimal(performance.current.value),
+                "low": _decimal(performance.current.low),
+                "high": _decimal(performance.current.high),
+            }
+        ),
+        top_features=tuple(
+            FeatureShift(
+                name=shift.feature.name,
+                effect_size=_decimal(shift.feature.effect),
+                p_value=_decimal(shift.p_value),
+                drifted=shift.drifted,
+            )
+            for shift in decision.shifts[:_TOP_FEATURES]
+            if shift.feature.effect is not None
+        ),
+        attribution=None
+        if split is None
+        else Attribution(
+            identifiable=split.identifiable,
+            covariate=None if split.covariate is None else _decimal(split.covariate.value),
+            concept=None if split.concept is None else _decimal(split.concept.value),
+            effective_sample_size=None if split.ess is None else _decimal(split.ess),
+            domain_auc=None if split.domain_auc is None else _decimal(split.domain_auc),
+        ),
+        change_point=decision.change_point,
+        report_digest=digest,
+    )
+
+
+def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
+    """Shorten `report` until it fits into a termination message; everything stands in the stored one.
+
+    First messages are cut and the least moved inputs left out, then checks without a finding.
+    """
+    for length, features in ((256, 20), (160, 10), (120, 5), (80, 3), (40, 0), (0, 0)):
+        report = report.model_copy(
+            update={
+                "checks": tuple(c.model_copy(update={"message": _cut(c.message, length)}) for c in report.checks),
+                "top_features": report.top_features[:features],
+            }
+        )
+        if _fits(report):
+            return report
+    kept = sorted(report.checks, key=lambda c: c.result != "Detected")
+    while not _fits(report):
+        kept = kept[:-1]
+        report = report.model_copy(update={"checks": tuple(kept)})
+    return report
+
+
+def _fits(report: tasks.DriftReport) -> bool:
+    try:
+        tasks.write_report(report)
+    except tasks.ReportError:
+        return False
+    return True
+
+
+def _span(job: str, task: tasks.DriftTask) -> Span:
+    try:
+        end = datetime.fromtimestamp(tasks.scheduled_time(job) * 60, UTC)
+    except (IndexError, ValueError, OverflowError, OSError) as error:
+        raise BadInput(
+            "CheckFailed",
+            f"{tasks.JOB_VARIABLE}: {job!r} does not end in a scheduled time (minutes since 1970), as a CronJob's Job"
+            " does: start the check from its CronJob",
+        ) from error
+    length = parse_duration(task.window.duration)
+    if length <= timedelta(0):
+        raise BadInput("ConfigurationInvalid", "spec.window.duration: is 0, a window needs a span of time")
+    return Span(end - length, end, end - parse_duration(task.labels.max_delay))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: max(0, length - 1)] + ("…" if length else "")
+
+
+def _decimal(value: float | None) -> str:
+    """Six significant digits; what is infinite is written as a very large number, since a Decimal has no infinity."""
+    if value is None or math.isnan(value):
+        return "0"
+    return f"{max(-_LARGEST, min(_LARGEST, value)):.6g}"
