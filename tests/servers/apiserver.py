@@ -54,18 +54,20 @@ class ApiServer:
         body: Object | None = None,
         content_type: str = JSON,
         token: str | None = None,
+        seconds: float = 30,
         **query: str,
     ) -> Answer:
-        """Any request, as the administrator or with another `token`."""
+        """Any request, as the administrator or with another `token`; `seconds` is how long to wait for the answer."""
         if self._pool is None:
             # Not before the server has made its certificate.
             trust = ssl.create_default_context(cafile=str(self.ca))
-            self._pool = urllib3.PoolManager(ssl_context=trust, retries=False, timeout=30)
+            self._pool = urllib3.PoolManager(ssl_context=trust, retries=False)
         response = self._pool.request(
             method,
             self.url + path + (f"?{urlencode(query)}" if query else ""),
             body=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": content_type},
+            timeout=seconds,
         )
         try:
             answer: Object = json.loads(response.data)
@@ -122,7 +124,8 @@ class ApiServer:
     def answers(self) -> bool:
         """Whether it is ready, its own start-up hooks included."""
         try:
-            return self.ca.exists() and self.request("GET", "/readyz")[0] == 200
+            # A server that is starting may take a connection and forget it: ask again soon.
+            return self.ca.exists() and self.request("GET", "/readyz", seconds=2)[0] == 200
         except (urllib3.exceptions.HTTPError, ssl.SSLError):
             self._pool = None
             return False
@@ -133,7 +136,7 @@ class ApiServer:
         served = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
         while True:
             status, answer = self.get(definition)
-            conditions = {item["type"]: item for item in answer.get("status", {}).get("conditions", [])}
+            conditions = {item["type"]: item for item in answer.get("status", {}).get("conditions") or []}
             established = conditions.get("Established", {}).get("status") == "True"
             if status == 200 and established and self.request("GET", served, limit="1")[0] == 200:
                 return

@@ -1,8 +1,8 @@
 """Artifacts: content-addressed, verified on every read, in a folder or in any S3 service.
 
     store = open_store("s3://mlops/team-a", os.environ)
-    digest = store.put_directory(Path("model")).digest
-    store.get(digest, into=Path("/work/model"))
+    digest = store.put_directory(Path("trained")).digest
+    store.get(digest, into=Path("model"))
 
 The layout (`layout`) is pure, `bucket` is the port, `folder` and `s3` implement it, `artifacts` is what callers use and
 `address` turns a URL and the environment into one of them.
