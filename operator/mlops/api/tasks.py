@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from mlops.api.base import Digest, Model, Timestamp
+from mlops.api.base import Decimal, Digest, Model, Timestamp
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
     Attribution,
@@ -189,7 +189,7 @@ class DriftReport(Model):
     window_end: str
     samples: int
     labelled: int
-    label_coverage: str
+    label_coverage: Decimal
     checks: tuple[CheckResult, ...]
     metric: MetricReading | None = None
     top_features: tuple[FeatureShift, ...] = ()

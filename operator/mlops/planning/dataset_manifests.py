@@ -1,0 +1,93 @@
+"""The Jobs of a Dataset: one look at its source, and the CronJob of repeated looks."""
+
+from __future__ import annotations
+
+from mlops.api import digests, labels, tasks
+from mlops.api.dataset import Dataset
+from mlops.planning import pods
+from mlops.planning.plan import Manifest, Settings
+
+INGEST = "ingest"
+REFRESH = "refresh"
+# An annotation: the moment that a Job looks at.
+AS_OF = "mlops.dev/as-of"
+
+_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="2", memory_limit="3Gi")
+_BACKOFF_LIMIT = 2
+_DEADLINE = 3600
+
+
+def content_digest(dataset: Dataset) -> str:
+    """Return the digest of the part of the spec that decides a version's content.
+
+    Who owns the data and when it is looked at do not change it. Defaults are left out, so that a field which a later
+    release adds does not make every Dataset be read again.
+    """
+    content = dataset.spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude_defaults=True,
+        exclude={"suspend": True, "refresh": True, "governance": {"owner", "purpose", "license"}},
+    )
+    return digests.digest_of({key: value for key, value in content.items() if value != {}})
+
+
+def ingest_job_name(dataset: Dataset, as_of: str, attempt: int) -> str:
+    """Return the name of the Job for one look: the same look always has the same name."""
+    inputs = [dataset.metadata.uid, content_digest(dataset), as_of, attempt]
+    return labels.child_name(dataset.metadata.name, labels.short(digests.digest_of(inputs)))
+
+
+def ingest_job(settings: Settings, dataset: Dataset, *, as_of: str, attempt: int, captures: bool) -> Manifest:
+    """Return the Job that looks at the source once."""
+    own = _labels(dataset, INGEST)
+    return pods.job(
+        dataset,
+        ingest_job_name(dataset, as_of, attempt),
+        own,
+        _pod(settings, dataset, own, as_of=as_of, captures=captures),
+        backoff_limit=_BACKOFF_LIMIT,
+        active_deadline_seconds=_DEADLINE,
+        annotations={AS_OF: as_of},
+    )
+
+
+def refresh_cron_job_name(dataset: Dataset) -> str:
+    """Return the name of the CronJob; Kubernetes allows 52 characters."""
+    return labels.child_name(dataset.metadata.name, REFRESH, limit=52)
+
+
+def refresh_cron_job(
+    settings: Settings, dataset: Dataset, *, schedule: str, time_zone: str | None, suspend: bool, captures: bool
+) -> Manifest:
+    """Return the CronJob that looks at the source again and again; its Jobs read their time from their name."""
+    own = _labels(dataset, REFRESH)
+    return pods.cron_job(
+        dataset,
+        refresh_cron_job_name(dataset),
+        own,
+        _pod(settings, dataset, own, as_of="scheduled", captures=captures),
+        schedule=schedule,
+        time_zone=time_zone,
+        suspend=suspend,
+        starting_deadline_seconds=None,
+        backoff_limit=_BACKOFF_LIMIT,
+        active_deadline_seconds=_DEADLINE,
+    )
+
+
+def _labels(dataset: Dataset, component: str) -> dict[str, str]:
+    name = dataset.metadata.name
+    return labels.standard(component, name, dataset=name, digest=labels.short(content_digest(dataset), 16))
+
+
+def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: str, captures: bool) -> Manifest:
+    task = tasks.IngestTask(
+        namespace=dataset.metadata.namespace,
+        dataset=dataset.metadata.name,
+        spec=dataset.spec,
+        as_of=as_of,
+        captures=captures,
+    )
+    return pods.pod(own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])

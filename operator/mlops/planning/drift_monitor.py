@@ -1,0 +1,284 @@
+"""DriftMonitor: a CronJob of checks, what their verdicts mean, and the run that a verdict calls for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from mlops.api import labels, tasks
+from mlops.api.base import format_time, parse_time
+from mlops.api.conditions import Condition, ConditionStatus, find
+from mlops.api.drift_monitor import (
+    DriftMonitor,
+    DriftMonitorStatus,
+    HistoryCheck,
+    LastAction,
+    Reason,
+)
+from mlops.api.model_version import ModelVersion
+from mlops.api.training_run import TrainingRun
+from mlops.planning import standing as stand
+from mlops.planning.drift_actions import Decision, called_for, decide, followed_up, with_action
+from mlops.planning.drift_manifests import cron_job, run_name, run_of_action, suspended
+from mlops.planning.liveness import live_in
+from mlops.planning.outcome import Failure, is_finished, outcome, scheduled_at
+from mlops.planning.ownership import is_leaving, key_and_uid, key_of
+from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.standing import Standing, condition
+from mlops.planning.views import DriftMonitorView, JobView
+
+# Whether the newest check came to a verdict.
+CHECKED = "Checked"
+LABELS_AVAILABLE = "LabelsAvailable"
+DATA_DRIFT = "DataDriftDetected"
+CONCEPT_DRIFT = "ConceptDriftDetected"
+TRIGGERED = "RetrainingTriggered"
+
+_OWN = (CHECKED, LABELS_AVAILABLE, DATA_DRIFT, CONCEPT_DRIFT, TRIGGERED)
+_HISTORY, _MAX_CHECKS, _MAX_FEATURES = 100, 32, 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The status after some of the checks, and what the newest of them says."""
+
+    status: DriftMonitorStatus
+    own: dict[str, Condition]
+
+
+def plan(view: DriftMonitorView) -> Plan:
+    """Return what should be of one DriftMonitor."""
+    monitor = view.monitor
+    if is_leaving(monitor):
+        return Plan()
+    generation = monitor.metadata.generation
+    followed = followed_up(
+        monitor.status,
+        {run.metadata.name: run for run in view.runs},
+        max_rejected=monitor.spec.guard.max_rejected_challengers,
+        generation=generation,
+    )
+    progress = Progress(followed, {t: found for t in _OWN if (found := find(monitor.status.conditions, t))})
+    for job, scheduled in _news(view):
+        progress = _taken_in(view, progress, job, scheduled)
+    conditions = stand.conditions(
+        monitor.status.conditions,
+        _standing(view, progress),
+        [progress.own.get(type_) for type_ in _OWN],
+        now=view.now,
+        generation=generation,
+    )
+    status = progress.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    apply, delete = _cron_job(view)
+    return Plan(statuses={key_of(monitor): status.dump()}, apply=apply, create=_run_on_record(view), delete=delete)
+
+
+# --- checks ---
+
+
+def _target(view: DriftMonitorView) -> ModelVersion | None:
+    target = view.monitor.spec.target_ref
+    live = live_in([v for v in view.versions if v.spec.model_name == target.model_name], target.stage)
+    return live if live is not None and live.status.artifact is not None else None
+
+
+def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple[Key, str], ...]]:
+    """Return the CronJob to keep, and the one to delete: without a live version there is nothing to check."""
+    target = _target(view)
+    if target is not None:
+        wanted = cron_job(
+            view.settings,
+            view.monitor,
+            model_version=target.metadata.name,
+            artifact=str(target.status.artifact),
+            suspend=view.monitor.spec.suspend,
+        )
+        return (wanted,), ()
+    if view.cron_job is None:
+        return (), ()
+    resting = suspended(view.cron_job, view.settings, view.monitor)
+    return ((resting,), ()) if resting else ((), (key_and_uid(view.cron_job),))
+
+
+def _news(view: DriftMonitorView) -> list[tuple[JobView, datetime]]:
+    """Return the finished checks that are later than the newest one taken in, the oldest first."""
+    last = view.monitor.status.last_check_time
+    finished = [(job, at) for job in view.jobs if is_finished(job) and (at := scheduled_at(job)) is not None]
+    fresh = [(job, at) for job, at in finished if last is None or at > parse_time(last)]
+    return sorted(fresh, key=lambda pair: (pair[1], pair[0].name))
+
+
+def _taken_in(view: DriftMonitorView, progress: Progress, job: JobView, scheduled: datetime) -> Progress:
+    status = progress.status.model_copy(update={"last_check_time": format_time(scheduled), "last_job": job.name})
+    match outcome(job, tasks.DriftReport):
+        case tasks.DriftReport() as report:
+            return _judged(view, progress, status, report, scheduled)
+        case failure:
+            return Progress(status, progress.own | {CHECKED: _not_checked(failure)})
+
+
+def _not_checked(failure: Failure) -> Condition:
+    return condition(CHECKED, "False", failure.reason, failure.message)
+
+
+def _judged(
+    view: DriftMonitorView,
+    progress: Progress,
+    status: DriftMonitorStatus,
+    report: tasks.DriftReport,
+    scheduled: datetime,
+) -> Progress:
+    monitor = view.monitor
+    status = _counted(monitor, _measured(status, report), report, before=progress.status)
+    decision = decide(monitor, status, report.verdict, scheduled, runs=_own_runs(view), template=view.template)
+    if decision.acts:
+        status = with_action(status, _action(view, report, decision, scheduled))
+    entry = HistoryCheck(
+        time=format_time(scheduled),
+        verdict=report.verdict,
+        action=_action_text(status, decision),
+        metric=report.metric.current if report.metric else None,
+        report=report.report_digest,
+    )
+    status = status.model_copy(update={"history": (entry, *status.history)[:_HISTORY]})
+    return Progress(status, _said(monitor, report, decision))
+
+
+def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMonitorStatus:
+    return status.model_copy(
+        update={
+            "verdict": report.verdict,
+            "checks": report.checks[:_MAX_CHECKS],
+            "samples": report.samples,
+            "labelled": report.labelled,
+            "label_coverage": report.label_coverage,
+            "metric": report.metric,
+            "top_features": report.top_features[:_MAX_FEATURES],
+            "attribution": report.attribution,
+            "change_point": report.change_point,
+            "report": report.report_digest,
+        }
+    )
+
+
+def _counted(
+    monitor: DriftMonitor, status: DriftMonitorStatus, report: tasks.DriftReport, *, before: DriftMonitorStatus
+) -> DriftMonitorStatus:
+    """Return the status with this check counted among those in a row that call for the same action."""
+    if called_for(monitor, report.verdict) is None:
+        return status.model_copy(update={"breaches": 0})
+    again = before.verdict == report.verdict
+    return status.model_copy(update={"breaches": before.breaches + 1 if again else 1})
+
+
+def _own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
+    name = view.monitor.metadata.name
+    return tuple(run for run in view.runs if run.metadata.labels.get(labels.MONITOR) == name)
+
+
+def _action(view: DriftMonitorView, report: tasks.DriftReport, decision: Decision, scheduled: datetime) -> LastAction:
+    kind = decision.action.do if decision.action else "Hold"
+    template = view.template.metadata.name if view.template else ""
+    return LastAction(
+        time=format_time(scheduled),
+        kind=kind,
+        verdict=report.verdict,
+        ref=run_name(template, kind, scheduled.strftime("%Y%m%d%H%M")),
+        since=report.change_point if kind == "Rebuild" else None,
+        outcome="Pending",
+    )
+
+
+def _action_text(status: DriftMonitorStatus, decision: Decision) -> str:
+    if decision.acts and status.last_action is not None:
+        return f"{status.last_action.kind}: {status.last_action.ref}"
+    return "" if decision.reason == Reason.NO_ACTION else str(decision.reason)
+
+
+# --- what a check says ---
+
+
+def _said(monitor: DriftMonitor, report: tasks.DriftReport, decision: Decision) -> dict[str, Condition]:
+    needed = monitor.spec.labels.min_coverage
+    enough = Decimal(report.label_coverage) >= Decimal(needed)
+    coverage = f"{report.labelled} of {report.samples} rows: {report.label_coverage}, needed is {needed}"
+    said = [
+        condition(CHECKED, "True", Reason.CHECKED, f"{report.verdict} on {report.samples} rows"),
+        condition(
+            LABELS_AVAILABLE,
+            "True" if enough else "False",
+            Reason.CHECKED if enough else Reason.INCONCLUSIVE,
+            coverage,
+        ),
+        _detected(DATA_DRIFT, "DataDrift", report),
+        _detected(CONCEPT_DRIFT, "ConceptDrift", report),
+        condition(TRIGGERED, "True" if decision.acts else "False", decision.reason, decision.message),
+    ]
+    return {each.type: each for each in said if each is not None}
+
+
+_ANSWERS: tuple[tuple[str, ConditionStatus, Reason], ...] = (
+    ("Detected", "True", Reason.DETECTED),
+    ("Inconclusive", "Unknown", Reason.INCONCLUSIVE),
+    ("NotDetected", "False", Reason.NOT_DETECTED),
+)
+
+
+def _detected(type_: str, check: str, report: tasks.DriftReport) -> Condition | None:
+    """Return the condition of all checks of one type: one that detected counts more than one that could not tell."""
+    results = [each for each in report.checks if each.type == check]
+    for answer, status, reason in _ANSWERS:
+        said = [each for each in results if each.result == answer]
+        if said:
+            return condition(type_, status, reason, "; ".join(f"{each.name}: {each.message}" for each in said))
+    return None
+
+
+# --- what follows ---
+
+
+def _run_on_record(view: DriftMonitorView) -> tuple[Manifest, ...]:
+    """Return the run of an action that is on record, until it is seen."""
+    action = view.monitor.status.last_action
+    if action is None or action.outcome != "Pending" or view.template is None or not view.template.spec.triggers:
+        return ()
+    if any(run.metadata.name == action.ref for run in view.runs):
+        return ()
+    return (run_of_action(view.monitor, view.template, action, _best_params(view)),)
+
+
+def _best_params(view: DriftMonitorView) -> dict[str, str] | None:
+    """Return what the search behind the live version had found."""
+    target = _target(view)
+    lineage = target.status.lineage or target.spec.lineage if target else None
+    run = next((run for run in view.runs if lineage and run.metadata.name == lineage.training_run), None)
+    return run.status.best_params if run else None
+
+
+def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
+    monitor = view.monitor
+    target = monitor.spec.target_ref
+    if _target(view) is None:
+        if not view.versions:
+            message = (
+                f'spec.targetRef: model "{target.model_name}" has no version in "{view.monitor.metadata.namespace}"'
+            )
+            return stand.waiting(Reason.TARGET_NOT_FOUND, message)
+        message = f'no version of model "{target.model_name}" is live in stage "{target.stage}"'
+        return stand.waiting(Reason.TARGET_NOT_LIVE, message)
+    ref = monitor.spec.training_run_ref
+    if ref is not None and view.template is None:
+        message = f'spec.trainingRunRef: TrainingRun "{ref.name}" not found'
+        return stand.waiting(Reason.TEMPLATE_NOT_FOUND, message)
+    if ref is not None and view.template is not None and not view.template.spec.triggers:
+        message = f'spec.trainingRunRef: TrainingRun "{ref.name}" has no spec.triggers, so it is no template'
+        return stand.waiting(Reason.NOT_A_TEMPLATE, message)
+    if monitor.spec.suspend:
+        return stand.resting(Reason.SUSPENDED, "spec.suspend is true: no checks are made")
+    checked = progress.own.get(CHECKED)
+    if checked is None:
+        return stand.resting(Reason.WAITING_FOR_FIRST_CHECK, f"the first check follows {monitor.spec.schedule}")
+    if checked.status == "True":
+        return stand.done(Reason.CHECKED, checked.message)
+    return stand.waiting(checked.reason, checked.message)

@@ -1,0 +1,26 @@
+"""Which version of a model is live, read from the statuses of its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlops.api.model_version import ModelVersion
+
+
+def live_in(versions: Iterable[ModelVersion], stage: str) -> ModelVersion | None:
+    """Return the newest version that is live in `stage`."""
+    there = [v for v in versions if stage in v.status.stages and not v.spec.withdrawn]
+    return max(there, key=lambda v: v.spec.version, default=None)
+
+
+def champion(versions: Iterable[ModelVersion]) -> ModelVersion | None:
+    """Return the version that is live furthest on the way to production; the newest of them."""
+    live = [v for v in versions if v.status.stages and v.status.artifact and not v.spec.withdrawn]
+    return max(live, key=lambda v: (_furthest(v), v.spec.version), default=None)
+
+
+def _furthest(version: ModelVersion) -> int:
+    """Return how many stages are left after the furthest one where it is live, negated: 0 is production."""
+    names = [stage.name for stage in version.spec.promotion.stages]
+    reached = [names.index(stage) for stage in version.status.stages if stage in names]
+    return max(reached, default=-1) - len(names) + 1

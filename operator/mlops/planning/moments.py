@@ -1,0 +1,27 @@
+"""Moments that users write: the schema's pattern lets through dates that no calendar has."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mlops.api.base import parse_time
+from mlops.api.training_run import TrainingRun
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the moment in `text`, up to the next whole second; None if there is none, such as on a 30 February.
+
+    Times are kept in whole seconds: rounding down would let a look from before the moment count as one after it.
+    """
+    if not text:
+        return None
+    try:
+        parsed = parse_time(text)
+        return parsed.replace(microsecond=0) + timedelta(seconds=1 if parsed.microsecond else 0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def not_before(run: TrainingRun) -> datetime | None:
+    """Return the moment since which the run wants its Dataset's source to have been looked at."""
+    return moment(run.spec.dataset_ref.not_before)

@@ -1,0 +1,104 @@
+"""What came of a Job: its report, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from mlops.api import tasks
+from mlops.api.base import Model, parse_time
+from mlops.planning.standing import is_reason
+from mlops.planning.views import JobView
+
+R = TypeVar("R", bound=Model)
+
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+OUT_OF_MEMORY = "OOMKilled"
+REPORT_MISSING = "ReportMissing"
+
+_LONGEST_WAIT = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a Job has no result. `final`: trying the same again cannot help."""
+
+    reason: str
+    message: str
+    final: bool
+
+
+def is_finished(job: JobView) -> bool:
+    """Return whether the Job is over, one way or the other."""
+    return job.complete or job.failed
+
+
+def finished_at(job: JobView) -> datetime:
+    """Return when the Job finished, as its status says; a status without a time counts as 1970."""
+    status = job.manifest.get("status", {})
+    end = job.condition("Complete") or job.condition("Failed") or {}
+    text = status.get("completionTime") or end.get("lastTransitionTime")
+    return parse_time(text) if text else datetime.fromtimestamp(0, UTC)
+
+
+def scheduled_at(job: JobView) -> datetime | None:
+    """Return the scheduled time in the name of a CronJob's Job; None for one that a person made from the CronJob."""
+    minutes = job.name.rsplit("-", 1)[-1]
+    if not (minutes.isascii() and minutes.isdigit() and len(minutes) <= 9):
+        return None
+    return datetime.fromtimestamp(tasks.scheduled_time(job.name) * 60, UTC)
+
+
+def outcome(job: JobView, wanted: type[R]) -> R | Failure:
+    """Return the report of a finished Job, or why there is none."""
+    if job.failed:
+        return _failure(job)
+    try:
+        report = tasks.parse_report(job.message or "")
+    except tasks.ReportError as error:
+        return Failure(REPORT_MISSING, f"Job {job.name} succeeded, but {error}", final=False)
+    if not isinstance(report, wanted):
+        return Failure(REPORT_MISSING, f"Job {job.name} reports {type(report).__name__}, not what it was for", False)
+    return report
+
+
+def _failure(job: JobView) -> Failure:
+    end = job.condition("Failed") or {}
+    if end.get("reason") == DEADLINE_EXCEEDED:
+        limit = job.manifest["spec"].get("activeDeadlineSeconds")
+        return Failure(DEADLINE_EXCEEDED, f"Job {job.name} took longer than {limit} s", final=False)
+    if job.reason == OUT_OF_MEMORY:
+        return Failure(OUT_OF_MEMORY, f"Job {job.name} needed more memory than {_memory_limit(job)}", final=True)
+    said = _said(job)
+    if said is not None:
+        return Failure(said.reason, said.message, final=job.exit_code == tasks.EXIT_BAD_INPUT)
+    if job.exit_code is not None and end.get("reason") in (BACKOFF_LIMIT_EXCEEDED, "PodFailurePolicy"):
+        return Failure(
+            BACKOFF_LIMIT_EXCEEDED,
+            f"Job {job.name} exited with code {job.exit_code} and left no report: see its pod's log",
+            final=job.exit_code == tasks.EXIT_BAD_INPUT,
+        )
+    return Failure(REPORT_MISSING, f"Job {job.name} failed and its pod left no report: it may have been lost", False)
+
+
+def _said(job: JobView) -> tasks.FailureReport | None:
+    try:
+        report = tasks.parse_report(job.message or "")
+    except tasks.ReportError:
+        return None
+    return report if isinstance(report, tasks.FailureReport) and is_reason(report.reason) else None
+
+
+def _memory_limit(job: JobView) -> str:
+    containers = job.manifest["spec"]["template"]["spec"]["containers"]
+    return str(containers[0].get("resources", {}).get("limits", {}).get("memory", "there was"))
+
+
+def retry_at(failed_at: datetime, attempts: int) -> datetime:
+    """Return when to try again after `attempts` (>= 1) passing failures in a row: 1, 2, 4 … minutes, at most an hour.
+
+    A Job has tried several times itself by then: what is left is an outage, and outages take their time.
+    """
+    return failed_at + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)

@@ -1,0 +1,151 @@
+"""The verifying Job of a version, and the Deployment and Service of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlops.api import digests, labels, tasks
+from mlops.api.model_version import ModelVersion
+from mlops.planning import pods
+from mlops.planning.ownership import owned_by_all
+from mlops.planning.plan import Manifest, Settings
+
+VERIFY = "verify"
+SERVE = "serve"
+
+PROGRESS_DEADLINE = 120
+
+_VERIFY_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
+_SERVE_AMOUNTS = pods.resources(cpu="250m", memory="256Mi", cpu_limit="2", memory_limit="2Gi")
+
+
+def verify_job_name(version: ModelVersion, artifact: str, attempt: int) -> str:
+    """Return the name of the Job that verifies the version's artifact."""
+    suffix = labels.short(digests.digest_of([version.metadata.uid, artifact, attempt]))
+    return labels.child_name(version.metadata.name, suffix)
+
+
+def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, attempt: int) -> Manifest:
+    """Return the Job that checks the artifact's bytes and answers, and measures its speed."""
+    own = labels.standard(
+        VERIFY,
+        version.metadata.name,
+        model=version.spec.model_name,
+        model_version=version.metadata.name,
+        digest=labels.short(artifact, 16),
+    )
+    task = tasks.VerifyTask(
+        namespace=version.metadata.namespace,
+        model_name=version.spec.model_name,
+        version=version.spec.version,
+        artifact=artifact,
+    )
+    return pods.job(
+        version,
+        verify_job_name(version, artifact, attempt),
+        own,
+        pods.pod(own, [pods.container(settings, task, _VERIFY_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
+        backoff_limit=2,
+        active_deadline_seconds=600,
+    )
+
+
+def server_name(model_name: str, stage: str) -> str:
+    """Return the name of a stage's Deployment and Service: stable across versions."""
+    return f"{model_name}-{stage}"
+
+
+def deployment(
+    settings: Settings, version: ModelVersion, artifact: str, stage: str, owners: Iterable[ModelVersion]
+) -> Manifest:
+    """Return the Deployment that serves `version` in `stage`.
+
+    Every version of the model is an owner: it goes with the last of them, not with the first that is deleted.
+    """
+    spec = version.spec
+    replicas = next(each.replicas for each in spec.promotion.stages if each.name == stage)
+    selector = _selector(spec.model_name, stage)
+    own = _server_labels(spec.model_name, stage) | {
+        labels.MODEL_VERSION: version.metadata.name,
+        labels.DIGEST: labels.short(artifact, 16),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": server_name(spec.model_name, stage),
+            "namespace": version.metadata.namespace,
+            "labels": own,
+            "annotations": {labels.ARTIFACT: artifact},
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "replicas": replicas,
+            "progressDeadlineSeconds": PROGRESS_DEADLINE,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": selector},
+            # A pod of the version before goes only when one of the new version is ready.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": pods.pod(
+                own,
+                [_server(settings, version, artifact, stage)],
+                annotations={labels.ARTIFACT: artifact},
+                restart_policy="Always",
+                terminationGracePeriodSeconds=30,
+            ),
+        },
+    }
+
+
+def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str) -> Manifest:
+    task = tasks.ServeTask(
+        namespace=version.metadata.namespace,
+        model_name=version.spec.model_name,
+        version=version.spec.version,
+        stage=stage,
+        artifact=artifact,
+        capture=version.spec.capture,
+    )
+    return pods.container(
+        settings,
+        task,
+        _SERVE_AMOUNTS,
+        name="server",
+        env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
+        ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
+        # Loading and checking the golden answers may take its time; only then does the liveness probe count.
+        startupProbe={"httpGet": _get("/v2/health/live"), "periodSeconds": 1, "failureThreshold": 110},
+        readinessProbe={"httpGet": _get("/v2/health/ready"), "periodSeconds": 2, "failureThreshold": 2},
+        livenessProbe={"httpGet": _get("/v2/health/live"), "periodSeconds": 10, "failureThreshold": 3},
+    )
+
+
+def _get(path: str) -> Manifest:
+    return {"path": path, "port": "http"}
+
+
+def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:
+    """Return the Service of a stage: one address whatever version answers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": server_name(model_name, stage),
+            "namespace": namespace,
+            "labels": _server_labels(model_name, stage),
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "selector": _selector(model_name, stage),
+            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def _server_labels(model_name: str, stage: str) -> dict[str, str]:
+    return labels.standard(SERVE, server_name(model_name, stage), model=model_name, stage=stage)
+
+
+def _selector(model_name: str, stage: str) -> dict[str, str]:
+    return {labels.MODEL: model_name, labels.STAGE: stage, "app.kubernetes.io/component": SERVE}

@@ -1,0 +1,102 @@
+"""Ready, Reconciling and Stalled of an object, decided in one place and written as kstatus reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlops.api.conditions import (
+    READY,
+    RECONCILING,
+    STALLED,
+    Condition,
+    ConditionStatus,
+    find,
+    settle,
+)
+
+_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+_MAX_MESSAGE = 2048
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an object stands. Reconciling and Stalled become conditions only when they hold."""
+
+    ready: ConditionStatus
+    reason: str
+    message: str
+    reconciling: bool = False
+    stalled: bool = False
+
+
+def done(reason: str, message: str) -> Standing:
+    """Return: it is as wanted."""
+    return Standing("True", reason, message)
+
+
+def in_progress(reason: str, message: str) -> Standing:
+    """Return: it is being worked on, and the outcome is open."""
+    return Standing("Unknown", reason, message, reconciling=True)
+
+
+def resting(reason: str, message: str) -> Standing:
+    """Return: nothing is wrong and nothing is being done, because the user or the clock says so."""
+    return Standing("Unknown", reason, message)
+
+
+def waiting(reason: str, message: str) -> Standing:
+    """Return: something is missing; it heals by itself when that appears."""
+    return Standing("False", reason, message)
+
+
+def stalled(reason: str, message: str) -> Standing:
+    """Return: it failed, and only a change by the user helps."""
+    return Standing("False", reason, message, stalled=True)
+
+
+def condition(type_: str, status: ConditionStatus, reason: str, message: str = "") -> Condition:
+    """Return a condition; texts that come from a pod may be too long and are cut."""
+    return Condition(type=type_, status=status, reason=str(reason), message=message[:_MAX_MESSAGE])
+
+
+def is_reason(text: str) -> bool:
+    """Return whether `text` may stand as a condition's reason: pods of users' images write what they like."""
+    return _REASON.fullmatch(text) is not None
+
+
+def conditions(
+    old: Iterable[Condition], standing: Standing, own: Iterable[Condition | None], *, now: datetime, generation: int
+) -> tuple[Condition, ...]:
+    """Return the whole wanted set: the standing's conditions, then the kind's `own` (None: has nothing to say yet).
+
+    The very first write of an object always says Ready=Unknown, so that nobody who waits for Ready=False or True
+    takes a first glance for a judgement; the plan after it says what was found.
+    """
+    old = tuple(old)
+    if not old and standing.ready != "Unknown":
+        standing = in_progress("Pending", "seen for the first time")
+    stamped: list[Condition] = [condition(READY, standing.ready, standing.reason, standing.message)]
+    if standing.reconciling:
+        stamped.append(condition(RECONCILING, "True", standing.reason, standing.message))
+    if standing.stalled:
+        stamped.append(condition(STALLED, "True", standing.reason, standing.message))
+    stamped.extend(each for each in own if each is not None)
+    return settle(old, stamped, now=now, generation=generation)
+
+
+def standing_of(conditions: Iterable[Condition]) -> Standing | None:
+    """Return the standing that these conditions express, to carry a final one on unchanged."""
+    conditions = tuple(conditions)
+    ready = find(conditions, READY)
+    if ready is None:
+        return None
+    return Standing(
+        ready.status,
+        ready.reason,
+        ready.message,
+        reconciling=find(conditions, RECONCILING) is not None,
+        stalled=find(conditions, STALLED) is not None,
+    )

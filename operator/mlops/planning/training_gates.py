@@ -1,0 +1,74 @@
+"""Gates of a run: its metrics against fixed limits and against the champion, in exact decimal arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mlops.api.training_run import HIGHER_IS_BETTER, Gate, MetricValue, Reason
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether all gates hold, and the figures of each."""
+
+    passed: bool
+    reason: Reason
+    message: str
+
+
+def judge(
+    gates: Iterable[Gate], metrics: tuple[MetricValue, ...], champion: tuple[MetricValue, ...], *, has_champion: bool
+) -> Judgement:
+    """Return whether all `gates` hold for `metrics`; without a champion there is nothing to lose to."""
+    judged = [_judge_one(gate, metrics, champion, has_champion=has_champion) for gate in gates]
+    if not judged:
+        return Judgement(True, Reason.GATES_PASSED, "there are no gates")
+    failed = [each for each in judged if not each.passed]
+    shown = failed or judged
+    return Judgement(not failed, shown[0].reason, "; ".join(each.message for each in shown))
+
+
+def _judge_one(
+    gate: Gate, metrics: tuple[MetricValue, ...], champion: tuple[MetricValue, ...], *, has_champion: bool
+) -> Judgement:
+    name = f"{gate.metric} on {gate.dataset}"
+    value = _value(metrics, gate)
+    if value is None:
+        there = ", ".join(f"{each.name} on {each.dataset}" for each in metrics) or "none"
+        return Judgement(False, Reason.METRIC_MISSING, f"{name} was not measured; measured: {there}")
+    holds, parts = [], []
+    if gate.min is not None:
+        holds.append(Decimal(value) >= Decimal(gate.min))
+        parts.append(_compared(value, ">=", "<", gate.min, holds[-1]))
+    if gate.max is not None:
+        holds.append(Decimal(value) <= Decimal(gate.max))
+        parts.append(_compared(value, "<=", ">", gate.max, holds[-1]))
+    if gate.compare_to == "champion":
+        theirs = _value(champion, gate)
+        if not has_champion:
+            parts.append(f"{value}, no champion yet")
+        elif theirs is None:
+            return Judgement(False, Reason.METRIC_MISSING, f"{name} was not measured for the champion")
+        else:
+            holds.append(_gain(gate.metric, value, theirs) >= Decimal(gate.min_delta))
+            needed = "needed" if not holds[-1] else "reached"
+            parts.append(f"{value}, champion {theirs} + {gate.min_delta} {needed}")
+    passed = all(holds)
+    reason = Reason.GATES_PASSED if passed else Reason.GATES_FAILED
+    return Judgement(passed, reason, f"{name}: {'; '.join(parts)}")
+
+
+def _value(metrics: tuple[MetricValue, ...], gate: Gate) -> str | None:
+    return next((each.value for each in metrics if (each.name, each.dataset) == (gate.metric, gate.dataset)), None)
+
+
+def _compared(value: str, holds: str, fails: str, limit: str, does_hold: bool) -> str:
+    return f"{value} {holds if does_hold else fails} {limit}"
+
+
+def _gain(metric: str, ours: str, theirs: str) -> Decimal:
+    """Return how much better ours is; of a metric that only the user's own code knows, more counts as better."""
+    difference = Decimal(ours) - Decimal(theirs)
+    return difference if HIGHER_IS_BETTER.get(metric, True) else -difference

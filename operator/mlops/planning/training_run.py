@@ -1,0 +1,424 @@
+"""TrainingRun: one execution on pinned inputs, judged by its gates and registered; templates are beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from mlops.api import tasks
+from mlops.api.conditions import Condition, find, is_false, is_true
+from mlops.api.dataset import Dataset, HistoryEntry
+from mlops.api.model_version import ModelVersion
+from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus, Verification
+from mlops.planning import standing as stand
+from mlops.planning import training_template
+from mlops.planning.liveness import champion
+from mlops.planning.moments import moment, not_before
+from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, Failure, is_finished, outcome
+from mlops.planning.ownership import is_leaving, key_and_uid, key_of
+from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.standing import Standing, condition
+from mlops.planning.training_gates import judge
+from mlops.planning.training_manifests import (
+    inputs_digest,
+    model_version,
+    model_version_name,
+    training_job,
+    training_job_name,
+)
+from mlops.planning.views import JobView, TrainingRunView
+
+DATASET_READY = "DatasetReady"
+SUCCEEDED = "Succeeded"
+GATES_PASSED = "GatesPassed"
+REPRODUCIBLE = "Reproducible"
+
+_OWN = (DATASET_READY, SUCCEEDED, REPRODUCIBLE, GATES_PASSED)
+_MAX_METRICS = 64
+_MAX_VERSION = 999_999
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run has come: its status so far, what it says of itself, and where it stands."""
+
+    status: TrainingRunStatus
+    standing: Standing
+    own: dict[str, Condition] = field(default_factory=dict)
+    create: tuple[Manifest, ...] = ()
+    delete: tuple[tuple[Key, str], ...] = ()
+
+    def saying(self, *said: Condition) -> Step:
+        """Return the step with these conditions of its own."""
+        return replace(self, own=self.own | {each.type: each for each in said})
+
+
+def plan(view: TrainingRunView) -> Plan:
+    """Return what should be of one TrainingRun, or of a template of runs."""
+    run = view.run
+    if is_leaving(run):
+        return Plan()
+    if run.spec.triggers:
+        return training_template.plan(view)
+    step = _next(view)
+    generation = run.metadata.generation
+    conditions = stand.conditions(
+        run.status.conditions,
+        step.standing,
+        [step.own.get(type_) for type_ in _OWN],
+        now=view.now,
+        generation=generation,
+    )
+    status = step.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    return Plan(statuses={key_of(run): status.dump()}, create=step.create, delete=step.delete)
+
+
+def is_over(run: TrainingRun) -> bool:
+    """Return whether nothing more comes of the run: it is Ready, or it failed for good."""
+    return is_true(run.status.conditions, "Ready") or is_true(run.status.conditions, "Stalled")
+
+
+def _next(view: TrainingRunView) -> Step:
+    run = view.run
+    said = {type_: found for type_ in _OWN if (found := find(run.status.conditions, type_))}
+    known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
+    if is_over(run):
+        # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
+        return known
+    if run.status.resolved is None:
+        return _pin(view, known)
+    if run.status.output_digest is None:
+        return _execute(view, known, run.status.resolved)
+    return _conclude(view, known, run.status.resolved)
+
+
+def _pending() -> Standing:
+    return stand.in_progress(Reason.PENDING, "seen for the first time")
+
+
+def _suspended(view: TrainingRunView, step: Step) -> Step:
+    """Return: stop what has started. What it had done so far is lost, and done again when it is resumed."""
+    started = tuple(key_and_uid(job.manifest) for job in view.jobs if not is_finished(job) and _is_mine(view, job))
+    return replace(step, standing=stand.resting(Reason.SUSPENDED, "spec.suspend is true"), delete=started)
+
+
+def _failed(step: Step, reason: str, message: str) -> Step:
+    return replace(step, standing=stand.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
+
+
+# --- 1. pin what the run depends on ---
+
+
+def _pin(view: TrainingRunView, step: Step) -> Step:
+    """Pin data, environment and champion, and nothing else: the Job is made when that is on record."""
+    run, dataset = view.run, view.dataset
+    if run.spec.suspend:
+        return _suspended(view, step)
+    found = _find_data(run, dataset)
+    if isinstance(found, Standing):
+        return replace(step, standing=found).saying(
+            condition(DATASET_READY, found.ready, found.reason, found.message),
+            condition(SUCCEEDED, "Unknown", found.reason, found.message),
+        )
+    resolved = _resolve(view, found)
+    message = f'version {resolved.dataset_version} of Dataset "{run.spec.dataset_ref.name}"'
+    status = step.status.model_copy(
+        update={
+            "resolved": resolved,
+            "inputs_digest": inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest),
+        }
+    )
+    return replace(step, status=status, standing=stand.in_progress(Reason.DATASET_PINNED, message)).saying(
+        condition(DATASET_READY, "True", Reason.DATASET_PINNED, message),
+        condition(SUCCEEDED, "Unknown", Reason.DATASET_PINNED, message),
+    )
+
+
+def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Standing:
+    """Return the version to train on, or why there is none yet; that heals when the Dataset appears or gets there."""
+    ref = run.spec.dataset_ref
+    for name, text in (("notBefore", ref.not_before), ("since", ref.since)):
+        if text and moment(text) is None:
+            return stand.stalled(
+                Reason.PARAMETER_INVALID, f'spec.datasetRef.{name}: "{text}" is no moment of the calendar'
+            )
+    if dataset is None or is_leaving(dataset):
+        return stand.waiting(
+            Reason.DATASET_NOT_FOUND,
+            f'Dataset "{ref.name}" not found in namespace "{run.metadata.namespace}": make it, and the run goes on',
+        )
+    if ref.version is not None:
+        return _numbered(dataset, ref.version)
+    seen = dataset.status.observed_generation == dataset.metadata.generation
+    if not seen or not is_true(dataset.status.conditions, "Versioned") or dataset.status.version is None:
+        return _dataset_not_ready(dataset, seen=seen)
+    wanted, looked_at = not_before(run), moment(dataset.status.last_check_time)
+    if wanted is not None and (looked_at is None or looked_at < wanted):
+        return stand.in_progress(
+            Reason.WAITING_FOR_REFRESH,
+            f'Dataset "{ref.name}" was last looked at {dataset.status.last_check_time}, wanted is {ref.not_before}',
+        )
+    if wanted is not None and is_false(dataset.status.conditions, "Ready"):
+        return _dataset_not_ready(dataset, seen=seen)
+    return _numbered(dataset, dataset.status.version)
+
+
+def _numbered(dataset: Dataset, number: int) -> HistoryEntry | Standing:
+    found = next((entry for entry in dataset.status.history if entry.version == number), None)
+    if found is not None:
+        return found
+    listed = ", ".join(str(entry.version) for entry in reversed(dataset.status.history)) or "none yet"
+    return stand.waiting(
+        Reason.DATASET_VERSION_NOT_FOUND,
+        f'Dataset "{dataset.metadata.name}" has no version {number}; its versions: {listed}',
+    )
+
+
+def _dataset_not_ready(dataset: Dataset, *, seen: bool) -> Standing:
+    ready = find(dataset.status.conditions, "Ready")
+    why = f": {ready.reason}: {ready.message}" if ready and seen else ""
+    message = f'Dataset "{dataset.metadata.name}" is not ready{why}'
+    if seen and ready is not None and ready.status == "False":
+        return stand.waiting(Reason.DATASET_NOT_READY, message)
+    return stand.in_progress(Reason.DATASET_NOT_READY, message)
+
+
+def _resolve(view: TrainingRunView, entry: HistoryEntry) -> Resolved:
+    rival = champion(view.versions) if _compares(view.run) else None
+    return Resolved(
+        dataset_version=entry.version,
+        dataset_digest=entry.digest,
+        dataset_artifact=entry.artifact,
+        environment_digest=view.settings.environment_digest,
+        champion_version=rival.metadata.name if rival else None,
+        champion_artifact=rival.status.artifact if rival else None,
+    )
+
+
+def _compares(run: TrainingRun) -> bool:
+    return run.spec.register_ is not None and any(gate.compare_to == "champion" for gate in run.spec.gates)
+
+
+# --- 2. execute, or take over the result of equal inputs ---
+
+
+def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
+    run, inputs = view.run, str(step.status.inputs_digest)
+    twin = _twin(view)
+    if twin is not None:
+        return _conclude(view, _taken_over(step, twin), resolved)
+    if run.spec.suspend:
+        return _suspended(view, step)
+    job = _job(view, inputs, verifying=False)
+    if job is None or not is_finished(job):
+        message = f"training on version {resolved.dataset_version} of {run.spec.dataset_ref.name}"
+        wanted = training_job(view.settings, run, resolved, inputs, verifying=False)
+        return replace(step, standing=stand.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
+            condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
+        )
+    match outcome(job, tasks.TrainReport):
+        case Failure() as failure:
+            return _failed(step, *_explained(run, job, failure))
+        case report if report.environment_digest != resolved.environment_digest:
+            return _failed(
+                step,
+                Reason.ENVIRONMENT_MISMATCH,
+                f"the pod's environment is {report.environment_digest}, the run is pinned to "
+                f"{resolved.environment_digest}: use the workload image of this release, and make a new run",
+            )
+        case report:
+            message = f"trained as {report.format}" + (f", {report.trials} trials" if report.trials else "")
+            recorded = replace(step, status=_recorded(step.status, report)).saying(
+                condition(SUCCEEDED, "True", Reason.SUCCEEDED, message)
+            )
+            return _conclude(view, recorded, resolved)
+
+
+def _is_mine(view: TrainingRunView, job: JobView) -> bool:
+    inputs = view.run.status.inputs_digest
+    return inputs is not None and job.name in {
+        training_job_name(view.run, inputs, verifying=verifying) for verifying in (False, True)
+    }
+
+
+def _job(view: TrainingRunView, inputs: str, *, verifying: bool) -> JobView | None:
+    name = training_job_name(view.run, inputs, verifying=verifying)
+    return next((job for job in view.jobs if job.name == name), None)
+
+
+def _explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[str, str]:
+    """Return reason and message; the user's own code leaves no report of ours when it fails."""
+    if run.spec.trainer.container is not None and failure.reason == BACKOFF_LIMIT_EXCEEDED:
+        said = f": {job.message.strip()}" if job.message and job.message.strip() else ": see the pod's log"
+        return Reason.TRAINING_FAILED, f"spec.trainer.container exited with code {job.exit_code}{said}"
+    return failure.reason, failure.message
+
+
+def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingRunStatus:
+    best = {name: value[:256] for name, value in report.best_params.items()} if report.best_params else None
+    return status.model_copy(
+        update={
+            "output_digest": report.output_digest,
+            "prediction_digest": report.prediction_digest,
+            "format": report.format,
+            "metrics": report.metrics[:_MAX_METRICS],
+            "champion_metrics": report.champion_metrics[:_MAX_METRICS],
+            "best_params": best,
+            "trials": report.trials,
+        }
+    )
+
+
+def _twin(view: TrainingRunView) -> TrainingRun | None:
+    """Return the run whose result this one would have: equal inputs, and judged against the same champion."""
+    run = view.run
+    if run.spec.reproducibility.verify == "Once":
+        return None
+    twins = [
+        sibling
+        for sibling in view.siblings
+        if sibling.metadata.name != run.metadata.name
+        and sibling.status.inputs_digest == run.status.inputs_digest
+        and sibling.status.resolved is not None
+        and sibling.status.output_digest is not None
+        and is_true(sibling.status.conditions, SUCCEEDED)
+        and not is_false(sibling.status.conditions, REPRODUCIBLE)
+        and (not _compares(run) or _rival(sibling) == _rival(run))
+    ]
+    return min(twins, key=lambda sibling: sibling.metadata.name, default=None)
+
+
+def _rival(run: TrainingRun) -> str | None:
+    return run.status.resolved.champion_artifact if run.status.resolved else None
+
+
+def _taken_over(step: Step, twin: TrainingRun) -> Step:
+    results = ("output_digest", "prediction_digest", "format", "metrics", "champion_metrics", "best_params", "trials")
+    status = step.status.model_copy(
+        update={name: getattr(twin.status, name) for name in results} | {"cached_from": twin.metadata.name}
+    )
+    message = f'inputs equal those of TrainingRun "{twin.metadata.name}": its result is taken over'
+    return replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.CACHED, message))
+
+
+# --- 3. prove it, judge it, register it ---
+
+
+def _conclude(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
+    run = view.run
+    judged = judge(
+        run.spec.gates,
+        step.status.metrics,
+        step.status.champion_metrics,
+        has_champion=resolved.champion_artifact is not None,
+    )
+    step = step.saying(condition(GATES_PASSED, "True" if judged.passed else "False", judged.reason, judged.message))
+    if run.spec.reproducibility.verify == "Once" and step.status.verification is None:
+        step = _verify(view, step, resolved)
+        if step.status.verification is None:
+            return step
+    if step.status.verification is not None and not step.status.verification.equal:
+        return _not_reproducible(step)
+    if not judged.passed:
+        return replace(step, standing=stand.stalled(judged.reason, judged.message))
+    if run.spec.register_ is None:
+        return replace(step, standing=stand.done(Reason.SUCCEEDED, judged.message))
+    return _register(view, step, judged.message)
+
+
+def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
+    """Train a second time in a fresh pod, and compare."""
+    if view.run.spec.suspend:
+        return _suspended(view, step)
+    inputs = str(step.status.inputs_digest)
+    second = _job(view, inputs, verifying=True)
+    if second is None or not is_finished(second):
+        message = "training a second time to compare the digests"
+        wanted = training_job(view.settings, view.run, resolved, inputs, verifying=True)
+        return replace(step, standing=stand.in_progress(Reason.VERIFYING, message), create=(wanted,)).saying(
+            condition(REPRODUCIBLE, "Unknown", Reason.VERIFYING, message)
+        )
+    match outcome(second, tasks.TrainReport):
+        case Failure() as failure:
+            reason, message = _explained(view.run, second, failure)
+            return replace(step, standing=stand.stalled(reason, message)).saying(
+                condition(REPRODUCIBLE, "Unknown", reason, message)
+            )
+        case report:
+            equal = report.output_digest == step.status.output_digest
+            first = None if equal else _first_difference(view, inputs, report)
+            verification = Verification(equal=equal, first_difference=first)
+            proven = replace(step, status=step.status.model_copy(update={"verification": verification}))
+            message = f"a second execution gave {report.output_digest} as well"
+            return proven.saying(condition(REPRODUCIBLE, "True", Reason.REPRODUCIBLE, message)) if equal else proven
+
+
+def _first_difference(view: TrainingRunView, inputs: str, second: tasks.TrainReport) -> str | None:
+    job = _job(view, inputs, verifying=False)
+    first = outcome(job, tasks.TrainReport) if job is not None and job.complete else None
+    if not isinstance(first, tasks.TrainReport):
+        return None
+    names = sorted(first.files.keys() | second.files.keys())
+    return next((name[:256] for name in names if first.files.get(name) != second.files.get(name)), None)
+
+
+def _not_reproducible(step: Step) -> Step:
+    first = step.status.verification.first_difference if step.status.verification else None
+    where = f"; the first file that differs: {first}" if first else ""
+    message = f"a second execution on the same inputs gave another model{where}"
+    return replace(step, standing=stand.stalled(Reason.NOT_REPRODUCIBLE, message)).saying(
+        condition(REPRODUCIBLE, "False", Reason.NOT_REPRODUCIBLE, message)
+    )
+
+
+def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
+    """Choose a number and put it on record; then make the ModelVersion; then see it and be done."""
+    made = _made(view, step.status)
+    if made is not None:
+        status = step.status.model_copy(update={"model_version_ref": made.metadata.name})
+        return replace(step, status=status, standing=stand.done(Reason.SUCCEEDED, judged))
+    name = step.status.model_version_ref
+    if name is not None and all(version.metadata.name != name for version in view.versions):
+        number = int(name.rsplit("-v", 1)[1])
+        standing = stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {name}")
+        return replace(step, standing=standing, create=(model_version(view.run, number),))
+    number = _free_number(view)
+    if number > _MAX_VERSION:
+        message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
+        return replace(step, standing=stand.stalled(Reason.OUTPUT_INVALID, message))
+    chosen = model_version_name(_model_name(view.run), number)
+    status = step.status.model_copy(update={"model_version_ref": chosen})
+    return replace(step, status=status, standing=stand.in_progress(Reason.GATES_PASSED, f"{chosen} is next"))
+
+
+def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
+    """Return the version that came of this run; one of the same name by somebody else is not it."""
+    return next(
+        (
+            version
+            for version in view.versions
+            if version.spec.lineage.training_run == view.run.metadata.name
+            and version.spec.artifact is not None
+            and version.spec.artifact.digest == status.output_digest
+        ),
+        None,
+    )
+
+
+def _free_number(view: TrainingRunView) -> int:
+    """Return the number after all that are taken or spoken for."""
+    model = _model_name(view.run)
+    names = {version.metadata.name for version in view.versions} | {
+        sibling.status.model_version_ref
+        for sibling in view.siblings
+        if sibling.metadata.name != view.run.metadata.name
+        and sibling.spec.register_ is not None
+        and sibling.spec.register_.model_name == model
+    }
+    number = max((version.spec.version for version in view.versions), default=0) + 1
+    while model_version_name(model, number) in names:
+        number += 1
+    return number
+
+
+def _model_name(run: TrainingRun) -> str:
+    return run.spec.register_.model_name if run.spec.register_ else ""
