@@ -79,7 +79,8 @@ class Column:
             return self._from_text(data)
         dtype = DTYPES[datatype]
         try:
-            present = np.array([0 if value is None else value for value in data] if misses else data, dtype=dtype)
+            with np.errstate(over="ignore"):  # what is too large for FP32 becomes infinite, and is refused as such
+                present = np.array([0 if value is None else value for value in data] if misses else data, dtype=dtype)
         except OverflowError:
             raise self._wrong(f"holds a number that {datatype} cannot hold; send a wider datatype") from None
         values = self._widened(present)
