@@ -1,0 +1,100 @@
+"""The loop: events in, keys through the queue, workers that reconcile them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from random import Random
+
+from mlops.api.kinds import KINDS
+from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, key_of
+from mlops.engine.gather import Gatherer
+from mlops.engine.metrics import Counters, Metrics
+from mlops.engine.queue import Queue
+from mlops.engine.reconcile import Planner, Reconciler
+from mlops.engine.routes import keys_of
+from mlops.planning.plan import Key, Manifest, Settings
+
+log = logging.getLogger(__name__)
+
+
+class Controller:
+    """Runs every planner on one cluster.
+
+    Whoever watches the cluster calls `observe` for each change; time and randomness come from outside, so that the
+    same controller runs in a cluster, on one machine and in a simulation.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        planners: Mapping[str, Planner],
+        settings: Settings,
+        clock: Clock,
+        *,
+        workers: int = 4,
+        metrics: Metrics | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self._cluster, self._workers = cluster, workers
+        self.metrics: Metrics = metrics or Counters()
+        self.queue = Queue(clock, random=random or Random(0))
+        self._gatherer = Gatherer(cluster, settings, clock)
+        self._reconciler = Reconciler(cluster, self._gatherer, planners, clock, self.metrics)
+
+    def observe(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Take in one change: made (old is None), changed, or gone (new is None)."""
+        for manifest in (old, new):
+            if manifest is not None:
+                for key in sorted(keys_of(manifest, self._cluster)):
+                    self.queue.add(key)
+        if new is None and old is not None:
+            self._gatherer.forget(key_of(old))
+        self.metrics.queued(self.queue.depth)
+
+    def resync(self) -> None:
+        """Look at everything: after a start, and from time to time against events that got lost."""
+        for kind in KINDS:
+            for manifest in self._cluster.list(kind):
+                self.observe(None, manifest)
+
+    @property
+    def idle(self) -> bool:
+        """Return whether there is nothing to do until something happens or the clock moves."""
+        return self.queue.idle
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self.resync()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._work())
+        finally:
+            self.queue.close()
+
+    async def _work(self) -> None:
+        while True:
+            await self._work_on(await self.queue.take())
+            # A worker that never has to wait would keep everybody else from running.
+            await asyncio.sleep(0)
+
+    async def _work_on(self, key: Key) -> None:
+        start = asyncio.get_running_loop().time()
+        try:
+            look_again = await self._reconciler.reconcile(key)
+        except Conflict as error:
+            outcome = "Conflict"
+            log.debug("%s; trying again in %.2f s", error, self.queue.failed(key))
+        except ClusterError as error:
+            outcome = "Unavailable"
+            log.warning("%s; trying again in %.1f s", error, self.queue.failed(key))
+        except Exception:
+            outcome = "Error"
+            log.exception("a bug in the plan of %s %s/%s; trying again in %.1f s", *key, self.queue.failed(key))
+        else:
+            outcome = "Done"
+            self.queue.done(key, look_again)
+        self.metrics.reconciled(key.kind, outcome, asyncio.get_running_loop().time() - start)
+        self.metrics.queued(self.queue.depth)

@@ -1,0 +1,227 @@
+"""Building each planner's view from what is known of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from mlops.api import conditions, kinds, labels
+from mlops.api.base import Resource
+from mlops.api.dataset import Dataset
+from mlops.api.drift_monitor import DriftMonitor
+from mlops.api.kinds import InvalidObject
+from mlops.api.model_version import ModelVersion
+from mlops.api.training_run import TrainingRun
+from mlops.engine.cluster import Clock, Reader, key_of, owners_of
+from mlops.engine.routes import JOB_NAME
+from mlops.planning.plan import Key, Manifest, Settings
+from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
+
+View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
+Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
+
+
+class Gatherer:
+    """Reads from memory only, so a view is the state of one moment. An object is parsed once per version of it."""
+
+    def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
+        self._reader, self._settings, self._clock = reader, settings, clock
+        self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
+
+    def view(self, key: Key) -> View | None:
+        """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
+
+        Raises InvalidObject if the object itself is not what its kind allows.
+        """
+        match key.kind:
+            case "Dataset":
+                dataset = self._own(key, Dataset)
+                return self._dataset(dataset) if dataset else None
+            case "TrainingRun":
+                run = self._own(key, TrainingRun)
+                return self._training_run(run) if run else None
+            case "DriftMonitor":
+                monitor = self._own(key, DriftMonitor)
+                return self._drift_monitor(monitor) if monitor else None
+        return self._model(key.namespace, key.name)
+
+    def invalid_versions(self, namespace: str, model_name: str) -> list[tuple[Manifest, InvalidObject]]:
+        """Return the versions of a model that do not parse, each with the reason."""
+        found = []
+        for manifest in self._reader.list("ModelVersion", namespace):
+            spec = manifest.get("spec")
+            if isinstance(spec, dict) and spec.get("modelName") == model_name and not _going(manifest):
+                parsed = self._parse(manifest)
+                if isinstance(parsed, InvalidObject):
+                    found.append((manifest, parsed))
+        return found
+
+    def forget(self, key: Key) -> None:
+        """Drop what is kept of an object that is gone."""
+        self._parsed.pop(key, None)
+
+    def _own(self, key: Key, kind: type[Kind]) -> Kind | None:
+        manifest = self._reader.get(key)
+        if manifest is None or _going(manifest):
+            return None
+        parsed = self._parse(manifest)
+        if isinstance(parsed, InvalidObject):
+            raise parsed
+        return parsed if isinstance(parsed, kind) else None
+
+    def _one(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+        """Return another object; one that is invalid is as good as missing."""
+        try:
+            return self._own(Key(kind.__name__, namespace, name), kind)
+        except InvalidObject:
+            return None
+
+    def _all(self, kind: type[Kind], namespace: str, **own_labels: str) -> list[Kind]:
+        found = self._reader.list(kind.__name__, namespace, {f"mlops.dev/{k}": v for k, v in own_labels.items()})
+        parsed = (self._parse(manifest) for manifest in found if not _going(manifest))
+        return [one for one in parsed if isinstance(one, kind)]
+
+    def _parse(self, manifest: Manifest) -> Resource | InvalidObject:
+        key = key_of(manifest)
+        cached = self._parsed.get(key)
+        # Manifests are never changed in place: the same one parses to the same object.
+        if cached is not None and cached[0] is manifest:
+            return cached[1]
+        parsed: Resource | InvalidObject
+        try:
+            parsed = kinds.parse(manifest)
+        except InvalidObject as error:
+            parsed = error
+        self._parsed[key] = (manifest, parsed)
+        return parsed
+
+    def _dataset(self, dataset: Dataset) -> DatasetView:
+        namespace, name = dataset.metadata.namespace, dataset.metadata.name
+        captured = dataset.spec.source.captured
+        return DatasetView(
+            now=self._clock.now(),
+            settings=self._settings,
+            dataset=dataset,
+            jobs=self._jobs(dataset, labels.DATASET),
+            cron_job=self._cron_job(dataset, labels.DATASET),
+            waiting_runs=tuple(
+                run
+                for run in self._all(TrainingRun, namespace)
+                if run.spec.dataset_ref.name == name and not run.spec.triggers and not _finished(run)
+            ),
+            captured_versions=self._versions(namespace, captured.model_name) if captured else (),
+        )
+
+    def _training_run(self, run: TrainingRun) -> TrainingRunView:
+        namespace, register = run.metadata.namespace, run.spec.register_
+        return TrainingRunView(
+            now=self._clock.now(),
+            settings=self._settings,
+            run=run,
+            dataset=self._one(Dataset, namespace, run.spec.dataset_ref.name),
+            jobs=self._jobs(run, labels.RUN),
+            siblings=tuple(other for other in self._all(TrainingRun, namespace) if other.key != run.key),
+            versions=self._versions(namespace, register.model_name) if register else (),
+        )
+
+    def _drift_monitor(self, monitor: DriftMonitor) -> DriftMonitorView:
+        namespace, template = monitor.metadata.namespace, monitor.spec.training_run_ref
+        return DriftMonitorView(
+            now=self._clock.now(),
+            settings=self._settings,
+            monitor=monitor,
+            cron_job=self._cron_job(monitor, labels.MONITOR),
+            jobs=self._jobs(monitor, labels.MONITOR),
+            versions=self._versions(namespace, monitor.spec.target_ref.model_name),
+            template=self._one(TrainingRun, namespace, template.name) if template else None,
+            runs=tuple(self._all(TrainingRun, namespace, template=template.name)) if template else (),
+        )
+
+    def _model(self, namespace: str, model_name: str) -> ModelView | None:
+        versions = self._versions(namespace, model_name)
+        selector = {labels.MODEL: model_name}
+        served = {
+            kind: {str(one["metadata"]["name"]): one for one in self._reader.list(kind, namespace, selector)}
+            for kind in ("Deployment", "Service")
+        }
+        if not versions and not any(served.values()):
+            return None
+        sources = {version.spec.source.training_run_ref.name for version in versions if version.spec.source}
+        runs = (self._one(TrainingRun, namespace, name) for name in sorted(sources))
+        return ModelView(
+            now=self._clock.now(),
+            settings=self._settings,
+            namespace=namespace,
+            model_name=model_name,
+            versions=versions,
+            jobs=self._job_views(self._reader.list("Job", namespace, selector)),
+            deployments=served["Deployment"],
+            services=served["Service"],
+            runs={run.metadata.name: run for run in runs if run},
+        )
+
+    def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
+        return tuple(v for v in self._all(ModelVersion, namespace) if v.spec.model_name == model_name)
+
+    def _jobs(self, owner: Resource, label: str) -> tuple[JobView, ...]:
+        return self._job_views(self._children("Job", owner, label))
+
+    def _cron_job(self, owner: Resource, label: str) -> Manifest | None:
+        return next(iter(self._children("CronJob", owner, label)), None)
+
+    def _children(self, kind: str, owner: Resource, label: str) -> list[Manifest]:
+        found = self._reader.list(kind, owner.metadata.namespace, {label: owner.metadata.name})
+        return [child for child in found if not _of_a_namesake(child, owner)]
+
+    def _job_views(self, jobs: Iterable[Manifest]) -> tuple[JobView, ...]:
+        return tuple(self._job_view(job) for job in jobs)
+
+    def _job_view(self, job: Manifest) -> JobView:
+        metadata = job["metadata"]
+        pods = self._reader.list("Pod", str(metadata["namespace"]), {JOB_NAME: str(metadata["name"])})
+        finished = [end for pod in pods if _owned_by(pod, job) and (end := _end_of(pod))]
+        if not finished:
+            return JobView(job)
+        # Of two that finished in the same second the later one in the list, which was made later, counts.
+        newest = max(reversed(finished), key=lambda end: str(end.get("finishedAt", "")))
+        return JobView(job, newest.get("message"), newest.get("exitCode"), newest.get("reason"))
+
+
+def _end_of(pod: Manifest) -> Manifest | None:
+    """Return the terminated state that tells how a finished pod ended: that of the init container that failed, else
+    that of the last container."""
+    status = pod.get("status", {})
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return None
+    ends = [
+        container["state"]["terminated"]
+        for field in ("initContainerStatuses", "containerStatuses")
+        for container in status.get(field, ())
+        if "terminated" in container.get("state", {})
+    ]
+    failed = (end for end in ends if end.get("exitCode") != 0)
+    return next(failed, ends[-1] if ends else None)
+
+
+def _owned_by(child: Manifest, owner: Manifest) -> bool:
+    uid = owner["metadata"].get("uid")
+    return any(reference.get("uid") == uid for reference in owners_of(child))
+
+
+def _of_a_namesake(child: Manifest, owner: Resource) -> bool:
+    """Return whether the child belongs to an object of the same kind and name that was deleted before."""
+    return any(
+        reference.get("kind") == owner.kind
+        and reference.get("name") == owner.metadata.name
+        and reference.get("uid") != owner.metadata.uid
+        for reference in owners_of(child)
+    )
+
+
+def _going(manifest: Manifest) -> bool:
+    return manifest["metadata"].get("deletionTimestamp") is not None
+
+
+def _finished(run: TrainingRun) -> bool:
+    succeeded = conditions.find(run.status.conditions, "Succeeded")
+    return succeeded is not None and succeeded.status != "Unknown"

@@ -1,0 +1,120 @@
+"""The keyed queue: which objects have to be looked at, each at most once at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from random import Random
+
+from mlops.engine.cluster import Clock
+from mlops.planning.plan import Key
+
+
+class Queue:
+    """Keys in the order of their first mention, merged while they wait.
+
+    A key that is touched while it is worked on comes once more afterwards: what the worker read may be old by then.
+    A key whose work failed comes back after an exponential back-off on the event loop's own monotonic clock. A key
+    can also ask to come back at a moment of the cluster's clock, which a replay may drive.
+    """
+
+    def __init__(self, clock: Clock, *, random: Random, first_delay: float = 0.05, longest_delay: float = 60.0) -> None:
+        self._clock, self._random = clock, random
+        self._first_delay, self._longest_delay = first_delay, longest_delay
+        self._waiting: dict[Key, float] = {}
+        self._active: dict[Key, float] = {}
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._backing_off: dict[Key, asyncio.TimerHandle] = {}
+        self._later: dict[Key, tuple[datetime, Callable[[], None]]] = {}
+        self._wake = asyncio.Event()
+
+    def add(self, key: Key) -> None:
+        """Have `key` looked at soon. During a back-off it comes at once: what happened may be the cure."""
+        if timer := self._backing_off.pop(key, None):
+            timer.cancel()
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting[key] = asyncio.get_running_loop().time()
+            self._wake.set()
+
+    async def take(self) -> Key:
+        """Return the key that has waited longest; whoever takes it calls `done` or `failed` afterwards."""
+        while not self._waiting:
+            self._wake.clear()
+            await self._wake.wait()
+        key = next(iter(self._waiting))
+        self._active[key] = self._waiting.pop(key)
+        return key
+
+    def done(self, key: Key, look_again: datetime | None = None) -> None:
+        """Say that the work on `key` succeeded, and when it has to be looked at again even if nothing happens."""
+        self._failures.pop(key, None)
+        self._look_again(key, look_again)
+        self._finish(key)
+
+    def failed(self, key: Key) -> float:
+        """Say that the work on `key` failed; returns the seconds until it is tried again."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        longest = min(self._longest_delay, self._first_delay * 2.0 ** min(failures - 1, 32))
+        # Half of the delay is random, so that a thousand keys that failed together do not come back together.
+        delay = longest * (0.5 + 0.5 * self._random.random())
+        if key not in self._again:
+            loop = asyncio.get_running_loop()
+            self._backing_off[key] = loop.call_later(delay, self.add, key)
+        self._finish(key)
+        return delay
+
+    def failures(self, key: Key) -> int:
+        """Return how often in a row the work on `key` has failed."""
+        return self._failures.get(key, 0)
+
+    @property
+    def depth(self) -> int:
+        """Return how many keys wait."""
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nothing waits, is worked on, backs off or is due by the cluster's clock."""
+        if self._waiting or self._active or self._backing_off:
+            return False
+        now = self._clock.now()
+        return all(moment > now for moment, _ in self._later.values())
+
+    @property
+    def busy_with(self) -> list[Key]:
+        """Return the keys that keep the queue from being idle."""
+        return [*self._waiting, *self._active, *self._backing_off]
+
+    def oldest_age(self) -> float:
+        """Return for how many seconds the oldest key has waited or been worked on: a liveness probe's measure."""
+        since = [*self._waiting.values(), *self._active.values()]
+        return asyncio.get_running_loop().time() - min(since) if since else 0.0
+
+    def close(self) -> None:
+        """Cancel every timer."""
+        for timer in self._backing_off.values():
+            timer.cancel()
+        for _, cancel in self._later.values():
+            cancel()
+        self._backing_off.clear()
+        self._later.clear()
+
+    def _finish(self, key: Key) -> None:
+        self._active.pop(key, None)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def _look_again(self, key: Key, moment: datetime | None) -> None:
+        if before := self._later.pop(key, None):
+            before[1]()
+        if moment is not None:
+            self._later[key] = (moment, self._clock.call_at(moment, lambda: self._due(key)))
+
+    def _due(self, key: Key) -> None:
+        self._later.pop(key, None)
+        self.add(key)

@@ -1,0 +1,199 @@
+"""One reconcile of one key: gather, plan, carry out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mlops.api.kinds import InvalidObject
+from mlops.engine import problems
+from mlops.engine.cluster import AlreadyExists, Clock, Cluster, ClusterError, Conflict, Invalid, key_of, owners_of
+from mlops.engine.events import events_of
+from mlops.engine.gather import Gatherer
+from mlops.engine.metrics import Metrics
+from mlops.planning.plan import Key, Manifest, Plan
+
+log = logging.getLogger(__name__)
+
+# A planner of one kind of key, such as `mlops.planning.dataset.plan`; each takes its own view.
+Planner = Callable[[Any], Plan]
+
+# On every converged child: the digest of what was applied. A field that is no longer wanted can be told by it, which
+# a comparison of the wanted fields with the present ones cannot.
+APPLIED = "mlops.dev/applied"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a wanted child cannot be written."""
+
+    child: Manifest
+    reason: str
+    message: str
+
+
+class Reconciler:
+    """Carries out plans: statuses, then what is converged, then what is created, then what must go."""
+
+    def __init__(
+        self, cluster: Cluster, gatherer: Gatherer, planners: Mapping[str, Planner], clock: Clock, metrics: Metrics
+    ) -> None:
+        self._cluster, self._gatherer, self._planners = cluster, gatherer, planners
+        self._clock, self._metrics = clock, metrics
+        # Children that the cluster refused: the digest of what was wanted, and why it was refused.
+        self._refused: dict[Key, tuple[str, str]] = {}
+
+    async def reconcile(self, key: Key) -> datetime | None:
+        """Bring the world of `key` one step closer to its plan; returns when to look again.
+
+        Raises ClusterError if a write was not done, and whatever a planner's bug raises.
+        """
+        if key.kind == "Model":
+            for manifest, error in self._gatherer.invalid_versions(key.namespace, key.name):
+                await self._refuse(manifest, error)
+        try:
+            view = self._gatherer.view(key)
+        except InvalidObject as error:
+            present = self._cluster.get(key)
+            if present is not None:
+                await self._refuse(present, error)
+            return None
+        if view is None:
+            return None
+        plan = self._planners[key.kind](view)
+        await self._carry_out(key, plan)
+        return plan.look_again
+
+    async def _carry_out(self, key: Key, plan: Plan) -> None:
+        hopeless = self._problems(plan)
+        for owner, status in self._with_problems(key, plan, hopeless).items():
+            await self._write_status(owner, status)
+        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+            for child in children:
+                if key_of(child) not in hopeless:
+                    await self._write_child(child, write)
+        for child_key, uid in plan.delete:
+            await self._delete(child_key, uid)
+
+    async def _write_child(self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]) -> None:
+        try:
+            await write(child)
+        except Invalid as error:
+            # Trying the same again cannot help. The next round says so in the status and leaves this child out.
+            self._refused[key_of(child)] = (_digest(child), str(error))
+            raise Conflict(key_of(child), f"refused: {error}") from error
+
+    def _problems(self, plan: Plan) -> dict[Key, Problem]:
+        """Return what keeps wanted children from being written, before anything is written: the status says it."""
+        found = {}
+        for children, converged in ((plan.apply, True), (plan.create, False)):
+            for child in children:
+                child_key = key_of(child)
+                present = self._cluster.get(child_key)
+                refused = self._refused.get(child_key)
+                if message := present and problems.check_name(present, child, converged=converged):
+                    found[child_key] = Problem(child, problems.NAME_TAKEN, str(message))
+                elif refused and refused[0] == _digest(child):
+                    found[child_key] = Problem(child, problems.CHILD_REFUSED, refused[1])
+                else:
+                    self._refused.pop(child_key, None)
+        return found
+
+    def _with_problems(self, key: Key, plan: Plan, hopeless: Mapping[Key, Problem]) -> Mapping[Key, Manifest]:
+        statuses = dict(plan.statuses)
+        for problem in hopeless.values():
+            for owner in self._whose(key, problem.child, plan):
+                present = self._cluster.get(owner)
+                if present is not None:
+                    status: Manifest = statuses.get(owner) or present.get("status") or {}
+                    now = self._clock.now()
+                    statuses[owner] = problems.stalled(status, present, problem.reason, problem.message, now)
+        return statuses
+
+    def _whose(self, key: Key, child: Manifest, plan: Plan) -> list[Key]:
+        namespace = key_of(child).namespace
+        owners = [Key(reference["kind"], namespace, reference["name"]) for reference in owners_of(child)]
+        if key.kind != "Model":
+            return [key]
+        return [owner for owner in owners if owner.kind == "ModelVersion"] or list(plan.statuses)
+
+    async def _refuse(self, manifest: Manifest, error: InvalidObject) -> None:
+        status = problems.stalled(
+            manifest.get("status") or {}, manifest, problems.INVALID_SPEC, str(error), self._clock.now()
+        )
+        await self._write_status(key_of(manifest), status)
+
+    async def _write_status(self, key: Key, status: Manifest) -> None:
+        seen = self._cluster.get(key)
+        if seen is None or (seen.get("status") or {}) == status:
+            return
+        await self._cluster.write_status(seen, status)
+        self._metrics.wrote("status", key.kind)
+        for event in events_of(seen, status, self._clock.now()):
+            await self._post(event)
+
+    async def _post(self, event: Manifest) -> None:
+        try:
+            await self._cluster.create(event)
+        except ClusterError as error:
+            # An Event is news, not state: a lost one is no reason to do the work again.
+            log.debug("an Event was not written: %s", error)
+            return
+        self._metrics.wrote("create", "Event")
+
+    async def _apply(self, wanted: Manifest) -> None:
+        marked = _marked(wanted)
+        present = self._cluster.get(key_of(wanted))
+        if present is not None and covers(present, marked):
+            return
+        await self._cluster.apply(marked)
+        self._metrics.wrote("apply", key_of(wanted).kind)
+
+    async def _create(self, wanted: Manifest) -> None:
+        key = key_of(wanted)
+        if self._cluster.get(key) is not None:
+            return
+        try:
+            await self._cluster.create(wanted)
+        except AlreadyExists as error:
+            if problems.check_name(error.present, wanted, converged=False):
+                # Memory does not show the stranger yet; the next round finds it there and says so in the status.
+                raise Conflict(key, "taken by another object a moment ago") from error
+            return
+        self._metrics.wrote("create", key.kind)
+
+    async def _delete(self, key: Key, uid: str) -> None:
+        present = self._cluster.get(key)
+        if present is None or present["metadata"].get("uid") != uid or present["metadata"].get("deletionTimestamp"):
+            return
+        await self._cluster.delete(key, uid)
+        self._metrics.wrote("delete", key.kind)
+
+
+def _marked(wanted: Manifest) -> Manifest:
+    annotations = {**(wanted["metadata"].get("annotations") or {}), APPLIED: _digest(wanted)}
+    return {**wanted, "metadata": {**wanted["metadata"], "annotations": annotations}}
+
+
+def _digest(wanted: Manifest) -> str:
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def covers(present: Any, wanted: Any) -> bool:
+    """Return whether every field of `wanted` stands in `present`, which may hold more (defaults, others' fields)."""
+    if isinstance(wanted, dict):
+        return isinstance(present, dict) and all(
+            name in present and covers(present[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list | tuple):
+        return (
+            isinstance(present, list | tuple)
+            and len(present) == len(wanted)
+            and all(covers(*pair) for pair in zip(present, wanted, strict=True))
+        )
+    return bool(present == wanted)

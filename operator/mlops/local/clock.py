@@ -1,0 +1,68 @@
+"""The cluster's clock: the real one, or one that a replay drives."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+
+# A sleeping laptop's monotonic clock stands still: a long wait is cut into pieces and compared with the real time.
+_LONGEST_SLEEP = 30.0
+
+
+class RealClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, in UTC."""
+        return datetime.now(UTC)
+
+    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` at `moment`; returns what cancels it."""
+        loop = asyncio.get_running_loop()
+        handle: asyncio.Handle
+
+        def check() -> None:
+            nonlocal handle
+            left = (moment - self.now()).total_seconds()
+            if left <= 0:
+                callback()
+            else:
+                handle = loop.call_later(min(left, _LONGEST_SLEEP), check)
+
+        handle = loop.call_soon(check)
+        return lambda: handle.cancel()
+
+
+class VirtualClock:
+    """A clock that stands still until it is advanced; it never goes back."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start.astimezone(UTC)
+        self._order = count()
+        self._waiting: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._cancelled: set[int] = set()
+
+    def now(self) -> datetime:
+        """Return the moment that the clock shows, in UTC."""
+        return self._now
+
+    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the clock has been advanced to `moment`; returns what cancels it."""
+        if moment <= self._now:
+            return asyncio.get_running_loop().call_soon(callback).cancel
+        number = next(self._order)
+        heapq.heappush(self._waiting, (moment, number, callback))
+        return lambda: self._cancelled.add(number)
+
+    def advance(self, to: datetime) -> None:
+        """Show `to`, and call whoever waits for a moment up to then, in the order of their moments."""
+        self._now = max(self._now, to.astimezone(UTC))
+        while self._waiting and self._waiting[0][0] <= self._now:
+            _, number, callback = heapq.heappop(self._waiting)
+            if number in self._cancelled:
+                self._cancelled.discard(number)
+            else:
+                callback()
