@@ -5,7 +5,7 @@ import pytest
 
 from mlops.statistics.multiplicity import benjamini_hochberg
 from mlops.statistics.reference import SortedReference
-from mlops.statistics.two_sample import chi_square_homogeneity, compare_numeric, kolmogorov_smirnov
+from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric, kolmogorov_smirnov
 
 DRAWS = 2_000
 
@@ -26,13 +26,23 @@ def chi_square(rng: np.random.Generator) -> float:
     return chi_square_homogeneity(rng.multinomial(800, shares), rng.multinomial(600, shares))[0].pvalue
 
 
+def many_categories(rng: np.random.Generator) -> float:
+    """300 categories of very unequal frequency, most of them rare."""
+    shares = 1 / np.arange(1, 301)
+    before, after = (rng.multinomial(rows, shares / shares.sum()) for rows in (2_000, 700))
+    names = [str(i) for i in range(300)]
+    return compare_categorical(
+        dict(zip(names, before, strict=True)), dict(zip(names, after, strict=True))
+    ).chi_square.pvalue
+
+
 def missing_share(rng: np.random.Generator) -> float:
     """Two columns with a tenth of their rows missing."""
     columns = [np.where(rng.uniform(size=n) < 0.1, np.nan, rng.normal(size=n)) for n in (900, 1_100)]
     return compare_numeric(SortedReference.from_values(columns[0]), columns[1]).missing.pvalue
 
 
-@pytest.mark.parametrize("test", [ks, ks_exact, chi_square, missing_share])
+@pytest.mark.parametrize("test", [ks, ks_exact, chi_square, many_categories, missing_share])
 def test_the_false_alarm_rate_is_the_stated_one(test) -> None:
     """P(p < .05) within [.04, .06]."""
     rng = np.random.default_rng(11)

@@ -192,6 +192,13 @@ def test_values_below_a_reference_that_starts_with_ties_are_seen_by_psi() -> Non
     assert compare_numeric(reference, current).psi > 1.0
 
 
+def test_values_above_a_reference_that_ends_with_ties_are_seen_by_psi() -> None:
+    """A column capped at 1 that loses its cap: the values do not hide in the top bin."""
+    reference = SortedReference.from_values(np.concatenate([np.ones(500), np.linspace(0.0, 0.9, 500)]))
+    current = np.concatenate([np.full(500, 2.0), np.linspace(0.0, 0.9, 500)])
+    assert compare_numeric(reference, current).psi > 1.0
+
+
 def test_a_constant_reference_makes_any_move_infinite() -> None:
     """There is no standard deviation to measure in; staying put is still 0."""
     reference = SortedReference.from_values(np.full(100, 0.1))
@@ -217,6 +224,13 @@ def test_rare_categories_are_pooled_for_the_test() -> None:
     result = compare_categorical(before, after)
     assert (result.degrees_of_freedom, result.chi_square.pvalue) == (1, 1.0)
     assert result.jensen_shannon > 0.4
+
+
+def test_a_single_new_row_is_no_evidence() -> None:
+    """One row of a new category in a small window: pooled with the least frequent other, no alarm."""
+    result = compare_categorical({"a": 1_000, "b": 1_000}, {"a": 10, "b": 10, "new": 1})
+    assert result.chi_square.pvalue > 0.3
+    assert result.unseen_share == pytest.approx(1 / 21)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ class SortedReference:
 
     `edges` (k - 1,) cut the line into k bins, each open below and closed above, the outer two unbounded: quantiles of
     the reference without repetition, and one edge just below the minimum when the lowest quantile is the minimum
-    itself, so that smaller values do not hide in its bin. `counts` (k,) are the reference's rows per bin. `missing` is
-    the number of NaN; `std` the standard deviation (divided by n).
+    itself. So values beyond a tie at either end do not hide in its bin. `counts` (k,) are the reference's rows per bin.
+    `missing` is the number of NaN; `std` the standard deviation (divided by n).
     """
 
     values: FloatArray
@@ -42,8 +42,6 @@ class SortedReference:
         n = ordered.shape[0]
         ranks = (np.arange(1, bins) * n + bins - 1) // bins - 1
         edges = np.unique(ordered[ranks])
-        if edges[-1] == ordered[-1] and edges.shape[0] > 1:
-            edges = edges[:-1]
         if edges[0] == ordered[0]:
             edges = np.concatenate(([np.nextafter(edges[0], -np.inf)], edges))
         return cls(ordered, missing, edges, bin_counts(ordered, edges), _std(ordered))

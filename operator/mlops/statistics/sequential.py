@@ -57,12 +57,16 @@ class PageHinkley:
         deviation = x - self._mean
         self._up = self.alpha * self._up + deviation - self.delta
         self._down = self.alpha * self._down + deviation + self.delta
-        self._lowest_up = min(self._lowest_up, self._up)
-        self._highest_down = max(self._highest_down, self._down)
-        rose = self.mode != "down" and self._up - self._lowest_up > self.threshold
-        fell = self.mode != "up" and self._highest_down - self._down > self.threshold
-        changed = self._n >= self.min_instances and (rose or fell)
-        return _record(self, changed)
+        if self._up < self._lowest_up:
+            self._lowest_up = self._up
+        if self._down > self._highest_down:
+            self._highest_down = self._down
+        return _record(self, self._n >= self.min_instances and self._crossed())
+
+    def _crossed(self) -> bool:
+        if self.mode != "down" and self._up - self._lowest_up > self.threshold:
+            return True
+        return self.mode != "up" and self._highest_down - self._down > self.threshold
 
 
 @dataclass

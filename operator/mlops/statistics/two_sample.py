@@ -265,11 +265,17 @@ def _missing_test(n: int, missing_n: int, m: int, missing_m: int) -> Statistic:
 
 
 def _pool_rare(r: IntArray, c: IntArray, min_expected: float) -> tuple[IntArray, IntArray]:
+    """One cell for all rare categories; should even that be rare, the least frequent of the others joins it."""
     n, m = int(r.sum()), int(c.sum())
-    rare = (r + c) * (min(n, m) / (n + m)) < min_expected
-    if not rare.any():
+    order = (r + c).argsort(kind="stable")
+    r, c = r[order], c[order]
+    expected = (r + c) * (min(n, m) / (n + m))
+    pooled = int((expected < min_expected).sum())
+    if pooled and float(expected[:pooled].sum()) < min_expected:
+        pooled += 1
+    if not pooled:
         return r, c
-    return np.append(r[~rare], r[rare].sum()), np.append(c[~rare], c[rare].sum())
+    return np.append(r[pooled:], r[:pooled].sum()), np.append(c[pooled:], c[:pooled].sum())
 
 
 def _ordered(values: ArrayLike, name: str) -> FloatArray:
