@@ -31,7 +31,7 @@ PICKLES: tuple[tuple[bytes, str], ...] = (
         for level, check in ((0x78, 0x01), (0x78, 0x5E), (0x78, 0x9C), (0x78, 0xDA))
     ),
 )
-SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".npy", ".npz")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".npy", ".npz")
 WAY_OUT = "a model is ONNX, treelite or skops: such a file runs code when it is opened, so it is never read"
 
 
@@ -58,7 +58,7 @@ def check_file(path: Path, name: str) -> None:
     what = next((what for magic, what in PICKLES if head.startswith(magic)), None)
     if what is None and _is_text_pickle(path):
         what = "a pickle (protocol 0 or 1)"
-    if what is not None or name.lower().endswith(SUFFIXES):
+    if what is not None or name.lower().endswith(PICKLE_SUFFIXES):
         raise BadInput("FormatForbidden", f"{name}: {what or 'a serialised Python object'}; {WAY_OUT}")
     if expected is None:
         raise BadInput("FormatForbidden", f"{name}: is no part of a model; one has {', '.join(sorted(FILES))}")

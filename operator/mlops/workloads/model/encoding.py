@@ -39,6 +39,7 @@ class Encoder:
         self._scale = np.array([number.scale for number in encoding.numbers])
         self._flags = np.array([self._numbers.index(column) for column in encoding.flags], dtype=np.intp)
         self._texts = [_Text(text) for text in encoding.texts]
+        self._single = encoding.single
 
     def matrix(self, columns: Mapping[str, NDArray[Any]]) -> FloatArray:
         """Return the matrix (n, width) of columns (n,): numbers as float, int or bool, texts as objects or str."""
@@ -50,7 +51,8 @@ class Encoder:
             if self._flags.shape[0]:
                 blocks.append((~usable[:, self._flags]).astype(np.float64))
         blocks += [text.block(columns[text.column]) for text in self._texts]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+        matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+        return matrix.astype(np.float32).astype(np.float64) if self._single else matrix
 
 
 class _Text:

@@ -10,16 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.dataset import FieldType
-from mlops.workloads.expressions import compute
+from mlops.workloads.expressions import DTYPES, compute
 from mlops.workloads.model.signature import Signature
-
-POLARS_TYPES: dict[str, pl.DataType] = {
-    "float64": pl.Float64(),
-    "int64": pl.Int64(),
-    "string": pl.String(),
-    "boolean": pl.Boolean(),
-    "timestamp": pl.Datetime("us", "UTC"),
-}
 
 
 def frame_of(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
@@ -30,8 +22,8 @@ def frame_of(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> pl.Dat
 def series_of(name: str, kind: FieldType, values: NDArray[Any]) -> pl.Series:
     """Return an array as a series of the declared type; NaN, None are null."""
     if values.dtype == object or values.dtype.kind == "U":
-        return pl.Series(name, values.tolist(), dtype=POLARS_TYPES[kind])
-    return pl.Series(name, values, nan_to_null=True).cast(POLARS_TYPES[kind])
+        return pl.Series(name, values.tolist(), dtype=DTYPES[kind])
+    return pl.Series(name, values, nan_to_null=True).cast(DTYPES[kind])
 
 
 def arrays_of(frame: pl.DataFrame) -> dict[str, NDArray[Any]]:

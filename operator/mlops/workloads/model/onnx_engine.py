@@ -8,12 +8,29 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from mlops.workloads.model.engines import Answer, Columns
 from mlops.workloads.model.signature import NUMBERS, Signature
 from mlops.workloads.pod import BadInput
 
+# ONNX Runtime's own exceptions have no class in common.
+ORT_ERRORS = (
+    states.EPFail,
+    states.EngineError,
+    states.Fail,
+    states.InvalidArgument,
+    states.InvalidGraph,
+    states.InvalidProtobuf,
+    states.NoModel,
+    states.NoSuchFile,
+    states.NotImplemented,
+    states.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 Feed = Callable[[Columns], NDArray[Any]]
 _ELEMENTS: dict[str, Any] = {
@@ -30,7 +47,7 @@ def check_onnx(content: bytes, name: str = "model.onnx") -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-    except Exception as error:
+    except DecodeError as error:
         raise BadInput("FormatForbidden", f"{name}: is not ONNX: {error}") from error
     if not model.ir_version or not model.graph.node:
         raise BadInput("FormatForbidden", f"{name}: is not ONNX: it has no graph")
@@ -87,7 +104,7 @@ def open_session(content: bytes, name: str = "model.onnx") -> onnxruntime.Infere
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except ORT_ERRORS as error:
         raise BadInput("OutputInvalid", f"{name}: ONNX Runtime cannot run it: {_first_line(error)}") from error
 
 
@@ -107,15 +124,14 @@ class OnnxEngine:
         if not self._wanted or (signature.task == "regression") != (self._value is not None):
             raise BadInput("OutputInvalid", f"model.json: outputs: a {signature.task} cannot be read from them")
         self._classes = len(signature.classes or ())
-        self._class_index = {
-            one: index for index, one in enumerate(signature.classes or ()) if not isinstance(one, bool)
-        }
+        self._class_index = {one: index for index, one in enumerate(signature.classes or ())}
+        self._label_is_class = outputs.label_is_class
 
     def run(self, columns: Columns) -> Answer:
         """Return the graph's answers. Raises BadInput(OutputInvalid) if they have not the promised shape."""
         try:
             found = self._session.run(self._wanted, {name: feed(columns) for name, feed in self._feeds.items()})
-        except (RuntimeError, ValueError) as error:
+        except ORT_ERRORS as error:
             raise BadInput("OutputInvalid", f"model.onnx: {_first_line(error)}") from error
         outputs = dict(zip(self._wanted, found, strict=True))
         if self._value is not None:
@@ -142,9 +158,14 @@ class OnnxEngine:
     def _indices(self, labels: Any) -> NDArray[np.int64]:
         """Indices of classes: what the graph gives itself, or found by name."""
         array = np.asarray(labels).reshape(-1)
-        if array.dtype.kind in "iub":
-            return array.astype(np.int64)
-        return np.array([self._class_index.get(one, -1) for one in array.tolist()], dtype=np.int64)
+        if array.dtype.kind in "iub" and not self._label_is_class:
+            indices = array.astype(np.int64)
+        else:
+            indices = np.array([self._class_index.get(one, -1) for one in array.tolist()], dtype=np.int64)
+        if ((indices < 0) | (indices >= self._classes)).any():
+            row = int(np.argmax((indices < 0) | (indices >= self._classes)))
+            raise BadInput("OutputInvalid", f"model.onnx: {self._label}: {array[row]!r} is none of the classes")
+        return indices
 
 
 def feeds_of(session: onnxruntime.InferenceSession, signature: Signature) -> dict[str, Feed]:
@@ -195,7 +216,17 @@ def _column_feed(one: Any, kind: str) -> Feed:
     if one.type not in _ELEMENTS or kind == "string":
         raise BadInput("OutputInvalid", f"model.onnx: {name}: {one.type} cannot take a column of type {kind}")
     element = _ELEMENTS[one.type]
-    return lambda columns: np.asarray(columns[name], dtype=element).reshape(shape)
+    if element in (np.float64, np.float32):
+        return lambda columns: np.asarray(columns[name], dtype=element).reshape(shape)
+    return lambda columns: _whole(columns[name], name).astype(element).reshape(shape)
+
+
+def _whole(values: NDArray[Any], name: str) -> NDArray[Any]:
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise BadInput(
+            "OutputInvalid", f"model.onnx: {name}: a value is missing; declare the input as double to take NaN"
+        )
+    return values
 
 
 def _texts(values: NDArray[Any]) -> NDArray[Any]:

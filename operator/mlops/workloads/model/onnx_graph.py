@@ -59,6 +59,8 @@ def encoding_graph(encoding: Encoding, *, double: bool) -> onnx.ModelProto:
     blocks += [_text(graph, text) for text in encoding.texts]
     joined = graph.add("Concat", blocks, axis=1)
     element = TensorProto.DOUBLE if double else TensorProto.FLOAT
+    if encoding.single and double:
+        joined = graph.add("Cast", [joined], to=TensorProto.FLOAT)
     graph.nodes.append(helper.make_node("Cast", [joined], [MATRIX], to=element))
     inputs = [helper.make_tensor_value_info(one.column, TensorProto.DOUBLE, ["rows", 1]) for one in encoding.numbers]
     inputs += [helper.make_tensor_value_info(one.column, TensorProto.STRING, ["rows", 1]) for one in encoding.texts]

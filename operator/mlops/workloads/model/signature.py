@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
-from mlops.api.base import Expression, FieldName, Model
-from mlops.api.dataset import FieldType
+from mlops.api.base import FieldName, Model
+from mlops.api.dataset import Feature, FieldType
 from mlops.workloads.pod import BadInput
 
 FORMAT_VERSION = 1
@@ -32,11 +32,9 @@ class Input(Model):
     categories: tuple[str, ...] | None = None
 
 
-class ComputedFeature(Model):
+class ComputedFeature(Feature):
     """A column computed from the inputs, by the same SQL expression at training and at serving."""
 
-    name: FieldName
-    expression: Expression
     type: FieldType
 
 
@@ -78,6 +76,8 @@ class Encoding(Model):
     # Columns of `numbers` that get a second column: 1 where the value is missing.
     flags: tuple[FieldName, ...] = ()
     texts: tuple[TextEncoding, ...] = ()
+    # The matrix is rounded to float32: trees do so inside, and all engines must then compare the same numbers.
+    single: bool = False
 
 
 class LabelColumn(Model):
@@ -114,6 +114,8 @@ class Outputs(Model):
     label: str | None = None
     probabilities: str | None = None
     value: str | None = None
+    # Whether whole numbers in `label` are classes themselves; else they are indices of `classes`.
+    label_is_class: bool = False
 
 
 class Signature(Model):

@@ -1,0 +1,134 @@
+"""model.skops: canonical bytes out, and in only what consists of types on a fixed list.
+
+skops names its members by memory addresses and dates them with the clock, so two equal models differ in every byte.
+It also trusts every public class of scikit-learn, numpy and scipy by default; here only what the allowed estimators
+consist of is let through, before skops looks at the file at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from mlops.workloads.model.trusted_types import LOADERS, TRUSTED
+from mlops.workloads.pod import BadInput
+
+FILE = "model.skops"
+MAX_UNPACKED_BYTES = 4 << 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def dump_estimator(estimator: Any) -> bytes:
+    """Return a fitted estimator as skops, the same bytes for the same estimator in every process.
+
+    Raises BadInput(UntrustedType) for an estimator that `load_estimator` would refuse.
+    """
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        _check_types(schema)
+        arrays = _renumber(schema)
+        members = {new: _without_padding(archive.read(old)) for old, new in arrays.items()}
+    members["schema.json"] = json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted(members):
+            member = zipfile.ZipInfo(name, _EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3
+            archive.writestr(member, members[name])
+    return packed.getvalue()
+
+
+def load_estimator(content: bytes) -> Any:
+    """Return the estimator. Raises BadInput: UntrustedType, FormatForbidden, Incompatible."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
+                raise BadInput("FormatForbidden", f"{FILE}: unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+            schema = json.loads(archive.read("schema.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+        raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {error}") from error
+    _check_types(schema)
+    try:
+        return skops.io.loads(content, trusted=sorted(TRUSTED))
+    except UntrustedTypesFoundException as error:
+        raise BadInput("UntrustedType", f"{FILE}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError, IndexError) as error:
+        raise BadInput(
+            "Incompatible",
+            f"{FILE}: cannot be read with skops {skops.__version__} (written with {schema.get('_skops_version')}): "
+            f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a schema in document order, keys sorted."""
+    if isinstance(value, dict):
+        if "__loader__" in value or "__class__" in value:
+            yield value
+        for key in sorted(value):
+            yield from _nodes(value[key])
+    elif isinstance(value, list):
+        for one in value:
+            yield from _nodes(one)
+
+
+def type_names(schema: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return (loader, full type name) of everything that a schema would construct."""
+    return {
+        (str(node.get("__loader__")), f"{node.get('__module__')}.{node.get('__class__')}") for node in _nodes(schema)
+    }
+
+
+def _check_types(schema: Any) -> None:
+    if not isinstance(schema, dict):
+        raise BadInput("FormatForbidden", f"{FILE}: schema.json is no object")
+    for loader, name in sorted(type_names(schema)):
+        if name not in TRUSTED or loader not in LOADERS:
+            raise BadInput(
+                "UntrustedType",
+                f"{FILE}: {name} ({loader}) is not on the list of types that may be loaded: "
+                "use one of the allowed scikit-learn estimators, or export to ONNX",
+            )
+
+
+def _renumber(schema: dict[str, Any]) -> dict[str, str]:
+    """Number ids and array files in document order; return the old name of each array file with its new one."""
+    numbers: dict[Any, int] = {}
+    files: dict[str, str] = {}
+    count = 0
+    for node in _nodes(schema):
+        if "__id__" in node:
+            count += 1
+            # Whether two equal numbers are one object in memory is chance: each gets an id of its own.
+            if node.get("__loader__") != "JsonNode":
+                node["__id__"] = numbers.setdefault(node["__id__"], count)
+            else:
+                node["__id__"] = count
+        if "file" in node:
+            old = str(node["file"])
+            node["file"] = files.setdefault(old, f"{len(files)}.{old.rpartition('.')[2]}")
+    return files
+
+
+def _without_padding(content: bytes) -> bytes:
+    """Return an array file with zeros between the fields of its records, where a tree's nodes have chance bytes."""
+    if content[:6] != b"\x93NUMPY":
+        return content
+    array: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros(array.shape, dtype=array.dtype)
+    for field in array.dtype.names:
+        clean[field] = array[field]
+    written = io.BytesIO()
+    np.save(written, clean, allow_pickle=False)
+    return written.getvalue()

@@ -1,0 +1,1 @@
+"""Training: rows by digest in, a model artifact and its metrics out."""

@@ -1,0 +1,184 @@
+"""A model that the user's own code left in the outputs folder: checked, described, taken over."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops.api.training_run import Part, Reason
+from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
+from mlops.workloads.model.onnx_engine import check_onnx, open_session
+from mlops.workloads.model.signature import (
+    SIGNATURE_FILE,
+    EstimatorOf,
+    Outputs,
+    Signature,
+    Task,
+    read_signature,
+    write_signature,
+)
+from mlops.workloads.pod import BadInput
+from mlops.workloads.train import environment
+from mlops.workloads.train.data import PARTS, Data
+from mlops.workloads.train.export import TOLERANCES
+from mlops.workloads.train.fit import classes_of, say
+
+METRICS_FILE = "metrics.json"
+MAX_METRICS_BYTES = 1 << 20
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
+ALLOWED = (
+    "write model.onnx (inputs named like the columns, or one float input of all columns) to $(MLOPS_OUTPUTS), or "
+    "model.json with model.onnx, model.treelite or model.skops; and, if you like, metrics.json "
+    '({"test": {"roc_auc": 0.91}})'
+)
+Metrics = dict[Part, dict[str, float]]
+
+
+def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
+    """Copy a valid model from `outputs` into `folder` with its signature; return the metrics that came with it.
+
+    Raises BadInput: OutputInvalid with what is missing and what is allowed, FormatForbidden for pickles.
+    """
+    if not outputs.is_dir():
+        raise _invalid(f"{outputs} is not there: {ALLOWED}")
+    _refuse_pickle_only(outputs)
+    if (outputs / SIGNATURE_FILE).is_file():
+        _take(outputs, SIGNATURE_FILE, folder)
+        signature = read_signature(folder)
+        _check_columns(signature, data)
+        _take(outputs, f"model.{signature.format}", folder)
+    else:
+        _take(outputs, "model.onnx", folder)
+        write_signature(describe((folder / "model.onnx").read_bytes(), data), folder)
+    return read_metrics(outputs)
+
+
+def _refuse_pickle_only(outputs: Path) -> None:
+    """Say what is wrong with a pickle before saying that a model is missing."""
+    if any((outputs / name).exists() for name in (SIGNATURE_FILE, "model.onnx")):
+        return
+    files = sorted(path for path in outputs.rglob("*") if path.is_file() and not path.is_symlink())
+    for path in files:
+        if path.name.lower().endswith(PICKLE_SUFFIXES) or path.stem == "model":
+            check_file(path, path.relative_to(outputs).as_posix())
+    there = ", ".join(path.relative_to(outputs).as_posix() for path in files[:10]) or "nothing"
+    raise _invalid(f"{outputs} holds no model (it holds {there}): {ALLOWED}")
+
+
+def _take(outputs: Path, name: str, folder: Path) -> None:
+    source = outputs / name
+    # A link could name a file of the pod that nobody meant to publish.
+    if source.is_symlink() or not source.is_file():
+        raise _invalid(f"{name} is no plain file in {outputs}: {ALLOWED}")
+    check_file(source, name)
+    shutil.copyfile(source, folder / name)
+
+
+def _check_columns(signature: Signature, data: Data) -> None:
+    have = {one.name: one.type for one in data.inputs}
+    for one in signature.inputs:
+        if have.get(one.name) != one.type:
+            raise _invalid(
+                f"{SIGNATURE_FILE}: inputs: {one.name!r} ({one.type}) is no feature of the data; those are: "
+                + ", ".join(f"{name} ({kind})" for name, kind in have.items())
+            )
+    if (signature.label.name, signature.label.type) != (data.label.name, data.label.type):
+        raise _invalid(f"{SIGNATURE_FILE}: label: expected {data.label.name} ({data.label.type})")
+
+
+def describe(content: bytes, data: Data) -> Signature:
+    """Return the signature of a bare ONNX graph, from its inputs and outputs and the data's columns."""
+    check_onnx(content)
+    outputs = open_session(content).get_outputs()
+    if maps := [output.name for output in outputs if not output.type.startswith("tensor(")]:
+        raise _invalid(f"model.onnx: the output {maps[0]!r} is no tensor: with skl2onnx, convert with zipmap=False")
+    task, found = _outputs_of(outputs, data)
+    classes = classes_of(data.label, data.labels("train")) if task == "classification" else None
+    return Signature(
+        task=task,
+        format="onnx",
+        inputs=data.inputs,
+        features=data.schema.features,
+        columns=data.columns,
+        label=data.label,
+        classes=classes,
+        positive=classes[1] if classes is not None and len(classes) == 2 else None,
+        estimator=EstimatorOf(name="container"),
+        outputs=found,
+        tolerance=TOLERANCES["onnx"],
+        libraries=environment.libraries(),
+    )
+
+
+def _outputs_of(outputs: list[Any], data: Data) -> tuple[Task, Outputs]:
+    """Tell labels, probabilities and numbers apart by type and shape."""
+    numbers = [one for one in outputs if one.type in ("tensor(float)", "tensor(double)")]
+    labels = [
+        one for one in outputs if one.type in ("tensor(int64)", "tensor(int32)", "tensor(string)", "tensor(bool)")
+    ]
+    wide = [one for one in numbers if len(one.shape) == 2 and one.shape[1] != 1]
+    shown = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in outputs)
+    if data.label.type == "float64" or (data.label.type == "int64" and not labels and not wide):
+        if len(numbers) != 1:
+            raise _invalid(f"model.onnx: a regression has one float output (rows) or (rows, 1), it has {shown}")
+        return "regression", Outputs(value=numbers[0].name)
+    if len(numbers) > 1 or len(labels) > 1 or not (numbers or labels):
+        raise _invalid(
+            f"model.onnx: a classifier has one output of probabilities (rows, classes), one of labels (rows), or both; "
+            f"it has {shown}"
+        )
+    return "classification", Outputs(
+        label=labels[0].name if labels else None,
+        probabilities=numbers[0].name if numbers else None,
+        label_is_class=bool(labels) and (data.label.type == "int64" or labels[0].type == "tensor(string)"),
+    )
+
+
+def read_metrics(outputs: Path) -> Metrics:
+    """Return the user's own metrics.json, {part: {name: number}}; nothing if there is none."""
+    path = outputs / METRICS_FILE
+    if path.is_symlink() or not path.is_file():
+        return {}
+    if path.stat().st_size > MAX_METRICS_BYTES:
+        raise _invalid(f"{METRICS_FILE} is larger than {MAX_METRICS_BYTES} bytes")
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"{METRICS_FILE} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise _invalid(f'{METRICS_FILE}: expected {{"test": {{"roc_auc": 0.91}}}}')
+    metrics: Metrics = {}
+    if unknown := sorted(set(document) - set(PARTS)):
+        raise _invalid(f"{METRICS_FILE}: {unknown[0]!r}: expected one of {', '.join(PARTS)}")
+    for part in PARTS:
+        values = document.get(part, {})
+        if not isinstance(values, dict):
+            raise _invalid(f"{METRICS_FILE}: {part}: expected names and numbers, got {values!r}")
+        metrics[part] = {name: _number(part, name, value) for name, value in values.items()}
+    say(f"{METRICS_FILE}: {sum(len(values) for values in metrics.values())} values of your own")
+    return metrics
+
+
+def _number(part: str, name: str, value: Any) -> float:
+    where = f"{METRICS_FILE}: {part}.{name}"
+    if not _METRIC.fullmatch(name):
+        raise _invalid(f"{where}: a metric's name has lower-case letters, digits and underscores, at most 64")
+    try:
+        number = (
+            float(np.float64(value)) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+        )
+    except ValueError:
+        number = None
+    if number is None or not math.isfinite(number):
+        raise _invalid(f"{where}: {value!r} is no finite number")
+    return number
+
+
+def _invalid(message: str) -> BadInput:
+    return BadInput(Reason.OUTPUT_INVALID, message)

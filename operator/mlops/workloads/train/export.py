@@ -1,0 +1,146 @@
+"""The export chain: ONNX if it reproduces scikit-learn's answers, else treelite, else skops."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import treelite
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from mlops.api.training_run import Reason
+from mlops.workloads.model.engines import Answer, SklearnEngine, open_engine
+from mlops.workloads.model.onnx_graph import pipeline_graph
+from mlops.workloads.model.signature import Attempt, Export, Format, Outputs, Signature
+from mlops.workloads.model.skops_file import dump_estimator
+from mlops.workloads.pod import BadInput
+from mlops.workloads.train.fit import say
+
+MAX_COMPARED_ROWS = 5000
+# The largest difference to scikit-learn's own answers that a format may show, relative to max(1, |answer|). ONNX trees
+# and kernels calculate in float32; treelite's softmax does.
+TOLERANCES: dict[Format, str] = {"onnx": "1e-5", "treelite": "1e-6", "skops": "1e-9"}
+# What skl2onnx and its graph checks raise for an estimator or a parameter that they cannot convert.
+_CONVERSION_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    EncodeError,
+)
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One way to write the model: its name in the record, its format, and how the bytes and outputs are made."""
+
+    name: str
+    format: Format
+    write: Callable[[], tuple[bytes, Outputs]]
+
+
+def export(signature: Signature, estimator: Any, columns: Columns, folder: Path) -> Signature:
+    """Write the model's file into `folder` in the first format that reproduces `columns`' answers.
+
+    Return the signature with format, outputs, tolerance and the record of what was tried. Raises
+    BadInput(ExportFailed) if not even skops does.
+    """
+    expected = SklearnEngine(signature, estimator).run(columns)
+    tried: list[Attempt] = []
+    for candidate in _candidates(signature, estimator):
+        path = folder / f"model.{candidate.format}"
+        accepted, attempt = _try(candidate, signature, columns, expected, path)
+        tried.append(attempt)
+        say(f"export {attempt.format}: {attempt.result} (difference {attempt.max_difference or 'unknown'})")
+        if accepted is not None:
+            return accepted.model_copy(update={"export": Export(tried=tuple(tried))})
+        path.unlink(missing_ok=True)
+    reasons = "; ".join(f"{one.format}: {one.result}" for one in tried)
+    raise BadInput(Reason.EXPORT_FAILED, f"no format reproduces the answers of {signature.estimator.name}: {reasons}")
+
+
+def _candidates(signature: Signature, estimator: Any) -> Iterator[_Candidate]:
+    encoding = signature.encoding
+    if encoding is None:
+        raise ValueError("an export needs an encoding")
+
+    def onnx(double: bool) -> tuple[bytes, Outputs]:
+        graph = pipeline_graph(encoding, estimator, double=double)
+        names = [output.name for output in graph.graph.output]
+        if signature.task == "regression":
+            return graph.SerializeToString(deterministic=True), Outputs(value=names[0])
+        has_probabilities = hasattr(estimator, "predict_proba")
+        outputs = Outputs(label=names[0], probabilities=names[1] if has_probabilities else None)
+        return graph.SerializeToString(deterministic=True), outputs
+
+    # Trees compare float32 numbers, and ONNX's trees know no other.
+    if not encoding.single:
+        yield _Candidate("onnx float64", "onnx", lambda: onnx(True))
+    yield _Candidate("onnx float32", "onnx", lambda: onnx(False))
+    yield _Candidate(
+        "treelite", "treelite", lambda: (treelite.sklearn.import_model(estimator).serialize_bytes(), Outputs())
+    )
+    yield _Candidate("skops", "skops", lambda: (dump_estimator(estimator), Outputs()))
+
+
+def _try(
+    candidate: _Candidate, signature: Signature, columns: Columns, expected: Answer, path: Path
+) -> tuple[Signature | None, Attempt]:
+    tolerance = TOLERANCES[candidate.format]
+    try:
+        with warnings.catch_warnings():
+            # skl2onnx reads attributes that scikit-learn has deprecated; the comparison below judges the outcome.
+            warnings.simplefilter("ignore", FutureWarning)
+            content, outputs = candidate.write()
+    except (*_CONVERSION_ERRORS, treelite.TreeliteError) as error:
+        return None, Attempt(format=candidate.name, result=f"cannot be converted: {_first_line(error)}")
+    except BadInput as error:
+        return None, Attempt(format=candidate.name, result=error.message)
+    path.write_bytes(content)
+    made = signature.model_copy(update={"format": candidate.format, "outputs": outputs, "tolerance": tolerance})
+    try:
+        answer = open_engine(made, path.parent).run(columns)
+    except BadInput as error:
+        return None, Attempt(format=candidate.name, result=f"cannot be run: {error.message}")
+    difference, wrong = compare(answer, expected, classifies=signature.task == "classification")
+    shown = format(difference, ".1e")
+    if wrong:
+        return None, Attempt(format=candidate.name, result=f"{wrong} rows get another class", max_difference=shown)
+    if not difference <= float(tolerance):
+        return None, Attempt(format=candidate.name, result=f"differs by more than {tolerance}", max_difference=shown)
+    return made, Attempt(format=candidate.name, result="accepted", max_difference=shown)
+
+
+def compare(answer: Answer, expected: Answer, *, classifies: bool) -> tuple[float, int]:
+    """Return the largest relative difference of the numbers, and the number of rows with another class."""
+    if not classifies:
+        return _distance(answer.values, expected.values), 0
+    wrong = int((answer.values != expected.values).sum())
+    if (answer.probabilities is None) != (expected.probabilities is None):
+        return float("inf"), wrong
+    if answer.probabilities is None or expected.probabilities is None:
+        return 0.0, wrong
+    return _distance(answer.probabilities, expected.probabilities), wrong
+
+
+def _distance(got: NDArray[Any], expected: NDArray[Any]) -> float:
+    if got.shape != expected.shape:
+        return float("inf")
+    distances = np.abs(got - expected) / np.maximum(1.0, np.abs(expected))
+    # NaN answers are never equal: they make the maximum NaN, which no tolerance admits.
+    return float(distances.max()) if distances.size else 0.0
+
+
+def _first_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:160]

@@ -1,0 +1,49 @@
+"""Put the data of a run where a user's own container finds it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mlops.api import tasks
+from mlops.api.training_run import Part
+from mlops.workloads.model.signature import write_json
+from mlops.workloads.pod import Pod
+from mlops.workloads.train.data import PARTS, SCHEMA_FILE, Data, fetch_artifact, read_data
+from mlops.workloads.train.evaluate import CLASSIFICATION, REGRESSION
+
+
+def fetch(pod: Pod, task: tasks.FetchTask) -> tasks.FetchReport:
+    """Write train, validation and test.parquet, schema.json and task.json into the inputs folder.
+
+    Raises BadInput(DataUnusable), and the store's errors.
+    """
+    source = fetch_artifact(pod, task.dataset_artifact, pod.scratch / "data")
+    data = read_data(source, task.since)
+    target = pod.folder(tasks.INPUTS_VARIABLE)
+    target.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        _write_part(data, part, target)
+    shutil.copyfile(source / SCHEMA_FILE, target / SCHEMA_FILE)
+    write_json(describe(data, task), target / "task.json")
+    return tasks.FetchReport(rows=sum(frame.height for frame in data.parts.values()))
+
+
+def describe(data: Data, task: tasks.FetchTask) -> dict[str, object]:
+    """Return task.json: what the container is asked for, and how its outputs must look."""
+    # Whole numbers may be classes or amounts: the model's outputs will tell.
+    regression = REGRESSION if data.label.type in ("float64", "int64") else ()
+    classification = CLASSIFICATION if data.label.type != "float64" else ()
+    return {
+        "formatVersion": 1,
+        "namespace": task.namespace,
+        "run": task.run,
+        "label": data.label.name,
+        "labelType": data.label.type,
+        "columns": [column.dump() for column in data.columns],
+        "metrics": [*classification, *regression],
+    }
+
+
+def _write_part(data: Data, part: Part, target: Path) -> None:
+    data.parts[part].write_parquet(target / f"{part}.parquet", compression="zstd")

@@ -1,0 +1,227 @@
+"""One training: fetch, encode, fit or search, export, evaluate, store, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlops.api import tasks
+from mlops.api.training_run import MetricValue, Part
+from mlops.store import Manifest
+from mlops.workloads.model.engines import SklearnEngine
+from mlops.workloads.model.golden import prediction_digest
+from mlops.workloads.model.predictor import Prediction, Predictor, class_array
+from mlops.workloads.model.signature import (
+    Encoding,
+    EstimatorOf,
+    Input,
+    Signature,
+    Task,
+    write_signature,
+)
+from mlops.workloads.pod import Pod
+from mlops.workloads.train import environment
+from mlops.workloads.train.artifact import inputs_of, sample, write_rest
+from mlops.workloads.train.container import adopt
+from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
+from mlops.workloads.train.estimators import kind_of
+from mlops.workloads.train.evaluate import measure, reported
+from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
+from mlops.workloads.train.fit import Target, encoding_of, fit, say, target_of
+from mlops.workloads.train.parameters import build
+from mlops.workloads.train.search import Params, run_search, trials_of
+
+# Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
+MAX_FILES_BYTES = 1200
+MAX_PARAMS_BYTES = 800
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A model in its folder, and what the search found."""
+
+    predictor: Predictor
+    best_params: Params | None = None
+    trials: int | None = None
+    # Metrics that the user's own code measured: part -> name -> value.
+    own_metrics: Mapping[Part, Mapping[str, float]] | None = None
+
+
+def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
+    """Do the task. Raises BadInput with a reason of the TrainingRun, and the store's errors."""
+    data = read_data(fetch_artifact(pod, task.dataset_artifact, pod.scratch / "data"), task.since)
+    say(f"rows: {', '.join(f'{part} {data.parts[part].height}' for part in PARTS)}")
+    folder = pod.scratch / "model"
+    folder.mkdir()
+    made = _fit_and_export(task, data, folder) if task.estimator is not None else _adopt(pod, data, folder)
+    metrics = _evaluate(made.predictor, data)
+    if made.own_metrics is not None:
+        metrics = {part: {**made.own_metrics.get(part, {}), **metrics[part]} for part in PARTS}
+    recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
+    champion = _champion(pod, task.champion_artifact, data)
+    manifest = pod.store.put_directory(folder)
+    return tasks.TrainReport(
+        output_digest=manifest.digest,
+        prediction_digest=prediction_digest(recorded),
+        environment_digest=environment.digest() if task.estimator is not None else task.environment_digest,
+        format=made.predictor.signature.format,
+        metrics=_shown(metrics),
+        champion_metrics=_shown(champion),
+        best_params=_that_fits(made.best_params),
+        trials=made.trials,
+        files=_files(manifest),
+    )
+
+
+def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
+    estimator_spec = task.estimator
+    if estimator_spec is None:
+        raise ValueError("a task without estimator has nothing to fit")
+    name, kind = estimator_spec.name, kind_of(estimator_spec.name)
+    trials = trials_of(task.search, task.seed) if task.search is not None else [{}]
+    paths = {one.name: f"spec.search.parameters[{one.name}]" for one in (task.search.parameters if task.search else ())}
+    # Every trial's parameters are judged before the first fit: a typing error must not cost an hour.
+    for params in trials:
+        build(name, {**estimator_spec.params, **params}, task.seed, paths)
+    columns = data.arrays("train")
+    target = target_of(data.label, data.labels("train"), kind.task, name)
+    encoding = encoding_of(data.columns, columns, kind)
+    blank = _signature(data, kind.task, name, encoding, target)
+
+    def attempt(params: Params) -> tuple[Any, dict[str, float]]:
+        estimator = build(name, {**estimator_spec.params, **params}, task.seed, paths)
+        fit(estimator, encoding, columns, target)
+        if task.search is None:
+            return estimator, {}
+        return estimator, _judge(estimator, blank, data, "validation")
+
+    best: Params = {}
+    if task.search is None:
+        fitted, _ = attempt(best)
+    else:
+        fitted, best = run_search(task.search, trials, attempt)
+        say(f"best: {best}; it was fitted on the part train, as every trial was")
+    params = {**estimator_spec.params, **best}
+    unfinished = blank.model_copy(update={"estimator": EstimatorOf(name=name, params=params)})
+    signature = export(unfinished, fitted, _compared_columns(data, task.seed), folder)
+    write_signature(signature, folder)
+    return _Made(Predictor.load(folder), best if task.search else None, len(trials) if task.search else None)
+
+
+def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
+    """Return a signature whose format, outputs and tolerance the export fills in."""
+    categories = {text.column: text.categories for text in encoding.texts}
+    inputs = tuple(
+        Input(name=one.name, type=one.type, nullable=one.nullable, categories=_public(one.name, categories, data))
+        for one in data.inputs
+    )
+    return Signature(
+        task=task,
+        format="skops",
+        inputs=inputs,
+        features=data.schema.features,
+        columns=data.columns,
+        label=data.label,
+        classes=target.classes,
+        positive=target.classes[1] if target.classes is not None and len(target.classes) == 2 else None,
+        estimator=EstimatorOf(name=name),
+        encoding=encoding,
+        tolerance=TOLERANCES["skops"],
+        libraries=environment.libraries(),
+    )
+
+
+def _public(name: str, categories: Mapping[str, tuple[str, ...]], data: Data) -> tuple[str, ...] | None:
+    return None if name in data.schema.pii else categories.get(name)
+
+
+def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> dict[str, float]:
+    """Metrics of a trial, by scikit-learn's own answers: only the winner is exported."""
+    if data.parts[part].height == 0:
+        return {}
+    answer = SklearnEngine(signature, estimator).run(data.arrays(part))
+    if signature.classes is None:
+        return measure(signature.task, data.labels(part), Prediction(answer.values, None), None)
+    said = Prediction(class_array(signature.classes)[answer.values], answer.probabilities)
+    return measure(signature.task, data.labels(part), said, signature.classes)
+
+
+def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
+    """Columns of the rows on which an export must give scikit-learn's answers: held-out ones where there are any."""
+    pool = data.held_out if data.held_out.height else data.parts["train"]
+    rows = sample(pool, MAX_COMPARED_ROWS, seed)
+    columns: dict[str, Any] = Data(data.schema, data.label, {**data.parts, "test": rows}).arrays("test")
+    return columns
+
+
+def _adopt(pod: Pod, data: Data, folder: Path) -> _Made:
+    """Take over what the user's own container left in the outputs folder."""
+    own = adopt(pod.folder(tasks.OUTPUTS_VARIABLE), data, folder)
+    return _Made(Predictor.load(folder), own_metrics=own)
+
+
+def _evaluate(predictor: Predictor, data: Data) -> dict[Part, dict[str, float]]:
+    """Metrics of every part, by the exported model: what is measured is what will be served."""
+    return {part: _measured(predictor, data, part) for part in PARTS}
+
+
+def _measured(predictor: Predictor, data: Data, part: Part) -> dict[str, float]:
+    if data.parts[part].height == 0:
+        return {}
+    signature = predictor.signature
+    answer = predictor.predict(inputs_of(data.parts[part], signature.inputs))
+    found = measure(signature.task, data.labels(part), answer, signature.classes)
+    say(f"{part}: " + ", ".join(f"{name} {value:.6g}" for name, value in found.items()))
+    return found
+
+
+def _champion(pod: Pod, artifact: str | None, data: Data) -> dict[Part, dict[str, float]]:
+    """Measure the live model on the same rows; nothing if it takes other inputs or predicts something else."""
+    if artifact is None:
+        return {}
+    folder = pod.scratch / "champion"
+    pod.store.get(artifact, folder)
+    champion = Predictor.load(folder)
+    problem = _incomparable(champion.signature, data)
+    if problem is not None:
+        say(f"the champion is not compared: {problem}")
+        return {}
+    say("the champion on the same rows:")
+    return {part: _measured(champion, data, part) for part in PARTS if part != "train"}
+
+
+def _incomparable(champion: Signature, data: Data) -> str | None:
+    types = {column.name: column.type for column in data.inputs}
+    for one in champion.inputs:
+        if types.get(one.name) != one.type:
+            return f"it takes {one.name!r} ({one.type}), which these rows do not have"
+    if champion.label.type != data.label.type:
+        return f"its label is a {champion.label.type}, here it is a {data.label.type}"
+    return None
+
+
+def _shown(metrics: Mapping[Part, Mapping[str, float]]) -> tuple[MetricValue, ...]:
+    """Return metrics in the API's shape, what gates and people look at first."""
+    order: tuple[Part, ...] = ("test", "validation", "train")
+    found = [value for part in order for value in reported(part, dict(metrics.get(part, {})))]
+    return tuple(found[:36])
+
+
+def _that_fits(params: Params | None) -> Params | None:
+    """Return the best parameters, cut to what a report holds; all of them stand in model.json."""
+    if params is None:
+        return None
+    kept: Params = {}
+    size = 0
+    for name, value in params.items():
+        size += len(name) + len(value.encode()) + 6
+        if size <= MAX_PARAMS_BYTES:
+            kept[name] = value
+    return kept
+
+
+def _files(manifest: Manifest) -> dict[str, str]:
+    files = {entry.path: entry.sha256 for entry in manifest.entries}
+    return files if sum(len(path) + len(digest) + 6 for path, digest in files.items()) <= MAX_FILES_BYTES else {}
