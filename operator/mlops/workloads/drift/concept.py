@@ -142,9 +142,10 @@ def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
     answers: NDArray[Any] | None = None
     for number in range(_FOLDS):
         held = fold == number
-        model = _classifier(categorical, labelled.seed) if classes else _regressor(categorical, labelled.seed)
-        model.fit(table[~held], labels[~held])
-        given = _answers(model, table[held], judged.metric, classes)
+        models = _refits(categorical, labelled.seed, classify=bool(classes))
+        given = _answers(
+            [model.fit(table[~held], labels[~held]) for model in models], table[held], judged.metric, classes
+        )
         answers = np.empty((rows.height, *given.shape[1:]), dtype=given.dtype) if answers is None else answers
         answers[held] = given
     served = sample_of(judged.metric, rows, classes)
@@ -206,17 +207,38 @@ def _classifier(categorical: BoolArray, seed: int) -> Any:
     return HistGradientBoostingClassifier(**_SETTINGS, categorical_features=categorical, random_state=seed)
 
 
-def _regressor(categorical: BoolArray, seed: int) -> Any:
+def _refits(categorical: BoolArray, seed: int, *, classify: bool) -> list[Any]:
+    """Boosted trees and a linear model, whose mean is the challenger: trees alone are weak on a few hundred rows."""
+    from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    return HistGradientBoostingRegressor(**_SETTINGS, categorical_features=categorical, random_state=seed)
+    numbers = make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler())
+    codes = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value=-1.0),
+        OneHotEncoder(min_frequency=10, handle_unknown="infrequent_if_exist", sparse_output=False),
+    )
+    columns = ColumnTransformer([("numbers", numbers, ~categorical), ("codes", codes, categorical)])
+    linear = LogisticRegression(max_iter=1000) if classify else Ridge()
+    trees = (
+        _classifier(categorical, seed)
+        if classify
+        else HistGradientBoostingRegressor(**_SETTINGS, categorical_features=categorical, random_state=seed)
+    )
+    return [trees, make_pipeline(columns, linear)]
 
 
-def _answers(model: Any, table: FloatArray, metric: str, classes: tuple[str, ...]) -> NDArray[Any]:
-    if not classes or METRICS[metric].prediction == "label":
-        return np.asarray(model.predict(table))
-    given = model.predict_proba(table)
-    given = given[:, [list(model.classes_).index(name) for name in classes]]
+def _answers(models: list[Any], table: FloatArray, metric: str, classes: tuple[str, ...]) -> NDArray[Any]:
+    """The mean answer of the models, in the shape that the metric reads."""
+    if not classes:
+        return np.asarray(np.mean([model.predict(table) for model in models], axis=0))
+    given = np.mean([model.predict_proba(table) for model in models], axis=0)
+    given = given[:, [list(models[0].classes_).index(name) for name in classes]]
+    if METRICS[metric].prediction == "label":
+        return np.asarray(np.array(classes)[given.argmax(axis=1)])
     return np.asarray(given[:, 1] if len(classes) == 2 else given)
 
 

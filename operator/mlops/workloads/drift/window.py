@@ -43,8 +43,8 @@ class Counts:
 
     `judged` rows are old enough to be judged by label, `labelled` of them have one. Duplicates are further captures of
     the same (id, row), or further labels that say the same; conflicting labels say something else, and the last one
-    received counts. Unmatched labels carry a time in the span but belong to none of its rows: an earlier request's labels
-    that came late, or those of a request that was not captured.
+    received counts. Unmatched labels carry a time in the span but belong to none of its rows: late labels of an earlier
+    request, or those of one that was not captured.
     """
 
     rows: int = 0
