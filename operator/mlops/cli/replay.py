@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import polars as pl
 import urllib3
+from rich.progress import MofNCompleteColumn, Progress
 
 from mlops.api.base import format_time, parse_duration
 from mlops.cli.errors import UserError
@@ -172,3 +173,13 @@ class Sender:
 
 def _moment(value: datetime) -> str:
     return format_time(value) if value.microsecond == 0 else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def send_all(folder: Path, replay: Replay, url: str) -> None:
+    """Send a whole stream to the server at `url`, with progress on the terminal."""
+    stream = Stream.read(folder, replay)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
+        task = progress.add_task(f"replay to {url}", total=len(stream))
+        target = Target(url, replay.model)
+        sender = Sender(stream, lambda: target, lambda count: progress.advance(task, count))
+        sender.until(stream.last, Position())

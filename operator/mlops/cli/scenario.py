@@ -76,3 +76,11 @@ def beside(paths: tuple[str, ...]) -> Scenario | None:
         if candidate.is_file():
             return read(candidate)
     return None
+
+
+def checked_replay(**fields: object) -> Replay:
+    """Return the replay of these fields. Raises UserError naming the wrong one."""
+    try:
+        return Replay.model_validate(fields)
+    except ValidationError as error:
+        raise UserError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error

@@ -11,7 +11,6 @@ from mlops.store.bucket import Bucket
 from mlops.store.errors import AddressInvalid
 from mlops.store.folder import FolderBucket
 from mlops.store.layout import check_path, check_prefix
-from mlops.store.s3 import S3Bucket, S3Settings
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -26,6 +25,9 @@ def open_store(url: str, environ: Mapping[str, str]) -> Store:
     if scheme == "file":
         return Store(FolderBucket(_folder(url)))
     if scheme == "s3":
+        # The SDK takes half a second to import: a pod beside a folder does not pay for it.
+        from mlops.store.s3 import S3Bucket, S3Settings
+
         name, _, prefix = rest.partition("/")
         prefix = prefix.removesuffix("/")
         return Store(S3Bucket(S3Settings.from_environ(environ), _bucket_name(name), prefix))
@@ -48,6 +50,8 @@ def open_source(uri: str, environ: Mapping[str, str]) -> tuple[Bucket, str]:
     check_prefix(key)
     if buckets := environ.get("MLOPS_BUCKETS"):
         return FolderBucket(_folder(buckets) / name), key
+    from mlops.store.s3 import S3Bucket, S3Settings
+
     return S3Bucket(S3Settings.from_environ(environ), name), key
 
 

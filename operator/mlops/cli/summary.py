@@ -1,0 +1,114 @@
+"""The end of `mlops run`: which versions there were, what the monitors found, and where everything lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from mlops.cli.progress import ready
+from mlops.cli.tables import aligned
+from mlops.store.artifacts import Store
+from mlops.store.errors import StoreError
+
+Manifest = dict[str, Any]
+
+
+def of_kind(objects: Iterable[Manifest], kind: str) -> list[Manifest]:
+    """Return the objects of a kind, oldest first."""
+    return [manifest for manifest in objects if manifest["kind"] == kind]
+
+
+def summary(objects: list[Manifest]) -> str:
+    """Return the summary as text: versions, verdicts over time, what is not ready."""
+    parts = ["\n".join(part) for part in (list(_versions(objects)), list(_verdicts(objects))) if part]
+    bad = list(_not_ready(objects))
+    if bad:
+        parts.append("Not ready:\n" + "\n".join(bad))
+    return "\n\n".join(parts)
+
+
+def failed(objects: list[Manifest]) -> bool:
+    """Return whether something that the user applied did not become ready.
+
+    A challenger that a monitor asked for and a gate refused is the loop at work, not a failure.
+    """
+    return any(ready(m)[0] != "True" for m in objects if not m["metadata"].get("ownerReferences"))
+
+
+def lay_out_reports(objects: list[Manifest], store: Store, folder: Path) -> int:
+    """Copy the reports of drift checks out of the store to `<folder>/<monitor>/<time>.html`; return how many."""
+    count = 0
+    for monitor in of_kind(objects, "DriftMonitor"):
+        for check in monitor.get("status", {}).get("history", []):
+            path = (
+                folder / monitor["metadata"]["name"] / f"{check['time'][:16].replace(':', '')}-{check['verdict']}.html"
+            )
+            if not check.get("report") or path.exists():
+                count += path.exists()
+                continue
+            try:
+                content = store.read_file(check["report"], "report.html")
+            except StoreError:
+                continue  # an old report may have been removed; the rest is still worth having
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            count += 1
+    return count
+
+
+def _versions(objects: list[Manifest]) -> Iterator[str]:
+    runs = {run["metadata"]["name"]: run for run in of_kind(objects, "TrainingRun")}
+    table = [["VERSION", "STAGE", "TRAINED ON", "ROWS SINCE", "TEST METRICS", "FORMAT", "BECAUSE"]]
+    for version in of_kind(objects, "ModelVersion"):
+        lineage = version["spec"].get("lineage", {})
+        run = runs.get(lineage.get("trainingRun", ""), {})
+        status = run.get("status", {})
+        metrics = [m for m in status.get("metrics", []) if m["dataset"] == "test"]
+        table.append(
+            [
+                version["metadata"]["name"],
+                version.get("status", {}).get("stage") or ready(version)[1],
+                f"{lineage.get('dataset', '')} v{lineage.get('datasetVersion', '')}",
+                (run.get("spec", {}).get("datasetRef", {}).get("since") or "the beginning")[:13],
+                ", ".join(f"{m['name']} {m['value']}" for m in metrics[:2]),
+                status.get("format") or "",
+                _because(run),
+            ]
+        )
+    if len(table) > 1:
+        yield aligned(table)
+
+
+def _because(run: Manifest) -> str:
+    labels = run.get("metadata", {}).get("labels", {})
+    name = run.get("metadata", {}).get("name", "")
+    if "mlops.dev/monitor" in labels:
+        return f"monitor {labels['mlops.dev/monitor']}: {'rebuild' if '-rebuild-' in name else 'retrain'}"
+    return "template" if run else ""
+
+
+def _verdicts(objects: list[Manifest]) -> Iterator[str]:
+    for monitor in of_kind(objects, "DriftMonitor"):
+        checks = list(reversed(monitor.get("status", {}).get("history", [])))
+        if not checks:
+            continue
+        counts = Counter(check["verdict"] for check in checks)
+        listed = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
+        yield f"Monitor {monitor['metadata']['name']}: {len(checks)} checks: {listed}"
+        table = [["FROM", "TO", "CHECKS", "VERDICT", "METRIC", "DONE"]]
+        for (verdict, action), group in groupby(checks, key=lambda c: (c["verdict"], c.get("action", ""))):
+            streak = list(group)
+            values = [float(c["metric"]) for c in streak if c.get("metric")]
+            spread = f"{min(values):.3f} to {max(values):.3f}" if values else ""
+            table.append([streak[0]["time"][:10], streak[-1]["time"][:10], str(len(streak)), verdict, spread, action])
+        yield aligned(table)
+
+
+def _not_ready(objects: list[Manifest]) -> Iterator[str]:
+    for manifest in objects:
+        status, reason, message = ready(manifest)
+        if status != "True":
+            yield f"  {manifest['kind']} {manifest['metadata']['name']}: {reason}: {message}"
