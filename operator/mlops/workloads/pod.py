@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.api import tasks
-from mlops.store.artifacts import Store, open_store
+from mlops.store import Store, open_store
 
 
 class BadInput(Exception):
