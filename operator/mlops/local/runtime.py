@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from mlops.api.kinds import InvalidObject, parse
 from mlops.engine.cluster import Clock, Invalid
 from mlops.engine.controller import Controller
+from mlops.engine.planners import PLANNERS
 from mlops.engine.reconcile import Planner
 from mlops.local.clock import VirtualClock
 from mlops.local.cluster import USER, LocalCluster
@@ -45,9 +46,9 @@ class LocalRuntime:
         self,
         state: Path,
         *,
-        planners: Mapping[str, Planner],
         settings: Settings,
         clock: Clock,
+        planners: Mapping[str, Planner] = PLANNERS,
         images: Mapping[str, Path] | None = None,
         environment: Mapping[str, str] | None = None,
         pods: int | None = None,

@@ -1,0 +1,234 @@
+"""One reconcile: what is written, in which order, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mlops.engine.cluster import Conflict, Unavailable
+from mlops.engine.gather import Gatherer
+from mlops.engine.metrics import Counters
+from mlops.engine.reconcile import Reconciler, covers
+from mlops.local.clock import VirtualClock
+from mlops.planning.plan import Key, Manifest, Plan, Settings
+from tests.engine.objects import NotedCluster, a_child, a_dataset, a_version
+
+RAIN = Key("Dataset", "default", "rain")
+READY = {"type": "Ready", "status": "True", "reason": "Versioned", "message": "", "lastTransitionTime": ""}
+
+
+@pytest.fixture
+def reconcile(cluster: NotedCluster, clock: VirtualClock) -> Callable[[Any, Key], Any]:
+    """Return `reconcile(planner, key)`, each time with an engine that remembers the times before."""
+    planners: dict[str, Any] = {}
+    reconciler = Reconciler(cluster, Gatherer(cluster, Settings(), clock), planners, clock, Counters())
+
+    async def run(planner: Any, key: Key = RAIN) -> None:
+        planners[key.kind] = planner
+        await reconciler.reconcile(key)
+
+    return run
+
+
+def a_plan(cluster: NotedCluster, **changes: Any) -> Plan:
+    owner = cluster.now("Dataset", "rain")
+    full: dict[str, Any] = {
+        "statuses": {RAIN: {"observedGeneration": 1, "conditions": [READY]}},
+        "apply": (a_child("CronJob", "refresh", owner, dataset="rain"),),
+        "create": (a_child("Job", "ingest", owner, dataset="rain"),),
+    }
+    return Plan(**{**full, **changes})
+
+
+async def test_the_status_comes_first_then_children_then_deletions(cluster: NotedCluster, reconcile: Any) -> None:
+    """What a child depends on is on record before the child is there, whenever the power goes."""
+    cluster.by_user(a_dataset())
+    old = cluster.create_as("test", a_child("Job", "old", cluster.now("Dataset", "rain"), dataset="rain"))
+    delete = ((Key("Job", "default", "old"), old["metadata"]["uid"]),)
+    await reconcile(lambda _: a_plan(cluster, delete=delete))
+    assert cluster.writes == [
+        ("status", "Dataset", "rain"),
+        ("apply", "CronJob", "refresh"),
+        ("create", "Job", "ingest"),
+        ("delete", "Job", "old"),
+    ]
+
+
+async def test_a_settled_world_costs_no_write(cluster: NotedCluster, reconcile: Any) -> None:
+    cluster.by_user(a_dataset())
+    for _ in range(3):
+        await reconcile(lambda _: a_plan(cluster))
+    assert len(cluster.writes) == 3
+
+
+async def test_a_field_that_is_no_longer_wanted_is_taken_away(cluster: NotedCluster, reconcile: Any) -> None:
+    """Every wanted field is there; the one that is wanted no more has to go all the same."""
+    cluster.by_user(a_dataset())
+    child = a_child("CronJob", "refresh", cluster.now("Dataset", "rain"), dataset="rain")
+    child["spec"] = {"suspend": True, "startingDeadlineSeconds": 60}
+    await reconcile(lambda _: a_plan(cluster, apply=(child,)))
+    await reconcile(lambda _: a_plan(cluster))
+    assert cluster.now("CronJob", "refresh")["spec"] == {"suspend": True}
+
+
+async def test_a_child_that_somebody_edited_is_corrected(cluster: NotedCluster, reconcile: Any) -> None:
+    cluster.by_user(a_dataset())
+    await reconcile(lambda _: a_plan(cluster))
+    edited = {**cluster.now("CronJob", "refresh"), "spec": {"suspend": False}}
+    cluster.apply_as("kubectl", edited)
+    await reconcile(lambda _: a_plan(cluster))
+    assert cluster.now("CronJob", "refresh")["spec"] == {"suspend": True}
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob"])
+async def test_a_strangers_object_of_the_wanted_name_is_left_alone_and_named(
+    cluster: NotedCluster, reconcile: Any, kind: str
+) -> None:
+    cluster.by_user(a_dataset())
+    name = {"Job": "ingest", "CronJob": "refresh"}[kind]
+    stranger = a_child(kind, name)
+    stranger["metadata"]["labels"] = {}
+    cluster.create_as("somebody", stranger)
+    before = cluster.now(kind, name)
+    for _ in range(3):
+        await reconcile(lambda _: a_plan(cluster))
+    assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "NameTaken")
+    message = next(
+        c["message"] for c in cluster.now("Dataset", "rain")["status"]["conditions"] if c["type"] == "Stalled"
+    )
+    assert f'{kind} "{name}"' in message
+    assert cluster.now(kind, name) is before
+    assert sum(verb == "status" for verb, _, _ in cluster.writes) == 1, "said once, not every time"
+
+
+async def test_the_complaint_ends_when_the_stranger_is_gone(cluster: NotedCluster, reconcile: Any) -> None:
+    cluster.by_user(a_dataset())
+    stranger = a_child("Job", "ingest")
+    stranger["metadata"]["labels"] = {}
+    cluster.create_as("somebody", stranger)
+    await reconcile(lambda _: a_plan(cluster))
+    cluster.remove(Key("Job", "default", "ingest"))
+    await reconcile(lambda _: a_plan(cluster))
+    assert cluster.condition("Dataset", "rain", "Stalled") is None
+    assert ("create", "Job", "ingest") in cluster.writes
+
+
+async def test_a_job_of_a_deleted_namesake_is_not_taken_for_ours(cluster: NotedCluster, reconcile: Any) -> None:
+    """Deleted and applied again at once: the new object has nothing from the old one."""
+    cluster.by_user(a_dataset())
+    old_owner = cluster.now("Dataset", "rain")
+    keeper = cluster.by_user(a_dataset("keeper"))
+    child = a_child("Job", "ingest", old_owner, dataset="rain")
+    # Garbage collection is late: another owner keeps it from happening.
+    child["metadata"]["ownerReferences"].append(
+        {"apiVersion": "v1", "kind": "Dataset", "name": "keeper", "uid": keeper["metadata"]["uid"]}
+    )
+    cluster.create_as("test", child)
+    cluster.remove(RAIN)
+    cluster.by_user(a_dataset())
+    with pytest.raises(Conflict):
+        await reconcile(lambda _: a_plan(cluster))
+
+
+async def test_an_object_that_does_not_parse_gets_a_condition_with_the_field(
+    cluster: NotedCluster, reconcile: Any
+) -> None:
+    """An older program may have let it in."""
+    stored = cluster.by_user(a_dataset())
+    broken = {**stored, "spec": {**stored["spec"], "format": "xls"}}
+    cluster._put(RAIN, broken, None, {})
+
+    def never(_: object) -> Plan:
+        raise AssertionError("there is nothing to plan")
+
+    for _ in range(2):
+        await reconcile(never)
+    assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "InvalidSpec")
+    assert cluster.condition("Dataset", "rain", "Ready") == ("False", "InvalidSpec")
+    assert "spec.format" in str(cluster.now("Dataset", "rain")["status"])
+
+
+async def test_one_version_that_does_not_parse_does_not_stop_the_model(cluster: NotedCluster, reconcile: Any) -> None:
+    cluster.by_user(a_version())
+    bad = cluster.by_user(a_version("rain-v2", version=2))
+    broken = {**bad, "spec": {**bad["spec"], "version": -2}}
+    cluster._put(Key("ModelVersion", "default", "rain-v2"), broken, None, {})
+    seen: list[list[str]] = []
+
+    def planner(view: Any) -> Plan:
+        seen.append([version.metadata.name for version in view.versions])
+        return Plan()
+
+    await reconcile(planner, Key("Model", "default", "rain"))
+    assert seen == [["rain-v1"]]
+    assert cluster.condition("ModelVersion", "rain-v2", "Stalled") == ("True", "InvalidSpec")
+
+
+async def test_an_object_that_is_being_deleted_is_not_planned(cluster: NotedCluster, reconcile: Any) -> None:
+    """A child that is made now would hold up the deletion."""
+    cluster.by_user(a_dataset())
+    cluster.mark_deleted(RAIN)
+    await reconcile(lambda _: a_plan(cluster))
+    assert cluster.writes == []
+
+
+async def test_a_status_is_not_written_over_a_newer_object(cluster: NotedCluster) -> None:
+    cluster.by_user(a_dataset())
+    seen = cluster.now("Dataset", "rain")
+    cluster.by_user(a_dataset(format="csv"))
+    with pytest.raises(Conflict):
+        await cluster.write_status(seen, {"observedGeneration": 1})
+
+
+async def test_after_a_fault_in_the_middle_the_next_round_does_the_rest(cluster: NotedCluster, reconcile: Any) -> None:
+    cluster.by_user(a_dataset())
+
+    def planner(_: object) -> Plan:
+        return a_plan(cluster)
+
+    cluster.faults = [Unavailable(RAIN, "503")]
+    for _ in range(3):
+        try:
+            await reconcile(planner)
+        except Unavailable:
+            cluster.faults = []
+    assert sorted(verb for verb, _, _ in cluster.writes) == ["apply", "create", "status"]
+
+
+async def test_a_child_that_the_cluster_refuses_becomes_a_condition(cluster: NotedCluster, reconcile: Any) -> None:
+    """A time zone that does not exist can only be found out by the cluster; trying it again cannot help."""
+    cluster.by_user(a_dataset())
+    child = a_child("CronJob", "refresh", cluster.now("Dataset", "rain"), dataset="rain")
+    child["spec"] = {"schedule": "0 0 * * *", "timeZone": "Mars/Olympus"}
+    with pytest.raises(Conflict):
+        await reconcile(lambda _: a_plan(cluster, apply=(child,)))
+    for _ in range(3):
+        await reconcile(lambda _: a_plan(cluster, apply=(child,)))
+    assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "ChildRefused")
+    assert sum(verb == "apply" for verb, _, _ in cluster.writes) == 1
+    assert ("create", "Job", "ingest") in cluster.writes, "the other children are made"
+
+
+async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -> None:
+    cluster.by_user(a_dataset())
+    await reconcile(lambda _: a_plan(cluster))
+    await reconcile(lambda _: a_plan(cluster))
+    (event,) = cluster.list("Event")
+    assert (event["reason"], event["type"], event["regarding"]["name"]) == ("Versioned", "Normal", "rain")
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "want"),
+    [
+        pytest.param({"a": 1, "b": 2}, {"a": 1}, True, id="more is fine"),
+        pytest.param({"a": 1}, {"a": 2}, False, id="another value"),
+        pytest.param({}, {"a": None}, False, id="missing is not null"),
+        pytest.param({"l": [{"x": 1, "y": 2}]}, {"l": [{"x": 1}]}, True, id="defaults in a list's items"),
+        pytest.param({"l": [1, 2]}, {"l": [1]}, False, id="a longer list is another list"),
+        pytest.param({"l": [2, 1]}, {"l": [1, 2]}, False, id="order counts"),
+    ],
+)
+def test_covers(present: Manifest, wanted: Manifest, want: bool) -> None:
+    assert covers(present, wanted) is want
