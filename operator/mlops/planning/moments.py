@@ -1,4 +1,4 @@
-"""Moments that users write: the schema's pattern lets through dates that no calendar has."""
+"""Moments that users write, in the whole seconds that the operator keeps."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from mlops.api.training_run import TrainingRun
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return the moment in `text`, up to the next whole second; None if there is none, such as on a 30 February.
+    """Return the moment in `text`, up to the next whole second.
 
-    Times are kept in whole seconds: rounding down would let a look from before the moment count as one after it.
+    Rounding down would let a look from before the moment count as one after it.
     """
     if not text:
         return None
-    try:
-        parsed = parse_time(text)
-        return parsed.replace(microsecond=0) + timedelta(seconds=1 if parsed.microsecond else 0)
-    except (ValueError, OverflowError):
-        return None
+    parsed = parse_time(text)
+    return parsed.replace(microsecond=0) + timedelta(seconds=1 if parsed.microsecond else 0)
 
 
 def not_before(run: TrainingRun) -> datetime | None:

@@ -136,11 +136,6 @@ def _pin(view: TrainingRunView, step: Step) -> Step:
 def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Standing:
     """Return the version to train on, or why there is none yet; that heals when the Dataset appears or gets there."""
     ref = run.spec.dataset_ref
-    for name, text in (("notBefore", ref.not_before), ("since", ref.since)):
-        if text and moment(text) is None:
-            return stand.stalled(
-                Reason.PARAMETER_INVALID, f'spec.datasetRef.{name}: "{text}" is no moment of the calendar'
-            )
     if dataset is None or is_leaving(dataset):
         return stand.waiting(
             Reason.DATASET_NOT_FOUND,

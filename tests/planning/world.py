@@ -1,0 +1,289 @@
+"""A cluster in a dictionary: it carries plans out, runs Jobs by a function, and rolls Deployments out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from mlops.api import kinds, labels, tasks
+from mlops.api.base import format_time
+from mlops.planning import dataset, drift_monitor, model_version, training_run
+from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
+from tests.planning.builders import NOW, SETTINGS
+
+Answer = tasks.Report | None
+
+
+class World:
+    """Objects by address. `pods` gives the report of a task (None: it still works)."""
+
+    def __init__(self, pods: Callable[[tasks.Task], Answer] | None = None) -> None:
+        self.pods = pods or (lambda task: None)
+        self.objects: dict[Key, Manifest] = {}
+        self.messages: dict[str, tuple[str, int]] = {}
+        self.broken_artifacts: set[str] = set()
+        self.now = NOW
+        self.made: list[str] = []
+        self.status_writes = 0
+        self._uids = 0
+
+    # --- objects ---
+
+    def put(self, *resources: Any) -> None:
+        for resource in resources:
+            manifest = resource.dump()
+            self.objects[Key(*resource.key)] = manifest
+
+    def get(self, kind: str, name: str) -> Any:
+        return kinds.parse(self.objects[Key(kind, "team", name)])
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(key.name for key in self.objects if key.kind == kind)
+
+    def change(self, kind: str, name: str, **spec: Any) -> None:
+        manifest = self.objects[Key(kind, "team", name)]
+        manifest["spec"].update(spec)
+        manifest["metadata"]["generation"] += 1
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object, and by garbage collection all whose last owner it was."""
+        gone = self.objects.pop(Key(kind, "team", name))
+        uid = gone["metadata"].get("uid")
+        for key, manifest in list(self.objects.items()):
+            owners = manifest["metadata"].get("ownerReferences", [])
+            left = [owner for owner in owners if owner["uid"] != uid]
+            if owners and not left:
+                self.delete(key.kind, key.name)
+            elif len(left) != len(owners):
+                manifest["metadata"]["ownerReferences"] = left
+
+    # --- planning ---
+
+    def _of(self, kind: str) -> Iterator[Any]:
+        return (kinds.parse(manifest) for key, manifest in sorted(self.objects.items()) if key.kind == kind)
+
+    def _jobs(self, label: str, value: str) -> tuple[JobView, ...]:
+        found = []
+        for key, manifest in sorted(self.objects.items()):
+            if key.kind == "Job" and manifest["metadata"].get("labels", {}).get(label) == value:
+                message, code = self.messages.get(key.name, (None, None))
+                found.append(JobView(copy.deepcopy(manifest), message, code, "Error" if code else None))
+        return tuple(found)
+
+    def _cron_job(self, owner: str) -> Manifest | None:
+        owned = (
+            manifest
+            for key, manifest in self.objects.items()
+            if key.kind == "CronJob" and manifest["metadata"]["ownerReferences"][0]["name"] == owner
+        )
+        return next(owned, None)
+
+    def plans(self) -> Iterator[Plan]:
+        """Yield a plan for every object, each from what is there at that moment."""
+        for key in [key for key in sorted(self.objects) if key.kind in kinds.KINDS]:
+            if key in self.objects:
+                yield self.plan(key.kind, key.name)
+
+    def plan(self, kind: str, name: str) -> Plan:
+        runs, versions = list(self._of("TrainingRun")), list(self._of("ModelVersion"))
+        match self.get(kind, name):
+            case kinds.Dataset() as it:
+                captured = it.spec.source.captured.model_name if it.spec.source.captured else None
+                return dataset.plan(
+                    DatasetView(
+                        now=self.now,
+                        settings=SETTINGS,
+                        dataset=it,
+                        jobs=self._jobs(labels.DATASET, name),
+                        cron_job=self._cron_job(name),
+                        waiting_runs=tuple(r for r in runs if r.spec.dataset_ref.name == name),
+                        captured_versions=tuple(v for v in versions if v.spec.model_name == captured),
+                    )
+                )
+            case kinds.TrainingRun() as it:
+                model = it.spec.register_.model_name if it.spec.register_ else None
+                data = next((d for d in self._of("Dataset") if d.metadata.name == it.spec.dataset_ref.name), None)
+                return training_run.plan(
+                    TrainingRunView(
+                        now=self.now,
+                        settings=SETTINGS,
+                        run=it,
+                        dataset=data,
+                        jobs=self._jobs(labels.RUN, name),
+                        siblings=tuple(r for r in runs if r.metadata.name != name),
+                        versions=tuple(v for v in versions if v.spec.model_name == model),
+                    )
+                )
+            case kinds.ModelVersion() as it:
+                model = it.spec.model_name
+                return model_version.plan(
+                    ModelView(
+                        now=self.now,
+                        settings=SETTINGS,
+                        namespace="team",
+                        model_name=model,
+                        versions=tuple(v for v in versions if v.spec.model_name == model),
+                        jobs=self._jobs(labels.MODEL, model),
+                        deployments={k.name: m for k, m in self.objects.items() if k.kind == "Deployment"},
+                        services={k.name: m for k, m in self.objects.items() if k.kind == "Service"},
+                        runs={r.metadata.name: r for r in runs},
+                    )
+                )
+            case it:
+                ref = it.spec.training_run_ref.name if it.spec.training_run_ref else None
+                return drift_monitor.plan(
+                    DriftMonitorView(
+                        now=self.now,
+                        settings=SETTINGS,
+                        monitor=it,
+                        cron_job=self._cron_job(name),
+                        jobs=self._jobs(labels.MONITOR, name),
+                        versions=tuple(v for v in versions if v.spec.model_name == it.spec.target_ref.model_name),
+                        template=next((r for r in runs if r.metadata.name == ref), None),
+                        runs=tuple(r for r in runs if r.metadata.labels.get(labels.TEMPLATE) == ref),
+                    )
+                )
+
+    # --- acting ---
+
+    def carry_out(self, plan: Plan, *, writes: int = 1_000_000) -> int:
+        """Carry out at most `writes` writes of the plan, in the engine's order; return how many there were."""
+        done = 0
+        for write in self._writes(plan):
+            if done == writes:
+                return done
+            done += write()
+        return done
+
+    def _writes(self, plan: Plan) -> Iterator[Callable[[], bool]]:
+        for key, status in plan.statuses.items():
+            yield lambda key=key, status=status: self._write_status(key, status)
+        for manifest in plan.apply:
+            yield lambda manifest=manifest: self._apply(manifest)
+        for manifest in plan.create:
+            yield lambda manifest=manifest: self._create(manifest)
+        for key, uid in plan.delete:
+            yield lambda key=key, uid=uid: self._remove(key, uid)
+
+    def _write_status(self, key: Key, status: Manifest) -> bool:
+        manifest = self.objects.get(key)
+        if manifest is None or manifest.get("status") == status:
+            return False
+        kinds.parse({**manifest, "status": status})
+        manifest["status"] = copy.deepcopy(status)
+        self.status_writes += 1
+        return True
+
+    def _apply(self, manifest: Manifest) -> bool:
+        key = _key(manifest)
+        there = self.objects.get(key)
+        if there is None:
+            return self._create(manifest)
+        wanted = copy.deepcopy(manifest)
+        kept = {name: there["metadata"][name] for name in ("uid", "generation", "creationTimestamp")}
+        wanted["metadata"].update(kept)
+        wanted["status"] = there.get("status", {})
+        if wanted == {"status": {}, **there}:
+            return False
+        wanted["metadata"]["generation"] += wanted["spec"] != there["spec"]
+        self.objects[key] = wanted
+        return True
+
+    def _create(self, manifest: Manifest) -> bool:
+        key = _key(manifest)
+        if key in self.objects:
+            return False
+        self._uids += 1
+        made = copy.deepcopy(manifest)
+        made["metadata"].update(uid=f"uid-{self._uids}", generation=1, creationTimestamp=format_time(self.now))
+        if key.kind in kinds.KINDS:
+            kinds.parse(made)
+        self.objects[key] = made
+        self.made.append(f"{key.kind}/{key.name}")
+        return True
+
+    def _remove(self, key: Key, uid: str) -> bool:
+        there = self.objects.get(key)
+        if there is None or there["metadata"]["uid"] != uid:
+            return False
+        self.delete(key.kind, key.name)
+        return True
+
+    # --- what a cluster does by itself ---
+
+    def tick(self) -> None:
+        """Let the cluster's own controllers work: Jobs run, Deployments roll out, a minute goes by."""
+        self.now += timedelta(minutes=1)
+        for key, manifest in list(self.objects.items()):
+            if key.kind == "Job" and "status" not in manifest:
+                self._run_job(key, manifest)
+            if key.kind == "Deployment":
+                self._roll_out(manifest)
+
+    def _run_job(self, key: Key, manifest: Manifest) -> None:
+        spec = manifest["spec"]["template"]["spec"]
+        env = {each["name"]: each.get("value") for each in spec["containers"][-1]["env"]}
+        report = self.pods(tasks.parse_task(str(env[tasks.TASK_VARIABLE])))
+        if report is None:
+            return
+        bad = isinstance(report, tasks.FailureReport)
+        end = {"type": "Failed" if bad else "Complete", "status": "True", "lastTransitionTime": format_time(self.now)}
+        manifest["status"] = {"conditions": [end]}
+        self.messages[key.name] = (tasks.write_report(report), 2 if bad else 0)
+
+    def _roll_out(self, manifest: Manifest) -> None:
+        wanted, generation = manifest["spec"]["replicas"], manifest["metadata"]["generation"]
+        artifact = manifest["spec"]["template"]["metadata"]["annotations"][labels.ARTIFACT]
+        if artifact in self.broken_artifacts:
+            conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+            counts = {"replicas": wanted + 1, "updatedReplicas": 1, "readyReplicas": wanted}
+        else:
+            conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
+            counts = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted}
+        manifest["status"] = {"observedGeneration": generation, "conditions": conditions, **counts}
+
+    def schedule(self, cron_job: str, when: datetime) -> str:
+        """Make the Job of a CronJob for the time `when`, as its controller would; return its name."""
+        template = self.objects[Key("CronJob", "team", cron_job)]
+        name = f"{cron_job}-{int(when.timestamp()) // 60}"
+        owner = {"kind": "CronJob", "name": cron_job, "uid": template["metadata"]["uid"], "controller": True}
+        self._create(
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {
+                    "name": name,
+                    "namespace": "team",
+                    "labels": template["spec"]["jobTemplate"]["metadata"]["labels"],
+                    "ownerReferences": [owner],
+                },
+                "spec": template["spec"]["jobTemplate"]["spec"],
+            }
+        )
+        return name
+
+    def settle(self, limit: int = 60) -> None:
+        """Plan, act and let the cluster work until nothing changes any more."""
+        for _ in range(limit):
+            before, again = copy.deepcopy(self.objects), []
+            for plan in self.plans():
+                self.carry_out(plan)
+                again += [plan.look_again] if plan.look_again else []
+            self.tick()
+            if self.objects == before:
+                if not again:
+                    return
+                self.now = max(self.now, min(again))
+        raise AssertionError(f"not settled after {limit} rounds")
+
+    def assert_settled(self) -> None:
+        """Check that planning again writes nothing."""
+        for plan in self.plans():
+            assert self.carry_out(plan) == 0, plan
+
+
+def _key(manifest: Manifest) -> Key:
+    return Key(manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"])
