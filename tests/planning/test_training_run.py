@@ -289,10 +289,15 @@ def merged_run(run: TrainingRun, changes: Manifest) -> TrainingRun:
         pytest.param({"min": "0.1"}, "0.1", None, "True", "0.1 >= 0.1", id="exact decimals"),
         pytest.param({"compareTo": "champion"}, "0.5", None, "True", "no champion yet", id="no champion"),
         pytest.param(
-            {"compareTo": "champion"}, "0.8", "0.8", "True", "champion 0.8 + 0 reached", id="as good as the champion"
+            {"compareTo": "champion"}, "0.8", "0.8", "True", "0.8; champion 0.8 + 0", id="as good as the champion"
         ),
         pytest.param(
-            {"compareTo": "champion", "minDelta": "0.01"}, "0.805", "0.8", "False", "0.8 + 0.01 needed", id="not enough"
+            {"compareTo": "champion", "minDelta": "0.01"},
+            "0.805",
+            "0.8",
+            "False",
+            "champion 0.8 + 0.01 is not reached",
+            id="not enough",
         ),
         pytest.param({"metric": "f1", "min": "0.1"}, "0.8", None, "False", "f1 on test was not measured", id="missing"),
     ],

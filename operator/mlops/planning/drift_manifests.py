@@ -25,9 +25,8 @@ def cron_job(
 ) -> Manifest:
     """Return the CronJob whose Jobs check what `model_version` saw against what it was trained on."""
     name, spec = monitor.metadata.name, monitor.spec
-    own = labels.standard(DRIFT, name, monitor=name, model=spec.target_ref.model_name, model_version=model_version)
-    # Jobs labelled with a model are taken for that model's own; a check belongs to its monitor.
-    own.pop(labels.MODEL)
+    # No label of the model: Jobs that have one are taken for the model's own, a check belongs to its monitor.
+    own = labels.standard(DRIFT, name, monitor=name, model_version=model_version)
     task = tasks.DriftTask(
         namespace=monitor.metadata.namespace,
         monitor=name,

@@ -38,23 +38,21 @@ def _judge_one(
     if value is None:
         there = ", ".join(f"{each.name} on {each.dataset}" for each in metrics) or "none"
         return Judgement(False, Reason.METRIC_MISSING, f"{name} was not measured; measured: {there}")
-    holds, parts = [], []
+    holds, parts = [], [value]
     if gate.min is not None:
         holds.append(Decimal(value) >= Decimal(gate.min))
-        parts.append(_compared(value, ">=", "<", gate.min, holds[-1]))
+        parts[0] += f" {'>=' if holds[-1] else '<'} {gate.min}"
     if gate.max is not None:
         holds.append(Decimal(value) <= Decimal(gate.max))
-        parts.append(_compared(value, "<=", ">", gate.max, holds[-1]))
-    if gate.compare_to == "champion":
+        parts[0] += f" {'<=' if holds[-1] else '>'} {gate.max}"
+    if gate.compare_to == "champion" and not has_champion:
+        parts.append("no champion yet")
+    elif gate.compare_to == "champion":
         theirs = _value(champion, gate)
-        if not has_champion:
-            parts.append(f"{value}, no champion yet")
-        elif theirs is None:
+        if theirs is None:
             return Judgement(False, Reason.METRIC_MISSING, f"{name} was not measured for the champion")
-        else:
-            holds.append(_gain(gate.metric, value, theirs) >= Decimal(gate.min_delta))
-            needed = "needed" if not holds[-1] else "reached"
-            parts.append(f"{value}, champion {theirs} + {gate.min_delta} {needed}")
+        holds.append(_gain(gate.metric, value, theirs) >= Decimal(gate.min_delta))
+        parts.append(f"champion {theirs} + {gate.min_delta}{'' if holds[-1] else ' is not reached'}")
     passed = all(holds)
     reason = Reason.GATES_PASSED if passed else Reason.GATES_FAILED
     return Judgement(passed, reason, f"{name}: {'; '.join(parts)}")
@@ -62,10 +60,6 @@ def _judge_one(
 
 def _value(metrics: tuple[MetricValue, ...], gate: Gate) -> str | None:
     return next((each.value for each in metrics if (each.name, each.dataset) == (gate.metric, gate.dataset)), None)
-
-
-def _compared(value: str, holds: str, fails: str, limit: str, does_hold: bool) -> str:
-    return f"{value} {holds if does_hold else fails} {limit}"
 
 
 def _gain(metric: str, ours: str, theirs: str) -> Decimal:

@@ -57,7 +57,6 @@ def training_job(settings: Settings, run: TrainingRun, resolved: Resolved, input
         VERIFY if verifying else TRAIN,
         run.metadata.name,
         run=run.metadata.name,
-        dataset=run.spec.dataset_ref.name,
         digest=labels.short(inputs, 16),
     )
     container = run.spec.trainer.container
