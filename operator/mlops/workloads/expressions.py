@@ -217,8 +217,16 @@ def _leaving(result: pl.Series) -> pl.Series:
     if kind == "timestamp":
         return result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     result = result.cast(DTYPES[kind]) if kind is not None else result
-    # Minus zero is zero: two ways to write one number must not make two versions of a data set.
-    return result.fill_nan(None) + 0.0 if kind == "float64" else result
+    return plain_floats(result) if kind == "float64" else result
+
+
+def plain_floats(column: pl.Series) -> pl.Series:
+    """Return floats with NaN as missing and minus zero as zero: one number is written in one way.
+
+    Adding 0.0 would do for zero, but polars takes that for nothing to do.
+    """
+    plain = column.fill_nan(None)
+    return plain.zip_with((plain != 0.0).fill_null(True), pl.Series([0.0]))
 
 
 _SAMPLES: Mapping[FieldType, tuple[list[Any], list[Any]]] = {

@@ -103,37 +103,29 @@ def _gunzip(path: Path, name: str) -> Iterator[bytes]:
     """Decompress all members of a gzip file. Each call of the decompressor gives at most 1 MiB, whatever it is fed."""
     decompressor = zlib.decompressobj(wbits=31)
     taken = given = 0
+    inside = False
     size = path.stat().st_size
     try:
         for raw in _read(path):
-            pending = raw
-            while pending:
+            pending, piece = raw, b""
+            # A full piece may be followed by another from the same input.
+            while pending or len(piece) == READ:
+                inside = True
                 piece = decompressor.decompress(pending, READ)
                 pending = decompressor.unconsumed_tail
+                given += len(piece)
+                check_ratio(name, given, size)
                 if piece:
-                    given += len(piece)
-                    check_ratio(name, given, size)
                     yield piece
                 if decompressor.eof:
-                    # Zeros after the last member are padding.
-                    pending = decompressor.unused_data.lstrip(b"\0")
+                    # Further members may follow; zeros after the last are padding.
+                    pending, piece, inside = decompressor.unused_data.lstrip(b"\0"), b"", False
                     decompressor = zlib.decompressobj(wbits=31)
-                    if not pending:
-                        break
             taken += len(raw)
-        # A new decompressor has had no input: the file ended with a whole member.
-        if decompressor.copy().flush() or not _untouched(decompressor):
-            raise format_error(name, f"the gzip file is cut off after {taken} bytes: deliver it again")
     except zlib.error as error:
         raise format_error(name, f"the gzip file is damaged near byte {taken}: {error}") from error
-
-
-def _untouched(decompressor: zlib._Decompress) -> bool:
-    try:
-        decompressor.copy().decompress(b"\0")
-    except zlib.error:
-        return True  # it still waits for the first two bytes of a member
-    return False
+    if inside:
+        raise format_error(name, f"the gzip file is cut off after {taken} bytes: deliver it again")
 
 
 def _unzstd(path: Path, name: str) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType, Reason
-from mlops.workloads.expressions import DTYPES
+from mlops.workloads.expressions import DTYPES, plain_floats
 from mlops.workloads.pod import BadInput
 
 _FORMATS = (
@@ -65,7 +65,7 @@ def from_text(text: pl.Series, kind: FieldType) -> pl.Series:
 
 def normal(column: pl.Series) -> pl.Series:
     """Return floats with NaN as missing and minus zero as zero; other types as they are."""
-    return column.fill_nan(None) + 0.0 if column.dtype == pl.Float64 else column
+    return plain_floats(column) if column.dtype == pl.Float64 else column
 
 
 def first_unread(text: pl.Series, values: pl.Series) -> int | None:

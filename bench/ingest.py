@@ -1,0 +1,197 @@
+"""Ingest of a CSV: ours, plain polars (reads and writes, no checks), and pandas with pandera doing the same checks.
+
+    python bench/ingest.py                                    300,000 rows by 12 columns, 5 rounds
+    python bench/ingest.py --peers-python PATH                pandas and pandera from an environment of their own
+    python bench/ingest.py --rows 10000000 --columns 20 --rounds 1 --only ours --memory-limit 2048
+
+Each contestant is a whole process, import included; they take turns, after one round that is not counted and in which
+each compiles its modules. Memory is the process's peak (ru_maxrss). Ours also sorts, splits, hashes, profiles and
+stores; the others only read, check (pandas and pandera) and write one Parquet file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+KINDS = ["red", "green", "blue", "black"]
+LABELS = ["UP", "DOWN"]
+CHUNK = 250_000
+FIRST_MICROSECOND = 1_700_000_000_000_000
+
+
+def fields(columns: int) -> list[dict[str, Any]]:
+    """Return the contract: a key, a moment, numbers with bounds, a category and a label."""
+    numbers = [{"name": f"x{i}", "type": "float64", "min": "-100", "max": "100"} for i in range(columns - 4)]
+    return [
+        {"name": "id", "type": "string", "role": "entityKey"},
+        {"name": "time", "type": "timestamp", "role": "timestamp"},
+        *numbers,
+        {"name": "kind", "type": "string", "enum": KINDS},
+        {"name": "class", "type": "string", "role": "label", "enum": LABELS},
+    ]
+
+
+def make(path: Path, rows: int, columns: int, seed: int) -> None:
+    """Write the CSV. Its rows are not in the order of time, so that a sort is needed."""
+    import numpy as np
+    import polars as pl
+
+    chance = np.random.default_rng(seed)
+    with path.open("wb") as sink:
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
+            index = np.arange(start, start + count)
+            moment = FIRST_MICROSECOND + index % 7919 * 60_000_000 + index // 7919 * 1_000_000
+            data: dict[str, Any] = {
+                "id": pl.Series(index).cast(pl.String).str.zfill(8),
+                "time": pl.Series(moment).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+            for i in range(columns - 4):
+                data[f"x{i}"] = chance.normal(size=count).round(6)
+            data["kind"] = np.array(KINDS)[chance.integers(0, len(KINDS), count)]
+            data["class"] = np.array(LABELS)[chance.integers(0, len(LABELS), count)]
+            pl.DataFrame(data).write_csv(sink, include_header=start == 0)
+
+
+def ours(path: Path, columns: int, work: Path) -> None:
+    """Ingest the CSV from a bucket into a store, both folders."""
+    from mlops.api.tasks import IngestTask
+    from mlops.workloads.ingest.run import ingest
+    from mlops.workloads.pod import Pod
+
+    environ = {"MLOPS_STORE": f"file://{work}/store", "MLOPS_BUCKETS": f"file://{path.parent.parent}"}
+    spec = {
+        "source": {"s3": {"uri": f"s3://{path.parent.name}/{path.name}"}},
+        "format": "csv",
+        "fields": fields(columns),
+        "split": {"strategy": "random", "seed": 7},
+    }
+    values = {"namespace": "bench", "dataset": "bench", "as_of": "2024-01-01T00:00:00Z", "spec": spec}
+    scratch = work / "scratch"
+    scratch.mkdir()
+    ingest(Pod(environ, scratch), IngestTask.model_validate(values))
+
+
+def plain_polars(path: Path, columns: int, work: Path) -> None:
+    """Read the CSV with its types and write Parquet."""
+    import polars as pl
+
+    types = {"float64": pl.Float64(), "string": pl.String(), "timestamp": pl.String()}
+    schema = {one["name"]: types[one["type"]] for one in fields(columns)}
+    pl.read_csv(path, schema=schema).write_parquet(work / "out.parquet")
+
+
+def pandas_pandera(path: Path, columns: int, work: Path) -> None:
+    """Read the CSV, check types, missing values, bounds and categories, write Parquet."""
+    import pandas as pd
+    import pandera.pandas as pa
+
+    checks: dict[str, Any] = {}
+    for one in fields(columns):
+        if one["type"] == "float64":
+            checks[one["name"]] = pa.Column(float, pa.Check.in_range(float(one["min"]), float(one["max"])))
+        elif "enum" in one:
+            checks[one["name"]] = pa.Column(str, pa.Check.isin(one["enum"]))
+        else:
+            checks[one["name"]] = pa.Column("datetime64[ns, UTC]" if one["type"] == "timestamp" else str)
+    frame = pd.read_csv(path, parse_dates=["time"], dtype={"id": str})
+    pa.DataFrameSchema(checks).validate(frame, lazy=True).to_parquet(work / "out.parquet")
+
+
+CONTESTANTS: dict[str, Callable[[Path, int, Path], None]] = {
+    "ours": ours,
+    "polars": plain_polars,
+    "pandas+pandera": pandas_pandera,
+}
+
+
+def measure(python: str, name: str, path: Path, columns: int, folder: Path) -> tuple[float, float]:
+    """Run one contestant as a process and return wall seconds and peak MiB."""
+    work = Path(tempfile.mkdtemp(dir=folder))
+    arguments = [python, __file__, "--run", name, "--file", str(path), "--columns", str(columns), "--work", str(work)]
+    started = time.perf_counter()
+    # Whether modules were compiled when they were installed must not decide: all may keep what they compile.
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    child = os.posix_spawn(python, arguments, environ | {"PYTHONPYCACHEPREFIX": str(folder / "compiled")})
+    _, status, usage = os.wait4(child, 0)
+    wall = time.perf_counter() - started
+    shutil.rmtree(work)
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(f"{name} failed: is it installed? See bench/requirements.txt and --peers-python")
+    return wall, usage.ru_maxrss / 1024
+
+
+def _python(name: str, options: argparse.Namespace) -> str:
+    return str(options.peers_python if name == "pandas+pandera" else sys.executable)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Take turns, print medians and ratios; the exit code says whether a memory limit held."""
+    names = options.only or list(CONTESTANTS)
+    peak = 0.0
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        path = Path(folder) / "bucket" / "rows.csv"
+        path.parent.mkdir()
+        make(path, options.rows, options.columns, options.seed)
+        print(f"{options.rows:,} rows x {options.columns} columns, {path.stat().st_size / 1e6:.0f} MB of CSV")
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        for name in names if options.rounds > 1 else []:
+            measure(_python(name, options), name, path, options.columns, Path(folder))
+        for number in range(options.rounds):
+            # Who goes first changes, so that a warm file cache favours nobody.
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                found[name].append(measure(_python(name, options), name, path, options.columns, Path(folder)))
+    print(f"{'':16}{'wall s':>10}{'min':>8}{'max':>8}{'peak MiB':>10}{'wall x':>9}{'peak x':>9}   (x: ours / this)")
+    middle = {
+        name: (statistics.median(one[0] for one in runs), statistics.median(one[1] for one in runs))
+        for name, runs in found.items()
+    }
+    for name, runs in found.items():
+        walls = [one[0] for one in runs]
+        wall, memory = middle[name]
+        ratios = "".join(f"{middle['ours'][i] / middle[name][i]:9.2f}" for i in (0, 1)) if "ours" in middle else ""
+        print(f"{name:16}{wall:10.2f}{min(walls):8.2f}{max(walls):8.2f}{memory:10.0f}{ratios}")
+        if name == "ours":
+            peak = max(one[1] for one in runs)
+    if options.json:
+        Path(options.json).write_text(json.dumps(found))
+    if options.memory_limit and peak > options.memory_limit:
+        print(f"ours needed {peak:.0f} MiB, the limit is {options.memory_limit}")
+        return 1
+    return 0
+
+
+def main() -> int:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--columns", type=int, default=12, help="at least 5")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), help="run these only")
+    parser.add_argument("--peers-python", default=sys.executable, help="the Python that has pandas and pandera")
+    parser.add_argument("--folder", default=None, help="where files are made; by default the folder for temporary ones")
+    parser.add_argument("--memory-limit", type=int, help="MiB that ours must stay below, else exit code 1")
+    parser.add_argument("--json", help="write every measurement to this file")
+    parser.add_argument("--run", choices=list(CONTESTANTS), help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        CONTESTANTS[options.run](options.file, options.columns, options.work)
+        return 0
+    return compare(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
