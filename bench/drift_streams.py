@@ -77,6 +77,7 @@ class Rows:
 def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> Stream:
     """A stream in which `kind` begins at half of its windows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     change = windows // 2
@@ -86,10 +87,13 @@ def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> 
     label = np.concatenate([part.label for part in history])
     train = np.arange(len(label)) < len(label) * 3 // 4
     model = HistGradientBoostingClassifier(max_iter=80, max_leaf_nodes=12, random_state=0)
-    model.fit(encoded(numbers, region)[train], label[train])
+    # Threads that wait for each other on a busy machine cost more than they bring on so few rows.
+    with threadpool_limits(limits=1):
+        model.fit(encoded(numbers, region)[train], label[train])
 
     def answers(part_numbers: Floats, part_region: NDArray[np.str_]) -> dict[str, NDArray[np.float64] | list[str]]:
-        p = model.predict_proba(encoded(part_numbers, part_region))
+        with threadpool_limits(limits=1):
+            p = model.predict_proba(encoded(part_numbers, part_region))
         return {
             "out.p.no": p[:, 0],
             "out.p.yes": p[:, 1],

@@ -128,7 +128,7 @@ def _feature(shift: Shift, hidden: bool) -> dict[str, Any]:
     return {
         **_plain(shift.feature),
         "correctedPValue": shift.p_value,
-        "natural": _number(shift.natural),
+        "usual": _plain(shift.usual),
         "drifted": shift.drifted,
         "hidden": hidden,
     }

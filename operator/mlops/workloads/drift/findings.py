@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlops.api.drift_monitor import Check, Verdict
+from mlops.workloads.drift.usual import Usual
 
 Kind = Literal["numeric", "categorical"]
 Result = Literal["Detected", "NotDetected", "Inconclusive"]
@@ -46,11 +47,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Shift:
-    """A feature's answer to one check: corrected p-value, and the effect that the reference's own windows reach."""
+    """A feature's answer to one check: corrected p-value, and how the reference's own windows compare, where needed."""
 
     feature: Feature
     p_value: float
-    natural: float | None
+    usual: Usual | None
     drifted: bool
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
@@ -16,11 +15,9 @@ from mlops.statistics.two_sample import chi_square_homogeneity, compare_categori
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Feature, Finding, Kind, Shift
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
 from mlops.workloads.drift.window import Window
 
-_MIN_BLOCK_ROWS = 30
-_MIN_BLOCKS = 3
-_MAX_BLOCKS = 40
 _FAR = 3.0
 
 
@@ -29,7 +26,7 @@ class Inputs:
 
     def __init__(self, reference: Reference, window: Window) -> None:
         self._reference, self._window = reference, window
-        self._natural: dict[str, float | None] = {}
+        self._usual: dict[str, Usual | None] = {}
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -47,18 +44,18 @@ class Inputs:
         span = self._window.span
         return windows_of(self._reference.frame, span.end - span.start)
 
-    def natural(self, feature: Feature) -> float | None:
-        """The farthest that one of the reference's own windows is from the rest of the reference.
-
-        Seasons and slow swings that the model was trained on are no drift. None when the reference is too short to say.
-        """
-        if feature.name not in self._natural:
-            self._natural[feature.name] = natural_effect(self.blocks, INPUT + feature.name, feature.kind)
-        return self._natural[feature.name]
+    def usual(self, feature: Feature) -> Usual | None:
+        """How the input compares with the reference's own windows; None when the reference is too short to say."""
+        if feature.name not in self._usual:
+            column = INPUT + feature.name
+            self._usual[feature.name] = usual(
+                self.blocks, column, self._window.frame[column], is_number=feature.kind == "numeric"
+            )
+        return self._usual[feature.name]
 
     def shifts(self, check: Check) -> tuple[Shift, ...]:
         """Every input's answer to a DataDrift check, the largest effect first."""
-        return self._judged(check, self.features, self.natural)
+        return self._judged(check, self.features, self.usual)
 
     def drift(self, check: Check) -> tuple[Finding, tuple[Shift, ...]]:
         """Answer a DataDrift check."""
@@ -90,11 +87,13 @@ class Inputs:
             compare(column, held_out[column], live[column], is_number=regression or column != PREDICTION)
             for column in columns
         )
-        shifts = self._judged(check, features, lambda f: natural_effect(self.blocks, f.name, f.kind))
+        shifts = self._judged(
+            check, features, lambda f: usual(self.blocks, f.name, live[f.name], is_number=f.kind == "numeric")
+        )
         if all(shift.feature.effect is None for shift in shifts):
             return Finding(check, "Inconclusive", "no answer has a value in the window")
         top = shifts[0]
-        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "natural": top.natural}
+        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "usual": top.usual}
         drifted = any(shift.drifted for shift in shifts)
         message = f"the answers moved by {_short(top.feature.effect)}"
         if not drifted:
@@ -129,7 +128,7 @@ class Inputs:
         return Finding(check, "Detected", "; ".join(problems[:2]) + more, {"problems": problems})
 
     def _judged(
-        self, check: Check, features: tuple[Feature, ...], natural: Callable[[Feature], float | None]
+        self, check: Check, features: tuple[Feature, ...], usually: Callable[[Feature], Usual | None]
     ) -> tuple[Shift, ...]:
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
         adjusted = dict(zip(known, corrected(list(known.values()), check.correction), strict=True))
@@ -141,9 +140,9 @@ class Inputs:
                 and p_value <= float(check.alpha)
                 and feature.effect >= float(check.min_effect_size)
             )
-            usual = natural(feature) if passed else None
-            drifted = passed and (usual is None or (feature.effect or 0.0) > usual)
-            shifts.append(Shift(feature, p_value, usual, drifted))
+            known_windows = usually(feature) if passed else None
+            drifted = passed and beyond(known_windows, float(check.min_effect_size))
+            shifts.append(Shift(feature, p_value, known_windows, drifted))
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
 
 
@@ -192,38 +191,6 @@ def counts(column: pl.Series) -> dict[str, int]:
     """Rows per category; missing ones are not counted."""
     table = column.drop_nulls().cast(pl.String).alias("value").value_counts(name="n").sort("value")
     return dict(zip(table["value"].to_list(), table["n"].to_list(), strict=True))
-
-
-def windows_of(frame: pl.DataFrame, length: timedelta) -> tuple[pl.DataFrame, ...]:
-    """Cut rows into consecutive windows of `length`; at least three with thirty rows each, else none."""
-    timed = frame.filter(pl.col("time").is_not_null())
-    if timed.height < _MIN_BLOCKS * _MIN_BLOCK_ROWS or length <= timedelta(0):
-        return ()
-    first, last = timed["time"][0], timed["time"][-1]
-    number = ((pl.col("time") - first).dt.total_microseconds() // (length // timedelta(microseconds=1))).alias("_n")
-    # The last window is cut short by the end of the data: it counts when it is at least half as long.
-    parts = timed.with_columns(number).partition_by("_n", maintain_order=True, include_key=False)
-    tail = (last - first) % length
-    if parts and tail < length / 2:
-        parts = parts[:-1]
-    parts = [part for part in parts if part.height >= _MIN_BLOCK_ROWS]
-    if len(parts) < _MIN_BLOCKS:
-        return ()
-    if len(parts) > _MAX_BLOCKS:
-        chosen = np.linspace(0, len(parts) - 1, _MAX_BLOCKS).round().astype(int)
-        parts = [parts[index] for index in chosen]
-    return tuple(parts)
-
-
-def natural_effect(blocks: tuple[pl.DataFrame, ...], column: str, kind: str) -> float | None:
-    """The largest effect of one of `blocks` against the others; None without blocks."""
-    effects = []
-    for index, block in enumerate(blocks):
-        rest = pl.concat([other[column] for number, other in enumerate(blocks) if number != index])
-        effect = compare(column, rest, block[column], is_number=kind == "numeric").effect
-        if effect is not None:
-            effects.append(effect)
-    return max(effects, default=None)
 
 
 def _outside(reference: SortedReference, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

@@ -197,7 +197,7 @@ def _inputs(found: dict[str, Any]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{_text(f['name'])}</td><td>{_text(f['kind'])}</td>"
-        f'<td class="n">{_value(f["effect"])}</td><td class="n">{_value(f["natural"])}</td>'
+        f'<td class="n">{_value(f["effect"])}</td><td class="n">{_nearest(f["usual"])}</td>'
         f'<td class="n">{_value(f["correctedPValue"])}</td>'
         f'<td class="n">{f["missingReference"]:.1%} → {f["missingCurrent"]:.1%}</td>'
         f'<td class="{"bad" if f["drifted"] else "good"}">{"moved" if f["drifted"] else "no"}</td></tr>'
@@ -212,9 +212,10 @@ def _inputs(found: dict[str, Any]) -> str:
     return _section(
         "Inputs",
         "<p class='soft'>Effect: Wasserstein distance in standard deviations of the reference, or Jensen-Shannon"
-        " distance of categories. Usual: the farthest that one of the reference's own windows of this length is from"
-        " the others, where it was needed and the reference is long enough.</p>"
-        '<div class="wide"><table><tr><th>input</th><th>kind</th><th class="n">effect</th><th class="n">usual</th>'
+        " distance of categories. Nearest: distance to the nearest of the reference's own windows of this length, and"
+        " in brackets how far those usually are from each other at most; where it was needed and the reference is long"
+        " enough.</p>"
+        '<div class="wide"><table><tr><th>input</th><th>kind</th><th class="n">effect</th><th class="n">nearest</th>'
         f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>{note}'
         "<p>Bars: <b class='now'>window</b>; outline: <b class='then'>reference</b>. Shares of rows.</p>"
         f'<div class="charts">{charts}</div>',
@@ -251,6 +252,10 @@ def _text(value: str) -> str:
 
 def _value(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
+
+
+def _nearest(found: dict[str, float] | None) -> str:
+    return "" if found is None else f"{found['nearest']:.3g} ({found['limit']:.3g})"
 
 
 def _embedded(found: dict[str, Any]) -> str:

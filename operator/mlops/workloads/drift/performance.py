@@ -20,8 +20,9 @@ from mlops.statistics.metrics import METRICS, Label, Sample, brier_rows
 from mlops.statistics.resampling import Resampling
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Finding, Performance, Point, Span
-from mlops.workloads.drift.inputs import compare, corrected, windows_of
+from mlops.workloads.drift.inputs import compare, corrected
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
 from mlops.workloads.drift.window import Window
 from mlops.workloads.pod import BadInput
 
@@ -132,14 +133,14 @@ class Labelled:
             )
         effect, pvalue, numbers = self._label_effect(self.window.labelled["label"])
         passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
-        natural = self._natural_label_effect() if passed else None
-        shifted = passed and (natural is None or effect > natural)
+        usually = self._usual_labels() if passed else None
+        shifted = passed and beyond(usually, float(check.min_effect_size))
         moved = f"the labels moved by {effect:.3g}"
         if passed and not shifted:
-            moved += f", no farther than between the reference's own windows ({natural:.3g})"
+            moved += ", but are like those of one of the reference's own windows"
         elif not shifted:
             moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
-        numbers = {**numbers, "effect": effect, "pValue": pvalue, "natural": natural}
+        numbers = {**numbers, "effect": effect, "pValue": pvalue, "usual": usually}
         return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
 
     def _label_effect(self, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
@@ -151,15 +152,10 @@ class Labelled:
         compared = compare_labels(before, after)
         return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
 
-    def _natural_label_effect(self) -> float | None:
+    def _usual_labels(self) -> Usual | None:
         span = self.window.span
         blocks = windows_of(self.reference.frame.drop_nulls(["label"]), span.end - span.start)
-        effects = []
-        for index, block in enumerate(blocks):
-            rest = pl.concat([other["label"] for number, other in enumerate(blocks) if number != index])
-            found = compare("label", rest, block["label"], is_number=not self.reference.classes)
-            effects.append(found.effect or 0.0)
-        return max(effects, default=None)
+        return usual(blocks, "label", self.window.labelled["label"], is_number=not self.reference.classes)
 
     def inputs_moved_within_classes(self, check: Check) -> bool:
         """Whether inputs moved within a class, too: then the class balance followed the inputs, not the other way.

@@ -1,0 +1,109 @@
+"""How far apart are the reference's own windows? What recurs in them, a season say, is no drift when it comes again.
+
+A column that differs from the whole reference has still not drifted if the window is like one of the reference's own
+windows of the same length. How alike those are says the reference itself: each one's distance to its nearest other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from mlops.statistics.arrays import FloatArray
+from mlops.statistics.two_sample import jensen_shannon, wasserstein
+
+_MIN_BLOCK_ROWS = 30
+_MIN_BLOCKS = 3
+_MAX_BLOCKS = 40
+# The standard deviation of a normal law in units of its median absolute deviation, three times.
+_LIMIT_IN_MAD = 3.0 * 1.4826
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The window's distance to the nearest of the reference's windows, and how far those usually are at most."""
+
+    nearest: float
+    limit: float
+
+
+def windows_of(frame: pl.DataFrame, length: timedelta) -> tuple[pl.DataFrame, ...]:
+    """Cut rows in time order into consecutive windows of `length`; at least three with thirty rows each, else none.
+
+    Of more than forty, forty evenly spread ones are taken.
+    """
+    timed = frame.filter(pl.col("time").is_not_null())
+    if timed.height < _MIN_BLOCKS * _MIN_BLOCK_ROWS or length <= timedelta(0):
+        return ()
+    first, last = timed["time"][0], timed["time"][-1]
+    number = ((pl.col("time") - first).dt.total_microseconds() // (length // timedelta(microseconds=1))).alias("_n")
+    parts = timed.with_columns(number).partition_by("_n", maintain_order=True, include_key=False)
+    # The last window is cut short by the end of the data: it counts when it is at least half as long.
+    if (last - first) % length < length / 2:
+        parts = parts[:-1]
+    parts = [part for part in parts if part.height >= _MIN_BLOCK_ROWS]
+    if len(parts) < _MIN_BLOCKS:
+        return ()
+    if len(parts) > _MAX_BLOCKS:
+        parts = [parts[index] for index in np.linspace(0, len(parts) - 1, _MAX_BLOCKS).round().astype(int)]
+    return tuple(parts)
+
+
+def usual(windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series, *, is_number: bool) -> Usual | None:
+    """Compare `current` with each of `windows`, and those with each other; None with fewer than three to compare.
+
+    Distances are Wasserstein in standard deviations of all windows, or Jensen-Shannon. The limit is the median of the
+    distances to the nearest other window plus three (robust) standard deviations of them.
+    """
+    parts = [part for window in windows if (part := window[column].drop_nulls()).len() >= _MIN_BLOCK_ROWS]
+    present = current.drop_nulls()
+    if len(parts) < _MIN_BLOCKS or not present.len():
+        return None
+    table = _numeric(parts, present) if is_number else _categorical(parts, present)
+    if table is None:
+        return None
+    to_current, between = table
+    np.fill_diagonal(between, np.inf)
+    own = between.min(axis=1)
+    median = float(np.median(own))
+    limit = median + _LIMIT_IN_MAD * float(np.median(np.abs(own - median)))
+    return Usual(float(to_current.min()), limit)
+
+
+def beyond(found: Usual | None, min_effect_size: float) -> bool:
+    """Whether the window is unlike every one of the reference's own; with no windows to compare, nothing excuses it."""
+    return found is None or found.nearest > max(found.limit, min_effect_size)
+
+
+def _numeric(parts: list[pl.Series], current: pl.Series) -> tuple[FloatArray, FloatArray] | None:
+    arrays = [part.to_numpy() for part in parts]
+    spread = float(np.concatenate(arrays).std())
+    if spread == 0.0:
+        return None
+    here = current.to_numpy()
+    to_current = np.array([wasserstein(array, here) for array in arrays]) / spread
+    between = np.zeros((len(arrays), len(arrays)))
+    for i in range(len(arrays)):
+        for j in range(i):
+            between[i, j] = between[j, i] = wasserstein(arrays[i], arrays[j]) / spread
+    return to_current, between
+
+
+def _categorical(parts: list[pl.Series], current: pl.Series) -> tuple[FloatArray, FloatArray]:
+    names = {name: code for code, name in enumerate(sorted(set().union(*(set(part) for part in (*parts, current)))))}
+    counts = []
+    for part in (*parts, current):
+        line = np.zeros(len(names), dtype=np.int64)
+        for name, rows in part.alias("value").value_counts(name="n").iter_rows():
+            line[names[name]] = rows
+        counts.append(line)
+    *lines, here = counts
+    to_current = np.array([jensen_shannon(line, here) for line in lines])
+    between = np.zeros((len(lines), len(lines)))
+    for i in range(len(lines)):
+        for j in range(i):
+            between[i, j] = between[j, i] = jensen_shannon(lines[i], lines[j])
+    return to_current, between
