@@ -1,0 +1,230 @@
+"""What a server records: the right rows in the right place, and not one less than it answered."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mlops.workloads.serve.capture import is_sampled
+from tests.workloads.serve.models import rows
+from tests.workloads.serve.servers import Served, artifact_of, request_of, serving, task_of
+
+
+def test_rows_are_recorded_as_they_were_answered(model: Path, tmp_path: Path) -> None:
+    """Columns, types, ids, gaps and answers are those of the requests; a redacted input is missing."""
+    artifact = artifact_of(tmp_path / "store", model)
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact, redact=("count",))) as served:
+        document = request_of(rows(3), id="a")
+        document["inputs"][0]["data"][1] = None
+        document["inputs"][3]["data"][2] = None
+        _, answer = served.infer({**document, "outputs": [{"name": "prediction"}]})
+        _, single = served.infer(request_of(rows(1, seed=4)))
+        assert served.flush()["captures"]["rows"] == 4
+        frame = served.recorded().sort("id", "row")
+        assert dict(frame.schema) == {
+            "id": pl.String,
+            "row": pl.Int64,
+            "time": pl.Datetime("us", "UTC"),
+            "modelVersion": pl.Int64,
+            "modelDigest": pl.String,
+            "stage": pl.String,
+            "in.temperature": pl.Float64,
+            "in.count": pl.Int64,
+            "in.windy": pl.Boolean,
+            "in.colour": pl.String,
+            "out.prediction": pl.String,
+            "out.p.dry": pl.Float64,
+            "out.p.rain": pl.Float64,
+        }
+        batch = frame.filter(pl.col("id") == "a")
+        assert batch["row"].to_list() == [0, 1, 2]
+        assert batch["in.temperature"].to_list() == document["inputs"][0]["data"]
+        assert batch["in.colour"].to_list() == document["inputs"][3]["data"]
+        assert frame["in.count"].null_count() == 4
+        assert batch["out.prediction"].to_list() == answer["outputs"][0]["data"]
+        assert frame["modelVersion"].to_list() == [3] * 4
+        assert set(frame["modelDigest"]) == {artifact}
+        assert set(frame["stage"]) == {"production"}
+        lone = frame.filter(pl.col("id") == single["id"])
+        assert lone.select("out.p.dry", "out.p.rain").row(0) == tuple(single["outputs"][1]["data"])
+        assert abs((lone["time"][0] - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_rows_lie_in_the_hour_of_their_event(model: Path, tmp_path: Path) -> None:
+    """One event time for all rows or one per row, with any offset, before 1970 too; partitions are in UTC."""
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact_of(tmp_path / "store", model))) as served:
+        times = ["1955-03-01T23:59:59.250Z", "2024-05-01T00:30:00+02:00", "2024-05-01T00:30:00+02:00"]
+        served.infer(request_of(rows(3), id="each", parameters={"event_time": times}))
+        served.infer(request_of(rows(2), id="all", parameters={"event_time": "2024-04-30T22:00:00Z"}))
+        assert served.flush()["captures"] == {"rows": 5, "files": 2}
+        assert sorted("/".join(path.parts[-3:-1]) for path in served.files()) == [
+            "date=1955-03-01/hour=23",
+            "date=2024-04-30/hour=22",
+        ]
+        found = served.recorded().filter(pl.col("id") == "each").sort("row")["time"].to_list()
+        assert found == [datetime.fromisoformat(text) for text in times]
+
+
+def test_labels_are_stored_as_they_came(model: Path, tmp_path: Path) -> None:
+    """Of two labels for a row both are kept, the later one with the later time of receipt."""
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact_of(tmp_path / "store", model))) as served:
+        path = "/v2/models/weather/feedback"
+        first = {"labels": [{"id": "a", "label": "dry", "time": "2024-05-01T12:00:00Z"}, {"id": "b", "label": "rain"}]}
+        assert served.post(path, first) == (202, {"accepted": 2})
+        assert served.post(path, {"labels": [{"id": "a", "row": 0, "label": "rain", "time": "2024-05-01T12:00:00Z"}]})
+        assert served.flush()["labels"]["rows"] == 3
+        frame = served.recorded("labels").sort("received")
+        assert dict(frame.schema) == {
+            "id": pl.String,
+            "row": pl.Int64,
+            "label": pl.String,
+            "time": pl.Datetime("us", "UTC"),
+            "received": pl.Datetime("us", "UTC"),
+        }
+        assert frame.filter(pl.col("id") == "a")["label"].to_list() == ["dry", "rain"]
+        assert len([path for path in served.files("labels") if "date=2024-05-01/hour=12" in path.as_posix()]) == 1
+
+
+@pytest.mark.parametrize("percent", [0, 1, 30, 100])
+def test_the_share_of_recorded_requests_is_as_asked(percent: int) -> None:
+    """Within four standard deviations, also for ids that only differ in their last digit."""
+    found = sum(is_sampled(f"request-{number}", percent) for number in range(20_000))
+    share = percent / 100
+    assert abs(found - 20_000 * share) <= 4 * (20_000 * share * (1 - share)) ** 0.5
+
+
+def test_a_request_is_recorded_by_its_id(model: Path, tmp_path: Path) -> None:
+    """Every replica chooses the same requests, so that those of one id are all there or none."""
+    artifact = artifact_of(tmp_path / "store", model)
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact, percent=30)) as served:
+        ids = [f"request-{number}" for number in range(100)]
+        for identity in ids:
+            served.infer(request_of(rows(1), id=identity))
+        served.flush()
+        assert set(served.recorded()["id"]) == {identity for identity in ids if is_sampled(identity, 30)}
+
+
+def test_rows_reach_the_store_by_time_and_by_number_without_being_asked(model: Path, tmp_path: Path) -> None:
+    """Nobody calls flush in production."""
+    artifact = artifact_of(tmp_path / "store", model)
+    with serving(tmp_path / "time", tmp_path / "store", task_of(artifact, flush_seconds=1)) as served:
+        served.infer(request_of(rows(1), id="by-time"))
+        wait_for(lambda: bool(served.files()))
+    with serving(
+        tmp_path / "number", tmp_path / "store", task_of(artifact, flush_seconds=3600), MLOPS_CAPTURE_FLUSH_ROWS="50"
+    ) as served:
+        for _ in range(5):
+            served.infer(request_of(rows(10)))
+        wait_for(lambda: served.recorded().height == 51)
+
+
+def test_a_stop_under_load_loses_no_answered_request(model: Path, tmp_path: Path) -> None:
+    """Every request that was answered with 200 is in the store after SIGTERM, and the exit code is 0."""
+    artifact = artifact_of(tmp_path / "store", model)
+    task = task_of(artifact, flush_seconds=3600)
+    with serving(tmp_path / "pod", tmp_path / "store", task, MLOPS_DRAIN_SECONDS="1") as served:
+        answered: list[str] = []
+        broken: list[BaseException] = []
+        clients = [
+            threading.Thread(target=ask_until_gone, args=(served, f"client-{number}", answered, broken))
+            for number in range(8)
+        ]
+        for client in clients:
+            client.start()
+        wait_for(lambda: len(answered) > 500)
+        assert served.stop() == 0
+        for client in clients:
+            client.join(30)
+    recorded = served.recorded()["id"].to_list()
+    assert not broken, broken[:3]
+    assert sorted(recorded) == sorted(answered)
+
+
+def ask_until_gone(served: Served, name: str, answered: list[str], broken: list[BaseException]) -> None:
+    """Ask over connections that are kept as long as the server allows, until it listens no more."""
+    number = 0
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        try:
+            connection.connect()
+        except OSError:
+            return
+        is_used, keeps = False, True
+        try:
+            while keeps:
+                identity = f"{name}-{number}"
+                body = json.dumps(request_of(rows(1), id=identity))
+                connection.request("POST", "/v2/models/weather/infer", body, {"content-type": "application/json"})
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 200
+                answered.append(identity)
+                is_used = True
+                number += 1
+                keeps = response.getheader("connection") != "close"
+        except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected) as error:
+            # The kernel may have made a connection that the server never took on; one in use may not break.
+            if is_used:
+                broken.append(error)
+        finally:
+            connection.close()
+
+
+def test_while_the_store_is_away_requests_are_answered_and_rows_kept(model: Path, tmp_path: Path) -> None:
+    """Serving never fails for capture; what waited is stored when the store is back, and once only."""
+    store = tmp_path / "store"
+    with serving(tmp_path / "pod", store, task_of(artifact_of(store, model), flush_seconds=1)) as served:
+        away = tmp_path / "away"
+        store.rename(away)
+        store.write_text("no folder")
+        for number in range(20):
+            assert served.infer(request_of(rows(1), id=str(number)))[0] == 200
+        status, answer = served.post("/-/flush", b"")
+        assert status == 503
+        assert "the rows are kept" in answer["error"]
+        metrics = served.ask("GET", "/metrics")[2].decode()
+        assert 'mlops_backlog_rows{kind="captures"} 20.0' in metrics
+        store.unlink()
+        away.rename(store)
+        wait_for(lambda: bool(served.files()) and served.recorded().height == 20)
+        assert sorted(served.recorded()["id"].to_list(), key=int) == [str(number) for number in range(20)]
+        metrics = served.ask("GET", "/metrics")[2].decode()
+        assert 'mlops_dropped_rows_total{kind="captures"} 0.0' in metrics
+
+
+def test_rows_beyond_the_buffer_are_dropped_and_counted(model: Path, tmp_path: Path) -> None:
+    """A long outage costs rows, never the server; a stop that could not store them says how many are lost."""
+    store = tmp_path / "store"
+    limits = {"MLOPS_CAPTURE_BUFFER_BYTES": "20000", "MLOPS_CAPTURE_FLUSH_ROWS": "100", "MLOPS_GRACE_SECONDS": "1"}
+    with serving(tmp_path / "pod", store, task_of(artifact_of(store, model)), **limits) as served:
+        store.rename(tmp_path / "away")
+        store.write_text("no folder")
+        for _ in range(40):
+            assert served.infer(request_of(rows(100)))[0] == 200
+        wait_for(lambda: dropped_rows(served) > 0)
+        assert served.stop() == 1
+    assert served.report["reason"] == "StoreUnavailable"
+    assert "rows or labels are lost" in served.report["message"]
+
+
+def dropped_rows(served: Served) -> float:
+    """The figure of the metric."""
+    text = served.ask("GET", "/metrics")[2].decode()
+    line = next(line for line in text.splitlines() if line.startswith('mlops_dropped_rows_total{kind="captures"}'))
+    return float(line.split()[1])
+
+
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    """Return when the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.05)
