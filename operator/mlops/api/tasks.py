@@ -258,8 +258,12 @@ def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
 
 
 def scheduled_time(job: str) -> int:
-    """Return the scheduled time, in minutes since 1970, that a CronJob's Job carries as the last part of its name."""
-    return int(job.rsplit("-", 1)[1])
+    """Return the scheduled time, in minutes since 1970, that a CronJob's Job carries as the last part of its name.
+
+    Before 1970 it is negative, as in `weather--5784480`: a replay's clock may show any year.
+    """
+    name, _, minutes = job.rpartition("-")
+    return -int(minutes) if name.endswith("-") else int(minutes)
 
 
 def task_environment(task: Task) -> list[dict[str, Any]]:
