@@ -70,7 +70,7 @@ def a_frame(rows: int = 500, seed: int = 0) -> pl.DataFrame:
 
 def labelled(name: str, kind: str) -> list[dict[str, Any]]:
     """The contract with another label."""
-    return [*FIELDS[:-1], field(name, kind, "label")]
+    return [*(one for one in FIELDS[:-1] if one["name"] != name), field(name, kind, "label")]
 
 
 def a_schema(fields: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:

@@ -132,9 +132,8 @@ def test_labels_of_every_type(
     place: Place, label: str, kind: str, estimator: str, want_classes: tuple[object, ...] | None, want_metric: str
 ) -> None:
     """Classes keep their type from the data to the answer."""
-    fields = [one for one in labelled(label, kind) if one["name"] != label or one["role"] == "label"]
     features = [] if label == "count" else FEATURES
-    report = place.run(place.dataset(schema=a_schema(fields, features=features)), estimator)
+    report = place.run(place.dataset(schema=a_schema(labelled(label, kind), features=features)), estimator)
     predictor = Predictor.load(place.model(report))
     assert predictor.signature.classes == want_classes
     assert metric(report, want_metric) is not None
@@ -152,7 +151,9 @@ def test_a_champion_is_measured_on_the_same_rows(place: Place, dataset: str) -> 
     assert {one.dataset for one in report.champion_metrics} == {"validation", "test"}
 
 
-def test_a_champion_with_other_inputs_is_left_out(place: Place, dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_champion_with_other_inputs_is_left_out(
+    place: Place, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A new contract must not stop training: there is then nothing to compare with."""
     champion = place.run(dataset)
     fields = [one for one in FIELDS if one["name"] != "region"]
@@ -194,7 +195,9 @@ def _search(**changes: object) -> Search:
     return Search.model_validate(values | changes)
 
 
-def test_a_search_takes_what_is_best_on_validation(place: Place, dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_takes_what_is_best_on_validation(
+    place: Place, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Trials are judged on rows that none of them saw; the progress can be followed in the log."""
     report = place.run(dataset, search=_search())
     each = {c: metric(place.run(dataset, params={"C": c}), "log_loss", "validation") for c in ("0.0001", "1", "100")}

@@ -27,8 +27,9 @@ def pipeline_graph(encoding: Encoding, estimator: Any, *, double: bool) -> onnx.
     `estimator/variable`. Raises whatever skl2onnx raises for an estimator that it cannot convert.
     """
     kind = DoubleTensorType if double else FloatTensorType
-    classifies = hasattr(estimator, "classes_")
-    options = {id(estimator): {"zipmap": False}} if classifies else None
+    # Probabilities as a tensor, not as a list of dictionaries; LinearSVC has none, and refuses the option.
+    maps = hasattr(estimator, "classes_") and type(estimator).__name__ != "LinearSVC"
+    options = {id(estimator): {"zipmap": False}} if maps else None
     core = to_onnx(
         estimator,
         name="estimator",

@@ -34,6 +34,7 @@ _CONVERSION_ERRORS = (
     NotImplementedError,
     KeyError,
     IndexError,
+    NameError,
     AssertionError,
     EncodeError,
 )

@@ -1,0 +1,183 @@
+"""A model that the user's own code left: taken over if it is sound, else a clear word."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.linear_model import LogisticRegression
+
+from mlops.workloads.model.onnx_graph import pipeline_graph
+from mlops.workloads.model.predictor import Predictor
+from mlops.workloads.model.signature import Encoding, NumberEncoding
+from mlops.workloads.pod import BadInput
+from tests.workloads.train.runs import FIELDS, Place, a_frame, a_schema, field, metric
+
+NUMBERS = [one for one in FIELDS if one["name"] not in ("region", "demand", "holiday")]
+
+
+def linear_graph(width: int, outputs: list[tuple[str, int, list[Any]]], input_name: str = "X") -> onnx.ModelProto:
+    """One float matrix in; the mean of its columns, as each of `outputs` (name, element, shape)."""
+    matrix = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["n", width])
+    nodes = [helper.make_node("ReduceMean", [input_name, "axis"], ["mean"], keepdims=1)]
+    nodes += [helper.make_node("Cast", ["mean"], [name], to=element) for name, element, _ in outputs]
+    shown = [helper.make_tensor_value_info(name, element, shape) for name, element, shape in outputs]
+    axis = numpy_helper.from_array(np.array([1], dtype=np.int64), "axis")
+    graph = helper.make_graph(nodes, "own", [matrix], shown, [axis])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.fixture
+def outputs(place: Place) -> Path:
+    """The folder that the user's code writes to."""
+    return place.new("outputs")
+
+
+def test_a_bare_graph_with_one_input_per_column_is_described_and_measured(place: Place, outputs: Path) -> None:
+    """model.onnx alone is enough: the data's contract says the rest."""
+    dataset = place.dataset(schema=a_schema(NUMBERS, features=[]))
+    frame = a_frame()[:300]
+    matrix = frame.select("price", "count").to_numpy().astype(np.float64)
+    model = LogisticRegression().fit(matrix, (frame["label"] == "UP").to_numpy().astype(int))
+    encoding = Encoding(numbers=(NumberEncoding(column="price"), NumberEncoding(column="count")))
+    (outputs / "model.onnx").write_bytes(pipeline_graph(encoding, model, double=True).SerializeToString())
+    (outputs / "metrics.json").write_text('{"test": {"my_cost": 12.5, "accuracy": 1}}')
+    report = place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert metric(report, "my_cost") == 12.5
+    # Ours is measured on the rows, whatever the container said.
+    assert metric(report, "accuracy") != 1
+    signature = Predictor.load(place.model(report)).signature
+    assert signature.classes == ("DOWN", "UP")
+    assert signature.estimator.name == "container"
+
+
+def test_a_regression_with_one_matrix_is_taken(place: Place, outputs: Path) -> None:
+    """One float input of all columns, in their order."""
+    fields = [field("price", "float64"), field("count", "int64"), field("value", "float64", "label")]
+    dataset = place.dataset(schema=a_schema(fields, features=[]))
+    graph = linear_graph(2, [("out", TensorProto.FLOAT, ["n", 1])])
+    (outputs / "model.onnx").write_bytes(graph.SerializeToString())
+    report = place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert {one.name for one in report.metrics} == {"mae", "rmse", "r2"}
+
+
+def test_a_folder_in_the_shape_of_an_artifact_is_taken(place: Place, outputs: Path) -> None:
+    """What one run stored, another may start from."""
+    dataset = place.dataset()
+    made = place.run(dataset, "HistGradientBoostingClassifier")
+    place.store.get(made.output_digest, outputs)
+    report = place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)), environment_digest=made.output_digest)
+    assert report.format == "treelite"
+    assert metric(report, "roc_auc") == metric(made, "roc_auc")
+    assert report.prediction_digest == made.prediction_digest
+    assert report.environment_digest == made.output_digest
+
+
+class _Payload:
+    """Opening its pickle would write a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[[Path, str], int], tuple[Path, str]]:
+        return (Path.write_text, (self.target, "executed"))
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pkl", "model.joblib", "model", "best.pickle"])
+def test_a_pickle_is_refused_and_never_opened(place: Place, outputs: Path, tmp_path: Path, name: str) -> None:
+    """Under any name: the format is refused, the payload does not run."""
+    target = tmp_path / "executed"
+    (outputs / name).write_bytes(pickle.dumps(_Payload(target)))
+    with pytest.raises(BadInput, match=rf"{name}: .*a model is ONNX, treelite or skops") as info:
+        place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert info.value.reason == "FormatForbidden"
+    assert not target.exists()
+
+
+def _graph(width: int = 4, *outputs: tuple[str, int, list[Any]], name: str = "X") -> bytes:
+    return bytes(linear_graph(width, list(outputs), name).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("files", "want"),
+    [
+        pytest.param({}, r"holds no model \(it holds nothing\): write model\.onnx", id="nothing"),
+        pytest.param({"plot.png": b"x"}, r"it holds plot\.png", id="something else"),
+        pytest.param({"model.json": b"{"}, "model.json is not JSON", id="broken signature"),
+        pytest.param(
+            {"model.json": b'{"formatVersion": 1}'}, "model.json: task: Field required", id="incomplete signature"
+        ),
+        pytest.param(
+            {"model.onnx": _graph(3, ("p", TensorProto.FLOAT, ["n", 2]))},
+            r"the input 'X' is tensor\(float\) of shape \['n', 3\]; expected float or double of shape \(rows, 2\): the columns price, count",
+            id="other number of columns",
+        ),
+        pytest.param(
+            {"model.onnx": _graph(2, ("a", TensorProto.FLOAT, ["n", 2]), ("b", TensorProto.FLOAT, ["n", 2]))},
+            "a classifier has one output of probabilities",
+            id="two outputs alike",
+        ),
+        pytest.param(
+            {"model.onnx": _graph(2, ("p", TensorProto.FLOAT, ["n", 3]))},
+            r"p: shape \(\d+, 1\), expected|p: shape \(300, 3\), expected \(rows, 2\)|Output:p",
+            id="probabilities of other classes",
+        ),
+        pytest.param(
+            {"model.onnx": _graph(2, ("label", TensorProto.INT64, ["n", 1]))},
+            "is none of the classes",
+            id="labels out of range",
+        ),
+        pytest.param(
+            {"model.onnx": _graph(2, ("l", TensorProto.INT64, ["n"])), "metrics.json": b'{"tset": {}}'},
+            "metrics.json: 'tset': expected one of train, validation, test",
+            id="unknown part",
+        ),
+        pytest.param(
+            {"model.onnx": _graph(2, ("l", TensorProto.INT64, ["n"])), "metrics.json": b'{"test": {"auc": "NaN"}}'},
+            r"metrics.json: test.auc: 'NaN' is no finite number",
+            id="metric without bound",
+        ),
+        pytest.param(
+            {"model.onnx": _graph(2, ("l", TensorProto.INT64, ["n"])), "metrics.json": b'{"test": {"My Metric": 1}}'},
+            "lower-case letters",
+            id="metric's name",
+        ),
+    ],
+)
+def test_bad_outputs_say_what_is_wrong_and_what_is_allowed(
+    place: Place, outputs: Path, files: dict[str, bytes], want: str
+) -> None:
+    """OutputInvalid, with the way out."""
+    for name, content in files.items():
+        (outputs / name).write_bytes(content)
+    dataset = place.dataset(schema=a_schema(NUMBERS, features=[]))
+    with pytest.raises(BadInput, match=want) as info:
+        place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert info.value.reason == "OutputInvalid"
+
+
+def test_a_link_is_not_followed(place: Place, outputs: Path) -> None:
+    """It could name a file of the pod that nobody meant to publish."""
+    (outputs / "model.onnx").symlink_to("/etc/hostname")
+    with pytest.raises(BadInput, match=r"model\.onnx is no plain file"):
+        place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+
+
+def test_a_signature_for_other_columns_is_refused(place: Place, outputs: Path) -> None:
+    """A model of another data set would be measured on numbers that mean something else."""
+    made = place.run(place.dataset())
+    place.store.get(made.output_digest, outputs)
+    document = json.loads((outputs / "model.json").read_text())
+    document["inputs"][0]["name"] = document["columns"][0]["name"] = "weight"
+    document["encoding"]["numbers"][0]["column"] = "weight"
+    document["encoding"]["flags"] = []
+    (outputs / "model.json").write_text(json.dumps(document))
+    with pytest.raises(BadInput, match=r"'weight' \(float64\) is no feature of the data; those are: demand"):
+        place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
