@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -85,6 +86,7 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
     """
     checks = checks_of(contract, validation)
     aside: list[pl.DataFrame] = []
+    put_aside: list[pl.DataFrame | Path] = []
     total = 0
     bad_rows = 0
 
@@ -103,9 +105,13 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
                 continue
             mask = broken.select(pl.any_horizontal(weighty)).to_series()
             bad_rows += int(mask.sum())
-            if validation.on_failure == "Quarantine" and bad_rows <= _most_aside(validation, total) + chunk.height:
+            if validation.on_failure == "Quarantine":
                 why = broken.filter(mask).select(_why(checks))
                 aside.append(chunk.filter(mask).hstack(why))
+                # Whether they are too many is known at the end only: until then none may be lost, nor fill the memory.
+                if sum(frame.estimated_size() for frame in aside) > spill.budget:
+                    put_aside.append(spill.write(aside))
+                    aside.clear()
             yield chunk.filter(~mask)
 
     good = spill.collect(inspect(rows.chunks()))
@@ -125,12 +131,9 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
         raise BadInput(
             Reason.REJECTED, f"{good_rows} rows are fewer than spec.validation.minRows ({validation.min_rows})"
         )
-    quarantined = spill.collect(aside) if aside else None
+    put_aside += aside
+    quarantined = Rows(tuple(put_aside)) if put_aside else None
     return Outcome(good, quarantined, total, result, good_rows, checks)
-
-
-def _most_aside(validation: Validation, total: int) -> float:
-    return validation.max_quarantined_percent * total / 100
 
 
 def _broken(chunk: pl.DataFrame, checks: list[Check]) -> pl.DataFrame:
