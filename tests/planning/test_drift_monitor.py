@@ -165,6 +165,14 @@ def test_checks_are_taken_in_in_order_and_once() -> None:
     assert [entry.verdict for entry in late.history] == ["DataQuality"], "an older one is no news"
 
 
+def test_a_namesake_that_was_deleted_leaves_nothing() -> None:
+    """A check made for a monitor of the same name that is gone tells nothing about the new one."""
+    check = a_check(a_drift_report("DataDrift"))
+    owner = {"kind": "CronJob", "name": "rain-drift-check", "uid": "old"}
+    old = replace(check, manifest=merged(check.manifest, {"metadata": {"ownerReferences": [owner]}}))
+    assert after(started(), old).monitor.status.verdict is None
+
+
 @pytest.mark.parametrize(
     ("verdict", "data", "concept"),
     [

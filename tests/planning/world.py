@@ -29,12 +29,15 @@ class World:
         self.made: list[str] = []
         self.status_writes = 0
         self._uids = 0
+        self._puts = 0
 
     # --- objects ---
 
     def put(self, *resources: Any) -> None:
         for resource in resources:
             manifest = resource.dump()
+            self._puts += 1
+            manifest["metadata"]["uid"] = f"put-{self._puts}"
             self.objects[Key(*resource.key)] = manifest
 
     def get(self, kind: str, name: str) -> Any:
@@ -73,13 +76,10 @@ class World:
                 found.append(JobView(copy.deepcopy(manifest), message, code, "Error" if code else None))
         return tuple(found)
 
-    def _cron_job(self, owner: str) -> Manifest | None:
-        owned = (
-            manifest
-            for key, manifest in self.objects.items()
-            if key.kind == "CronJob" and manifest["metadata"]["ownerReferences"][0]["name"] == owner
-        )
-        return next(owned, None)
+    def _cron_job(self, owner: Any) -> Manifest | None:
+        uid = owner.metadata.uid
+        crons = (manifest for key, manifest in self.objects.items() if key.kind == "CronJob")
+        return next((each for each in crons if each["metadata"]["ownerReferences"][0]["uid"] == uid), None)
 
     def plans(self) -> Iterator[Plan]:
         """Yield a plan for every object, each from what is there at that moment."""
@@ -98,7 +98,7 @@ class World:
                         settings=SETTINGS,
                         dataset=it,
                         jobs=self._jobs(labels.DATASET, name),
-                        cron_job=self._cron_job(name),
+                        cron_job=self._cron_job(it),
                         waiting_runs=tuple(r for r in runs if r.spec.dataset_ref.name == name),
                         captured_versions=tuple(v for v in versions if v.spec.model_name == captured),
                     )
@@ -139,7 +139,7 @@ class World:
                         now=self.now,
                         settings=SETTINGS,
                         monitor=it,
-                        cron_job=self._cron_job(name),
+                        cron_job=self._cron_job(it),
                         jobs=self._jobs(labels.MONITOR, name),
                         versions=tuple(v for v in versions if v.spec.model_name == it.spec.target_ref.model_name),
                         template=next((r for r in runs if r.metadata.name == ref), None),

@@ -104,9 +104,17 @@ def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple
 def _news(view: DriftMonitorView) -> list[tuple[JobView, datetime]]:
     """Return the finished checks that are later than the newest one taken in, the oldest first."""
     last = view.monitor.status.last_check_time
-    finished = [(job, at) for job in view.jobs if is_finished(job) and (at := scheduled_at(job)) is not None]
+    ours = [job for job in view.jobs if is_finished(job) and not _is_of_a_namesake(view, job)]
+    finished = [(job, at) for job in ours if (at := scheduled_at(job)) is not None]
     fresh = [(job, at) for job, at in finished if last is None or at > parse_time(last)]
     return sorted(fresh, key=lambda pair: (pair[1], pair[0].name))
+
+
+def _is_of_a_namesake(view: DriftMonitorView, job: JobView) -> bool:
+    """Return whether the check was made for a deleted monitor of the same name, whose remains are not gone yet."""
+    uid = view.cron_job["metadata"].get("uid") if view.cron_job else None
+    owners = job.manifest["metadata"].get("ownerReferences", [])
+    return any(owner["kind"] == "CronJob" and owner["uid"] != uid for owner in owners)
 
 
 def _taken_in(view: DriftMonitorView, progress: Progress, job: JobView, scheduled: datetime) -> Progress:
