@@ -26,8 +26,13 @@ def _prctl(option: int, value: int) -> None:
 
 def _start(command: list[str]) -> int:
     supervisor = os.getpid()
+    started, starting = os.pipe()
     pid = os.fork()
     if pid:
+        # The pipe ends when the command runs. Before, there is no process group yet and a signal to it would be lost.
+        os.close(starting)
+        os.read(started, 1)
+        os.close(started)
         return pid
     try:
         # A session of its own: a Ctrl-C at the terminal is for the runtime, which stops everything in order.
