@@ -39,7 +39,7 @@ def pipeline_graph(encoding: Encoding, estimator: Any, *, double: bool) -> onnx.
     )
     core = compose.add_prefix(core, "estimator/")
     front = encoding_graph(encoding, double=double)
-    front.ir_version = core.ir_version = IR_VERSION
+    core.ir_version = IR_VERSION
     imports = sorted({**{one.domain: one.version for one in core.opset_import}, **OPSETS}.items())
     for model in (front, core):
         del model.opset_import[:]
@@ -68,7 +68,7 @@ def encoding_graph(encoding: Encoding, *, double: bool) -> onnx.ModelProto:
     output = helper.make_tensor_value_info(MATRIX, element, ["rows", width(encoding)])
     body = helper.make_graph(graph.nodes, "encoding", inputs, [output], initializer=graph.constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(OPSETS.items())]
-    return helper.make_model(body, opset_imports=opsets)
+    return helper.make_model(body, opset_imports=opsets, ir_version=IR_VERSION)
 
 
 class _Graph:

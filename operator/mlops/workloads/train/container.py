@@ -14,6 +14,7 @@ import numpy as np
 from mlops.api.training_run import Part, Reason
 from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.model.onnx_engine import check_onnx, open_session
+from mlops.workloads.model.predictor import Prediction
 from mlops.workloads.model.signature import (
     SIGNATURE_FILE,
     EstimatorOf,
@@ -100,6 +101,8 @@ def describe(content: bytes, data: Data) -> Signature:
         raise _invalid(f"model.onnx: the output {maps[0]!r} is no tensor: with skl2onnx, convert with zipmap=False")
     task, found = _outputs_of(outputs, data)
     classes = classes_of(data.label, data.labels("train")) if task == "classification" else None
+    if classes is not None:
+        _check_width(outputs, found.probabilities, classes, data.label.name)
     return Signature(
         task=task,
         format="onnx",
@@ -114,6 +117,32 @@ def describe(content: bytes, data: Data) -> Signature:
         tolerance=TOLERANCES["onnx"],
         libraries=environment.libraries(),
     )
+
+
+def _check_width(outputs: list[Any], probabilities: str | None, classes: tuple[Any, ...], label: str) -> None:
+    """Refuse a declared number of probabilities that is not that of the classes; one column serves two classes."""
+    for one in outputs:
+        width = one.shape[1] if one.name == probabilities and len(one.shape) == 2 else None
+        if isinstance(width, int) and width != len(classes) and (width, len(classes)) != (1, 2):
+            shown = ", ".join(str(each) for each in classes[:10])
+            raise _invalid(
+                f"model.onnx: the output {one.name!r} has {width} columns, and the label {label!r} has "
+                f"{len(classes)} classes ({shown})"
+            )
+
+
+def check_probabilities(answer: Prediction, signature: Signature) -> None:
+    """Refuse scores where probabilities are promised: thresholds, log loss and drift checks would be wrong."""
+    table = answer.probabilities
+    if table is None:
+        return
+    wrong = ~((table >= 0) & (table <= 1)).all(axis=1) | ~(np.abs(table.sum(axis=1) - 1) <= 1e-3)
+    if wrong.any():
+        row = table[int(np.argmax(wrong))].tolist()
+        raise _invalid(
+            f"model.{signature.format}: the output {signature.outputs.probabilities!r} gives {row}, which are no "
+            "probabilities: end the graph in a sigmoid or softmax, or give labels only"
+        )
 
 
 def _outputs_of(outputs: list[Any], data: Data) -> tuple[Task, Outputs]:
@@ -153,6 +182,9 @@ def read_metrics(outputs: Path) -> Metrics:
         raise _invalid(f"{METRICS_FILE} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise _invalid(f'{METRICS_FILE}: expected {{"test": {{"roc_auc": 0.91}}}}')
+    if "formatVersion" in document:
+        # A whole artifact was handed in: what an earlier run measured is measured again.
+        return {}
     metrics: Metrics = {}
     if unknown := sorted(set(document) - set(PARTS)):
         raise _invalid(f"{METRICS_FILE}: {unknown[0]!r}: expected one of {', '.join(PARTS)}")

@@ -24,7 +24,7 @@ from mlops.workloads.model.signature import (
 from mlops.workloads.pod import Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
-from mlops.workloads.train.container import adopt
+from mlops.workloads.train.container import adopt, check_probabilities
 from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
 from mlops.workloads.train.estimators import kind_of
 from mlops.workloads.train.evaluate import measure, reported
@@ -159,7 +159,9 @@ def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
 def _adopt(pod: Pod, data: Data, folder: Path) -> _Made:
     """Take over what the user's own container left in the outputs folder."""
     own = adopt(pod.folder(tasks.OUTPUTS_VARIABLE), data, folder)
-    return _Made(Predictor.load(folder), own_metrics=own)
+    predictor = Predictor.load(folder)
+    check_probabilities(predictor.predict(inputs_of(data.parts["train"][:1000], data.inputs)), predictor.signature)
+    return _Made(predictor, own_metrics=own)
 
 
 def _evaluate(predictor: Predictor, data: Data) -> dict[Part, dict[str, float]]:
