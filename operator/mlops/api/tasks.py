@@ -7,6 +7,8 @@ bytes in the termination message; what is larger goes to the store and the repor
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
@@ -240,7 +242,7 @@ def write_report(report: Report) -> str:
 
 
 def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
-    """Return the store key under which a stage's captured requests lie: …/requests/date=…/hour=…/<file>.parquet.
+    """Return the store key under which a stage's captured requests lie: …/requests/<partition>/<file>.parquet.
 
     Columns: id (string), row (int64), time (timestamp, UTC, microseconds), modelVersion (int64), modelDigest (string),
     stage (string), `in.<field>` for each input, `out.prediction`, and `out.p.<class>` for each class of a classifier.
@@ -249,12 +251,34 @@ def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
 
 
 def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
-    """Return the store key under which labels lie: …/labels/date=…/hour=…/<file>.parquet.
+    """Return the store key under which labels lie: …/labels/<partition>/<file>.parquet.
 
     Columns: id (string), row (int64), label (string or float64), time (timestamp: the label's own time), received
     (timestamp). The last one received for (id, row) counts.
     """
     return f"captures/{namespace}/{model_name}/{stage}/labels/"
+
+
+# A partition is a day of event time, or a month when one flush spans many days (a replay, a backfill): a file per day
+# would then be a file per row.
+_PARTITION = re.compile(r"(?:^|/)date=(\d{4})-(\d{2})(?:-(\d{2}))?/")
+
+
+def partition(moment: datetime, *, monthly: bool) -> str:
+    """Return the partition of an event time: `date=2026-11-21/`, or `date=2026-11/`."""
+    return moment.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
+
+
+def partition_span(key: str) -> tuple[datetime, datetime] | None:
+    """Return the event times [from, to) that a captured file's key allows, or None if it names no partition."""
+    found = _PARTITION.search(key)
+    if found is None:
+        return None
+    year, month, day = int(found[1]), int(found[2]), found[3]
+    start = datetime(year, month, int(day or 1), tzinfo=UTC)
+    if day:
+        return start, start + timedelta(days=1)
+    return start, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
 
 def scheduled_time(job: str) -> int:

@@ -1,4 +1,4 @@
-"""Looking at a state folder: get, describe, lineage, digest. None of them changes anything, also while a run is active."""
+"""Looking at a state folder: get, describe, lineage, digest. None changes anything, also while a run is active."""
 
 from __future__ import annotations
 

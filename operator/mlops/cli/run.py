@@ -24,7 +24,10 @@ from mlops.cli.progress import View
 from mlops.cli.replay import Position, Sender, Stream, Target
 from mlops.cli.settings import local_settings
 from mlops.cli.state import State
+from mlops.engine.cluster import Clock
+from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
+from mlops.local.errors import LocalError, NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key
 from mlops.store.address import open_store
@@ -57,6 +60,8 @@ def run(options: Options) -> int:
     console = Console()
     try:
         return asyncio.run(_Run(options, [d.manifest for d in documents], setting, console).run())
+    except LocalError as error:
+        raise UserError(str(error)) from error
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("stopped; the same command goes on from here", highlight=False)
         return 130
@@ -81,9 +86,8 @@ class _Run:
         extra = {}
         if self.options.allow_networks:
             extra[tasks.HTTP_NETWORKS_VARIABLE] = ",".join(self.options.allow_networks)
-        runtime = LocalRuntime(
-            self.state.folder, settings=local_settings(self.state, extra), clock=clock, images=images
-        )
+        settings = local_settings(self.state, extra)
+        runtime = LocalRuntime(self.state.folder, planners=PLANNERS, settings=settings, clock=clock, images=images)
         _interrupt_on_sigterm()
         async with runtime:
             live = self.console.is_terminal and not self.options.plain
@@ -91,7 +95,7 @@ class _Run:
             with view.shown():
                 refreshing = asyncio.create_task(_keep_refreshing(view))
                 try:
-                    await self._work(runtime, view)
+                    await self._work(runtime, view, clock)
                 finally:
                     refreshing.cancel()
             objects = _objects(runtime)
@@ -105,7 +109,7 @@ class _Run:
         for put in self.setting.put if self.setting else ():
             deliver(self.setting.folder / put.file, put.uri, self.state)  # type: ignore[union-attr]
 
-    async def _work(self, runtime: LocalRuntime, view: View) -> None:
+    async def _work(self, runtime: LocalRuntime, view: View, clock: Clock) -> None:
         for document in self.documents:
             try:
                 outcome = runtime.apply(document)
@@ -114,13 +118,15 @@ class _Run:
             view.say(f"{document['kind']} {document['metadata']['name']} {outcome}")
         await self._settle(runtime)
         if self.stream is not None and self.place is not None:
-            await self._replay(runtime, view, self.stream, self.place)
+            await self._replay(runtime, view, clock, self.stream, self.place)
 
     async def _settle(self, runtime: LocalRuntime) -> None:
-        if not await runtime.settled(self.options.timeout):
-            raise UserError(f"not settled after {self.options.timeout:.0f} s: see `mlops get all -o wide`")
+        try:
+            await runtime.settled(self.options.timeout)
+        except NotSettled as error:
+            raise UserError(f"{error}: look at it with `mlops get all -o wide --state {self.state.folder}`") from error
 
-    async def _replay(self, runtime: LocalRuntime, view: View, stream: Stream, place: _Place) -> None:
+    async def _replay(self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _Place) -> None:
         """Send the stream check by check: the clock stands at a check until all that it sets off is done.
 
         So the outcome depends on the data and not on this machine's speed. What was sent is on record before the
@@ -131,12 +137,12 @@ class _Run:
         view.replaying(len(stream), place.position.rows)
 
         def url() -> Target:
-            address = runtime.service_url(service)
+            address = _url(runtime.get(service))
             if address is None:
                 raise UserError(f"{replay.model} is not served in stage {replay.stage}: nothing to send requests to")
             return Target(address, replay.model)
 
-        sender = Sender(stream, url, lambda count: view.replayed(count, runtime.now()))
+        sender = Sender(stream, url, lambda count: view.replayed(count, clock.now()))
         end = stream.last
         while not place.over:
             tick = runtime.next_tick()
@@ -145,7 +151,7 @@ class _Run:
             place.save(moment, over=moment >= end)
             await runtime.advance(moment)
             await self._settle(runtime)
-            view.replayed(0, runtime.now())
+            view.replayed(0, clock.now())
 
     def _namespace(self) -> str:
         namespaces = {d["metadata"].get("namespace", "default") for d in self.documents}
@@ -168,8 +174,7 @@ class _Run:
 
     async def _serve_on(self, runtime: LocalRuntime) -> None:
         for service in runtime.list("Service"):
-            key = Key("Service", service["metadata"]["namespace"], service["metadata"]["name"])
-            self.console.print(f"serving {key.name} at {runtime.service_url(key)}", highlight=False, markup=False)
+            self.console.print(f"serving {service['metadata']['name']} at {_url(service)}", highlight=False)
         self.console.print("Ctrl-C stops it", highlight=False)
         await asyncio.Event().wait()
 
@@ -230,6 +235,13 @@ def deliver(file: Path, uri: str, state: State) -> Path:
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _url(service: Manifest | None) -> str | None:
+    """Return where a Service answers on this machine."""
+    for ingress in (service or {}).get("status", {}).get("loadBalancer", {}).get("ingress", []):
+        return f"http://{ingress['ip']}:{ingress['ports'][0]['port']}"
+    return None
 
 
 def _objects(runtime: LocalRuntime) -> list[Manifest]:

@@ -45,7 +45,7 @@ def test_the_window_is_open_at_its_start_and_closed_at_its_end(stable: World) ->
 def test_partitions_of_other_days_are_not_read(stable: World) -> None:
     """A file of another month may be broken: nobody opens it."""
     stable.write_all()
-    stable.store.put_object(f"{REQUESTS}date=2024-01-01/hour=00/broken.parquet", b"PAR1 no")
+    stable.store.put_object(f"{REQUESTS}date=2024-01-01/broken.parquet", b"PAR1 no")
     assert stable.check("DataDrift").samples == 1200
 
 
@@ -53,7 +53,7 @@ def test_a_broken_file_of_the_window_is_named(stable: World) -> None:
     """The user reads which file it is."""
     stable.write_all()
     day = stable.end - timedelta(days=1)
-    stable.store.put_object(f"{REQUESTS}date={day:%Y-%m-%d}/hour=00/broken.parquet", b"PAR1 no")
+    stable.store.put_object(f"{REQUESTS}date={day:%Y-%m-%d}/broken.parquet", b"PAR1 no")
     with pytest.raises(BadInput, match=r"broken\.parquet is no readable Parquet file"):
         stable.check("DataDrift")
 

@@ -84,10 +84,10 @@ def _ingest(desk: Desk, spec: Any, day: int, **task: Any) -> Any:
 
 
 def test_requests_meet_their_labels_by_id_and_row_and_the_last_of_each_counts(desk: Desk) -> None:
-    _requests(desk, "date=2024-01-02/hour=00/a.parquet", [("a", 0, 1, 1.0), ("a", 1, 1, 1.5), ("b", 0, 2, 2.0)])
-    _requests(desk, "date=2024-01-04/hour=00/b.parquet", [("b", 0, 3, 2.5), ("c", 0, 3, 3.0)])
-    _labels(desk, "date=2024-01-05/hour=00/a.parquet", [("a", 0, "UP", 4), ("a", 1, "DOWN", 4), ("b", 0, "UP", 6)])
-    _labels(desk, "date=2024-01-05/hour=01/b.parquet", [("b", 0, "DOWN", 5), ("stranger", 0, "UP", 5)])
+    _requests(desk, "date=2024-01-02/a.parquet", [("a", 0, 1, 1.0), ("a", 1, 1, 1.5), ("b", 0, 2, 2.0)])
+    _requests(desk, "date=2024-01-04/b.parquet", [("b", 0, 3, 2.5), ("c", 0, 3, 3.0)])
+    _labels(desk, "date=2024-01-05/a.parquet", [("a", 0, "UP", 4), ("a", 1, "DOWN", 4), ("b", 0, "UP", 6)])
+    _labels(desk, "date=2024-01-05/b.parquet", [("b", 0, "DOWN", 5), ("stranger", 0, "UP", 5)])
     report = _ingest(desk, _spec(), day=10)
     assert _rows(desk, report) == [("a", 1.0, "UP"), ("a/1", 1.5, "DOWN"), ("b", 2.5, "UP")]
 

@@ -58,19 +58,25 @@ def test_rows_are_recorded_as_they_were_answered(model: Path, tmp_path: Path) ->
         assert abs((lone["time"][0] - datetime.now(UTC)).total_seconds()) < 60
 
 
-def test_rows_lie_in_the_hour_of_their_event(model: Path, tmp_path: Path) -> None:
+def test_rows_lie_in_the_day_of_their_event(model: Path, tmp_path: Path) -> None:
     """One event time for all rows or one per row, with any offset, before 1970 too; partitions are in UTC."""
     with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact_of(tmp_path / "store", model))) as served:
         times = ["1955-03-01T23:59:59.250Z", "2024-05-01T00:30:00+02:00", "2024-05-01T00:30:00+02:00"]
         served.infer(request_of(rows(3), id="each", parameters={"event_time": times}))
         served.infer(request_of(rows(2), id="all", parameters={"event_time": "2024-04-30T22:00:00Z"}))
         assert served.flush()["captures"] == {"rows": 5, "files": 2}
-        assert sorted("/".join(path.parts[-3:-1]) for path in served.files()) == [
-            "date=1955-03-01/hour=23",
-            "date=2024-04-30/hour=22",
-        ]
+        assert sorted(path.parent.name for path in served.files()) == ["date=1955-03-01", "date=2024-04-30"]
         found = served.recorded().filter(pl.col("id") == "each").sort("row")["time"].to_list()
         assert found == [datetime.fromisoformat(text) for text in times]
+
+
+def test_a_flush_of_many_days_is_a_file_a_month(model: Path, tmp_path: Path) -> None:
+    """A replay of years would otherwise make a file per row, and every reader pays for each."""
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact_of(tmp_path / "store", model))) as served:
+        times = [f"1959-{month:02}-{day:02}T00:00:00Z" for month in (11, 12) for day in range(1, 31)]
+        served.infer(request_of(rows(60), id="season", parameters={"event_time": times}))
+        assert served.flush()["captures"] == {"rows": 60, "files": 2}
+        assert sorted(path.parent.name for path in served.files()) == ["date=1959-11", "date=1959-12"]
 
 
 def test_labels_are_stored_as_they_came(model: Path, tmp_path: Path) -> None:
@@ -90,7 +96,7 @@ def test_labels_are_stored_as_they_came(model: Path, tmp_path: Path) -> None:
             "received": pl.Datetime("us", "UTC"),
         }
         assert frame.filter(pl.col("id") == "a")["label"].to_list() == ["dry", "rain"]
-        assert len([path for path in served.files("labels") if "date=2024-05-01/hour=12" in path.as_posix()]) == 1
+        assert len([path for path in served.files("labels") if "date=2024-05-01/" in path.as_posix()]) == 1
 
 
 @pytest.mark.parametrize("percent", [0, 1, 30, 100])

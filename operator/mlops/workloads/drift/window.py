@@ -7,24 +7,22 @@ however many requests there were, and the sample is the same in whatever order t
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops.api.tasks import partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.columns import CANONICAL, INPUT, KEY, MOMENT, PROBABILITY, finite, label_text, moment
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.pod import BadInput
 
-_PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/(?:hour=(\d{2})/)?")
-_HOUR = timedelta(hours=1)
 _FILES_AT_ONCE = 16
 
 
@@ -131,7 +129,7 @@ def load_window(
     """Read captures below the key `requests` and labels below `labels`; `live` is the digest of the live model."""
     kept = _Kept(max_samples)
     shape = _captured_shape(reference)
-    for frame in _files(store, _keys(store, requests, span.start - _HOUR, span.end + _HOUR)):
+    for frame in _files(store, _keys(store, requests, span.start, span.end)):
         _take(kept, frame, shape, span, live)
     if not kept.frames:
         empty = pl.DataFrame(schema={**shape, "live": pl.Boolean(), "_hash": pl.UInt64()})
@@ -281,25 +279,16 @@ def _keys(store: Store, prefix: str, first: datetime, last: datetime | None) -> 
 
 
 def _covers(key: str, first: datetime, last: datetime | None) -> bool:
-    found = _PARTITION.search(key)
-    if found is None:
-        return False
-    begin, length = _partition(found)
-    return begin + length > first and (last is None or begin <= last)
-
-
-def _partition(found: re.Match[str]) -> tuple[datetime, timedelta]:
-    day = date.fromisoformat(found[1])
-    begin = datetime(day.year, day.month, day.day, int(found[2] or 0), tzinfo=UTC)
-    return begin, _HOUR if found[2] else timedelta(days=1)
+    found = partition_span(key)
+    return found is not None and found[1] > first and (last is None or found[0] <= last)
 
 
 def _any_before(store: Store, prefix: str, span: Span, rows: int) -> bool:
     """Whether the stage was used before an empty window: only then has the delivery stopped."""
     if rows:
         return True
-    partitions = (_PARTITION.search(found.key) for found in store.list(prefix))
-    return any(found is not None and _partition(found)[0] <= span.start for found in partitions)
+    partitions = (partition_span(found.key) for found in store.list(prefix))
+    return any(found is not None and found[0] <= span.start for found in partitions)
 
 
 def _files(store: Store, keys: list[str]) -> Iterator[pl.DataFrame]:

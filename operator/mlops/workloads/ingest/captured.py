@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from mlops.api.base import parse_duration
 from mlops.api.dataset import CapturedSource, DataField, Reason
-from mlops.api.tasks import captures_prefix, feedback_prefix
+from mlops.api.tasks import captures_prefix, feedback_prefix, partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.expressions import DTYPES
 from mlops.workloads.ingest.columnar import convert, schema_of
@@ -65,7 +65,7 @@ def captured_rows(
     too, or else the request's id (`<id>/<row>` for a further row of a request). The label is what came as feedback.
     """
     requests = _requests(store, captures_prefix(namespace, source.model_name, source.stage), contract, window)
-    labels = _labels(store, feedback_prefix(namespace, source.model_name, source.stage))
+    labels = _labels(store, feedback_prefix(namespace, source.model_name, source.stage), window)
     if requests is None:
         return
     how: Any = "inner" if source.labels == "Required" and contract.label else "left"
@@ -104,7 +104,7 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
     inputs = [f"in.{field.name}" for field in contract.fields if field.role != "label"]
     event_time = f"in.{contract.timestamp}"
     found = []
-    for name, data in _objects(store, prefix):
+    for name, data in _objects(store, prefix, window):
         there = schema_of(data, name)
         frame = _parquet(data, [*_KEY, "time", *(one for one in inputs if one in there)], name)
         time = event_time if event_time in frame.columns else "time"
@@ -122,9 +122,10 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
     return together.unique(_KEY, keep="last", maintain_order=True)
 
 
-def _labels(store: Store, prefix: str) -> pl.DataFrame:
+def _labels(store: Store, prefix: str, window: Window) -> pl.DataFrame:
     found = []
-    for name, data in _objects(store, prefix):
+    # A label may come long after its request, never before it.
+    for name, data in _objects(store, prefix, Window(window.start, datetime.max.replace(tzinfo=UTC))):
         found.append(_parquet(data, [*_KEY, "label", "received"], name))
     if not found:
         return pl.DataFrame(schema={"id": pl.String, "row": pl.Int64, "label": pl.String})
@@ -132,9 +133,11 @@ def _labels(store: Store, prefix: str) -> pl.DataFrame:
     return together.unique(_KEY, keep="last", maintain_order=True).drop("received")
 
 
-def _objects(store: Store, prefix: str) -> Iterator[tuple[str, bytes]]:
+def _objects(store: Store, prefix: str, window: Window) -> Iterator[tuple[str, bytes]]:
+    """Yield (key, bytes) of the files whose partition reaches into the window."""
     for one in store.list(prefix):
-        if one.key.endswith(".parquet"):
+        span = partition_span(one.key)
+        if one.key.endswith(".parquet") and (span is None or (span[1] > window.start and span[0] < window.end)):
             yield one.key, store.get_object(one.key)
 
 

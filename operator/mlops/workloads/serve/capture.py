@@ -112,13 +112,19 @@ class CaptureEncoder:
         return columns
 
 
+# A flush of live traffic spans a day or two; one that spans more is a replay or a backfill.
+_MOST_DAYS = 2
+
+
 def partitioned(frame: pl.DataFrame, prefix: str, names: FileNames) -> list[File]:
-    """Return the frame as Parquet files `<prefix>date=…/hour=…/<name>`, by its column `time`."""
-    hours = frame.with_columns(_partition=pl.col("time").dt.strftime("date=%Y-%m-%d/hour=%H"))
+    """Return the frame as Parquet files `<prefix>date=…/<name>`, by its column `time`: by day, or by month if many."""
+    monthly = frame["time"].dt.date().n_unique() > _MOST_DAYS
+    partitions = pl.Series("_partition", [tasks.partition(moment, monthly=monthly) for moment in frame["time"]])
+    marked = frame.with_columns(partitions)
     files: list[File] = []
-    for (partition,), part in hours.partition_by("_partition", as_dict=True, maintain_order=True).items():
+    for (place,), part in marked.partition_by("_partition", as_dict=True, maintain_order=True).items():
         buffer = io.BytesIO()
         part.drop("_partition").write_parquet(buffer, compression="zstd")
         data = buffer.getvalue()
-        files.append(File(f"{prefix}{partition}/{names.name(data)}", data, part.height))
+        files.append(File(f"{prefix}{place}{names.name(data)}", data, part.height))
     return files
