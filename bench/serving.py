@@ -83,9 +83,8 @@ def compare(folder: Path, seconds: float, rounds: int) -> None:
     print(f"request of {len(body)} bytes, {rounds} rounds of {seconds} s")
     print(f"{'':10}{'p50 us':>9}{'p99 us':>9}{'x static':>9}{'req/s c32':>11}{'x static':>9}{'RSS MB':>8}")
     for name, (p50, p99, throughput, resident) in rows.items():
-        print(
-            f"{name:10}{p50:9.0f}{p99:9.0f}{p50 / floor[0]:9.2f}{throughput:11.0f}{throughput / floor[2]:9.2f}{resident:8.0f}"
-        )
+        latency = f"{p50:9.0f}{p99:9.0f}{p50 / floor[0]:9.2f}"
+        print(f"{name:10}{latency}{throughput:11.0f}{throughput / floor[2]:9.2f}{resident:8.0f}")
 
 
 def forest(folder: Path) -> str:

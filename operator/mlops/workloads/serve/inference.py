@@ -86,7 +86,7 @@ class Parser:
         rows = -1
         taken = 0
         for tensor in tensors:
-            name, values, size = self._tensor(tensor, binary[taken:])
+            name, values, size = self._tensor(tensor, binary[taken:] if taken else binary)
             taken += size
             if name in inputs:
                 raise RequestError(422, f"input {name!r} is there twice; send each input once")
@@ -145,6 +145,8 @@ class Parser:
         return name, column.from_binary(datatype, binary[:size], rows), size
 
     def _rows(self, name: str, shape: Any) -> int:
+        if shape == [1] and type(shape[0]) is int:
+            return 1
         if type(shape) is not list or not 1 <= len(shape) <= 2 or any(type(size) is not int for size in shape):
             raise RequestError(422, f"input {name!r} has shape {shown(shape)}; send [n] or [n, 1]")
         if shape[0] < 1 or shape[1:] not in ([], [1]):

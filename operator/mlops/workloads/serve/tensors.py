@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -68,6 +69,8 @@ class Column:
 
     def from_json(self, datatype: str, data: list[Any]) -> Array:
         """Return the values (n,) of a JSON tensor; null is a missing value. Raises RequestError."""
+        if len(data) == 1 and (lone := self._lone(datatype, data)) is not None:
+            return lone
         found = set(map(type, data))
         misses = type(None) in found
         if misses:
@@ -90,6 +93,18 @@ class Column:
         wide = values.astype(np.float64)
         wide[[value is None for value in data]] = np.nan
         return wide
+
+    def _lone(self, datatype: str, data: list[Any]) -> Array | None:
+        """Return a single good value of the stated datatype at once; None: look closer. It is most of all traffic."""
+        value = data[0]
+        kind = type(value)
+        if datatype == "FP64" and self.type == "float64" and kind is float and isfinite(value):
+            return np.array(data)
+        if datatype == "INT64" and self.type == "int64" and kind is int and -(1 << 63) <= value < 1 << 63:
+            return np.array(data, dtype=np.int64)
+        if datatype == "BOOL" and kind is bool:
+            return np.array(data)
+        return None
 
     def from_binary(self, datatype: str, data: memoryview, rows: int) -> Array:
         """Return the values (n,) of a binary tensor; NaN is a missing value. Raises RequestError."""
