@@ -93,6 +93,7 @@ async def test_look_again_follows_the_clusters_clock(queue: Queue, clock: Virtua
     queue.add(ONE)
     queue.done(await queue.take(), look_again=clock.now() + timedelta(hours=1))
     assert queue.idle, "nothing is due yet"
+    assert queue.next_look == clock.now() + timedelta(hours=1)
     clock.advance(clock.now() + timedelta(minutes=59))
     assert queue.depth == 0
     clock.advance(clock.now() + timedelta(minutes=1))

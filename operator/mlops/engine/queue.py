@@ -85,6 +85,11 @@ class Queue:
         return all(moment > now for moment, _ in self._later.values())
 
     @property
+    def next_look(self) -> datetime | None:
+        """Return the earliest moment at which a key comes back by itself, or None."""
+        return min((moment for moment, _ in self._later.values()), default=None)
+
+    @property
     def busy_with(self) -> list[Key]:
         """Return the keys that keep the queue from being idle."""
         return [*self._waiting, *self._active, *self._backing_off]

@@ -29,8 +29,15 @@ def _merge_maps(
 ) -> dict[str, Any]:
     result = {}
     for name, value in live.items():
-        if name not in wanted and name in before and not any(name in other for other in others):
-            continue
+        if name not in wanted and name in before:
+            theirs = [other[name] for other in others if name in other]
+            # Of a map only this manager's entries go; it goes itself if nothing is left that somebody put there.
+            if isinstance(value, dict) and isinstance(before[name], dict):
+                value = _merge_maps(value, before[name], {}, _maps(theirs))
+                if not value and not theirs:
+                    continue
+            elif not theirs:
+                continue
         result[name] = value
     for name, value in wanted.items():
         if name in live:

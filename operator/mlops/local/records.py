@@ -44,7 +44,13 @@ class Records:
         state.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(state)
         self._database = sqlite3.connect(state / _FILE, isolation_level=None)
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        try:
+            version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise StateUnreadable(
+                f"{state / _FILE} is no file of this program ({error}): name another folder with --state"
+            ) from error
         if version not in (0, _FORMAT):
             self.close()
             raise StateUnreadable(

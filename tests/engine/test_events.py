@@ -1,0 +1,53 @@
+"""Events tell what is news, once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mlops.engine.events import events_of
+from mlops.planning.plan import Manifest
+from tests.engine.objects import a_dataset
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def a_condition(type_: str, status: str, reason: str = "Why", message: str = "") -> Manifest:
+    return {"type": type_, "status": status, "reason": reason, "message": message or type_}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "want"),
+    [
+        pytest.param([], [a_condition("Ready", "True")], [("Why", "Normal")], id="it got ready"),
+        pytest.param([], [a_condition("Ready", "False")], [("Why", "Warning")], id="it is not ready"),
+        pytest.param([a_condition("Ready", "True")], [a_condition("Ready", "True")], [], id="nothing flipped"),
+        pytest.param(
+            [a_condition("Ready", "False", "One")],
+            [a_condition("Ready", "False", "Two")],
+            [("Two", "Warning")],
+            id="another reason is news",
+        ),
+        pytest.param(
+            [],
+            [a_condition("Succeeded", "False", "Bad", "why"), a_condition("Ready", "False", "Bad", "why")],
+            [("Bad", "Warning")],
+            id="two conditions for one reason are one Event",
+        ),
+        pytest.param([], [a_condition("Stalled", "True")], [("Why", "Warning")], id="stalled"),
+        pytest.param([], [a_condition("DataDriftDetected", "True")], [("Why", "Warning")], id="drift"),
+        pytest.param([], [a_condition("DataDriftDetected", "False")], [], id="no drift was never news"),
+        pytest.param([], [a_condition("Reconciling", "True")], [], id="being at work is no news"),
+    ],
+)
+def test_events(before: list[Manifest], after: list[Manifest], want: list[tuple[str, str]]) -> None:
+    manifest = a_dataset()
+    present = {**manifest, "status": {"conditions": before}}
+    assert [(e["reason"], e["type"]) for e in events_of(present, {"conditions": after}, NOW)] == want
+
+
+def test_the_same_flip_at_the_same_moment_is_the_same_event() -> None:
+    """A write that is repeated after a fault does not tell the news twice."""
+    first, second = (events_of(a_dataset(), {"conditions": [a_condition("Ready", "True")]}, NOW) for _ in range(2))
+    assert first == second
