@@ -124,7 +124,7 @@ def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> 
             pl.when(pl.col("in.x0").is_nan()).then(None).otherwise(pl.col("in.x0")).alias("in.x0")
         )
         start = BEGIN + LENGTH * (REFERENCE_WINDOWS + number)
-        made.append(window_of(captured, Span(start - timedelta(seconds=1), start + LENGTH, start + LENGTH)))
+        made.append(window_of(captured, Span(start, start + LENGTH, start + LENGTH)))
     return Stream(kind, reference, tuple(made), change)
 
 
@@ -155,7 +155,7 @@ def draw(rng: np.random.Generator, kind: str, rows: int, number: int, *, happene
     if happened and kind == "quality":
         x[rng.random(rows) < 0.5, 0] = np.nan
     start = BEGIN + LENGTH * number
-    times = [start + LENGTH * (row / rows) for row in range(rows)]
+    times = [start + LENGTH * ((row + 0.5) / rows) for row in range(rows)]
     return Rows(x, region, np.where(yes, "yes", "no"), times)
 
 

@@ -83,10 +83,11 @@ class World:
             (pl.col("time") + timedelta(hours=1)).alias("received"),
         )
 
-    def write(self, prefix: str, frame: pl.DataFrame, name: str = "a") -> None:
-        parts = frame.with_columns(pl.col("time").dt.strftime("date=%Y-%m-%d").alias("_part"))
+    def write(self, prefix: str, frame: pl.DataFrame, name: str = "a", *, monthly: bool = False) -> None:
+        pattern = "date=%Y-%m" if monthly else "date=%Y-%m-%d"
+        parts = frame.with_columns(pl.col("time").dt.strftime(pattern).alias("_part"))
         for (part,), rows in parts.partition_by("_part", as_dict=True, include_key=False).items():
-            # Hundreds of files: written to where the folder store keeps them, without a sync of each.
+            # Many files: written to where the folder store keeps them, without a sync of each.
             path = self.root / "objects" / f"{prefix}{part}/{name}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(parquet(rows))

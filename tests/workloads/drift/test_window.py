@@ -42,6 +42,16 @@ def test_the_window_is_open_at_its_start_and_closed_at_its_end(stable: World) ->
     assert stable.check("DataDrift").samples == 1
 
 
+def test_partitions_of_days_and_of_months_are_read_alike(stable: World) -> None:
+    """A backfill is written by the month, live traffic by the day; a window may hold both."""
+    rows = stable.captured
+    stable.write(REQUESTS, rows.head(700), monthly=True)
+    stable.write(REQUESTS, rows.tail(500))
+    stable.write(LABELS, stable.labels, monthly=True)
+    report = stable.check()
+    assert (report.samples, report.labelled, report.verdict) == (1200, 1200, "Stable")
+
+
 def test_partitions_of_other_days_are_not_read(stable: World) -> None:
     """A file of another month may be broken: nobody opens it."""
     stable.write_all()

@@ -24,6 +24,7 @@ from mlops.workloads.drift.reference import Reference
 from mlops.workloads.pod import BadInput
 
 _FILES_AT_ONCE = 16
+_MONTHS_LISTED_APART = 36
 
 
 @dataclass(frozen=True)
@@ -269,12 +270,16 @@ def _need(present: list[str], needed: tuple[str, ...], what: str) -> None:
 
 
 def _keys(store: Store, prefix: str, first: datetime, last: datetime | None) -> list[str]:
-    """The files whose partition may hold rows from `first` to `last`; a bounded span is listed day by day."""
-    if last is not None and last - first <= timedelta(days=40):
-        days = [first.date() + timedelta(days=n) for n in range((last.date() - first.date()).days + 1)]
-        listed = [found.key for day in days for found in store.list(f"{prefix}date={day.isoformat()}/")]
-    else:
-        listed = [found.key for found in store.list(prefix)]
+    """The files whose partition may hold rows from `first` to `last`; a bounded span is listed month by month.
+
+    A month's prefix finds the partitions of its days and those of the whole month.
+    """
+    prefixes = [prefix]
+    if last is not None:
+        months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+        if len(months) <= _MONTHS_LISTED_APART:
+            prefixes = [f"{prefix}date={month // 12:04d}-{month % 12 + 1:02d}" for month in months]
+    listed = [found.key for one in prefixes for found in store.list(one)]
     return sorted(key for key in listed if key.endswith(".parquet") and _covers(key, first, last))
 
 
