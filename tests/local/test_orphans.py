@@ -93,8 +93,11 @@ def test_a_supervisor_that_is_killed_takes_its_container_along(tmp_path: Path) -
         containers = [child for supervisor in supervisors for child in children_of(supervisor)]
         for supervisor in supervisors:
             os.kill(supervisor, signal.SIGKILL)
-        wait_until_gone(containers)
+        group = int((tmp_path / "group").read_text())
+        wait_until_gone([*containers, *group_members(group)])
     finally:
+        # What has left its group too is out of reach without its supervisor.
+        os.kill(int((tmp_path / "escaped").read_text()), signal.SIGKILL)
         process.kill()
         process.communicate()
 

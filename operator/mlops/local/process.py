@@ -77,13 +77,17 @@ class Process:
 
     async def _wait(self) -> Exit:
         try:
-            line = await self._reader.read()
+            said = (await self._reader.read()).split()
         except ConnectionError:
-            line = b""
+            said = []
         self._writer.close()
         # The supervisor's end of the socket closes when it exits: this does not block.
         self._popen.wait()
-        if not line:
+        if len(said) < 2:
+            # The supervisor was killed. Its child is gone with it, by the kernel's hand; the rest of the group is not.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if said:
+                    os.killpg(int(said[0]), _KILLED)
             return Exit(128 + _KILLED, _KILLED)
-        code = os.waitstatus_to_exitcode(int(line))
+        code = os.waitstatus_to_exitcode(int(said[1]))
         return Exit(128 - code, -code) if code < 0 else Exit(code)

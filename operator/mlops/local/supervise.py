@@ -2,7 +2,7 @@
 
 FD is one end of a socket whose other end only the runtime holds. When the runtime dies, however it dies, the socket
 ends and everything that the container started is killed. Over the socket come T (SIGTERM to the process group) and
-K (SIGKILL); back goes one line with the wait status.
+K (SIGKILL); back go two lines: at once the process group, at the end the wait status.
 """
 
 import contextlib
@@ -99,6 +99,7 @@ def main() -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     pid = _start(command)
+    _tell(channel, pid)
     status = None
     while status is None:
         ready, _, _ = select.select([channel, woken], [], [])
@@ -109,9 +110,13 @@ def main() -> None:
             for order in _orders(channel):
                 _signal_group(pid, {"T": signal.SIGTERM, "K": signal.SIGKILL}[order])
     _kill_rest(pid)
-    with contextlib.suppress(OSError):
-        os.write(channel, f"{status}\n".encode())
+    _tell(channel, status)
     os._exit(0)
+
+
+def _tell(channel: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.write(channel, f"{number}\n".encode())
 
 
 def _orders(channel: int) -> str:
