@@ -103,6 +103,8 @@ class Labelled:
         try:
             reference, current = (sample_of(metric, rows, self.reference.classes) for rows in (before, after))
             plan = resampling(max(before.height, after.height), self.seed, after.height)
+            # Both samples are resampled by one plan, and a small reference needs a few blocks, too.
+            plan = replace(plan, block=min(plan.block, before.height // 4))
             test = drop_test(metric, reference, current, plan, min_drop=min_drop)
         except ValueError as error:
             return f"{metric} cannot be compared: {error}"
