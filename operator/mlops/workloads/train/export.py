@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import treelite
-from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+from google.protobuf.message import EncodeError
 from numpy.typing import NDArray
 
 from mlops.api.training_run import Reason
