@@ -286,7 +286,10 @@ def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
         return stand.resting(Reason.SUSPENDED, "spec.suspend is true: no checks are made")
     checked = progress.own.get(CHECKED)
     if checked is None:
-        return stand.resting(Reason.WAITING_FOR_FIRST_CHECK, f"the first check follows {monitor.spec.schedule}")
+        # As wanted: the checks are scheduled. Whoever waits for Ready must not have to wait for a night to pass.
+        message = f"the first check follows {monitor.spec.schedule}"
+        scheduled = view.cron_job is not None
+        return (stand.done if scheduled else stand.in_progress)(Reason.WAITING_FOR_FIRST_CHECK, message)
     if checked.status == "True":
         return stand.done(Reason.CHECKED, checked.message)
     return stand.waiting(checked.reason, checked.message)
