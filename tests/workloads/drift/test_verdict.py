@@ -45,6 +45,14 @@ def test_a_concept_drift_names_the_relation_and_the_time(streams: dict[str, Stre
     assert decision.change_point[:10] == window.frame["time"][0].strftime("%Y-%m-%d")
 
 
+def test_captures_may_have_their_columns_in_another_order(streams: dict[str, Stream]) -> None:
+    """A server writes a model's inputs in the order of its own; the answer is the same, and no traceback."""
+    stream = streams["concept"]
+    window = stream.windows[1]
+    turned = replace(window, frame=window.frame.select(sorted(window.frame.columns, reverse=True)))
+    assert check(stream, turned).split == check(stream, window).split
+
+
 def test_a_change_inside_the_window_is_dated_within_a_tenth_of_it(streams: dict[str, Stream]) -> None:
     """Half of the rows from before the change, half from after it."""
     stream = streams["concept"]

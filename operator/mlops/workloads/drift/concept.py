@@ -106,7 +106,9 @@ def explained_by_balance(labelled: Labelled, judged: Judged, check: Check) -> bo
 def attribution(labelled: Labelled, judged: Judged, check: Check) -> Split:
     """Split the drop by re-weighting the reference's held-out rows to the window's inputs."""
     before, after = _thinned(judged.reference_rows), _thinned(judged.current_rows)
-    table, categorical = features(labelled.reference, pl.concat([_inputs(before), _inputs(after)]))
+    table, categorical = features(
+        labelled.reference, pl.concat([_inputs(rows, labelled.reference) for rows in (before, after)])
+    )
     is_current = np.arange(table.shape[0]) >= before.height
     fold = np.concatenate((folds(before.height), folds(after.height)))
     probability = np.empty(table.shape[0])
@@ -132,7 +134,7 @@ def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
     """
     rows = _thinned(judged.current_rows)
     classes = labelled.reference.classes
-    table, categorical = features(labelled.reference, _inputs(rows))
+    table, categorical = features(labelled.reference, _inputs(rows, labelled.reference))
     fold = folds(rows.height)
     if rows.height < _FOLDS * _BLOCKS_PER_FOLD * 2:
         return None
@@ -242,8 +244,9 @@ def _answers(models: list[Any], table: FloatArray, metric: str, classes: tuple[s
     return np.asarray(given[:, 1] if len(classes) == 2 else given)
 
 
-def _inputs(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select([column for column in rows.columns if column.startswith(INPUT)])
+def _inputs(rows: pl.DataFrame, reference: Reference) -> pl.DataFrame:
+    """The inputs' columns in the reference's order: captures and training data come in orders of their own."""
+    return rows.select(INPUT + name for name in (*reference.numeric, *reference.categorical))
 
 
 def _thinned(rows: pl.DataFrame) -> pl.DataFrame:
