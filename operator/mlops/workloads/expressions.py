@@ -14,6 +14,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import polars as pl
@@ -57,7 +58,7 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     Raises ExpressionError if it cannot be parsed, names a column that is not there, has a type that a column cannot
     have, or is not row by row: aggregates, windows, shifts, subqueries, chance, the clock.
     """
-    parsed = _parse(expression, columns)
+    parsed = _parse(expression, tuple(columns))
     for tag, member in _nodes(_tree(parsed)):
         if tag not in _NODES and tag not in {"function"}:
             raise ExpressionError(expression, _not_row_by_row(tag))
@@ -97,7 +98,7 @@ def compute(frame: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
 
 def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
     """Return the expression's values, one per row, in the type of a column. Raises ExpressionError."""
-    parsed = _parse(expression, frame.columns)
+    parsed = _parse(expression, tuple(frame.columns))
     names = sorted(set(parsed.meta.root_names()) & set(frame.columns))
     marker = "\0rows"
     inside = frame.select(pl.int_range(pl.len()).alias(marker), *(_entering(frame, name) for name in names))
@@ -108,7 +109,9 @@ def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
     return _leaving(result)
 
 
-def _parse(expression: str, columns: Iterable[str]) -> pl.Expr:
+# A model server computes the same few expressions for every request.
+@lru_cache(maxsize=512)
+def _parse(expression: str, columns: tuple[str, ...]) -> pl.Expr:
     known = set(columns)
     for match in _WORD.finditer(expression):
         word = match[0].lower()
