@@ -1,3 +1,4 @@
+# ruff: noqa: T201 (a script talks by printing)
 """Somebody's own training script. It knows nothing of the operator but two folders and two file names.
 
 In   $MLOPS_INPUTS    train.parquet, validation.parquet, test.parquet, task.json
@@ -44,7 +45,9 @@ def fitted(trees):
     one_hot = OneHotEncoder(handle_unknown="ignore")
     columns = ColumnTransformer([("numbers", StandardScaler(), numbers), ("texts", one_hot, texts)])
     forest = ExtraTreesClassifier(n_estimators=trees, min_samples_leaf=10, random_state=task["seed"])
-    both = VotingClassifier([("linear", LogisticRegression(C=0.1)), ("trees", forest)], voting="soft", flatten_transform=False)
+    both = VotingClassifier(
+        [("linear", LogisticRegression(C=0.1)), ("trees", forest)], voting="soft", flatten_transform=False
+    )
     return make_pipeline(columns, both).fit(columns_of(parts["train"]), parts["train"][task["label"]].to_numpy())
 
 
@@ -60,7 +63,9 @@ for trees in map(int, options.trees.split(",")):
 best = max(candidates, key=lambda trees: roc_auc(candidates[trees], "validation"))
 model = candidates[best]
 
-types = [(name, FloatTensorType([None, 1])) for name in numbers] + [(name, StringTensorType([None, 1])) for name in texts]
+types = [(name, FloatTensorType([None, 1])) for name in numbers] + [
+    (name, StringTensorType([None, 1])) for name in texts
+]
 graph = to_onnx(model, initial_types=types, options={id(model): {"zipmap": False}}).SerializeToString()
 (outputs / "model.onnx").write_bytes(graph)
 

@@ -113,6 +113,7 @@ class FetchTask(Model):
     dataset_artifact: str
     dataset_digest: str
     since: str | None = None
+    seed: int = 0
 
 
 class FetchReport(Model):

@@ -104,6 +104,7 @@ def _container_pod(
         dataset_artifact=resolved.dataset_artifact,
         dataset_digest=resolved.dataset_digest,
         since=run.spec.dataset_ref.since,
+        seed=run.spec.reproducibility.seed,
     )
     folders = pods.variables({tasks.INPUTS_VARIABLE: _INPUTS, tasks.OUTPUTS_VARIABLE: _OUTPUTS})
     inputs = {"name": "inputs", "mountPath": _INPUTS}

@@ -226,10 +226,10 @@ def test_a_container_finds_the_rows_and_what_is_asked_of_it(place: Place, datase
     """The inputs folder of a user's own code."""
     inputs = place.new("inputs")
     pod = place.pod(MLOPS_INPUTS=str(inputs))
-    task = tasks.FetchTask(namespace="default", run="r", dataset_artifact=dataset, dataset_digest=dataset)
+    task = tasks.FetchTask(namespace="default", run="r", dataset_artifact=dataset, dataset_digest=dataset, seed=42)
     assert fetch(pod, task).rows == 500
     assert pl.read_parquet(inputs / "train.parquet").height == 300
     asked = json.loads((inputs / "task.json").read_text())
-    assert asked["label"] == "label"
+    assert (asked["label"], asked["seed"]) == ("label", 42)
     assert asked["metrics"] == ["roc_auc", "log_loss", "accuracy", "balanced_accuracy", "f1", "brier"]
     assert [column["name"] for column in asked["columns"]][-1] == "gap"

@@ -38,6 +38,7 @@ def describe(data: Data, task: tasks.FetchTask) -> dict[str, object]:
         "formatVersion": 1,
         "namespace": task.namespace,
         "run": task.run,
+        "seed": task.seed,
         "label": data.label.name,
         "labelType": data.label.type,
         "columns": [column.dump() for column in data.columns],
