@@ -56,8 +56,18 @@ lock: ## resolve the dependencies anew
 format: venv ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: venv ## the benchmarks, each against what one would use instead
-	@$(BIN)/python bench/run.py
+PEERS := $(VENV)-peers
+
+$(PEERS)/.installed: bench/requirements.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(UV) pip install --quiet --python $(PEERS)/bin/python -r bench/requirements.txt
+	@touch $@
+
+bench: venv $(PEERS)/.installed ## the benchmarks, each against what one would use instead, both sides in one run
+	@$(BIN)/python bench/ingest.py --peers-python $(PEERS)/bin/python
+	@$(BIN)/python bench/drift_statistics.py
+	@$(BIN)/python bench/serving.py
+	@OMP_NUM_THREADS=1 $(BIN)/python bench/drift_streams.py --streams 6 --windows 3
 
 clean: ## remove what was built here
-	rm -rf $(VENV) $(STATE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(STATE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
