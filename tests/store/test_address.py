@@ -22,6 +22,12 @@ def test_a_folder_store_lies_where_its_url_says(tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "store" / "objects" / "a").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("name", ["a place with spaces", "ü", "100%", "a+b"])
+def test_a_folder_may_have_any_name_that_a_url_can_carry(tmp_path: Path, name: str) -> None:
+    open_store((tmp_path / name).as_uri(), {}).put_object("a", b"x")
+    assert (tmp_path / name / "objects" / "a").read_bytes() == b"x"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -68,7 +74,9 @@ def test_names_that_are_no_buckets_are_refused(name: str, tmp_path: Path) -> Non
         open_store(f"s3://{name}/key", ENVIRON)
 
 
-@pytest.mark.parametrize("url", ["file://host/path", "file://", "file://../x", "file:///a/../b", "file:///a//b"])
+@pytest.mark.parametrize(
+    "url", ["file://host/path", "file://", "file://../x", "file:///a/../b", "file:///a//b", "file:///a/%2e%2e/b"]
+)
 def test_a_folder_must_be_absolute_and_plain(url: str) -> None:
     with pytest.raises(StoreError):
         open_store(url, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from mlops.store.artifacts import Store
 from mlops.store.bucket import Bucket
@@ -56,8 +57,9 @@ def open_source(uri: str, environ: Mapping[str, str]) -> tuple[Bucket, str]:
 
 
 def _folder(url: str) -> Path:
-    path = url.removeprefix("file://")
-    if path == url or not path.startswith("/"):
+    # A URL has a space or an umlaut percent-encoded; what is not UTF-8 then is refused as no valid Unicode.
+    path = unquote(url.removeprefix("file://"), errors="surrogateescape")
+    if not url.startswith("file:///"):
         raise AddressInvalid(
             repr(url), "names no folder", "use file:// and an absolute path, as in file:///var/lib/mlops"
         )
