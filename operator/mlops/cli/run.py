@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import signal
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ from mlops.cli.state import State
 from mlops.engine.cluster import Clock
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
-from mlops.local.errors import LocalError, NotSettled
+from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key
 from mlops.store.address import open_store
 
 Manifest = dict[str, Any]
+# How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
+PATIENCE = timedelta(hours=1, minutes=10)
 
 
 @dataclass(frozen=True)
@@ -53,43 +56,67 @@ class Options:
 def run(options: Options) -> int:
     """Run until everything is settled (and the scenario's stream is over); return the exit code.
 
-    A SIGTERM is a Ctrl-C: everything that was started is stopped, what was done stays.
+    0: all that was applied is ready. 1: something is not, and the summary says why. 128 + n: signal n (SIGINT, SIGTERM)
+    ended it; everything that was started is stopped, what was done stays. Raises UserError for a mistake.
     """
-    documents = manifests.read(options.paths)
+    given = manifests.read(options.paths)
     setting = scenario.read(options.scenario) if options.scenario else scenario.beside(options.paths)
     console = Console()
+    running = _Run(options, given, setting, console)
+    interruption = _Interruption(console)
     try:
-        return asyncio.run(_Run(options, [d.manifest for d in documents], setting, console).run())
-    except LocalError as error:
-        raise UserError(str(error)) from error
-    except (KeyboardInterrupt, asyncio.CancelledError):
+        return asyncio.run(interruption.guard(running.run()))
+    except asyncio.CancelledError:
+        # A second Ctrl-C must not cut off the message.
+        for number in _STOPPING:
+            signal.signal(number, signal.SIG_IGN)
         console.print("stopped; the same command goes on from here", highlight=False)
-        return 130
+        return 128 + (interruption.number or signal.SIGINT)
+
+
+class _Interruption:
+    """The first SIGINT or SIGTERM cancels; those that follow change nothing, so that all that was started is ended."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.number: int | None = None
+
+    async def guard(self, work: Coroutine[Any, Any, int]) -> int:
+        """Await `work`, and cancel it at a signal."""
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING:
+            loop.add_signal_handler(number, self._interrupt, number, task)
+        return await task
+
+    def _interrupt(self, number: int, task: asyncio.Future[int]) -> None:
+        if self.number is None:
+            self.number = number
+            self._console.print("stopping …", highlight=False)
+            task.cancel()
 
 
 class _Run:
     def __init__(
-        self, options: Options, documents: list[Manifest], setting: scenario.Scenario | None, console: Console
+        self, options: Options, given: manifests.Manifests, setting: scenario.Scenario | None, console: Console
     ) -> None:
-        self.options, self.documents, self.setting, self.console = options, documents, setting, console
+        self.options, self.given, self.setting, self.console = options, given, setting, console
         self.state = options.state
+        self.images = _images(options, setting)
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
         self.place = _Place(self.state.replay, self.stream) if self.stream else None
 
     async def run(self) -> int:
-        self._deliver()
         clock = VirtualClock(self.place.clock) if self.place else RealClock()
-        images = dict(self.options.images)
-        if self.setting:
-            images = {name: self.setting.folder / folder for name, folder in self.setting.images.items()} | images
         extra = {}
         if self.options.allow_networks:
             extra[tasks.HTTP_NETWORKS_VARIABLE] = ",".join(self.options.allow_networks)
         settings = local_settings(self.state, extra)
-        runtime = LocalRuntime(self.state.folder, planners=PLANNERS, settings=settings, clock=clock, images=images)
-        _interrupt_on_sigterm()
+        runtime = LocalRuntime(self.state.folder, planners=PLANNERS, settings=settings, clock=clock, images=self.images)
         async with runtime:
+            # Not before: the folder may be in use by another run.
+            self._deliver()
             live = self.console.is_terminal and not self.options.plain
             view = View(self.console, lambda: _objects(runtime), live=live)
             with view.shown():
@@ -97,26 +124,32 @@ class _Run:
                 try:
                     await self._work(runtime, view, clock)
                 finally:
-                    refreshing.cancel()
+                    await _ended(refreshing)
             objects = _objects(runtime)
-            self._conclude(objects)
+            troubles = summary.troubles(objects, [document.key for document in self.given.documents])
+            self._conclude(objects, troubles)
             if self.options.keep_serving:
-                await self._serve_on(runtime)
-        return 1 if summary.failed(objects) else 0
+                await self._serve_on(runtime, view)
+        return 1 if troubles else 0
 
     def _deliver(self) -> None:
         """Put the scenario's files into their buckets."""
-        for put in self.setting.put if self.setting else ():
-            deliver(self.setting.folder / put.file, put.uri, self.state)  # type: ignore[union-attr]
+        if self.setting is not None:
+            for put in self.setting.put:
+                deliver(self.setting.folder / put.file, put.uri, self.state)
 
     async def _work(self, runtime: LocalRuntime, view: View, clock: Clock) -> None:
-        for document in self.documents:
+        for name in self.given.left_out:
+            view.say(f"{name} left out: without a cluster it means nothing")
+        for document in self.given.documents:
             try:
-                outcome = runtime.apply(document)
+                outcome = runtime.apply(document.manifest)
             except InvalidObject as error:
-                raise UserError(str(error)) from error
-            view.say(f"{document['kind']} {document['metadata']['name']} {outcome}")
+                raise UserError(f"{document.place}: {error}") from error
+            view.say(f"{document.key[0]} {document.key[2]} {outcome}")
         await self._settle(runtime)
+        if isinstance(clock, VirtualClock):
+            await self._try_again(runtime, clock)
         if self.stream is not None and self.place is not None:
             await self._replay(runtime, view, clock, self.stream, self.place)
 
@@ -125,6 +158,15 @@ class _Run:
             await runtime.settled(self.options.timeout)
         except NotSettled as error:
             raise UserError(f"{error}: look at it with `mlops get all -o wide --state {self.state.folder}`") from error
+
+    async def _try_again(self, runtime: LocalRuntime, clock: VirtualClock) -> None:
+        """Let pass the time after which a passing fault is tried again: a driven clock does not move by itself."""
+        for _ in range(_RETRIES):
+            look = runtime.next_look()
+            if look is None or look - clock.now() > _LONGEST_RETRY:
+                return
+            await runtime.advance(look)
+            await self._settle(runtime)
 
     async def _replay(self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _Place) -> None:
         """Send the stream check by check: the clock stands at a check until all that it sets off is done.
@@ -139,7 +181,8 @@ class _Run:
         def url() -> Target:
             address = _url(runtime.get(service))
             if address is None:
-                raise UserError(f"{replay.model} is not served in stage {replay.stage}: nothing to send requests to")
+                missing = f"{replay.model} is not served in stage {replay.stage}: nothing to send requests to"
+                raise UserError("\n".join(filter(None, [missing, summary.not_ready(_objects(runtime))])))
             return Target(address, replay.model)
 
         sender = Sender(stream, url, lambda count: view.replayed(count, clock.now()))
@@ -147,20 +190,20 @@ class _Run:
         while not place.over:
             tick = runtime.next_tick()
             moment = min(tick, end) if tick is not None else end
-            place.position = await asyncio.to_thread(sender.until, moment, place.position)
+            place.position = await _in_thread(sender, moment, place.position)
             place.save(moment, over=moment >= end)
             await runtime.advance(moment)
-            await self._settle(runtime)
+            await self._settle(runtime, clock)
             view.replayed(0, clock.now())
 
     def _namespace(self) -> str:
-        namespaces = {d["metadata"].get("namespace", "default") for d in self.documents}
+        namespaces = {namespace for _, namespace, _ in (document.key for document in self.given.documents)}
         return namespaces.pop() if len(namespaces) == 1 else "default"
 
-    def _conclude(self, objects: list[Manifest]) -> None:
+    def _conclude(self, objects: list[Manifest], troubles: list[Manifest]) -> None:
         store = open_store(self.state.store.resolve().as_uri(), os.environ)
         reports = summary.lay_out_reports(objects, store, self.state.reports)
-        text = summary.summary(objects)
+        text = summary.summary(objects, troubles)
         if text:
             self.console.print(f"\n{text}", highlight=False, markup=False, soft_wrap=True)
         if reports:
@@ -172,11 +215,40 @@ class _Run:
             soft_wrap=True,
         )
 
-    async def _serve_on(self, runtime: LocalRuntime) -> None:
+    async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
             self.console.print(f"serving {service['metadata']['name']} at {_url(service)}", highlight=False)
         self.console.print("Ctrl-C stops it", highlight=False)
-        await asyncio.Event().wait()
+        view.as_lines()
+        await _keep_refreshing(view)
+
+
+async def _in_thread(sender: Sender, moment: datetime, position: Position) -> Position:
+    """Send in a thread. When cancelled, first wait until it has stopped: the server still has to answer it."""
+    sending = asyncio.ensure_future(asyncio.to_thread(sender.until, moment, position))
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        sender.stop()
+        await asyncio.gather(sending, return_exceptions=True)
+        raise
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel `task` and wait for its end; what went wrong in it is raised."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _images(options: Options, setting: scenario.Scenario | None) -> dict[str, Path]:
+    """Return the folder for each image: the command line's word counts more. Raises UserError if one is not there."""
+    stated = {name: setting.folder / folder for name, folder in setting.images.items()} if setting else {}
+    images = stated | options.images
+    for name, folder in images.items():
+        if not folder.is_dir():
+            raise UserError(f"image {name}: {folder} is no folder: it has to hold the code that the image holds")
+    return images
 
 
 class _Place:
@@ -187,10 +259,13 @@ class _Place:
         self._identity = _identity(stream)
         self.position, self.clock, self.over = Position(), stream.first, False
         if path.exists():
-            saved = json.loads(path.read_text())
-            if saved["stream"] == self._identity:
-                self.position = Position(saved["rows"], saved["labels"])
-                self.clock, self.over = parse_time(saved["clock"]), saved["over"]
+            try:
+                saved = json.loads(path.read_text())
+                if saved["stream"] == self._identity:
+                    self.position = Position(saved["rows"], saved["labels"])
+                    self.clock, self.over = parse_time(saved["clock"]), saved["over"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path} was changed: delete it, and the replay begins anew") from error
 
     def save(self, moment: datetime, *, over: bool) -> None:
         """Record that everything up to `moment` was sent; a file half written is never seen."""
@@ -207,6 +282,12 @@ class _Place:
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(self._path)
+
+
+def _next_try(runtime: LocalRuntime, latest: datetime) -> datetime | None:
+    """Return when something is tried again, if that is not later than `latest` and before the next check."""
+    again, tick = runtime.next_look(), runtime.next_tick()
+    return again if again and again <= latest and (tick is None or again < tick) else None
 
 
 def _identity(stream: Stream) -> str:
@@ -252,9 +333,3 @@ async def _keep_refreshing(view: View) -> None:
     while True:
         view.refresh()
         await asyncio.sleep(0.1)
-
-
-def _interrupt_on_sigterm() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

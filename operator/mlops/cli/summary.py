@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mlops.cli.progress import ready
-from mlops.cli.tables import aligned
+from mlops.cli.progress import ready, short_kind
+from mlops.cli.tables import aligned, printable
 from mlops.store.artifacts import Store
 from mlops.store.errors import StoreError
 
@@ -21,21 +21,59 @@ def of_kind(objects: Iterable[Manifest], kind: str) -> list[Manifest]:
     return [manifest for manifest in objects if manifest["kind"] == kind]
 
 
-def summary(objects: list[Manifest]) -> str:
-    """Return the summary as text: versions, verdicts over time, what is not ready."""
+def summary(objects: list[Manifest], troubles: list[Manifest]) -> str:
+    """Return the summary as text: versions, verdicts over time, what is not ready and why."""
     parts = ["\n".join(part) for part in (list(_versions(objects)), list(_verdicts(objects))) if part]
-    bad = list(_not_ready(objects))
-    if bad:
-        parts.append("Not ready:\n" + "\n".join(bad))
+    others = [manifest for manifest in objects if ready(manifest)[0] != "True" and manifest not in troubles]
+    if troubles:
+        parts.append("Not ready:\n" + "\n".join(map(_why, troubles)))
+    if others:
+        parts.append("Not ready, and not what this run was for:\n" + "\n".join(map(_why, others)))
     return "\n\n".join(parts)
 
 
-def failed(objects: list[Manifest]) -> bool:
-    """Return whether something that the user applied did not become ready.
+def troubles(objects: list[Manifest], applied: Iterable[tuple[str, str, str]]) -> list[Manifest]:
+    """Return what keeps the `applied` (kind, namespace, name) from being done.
 
-    A challenger that a monitor asked for and a gate refused is the loop at work, not a failure.
+    That is what the user applied and is not ready, and, for a template that has no model ready, the runs and versions
+    that should have brought one. A challenger that a gate refused is the loop at work: the model is there.
     """
-    return any(ready(m)[0] != "True" for m in objects if not m["metadata"].get("ownerReferences"))
+    wanted = set(applied)
+    found = [m for m in objects if _key(m) in wanted and ready(m)[0] != "True"]
+    for run in of_kind(objects, "TrainingRun"):
+        register = run["spec"].get("register")
+        if _key(run) not in wanted or register is None:
+            continue
+        namespace = run["metadata"]["namespace"]
+        versions = [
+            version
+            for version in of_kind(objects, "ModelVersion")
+            if version["spec"]["modelName"] == register["modelName"] and version["metadata"]["namespace"] == namespace
+        ]
+        if not any(ready(version)[0] == "True" for version in versions):
+            found += [m for m in [*_runs_of(objects, run), *versions] if ready(m)[0] != "True" and m not in found]
+    return found
+
+
+def _runs_of(objects: list[Manifest], template: Manifest) -> list[Manifest]:
+    uid = template["metadata"]["uid"]
+    return [
+        run
+        for run in of_kind(objects, "TrainingRun")
+        if any(owner["uid"] == uid for owner in run["metadata"].get("ownerReferences", ()))
+    ]
+
+
+def _key(manifest: Manifest) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata["namespace"], metadata["name"]
+
+
+def _why(manifest: Manifest) -> str:
+    _, reason, message = ready(manifest)
+    name = manifest["metadata"]["name"]
+    hint = f" (mlops logs {short_kind(manifest['kind'])} {name})" if "log" in message.split() else ""
+    return printable(f"  {manifest['kind']} {name}: {reason}: {message}{hint}")
 
 
 def lay_out_reports(objects: list[Manifest], store: Store, folder: Path) -> int:
@@ -54,7 +92,10 @@ def lay_out_reports(objects: list[Manifest], store: Store, folder: Path) -> int:
             except StoreError:
                 continue  # an old report may have been removed; the rest is still worth having
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            # Never half a report: one that is there is not written again.
+            beside = path.with_name(f".{path.name}.part")
+            beside.write_bytes(content)
+            beside.replace(path)
             count += 1
     return count
 
@@ -73,7 +114,7 @@ def _versions(objects: list[Manifest]) -> Iterator[str]:
                 version.get("status", {}).get("stage") or ready(version)[1],
                 f"{lineage.get('dataset', '')} v{lineage.get('datasetVersion', '')}",
                 (run.get("spec", {}).get("datasetRef", {}).get("since") or "the beginning")[:13],
-                ", ".join(f"{m['name']} {m['value']}" for m in metrics[:2]),
+                ", ".join(f"{m['name']} {m['value']}" for m in metrics[:3]),
                 status.get("format") or "",
                 _because(run),
             ]
@@ -87,7 +128,7 @@ def _because(run: Manifest) -> str:
     name = run.get("metadata", {}).get("name", "")
     if "mlops.dev/monitor" in labels:
         return f"monitor {labels['mlops.dev/monitor']}: {'rebuild' if '-rebuild-' in name else 'retrain'}"
-    return "template" if run else ""
+    return "template" if "mlops.dev/template" in labels else "run" if run else ""
 
 
 def _verdicts(objects: list[Manifest]) -> Iterator[str]:
@@ -105,10 +146,3 @@ def _verdicts(objects: list[Manifest]) -> Iterator[str]:
             spread = f"{min(values):.3f} to {max(values):.3f}" if values else ""
             table.append([streak[0]["time"][:10], streak[-1]["time"][:10], str(len(streak)), verdict, spread, action])
         yield aligned(table)
-
-
-def _not_ready(objects: list[Manifest]) -> Iterator[str]:
-    for manifest in objects:
-        status, reason, message = ready(manifest)
-        if status != "True":
-            yield f"  {manifest['kind']} {manifest['metadata']['name']}: {reason}: {message}"
