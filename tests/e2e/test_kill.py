@@ -1,0 +1,117 @@
+"""Kill -9 at any moment: nothing is left running, nothing is half there, and the next run comes to the same end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from mlops.local.records import read_objects
+from tests.e2e.runs import (
+    MLOPS,
+    Object,
+    Seen,
+    checks,
+    descendants,
+    differences,
+    facts,
+    half_artifacts,
+    left_over,
+    objects,
+    run,
+)
+from tests.e2e.scenarios import Small, small
+
+KILLS = 50
+SEED = 20240301
+# What a run does, in this order; "again" is the work that the monitor asks for.
+WORK = ("ingest", "train", "verify", "roll-out", "replay", "drift", "ingest again", "train again", "verify again")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path: Path) -> None:
+    """At least 50 kills, at a random time of the run or of one kind of work; every life ends as if undisturbed."""
+    scenario = small(tmp_path / "scenario", days=3, change=1, rows=100)
+    undisturbed = run(scenario.folder, tmp_path / "undisturbed")
+    assert undisturbed.code == 0
+    assert checks(tmp_path / "undisturbed", "parts")[-1]["action"].startswith("Retrain: ")
+    want = facts(tmp_path / "undisturbed")
+    random, hit, lives = Random(SEED), Counter[str](), 0
+    # Long enough for each single piece of work to be done in one life, so that there is progress.
+    longest = max(4.0, undisturbed.seconds * 0.4)
+    start = time.monotonic()
+    while hit.total() < KILLS:
+        lives += 1
+        state = tmp_path / f"life-{lives}"
+        while phase := one_try(scenario, state, random, longest):
+            hit[phase] += 1
+            print(f"{time.monotonic() - start:6.0f} s  kill {hit.total():2}  folder {lives}  in {phase}", flush=True)
+            assert half_artifacts(state) == []
+        assert differences(want, facts(state)) == []
+        assert half_artifacts(state) == []
+        print(f"{time.monotonic() - start:6.0f} s  folder {lives} came to the same end", flush=True)
+    print(f"{hit.total()} kills in {lives} folders: {dict(hit)}; undisturbed {undisturbed.seconds:.0f} s")
+    assert set(WORK) <= set(hit), "not every kind of work was hit"
+
+
+def one_try(scenario: Small, state: Path, random: Random, longest: float) -> str | None:
+    """Start a run and kill it; return what it was at, or None if it came to its end before. Asserts no orphans."""
+    wanted = random.choice((*WORK, *[None] * len(WORK)))
+    after = random.uniform(0, 1) if wanted else random.uniform(0, longest)
+    with (state.parent / f"{state.name}.log").open("a") as log:
+        process = subprocess.Popen(
+            [MLOPS, "run", "-f", str(scenario.folder), "--state", str(state), "--plain"], stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + longest
+        while wanted and time.monotonic() < deadline and process.poll() is None and phase_of(state) != wanted:
+            time.sleep(0.02)
+        try:
+            process.wait(timeout=after)
+        except subprocess.TimeoutExpired:
+            children = descendants(process.pid)
+            process.kill()
+        else:
+            assert process.returncode == 0, Path(log.name).read_text()[-4000:]
+            children = set[Seen]()
+    finally:
+        process.kill()
+        process.wait()
+    assert left_over(state, children) == set()
+    return phase_of(state) if process.returncode else None
+
+
+def phase_of(state: Path) -> str:
+    """What a run is doing, as its objects say."""
+    present = read_objects(state)
+    active = [m for m in present if m["kind"] == "Job" and not is_finished(m)]
+    if not any(manifest["kind"] == "Job" for manifest in present):
+        return "start"
+    if active:
+        component: str = active[-1]["metadata"]["labels"]["app.kubernetes.io/component"]
+        name = {"dataset": "ingest", "training-run": "train", "model-version": "verify"}.get(component, component)
+        trained = any(manifest["kind"] == "ModelVersion" and manifest["spec"]["version"] == 1 for manifest in present)
+        again = {"ingest": trained, "train": trained, "verify": len(objects(state, "ModelVersion")) > 1}
+        return f"{name} again" if again.get(name) else name
+    servers = [manifest for manifest in present if manifest["kind"] == "Deployment"]
+    if not servers:
+        return "between"
+    return "replay" if is_available(servers[0]) else "roll-out"
+
+
+def is_finished(job: Object) -> bool:
+    """Whether the Job is over."""
+    return any(c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", ()))
+
+
+def is_available(deployment: Object) -> bool:
+    """Whether all pods of the newest template are there."""
+    status = deployment.get("status", {})
+    return bool(
+        status.get("observedGeneration") == deployment["metadata"]["generation"] and status.get("readyReplicas")
+    )
