@@ -9,7 +9,6 @@ from mlops.cli.inspect import chosen_kinds
 from mlops.cli.state import State
 from mlops.local.clock import RealClock
 from mlops.local.cluster import LocalCluster
-from mlops.local.errors import LocalError
 from mlops.local.records import Records
 from mlops.planning.plan import Key
 
@@ -19,12 +18,9 @@ def delete(state: State, word: str, names: tuple[str, ...], namespace: str) -> I
     (kind, *others) = chosen_kinds(word)
     if others:
         raise UserError("name one kind to delete")
-    if not state.folder.is_dir():
+    if not state.exists:
         raise UserError(f"{state.folder}: there is no state here")
-    try:
-        records = Records(state.folder)
-    except LocalError as error:
-        raise UserError(str(error)) from error
+    records = Records(state.folder)
     try:
         cluster = LocalCluster(records, RealClock())
         missing = [name for name in names if cluster.get(Key(kind, namespace, name)) is None]

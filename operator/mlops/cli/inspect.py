@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,9 +25,16 @@ Manifest = dict[str, Any]
 
 def load(state: State) -> list[Manifest]:
     """Return every object in a state folder. Raises UserError if there is none."""
-    if not state.folder.is_dir():
+    if not state.exists:
         raise UserError(f"{state.folder}: there is no state here yet; `mlops run` makes it, --state names another")
-    return read_objects(state.folder)
+    return _read(state)
+
+
+def _read(state: State) -> list[Manifest]:
+    try:
+        return read_objects(state.folder)
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{state.folder} holds no state of this program ({error}): --state names another") from error
 
 
 def chosen_kinds(words: str) -> list[str]:
@@ -40,8 +48,9 @@ def chosen_kinds(words: str) -> list[str]:
 
 def get(state: State, words: str, names: tuple[str, ...], namespace: str | None, output: str) -> str:
     """Return the objects as a table, wide table, JSON, YAML or names."""
+    kinds = chosen_kinds(words)
     objects = load(state)
-    chosen = [m for kind in chosen_kinds(words) for m in _select(objects, kind, names, namespace)]
+    chosen = [m for kind in kinds for m in _select(objects, kind, names, namespace)]
     if names:
         missing = set(names) - {m["metadata"]["name"] for m in chosen}
         if missing:
@@ -55,7 +64,7 @@ def get(state: State, words: str, names: tuple[str, ...], namespace: str | None,
         return "\n".join(f"{m['kind'].lower()}.mlops.dev/{m['metadata']['name']}" for m in chosen)
     now = clock_of(objects)
     parts = []
-    for kind in chosen_kinds(words):
+    for kind in kinds:
         of_kind = [m for m in chosen if m["kind"] == kind]
         if of_kind:
             parts.append(aligned(rows(kind, of_kind, now, wide=output == "wide")))
@@ -64,8 +73,10 @@ def get(state: State, words: str, names: tuple[str, ...], namespace: str | None,
 
 def describe(state: State, word: str, name: str, namespace: str | None) -> str:
     """Return all about one object: its YAML without noise, its conditions, its events."""
+    kind, *others = chosen_kinds(word)
+    if others:
+        raise UserError("name one kind to describe")
     objects = load(state)
-    (kind, *_) = chosen_kinds(word)
     found = _select(objects, kind, (name,), namespace)
     if not found:
         raise UserError(f"{kind} {name!r} not found")
@@ -130,7 +141,7 @@ def digest(documents: Iterable[Manifest], state: State, given: dict[str, str], e
 
     The digest of a run's data is taken from `given` (by the Dataset's name) or from the state folder.
     """
-    objects = read_objects(state.folder) if state.folder.is_dir() else []
+    objects = _read(state) if state.exists else []
     table = [["RUN", "DATASET", "INPUTS DIGEST"]]
     for document in documents:
         run = parse(document)

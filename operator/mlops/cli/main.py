@@ -174,7 +174,7 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
     from mlops.cli import inspect, manifests
     from mlops.workloads.train import environment
 
-    documents: list[dict[str, Any]] = [document.manifest for document in manifests.read(paths)]
+    documents: list[dict[str, Any]] = [document.manifest for document in manifests.read(paths).documents]
     given = _pairs(digests, "--dataset-digest")
     click.echo(inspect.digest(documents, State(folder), given, environment.digest()))
 

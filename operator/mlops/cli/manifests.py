@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mlops.api.kinds import InvalidObject, parse
+from mlops.api.base import GROUP
+from mlops.api.kinds import KINDS, InvalidObject, parse
 from mlops.cli.errors import UserError
+from mlops.cli.yaml_text import NotAManifest, documents
 
 SUFFIXES = (".yaml", ".yml", ".json")
-# An alias bomb is small as text and endless as data.
-MAX_NODES = 200_000
 MAX_BYTES = 3 * 1024 * 1024
+# What a cluster writes into an object: `mlops get -o yaml` shows it, and its output is a manifest again.
+_WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 
 
 @dataclass(frozen=True)
@@ -26,90 +26,114 @@ class Document:
     manifest: dict[str, Any]
     place: str
 
-
-class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, which YAML forbids and most readers silently resolve, and alias bombs."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.nodes = 0
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(None, None, f"key {key!r} is not a text", key_node.start_mark)
-            if key in seen:
-                raise yaml.MarkedYAMLError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise yaml.MarkedYAMLError(None, None, f"more than {MAX_NODES} values", node.start_mark)
-        return super().construct_object(node, deep=deep)
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not allowed: write the value out", mark)
-        return super().compose_node(parent, index)
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return (kind, namespace, name)."""
+        metadata = self.manifest["metadata"]
+        return self.manifest["kind"], metadata.get("namespace", "default"), metadata["name"]
 
 
-# A moment stays a text, as in the JSON that Kubernetes sees.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+@dataclass(frozen=True)
+class Manifests:
+    """What the paths hold: our kinds, and what only a cluster knows what to do with, as `Secret name`."""
+
+    documents: tuple[Document, ...]
+    left_out: tuple[str, ...] = ()
 
 
-def read(paths: Iterable[str]) -> list[Document]:
+def read(paths: Iterable[str]) -> Manifests:
     """Return the manifests under `paths`, checked. Raises UserError that lists every wrong field of every document."""
-    documents = [document for path in paths for document in _documents(path)]
-    if not documents:
+    paths = tuple(paths)
+    found = [document for path in paths for document in _documents(path)]
+    if not found:
         raise UserError(f"no manifest in {', '.join(paths)}: files end in {', '.join(SUFFIXES)}")
+    ours = [document for document in found if not _is_foreign(document.manifest)]
     mistakes: list[str] = []
-    for document in documents:
+    seen: dict[tuple[str, str, str], str] = {}
+    for document in ours:
         try:
             parse(document.manifest)
         except InvalidObject as error:
             mistakes.append(f"{document.place}: {error}")
+            continue
+        if document.key in seen:
+            kind, _, name = document.key
+            mistakes.append(f"{document.place}: {kind} {name!r} stands twice: also in {seen[document.key]}")
+        seen[document.key] = document.place
     if mistakes:
         raise UserError("\n".join(mistakes))
-    return documents
+    left_out = tuple(_shown(document.manifest) for document in found if _is_foreign(document.manifest))
+    if not ours:
+        raise UserError(f"none of {', '.join(KINDS)} in {', '.join(paths)}, only {', '.join(left_out)}")
+    return Manifests(tuple(ours), left_out)
+
+
+def _is_foreign(manifest: dict[str, Any]) -> bool:
+    """Return whether this is for other software: a Namespace or a Secret may stand beside our kinds."""
+    version, kind = manifest.get("apiVersion"), manifest.get("kind")
+    if not (isinstance(version, str) and isinstance(kind, str) and version and kind):
+        return False
+    return version.partition("/")[0] != GROUP and kind not in KINDS
+
+
+def _shown(manifest: dict[str, Any]) -> str:
+    metadata = manifest.get("metadata")
+    return f"{manifest['kind']} {metadata.get('name', '') if isinstance(metadata, dict) else ''}".rstrip()
 
 
 def _documents(path: str) -> Iterator[Document]:
     for name, text in _texts(path):
         try:
-            for index, manifest in enumerate(yaml.load_all(text, Loader=_Loader)):
-                if manifest is None:
-                    continue
-                if not isinstance(manifest, dict):
-                    raise UserError(f"{name}: document {index + 1} is no object")
-                yield Document(manifest, name)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-            raise UserError(f"{place}: {error.problem or 'not YAML'}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{name}: not YAML: {error}") from error
+            for index, value in enumerate(documents(text, is_json=name.endswith(".json"))):
+                for manifest in _items(value, f"{name}: document {index + 1}"):
+                    yield Document(manifest, name)
+        except NotAManifest as error:
+            place = ":".join(str(part) for part in (name, error.line, error.column) if part is not None)
+            raise UserError(f"{place}: {error.problem}") from error
+
+
+def _items(value: Any, place: str) -> Iterator[dict[str, Any]]:
+    """Yield the manifests in a document: one, none if it is empty, or those of a List."""
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise UserError(f"{place} is no object but a {type(value).__name__}")
+    if (value.get("apiVersion"), value.get("kind")) != ("v1", "List"):
+        yield _as_applied(value)
+        return
+    items = value.get("items")
+    if not isinstance(items, list):
+        raise UserError(f"{place}: items: a List needs a list of objects")
+    for index, item in enumerate(items):
+        yield from _items(item, f"{place}: items[{index}]")
+
+
+def _as_applied(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest without what only a cluster writes: status is a subresource, a user's is ignored."""
+    manifest = {name: value for name, value in manifest.items() if name != "status"}
+    if isinstance(manifest.get("metadata"), dict):
+        kept = {name: value for name, value in manifest["metadata"].items() if name not in _WRITTEN_BY_THE_CLUSTER}
+        manifest["metadata"] = kept
+    return manifest
 
 
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == "-":
-        yield "standard input", sys.stdin.read(MAX_BYTES)
+        yield "standard input", _decoded(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
         return
     place = Path(path)
     if not place.exists():
         raise UserError(f"{path}: there is no such file or folder")
     files = sorted(p for p in place.iterdir() if p.suffix in SUFFIXES) if place.is_dir() else [place]
     for file in files:
-        if file.stat().st_size > MAX_BYTES:
-            raise UserError(f"{file}: larger than {MAX_BYTES} bytes: a manifest holds no data")
-        try:
-            yield str(file), file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file}: not UTF-8 at byte {error.start}: save it as UTF-8") from error
+        with file.open("rb") as opened:
+            yield str(file), _decoded(opened.read(MAX_BYTES + 1), str(file))
+
+
+def _decoded(content: bytes, name: str) -> str:
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{name}: larger than {MAX_BYTES} bytes: a manifest holds no data")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name}: not UTF-8 at byte {error.start}: save it as UTF-8") from error

@@ -12,8 +12,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from mlops.api.kinds import KINDS
+from mlops.cli.tables import printable
 
 Manifest = dict[str, Any]
 Objects = Callable[[], Iterable[Manifest]]
@@ -78,14 +80,18 @@ class View:
             yield self
             self.refresh()
             return
-        with Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True) as live:
+        # Redrawn from the event loop alone: a thread of rich's own would read objects while they change.
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
             self._live = live
-            yield self
-            self._live = None
+            try:
+                yield self
+            finally:
+                self._live = None
 
     def refresh(self) -> None:
-        """Say what is new, as lines; on a terminal the table does it by itself."""
-        if self._is_live:
+        """Show what is new: redraw the table, or say it in lines."""
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
             return
         for manifest in self._objects():
             key = (manifest["kind"], manifest["metadata"]["name"])
@@ -96,13 +102,21 @@ class View:
             says = (status, reason, *(content.get(field) for field in watched))
             if self._said.get(key) != says:
                 self._said[key] = says
+                if not reason:
+                    continue  # it was made this moment
                 detail = headline(manifest) if status == "True" else message
                 self.say(f"{short_kind(key[0])}/{key[1]:<28} Ready={status:<8}{reason:<18} {detail}".rstrip())
+
+    def as_lines(self) -> None:
+        """From now on, say what changes in lines; what is so now is known."""
+        console, self._console = self._console, Console(quiet=True)
+        self.refresh()
+        self._console = console
 
     def say(self, text: str) -> None:
         """Say one line, with the seconds since the start."""
         seconds = time.monotonic() - self._start
-        self._console.print(f"{seconds:7.1f}s  {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{seconds:7.1f}s  {printable(text)}", highlight=False, markup=False, soft_wrap=True)
 
     def replaying(self, total: int, done: int) -> None:
         """Begin to show a replay of `total` rows, `done` of which were sent before."""
@@ -126,8 +140,9 @@ class View:
             table.add_row(
                 short_kind(manifest["kind"]),
                 manifest["metadata"]["name"],
-                f"[{_COLOURS[status]}]{status}[/]",
+                Text(status, style=_COLOURS[status]),
                 reason,
-                headline(manifest) or message,
+                # Not as markup: a message may hold brackets.
+                Text(printable(headline(manifest) or message)),
             )
         return Group(table, self._bar) if self._replay is not None else Group(table)

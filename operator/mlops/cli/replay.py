@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import orjson
@@ -37,7 +38,10 @@ class Target:
                 total=8, backoff_factor=0.1, status_forcelist=(502, 503), allowed_methods=None, raise_on_status=False
             ),
         )
-        self.inputs: list[dict[str, Any]] = self._call("GET", f"/v2/models/{model}")["inputs"]
+        described = self._call("GET", f"/v2/models/{model}")
+        if not isinstance(described.get("inputs"), list):
+            raise UserError(f"{self.url} is no model server: it does not say what the inputs of {model} are")
+        self.inputs: list[dict[str, Any]] = described["inputs"]
 
     def infer(self, row_id: str, time: str, values: dict[str, Any]) -> dict[str, Any]:
         """Send one row; `row_id` names it, also for its label."""
@@ -69,8 +73,11 @@ class Target:
             raise UserError(
                 f"{method} {self.url}{path}: {answer.status}: {answer.data[:500].decode('utf-8', 'replace')}"
             )
-        parsed: dict[str, Any] = orjson.loads(answer.data) if answer.data else {}
-        return parsed
+        try:
+            parsed = orjson.loads(answer.data or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise UserError(f"{method} {self.url}{path}: this is no model server: its answer is not JSON") from error
+        return parsed if isinstance(parsed, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -86,15 +93,27 @@ class Stream:
         path = folder / replay.file
         if not path.is_file():
             raise UserError(f"{path}: there is no such file")
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+        try:
+            frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+        except pl.exceptions.PolarsError as error:
+            raise UserError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {_first_line(error)}") from error
         for column in filter(None, (replay.id, replay.time, replay.label)):
             if column not in frame.columns:
                 raise UserError(f"{path}: no column {column!r}; there are {', '.join(frame.columns)}")
         if not isinstance(frame.schema[replay.time], pl.Datetime | pl.Date):
             raise UserError(f"{path}: column {replay.time!r} is {frame.schema[replay.time]}, not a time")
+        if not frame.height:
+            raise UserError(f"{path}: holds no row")
+        for column in (replay.id, replay.time):
+            if missing := frame[column].null_count():
+                raise UserError(f"{path}: column {column!r} is empty in {missing} of {frame.height} rows")
+        if doubles := frame.height - frame[replay.id].n_unique():
+            raise UserError(f"{path}: column {replay.id!r} does not name a row: {doubles} values stand more than once")
         frame = frame.with_columns(
             pl.col(replay.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), pl.col(replay.id).cast(pl.String)
         ).sort(replay.time, replay.id)
+        # JSON has no other numbers.
+        frame = frame.with_columns(pl.selectors.decimal().cast(pl.Float64))
         return cls(frame.head(replay.limit) if replay.limit else frame, replay)
 
     def __len__(self) -> int:
@@ -130,11 +149,20 @@ class Position:
     labels: int = 0
 
 
+class Stopped(Exception):
+    """The sender was told to stop in the middle."""
+
+
 class Sender:
     """Sends a stream piece by piece: `until` a moment, all rows and all labels that are known by then."""
 
     def __init__(self, stream: Stream, target: Callable[[], Target], progress: Callable[[int], None]) -> None:
         self.stream, self.target, self.progress = stream, target, progress
+        self._stop = Event()
+
+    def stop(self) -> None:
+        """Have `until` end soon, with Stopped: what was not sent is sent by the next run."""
+        self._stop.set()
 
     def until(self, moment: datetime, position: Position) -> Position:
         """Send what happened up to `moment` and wait until it is in the store; return the new position."""
@@ -157,6 +185,8 @@ class Sender:
         return Position(rows, labels)
 
     def _infer(self, target: Target, row: dict[str, Any]) -> None:
+        if self._stop.is_set():
+            raise Stopped
         replay = self.stream.replay
         target.infer(row[replay.id], _moment(row[replay.time]), row)
 
@@ -166,6 +196,8 @@ class Sender:
         labels = [
             {"id": row_id, "row": 0, "label": label, "time": _moment(time + self.stream.delay)}
             for row_id, label, time in zip(frame[replay.id], frame[replay.label or ""], frame[replay.time], strict=True)
+            # Some labels never come.
+            if label is not None
         ]
         for first in range(0, len(labels), LABELS_PER_REQUEST):
             target.feedback(labels[first : first + LABELS_PER_REQUEST])
@@ -175,11 +207,15 @@ def _moment(value: datetime) -> str:
     return format_time(value) if value.microsecond == 0 else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def send_all(folder: Path, replay: Replay, url: str) -> None:
     """Send a whole stream to the server at `url`, with progress on the terminal."""
     stream = Stream.read(folder, replay)
+    target = Target(url, replay.model)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
         task = progress.add_task(f"replay to {url}", total=len(stream))
-        target = Target(url, replay.model)
         sender = Sender(stream, lambda: target, lambda count: progress.advance(task, count))
         sender.until(stream.last, Position())

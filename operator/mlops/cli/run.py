@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,8 @@ from mlops.planning.plan import Key
 from mlops.store.address import open_store
 
 Manifest = dict[str, Any]
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
 
@@ -87,7 +90,8 @@ class _Interruption:
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
             loop.add_signal_handler(number, self._interrupt, number, task)
-        return await task
+        result: int = await task
+        return result
 
     def _interrupt(self, number: int, task: asyncio.Future[int]) -> None:
         if self.number is None:
@@ -127,10 +131,11 @@ class _Run:
                     await _ended(refreshing)
             objects = _objects(runtime)
             troubles = summary.troubles(objects, [document.key for document in self.given.documents])
+            unserved = self.stream is not None and self.place is not None and not self.place.over
             self._conclude(objects, troubles)
             if self.options.keep_serving:
                 await self._serve_on(runtime, view)
-        return 1 if troubles else 0
+        return 1 if troubles or unserved else 0
 
     def _deliver(self) -> None:
         """Put the scenario's files into their buckets."""
@@ -147,26 +152,24 @@ class _Run:
             except InvalidObject as error:
                 raise UserError(f"{document.place}: {error}") from error
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
-        await self._settle(runtime)
-        if isinstance(clock, VirtualClock):
-            await self._try_again(runtime, clock)
-        if self.stream is not None and self.place is not None:
+        await self._settle(runtime, clock)
+        if self.stream is not None and self.place is not None and not self._is_stuck(runtime, view):
             await self._replay(runtime, view, clock, self.stream, self.place)
 
-    async def _settle(self, runtime: LocalRuntime) -> None:
-        try:
-            await runtime.settled(self.options.timeout)
-        except NotSettled as error:
-            raise UserError(f"{error}: look at it with `mlops get all -o wide --state {self.state.folder}`") from error
-
-    async def _try_again(self, runtime: LocalRuntime, clock: VirtualClock) -> None:
-        """Let pass the time after which a passing fault is tried again: a driven clock does not move by itself."""
-        for _ in range(_RETRIES):
-            look = runtime.next_look()
-            if look is None or look - clock.now() > _LONGEST_RETRY:
+    async def _settle(self, runtime: LocalRuntime, clock: Clock) -> None:
+        """Wait until nothing is under way. A driven clock also goes on to what is to be tried again soon."""
+        latest = clock.now() + PATIENCE
+        while True:
+            try:
+                await runtime.settled(self.options.timeout)
+            except NotSettled as error:
+                raise UserError(
+                    f"{error}: look at it with `mlops get all -o wide --state {self.state.folder}`"
+                ) from error
+            again = _next_try(runtime, latest) if isinstance(clock, VirtualClock) else None
+            if again is None:
                 return
-            await runtime.advance(look)
-            await self._settle(runtime)
+            await runtime.advance(again)
 
     async def _replay(self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _Place) -> None:
         """Send the stream check by check: the clock stands at a check until all that it sets off is done.
@@ -175,14 +178,13 @@ class _Run:
         clock moves: a run that was killed goes on with the same requests to the same versions.
         """
         replay = stream.replay
-        service = Key("Service", self._namespace(), f"{replay.model}-{replay.stage}")
+        service = self._service(replay)
         view.replaying(len(stream), place.position.rows)
 
         def url() -> Target:
             address = _url(runtime.get(service))
             if address is None:
-                missing = f"{replay.model} is not served in stage {replay.stage}: nothing to send requests to"
-                raise UserError("\n".join(filter(None, [missing, summary.not_ready(_objects(runtime))])))
+                raise UserError(f"{replay.model} is not served in stage {replay.stage}: nothing to send requests to")
             return Target(address, replay.model)
 
         sender = Sender(stream, url, lambda count: view.replayed(count, clock.now()))
@@ -195,6 +197,17 @@ class _Run:
             await runtime.advance(moment)
             await self._settle(runtime, clock)
             view.replayed(0, clock.now())
+
+    def _is_stuck(self, runtime: LocalRuntime, view: View) -> bool:
+        """Return whether there is no server to replay to. The summary then says what is not ready, and why."""
+        if self.stream is None or _url(runtime.get(self._service(self.stream.replay))) is not None:
+            return False
+        replay = self.stream.replay
+        view.say(f"no replay: {replay.model} is not served in stage {replay.stage}")
+        return True
+
+    def _service(self, replay: scenario.Replay) -> Key:
+        return Key("Service", self._namespace(), f"{replay.model}-{replay.stage}")
 
     def _namespace(self) -> str:
         namespaces = {namespace for _, namespace, _ in (document.key for document in self.given.documents)}

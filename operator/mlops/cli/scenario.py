@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_snake
 
-from mlops.api.base import Duration, ModelName, S3Uri, StageName
+from mlops.api.base import TEXT_RULES, Duration, ModelName, S3Uri, StageName
 from mlops.cli.errors import UserError
 
 FILE_NAME = "scenario.toml"
@@ -60,22 +60,26 @@ class Scenario(_Part):
 def read(path: Path) -> Scenario:
     """Return the scenario in `path`. Raises UserError naming the field."""
     try:
-        content = tomllib.loads(path.read_text())
-        return Scenario.model_validate({**content, "folder": path.parent})
-    except tomllib.TOMLDecodeError as error:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not TOML: {error}") from error
+    if "folder" in content:
+        raise UserError(f"{path}: folder: unknown field")
+    try:
+        return Scenario.model_validate({**content, "folder": path.parent})
     except ValidationError as error:
-        listed = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UserError(f"{path}: {listed}") from error
+        raise UserError(f"{path}: {_listed(error)}") from error
 
 
 def beside(paths: tuple[str, ...]) -> Scenario | None:
-    """Return the scenario in the first of the folders that has one."""
-    for path in paths:
-        candidate = Path(path) / FILE_NAME
-        if candidate.is_file():
-            return read(candidate)
-    return None
+    """Return the scenario beside the manifests. Raises UserError if there are several."""
+    folders = [place if (place := Path(path)).is_dir() else place.parent for path in paths if path != "-"]
+    found = list(dict.fromkeys(folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()))
+    if len(found) > 1:
+        raise UserError(f"several scenarios: {', '.join(map(str, found))}; name one with --scenario")
+    return read(found[0]) if found else None
 
 
 def checked_replay(**fields: object) -> Replay:
@@ -83,4 +87,22 @@ def checked_replay(**fields: object) -> Replay:
     try:
         return Replay.model_validate(fields)
     except ValidationError as error:
-        raise UserError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+        raise UserError(_listed(error)) from error
+
+
+def _listed(error: ValidationError) -> str:
+    """Return every wrong field with its value and what is allowed."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {_message(each)}" for each in error.errors())
+
+
+def _message(detail: Any) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            return "unknown field"
+        case "missing":
+            return "Required value"
+        case "string_pattern_mismatch":
+            rules = TEXT_RULES.get(detail["ctx"]["pattern"], ())
+            broken = [rule.message for rule in rules if not rule.check(detail["input"])]
+            return f"Invalid value: {detail['input']!r}: {'; '.join(broken) or detail['msg']}"
+    return f"Invalid value: {detail['input']!r}: {detail['msg']}"

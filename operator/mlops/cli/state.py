@@ -28,6 +28,11 @@ class State:
     folder: Path
 
     @property
+    def exists(self) -> bool:
+        """Return whether a run has made this folder."""
+        return (self.folder / "objects.sqlite").is_file()
+
+    @property
     def store(self) -> Path:
         """Return the artifact store: blobs and manifests by digest, captured requests."""
         return self.folder / "store"
@@ -36,6 +41,11 @@ class State:
     def buckets(self) -> Path:
         """Return the folder that `s3://` URIs resolve to, a folder per bucket."""
         return self.folder / "buckets"
+
+    @property
+    def logs(self) -> Path:
+        """Return the folder of the pods' logs, by namespace and pod."""
+        return self.folder / "logs"
 
     @property
     def replay(self) -> Path:

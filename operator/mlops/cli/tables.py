@@ -73,8 +73,14 @@ def _cell(manifest: Manifest, column: Column, now: datetime) -> str:
     return text[:19] if text.startswith("sha256:") else text
 
 
+def printable(text: str) -> str:
+    """Return `text` on one line and without what would steer a terminal: data and file names end up in messages."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def aligned(table: Sequence[Sequence[str]]) -> str:
     """Return the rows as lines with aligned columns, three spaces apart."""
+    table = [[printable(cell) for cell in row] for row in table]
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table

@@ -1,0 +1,63 @@
+"""What pods left behind for people: their logs, and the reports of drift checks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlops.cli.errors import UserError
+from mlops.cli.inspect import chosen_kinds, load
+from mlops.cli.state import State
+from mlops.cli.summary import lay_out_reports, of_kind
+from mlops.store.address import open_store
+
+Manifest = dict[str, Any]
+
+_MAKES_PODS = ("Job", "CronJob", "Deployment")
+
+
+def logs(state: State, word: str, name: str, namespace: str, *, every: bool) -> Iterator[str]:
+    """Yield the logs of the newest pod that worked for an object (of every pod, oldest first), by container."""
+    kind, *others = chosen_kinds(word)
+    if others:
+        raise UserError("name one kind")
+    objects = load(state)
+    found = [
+        m for m in of_kind(objects, kind) if (m["metadata"]["namespace"], m["metadata"]["name"]) == (namespace, name)
+    ]
+    if not found:
+        raise UserError(f"{kind} {name!r} not found in namespace {namespace!r}")
+    children = _children(objects, found[0]["metadata"]["uid"])
+    places = {place for child in children for place in (state.logs / namespace).glob(f"{child}-*") if place.is_dir()}
+    pods = sorted(places, key=lambda place: (place.stat().st_mtime_ns, place.name))
+    if not pods:
+        raise UserError(f"{kind} {name!r}: no pod has worked for it here")
+    for pod in pods if every else pods[-1:]:
+        for file in sorted(pod.glob("*.log"), key=lambda file: file.stat().st_mtime_ns):
+            yield f"==> {file} <=="
+            yield file.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+
+
+def newest_report(state: State, monitor: str, namespace: str) -> Path:
+    """Return the file of a monitor's newest report, laid out from the store. Raises UserError if there is none."""
+    monitors = [m for m in of_kind(load(state), "DriftMonitor") if m["metadata"]["namespace"] == namespace]
+    mine = [m for m in monitors if m["metadata"]["name"] == monitor]
+    if not mine:
+        names = ", ".join(m["metadata"]["name"] for m in monitors) or "none"
+        raise UserError(f"DriftMonitor {monitor!r} not found in namespace {namespace!r}; there are: {names}")
+    lay_out_reports(mine, open_store(state.store.resolve().as_uri(), os.environ), state.reports)
+    reports = sorted((state.reports / monitor).glob("*.html"))
+    if not reports:
+        raise UserError(f"DriftMonitor {monitor!r} has made no check yet")
+    return reports[-1]
+
+
+def _children(objects: list[Manifest], uid: str) -> list[str]:
+    """Return the names of what makes pods for an object; a version's server is owned by the version, or by none."""
+    return [
+        m["metadata"]["name"]
+        for m in objects
+        if m["kind"] in _MAKES_PODS and any(owner["uid"] == uid for owner in m["metadata"].get("ownerReferences", ()))
+    ]

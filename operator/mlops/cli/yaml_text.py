@@ -1,0 +1,102 @@
+"""From the text of a manifest file to plain JSON values: strict where YAML is lax, bounded where it is endless."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+# An alias bomb is small as text and endless as data.
+MAX_NODES = 200_000
+
+
+class NotAManifest(ValueError):
+    """The text cannot be read; `line` and `column` count from 1, where they are known."""
+
+    def __init__(self, problem: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.line, self.column = problem, line, column
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses duplicate keys, which YAML forbids and most readers silently resolve, and aliases."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.nodes = 0
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    None, None, f"key {key!r} is not a text: put it in quotes", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise yaml.MarkedYAMLError(None, None, f"more than {MAX_NODES} values", node.start_mark)
+        return super().construct_object(node, deep=deep)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not allowed: write the value out", mark)
+        return super().compose_node(parent, index)
+
+
+# A moment stays a text, as in the JSON that Kubernetes sees; so no value is of a type that JSON has not.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_JSON_TYPES = tuple(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
+_Loader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag in _JSON_TYPES
+}
+
+
+def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
+    """Yield the value of each document in `text`: YAML, or JSON. Raises NotAManifest."""
+    if is_json or text.lstrip().startswith("{"):
+        try:
+            yield json.loads(text, object_pairs_hook=_no_duplicates)
+            return
+        except json.JSONDecodeError as error:
+            if is_json:
+                raise NotAManifest(f"not JSON: {error.msg}", error.lineno, error.colno) from error
+        except RecursionError as error:
+            raise NotAManifest("nested too deeply") from error
+    try:
+        yield from yaml.load_all(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        problem = error.problem or "not YAML"
+        raise NotAManifest(problem, mark.line + 1 if mark else None, mark.column + 1 if mark else None) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise NotAManifest(f"character #x{ord(str(error.character)):04x} is not allowed", line) from error
+    except RecursionError as error:
+        raise NotAManifest("nested too deeply") from error
+    except ValueError as error:
+        # Python's limit for the digits of a whole number.
+        raise NotAManifest(str(error)) from error
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise NotAManifest(f"key {key!r} stands twice")
+        seen[key] = value
+    return seen
