@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +14,37 @@ import click
 from mlops.cli.errors import UserError
 from mlops.cli.state import State, default_folder
 
+# What the user can do something about: a folder that may not be written, a full disk, a name that is too long.
+_OF_THE_USER = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Tells the errors that a user can mend in a sentence; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from mlops.local.errors import LocalError
+        from mlops.store.errors import StoreError
+
+        try:
+            return super().invoke(ctx)
+        except (LocalError, StoreError) as error:
+            raise UserError(str(error)) from error
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
+        except OSError as error:
+            if error.filename is None or error.errno not in _OF_THE_USER:
+                raise
+            raise UserError(f"{error.filename}: {error.strerror}") from error
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 _STATE = click.option(
     "--state",
     "folder",
@@ -23,7 +55,15 @@ _STATE = click.option(
 _NAMESPACE = click.option("-n", "--namespace", help="Only this namespace.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands,
+    epilog=_examples(
+        "mlops run -f examples/weather          # the whole loop, with a replay of forty years",
+        "mlops get dset,trun,mver,dmon -o wide  # what there is",
+        "mlops lineage weather                  # where each version comes from",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(version("mlops-operator"), prog_name="mlops")
 def cli() -> None:
     """Keep machine-learning models right after the day they were trained.
@@ -33,7 +73,14 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops run -f examples/weather",
+        "mlops run -f examples/weather --keep-serving --no-replay",
+        "mlops run -f my.yaml --state ./state --image example.com/trainer:1=./trainer",
+        "cat my.yaml | mlops run -f -",
+    )
+)
 @click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
 @_STATE
 @click.option(
@@ -44,11 +91,11 @@ def cli() -> None:
 @click.option("--replay/--no-replay", default=True, help="Whether to replay the scenario's stream.")
 @click.option("--keep-serving", is_flag=True, help="Leave the model servers up until Ctrl-C.")
 @click.option("--plain", is_flag=True, help="Lines instead of the live table.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds to settle.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds for one step.")
 @click.option(
     "--allow-network", "networks", multiple=True, help="A CIDR that http sources may reach though not public."
 )
-@click.option("--image", "images", multiple=True, metavar="IMAGE=FOLDER", help="The folder that stands for an image.")
+@click.option("--image", "images", multiple=True, metavar="IMAGE=FOLDER", help="A folder in place of your image.")
 def run(
     paths: tuple[str, ...],
     folder: Path,
@@ -64,6 +111,9 @@ def run(
 
     A `scenario.toml` beside the manifests says what the world does: files that are delivered, requests that are sent.
     A second run on unchanged input does nothing again. Ctrl-C stops everything; the next run goes on from there.
+
+    Exit code: 0 all is ready, 1 something is not (the summary says why), 2 a mistake in manifests or options, 130 or
+    143 stopped by Ctrl-C or SIGTERM.
     """
     from mlops.cli import run as running
 
@@ -81,7 +131,12 @@ def run(
     sys.exit(running.run(options))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops put rows.parquet s3://raw/weather/history.parquet",
+        "mlops put rows.csv s3://raw/weather/   # under its own name",
+    )
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("uri")
 @_STATE
@@ -99,7 +154,12 @@ def put(file: Path, uri: str, folder: Path) -> None:
     click.echo(f"{file} -> {deliver(file, wanted.uri, State(folder))}")
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops replay stream.parquet --url http://127.0.0.1:8080 --model weather \\",
+        "    --id id --time day --label rain_tomorrow --label-delay 1d",
+    )
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--url", required=True, help="The model server, such as http://127.0.0.1:8080.")
 @click.option("--model", required=True, help="The model's name.")
@@ -118,7 +178,10 @@ def replay(
     label_delay: str,
     limit: int | None,
 ) -> None:
-    """Send the rows of FILE as requests to a model server, here or in a cluster, and their labels as feedback."""
+    """Send rows of FILE as requests.
+
+    To a model server, here or in a cluster, in the order of their time; their labels follow as feedback.
+    """
     from mlops.cli.replay import send_all
     from mlops.cli.scenario import checked_replay
 
@@ -128,7 +191,13 @@ def replay(
     send_all(file.parent, wanted, url)
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops get all",
+        "mlops get dset,trun -o wide",
+        "mlops get mver weather-v1 -o yaml",
+    )
+)
 @click.argument("kinds")
 @click.argument("names", nargs=-1)
 @click.option("-o", "--output", type=click.Choice(["table", "wide", "json", "yaml", "name"]), default="table")
@@ -141,7 +210,12 @@ def get(kinds: str, names: tuple[str, ...], output: str, namespace: str | None, 
     click.echo(inspect.get(State(folder), kinds, names, namespace, output))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops describe dset weather",
+        "mlops describe trainingrun weather-22411e67",
+    )
+)
 @click.argument("kind")
 @click.argument("name")
 @_NAMESPACE
@@ -153,24 +227,40 @@ def describe(kind: str, name: str, namespace: str | None, folder: Path) -> None:
     click.echo(inspect.describe(State(folder), kind, name, namespace))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops lineage weather",
+        "mlops lineage weather --at 1985-06-01",
+    )
+)
 @click.argument("model")
 @click.option("--at", help="Only which version was live then, such as 2026-03-01 or 2026-03-01T12:00:00Z.")
 @_NAMESPACE
 @_STATE
 def lineage(model: str, at: str | None, namespace: str | None, folder: Path) -> None:
-    """Show where each version of MODEL comes from, and when it was live."""
+    """Show where versions of MODEL come from.
+
+    And when each was live, as whatever stage: its data, its run and its artifact by digest.
+    """
     from mlops.cli import inspect
 
     click.echo(inspect.lineage(State(folder), model, _moment(at), namespace))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops digest -f examples/weather",
+        "mlops digest -f my.yaml --dataset-digest weather=sha256:…",
+    )
+)
 @click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
 @click.option("--dataset-digest", "digests", multiple=True, metavar="NAME=DIGEST", help="The digest of a Dataset.")
 @_STATE
 def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> None:
-    """Compute the inputs digest of runs: the same digest, the same result."""
+    """Compute the inputs digest of runs.
+
+    It says what `status.inputsDigest` will say, before anything runs: the same digest, the same result.
+    """
     from mlops.cli import inspect, manifests
     from mlops.workloads.train import environment
 
@@ -179,7 +269,12 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
     click.echo(inspect.digest(documents, State(folder), given, environment.digest()))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "mlops delete dmon weather",
+        "mlops delete trun weather housing",
+    )
+)
 @click.argument("kind")
 @click.argument("names", nargs=-1, required=True)
 @click.option("-n", "--namespace", default="default", show_default=True)
@@ -190,6 +285,36 @@ def delete(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> N
 
     for line in delete_objects(State(folder), kind, names, namespace):
         click.echo(line)
+
+
+@cli.command(
+    epilog=_examples(
+        "mlops logs trun weather-22411e67",
+        "mlops logs mver weather-v1 --all",
+    )
+)
+@click.argument("kind")
+@click.argument("name")
+@click.option("--all", "every", is_flag=True, help="Of every pod, not only the newest.")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@_STATE
+def logs(kind: str, name: str, every: bool, namespace: str, folder: Path) -> None:
+    """Show what the pods of an object wrote."""
+    from mlops.cli import outputs
+
+    for text in outputs.logs(State(folder), kind, name, namespace, every=every):
+        click.echo(text)
+
+
+@cli.command(epilog=_examples("xdg-open $(mlops report weather)"))
+@click.argument("monitor")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@_STATE
+def report(monitor: str, namespace: str, folder: Path) -> None:
+    """Print where a monitor's newest report is."""
+    from mlops.cli import outputs
+
+    click.echo(outputs.newest_report(State(folder), monitor, namespace))
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

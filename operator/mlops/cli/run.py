@@ -200,7 +200,11 @@ class _Run:
 
     def _is_stuck(self, runtime: LocalRuntime, view: View) -> bool:
         """Return whether there is no server to replay to. The summary then says what is not ready, and why."""
-        if self.stream is None or _url(runtime.get(self._service(self.stream.replay))) is not None:
+        if (
+            self.stream is None
+            or (self.place and self.place.over)
+            or _url(runtime.get(self._service(self.stream.replay))) is not None
+        ):
             return False
         replay = self.stream.replay
         view.say(f"no replay: {replay.model} is not served in stage {replay.stage}")
