@@ -110,9 +110,9 @@ def is_live(version: Object) -> bool:
 def facts(state: Path) -> dict[str, Any]:
     """All that has to be the same on every machine and after every accident.
 
-    Every object of the four kinds, whole, apart from what a clock on the wall or a random number has said: uids,
-    resource versions, ports, milliseconds. Then every artifact in the store, what the served versions answered to
-    whom, and which labels came.
+    Every object of the four kinds, whole, apart from what a clock on the wall or a random number has said: uids and
+    names made of them, resource versions, ports, milliseconds. Then every artifact in the store, what the served
+    versions answered to whom, and which labels came.
     """
     found: dict[str, Any] = {}
     for manifest in read_objects(state):
@@ -128,7 +128,8 @@ def facts(state: Path) -> dict[str, Any]:
 def _lasting(manifest: Object) -> Object:
     metadata = {name: manifest["metadata"].get(name) for name in ("labels", "annotations", "generation")}
     status = dict(manifest.get("status", {}))
-    status.pop("url", None)
+    for name in ("url", "lastJob"):
+        status.pop(name, None)
     conditions = [dict(condition) for condition in status.pop("conditions", [])]
     if verification := status.get("verification"):
         status["verification"] = {name: value for name, value in verification.items() if name != "p99Milliseconds"}
@@ -145,8 +146,8 @@ def captured(state: Path, what: str) -> str:
     files = sorted((state / "store/objects/captures").glob(f"*/*/*/{what}/*/*.parquet"))
     if not files:
         return "nothing"
-    rows = pl.concat([pl.read_parquet(io.BytesIO(file.read_bytes())) for file in files]).unique()
-    rows = rows.sort("id", "row")
+    rows = pl.concat([pl.read_parquet(io.BytesIO(file.read_bytes())) for file in files])
+    rows = rows.drop("received", strict=False).unique().sort("id", "row")
     assert rows.select("id", "row").is_duplicated().sum() == 0, "two answers to one request"
     return digest_of(rows.cast(pl.String).rows()) + f" of {rows.height} rows"
 
