@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 # An alias bomb is small as text and endless as data.
-MAX_NODES = 200_000
+MAX_NODES = 20_000
 
 
 class NotAManifest(ValueError):
@@ -85,7 +85,7 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
         raise NotAManifest(problem, mark.line + 1 if mark else None, mark.column + 1 if mark else None) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise NotAManifest(f"character #x{ord(str(error.character)):04x} is not allowed", line) from error
+        raise NotAManifest(f"character #x{error.character:04x} is not allowed", line) from error
     except RecursionError as error:
         raise NotAManifest("nested too deeply") from error
     except ValueError as error:
