@@ -63,7 +63,8 @@ def _anchors(page: Path) -> set[str]:
 
 def _part(kind: str, name: str) -> type[Model]:
     """Return the type of a kind's spec or status."""
-    part: Any = KINDS[kind].model_fields[name].annotation
+    part = KINDS[kind].model_fields[name].annotation
+    assert isinstance(part, type)
     assert issubclass(part, Model)
     return part
 
