@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 STATE ?= .demo
+# Where the quick tests are: collecting the others would import every library.
+UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/model \
+	tests/workloads/test_expressions.py
 
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
@@ -36,16 +39,16 @@ demo: venv ## the weather loop on this machine, no cluster, no service: ingest, 
 check: venv ## format, lint, types, import contracts, generated files, unit tests: seconds, offline
 	@echo "==> format and lint" && $(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@echo "==> types" && $(BIN)/mypy
-	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache >/tmp/mlops-lint-imports.$$$$ 2>&1 || { cat /tmp/mlops-lint-imports.$$$$; exit 1; }
+	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache --no-timing >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
 	@echo "==> generated files" && $(BIN)/python hack/generate.py --check
-	@echo "==> unit tests" && $(BIN)/pytest -q -m "not slow and not apiserver and not s3"
+	@echo "==> unit tests" && $(BIN)/pytest -q $(UNIT) -m "not thorough and not slow and not apiserver and not s3"
 
 tools: venv ## build etcd, kube-apiserver, MinIO and versitygw from their Go modules, once, into a cache
 	@$(BIN)/python hack/tools.py build etcd kube-apiserver minio versitygw
 
 test: venv tools ## everything, the real API server and the real S3 servers included
 	@$(MAKE) --no-print-directory check
-	@echo "==> tests with real parts" && $(BIN)/pytest -q -m "slow or apiserver or s3" --durations=10
+	@echo "==> tests with real parts" && $(BIN)/pytest -q -m "thorough or slow or apiserver or s3" --durations=10
 
 generate: venv ## write the CustomResourceDefinitions from the types
 	@$(BIN)/python hack/generate.py
