@@ -39,7 +39,7 @@ demo: venv ## the weather loop on this machine, no cluster, no service: ingest, 
 check: venv ## format, lint, types, import contracts, generated files, unit tests: seconds, offline
 	@echo "==> format and lint" && $(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@echo "==> types" && $(BIN)/mypy
-	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache --no-timing >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
 	@echo "==> generated files" && $(BIN)/python hack/generate.py --check
 	@echo "==> unit tests" && $(BIN)/pytest -q $(UNIT) -m "not thorough and not slow and not apiserver and not s3"
 
