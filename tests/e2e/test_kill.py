@@ -42,13 +42,15 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path: Path) -> No
     assert checks(tmp_path / "undisturbed", "parts")[-1]["action"].startswith("Retrain: ")
     want = facts(tmp_path / "undisturbed")
     random, hit, lives = Random(SEED), Counter[str](), 0
-    # Long enough for each single piece of work to be done in one life, so that there is progress.
+    # Long enough for each single piece of work to be done, and longer where kills have come again and again.
     longest = max(4.0, undisturbed.seconds * 0.4)
     start = time.monotonic()
     while hit.total() < KILLS:
         lives += 1
         state = tmp_path / f"life-{lives}"
-        while phase := one_try(scenario, state, random, longest):
+        last, stuck = "", 0
+        while phase := one_try(scenario, state, random, longest * (1 + stuck / 4), patient=stuck > 1):
+            last, stuck = phase, stuck + 1 if phase == last else 0
             hit[phase] += 1
             print(f"{time.monotonic() - start:6.0f} s  kill {hit.total():2}  folder {lives}  in {phase}", flush=True)
             assert half_artifacts(state) == []
@@ -59,10 +61,14 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path: Path) -> No
     assert set(WORK) <= set(hit), "not every kind of work was hit"
 
 
-def one_try(scenario: Small, state: Path, random: Random, longest: float) -> str | None:
-    """Start a run and kill it; return what it was at, or None if it came to its end before. Asserts no orphans."""
-    wanted = random.choice((*WORK, *[None] * len(WORK)))
-    after = random.uniform(0, 1) if wanted else random.uniform(0, longest)
+def one_try(scenario: Small, state: Path, random: Random, longest: float, *, patient: bool) -> str | None:
+    """Start a run and kill it; return what it was at, or None if it came to its end before. Asserts no orphans.
+
+    Half of the kills come at a random time, half within a second of the begin of a random kind of work; a `patient`
+    one always comes in the second half of the time.
+    """
+    wanted = None if patient else random.choice((*WORK, *[None] * len(WORK)))
+    after = random.uniform(0, 1) if wanted else random.uniform(longest / 2 if patient else 0, longest)
     with (state.parent / f"{state.name}.log").open("a") as log:
         process = subprocess.Popen(
             [MLOPS, "run", "-f", str(scenario.folder), "--state", str(state), "--plain"], stdout=log, stderr=log

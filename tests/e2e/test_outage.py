@@ -78,7 +78,7 @@ def test_a_run_that_cannot_serve_says_why(tmp_path: Path) -> None:
     manifest = tmp_path / "scenario/parts.yaml"
     manifest.write_text(manifest.read_text().replace("s3://raw/parts/", "s3://raw/nowhere/"))
     ended = run(tmp_path / "scenario", tmp_path / "state")
-    assert ended.code == 2
+    assert ended.code == 1
     assert "Dataset parts: SourceNotFound: s3://raw/nowhere/: there is no object" in ended.output
     assert "Traceback" not in ended.output
     assert one(tmp_path / "state", "Dataset", "parts")["status"].get("version") is None

@@ -25,11 +25,14 @@ OTHER_SHELL = {
     "LC_ALL": "tr_TR.UTF-8",
 }
 # Read by every Python that starts, before anything counts threads: so the other settings reach the pods too, which
-# set their own.
+# set their own. It leaves a witness of each pod that it reached.
+REACHING = {name: value for name, value in OTHER_SHELL.items() if name != "PYTHONHASHSEED"}
 SITE = f"""
-import os, time
-os.environ.update({ ({name: value for name, value in OTHER_SHELL.items() if name != "PYTHONHASHSEED"})!r})
-time.tzset()
+import os, sys, time
+if "mlops.workloads" in sys.orig_argv:
+    os.environ.update({REACHING!r})
+    time.tzset()
+    open(os.path.join(os.path.dirname(__file__), "reached-%d" % os.getpid()), "w").close()
 """
 
 
@@ -87,4 +90,6 @@ def test_another_folder_and_other_threads_give_the_same_bits(undisturbed: Undist
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
     ended = run(elsewhere / "scenario", elsewhere / "state", environ={**OTHER_SHELL, "PYTHONPATH": path})
     assert ended.code == 0
+    # Six checks, and twice ingest, train, verify, serve.
+    assert len(list((tmp_path / "site").glob("reached-*"))) >= 14
     assert differences(undisturbed.facts, facts(elsewhere / "state")) == []
