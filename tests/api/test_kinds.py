@@ -7,10 +7,11 @@ import pytest
 from mlops.api.crd import crds
 from mlops.api.kinds import InvalidObject, check_update, parse
 from tests.api.derived import Violation, constraints, covered, violations
-from tests.api.objects import VALID, Object
+from tests.api.objects import VALID, Object, a_dataset
 from tests.api.rejected import ALLOWED_UPDATES, RULES, UPDATES, Forbidden, Rejected
 
 VIOLATIONS = violations()
+S3 = {"s3": {"uri": "s3://raw/electricity/"}}
 
 
 @pytest.mark.parametrize("manifest", [pytest.param(m, id=name) for name, m in VALID.items()])
@@ -37,6 +38,14 @@ def test_every_limit_of_the_schema_holds_without_an_api_server(violation: Violat
     with pytest.raises(InvalidObject) as refused:
         parse(violation.manifest)
     assert any(path.startswith(violation.field) for path, _ in refused.value.causes), refused.value.causes
+
+
+def test_one_mistake_is_one_cause() -> None:
+    """A list is not also "too short" because its only item is wrong."""
+    manifest = a_dataset(**{"spec.fields": [{"name": "a", "type": "strin"}], "spec.split": None, "spec.source": S3})
+    with pytest.raises(InvalidObject) as refused:
+        parse(manifest)
+    assert [path for path, _ in refused.value.causes] == ["spec.fields[0].type"]
 
 
 @pytest.mark.parametrize("case", UPDATES)

@@ -11,6 +11,7 @@ import pytest
 
 from mlops.api.conditions import find, is_true
 from mlops.api.dataset import Dataset
+from mlops.api.labels import REQUESTED_AT
 from mlops.planning.dataset import plan
 from mlops.planning.dataset_manifests import content_digest
 from mlops.planning.ownership import key_of
@@ -97,6 +98,21 @@ def test_while_a_look_is_under_way_no_second_one_starts() -> None:
     view = after(a_view())
     waiting = a_run(spec={"datasetRef": {"notBefore": "2026-01-10T12:00:00Z"}})
     assert plan(replace(view, jobs=(running(the_job(view)),), waiting_runs=(waiting,))).create == ()
+
+
+def test_a_person_may_have_the_source_looked_at_again() -> None:
+    """A bad file was replaced and the spec is as it was: the annotation makes one look, and only one."""
+    bad = a_versioned_view()
+    asked = merged(
+        bad.dataset.model_dump(by_alias=True), {"metadata": {"annotations": {REQUESTED_AT: "2026-01-10T11:50:00Z"}}}
+    )
+    view = replace(bad, dataset=Dataset.model_validate(asked))
+    job = the_job(view)
+    done = after(view, finished(job, an_ingest_report("2", as_of="2026-01-10T11:50:00Z")))
+    assert done.dataset.status.version == 2
+    assert plan(done).create == ()
+    nonsense = merged(asked, {"metadata": {"annotations": {REQUESTED_AT: "now"}}})
+    assert plan(replace(bad, dataset=Dataset.model_validate(nonsense))).create == ()
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,14 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def is_moment(text: str) -> bool:
+    """Return whether `text` is a `Timestamp`."""
+    try:
+        return text.endswith("Z") and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def format_time(moment: datetime) -> str:
     """Return `moment` as Kubernetes writes it: RFC 3339 in UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

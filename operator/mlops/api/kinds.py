@@ -53,7 +53,7 @@ def parse(manifest: dict[str, Any]) -> Resource:
     try:
         parsed = KINDS[kind].model_validate(manifest)
     except ValidationError as error:
-        raise InvalidObject(kind, name, [_cause(detail) for detail in error.errors()]) from error
+        raise InvalidObject(kind, name, [_cause(detail) for detail in _own(error.errors())]) from error
     if not NAME_RULE.check(parsed):
         raise InvalidObject(kind, name, [("metadata.name", NAME_RULE.message)])
     return parsed
@@ -67,6 +67,17 @@ def check_update(new: Resource, old: Resource) -> None:
     ]
     if causes:
         raise InvalidObject(new.kind, new.metadata.name, causes)
+
+
+def _own(details: list[Any]) -> list[Any]:
+    """Leave out what only follows from another mistake: a list is not too short because an item of it is wrong."""
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(len(place) > len(detail["loc"]) and place[: len(detail["loc"])] == detail["loc"] for place in places)
+    ]
 
 
 def _cause(detail: Any) -> tuple[str, str]:

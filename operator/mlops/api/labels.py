@@ -18,6 +18,8 @@ DIGEST = "mlops.dev/digest"
 TRIGGER = "mlops.dev/trigger"
 # An annotation: the address of the model that a child works with.
 ARTIFACT = "mlops.dev/artifact"
+# Annotation of a Dataset: look at the source as of this moment, if that was not done since.
+REQUESTED_AT = "mlops.dev/requested-at"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlops.api import labels, tasks
-from mlops.api.base import format_time, parse_time
+from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.conditions import Condition, ConditionStatus, find
 from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry, Reason
 from mlops.planning import standing as stand
@@ -18,6 +18,7 @@ from mlops.planning.dataset_manifests import (
     ingest_job_name,
     refresh_cron_job,
 )
+from mlops.planning.moments import moment as moment_of
 from mlops.planning.moments import not_before
 from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at, scheduled_at
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -84,7 +85,7 @@ def _known(dataset: Dataset) -> DatasetStatus:
 
 
 def _need(view: DatasetView, status: DatasetStatus) -> Need | None:
-    """Return the look that is due: the spec is new, or a run waits for newer data."""
+    """Return the look that is due: the spec is new, or a run or a person waits for newer data."""
     dataset = view.dataset
     new_content = status.spec_digest != content_digest(dataset)
     waited_for = _waited_for(view)
@@ -98,7 +99,12 @@ def _need(view: DatasetView, status: DatasetStatus) -> Need | None:
 
 
 def _waited_for(view: DatasetView) -> datetime | None:
-    """Return the latest moment since which an unpinned run wants the source to have been looked at."""
+    """Return the latest moment since which an unpinned run, or a person, wants the source to have been looked at.
+
+    A person says so by the annotation `mlops.dev/requested-at`, as with Flux: the way to have a mended file read
+    when the spec stays as it is. One that is no moment counts for nothing.
+    """
+    asked = view.dataset.metadata.annotations.get(labels.REQUESTED_AT, "")
     moments = [
         moment
         for run in view.waiting_runs
@@ -108,6 +114,8 @@ def _waited_for(view: DatasetView) -> datetime | None:
         and not run.spec.triggers
         and not run.spec.suspend
     ]
+    if is_moment(asked) and (wanted := moment_of(asked)):
+        moments.append(wanted)
     return max(moments, default=None)
 
 
