@@ -67,7 +67,7 @@ class CaptureEncoder:
         self._redacted = frozenset(task.capture.redact)
 
     def __call__(self, requests: Sequence[CapturedRequest]) -> list[File]:
-        """Return a file per hour of event time."""
+        """Return a file per day of event time, or per month if there are many."""
         return partitioned(self.frame(requests), self._prefix, self._names)
 
     def frame(self, requests: Sequence[CapturedRequest]) -> pl.DataFrame:

@@ -100,7 +100,7 @@ class FeedbackEncoder:
         self._names = names
 
     def __call__(self, batches: Sequence[Sequence[Label]]) -> list[File]:
-        """Return a file per hour of the labels' own time."""
+        """Return a file per day of the labels' own time, or per month if there are many."""
         labels = [label for batch in batches for label in batch]
         frame = pl.DataFrame(
             [

@@ -88,7 +88,7 @@ def _missing(one: Input, rows: int) -> NDArray[Any]:
 def write_reference(predictor: Predictor, data: Data, seed: int, path: Path) -> None:
     """Write the rows that drift checks compare with: in.<field>, label, time, part, out.prediction, out.p.<class>.
 
-    Fields with personal data are left out, as captures mask them.
+    Fields with personal data are left out.
     """
     frames: list[pl.DataFrame] = []
     for part, rows in (("train", data.parts["train"]), ("test", data.held_out)):
