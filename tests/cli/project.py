@@ -47,6 +47,7 @@ spec:
   schedule: "0 0 1 * *"
   window: {duration: 60d, minSamples: 20}
   checks: [{name: inputs, type: DataDrift}]
+  actions: [{when: [DataQuality], do: Hold}]
 """
 SCENARIO = """\
 [[put]]

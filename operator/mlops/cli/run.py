@@ -224,7 +224,9 @@ class _Run:
         if text:
             self.console.print(f"\n{text}", highlight=False, markup=False, soft_wrap=True)
         if reports:
-            self.console.print(f"\n{reports} drift reports: {self.state.reports}/", highlight=False, markup=False)
+            self.console.print(
+                f"\n{reports} drift reports: {self.state.reports}/", highlight=False, markup=False, soft_wrap=True
+            )
         self.console.print(
             f"state: {self.state.folder}   look: mlops get all --state {self.state.folder}",
             highlight=False,
