@@ -100,7 +100,9 @@ class S3Settings:
         missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environ.get(name)]
         if missing:
             raise CredentialsMissing(
-                " and ".join(missing), "not set", "put the keys into the environment, in Kubernetes from the Secret of the store"
+                " and ".join(missing),
+                "not set",
+                "put the keys into the environment, in Kubernetes from the Secret of the store",
             )
         return cls(
             endpoint=_checked_endpoint(environ.get("MLOPS_S3_ENDPOINT", "")),

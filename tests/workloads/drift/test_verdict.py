@@ -45,6 +45,16 @@ def test_a_concept_drift_names_the_relation_and_the_time(streams: dict[str, Stre
     assert decision.change_point[:10] == window.frame["time"][0].strftime("%Y-%m-%d")
 
 
+def test_sequential_detectors_are_asked_about_the_moment(streams: dict[str, Stream]) -> None:
+    """ADWIN, which keeps its false alarms low, sees the injected change soon after the window's start."""
+    window = streams["concept"].windows[1]
+    performance = check(streams["concept"], window).performance
+    assert performance is not None
+    (first, *_) = [found.time for found in performance.detections if found.detector == "ADWIN"]
+    rows = window.frame["time"]
+    assert rows[0].strftime("%Y-%m-%dT") <= first <= rows[rows.len() // 2].strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def test_captures_may_have_their_columns_in_another_order(streams: dict[str, Stream]) -> None:
     """A server writes a model's inputs in the order of its own; the answer is the same, and no traceback."""
     stream = streams["concept"]

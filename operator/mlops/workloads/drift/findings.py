@@ -98,6 +98,14 @@ class Challenge:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """A change that a sequential detector saw in the loss, at the time of the row that convinced it."""
+
+    detector: str
+    time: str
+
+
+@dataclass(frozen=True)
 class Performance:
     """The metric on the reference's held-out rows and on the live version's labelled rows of the window."""
 
@@ -110,6 +118,8 @@ class Performance:
     drop: Span
     p_value: float
     series: tuple[Point, ...] = ()
+    # Second opinions on when the loss changed; they decide nothing, for their false alarms are not bounded by alpha.
+    detections: tuple[Detection, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,9 @@ def _performance(found: dict[str, Any]) -> str:
     if changed is not None:
         text += f"<p>The loss rose at about <b>{_text(changed)}</b> (dashed line), or before the window if that is its"
         text += " first row.</p>"
+    if performance["detections"]:
+        listed = ", ".join(f"{_text(d['detector'])} at {_text(d['time'])}" for d in performance["detections"])
+        text += f"<p>Sequential detectors on the loss (second opinions, they decide nothing): {listed}.</p>"
     return _section("Performance", text + metric_chart(performance, changed))
 
 

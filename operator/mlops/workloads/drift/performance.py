@@ -18,8 +18,9 @@ from mlops.statistics.change_point import change_point
 from mlops.statistics.label_shift import compare_labels
 from mlops.statistics.metrics import METRICS, Label, Sample, brier_rows
 from mlops.statistics.resampling import Resampling
+from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
-from mlops.workloads.drift.findings import Finding, Performance, Point, Span
+from mlops.workloads.drift.findings import Detection, Finding, Performance, Point, Span
 from mlops.workloads.drift.inputs import compare, corrected
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
@@ -194,6 +195,7 @@ class Labelled:
             drop=span_of(judged.test.drop),
             p_value=judged.test.pvalue,
             series=self._series(judged),
+            detections=self._detections(judged),
         )
 
     def _series(self, judged: Judged) -> tuple[Point, ...]:
@@ -212,6 +214,25 @@ class Labelled:
                 continue
             points.append(Point(format_time(part["time"][0]), format_time(part["time"][-1]), part.height, value))
         return tuple(points)
+
+    def _detections(self, judged: Judged) -> tuple[Detection, ...]:
+        """What sequential detectors that first saw the reference's held-out losses say of the window's."""
+        classes, before, after = self.reference.classes, judged.reference_rows, judged.current_rows
+        loss = np.concatenate((losses(before, classes), losses(after, classes)))
+        asked: list[tuple[str, Detector, FloatArray]] = [
+            ("ADWIN", ADWIN(), loss),
+            ("Page-Hinkley", PageHinkley(), loss),
+        ]
+        if classes:
+            # These two are made for right or wrong answers.
+            wrong = np.concatenate([wrong_rows(rows) for rows in (before, after)])
+            asked += [("DDM", DDM(), wrong), ("HDDM-A", HDDMA(), wrong)]
+        return tuple(
+            Detection(name, format_time(after["time"][row - before.height]))
+            for name, detector, stream in asked
+            for row in detect(detector, stream)
+            if row >= before.height
+        )
 
     def changed_at(self, judged: Judged, alpha: float) -> datetime | None:
         """The time of the first row of the new regime, or None when no change of the mean loss is significant.
@@ -258,7 +279,12 @@ def losses(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
     try:
         return brier_rows(_labels(rows["label"]), probabilities(rows, classes), classes)
     except ValueError:
-        return (rows["label"] != rows[PREDICTION]).cast(pl.Float64).to_numpy()
+        return wrong_rows(rows)
+
+
+def wrong_rows(rows: pl.DataFrame) -> FloatArray:
+    """One where the answer was wrong, zero where it was right (n,)."""
+    return (rows["label"] != rows[PREDICTION]).cast(pl.Float64).to_numpy()
 
 
 def resampling(rows: int, seed: int, rows_in_time: int | None = None) -> Resampling:
