@@ -97,11 +97,11 @@ _SPEC_TWICE = DATASET + "spec: {}\n"
         pytest.param("a.yaml", "{apiVersion: v1, kind: List}", "items: a List needs a list", id="a List of nothing"),
         pytest.param("a.yaml", b"a: b #" + b"x" * 3 * 1024 * 1024, "a manifest holds no data", id="large"),
         pytest.param("a.yaml", "", "no manifest in", id="empty"),
-        pytest.param("a.yaml", "kind: Dataset\n", 'None/Dataset is not one of mlops.dev/v1alpha1', id="no apiVersion"),
+        pytest.param("a.yaml", "kind: Dataset\n", "None/Dataset is not one of mlops.dev/v1alpha1", id="no apiVersion"),
         pytest.param("a.yaml", "{apiVersion: v1, kind: Secret}", "only Secret", id="nothing of ours"),
         pytest.param("a.yaml", DATASET + "---\n" + DATASET, "Dataset 'tiny' stands twice", id="the same object twice"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path, name: str, content: str | bytes, want: str) -> None:
     """File, line, column, and what to do; never a traceback."""
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -31,6 +31,14 @@ def ready(manifest: Manifest) -> tuple[str, str, str]:
     return "Unknown", "", ""
 
 
+def stalled(manifest: Manifest) -> tuple[str, str] | None:
+    """Return (reason, message) of what waits for the user, though the object may be ready with what it had before."""
+    for condition in manifest.get("status", {}).get("conditions", []):
+        if condition["type"] == "Stalled" and condition["status"] == "True":
+            return condition["reason"], condition.get("message", "")
+    return None
+
+
 def short_kind(kind: str) -> str:
     """Return the kind's short name, such as dset."""
     return KINDS[kind].short_names[0]

@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cronsim import CronSim, CronSimError
 from rich.console import Console
 
 from mlops.api import tasks
@@ -152,6 +153,8 @@ class _Run:
             except InvalidObject as error:
                 raise UserError(f"{document.place}: {error}") from error
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
+            for path in _never(document.manifest):
+                view.say(f"{document.key[0]} {document.key[2]}: {path} never comes: no month has that day")
         await self._settle(runtime, clock)
         if self.stream is not None and self.place is not None and not self._is_stuck(runtime, view):
             await self._replay(runtime, view, clock, self.stream, self.place)
@@ -301,6 +304,21 @@ class _Place:
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(self._path)
+
+
+def _never(manifest: Manifest) -> Iterator[str]:
+    """Yield the schedules that never come. They are valid, in a cluster too; few are meant."""
+    spec = manifest["spec"]
+    schedules = {
+        "spec.schedule": spec.get("schedule"),
+        "spec.refresh.schedule": (spec.get("refresh") or {}).get("schedule"),
+    }
+    for path, schedule in schedules.items():
+        if schedule is not None:
+            try:
+                next(CronSim(schedule, datetime.now(UTC)))
+            except (CronSimError, StopIteration):
+                yield f"{path} {schedule!r}"
 
 
 def _next_try(runtime: LocalRuntime, latest: datetime) -> datetime | None:

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mlops.cli.progress import ready, short_kind
+from mlops.cli.progress import ready, short_kind, stalled
 from mlops.cli.tables import aligned, printable
 from mlops.store.artifacts import Store
 from mlops.store.errors import StoreError
@@ -35,11 +35,12 @@ def summary(objects: list[Manifest], troubles: list[Manifest]) -> str:
 def troubles(objects: list[Manifest], applied: Iterable[tuple[str, str, str]]) -> list[Manifest]:
     """Return what keeps the `applied` (kind, namespace, name) from being done.
 
-    That is what the user applied and is not ready, and, for a template that has no model ready, the runs and versions
+    That is what the user applied and is not ready or stalled, and, for a template that has no model ready, the runs and
+    versions
     that should have brought one. A challenger that a gate refused is the loop at work: the model is there.
     """
     wanted = set(applied)
-    found = [m for m in objects if _key(m) in wanted and ready(m)[0] != "True"]
+    found = [m for m in objects if _key(m) in wanted and (ready(m)[0] != "True" or stalled(m))]
     for run in of_kind(objects, "TrainingRun"):
         register = run["spec"].get("register")
         if _key(run) not in wanted or register is None:
@@ -70,7 +71,9 @@ def _key(manifest: Manifest) -> tuple[str, str, str]:
 
 
 def _why(manifest: Manifest) -> str:
-    _, reason, message = ready(manifest)
+    status, reason, message = ready(manifest)
+    if status == "True":
+        reason, message = stalled(manifest) or (reason, message)
     name = manifest["metadata"]["name"]
     hint = f" (mlops logs {short_kind(manifest['kind'])} {name})" if "log" in message.split() else ""
     return printable(f"  {manifest['kind']} {name}: {reason}: {message}{hint}")
