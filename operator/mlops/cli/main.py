@@ -151,7 +151,8 @@ def put(file: Path, uri: str, folder: Path) -> None:
         raise UserError(
             f"{uri!r}: the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\"
         ) from error
-    click.echo(f"{file} -> {deliver(file, wanted.uri, State(folder))}")
+    place, _ = deliver(file, wanted.uri, State(folder))
+    click.echo(f"{file} -> {place}")
 
 
 @cli.command(

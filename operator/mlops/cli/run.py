@@ -8,8 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,12 +17,13 @@ from typing import Any
 from cronsim import CronSim, CronSimError
 from rich.console import Console
 
-from mlops.api import tasks
+from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
 from mlops.api.kinds import KINDS, InvalidObject
 from mlops.cli import manifests, scenario, summary
 from mlops.cli.errors import UserError
-from mlops.cli.progress import View
+from mlops.cli.interruption import Output, interruptible
+from mlops.cli.progress import View, ready
 from mlops.cli.replay import Position, Sender, Stream, Target
 from mlops.cli.settings import local_settings
 from mlops.cli.state import State
@@ -37,7 +37,6 @@ from mlops.store.address import open_store
 
 Manifest = dict[str, Any]
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
 
@@ -65,40 +64,8 @@ def run(options: Options) -> int:
     """
     given = manifests.read(options.paths)
     setting = scenario.read(options.scenario) if options.scenario else scenario.beside(options.paths)
-    console = Console()
-    running = _Run(options, given, setting, console)
-    interruption = _Interruption(console)
-    try:
-        return asyncio.run(interruption.guard(running.run()))
-    except asyncio.CancelledError:
-        # A second Ctrl-C must not cut off the message.
-        for number in _STOPPING:
-            signal.signal(number, signal.SIG_IGN)
-        console.print("stopped; the same command goes on from here", highlight=False)
-        return 128 + (interruption.number or signal.SIGINT)
-
-
-class _Interruption:
-    """The first SIGINT or SIGTERM cancels; those that follow change nothing, so that all that was started is ended."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self.number: int | None = None
-
-    async def guard(self, work: Coroutine[Any, Any, int]) -> int:
-        """Await `work`, and cancel it at a signal."""
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in _STOPPING:
-            loop.add_signal_handler(number, self._interrupt, number, task)
-        result: int = await task
-        return result
-
-    def _interrupt(self, number: int, task: asyncio.Future[int]) -> None:
-        if self.number is None:
-            self.number = number
-            self._console.print("stopping …", highlight=False)
-            task.cancel()
+    console = Output()
+    return interruptible(_Run(options, given, setting, console).run(), console)
 
 
 class _Run:
@@ -108,6 +75,7 @@ class _Run:
         self.options, self.given, self.setting, self.console = options, given, setting, console
         self.state = options.state
         self.images = _images(options, setting)
+        self.delivered: list[str] = []
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
         self.place = _Place(self.state.replay, self.stream) if self.stream else None
@@ -139,19 +107,34 @@ class _Run:
         return 1 if troubles or unserved else 0
 
     def _deliver(self) -> None:
-        """Put the scenario's files into their buckets."""
+        """Put the scenario's files into their buckets, and remember what is new there."""
         if self.setting is not None:
             for put in self.setting.put:
-                deliver(self.setting.folder / put.file, put.uri, self.state)
+                _, new = deliver(self.setting.folder / put.file, put.uri, self.state)
+                if new:
+                    self.delivered.append(put.uri)
+
+    def _has_news(self, runtime: LocalRuntime, document: manifests.Document) -> bool:
+        """Return whether a Dataset that was looked at may come out another way: the user put right what was wrong."""
+        if document.key[0] != "Dataset":
+            return False
+        present = runtime.get(Key(*document.key))
+        if present is not None and ready(present)[0] == "False":
+            return True
+        sources = _sources(document.manifest["spec"]["source"])
+        return any(uri == source or uri.startswith(source) for uri in self.delivered for source in sources)
 
     async def _work(self, runtime: LocalRuntime, view: View, clock: Clock) -> None:
         for name in self.given.left_out:
             view.say(f"{name} left out: without a cluster it means nothing")
         for document in self.given.documents:
             try:
-                outcome = runtime.apply(document.manifest)
+                outcome: str = runtime.apply(document.manifest)
             except InvalidObject as error:
                 raise UserError(f"{document.place}: {error}") from error
+            if outcome == "unchanged" and self._has_news(runtime, document):
+                _look_again(runtime, Key(*document.key), clock)
+                outcome = "unchanged, its source is looked at again"
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
             for path in _never(document.manifest):
                 view.say(f"{document.key[0]} {document.key[2]}: {path} never comes: no month has that day")
@@ -306,6 +289,21 @@ class _Place:
         beside.replace(self._path)
 
 
+def _sources(source: Manifest) -> list[str]:
+    """Return the s3:// URIs that a Dataset reads."""
+    places = (source.get("s3"), ((source.get("captured") or {}).get("history") or {}).get("s3"))
+    return [place["uri"] for place in places if place]
+
+
+def _look_again(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
+    """Have a Dataset's source looked at once more, as the annotation has it done in a cluster."""
+    manifest = runtime.get(key) or {}
+    looked_at = manifest.get("status", {}).get("lastCheckTime")
+    # A driven clock may stand where it stood at the last look.
+    later = [clock.now(), *([parse_time(looked_at) + timedelta(seconds=1)] if looked_at else [])]
+    runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
+
+
 def _never(manifest: Manifest) -> Iterator[str]:
     """Yield the schedules that never come. They are valid, in a cluster too; few are meant."""
     spec = manifest["spec"]
@@ -334,20 +332,20 @@ def _identity(stream: Stream) -> str:
     return digest.hexdigest()
 
 
-def deliver(file: Path, uri: str, state: State) -> Path:
-    """Put `file` at an s3:// URI of the local buckets, whole or not at all; one that is there already is left."""
+def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
+    """Put `file` at an s3:// URI of the local buckets, whole or not at all; return where, and whether it is new."""
     if not file.is_file():
         raise UserError(f"{file}: there is no such file")
     name, _, key = uri.removeprefix("s3://").partition("/")
     place = state.buckets / name / (key + file.name if key.endswith("/") or not key else key)
     if place.is_file() and _sha256(place) == _sha256(file):
-        return place
+        return place, False
     place.parent.mkdir(parents=True, exist_ok=True)
     # Not in the bucket: a copy that was cut off must not be read as data.
     beside = state.folder / f".{place.name}.part"
     shutil.copyfile(file, beside)
     beside.replace(place)
-    return place
+    return place, True
 
 
 def _sha256(file: Path) -> str:
