@@ -16,7 +16,7 @@ from tests.cli.project import rows
 API = {"apiVersion": "mlops.dev/v1alpha1"}
 FIELDS = [{"name": "a", "type": "float64"}, {"name": "y", "type": "string", "role": "label"}]
 # The user's own code; which mistake it makes is its argument. A pickle that is read would make the file `ran`.
-TRAINER = '''\
+TRAINER = """\
 import json, os, pathlib, pickle, sys
 ran = pathlib.Path(__file__).with_name("ran")
 class Payload:
@@ -35,7 +35,7 @@ if mistake == "pickle":
     (outputs / "model.pkl").write_bytes(pickle.dumps(Payload()))
 if mistake == "link":
     (outputs / "model.onnx").symlink_to("/etc/passwd")
-'''
+"""
 
 
 def csv(text: str) -> dict[str, bytes]:
@@ -79,9 +79,7 @@ class Case:
         return API | {"kind": self.kind, "metadata": {"name": self.name}, "spec": self.spec}
 
 
-def dataset(
-    id: str, reason: str, message: str, files: dict[str, bytes] | None = None, **spec: Any
-) -> Case:
+def dataset(id: str, reason: str, message: str, files: dict[str, bytes] | None = None, **spec: Any) -> Case:
     source = {"s3": {"uri": f"s3://raw/{id.split(' ')[0]}/"}}
     return Case(
         id, "Dataset", {"source": source, "format": "csv", "fields": FIELDS} | spec, reason, message, files or {}
@@ -113,7 +111,9 @@ def write(folder: Path, cases: list[Case]) -> Path:
             file = folder / "data" / case.name / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-            puts.append(f"[[put]]\nfile = {json.dumps(f'data/{case.name}/{name}')}\nuri = \"s3://raw/{case.name}/{name}\"\n")
+            puts.append(
+                f'[[put]]\nfile = {json.dumps(f"data/{case.name}/{name}")}\nuri = "s3://raw/{case.name}/{name}"\n'
+            )
     (folder / "trainer").mkdir()
     (folder / "trainer" / "train.py").write_text(TRAINER)
     (folder / "scenario.toml").write_text("".join(puts) + '[images]\n"example.com/own:1" = "trainer"\n')

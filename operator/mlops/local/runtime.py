@@ -54,7 +54,8 @@ class LocalRuntime:
         pods: int | None = None,
     ) -> None:
         self._state, self._planners, self._settings, self._clock = state, planners, settings, clock
-        self._machine = Machine(images or {}, {**settings.environment, **(environment or {})})
+        # Not the settings' environment: our own containers carry it, a user's is given neither store nor credentials.
+        self._machine = Machine(images or {}, environment or {})
         self._pods = pods
 
     async def __aenter__(self) -> Self:
