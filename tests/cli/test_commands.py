@@ -282,3 +282,18 @@ def test_a_clock_of_its_own_time_needs_no_scenario(tmp_path: Path) -> None:
     ended = mlops("run", "-f", folder, "--state", state)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert re.search(r"dmon/tiny +Ready=True +WaitingForFirstCheck", ended.stdout)
+
+
+def test_a_reader_that_goes_ends_the_run(done: Done, tmp_path: Path) -> None:
+    """`mlops run | head -1`: everything is stopped, as with any program in a pipe."""
+    state = tmp_path / "state"
+    words = " ".join(command("run", "-f", done.folder, "--no-replay", "--state", state))
+    shell = subprocess.run(
+        ["bash", "-c", f"{words} | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    assert (shell.returncode, shell.stderr) == (141, b"")
+    assert processes_of(state) == []
