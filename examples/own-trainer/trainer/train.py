@@ -1,4 +1,3 @@
-# ruff: noqa: T201 (a script talks by printing)
 """Somebody's own training script. It knows nothing of the operator but two folders and two file names.
 
 In   $MLOPS_INPUTS    train.parquet, validation.parquet, test.parquet, task.json

@@ -27,6 +27,10 @@ def summary(objects: list[Manifest], troubles: list[Manifest]) -> str:
     others = [manifest for manifest in objects if ready(manifest)[0] != "True" and manifest not in troubles]
     if troubles:
         parts.append("Not ready:\n" + "\n".join(map(_why, troubles)))
+    refused = [manifest for manifest in others if ready(manifest)[1] == "GatesFailed"]
+    others = [manifest for manifest in others if manifest not in refused]
+    if refused:
+        parts.append("Refused by their gates:\n" + "\n".join(map(_why, refused)))
     if others:
         parts.append("Not ready, and not what this run was for:\n" + "\n".join(map(_why, others)))
     return "\n\n".join(parts)
@@ -36,8 +40,7 @@ def troubles(objects: list[Manifest], applied: Iterable[tuple[str, str, str]]) -
     """Return what keeps the `applied` (kind, namespace, name) from being done.
 
     That is what the user applied and is not ready or stalled, and, for a template that has no model ready, the runs and
-    versions
-    that should have brought one. A challenger that a gate refused is the loop at work: the model is there.
+    versions that should have brought one. A challenger that a gate refused is the loop at work: the model is there.
     """
     wanted = set(applied)
     found = [m for m in objects if _key(m) in wanted and (ready(m)[0] != "True" or stalled(m))]
