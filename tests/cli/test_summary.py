@@ -1,0 +1,40 @@
+"""What `mlops run` says at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops.cli.summary import summary, troubles
+
+APPLIED = [("TrainingRun", "default", "rain")]
+
+
+def an_object(kind: str, name: str, status: str, reason: str, **spec: Any) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": status, "reason": reason, "message": "why"}]
+    metadata = {"name": name, "namespace": "default", "uid": name}
+    return {"kind": kind, "metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
+
+
+def test_a_refused_challenger_is_told_apart_from_what_is_wrong() -> None:
+    """The gate did its work: nobody has to mend anything."""
+    objects = [
+        an_object("TrainingRun", "rain", "True", "Template", register={"modelName": "rain"}),
+        an_object("TrainingRun", "rain-retrain-1", "False", "GatesFailed"),
+        an_object("Dataset", "other", "False", "SourceNotFound"),
+        an_object("ModelVersion", "rain-v1", "True", "Serving", modelName="rain", version=1),
+    ]
+    assert troubles(objects, APPLIED) == []
+    text = summary(objects, [])
+    refused, others = text.split("Refused by their gates:\n")[1].split("Not ready, and not what this run was for:\n")
+    assert "rain-retrain-1" in refused
+    assert "other" in others
+
+
+def test_a_template_without_a_model_is_a_trouble_and_so_is_the_run_that_failed() -> None:
+    """A first run that its gate refused leaves nothing to serve."""
+    template = an_object("TrainingRun", "rain", "True", "Template", register={"modelName": "rain"})
+    run = an_object("TrainingRun", "rain-1", "False", "GatesFailed")
+    run["metadata"]["ownerReferences"] = [{"kind": "TrainingRun", "name": "rain", "uid": "rain"}]
+    found = troubles([template, run], APPLIED)
+    assert run in found
+    assert "Not ready:\n" in summary([template, run], found)
