@@ -271,3 +271,15 @@ class Column:
     type: str = "string"
     priority: int = 0
     description: str = ""
+
+
+def standing_columns(*digests: Column, reason_priority: int = 0) -> tuple[Column, ...]:
+    """Return the columns that end every kind's table: Ready and why; with `-o wide` the `digests` and the message."""
+    path = ".status.conditions[?(@.type=='Ready')]"
+    return (
+        Column("Ready", f"{path}.status"),
+        Column("Reason", f"{path}.reason", priority=reason_priority),
+        *digests,
+        Column("Message", f"{path}.message", priority=1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    )

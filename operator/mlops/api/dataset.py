@@ -25,6 +25,7 @@ from mlops.api.base import (
     Text,
     TimeZone,
     exactly_one_of,
+    standing_columns,
     text,
 )
 from mlops.api.conditions import Condition
@@ -406,9 +407,7 @@ class Dataset(Resource):
     columns: ClassVar = (
         Column("Version", ".status.version", "integer"),
         Column("Rows", ".status.rows", "integer"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Digest", ".status.digest", priority=1),
-        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+        *standing_columns(
+            Column("Digest", ".status.digest", priority=1),
+        ),
     )

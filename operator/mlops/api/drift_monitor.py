@@ -23,6 +23,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     TimeZone,
+    standing_columns,
 )
 from mlops.api.conditions import Condition
 from mlops.api.training_run import Metric
@@ -353,8 +354,7 @@ class DriftMonitor(Resource):
         Column("Verdict", ".status.verdict"),
         Column("Last Check", ".status.lastCheckTime"),
         Column("Action", ".status.lastAction.kind"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", priority=1),
-        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+        *standing_columns(
+            reason_priority=1,
+        ),
     )

@@ -20,6 +20,7 @@ from mlops.api.base import (
     StageName,
     Text,
     exactly_one_of,
+    standing_columns,
 )
 from mlops.api.conditions import Condition
 
@@ -232,10 +233,8 @@ class ModelVersion(Resource):
         Column("Model", ".spec.modelName"),
         Column("Version", ".spec.version", "integer"),
         Column("Stage", ".status.stage"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("URL", ".status.url", priority=1),
-        Column("Artifact", ".status.artifact", priority=1),
-        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+        *standing_columns(
+            Column("URL", ".status.url", priority=1),
+            Column("Artifact", ".status.artifact", priority=1),
+        ),
     )

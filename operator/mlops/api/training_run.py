@@ -19,6 +19,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
+    standing_columns,
     text,
 )
 from mlops.api.conditions import Condition
@@ -464,10 +465,8 @@ class TrainingRun(Resource):
         Column("Dataset", ".spec.datasetRef.name"),
         Column("Version", ".status.resolved.datasetVersion", "integer"),
         Column("Model", ".status.modelVersionRef"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Inputs", ".status.inputsDigest", priority=1),
-        Column("Output", ".status.outputDigest", priority=1),
-        Column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+        *standing_columns(
+            Column("Inputs", ".status.inputsDigest", priority=1),
+            Column("Output", ".status.outputDigest", priority=1),
+        ),
     )
