@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.encoding import Encoder
 from mlops.workloads.model.signature import Signature
 from mlops.workloads.pod import BadInput
-
-Columns = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """`values` (n,) are float64 of a regressor, indices of classes (int64) of a classifier; probabilities (n, k)."""
-
-    values: NDArray[Any]
-    probabilities: NDArray[np.float64] | None = None
 
 
 class Engine(Protocol):

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-from mlops.workloads.model.engines import Answer, Columns
+from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.signature import NUMBERS, Signature
 from mlops.workloads.pod import BadInput
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import treelite
 
+from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.encoding import Encoder, width
-from mlops.workloads.model.engines import Answer, Columns
 from mlops.workloads.model.signature import Signature
 from mlops.workloads.pod import BadInput
 

@@ -14,7 +14,8 @@ from google.protobuf.message import EncodeError
 from numpy.typing import NDArray
 
 from mlops.api.training_run import Reason
-from mlops.workloads.model.engines import Answer, SklearnEngine, open_engine
+from mlops.workloads.model.answer import Answer
+from mlops.workloads.model.engines import SklearnEngine, open_engine
 from mlops.workloads.model.onnx_graph import pipeline_graph
 from mlops.workloads.model.signature import Attempt, Export, Format, Outputs, Signature
 from mlops.workloads.model.skops_file import dump_estimator
