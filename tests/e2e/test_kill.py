@@ -35,21 +35,21 @@ WORK = ("ingest", "train", "verify", "roll-out", "replay", "drift", "ingest agai
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path: Path) -> None:
-    """At least 50 kills, at a random time of the run or of one kind of work; every life ends as if undisturbed."""
+    """At least 50 kills, each kind of work hit at least once; every folder comes to the undisturbed run's end."""
     scenario = small(tmp_path / "scenario", days=3, change=1, rows=100)
     undisturbed = run(scenario.folder, tmp_path / "undisturbed")
     assert undisturbed.code == 0
     assert checks(tmp_path / "undisturbed", "parts")[-1]["action"].startswith("Retrain: ")
     want = facts(tmp_path / "undisturbed")
     random, hit, lives = Random(SEED), Counter[str](), 0
-    # Long enough for each single piece of work to be done, and longer where kills have come again and again.
-    longest = max(4.0, undisturbed.seconds * 0.4)
+    # About a single piece of work; longer where kills have come again and again, so that there is progress.
+    longest = max(4.0, undisturbed.seconds * 0.2)
     start = time.monotonic()
-    while hit.total() < KILLS:
+    while hit.total() < KILLS or not set(WORK) <= set(hit):
         lives += 1
         state = tmp_path / f"life-{lives}"
         last, stuck = "", 0
-        while phase := one_try(scenario, state, random, longest * (1 + stuck / 4), patient=stuck > 1):
+        while phase := one_try(scenario, state, random, longest * (1 + stuck / 2), patient=stuck > 1):
             last, stuck = phase, stuck + 1 if phase == last else 0
             hit[phase] += 1
             print(f"{time.monotonic() - start:6.0f} s  kill {hit.total():2}  folder {lives}  in {phase}", flush=True)
@@ -58,7 +58,6 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(tmp_path: Path) -> No
         assert half_artifacts(state) == []
         print(f"{time.monotonic() - start:6.0f} s  folder {lives} came to the same end", flush=True)
     print(f"{hit.total()} kills in {lives} folders: {dict(hit)}; undisturbed {undisturbed.seconds:.0f} s")
-    assert set(WORK) <= set(hit), "not every kind of work was hit"
 
 
 def one_try(scenario: Small, state: Path, random: Random, longest: float, *, patient: bool) -> str | None:
