@@ -93,7 +93,7 @@ def test_a_folder_must_be_absolute_and_plain(url: str) -> None:
         pytest.param({"MLOPS_S3_ENDPOINT": "http://k:s3cr3t@h"}, AddressInvalid, "address of a host", id="user"),
         pytest.param({"MLOPS_S3_ADDRESSING": "dns"}, AddressInvalid, "'path' or 'virtual'", id="addressing"),
         pytest.param({"AWS_ACCESS_KEY_ID": ""}, CredentialsMissing, "^AWS_ACCESS_KEY_ID: not set", id="no key"),
-        pytest.param({"AWS_SECRET_ACCESS_KEY": ""}, CredentialsMissing, "spec.store.secretRef", id="no secret"),
+        pytest.param({"AWS_SECRET_ACCESS_KEY": ""}, CredentialsMissing, "from the Secret of the store", id="no secret"),
     ],
 )
 def test_an_environment_that_cannot_work_is_refused_before_any_request(
