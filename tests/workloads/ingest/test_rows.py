@@ -316,4 +316,4 @@ def test_bad_rows_that_come_all_at_once_are_all_put_aside(desk: Desk, monkeypatc
     desk.deliver("things/a.csv", a_frame(700).with_columns(day.alias("time"), price.alias("price")).write_csv())
     report = desk.ingest(a_spec(validation={"onFailure": "Quarantine", "maxQuarantinedPercent": 40}))
     assert (report.rows, report.validation.quarantined_rows) == (450, 250)
-    assert desk.frame(report, "quarantine")["id"].to_list() == [f"r{i:04d}" for i in range(100)]
+    assert desk.frame(report, "quarantine")["id"].to_list() == [f"r{i:04d}" for i in range(250)]
