@@ -75,11 +75,15 @@ class Tool:
     def fingerprint(self) -> str:
         """Changes with everything that decides the binary, so that an edited pin never meets an old build."""
         digest = hashlib.sha256(f"{self.package}\n{self.ldflags}\n".encode())
-        for name in ("go.mod", "go.sum"):
-            digest.update((MODULES / self.folder / name).read_bytes())
+        sources = [MODULES / self.folder / name for name in ("go.mod", "go.sum")]
+        if self.package.startswith("./"):
+            sources += sorted((MODULES / self.folder / self.package).glob("*.go"))
+        for source in sources:
+            digest.update(source.read_bytes())
         return digest.hexdigest()[:12]
 
 
+KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 KUBERNETES_STAMPS = ("k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion")
 
 # To add a program: a row here, and its package as a `tool` line of the go.mod (`go get -tool PACKAGE` in the folder).
@@ -89,13 +93,20 @@ TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
         Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
-        Tool(
-            "kube-apiserver",
-            "kubernetes",
-            "k8s.io/kubernetes",
-            "k8s.io/kubernetes/cmd/kube-apiserver",
-            stamps=KUBERNETES_STAMPS,
+        *(
+            Tool(name, "kubernetes", "k8s.io/kubernetes", f"k8s.io/kubernetes/cmd/{name}", stamps=KUBERNETES_STAMPS)
+            for name in KUBERNETES
         ),
+        # The same go.mod: what they share with Kubernetes is compiled once.
+        Tool("coredns", "kubernetes", "github.com/coredns/coredns", "./coredns"),
+        Tool(
+            "helm",
+            "kubernetes",
+            "helm.sh/helm/v4",
+            "helm.sh/helm/v4/cmd/helm",
+            stamps=("helm.sh/helm/v4/internal/version.version",),
+        ),
+        Tool("kwok", "kubernetes", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         # No stamp: MinIO reads its own version as a release date, and a module version is none.
         Tool("minio", "minio", "github.com/minio/minio", "github.com/minio/minio"),
         Tool(
@@ -209,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "list":
             for tool in TOOLS.values():
-                print(f"{tool.name:<16}{tool.version:<42}{find(tool.name) or 'not built'}")
+                print(f"{tool.name:<25}{tool.version:<42}{find(tool.name) or 'not built'}")
             return 0
         for name in options.tools:
             found = find(name) if options.command == "path" else build(name)
