@@ -106,7 +106,7 @@ TOOLS: Mapping[str, Tool] = {
             "helm.sh/helm/v4/cmd/helm",
             stamps=("helm.sh/helm/v4/internal/version.version",),
         ),
-        Tool("kwok", "kubernetes", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+        Tool("kwok", "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         # No stamp: MinIO reads its own version as a release date, and a module version is none.
         Tool("minio", "minio", "github.com/minio/minio", "github.com/minio/minio"),
         Tool(
