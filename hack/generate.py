@@ -1,4 +1,7 @@
-"""Write what is generated from the code: the CustomResourceDefinitions. `make generate` runs it, CI compares."""
+"""Write what is generated from the code: the CustomResourceDefinitions, plain and as templates of the chart.
+
+`make generate` runs it, CI compares.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,40 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from operator/mlops/api by `make generate`. Do not edit.\n"
 
 
+# Where `helm upgrade` would leave crds/ alone, it upgrades templates; `keep` saves everybody's objects from uninstall.
+CHART_HEADER = "{{- if .Values.crds.enabled }}\n"
+CHART_METADATA = """\
+  annotations:
+    helm.sh/resource-policy: keep
+  labels:
+    {{- include "mlops-operator.labels" . | nindent 4 }}
+"""
+CHART_FOOTER = "{{- end }}\n"
+
+
 class _Dumper(yaml.SafeDumper):
     """Indents lists as kubectl does, and never writes aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+
+def generated() -> dict[str, str]:
+    """Return the text of every generated file, by its path in the repository."""
+    files = {}
+    for name, manifest in crds().items():
+        text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+        files[f"crds/{name}"] = HEADER + text
+        files[f"charts/mlops-operator/templates/crds/{name}"] = _template(text)
+    return files
+
+
+def _template(text: str) -> str:
+    """Return a CustomResourceDefinition's YAML as a template of the chart."""
+    if "{{" in text:
+        raise ValueError("a description or a rule has '{{', which Helm would take for an action")
+    metadata, spec = text.split("spec:\n", 1)
+    return f"{CHART_HEADER}{HEADER}{metadata}{CHART_METADATA}spec:\n{spec}{CHART_FOOTER}"
 
 
 def main() -> int:
@@ -27,15 +59,15 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is not up to date")
     check = parser.parse_args().check
     stale = []
-    for name, manifest in crds().items():
-        path = ROOT / "crds" / name
-        text = HEADER + yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    for name, text in generated().items():
+        path = ROOT / name
         if not path.exists() or path.read_text() != text:
             stale.append(name)
             if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
     for name in stale:
-        print(f"crds/{name}: {'not up to date: run make generate' if check else 'written'}")
+        print(f"{name}: {'not up to date: run make generate' if check else 'written'}")
     return 1 if check and stale else 0
 
 

@@ -1,0 +1,103 @@
+{{- define "mlops-operator.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "mlops-operator.fullname" -}}
+{{- $name := include "mlops-operator.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "mlops-operator.minioName" -}}
+{{- printf "%s-minio" .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Labels of all objects. */}}
+{{- define "mlops-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: {{ include "mlops-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: mlops
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* What selects pods: (list $ "component"). */}}
+{{- define "mlops-operator.selector" -}}
+{{- $root := first . -}}
+app.kubernetes.io/name: {{ include "mlops-operator.name" $root }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ last . }}
+{{- end }}
+
+{{- define "mlops-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- .Values.serviceAccount.name | default (include "mlops-operator.fullname" .) }}
+{{- else }}
+{{- required "serviceAccount.create is false: serviceAccount.name must name the ServiceAccount to use" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The reference of an image: (list $ .Values.image). */}}
+{{- define "mlops-operator.image" -}}
+{{- $root := first . }}
+{{- $image := last . }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{/* The environment of every workload pod, as a JSON object. */}}
+{{- define "mlops-operator.podEnvironment" -}}
+{{- $store := .Values.store }}
+{{- $settings := dict "MLOPS_STORE" $store.uri "MLOPS_S3_REGION" $store.region "MLOPS_S3_ADDRESSING" $store.addressing }}
+{{- if .Values.demoMinio.enabled }}
+{{- $_ := set $settings "MLOPS_S3_ENDPOINT" (printf "http://%s.%s.svc:9000" (include "mlops-operator.minioName" .) .Release.Namespace) }}
+{{- else if $store.endpoint }}
+{{- $_ := set $settings "MLOPS_S3_ENDPOINT" $store.endpoint }}
+{{- end }}
+{{- if $store.caFile }}
+{{- $_ := set $settings "MLOPS_S3_CA_FILE" $store.caFile }}
+{{- end }}
+{{- merge (dict) .Values.podEnvironment $settings | toJson }}
+{{- end }}
+
+{{/* What Pod Security `restricted` asks of a pod, and of a container. */}}
+{{- define "mlops-operator.podSecurity" -}}
+fsGroup: 65532
+runAsGroup: 65532
+runAsNonRoot: true
+runAsUser: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "mlops-operator.containerSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+{{- end }}
+
+{{/* Where `helm test` works. */}}
+{{- define "mlops-operator.testNamespace" -}}
+{{- if .Values.tests.namespace }}
+{{- .Values.tests.namespace }}
+{{- else if and .Values.namespaces (not (has .Release.Namespace .Values.namespaces)) }}
+{{- first .Values.namespaces }}
+{{- else }}
+{{- .Release.Namespace }}
+{{- end }}
+{{- end }}
+
+{{/* The namespaces that get the demo's Secret of the store, separated by commas. */}}
+{{- define "mlops-operator.demoNamespaces" -}}
+{{- append .Values.demoMinio.namespaces .Release.Namespace | uniq | sortAlpha | join "," }}
+{{- end }}
