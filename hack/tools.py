@@ -107,6 +107,8 @@ TOOLS: Mapping[str, Tool] = {
             stamps=("helm.sh/helm/v4/internal/version.version",),
         ),
         Tool("kwok", "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+        # A program of our own: what the tools that wait for objects make of ours.
+        Tool("kstatus", "kstatus", "sigs.k8s.io/cli-utils", "./"),
         # No stamp: MinIO reads its own version as a release date, and a module version is none.
         Tool("minio", "minio", "github.com/minio/minio", "github.com/minio/minio"),
         Tool(

@@ -95,6 +95,7 @@ async def test_a_strangers_object_of_the_wanted_name_is_left_alone_and_named(
     for _ in range(3):
         await reconcile(lambda _: a_plan(cluster))
     assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "NameTaken")
+    assert cluster.condition("Dataset", "rain", "Ready") == ("False", "NameTaken"), "not what the planner said"
     message = next(
         c["message"] for c in cluster.now("Dataset", "rain")["status"]["conditions"] if c["type"] == "Stalled"
     )

@@ -123,6 +123,9 @@ def test_a_refresh_makes_a_version_only_of_new_content(letter: str, version: int
     """A run that waits for newer data has the source looked at again; equal content stays the same version."""
     waiting = a_run(spec={"datasetRef": {"notBefore": "2026-01-10T11:45:00Z"}})
     view = replace(a_versioned_view(), waiting_runs=(waiting,))
+    looking = after(view)
+    assert ready(looking) == ("True", "Ingesting"), "the version that is there is as good as before"
+    assert find(looking.dataset.status.conditions, "Reconciling") is None
     report = an_ingest_report(letter, as_of="2026-01-10T11:45:00Z")
     status = status_of(replace(view, jobs=(finished(the_job(view), report, at="2026-01-10T11:50:00Z"),)))
     assert (status["version"], status["lastCheckTime"]) == (version, "2026-01-10T11:45:00Z")

@@ -139,10 +139,11 @@ def test_without_a_live_version_checks_rest() -> None:
 
 
 def test_a_suspended_monitor_makes_no_checks() -> None:
-    """Its CronJob is suspended, and Ready says so."""
+    """Its CronJob is suspended, and that is as wanted, also while nothing is live: Ready says so."""
     view = started(a_monitor(spec={"suspend": True}))
     assert plan(view).apply[0]["spec"]["suspend"] is True
-    assert said(view) == ("Unknown", "Suspended")
+    assert said(after(view)) == ("True", "Suspended")
+    assert said(after(after(view, versions=()))) == ("True", "Suspended")
 
 
 def test_a_failed_check_calls_for_nothing() -> None:

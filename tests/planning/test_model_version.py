@@ -181,6 +181,25 @@ def test_an_edit_has_a_failed_version_tried_again() -> None:
     assert ready(world, "rain-v2") == ("True", "Serving")
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param({"promotion": {"stages": [{"name": "production", "replicas": 3}]}}, id="more pods"),
+        pytest.param({"capture": {"percent": 50}}, id="other pods"),
+    ],
+)
+def test_an_edit_is_not_ready_before_its_pods_are(edit: dict[str, Any]) -> None:
+    """The status is written before the Deployment: the pods that are there by then are those of the spec before."""
+    world = a_world(a_version())
+    world.change("ModelVersion", "rain-v1", **edit)
+    world.carry_out(world.plan("ModelVersion", "rain-v1"), writes=1)
+    assert ready(world, "rain-v1") == ("Unknown", "Progressing")
+    assert stages(world, "rain-v1") == ("production",), "they go on answering"
+    world.settle()
+    assert ready(world, "rain-v1") == ("True", "Serving")
+    world.assert_settled()
+
+
 def test_the_only_version_stays_deployed_when_it_fails_and_may_heal() -> None:
     """There is nothing to roll back to; when its pods get ready after all it is live."""
     world = World(pods)

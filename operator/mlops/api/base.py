@@ -178,6 +178,16 @@ S3Uri = Annotated[
         1024,
     ),
 ]
+# The name of an object that is not ours: a DNS-1123 subdomain.
+ObjectName = Annotated[
+    str,
+    text(
+        r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+        "the name of an object has lower-case letters, digits, - and ., and each part between dots begins and ends "
+        "with a letter or digit",
+        253,
+    ),
+]
 Text = Annotated[str, StringConstraints(max_length=256)]
 # A RFC 3339 moment in UTC, as Kubernetes writes it.
 Timestamp = Annotated[
@@ -273,13 +283,13 @@ class Column:
     description: str = ""
 
 
-def standing_columns(*digests: Column, reason_priority: int = 0) -> tuple[Column, ...]:
-    """Return the columns that end every kind's table: Ready and why; with `-o wide` the `digests` and the message."""
+def standing_columns(*wide: Column) -> tuple[Column, ...]:
+    """Return the columns that end every kind's table: Ready and why; with `-o wide` also `wide` and the message."""
     path = ".status.conditions[?(@.type=='Ready')]"
     return (
         Column("Ready", f"{path}.status"),
-        Column("Reason", f"{path}.reason", priority=reason_priority),
-        *digests,
+        Column("Reason", f"{path}.reason"),
+        *wide,
         Column("Message", f"{path}.message", priority=1),
         Column("Age", ".metadata.creationTimestamp", "date"),
     )

@@ -94,7 +94,8 @@ def _root(kind: type[Resource]) -> dict[str, Any]:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": translate.schema(properties["spec"], "spec"),
-            "status": translate.schema(properties["status"], "status"),
+            # An object that no operator has seen yet: without this, whoever waits for it takes it for finished.
+            "status": translate.schema(properties["status"], "status") | {"default": {"observedGeneration": -1}},
         },
         "x-kubernetes-validations": [_validation(NAME_RULE)],
     }

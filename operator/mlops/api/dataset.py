@@ -18,6 +18,7 @@ from mlops.api.base import (
     Fraction,
     Model,
     ModelName,
+    ObjectName,
     Resource,
     Rule,
     S3Uri,
@@ -54,6 +55,7 @@ class Reason(StrEnum):
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     ADDRESS_FORBIDDEN = "AddressForbidden"
     ACCESS_DENIED = "AccessDenied"
+    CREDENTIALS_MISSING = "CredentialsMissing"
     DIGEST_MISMATCH = "DigestMismatch"
     EXPRESSION_INVALID = "ExpressionInvalid"
     STORE_UNAVAILABLE = "StoreUnavailable"
@@ -63,10 +65,24 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OOMKilled"
 
 
+class SecretRef(Model):
+    """A Secret of the object's namespace. Pods are given its keys; the operator writes its name and never reads it."""
+
+    name: ObjectName = Field(description="The Secret's name.")
+
+
 class S3Source(Model):
     """An object, or every object under a prefix, of any S3."""
 
     uri: S3Uri = Field(description="An object (s3://bucket/key) or a prefix (s3://bucket/prefix/).")
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description=(
+            "A Secret with this source's own service and keys: MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and, if needed, AWS_SESSION_TOKEN, MLOPS_S3_REGION, MLOPS_S3_ADDRESSING, "
+            "MLOPS_S3_CA. Nothing of the store's is used then. The store's own if left out."
+        ),
+    )
 
 
 class HttpSource(Model):
@@ -77,6 +93,13 @@ class HttpSource(Model):
     ] = Field(description="An http or https URL without user information.")
     sha256: Annotated[str, text(r"^[0-9a-f]{64}$", "64 lower-case hex digits, as sha256sum prints them", 64)] = Field(
         description="The sha256 of the file in hex; other bytes are refused."
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description=(
+            "A Secret whose key AUTHORIZATION holds the whole Authorization header, such as Bearer and a token. It is "
+            "sent to the URL's own scheme, host and port only, never after a redirect to others."
+        ),
     )
 
 
@@ -113,6 +136,13 @@ class Source(Model):
     http: HttpSource | None = Field(default=None, description="A file on a web server.")
     captured: CapturedSource | None = Field(default=None, description="Captured requests of a served model.")
     rules: ClassVar = (exactly_one_of("s3", "http", "captured", path="spec.source"),)
+
+    @property
+    def secret(self) -> str | None:
+        """Return the name of the Secret with the source's own credentials, if it has any."""
+        history = self.captured.history.s3 if self.captured and self.captured.history else None
+        found = self.s3 or self.http or history
+        return found.secret_ref.name if found and found.secret_ref else None
 
 
 class DataField(Model):
@@ -381,6 +411,10 @@ class DatasetStatus(Model):
     last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
     last_job_time: str | None = Field(default=None, description="When that Job finished.")
     spec_digest: Digest | None = Field(
+        default=None,
+        description="The digest of the part of the spec that decides what is read, as last looked at: content and Secret.",
+    )
+    content_digest: Digest | None = Field(
         default=None, description="The digest of the part of the spec that decides the content, as last looked at."
     )
     attempts: int = Field(
@@ -408,6 +442,7 @@ class Dataset(Resource):
         Column("Version", ".status.version", "integer"),
         Column("Rows", ".status.rows", "integer"),
         *standing_columns(
+            Column("Last Look", ".status.lastCheckTime", "date", priority=1),
             Column("Digest", ".status.digest", priority=1),
         ),
     )

@@ -352,9 +352,12 @@ class DriftMonitor(Resource):
     columns: ClassVar = (
         Column("Model", ".spec.targetRef.modelName"),
         Column("Verdict", ".status.verdict"),
-        Column("Last Check", ".status.lastCheckTime"),
+        Column("Last Check", ".status.lastCheckTime", "date"),
         Column("Action", ".status.lastAction.kind"),
         *standing_columns(
-            reason_priority=1,
+            Column("Outcome", ".status.lastAction.outcome", priority=1),
+            Column("Circuit", ".status.circuit", priority=1),
+            Column("Rows", ".status.samples", "integer", priority=1),
+            Column("Labelled", ".status.labelled", "integer", priority=1),
         ),
     )

@@ -234,6 +234,7 @@ class ModelVersion(Resource):
         Column("Version", ".spec.version", "integer"),
         Column("Stage", ".status.stage"),
         *standing_columns(
+            Column("Pods", ".status.readyReplicas", "integer", priority=1),
             Column("URL", ".status.url", priority=1),
             Column("Artifact", ".status.artifact", priority=1),
         ),

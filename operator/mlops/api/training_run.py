@@ -58,6 +58,7 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     STORE_UNAVAILABLE = "StoreUnavailable"
     ACCESS_DENIED = "AccessDenied"
+    CREDENTIALS_MISSING = "CredentialsMissing"
     REPORT_MISSING = "ReportMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
@@ -426,6 +427,9 @@ class TrainingRunStatus(Model):
     inputs_digest: Digest | None = Field(
         default=None, description="The digest of data, recipe, parameters, seed and environment."
     )
+    attempts: int = Field(
+        default=0, description="Executions that an outage of the store took; the next one waits longer."
+    )
     output_digest: Digest | None = Field(default=None, description="The address of the model's files in the store.")
     prediction_digest: Digest | None = Field(default=None, description="The digest of its answers on a fixed batch.")
     format: Literal["onnx", "treelite", "skops"] | None = Field(default=None, description="The model's format.")
@@ -465,7 +469,12 @@ class TrainingRun(Resource):
         Column("Dataset", ".spec.datasetRef.name"),
         Column("Version", ".status.resolved.datasetVersion", "integer"),
         Column("Model", ".status.modelVersionRef"),
+        # The first that was measured on held-out rows; the gates' own figures stand in the condition GatesPassed.
+        Column("Metric", ".status.metrics[?(@.dataset=='test')].name"),
+        Column("Value", ".status.metrics[?(@.dataset=='test')].value"),
         *standing_columns(
+            Column("Last Run", ".status.lastRun", priority=1),
+            Column("Gates", ".status.conditions[?(@.type=='GatesPassed')].message", priority=1),
             Column("Inputs", ".status.inputsDigest", priority=1),
             Column("Output", ".status.outputDigest", priority=1),
         ),

@@ -40,11 +40,13 @@ def _taken(present: Manifest, why: str) -> str:
 
 
 def stalled(status: Manifest, present: Manifest, reason: str, message: str, now: datetime) -> Manifest:
-    """Return `status` with Stalled=True; Ready becomes False unless what serves now is not touched by it."""
+    """Return `status` with Ready=False and Stalled=True.
+
+    Never Ready=True beside Stalled=True: who waits for Ready and who reads Stalled must not come to two verdicts.
+    That an earlier version still serves is said by the other conditions, which stay.
+    """
     generation = present["metadata"].get("generation", 1)
-    wanted = [STALLED]
-    if reason == INVALID_SPEC or not _is(status.get("conditions", ()), READY, "True"):
-        wanted = [READY, STALLED]
+    wanted = [READY, STALLED]
     before = (present.get("status") or {}).get("conditions", ())
     ours = [
         {
@@ -59,10 +61,6 @@ def stalled(status: Manifest, present: Manifest, reason: str, message: str, now:
     ]
     others = [c for c in status.get("conditions", ()) if c["type"] not in (*wanted, RECONCILING)]
     return {**status, "observedGeneration": generation, "conditions": [*ours, *others]}
-
-
-def _is(conditions: Sequence[Manifest], type_: str, value: str) -> bool:
-    return any(c["type"] == type_ and c["status"] == value for c in conditions)
 
 
 def _since(before: Sequence[Manifest], type_: str, value: str) -> str | None:

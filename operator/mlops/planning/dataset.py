@@ -16,6 +16,7 @@ from mlops.planning.dataset_manifests import (
     content_digest,
     ingest_job,
     ingest_job_name,
+    look_digest,
     refresh_cron_job,
 )
 from mlops.planning.moments import moment as moment_of
@@ -35,7 +36,7 @@ _HISTORY = 20
 
 @dataclass(frozen=True)
 class Need:
-    """A look at the source that is due. `new_content`: the spec changed, so the version there is of another spec."""
+    """A look at the source that is due. `new_content`: the version that is there is of a spec with other content."""
 
     as_of: str
     job_name: str
@@ -87,10 +88,11 @@ def _known(dataset: Dataset) -> DatasetStatus:
 def _need(view: DatasetView, status: DatasetStatus) -> Need | None:
     """Return the look that is due: the spec is new, or a run or a person waits for newer data."""
     dataset = view.dataset
-    new_content = status.spec_digest != content_digest(dataset)
+    new_content = (status.content_digest or status.spec_digest) != content_digest(dataset)
+    seen = status.spec_digest == look_digest(dataset)
     waited_for = _waited_for(view)
     looked_at = _moment(status.last_check_time)
-    if not new_content and (waited_for is None or (looked_at is not None and looked_at >= waited_for)):
+    if seen and (waited_for is None or (looked_at is not None and looked_at >= waited_for)):
         return None
     # From what is on record only, never from the clock: after a crash the same look gets the same Job name.
     moments = [_moment(dataset.metadata.creation_timestamp), looked_at, waited_for]
@@ -160,7 +162,7 @@ def _start(view: DatasetView, status: DatasetStatus, need: Need | None, under_wa
 
 
 def _of_this_content(view: DatasetView, job: JobView) -> bool:
-    wanted = labels.short(content_digest(view.dataset), 16)
+    wanted = labels.short(look_digest(view.dataset), 16)
     return bool(job.manifest["metadata"].get("labels", {}).get(labels.DIGEST) == wanted)
 
 
@@ -245,7 +247,8 @@ def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView) -> DatasetS
             return status.model_copy(
                 update=looked
                 | {
-                    "spec_digest": content_digest(dataset),
+                    "spec_digest": look_digest(dataset),
+                    "content_digest": content_digest(dataset),
                     "last_check_time": _as_of(job) or status.last_check_time,
                     "attempts": 0,
                     "conditions": _validated("False", failure.reason, failure.message),
@@ -277,7 +280,8 @@ def _delivered(dataset: Dataset, status: DatasetStatus, report: tasks.IngestRepo
             "bytes": report.bytes,
             "splits": report.splits,
             "last_check_time": format_time(newest),
-            "spec_digest": content_digest(dataset),
+            "spec_digest": look_digest(dataset),
+            "content_digest": content_digest(dataset),
             "attempts": 0,
             "validation": report.validation,
             "history": status.history if unchanged else (entry, *status.history)[:_HISTORY],
@@ -344,8 +348,9 @@ def _standing_while_looking(status: DatasetStatus, need: Need, newest: Condition
         return Standing("False", newest.reason, message, reconciling=True)
     if need.new_content:
         return stand.in_progress(Reason.INGESTING, f"reading the source as of {need.as_of}")
-    # A refresh that a run waits for takes nothing away from the version that is there.
-    ready: ConditionStatus = (
-        "True" if status.version is not None and newest is not None and newest.status == "True" else "Unknown"
-    )
-    return Standing(ready, Reason.INGESTING, f"looking again as of {need.as_of}", reconciling=True)
+    message = f"looking again as of {need.as_of}"
+    if status.version is not None and newest is not None and newest.status == "True":
+        # A refresh that a run waits for takes nothing away from the version that is there: like one by schedule, it is
+        # no change that the user made and would wait for.
+        return stand.done(Reason.INGESTING, message)
+    return stand.in_progress(Reason.INGESTING, message)

@@ -20,7 +20,7 @@ _DEADLINE = 3600
 def content_digest(dataset: Dataset) -> str:
     """Return the digest of the part of the spec that decides a version's content.
 
-    Who owns the data and when it is looked at do not change it. Defaults are left out, so that a field which a later
+    Who owns the data, when it is looked at and with whose keys do not change it. Defaults are left out, so that a field which a later
     release adds does not make every Dataset be read again.
     """
     content = dataset.spec.model_dump(
@@ -28,14 +28,32 @@ def content_digest(dataset: Dataset) -> str:
         by_alias=True,
         exclude_none=True,
         exclude_defaults=True,
-        exclude={"suspend": True, "refresh": True, "governance": {"owner", "purpose", "license"}},
+        exclude={
+            "suspend": True,
+            "refresh": True,
+            "governance": {"owner", "purpose", "license"},
+            "source": {
+                "s3": {"secret_ref"},
+                "http": {"secret_ref"},
+                "captured": {"history": {"s3": {"secret_ref"}}},
+            },
+        },
     )
     return digests.digest_of({key: value for key, value in content.items() if value != {}})
 
 
+def look_digest(dataset: Dataset) -> str:
+    """Return the digest of the part of the spec that decides what a look reads: the content, and with which Secret.
+
+    Another Secret is a reason to look again, since the one before may have been the wrong one; it leaves the version.
+    """
+    content, secret = content_digest(dataset), dataset.spec.source.secret
+    return digests.digest_of([content, secret]) if secret else content
+
+
 def ingest_job_name(dataset: Dataset, as_of: str, attempt: int) -> str:
     """Return the name of the Job for one look: the same look always has the same name."""
-    inputs = [dataset.metadata.uid, content_digest(dataset), as_of, attempt]
+    inputs = [dataset.metadata.uid, look_digest(dataset), as_of, attempt]
     return labels.child_name(dataset.metadata.name, labels.short(digests.digest_of(inputs)))
 
 
@@ -79,7 +97,7 @@ def refresh_cron_job(
 
 def _labels(dataset: Dataset, component: str) -> dict[str, str]:
     name = dataset.metadata.name
-    return labels.standard(component, name, dataset=name, digest=labels.short(content_digest(dataset), 16))
+    return labels.standard(component, name, dataset=name, digest=labels.short(look_digest(dataset), 16))
 
 
 def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: str, captures: bool) -> Manifest:
@@ -90,4 +108,6 @@ def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: st
         as_of=as_of,
         captures=captures,
     )
-    return pods.pod(own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
+    secret = dataset.spec.source.secret
+    main = pods.container(settings, task, _AMOUNTS, source_secret=secret, env=[pods.JOB_NAME_VARIABLE])
+    return pods.pod(own, [main])

@@ -267,6 +267,9 @@ def _best_params(view: DriftMonitorView) -> dict[str, str] | None:
 def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
     monitor = view.monitor
     target = monitor.spec.target_ref
+    if monitor.spec.suspend:
+        # As wanted, like a suspended CronJob: what waits for a whole environment must not wait for this one.
+        return stand.done(Reason.SUSPENDED, "spec.suspend is true: no checks are made")
     if _target(view) is None:
         if not view.versions:
             message = (
@@ -282,8 +285,6 @@ def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
     if ref is not None and view.template is not None and not view.template.spec.triggers:
         message = f'spec.trainingRunRef: TrainingRun "{ref.name}" has no spec.triggers, so it is no template'
         return stand.waiting(Reason.NOT_A_TEMPLATE, message)
-    if monitor.spec.suspend:
-        return stand.resting(Reason.SUSPENDED, "spec.suspend is true: no checks are made")
     checked = progress.own.get(CHECKED)
     if checked is None:
         # As wanted: the checks are scheduled. Whoever waits for Ready must not have to wait for a night to pass.

@@ -306,8 +306,15 @@ def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor
 
 
 def _serves(view: ModelView, candidate: Candidate, stage: str) -> bool:
+    """Return whether all its pods are there and ready, as the present spec wants them."""
     there = _deployment(view, stage)
-    return there is not None and _shows(there, candidate) and _is_available(there)
+    return there is not None and _shows(there, candidate) and _is_applied(there, candidate) and _is_available(there)
+
+
+def _is_applied(there: Manifest, candidate: Candidate) -> bool:
+    """Return whether the newest edit has reached the Deployment: the status is written before it is."""
+    made_for = there["metadata"].get("annotations", {}).get(labels.GENERATION)
+    return bool(made_for == str(candidate.version.metadata.generation))
 
 
 def _failure_message(candidate: Candidate, traffic: Traffic, stage: str) -> str:

@@ -18,8 +18,20 @@ def resources(*, cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Ma
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
 
 
-def container(settings: Settings, task: tasks.Task, amounts: Manifest, *, name: str = "main", **more: Any) -> Manifest:
-    """Return the container of one of our own workloads; `more` adds keys such as ports and probes."""
+def container(
+    settings: Settings,
+    task: tasks.Task,
+    amounts: Manifest,
+    *,
+    name: str = "main",
+    source_secret: str | None = None,
+    **more: Any,
+) -> Manifest:
+    """Return the container of one of our own workloads; `more` adds keys such as ports and probes.
+
+    Its environment holds the keys of the store's Secret and, under a prefix, those of `source_secret`. Both are
+    optional: without them the pod starts and says what is missing, instead of waiting where no condition tells of it.
+    """
     env = more.pop("env", [])
     mounts = more.pop("volume_mounts", [])
     return {
@@ -27,8 +39,15 @@ def container(settings: Settings, task: tasks.Task, amounts: Manifest, *, name: 
         "image": settings.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "mlops.workloads"],
-        "env": [*tasks.task_environment(task), *_environment(settings), *env],
-        "envFrom": [{"secretRef": {"name": settings.store_secret}}],
+        "env": [*tasks.task_environment(task), *_environment(settings, task.namespace), *env],
+        "envFrom": [
+            {"secretRef": {"name": settings.store_secret, "optional": True}},
+            *(
+                [{"prefix": tasks.SOURCE_PREFIX, "secretRef": {"name": source_secret, "optional": True}}]
+                if source_secret
+                else []
+            ),
+        ],
         "resources": amounts,
         "securityContext": container_security(),
         "terminationMessagePolicy": "File",
@@ -61,9 +80,10 @@ JOB_NAME_VARIABLE: Manifest = {
 }
 
 
-def _environment(settings: Settings) -> list[Manifest]:
+def _environment(settings: Settings, namespace: str) -> list[Manifest]:
+    secret = {tasks.S3_SECRET_VARIABLE: f"{namespace}/{settings.store_secret}"}
     # The numeric environment comes last: an installation's setting must not change the bits of a model.
-    return variables({**settings.environment, **tasks.NUMERIC_ENVIRONMENT})
+    return variables({**settings.environment, **secret, **tasks.NUMERIC_ENVIRONMENT})
 
 
 def pod(

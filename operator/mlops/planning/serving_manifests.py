@@ -76,7 +76,7 @@ def deployment(
             "name": server_name(spec.model_name, stage),
             "namespace": version.metadata.namespace,
             "labels": own,
-            "annotations": {labels.ARTIFACT: artifact},
+            "annotations": {labels.ARTIFACT: artifact, labels.GENERATION: str(version.metadata.generation)},
             "ownerReferences": owned_by_all(owners),
         },
         "spec": {

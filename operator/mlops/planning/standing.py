@@ -43,7 +43,10 @@ def in_progress(reason: str, message: str) -> Standing:
 
 
 def resting(reason: str, message: str) -> Standing:
-    """Return: nothing is wrong and nothing is being done, because the user or the clock says so."""
+    """Return: nothing is wrong, nothing is being done because the user says so, and what was asked for is not there.
+
+    As with a suspended Job. What only repeats (a monitor, a template) is `done` when it is suspended, like a CronJob.
+    """
     return Standing("Unknown", reason, message)
 
 

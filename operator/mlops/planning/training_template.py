@@ -143,6 +143,6 @@ def _standing(template: TrainingRun, status: TrainingRunStatus, pending: _Firing
         until = " when spec.suspend is false" if template.spec.suspend else ""
         return stand.in_progress(Reason.RUN_PENDING, f"TrainingRun {status.last_run} is to be made{until}")
     if template.spec.suspend:
-        return stand.resting(Reason.SUSPENDED, "spec.suspend is true: no run is made")
+        return stand.done(Reason.SUSPENDED, "spec.suspend is true: no run is made")
     newest = f"; the newest run is {status.last_run}" if status.last_run else ""
     return stand.done(Reason.TEMPLATE, f"a template of runs{newest}")
