@@ -1,0 +1,308 @@
+"""The whole loop in real pods: the examples as they stand, a change of the relation, and then nothing is left.
+
+The tests of this file are steps of one story and run in their order.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import polars as pl
+import pytest
+import urllib3
+
+from mlops.local.records import read_objects
+from mlops.store import Store
+from tests.e2e import scenarios
+from tests.e2e_cluster import audit
+from tests.e2e_cluster.conftest import EXAMPLES, NAMESPACES, OPERATOR, RELEASE, ROOT, SYSTEM, World
+from tests.e2e_cluster.kubectl import OUR_KINDS, Object, condition, eventually, is_ready, told
+from tests.e2e_cluster.triton import triton
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("cluster")]
+
+HISTORY = timedelta(hours=20)
+
+LATE_RUN = """
+apiVersion: mlops.dev/v1alpha1
+kind: TrainingRun
+metadata: {name: late}
+spec:
+  datasetRef: {name: late}
+  trainer: {estimator: {name: LogisticRegression}}
+"""
+LATE_DATASET = """
+apiVersion: mlops.dev/v1alpha1
+kind: Dataset
+metadata: {name: late}
+spec:
+  source: {s3: {uri: "s3://raw/parts/"}}
+  format: parquet
+  fields:
+    - {name: id, type: string, role: entityKey}
+    - {name: time, type: timestamp, role: timestamp}
+    - {name: height, type: float64}
+    - {name: width, type: float64}
+    - {name: depth, type: float64}
+    - {name: fits, type: string, role: label, enum: ["no", "yes"]}
+  split: {strategy: time, fractions: {train: "0.6", validation: "0.1", test: "0.3"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def applied(world: World) -> World:
+    """Everything is applied, as a user does it, and the clock of the drift scenario starts."""
+    for example in EXAMPLES:
+        world.kubectl("apply", "-n", example, "-f", str(ROOT / "examples" / example))
+    history = scenarios.frame(300, datetime.now(UTC) - HISTORY, timedelta(minutes=1), seed=1)
+    world.bucket("raw").put("parts/history.parquet", _parquet(history))
+    # Every minute a check of the last ten; the rest is the scenario of the loop on one machine.
+    live = scenarios.MANIFESTS.replace('"0 0 * * *"', '"* * * * *"').replace("duration: 1d", "duration: 10m")
+    live = live.replace("maxDelay: 1m", "maxDelay: 1s")
+    world.kubectl("apply", "-n", "parts", "-f", "-", given=live)
+    return world
+
+
+@pytest.fixture(scope="module")
+def digests_of_one_machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The state folders of `mlops run` on the same manifests."""
+    states = {}
+    for example in EXAMPLES:
+        states[example] = tmp_path_factory.mktemp(example) / "state"
+        command = [str(Path(sys.executable).with_name("mlops")), "run", "-f", str(ROOT / "examples" / example)]
+        done = subprocess.run(
+            [*command, "--state", str(states[example]), "--plain", "--no-replay"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return states
+
+
+def test_every_object_of_every_example_becomes_ready(applied: World) -> None:
+    """`kubectl wait` on all four kinds, in namespaces that enforce `restricted`."""
+    start, kubectl = time.monotonic(), applied.kubectl
+    for namespace in NAMESPACES:
+        eventually(
+            f"a ModelVersion in {namespace}",
+            lambda namespace=namespace: kubectl.list("modelversions.mlops.dev", namespace) or None,
+            420,
+            told=lambda namespace=namespace: _state(applied, namespace),
+        )
+        waited = kubectl.run(
+            "wait", "--for=condition=Ready", OUR_KINDS, "--all", "-n", namespace, "--timeout=240s", timeout=300
+        )
+        assert waited.returncode == 0, f"{waited.stderr}\n{_state(applied, namespace)}"
+    applied.timed("all examples ready", start)
+    everything = applied.kubectl.list(OUR_KINDS)
+    assert all(is_ready(manifest) for manifest in everything), told(everything)
+    shown = kubectl("get", "dset,trun,mver,dmon", "-A")
+    print(shown)
+    assert "weather-v1" in shown
+
+
+def test_the_digests_are_those_of_the_loop_on_one_machine(
+    applied: World, digests_of_one_machine: dict[str, Path]
+) -> None:
+    """Data, inputs and model of every example, to the last bit; whoever knows the manifest knows the digest."""
+    compared = 0
+    for example, state in digests_of_one_machine.items():
+        here = {(m["kind"], m["metadata"]["name"]): m for m in read_objects(state)}
+        for manifest in applied.kubectl.list(
+            "datasets.mlops.dev,trainingruns.mlops.dev,modelversions.mlops.dev", example
+        ):
+            key = (manifest["kind"], manifest["metadata"]["name"])
+            if manifest["kind"] == "TrainingRun":
+                # A run that a template fired is named by its spec: the same there and here.
+                assert key in here
+            there, local = _digests(manifest), _digests(here[key])
+            assert there == local, key
+            compared += len([value for value in there.values() if value])
+    assert compared >= 4 * len(EXAMPLES)
+
+
+def _digests(manifest: Object) -> dict[str, str | None]:
+    status = manifest["status"]
+    version = (status.get("history") or [{}])[-1]
+    names = ("contentDigest", "inputsDigest", "outputDigest", "artifact", "schemaDigest", "format")
+    found = {name: status.get(name) for name in names}
+    return found | {f"version.{name}": version.get(name) for name in ("digest", "artifact")}
+
+
+def test_an_outside_client_gets_its_answer_through_the_service(applied: World) -> None:
+    """tritonclient against the Service's address: the numbers of onnxruntime on the model in the store."""
+    (version,) = (v for v in applied.kubectl.list("modelversions.mlops.dev", "parts") if v["status"].get("stages"))
+    rows = scenarios.frame(32, datetime.now(UTC), timedelta(seconds=0), seed=5)
+    feeds = {name: rows[name].to_numpy().reshape(-1, 1) for name in scenarios.INPUTS}
+    tensors = [triton.InferInput(name, [32, 1], "FP64") for name in scenarios.INPUTS]
+    for tensor in tensors:
+        tensor.set_data_from_numpy(feeds[tensor.name()])
+    client = triton.InferenceServerClient(applied.service("parts-production", "parts"))
+    try:
+        result = client.infer("parts", tensors)
+    finally:
+        client.close()
+    model = Store(applied.bucket("mlops")).read_file(version["status"]["artifact"], "model.onnx")
+    session = onnxruntime.InferenceSession(model)
+    (name,) = (output.name for output in session.get_outputs() if "probabilities" in output.name)
+    assert np.array_equal(result.as_numpy("probabilities"), session.run([name], feeds)[0].astype(np.float64))
+
+
+def test_a_changed_relation_is_found_and_a_new_version_goes_live(applied: World) -> None:
+    """Real requests, real labels, real minutes: the loop closes by itself."""
+    start, kubectl = time.monotonic(), applied.kubectl
+    _send(applied, 1500)
+    check = eventually(
+        "a check that finds the change",
+        lambda: next((c for c in _checks(applied) if c.get("action", "").startswith("Retrain: ")), None),
+        240,
+        told=lambda: _state(applied, "parts"),
+    )
+    assert check["verdict"] in ("ConceptDrift", "PerformanceDrop")
+    applied.timed("drift found", start)
+
+    def second() -> Object | None:
+        found = kubectl.run("get", "modelversion", "parts-v2", "-n", "parts", "-o", "json")
+        manifest: Object = json.loads(found.stdout) if found.returncode == 0 else {}
+        return manifest if is_ready(manifest or {"metadata": {"generation": 0}}) else None
+
+    version = eventually("parts-v2 is live", second, 240, told=lambda: _state(applied, "parts"))
+    assert version["status"]["stages"]
+    applied.timed("new version live", start)
+    described = urllib3.request("GET", f"http://{applied.service('parts-production', 'parts')}/v2/models/parts").json()
+    assert "2" in described["versions"]
+    report = Store(applied.bucket("mlops")).read_file(check["report"], "report.html").decode()
+    assert "<html" in report
+    assert check["verdict"] in report
+
+
+def _send(world: World, number: int) -> None:
+    """Requests of this minute whose labels say the opposite of what the model learned."""
+    now = datetime.now(UTC)
+    rows = scenarios.frame(number, now, timedelta(0), seed=2, prefix="s", changed_at=now - timedelta(hours=1))
+    url = f"http://{world.service('parts-production', 'parts')}"
+    pool = urllib3.PoolManager(retries=urllib3.Retry(total=5, backoff_factor=0.2, allowed_methods=None))
+    for index, chunk in enumerate(rows.iter_slices(50)):
+        inputs = [
+            {"name": name, "datatype": "FP64", "shape": [chunk.height, 1], "data": chunk[name].to_list()}
+            for name in scenarios.INPUTS
+        ]
+        answer = pool.request("POST", f"{url}/v2/models/parts/infer", json={"id": f"batch-{index}", "inputs": inputs})
+        assert answer.status == 200, answer.data
+        labels = [{"id": f"batch-{index}", "row": row, "label": label} for row, label in enumerate(chunk["fits"])]
+        answer = pool.request("POST", f"{url}/v2/models/parts/feedback", json={"labels": labels})
+        assert answer.status in (200, 202), answer.data
+    assert pool.request("POST", f"{url}/-/flush").status < 300
+
+
+def _checks(world: World) -> list[Object]:
+    history: list[Object] = world.kubectl.get("driftmonitor", "parts", "parts")["status"].get("history", [])
+    return history
+
+
+def test_a_bad_manifest_is_refused_and_a_missing_reference_heals(applied: World) -> None:
+    """The API server names the field and what is allowed; what is missing is a condition until it is there."""
+    kubectl = applied.kubectl
+    bad = (ROOT / "examples/weather/weather.yaml").read_text().replace("format: parquet", "format: parket")
+    refused = kubectl.run("apply", "-n", "weather", "-f", "-", given=bad)
+    assert refused.returncode != 0
+    assert 'spec.format: Unsupported value: "parket": supported values: ' in refused.stderr
+    kubectl("apply", "-n", "parts", "-f", "-", given=LATE_RUN)
+
+    def ready(status: str) -> Object | None:
+        found = condition(kubectl.get("trainingrun", "late", "parts"), "Ready")
+        return found if found.get("status") == status else None
+
+    unknown = eventually("a condition that names the Dataset", lambda: ready("False") or ready("Unknown"), 30)
+    assert "late" in unknown["message"]
+    kubectl("apply", "-n", "parts", "-f", "-", given=LATE_DATASET)
+    eventually("the run goes on by itself", lambda: ready("True"), 180, told=lambda: _state(applied, "parts"))
+    kubectl("delete", "-n", "parts", "trainingrun/late", "dataset/late")
+
+
+def test_helm_test_runs_a_tiny_run_and_a_prediction(applied: World) -> None:
+    """What a person runs after an installation."""
+    start = time.monotonic()
+    print(applied.helm("test", RELEASE, "-n", SYSTEM, "--timeout", "5m", "--logs", timeout=330))
+    applied.timed("helm test", start)
+
+
+def test_a_deleted_child_comes_back_and_an_edited_one_is_put_right(applied: World) -> None:
+    """Deployment and Service of a stage are what the operator says they are."""
+    kubectl = applied.kubectl
+    before = kubectl.get("service", "parts-production", "parts")["metadata"]["uid"]
+    kubectl("delete", "service", "parts-production", "-n", "parts")
+    kubectl("scale", "deployment", "parts-production", "-n", "parts", "--replicas=0")
+
+    def restored() -> bool:
+        found = kubectl.run("get", "service", "parts-production", "-n", "parts", "-o", "json")
+        if found.returncode != 0 or json.loads(found.stdout)["metadata"]["uid"] == before:
+            return False
+        return bool(kubectl.get("deployment", "parts-production", "parts")["spec"]["replicas"] == 1)
+
+    eventually("Service and replicas are back", restored, 20)
+
+
+def test_no_log_of_the_operator_has_a_traceback(applied: World) -> None:
+    """Whatever happened until here, nothing of it was a surprise."""
+    for pod in applied.kubectl.list("pods", SYSTEM, "app.kubernetes.io/name=mlops-operator"):
+        name = pod["metadata"]["name"]
+        log = applied.kubectl("logs", name, "-n", SYSTEM, "--all-containers")
+        assert "Traceback" not in log, log[-4000:]
+        assert sum(c["restartCount"] for c in pod["status"].get("containerStatuses", ())) == 0, name
+
+
+def test_uninstalling_leaves_nothing(applied: World) -> None:
+    """Objects go with all that they own; the CRDs stay, as promised, until somebody deletes them; nothing hangs."""
+    start, kubectl = time.monotonic(), applied.kubectl
+    for namespace in NAMESPACES:
+        kubectl("delete", OUR_KINDS, "--all", "-n", namespace, "--timeout=60s")
+    children = "jobs,cronjobs,deployments,services,pods"
+    ours = "app.kubernetes.io/managed-by=mlops-operator"
+    eventually(
+        "the children are gone",
+        lambda: not kubectl.list(children, selector=ours),
+        90,
+        told=lambda: kubectl("get", children, "-A", "-l", ours),
+    )
+    applied.helm("uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "2m")
+    crds = [crd for crd in kubectl.list("crds") if crd["spec"]["group"] == "mlops.dev"]
+    assert len(crds) == 4
+    kubectl("delete", "crd", *(crd["metadata"]["name"] for crd in crds), "--timeout=60s")
+    rest = kubectl.list("all,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,pdb", SYSTEM)
+    left = [f"{o['kind']}/{o['metadata']['name']}" for o in rest if "kube-root-ca" not in o["metadata"]["name"]]
+    assert [name for name in left if name != "ServiceAccount/default"] == []
+    roles = kubectl.list("clusterroles,clusterrolebindings")
+    assert [role["metadata"]["name"] for role in roles if "mlops" in role["metadata"]["name"]] == []
+    applied.timed("uninstalled", start)
+
+
+def test_what_the_operator_may_do_is_what_it_does(applied: World) -> None:
+    """Verbs granted and verbs used, from the API server's audit log: at most one in twenty is unused, none refused."""
+    if applied.audit_log is None:
+        pytest.skip("the audit log of somebody else's cluster is not ours to read")
+    granted = audit.granted(applied.rules)
+    used, refused = audit.used(applied.audit_log, f"system:serviceaccount:{SYSTEM}:{OPERATOR}")
+    print(audit.table(granted, used))
+    assert refused == set()
+    unused = granted - used
+    assert len(unused) <= 0.05 * len(granted), unused
+
+
+def _state(world: World, namespace: str) -> str:
+    """All that helps a person to see why it does not go on."""
+    objects = world.kubectl.list(OUR_KINDS, namespace)
+    pods = world.kubectl("get", "pods,jobs,events", "-n", namespace, "-o", "wide")
+    return f"{told(objects)}\n{pods}"
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
