@@ -36,10 +36,11 @@ class Controller:
         workers: int = 4,
         metrics: Metrics | None = None,
         random: Random | None = None,
+        longest_delay: float = 60.0,
     ) -> None:
         self._cluster, self._workers = cluster, workers
         self.metrics: Metrics = metrics or Counters()
-        self.queue = Queue(clock, random=random or Random(0))
+        self.queue = Queue(clock, random=random or Random(0), longest_delay=longest_delay)
         self._gatherer = Gatherer(cluster, settings, clock)
         self._reconciler = Reconciler(cluster, self._gatherer, planners, clock, self.metrics)
 
@@ -86,15 +87,21 @@ class Controller:
             look_again = await self._reconciler.reconcile(key)
         except Conflict as error:
             outcome = "Conflict"
-            log.debug("%s; trying again in %.2f s", error, self.queue.failed(key))
+            log.debug("%s; trying again in %.2f s", error, self.queue.failed(key), extra=_fields(key))
         except ClusterError as error:
             outcome = "Unavailable"
-            log.warning("%s; trying again in %.1f s", error, self.queue.failed(key))
+            log.warning("%s; trying again in %.1f s", error, self.queue.failed(key), extra=_fields(key))
         except Exception:
             outcome = "Error"
-            log.exception("a bug in the plan of %s %s/%s; trying again in %.1f s", *key, self.queue.failed(key))
+            delay = self.queue.failed(key)
+            log.exception("a bug in the plan of %s %s/%s; trying again in %.1f s", *key, delay, extra=_fields(key))
         else:
             outcome = "Done"
             self.queue.done(key, look_again)
         self.metrics.reconciled(key.kind, outcome, asyncio.get_running_loop().time() - start)
         self.metrics.queued(self.queue.depth)
+
+
+def _fields(key: Key) -> dict[str, str]:
+    """Return what a log of JSON lines can be searched by."""
+    return {"kind": key.kind, "namespace": key.namespace, "object": key.name}

@@ -29,6 +29,9 @@ class Queue:
         self._backing_off: dict[Key, asyncio.TimerHandle] = {}
         self._later: dict[Key, tuple[datetime, Callable[[], None]]] = {}
         self._wake = asyncio.Event()
+        # When the work on each active key began, and when a key was last taken.
+        self._begun: dict[Key, float] = {}
+        self._moved_at = 0.0
 
     def add(self, key: Key) -> None:
         """Have `key` looked at soon. During a back-off it comes at once: what happened may be the cure."""
@@ -47,6 +50,7 @@ class Queue:
             await self._wake.wait()
         key = next(iter(self._waiting))
         self._active[key] = self._waiting.pop(key)
+        self._begun[key] = self._moved_at = asyncio.get_running_loop().time()
         return key
 
     def done(self, key: Key, look_again: datetime | None = None) -> None:
@@ -95,8 +99,19 @@ class Queue:
         return [*self._waiting, *self._active, *self._backing_off]
 
     def oldest_age(self) -> float:
-        """Return for how many seconds the oldest key has waited or been worked on: a liveness probe's measure."""
+        """Return for how many seconds the oldest key has waited or been worked on."""
         since = [*self._waiting.values(), *self._active.values()]
+        return asyncio.get_running_loop().time() - min(since) if since else 0.0
+
+    def stuck_for(self) -> float:
+        """Return for how many seconds nothing has moved that should: a liveness probe's measure.
+
+        That is the age of the work that has taken longest, or the time in which keys waited and none was taken. A
+        long queue that is worked off is not stuck.
+        """
+        since = list(self._begun.values())
+        if self._waiting:
+            since.append(max(self._moved_at, min(self._waiting.values())))
         return asyncio.get_running_loop().time() - min(since) if since else 0.0
 
     def close(self) -> None:
@@ -110,6 +125,7 @@ class Queue:
 
     def _finish(self, key: Key) -> None:
         self._active.pop(key, None)
+        self._begun.pop(key, None)
         if key in self._again:
             self._again.discard(key)
             self.add(key)

@@ -1,0 +1,154 @@
+"""Requests to the API server; every answer that is not a success becomes one of the engine's errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from mlops.cluster.connection import Connection, NoConnection
+from mlops.engine.cluster import Conflict, Invalid, NotFound, Unavailable
+from mlops.planning.plan import Key, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mlops.cluster.metrics import OperatorMetrics
+
+log = logging.getLogger(__name__)
+
+JSON = "application/json"
+APPLY = "application/apply-patch+yaml"
+
+_CONNECT_SECONDS = 5.0
+# A server that asks for more patience than this is asked again all the same.
+_LONGEST_PAUSE = 300.0
+_INVALID = (400, 413, 415, 422)
+
+
+class Client:
+    """One pool of connections to the API server."""
+
+    def __init__(self, connection: Connection, metrics: OperatorMetrics, *, seconds: float = 10.0) -> None:
+        self._connection, self._metrics = connection, metrics
+        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        self._client: ApiClient | None = None
+        self._busy = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        # As a server asked that has too much to do: not before this moment of the loop's clock.
+        self._not_before = 0.0
+
+    async def request(
+        self,
+        key: Key,
+        method: str,
+        path: str,
+        body: Manifest | None = None,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        """Return the answer. Raises Conflict (409), NotFound (404), Invalid (400, 422) or Unavailable; `key` is the
+        object that the error is about."""
+        left = self._not_before - asyncio.get_running_loop().time()
+        if left > 0:
+            raise Unavailable(key, f"the API server asked to wait for another {left:.0f} s")
+        url = path + (f"?{urlencode(query)}" if query else "")
+        async with self._counted():
+            status, headers, answer = await self._send(key, method, url, body, content_type)
+            if status == 401:
+                # The token was rotated, or this is a moment's fault of the server: once more with what is there now.
+                await self.close()
+                status, headers, answer = await self._send(key, method, url, body, content_type)
+        if status < 300:
+            return answer
+        self._metrics.api_error(str(status))
+        raise self._error(key, status, headers, answer)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until no request is under way, at most for `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            log.warning("%d requests to the API server are still under way", self._busy)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()  # type: ignore[no-untyped-call]
+
+    async def _send(
+        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str
+    ) -> tuple[int, Mapping[str, str], Manifest]:
+        try:
+            client = self._client or ApiClient(await self._connection.load())
+            self._client = client
+            configuration = client.configuration
+            headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": "mlops-operator"}
+            if token := await configuration.get_api_key_with_prefix("BearerToken"):
+                headers["Authorization"] = token
+            response = await client.call_api(
+                method, configuration.host + url, header_params=headers, body=body, _request_timeout=self._timeout
+            )
+            text = await response.read()  # type: ignore[no-untyped-call]
+        except NoConnection as error:
+            self._metrics.api_error("credentials")
+            raise Unavailable(key, str(error)) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
+            self._metrics.api_error("connection")
+            raise Unavailable(key, f"{method} got no answer: {error or type(error).__name__}") from error
+        return response.status, response.headers, self._parsed(key, response.status, text)
+
+    def _parsed(self, key: Key, status: int, text: bytes) -> Manifest:
+        try:
+            answer: Any = json.loads(text)
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict):
+            return answer
+        if status < 300:
+            self._metrics.api_error("garbled")
+            raise Unavailable(key, "the answer is not what the API server sends")
+        return {"message": text[:256].decode("utf-8", "replace").strip()}
+
+    def _error(self, key: Key, status: int, headers: Mapping[str, str], answer: Manifest) -> Exception:
+        message = f"{status} {answer.get('message') or 'no message'}"
+        if status == 404:
+            return NotFound(key, message)
+        if status == 409:
+            return Conflict(key, message)
+        if status in _INVALID:
+            return Invalid(key, str(answer.get("message") or message))
+        if status in (429, 503):
+            pause = _seconds(headers.get("Retry-After"))
+            self._not_before = asyncio.get_running_loop().time() + min(pause, _LONGEST_PAUSE)
+        return Unavailable(key, message)
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        self._busy += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if self._busy == 0:
+                self._quiet.set()
+
+
+def _seconds(retry_after: str | None) -> float:
+    try:
+        return max(0.0, float(retry_after or 0))
+    except ValueError:
+        return 0.0

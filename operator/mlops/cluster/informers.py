@@ -1,0 +1,180 @@
+"""kopf as an informer: it lists and watches, and hands over what it sees. It writes nothing and decides nothing.
+
+kopf runs on an event loop of its own, in a thread. When a watch dies of what kopf does not survive (a 401, 404 or 410
+on the watch request, an ERROR in the stream, a line of JSON that was cut off), the whole of kopf is started anew
+there, and the rest of the program goes on with what is in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from random import Random
+
+import kopf
+
+from mlops.cluster.connection import Connection
+from mlops.cluster.kinds import WATCHED
+from mlops.planning.plan import Manifest
+
+log = logging.getLogger(__name__)
+
+# Called on the main loop with a watch event's type (None for an object of a list) and object.
+Sink = Callable[[str | None, Manifest], None]
+
+_LOOK_SECONDS = 0.5
+# How long the watches may take to be there (again) before kopf is started anew.
+_PATIENCE = 20.0
+_LONGEST_PAUSE = 10.0
+# After so long without trouble the next trouble is a new one.
+_HEALTHY_SECONDS = 60.0
+# The server ends each watch after this time, and it is renewed from where it was: a stream that is silent because
+# its packets are dropped is given up soon after.
+_WATCH_SECONDS = 45.0
+_SILENCE_SECONDS = 50.0
+
+
+class Informers:
+    """The watches of every kind in every namespace, kept alive."""
+
+    def __init__(self, connection: Connection, namespaces: tuple[str, ...], sink: Sink) -> None:
+        self._connection, self._namespaces, self._sink = connection, namespaces, sink
+        self._main = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="informers", daemon=True)
+        self._stopping = threading.Event()
+        self._expected = {
+            f"watcher for {served.plural}.{served.version}.{served.group}".rstrip(".") + f"@{namespace}"
+            for served in WATCHED.values()
+            for namespace in (namespaces or (None,))
+        }
+        # Read from the main loop; replaced as a whole.
+        self._missing = frozenset(self._expected)
+        self._missing_since = time.monotonic()
+        self._ever_complete = False
+        self.restarts = 0
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon; nothing waits for that."""
+        self._stopping.set()
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Return the names of the watches that do not run; before the first start has succeeded, none."""
+        return self._missing if self._ever_complete or not self._thread.is_alive() else frozenset()
+
+    @property
+    def missing_seconds(self) -> float:
+        """Return for how long not every watch has been running."""
+        return time.monotonic() - self._missing_since if self._missing else 0.0
+
+    def _run(self) -> None:
+        pauses = _pauses()
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            why = asyncio.run(self._watch())
+            self._note(frozenset(self._expected))
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started > _HEALTHY_SECONDS:
+                pauses = _pauses()
+            pause = next(pauses)
+            self.restarts += 1
+            log.warning("the watches ended (%s); starting them anew in %.1f s", why, pause)
+            self._stopping.wait(pause)
+
+    async def _watch(self) -> str:
+        """Run kopf until it ends or a watch is missing for too long; returns why."""
+        guard = asyncio.create_task(self._guard(), name="guard of the watches")
+        # kopf ends all tasks of its loop that began after it did: the guard has to be there before.
+        operator = asyncio.create_task(self._kopf(), name="kopf")
+        done, _ = await asyncio.wait({guard, operator}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (operator, guard):
+            task.cancel()
+        await asyncio.gather(guard, operator, return_exceptions=True)
+        ended = guard if guard in done else operator
+        error = None if ended.cancelled() else ended.exception()
+        return str(ended.result()) if error is None else f"{type(error).__name__}: {error}"
+
+    async def _kopf(self) -> str:
+        await kopf.operator(
+            registry=self._registry(),
+            settings=_settings(),
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            standalone=True,
+        )
+        return "kopf stopped"
+
+    async def _guard(self) -> str:
+        """Look whether every watch has its task. Returns when one is missing for too long, or at the end."""
+        began = time.monotonic()
+        while not self._stopping.is_set():
+            await asyncio.sleep(_LOOK_SECONDS)
+            running = {task.get_name() for task in asyncio.all_tasks() if not task.done()}
+            self._note(frozenset(self._expected - running))
+            if self._missing and time.monotonic() - max(began, self._missing_since) > _PATIENCE:
+                return f"{len(self._missing)} of {len(self._expected)} are missing"
+        return "stopped"
+
+    def _note(self, missing: frozenset[str]) -> None:
+        if missing and not self._missing:
+            self._missing_since = time.monotonic()
+        self._ever_complete = self._ever_complete or not missing
+        self._missing = missing
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=2)
+        async def login(**_: object) -> kopf.ConnectionInfo:
+            return await self._connection.for_kopf()
+
+        async def seen(event: kopf.RawEvent, **_: object) -> None:
+            if not self._stopping.is_set():
+                self._main.call_soon_threadsafe(self._sink, event["type"], dict(event["object"]))
+
+        for served in WATCHED.values():
+            kopf.on.event(served.group, served.version, served.plural, registry=registry, id=served.plural)(seen)
+        return registry
+
+
+class _Backoffs(Iterable[float]):
+    """Seconds between attempts, without end: kopf lets a watch die when they run out."""
+
+    def __iter__(self) -> Iterator[float]:
+        return _pauses()
+
+
+def _pauses() -> Iterator[float]:
+    random, pause = Random(), 0.5
+    while True:
+        yield pause * (0.75 + 0.25 * random.random())
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    # Neither CustomResourceDefinitions nor namespaces are listed or watched: no permission for them is needed.
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None
+    settings.networking.error_backoffs = _Backoffs()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.connect_timeout = 5
+    settings.watching.server_timeout = int(_WATCH_SECONDS)
+    settings.watching.inactivity_timeout = _SILENCE_SECONDS
+    settings.watching.reconnect_backoff = 0.1
+    settings.queueing.idle_timeout = 1.0
+    settings.queueing.exit_timeout = 0.5
+    for served in WATCHED.values():
+        if served.selector:
+            settings.watching.label_selectors[served.group, served.version, served.plural] = served.selector
+    return settings

@@ -1,0 +1,57 @@
+"""Logs: one line per record, as text or as JSON, with the object that it is about."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+
+def configure(level: str, style: str) -> None:
+    """Send everything to standard error. `level` is a name such as INFO, `style` is text or json."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines() if style == "json" else _TextLines())
+    handler.addFilter(_calm)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What kopf tells of each step is ours to tell, or of no use to anybody.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _calm(record: logging.LogRecord) -> bool:
+    """Trouble with the API server is told in a line: it heals, and nobody learns anything from kopf's own frames."""
+    if record.name.startswith("kopf"):
+        if "OS signals are ignored" in record.getMessage():
+            return False
+        if record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _when(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _TextLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_when(record)} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": _when(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name in ("kind", "namespace", "object"):
+            if (value := getattr(record, name, None)) is not None:
+                fields[name] = value
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)

@@ -1,0 +1,208 @@
+"""What is known of the cluster: objects by key, fed by watches, lists and the answers to our own writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from mlops.cluster.kinds import JOB_NAME, WATCHED
+from mlops.engine.cluster import key_of, labels_of
+from mlops.engine.routes import OWNERS
+from mlops.planning.plan import Key, Manifest
+
+Watcher = Callable[[Manifest | None, Manifest | None], None]
+
+# Labels that lists ask for; any other is found by looking at every object of the namespace.
+_INDEXED = (*OWNERS, JOB_NAME)
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+# How many deleted objects are remembered against events that come late.
+_MOST_GONE = 20_000
+
+
+class Memory:
+    """Objects by key. Each is shared and never changed in place.
+
+    News of one object come from several sides and not in order, so a version is taken only if it is newer than the
+    one that is there, and none of an object that is gone. resourceVersions of one kind are numbers that grow.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[Key, Manifest]] = {kind: {} for kind in WATCHED}
+        self._by_namespace: dict[tuple[str, str], dict[Key, None]] = {}
+        self._by_label: dict[tuple[str, str, str, str], dict[Key, None]] = {}
+        # Keys of a kind and namespace, oldest first; dropped when one comes or goes.
+        self._ordered: dict[tuple[str, str | None], list[Key]] = {}
+        # By uid: the resourceVersion as of which an object is gone.
+        self._gone: dict[str, int] = {}
+        self._watcher: Watcher = _ignore
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` told of each change from now on, with the object before and after."""
+        self._watcher = watcher
+
+    def get(self, key: Key) -> Manifest | None:
+        """Return the object, or None."""
+        return self._objects.get(key.kind, {}).get(key)
+
+    def list(
+        self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Manifest]:
+        """Return the objects of a kind that carry all `labels`, oldest first."""
+        objects = self._objects[kind]
+        wanted = dict(labels or {})
+        indexed = next((name for name in wanted if name in _INDEXED), None)
+        if indexed is None or namespace is None:
+            found = [objects[key] for key in self._in_order(kind, namespace)]
+        else:
+            keys = self._by_label.get((kind, namespace, indexed, wanted.pop(indexed)), ())
+            found = sorted((objects[key] for key in keys), key=_age)
+        return [one for one in found if all(labels_of(one).get(name) == value for name, value in wanted.items())]
+
+    def count(self, kind: str) -> int:
+        """Return how many objects of a kind there are."""
+        return len(self._objects[kind])
+
+    def take(self, manifest: Manifest) -> bool:
+        """Take in one version of an object; returns whether it was news."""
+        key, version, uid = key_of(manifest), version_of(manifest), _uid(manifest)
+        if key.kind not in self._objects or self._gone.get(uid, -1) >= version:
+            return False
+        old = self._objects[key.kind].get(key)
+        if old is not None and version_of(old) >= version:
+            return False
+        if old is not None and _uid(old) != uid:
+            # The old one was deleted unseen: whoever knew it has to hear of both.
+            self._remove(key, old, version)
+            old = None
+        new = stripped(manifest)
+        self._put(key, old, new)
+        self._watcher(old, new)
+        return True
+
+    def forget(self, manifest: Manifest, version: int | None = None) -> bool:
+        """Take in that an object is gone as of a resourceVersion (its own if None); returns whether it was news."""
+        key, uid = key_of(manifest), _uid(manifest)
+        as_of = version_of(manifest) if version is None else version
+        old = self._objects.get(key.kind, {}).get(key)
+        if old is None or _uid(old) != uid:
+            self._remember_gone(uid, as_of)
+            return False
+        if version_of(old) > as_of:
+            return False
+        self._remove(key, old, as_of)
+        return True
+
+    def take_list(self, kind: str, namespace: str | None, items: Iterable[Manifest], version: int) -> int:
+        """Take in all objects of a kind as of the list's resourceVersion; returns how many differed.
+
+        What is here and not in the list is gone, unless it is newer than the list.
+        """
+        listed, differences = set(), 0
+        for item in items:
+            listed.add(_uid(item))
+            differences += self.take(item)
+        for manifest in self.list(kind, namespace):
+            if _uid(manifest) not in listed:
+                differences += self.forget(manifest, version)
+        return differences
+
+    def _in_order(self, kind: str, namespace: str | None) -> Sequence[Key]:
+        ordered = self._ordered.get((kind, namespace))
+        if ordered is None:
+            objects = self._objects[kind]
+            keys = objects if namespace is None else self._by_namespace.get((kind, namespace), {})
+            ordered = self._ordered[kind, namespace] = sorted(keys, key=lambda key: _age(objects[key]))
+        return ordered
+
+    def _put(self, key: Key, old: Manifest | None, new: Manifest) -> None:
+        self._objects[key.kind][key] = new
+        if old is None:
+            self._by_namespace.setdefault((key.kind, key.namespace), {})[key] = None
+            self._forget_order(key)
+        else:
+            self._unindex(key, old)
+        for entry in _entries(key, new):
+            self._by_label.setdefault(entry, {})[key] = None
+
+    def _remove(self, key: Key, old: Manifest, version: int) -> None:
+        del self._objects[key.kind][key]
+        _discard(self._by_namespace, (key.kind, key.namespace), key)
+        self._forget_order(key)
+        self._unindex(key, old)
+        self._remember_gone(_uid(old), version)
+        self._watcher(old, None)
+
+    def _unindex(self, key: Key, old: Manifest) -> None:
+        for entry in _entries(key, old):
+            _discard(self._by_label, entry, key)
+
+    def _forget_order(self, key: Key) -> None:
+        self._ordered.pop((key.kind, key.namespace), None)
+        self._ordered.pop((key.kind, None), None)
+
+    def _remember_gone(self, uid: str, version: int) -> None:
+        self._gone[uid] = max(version, self._gone.pop(uid, -1))
+        if len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+
+
+def stripped(manifest: Manifest) -> Manifest:
+    """Return an object without what nobody reads: a thousand runs with their Jobs and pods have to fit in memory."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
+    annotations = metadata.get("annotations") or {}
+    if _LAST_APPLIED in annotations:
+        metadata["annotations"] = {name: value for name, value in annotations.items() if name != _LAST_APPLIED}
+    kept = {**manifest, "metadata": metadata}
+    match kept["kind"]:
+        case "Pod":
+            kept["spec"] = {}
+            kept["status"] = _some(
+                kept.get("status"), "phase", "conditions", "containerStatuses", "initContainerStatuses"
+            )
+        case "Job":
+            kept["spec"] = _job_spec(kept.get("spec") or {})
+    return kept
+
+
+def version_of(manifest: Manifest) -> int:
+    """Return an object's resourceVersion as a number, for comparison with others of its kind."""
+    return int(manifest["metadata"].get("resourceVersion") or 0)
+
+
+def _job_spec(spec: Manifest) -> Manifest:
+    pod = spec.get("template", {}).get("spec", {})
+    containers = [_some(container, "name", "image", "resources") for container in pod.get("containers", ())]
+    return {
+        **{name: value for name, value in spec.items() if name not in ("template", "podFailurePolicy")},
+        "template": {"spec": {"containers": containers}},
+    }
+
+
+def _some(mapping: Any, *names: str) -> Manifest:
+    return {name: mapping[name] for name in names if name in (mapping or {})}
+
+
+def _uid(manifest: Manifest) -> str:
+    return str(manifest["metadata"].get("uid", ""))
+
+
+def _age(manifest: Manifest) -> tuple[str, str]:
+    metadata = manifest["metadata"]
+    return str(metadata.get("creationTimestamp", "")), str(metadata["name"])
+
+
+def _entries(key: Key, manifest: Manifest) -> Iterable[tuple[str, str, str, str]]:
+    own = labels_of(manifest)
+    return [(key.kind, key.namespace, name, own[name]) for name in _INDEXED if name in own]
+
+
+def _discard(index: dict[Any, dict[Key, None]], entry: Any, key: Key) -> None:
+    keys = index.get(entry)
+    if keys is not None:
+        keys.pop(key, None)
+        if not keys:
+            del index[entry]
+
+
+def _ignore(_old: Manifest | None, _new: Manifest | None) -> None:
+    """Nobody listens yet."""

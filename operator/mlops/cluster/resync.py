@@ -1,0 +1,71 @@
+"""Lists against what watches miss: objects that went while a watch was away, and events that were lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from random import Random
+
+from mlops.cluster.client import Client
+from mlops.cluster.kinds import WATCHED, Served
+from mlops.cluster.memory import Memory
+from mlops.cluster.metrics import OperatorMetrics
+from mlops.engine.cluster import ClusterError
+from mlops.planning.plan import Key
+
+log = logging.getLogger(__name__)
+
+_EVERY_SECONDS = 60.0
+_AGAIN_SECONDS = 5.0
+
+
+class Resync:
+    """Compares memory with the API server, one list per kind and namespace. Only differences are told to anybody, so
+    in a settled cluster this costs a list and nothing else."""
+
+    def __init__(self, client: Client, memory: Memory, namespaces: tuple[str, ...], metrics: OperatorMetrics) -> None:
+        self._client, self._memory, self._metrics = client, memory, metrics
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._random = Random()
+        # Whether each kind was listed once.
+        self.filled = asyncio.Event()
+
+    async def fill(self) -> None:
+        """List everything, as it is now and not as a cache remembers it; tries until that is done."""
+        for served in WATCHED.values():
+            while not await self._look(served, {}):
+                await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.5, 1.0))
+        self.filled.set()
+
+    async def run(self) -> None:
+        """Compare again and again, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for served in WATCHED.values():
+                group.create_task(self._repeat(served))
+
+    async def _repeat(self, served: Served) -> None:
+        good = True
+        while True:
+            await asyncio.sleep((_EVERY_SECONDS if good else _AGAIN_SECONDS) * self._random.uniform(0.75, 1.0))
+            # From the API server's own cache, which costs it next to nothing. It may be older than memory: see there.
+            good = await self._look(served, {"resourceVersion": "0"})
+
+    async def _look(self, served: Served, query: dict[str, str]) -> bool:
+        if served.selector:
+            query = {**query, "labelSelector": served.selector}
+        for namespace in self._namespaces:
+            about = Key(served.kind, namespace or "", "")
+            self._metrics.attempted(served.kind)
+            try:
+                found = await self._client.request(about, "GET", served.path(namespace), query=query)
+            except ClusterError as error:
+                log.warning("cannot list %s: %s", served.plural, error)
+                return False
+            version = int(found.get("metadata", {}).get("resourceVersion") or 0)
+            items = found.get("items") or ()
+            whole = ({"apiVersion": served.api_version, "kind": served.kind, **item} for item in items)
+            differences = self._memory.take_list(served.kind, namespace, whole, version)
+            if self.filled.is_set():
+                self._metrics.repaired(served.kind, differences)
+        self._metrics.heard(served.kind)
+        return True

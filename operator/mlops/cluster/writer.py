@@ -1,0 +1,110 @@
+"""The engine's writes as requests: one request each, with the operator's own field manager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlops.api import labels
+from mlops.cluster.client import APPLY, Client
+from mlops.cluster.kinds import collection_of, path_of
+from mlops.cluster.memory import Memory
+from mlops.engine.cluster import (
+    FIELD_MANAGER,
+    AlreadyExists,
+    Conflict,
+    NotFound,
+    Unavailable,
+    key_of,
+    labels_of,
+)
+from mlops.planning.plan import Key, Manifest
+
+
+class Writer:
+    """What was written is in memory when a verb returns, so the next plan sees it although the watch is late.
+
+    `allowed` is asked right before each write: only the holder of the Lease may write.
+    """
+
+    def __init__(self, client: Client, memory: Memory, allowed: Callable[[], bool]) -> None:
+        self._client, self._memory, self._allowed = client, memory, allowed
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Converge: server-side apply. It is forced only upon an object that is known to be ours: a stranger's of the
+        same name is not overwritten, but found and reported."""
+        key = key_of(manifest)
+        known = self._memory.get(key)
+        ours = known is not None and labels_of(known).get(labels.MANAGED_BY) == labels.MANAGER
+        query = {"fieldManager": FIELD_MANAGER, "force": str(ours).lower()}
+        try:
+            return await self._write(key, "PATCH", path_of(key), manifest, content_type=APPLY, query=query)
+        except Conflict:
+            await self._look(key)
+            raise
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Make the object; raises AlreadyExists with the one that is there."""
+        key = key_of(manifest)
+        query = {"fieldManager": FIELD_MANAGER}
+        try:
+            return await self._write(key, "POST", collection_of(key), manifest, query=query)
+        except Conflict as error:
+            present = self._memory.get(key) or await self._look(key)
+            if present is None:
+                raise
+            raise AlreadyExists(key, present) from error
+
+    async def write_status(self, seen: Manifest, status: Manifest) -> Manifest:
+        """Replace the status of the object that was `seen`; raises Conflict if it has changed since."""
+        key = key_of(seen)
+        # The resourceVersion guards: whoever sees an old state cannot overwrite a newer one. All fields of the status
+        # are this manager's, so what is not in this one is taken away.
+        body = {
+            "apiVersion": seen["apiVersion"],
+            "kind": seen["kind"],
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "resourceVersion": seen["metadata"]["resourceVersion"],
+            },
+            "status": status,
+        }
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._write(key, "PATCH", path_of(key, "status"), body, content_type=APPLY, query=query)
+
+    async def delete(self, key: Key, uid: str) -> None:
+        """Delete the object if it has that uid; one that is gone is no error, another of its name is left alone."""
+        body: Manifest = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        self._check_allowed(key)
+        try:
+            answer = await self._client.request(key, "DELETE", path_of(key), body)
+        except (NotFound, Conflict):
+            return
+        if answer.get("kind") == key.kind:
+            # It is still there, on its way out.
+            self._memory.take(answer)
+
+    async def _write(self, key: Key, method: str, path: str, body: Manifest, **how: object) -> Manifest:
+        self._check_allowed(key)
+        answer = await self._client.request(key, method, path, body, **how)  # type: ignore[arg-type]
+        self._memory.take(answer)
+        return answer
+
+    async def _look(self, key: Key) -> Manifest | None:
+        """Return what is there under a name, also if it is none of ours and so never watched. A list by name needs no
+        permission beside the one that watching needs."""
+        found = await self._client.request(
+            key, "GET", collection_of(key), query={"fieldSelector": f"metadata.name={key.name}"}
+        )
+        for item in found.get("items") or ():
+            self._memory.take({"apiVersion": found["apiVersion"], "kind": key.kind, **item})
+        return self._memory.get(key)
+
+    def _check_allowed(self, key: Key) -> None:
+        if not self._allowed():
+            raise Unavailable(key, "not written: this process does not hold the Lease")
