@@ -30,7 +30,7 @@ _DATASET = _object(
                 "stage": "production",
                 "window": "365d",
                 "labels": "Required",
-                "history": {"s3": {"uri": "s3://raw/electricity/"}},
+                "history": {"s3": {"uri": "s3://raw/electricity/", "secretRef": {"name": "grid.archive-1"}}},
             }
         },
         "format": "csv",
@@ -188,9 +188,19 @@ def a_monitor(**changes: Any) -> Object:
 # Together they reach every field of every spec.
 VALID: dict[str, Object] = {
     "dataset from captures": a_dataset(),
-    "dataset from s3": a_dataset(**{"spec.source": {"s3": {"uri": "s3://raw/electricity/day.csv"}}}),
+    "dataset from s3": a_dataset(
+        **{"spec.source": {"s3": {"uri": "s3://raw/electricity/day.csv", "secretRef": {"name": "grid"}}}}
+    ),
     "dataset from http": a_dataset(
-        **{"spec.source": {"http": {"url": "https://example.com/a.csv?x=1", "sha256": "ab" * 32}}}
+        **{
+            "spec.source": {
+                "http": {
+                    "url": "https://example.com/a.csv?x=1",
+                    "sha256": "ab" * 32,
+                    "secretRef": {"name": "web-token"},
+                }
+            }
+        }
     ),
     "run of an estimator": a_run(),
     "run of own code": a_run(**{"spec.trainer": _OWN_CODE, "spec.search": None}),

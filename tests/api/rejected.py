@@ -111,6 +111,15 @@ RULES = [
     ),
     *(
         _case(
+            f"secret {name}",
+            a_dataset(**{"spec.source": {"s3": {"uri": "s3://raw/x/", "secretRef": {"name": name}}}}),
+            "spec.source.s3.secretRef.name",
+            "the name of an object has lower-case letters, digits, - and .",
+        )
+        for name in ("Vendor", "team/vendor", "vendor-", ".vendor", "a..b", "", "a b")
+    ),
+    *(
+        _case(
             f"url {url}",
             a_dataset(**{"spec.source": {"http": {"url": url, "sha256": "ab" * 32}}}),
             "spec.source.http.url",

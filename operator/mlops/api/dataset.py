@@ -412,7 +412,8 @@ class DatasetStatus(Model):
     last_job_time: str | None = Field(default=None, description="When that Job finished.")
     spec_digest: Digest | None = Field(
         default=None,
-        description="The digest of the part of the spec that decides what is read, as last looked at: content and Secret.",
+        description="The digest of the part of the spec that decides what is read, and with which Secret, as last "
+        "looked at.",
     )
     content_digest: Digest | None = Field(
         default=None, description="The digest of the part of the spec that decides the content, as last looked at."

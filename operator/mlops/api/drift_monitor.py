@@ -70,6 +70,7 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     STORE_UNAVAILABLE = "StoreUnavailable"
     ACCESS_DENIED = "AccessDenied"
+    CREDENTIALS_MISSING = "CredentialsMissing"
     REPORT_MISSING = "ReportMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"

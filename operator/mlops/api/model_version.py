@@ -50,6 +50,7 @@ class Reason(StrEnum):
     VERSION_CONFLICT = "VersionConflict"
     STORE_UNAVAILABLE = "StoreUnavailable"
     ACCESS_DENIED = "AccessDenied"
+    CREDENTIALS_MISSING = "CredentialsMissing"
     REPORT_MISSING = "ReportMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"

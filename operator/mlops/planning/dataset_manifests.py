@@ -20,8 +20,8 @@ _DEADLINE = 3600
 def content_digest(dataset: Dataset) -> str:
     """Return the digest of the part of the spec that decides a version's content.
 
-    Who owns the data, when it is looked at and with whose keys do not change it. Defaults are left out, so that a field which a later
-    release adds does not make every Dataset be read again.
+    Who owns the data, when it is looked at and with whose keys do not change it. Defaults are left out, so that a
+    field which a later release adds does not make every Dataset be read again.
     """
     content = dataset.spec.model_dump(
         mode="json",

@@ -18,6 +18,9 @@ BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
 OUT_OF_MEMORY = "OOMKilled"
 REPORT_MISSING = "ReportMissing"
 
+# What is mended outside of the object, or passes: the same work may succeed later.
+_OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"})
+
 _LONGEST_WAIT = timedelta(hours=1)
 
 
@@ -28,6 +31,11 @@ class Failure:
     reason: str
     message: str
     final: bool
+
+    @property
+    def outage(self) -> bool:
+        """Return whether the store was away, or the keys to it: it says nothing about the work itself."""
+        return not self.final and self.reason in _OUTAGES
 
 
 def is_finished(job: JobView) -> bool:

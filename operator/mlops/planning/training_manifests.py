@@ -45,14 +45,16 @@ def inputs_digest(spec: TrainingRunSpec, dataset_digest: str, environment_digest
     )
 
 
-def training_job_name(run: TrainingRun, inputs: str, *, verifying: bool) -> str:
+def training_job_name(run: TrainingRun, inputs: str, attempt: int, *, verifying: bool) -> str:
     """Return the name of the Job of the first execution, or of the second one that verifies it."""
-    suffix = labels.short(digests.digest_of([run.metadata.uid, inputs]))
+    suffix = labels.short(digests.digest_of([run.metadata.uid, inputs, *([attempt] if attempt else [])]))
     return labels.child_name(run.metadata.name, f"{suffix}-v" if verifying else suffix)
 
 
-def training_job(settings: Settings, run: TrainingRun, resolved: Resolved, inputs: str, *, verifying: bool) -> Manifest:
-    """Return the Job of one execution on the pinned inputs."""
+def training_job(
+    settings: Settings, run: TrainingRun, resolved: Resolved, inputs: str, attempt: int, *, verifying: bool
+) -> Manifest:
+    """Return the Job of one execution on the pinned inputs; `attempt` counts those that an outage took."""
     own = labels.standard(
         VERIFY if verifying else TRAIN,
         run.metadata.name,
@@ -62,7 +64,7 @@ def training_job(settings: Settings, run: TrainingRun, resolved: Resolved, input
     container = run.spec.trainer.container
     return pods.job(
         run,
-        training_job_name(run, inputs, verifying=verifying),
+        training_job_name(run, inputs, attempt, verifying=verifying),
         own,
         _built_in_pod(settings, run, resolved, own)
         if container is None

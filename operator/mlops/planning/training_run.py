@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from mlops.api import tasks
 from mlops.api.conditions import Condition, find, is_false, is_true
@@ -13,7 +14,7 @@ from mlops.planning import standing as stand
 from mlops.planning import training_template
 from mlops.planning.liveness import champion
 from mlops.planning.moments import moment, not_before
-from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, Failure, is_finished, outcome
+from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, Failure, finished_at, is_finished, outcome, retry_at
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.standing import Standing, condition
@@ -46,6 +47,7 @@ class Step:
     own: dict[str, Condition] = field(default_factory=dict)
     create: tuple[Manifest, ...] = ()
     delete: tuple[tuple[Key, str], ...] = ()
+    look_again: datetime | None = None
 
     def saying(self, *said: Condition) -> Step:
         """Return the step with these conditions of its own."""
@@ -69,7 +71,9 @@ def plan(view: TrainingRunView) -> Plan:
         generation=generation,
     )
     status = step.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
-    return Plan(statuses={key_of(run): status.dump()}, create=step.create, delete=step.delete)
+    return Plan(
+        statuses={key_of(run): status.dump()}, create=step.create, delete=step.delete, look_again=step.look_again
+    )
 
 
 def is_over(run: TrainingRun) -> bool:
@@ -203,14 +207,19 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         return _conclude(view, _taken_over(step, twin), resolved)
     if run.spec.suspend:
         return _suspended(view, step)
-    job = _job(view, inputs, verifying=False)
+    attempt = step.status.attempts
+    job = _job(view, inputs, attempt, verifying=False)
+    if job is None and (waiting := _waiting_for_the_store(view, step, SUCCEEDED, verifying=False)):
+        return waiting
     if job is None or not is_finished(job):
         message = f"training on version {resolved.dataset_version} of {run.spec.dataset_ref.name}"
-        wanted = training_job(view.settings, run, resolved, inputs, verifying=False)
+        wanted = training_job(view.settings, run, resolved, inputs, attempt, verifying=False)
         return replace(step, standing=stand.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
             condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
         )
     match outcome(job, tasks.TrainReport):
+        case Failure(outage=True) as failure:
+            return _to_be_tried_again(view, step, job, failure, SUCCEEDED)
         case Failure() as failure:
             return _failed(step, *_explained(run, job, failure))
         case report if report.environment_digest != resolved.environment_digest:
@@ -228,15 +237,42 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             return _conclude(view, recorded, resolved)
 
 
+def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure: Failure, type_: str) -> Step:
+    """Return: the store or the keys to it were away for all tries of the Job. Another Job follows in a while.
+
+    The attempts are on record for the whole run, so every execution has a Job name of its own.
+    """
+    attempts = step.status.attempts + 1
+    message = f"{failure.message}; attempt {attempts + 1} follows"
+    return replace(
+        step,
+        status=step.status.model_copy(update={"attempts": attempts}),
+        standing=Standing("False", failure.reason, message, reconciling=True),
+        look_again=max(retry_at(finished_at(job), attempts), view.now),
+    ).saying(condition(type_, "Unknown", failure.reason, message))
+
+
+def _waiting_for_the_store(view: TrainingRunView, step: Step, type_: str, *, verifying: bool) -> Step | None:
+    """Return the step of a run whose last execution met an outage too short a while ago; None if it may go on."""
+    attempts, said = step.status.attempts, step.own.get(type_)
+    before = _job(view, str(step.status.inputs_digest), attempts - 1, verifying=verifying) if attempts else None
+    if before is None or said is None:
+        return None
+    due = retry_at(finished_at(before), attempts)
+    if due <= view.now:
+        return None
+    return replace(step, standing=Standing("False", said.reason, said.message, reconciling=True), look_again=due)
+
+
 def _is_mine(view: TrainingRunView, job: JobView) -> bool:
-    inputs = view.run.status.inputs_digest
+    inputs, attempt = view.run.status.inputs_digest, view.run.status.attempts
     return inputs is not None and job.name in {
-        training_job_name(view.run, inputs, verifying=verifying) for verifying in (False, True)
+        training_job_name(view.run, inputs, attempt, verifying=verifying) for verifying in (False, True)
     }
 
 
-def _job(view: TrainingRunView, inputs: str, *, verifying: bool) -> JobView | None:
-    name = training_job_name(view.run, inputs, verifying=verifying)
+def _job(view: TrainingRunView, inputs: str, attempt: int, *, verifying: bool) -> JobView | None:
+    name = training_job_name(view.run, inputs, attempt, verifying=verifying)
     return next((job for job in view.jobs if job.name == name), None)
 
 
@@ -325,14 +361,19 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     if view.run.spec.suspend:
         return _suspended(view, step)
     inputs = str(step.status.inputs_digest)
-    second = _job(view, inputs, verifying=True)
+    attempt = step.status.attempts
+    second = _job(view, inputs, attempt, verifying=True)
+    if second is None and (waiting := _waiting_for_the_store(view, step, REPRODUCIBLE, verifying=True)):
+        return waiting
     if second is None or not is_finished(second):
         message = "training a second time to compare the digests"
-        wanted = training_job(view.settings, view.run, resolved, inputs, verifying=True)
+        wanted = training_job(view.settings, view.run, resolved, inputs, attempt, verifying=True)
         return replace(step, standing=stand.in_progress(Reason.VERIFYING, message), create=(wanted,)).saying(
             condition(REPRODUCIBLE, "Unknown", Reason.VERIFYING, message)
         )
     match outcome(second, tasks.TrainReport):
+        case Failure(outage=True) as failure:
+            return _to_be_tried_again(view, step, second, failure, REPRODUCIBLE)
         case Failure() as failure:
             reason, message = _explained(view.run, second, failure)
             return replace(step, standing=stand.stalled(reason, message)).saying(
@@ -340,16 +381,17 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             )
         case report:
             equal = report.output_digest == step.status.output_digest
-            first = None if equal else _first_difference(view, inputs, report)
+            first = None if equal else _first_difference(view, inputs, attempt, report)
             verification = Verification(equal=equal, first_difference=first)
             proven = replace(step, status=step.status.model_copy(update={"verification": verification}))
             message = f"a second execution gave {report.output_digest} as well"
             return proven.saying(condition(REPRODUCIBLE, "True", Reason.REPRODUCIBLE, message)) if equal else proven
 
 
-def _first_difference(view: TrainingRunView, inputs: str, second: tasks.TrainReport) -> str | None:
-    job = _job(view, inputs, verifying=False)
-    first = outcome(job, tasks.TrainReport) if job is not None and job.complete else None
+def _first_difference(view: TrainingRunView, inputs: str, attempt: int, second: tasks.TrainReport) -> str | None:
+    tried = (_job(view, inputs, earlier, verifying=False) for earlier in range(attempt, -1, -1))
+    job = next((job for job in tried if job is not None and job.complete), None)
+    first = outcome(job, tasks.TrainReport) if job is not None else None
     if not isinstance(first, tasks.TrainReport):
         return None
     names = sorted(first.files.keys() | second.files.keys())

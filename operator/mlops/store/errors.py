@@ -26,7 +26,7 @@ class StoreError(Exception):
 
 
 class StoreUnavailable(StoreError):
-    """The store does not answer, or answers that it cannot now: the only fault that time may mend."""
+    """The store does not answer, or answers that it cannot now: time may mend it."""
 
     retryable = True
 
@@ -66,7 +66,9 @@ class AddressInvalid(StoreError):
 
 
 class CredentialsMissing(StoreError):
-    """The environment holds no complete pair of S3 keys."""
+    """The environment does not hold what S3 needs. It heals when the Secret appears, which the next pod then sees."""
+
+    retryable = True
 
 
 class CertificateUntrusted(StoreError):

@@ -32,6 +32,19 @@ from mlops.store.errors import (
 )
 from mlops.store.layout import check_path, check_prefix
 
+SETTINGS = (
+    "MLOPS_S3_ENDPOINT",
+    "MLOPS_S3_REGION",
+    "MLOPS_S3_ADDRESSING",
+    "MLOPS_S3_CA_FILE",
+    "MLOPS_S3_CA",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+# They stand in the headers of every request.
+SIGNED_WITH = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLOPS_S3_REGION")
+
 MIB = 1 << 20
 PART = 16 * MIB  # an object up to this size goes in one request; three larger parts are in flight at a time
 MOST_PARTS = 10_000  # S3's limit
@@ -76,8 +89,8 @@ class S3Settings:
     """How to reach one S3 service.
 
     `endpoint` is `http(s)://host[:port]`, `addressing` puts the bucket into the path or the host name, `ca_file` names
-    a PEM bundle to trust instead of the system's. A passing fault of a request is met by `attempts` tries in all, with
-    pauses from `backoff` seconds up to 8 s: by default for about 17 s.
+    a PEM bundle to trust instead of the system's, and `ca` is such a bundle itself. A passing fault of a request is
+    met by `attempts` tries in all, with pauses from `backoff` seconds up to 8 s: by default for about 17 s.
     """
 
     endpoint: str
@@ -87,32 +100,46 @@ class S3Settings:
     region: str = "us-east-1"
     addressing: Literal["path", "virtual"] = "path"
     ca_file: str | None = None
+    ca: str | None = None
     attempts: int = 7
     backoff: float = 0.25
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> S3Settings:
-        """Read MLOPS_S3_ENDPOINT, MLOPS_S3_REGION, MLOPS_S3_ADDRESSING, MLOPS_S3_CA_FILE, AWS_ACCESS_KEY_ID,
-        AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. Raises AddressInvalid and CredentialsMissing."""
-        addressing = environ.get("MLOPS_S3_ADDRESSING") or "path"
+        """Read MLOPS_S3_ENDPOINT, MLOPS_S3_REGION, MLOPS_S3_ADDRESSING, MLOPS_S3_CA_FILE, MLOPS_S3_CA,
+        AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; what is written to a Secret from a file often
+        ends in a line break, which is no part of it. MLOPS_S3_SECRET (namespace/name) says in messages where they
+        come from. Raises AddressInvalid and CredentialsMissing."""
+        given = {name: environ.get(name, "").strip() for name in SETTINGS}
+        secret = environ.get("MLOPS_S3_SECRET", "")
+        addressing = given["MLOPS_S3_ADDRESSING"] or "path"
         if addressing not in ("path", "virtual"):
             raise AddressInvalid("MLOPS_S3_ADDRESSING", f"is {addressing!r}", "it must be 'path' or 'virtual'")
-        missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environ.get(name)]
+        needed = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *(("MLOPS_S3_ENDPOINT",) if secret else ()))
+        missing = [name for name in needed if not given[name]]
         if missing:
-            raise CredentialsMissing(
-                " and ".join(missing),
-                "not set",
-                "put the keys into the environment, in Kubernetes from the Secret of the store",
-            )
+            raise CredentialsMissing(" and ".join(missing), "not set", _way_out(secret))
+        unusable = [name for name in SIGNED_WITH if not (given[name].isascii() and given[name].isprintable())]
+        if unusable:
+            problem = "holds a line break or a character beyond ASCII"
+            raise CredentialsMissing(" and ".join(unusable), problem, _way_out(secret))
         return cls(
-            endpoint=_checked_endpoint(environ.get("MLOPS_S3_ENDPOINT", "")),
-            access_key=environ["AWS_ACCESS_KEY_ID"],
-            secret_key=environ["AWS_SECRET_ACCESS_KEY"],
-            session_token=environ.get("AWS_SESSION_TOKEN") or None,
-            region=environ.get("MLOPS_S3_REGION") or "us-east-1",
+            endpoint=_checked_endpoint(given["MLOPS_S3_ENDPOINT"]),
+            access_key=given["AWS_ACCESS_KEY_ID"],
+            secret_key=given["AWS_SECRET_ACCESS_KEY"],
+            session_token=given["AWS_SESSION_TOKEN"] or None,
+            region=given["MLOPS_S3_REGION"] or "us-east-1",
             addressing=cast(Literal["path", "virtual"], addressing),
-            ca_file=environ.get("MLOPS_S3_CA_FILE") or None,
+            ca_file=given["MLOPS_S3_CA_FILE"] or None,
+            ca=given["MLOPS_S3_CA"] or None,
         )
+
+
+def _way_out(secret: str) -> str:
+    if not secret:
+        return "put the keys into the environment, in Kubernetes from the Secret of the store"
+    namespace, _, name = secret.partition("/")
+    return f'Secret "{name}" in namespace "{namespace}" must hold this: make or mend it, it is tried again'
 
 
 def _checked_endpoint(endpoint: str) -> str:
@@ -234,7 +261,7 @@ def _client(settings: S3Settings) -> Minio:
         timeout=urllib3.Timeout(connect=5.0, read=60.0),
         maxsize=8,
         retries=retries,
-        ssl_context=_trust(settings.ca_file) if secure else None,
+        ssl_context=_trust(settings) if secure else None,
     )
     client = Minio(
         parts.netloc,
@@ -252,11 +279,16 @@ def _client(settings: S3Settings) -> Minio:
     return client
 
 
-def _trust(ca_file: str | None) -> ssl.SSLContext:
+def _trust(settings: S3Settings) -> ssl.SSLContext:
+    if settings.ca is not None:
+        try:
+            return ssl.create_default_context(cadata=settings.ca)
+        except (ValueError, ssl.SSLError) as error:
+            raise AddressInvalid("MLOPS_S3_CA", f"is no PEM bundle: {error}") from error
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise AddressInvalid("MLOPS_S3_CA_FILE", f"{ca_file!r} is no readable PEM bundle: {error}") from error
+        raise AddressInvalid("MLOPS_S3_CA_FILE", f"{settings.ca_file!r} is no readable PEM bundle: {error}") from error
 
 
 @contextmanager
@@ -271,7 +303,9 @@ def _from_sdk_error(key: str, error: MinioException | urllib3.exceptions.HTTPErr
     if isinstance(error, urllib3.exceptions.HTTPError):
         cause = getattr(error, "reason", None) or error
         if "CERTIFICATE_VERIFY_FAILED" in str(cause):
-            return CertificateUntrusted(key, str(cause), "name the authority's PEM bundle in MLOPS_S3_CA_FILE")
+            return CertificateUntrusted(
+                key, str(cause), "name the authority's PEM bundle in MLOPS_S3_CA_FILE, or give it in MLOPS_S3_CA"
+            )
         return StoreUnavailable(key, f"no answer: {cause}", "check that the endpoint is right and the service runs")
     code, status = _code_and_status(error)
     problem = f"the service answered {code or status}"

@@ -75,14 +75,18 @@ class Policy:
 
 
 def http_file(
-    source: HttpSource, environ: Mapping[str, str], scratch: Path, resolver: Resolve = resolve
+    source: HttpSource,
+    environ: Mapping[str, str],
+    scratch: Path,
+    resolver: Resolve = resolve,
+    authorization: str | None = None,
 ) -> Iterator[Delivered]:
-    """Yield the file at the source's URL after checking its sha256.
+    """Yield the file at the source's URL after checking its sha256. `authorization` is sent to that URL's origin only.
 
     Raises BadInput (AddressForbidden, SourceNotFound, AccessDenied, DigestMismatch, FormatError) or PassingFault.
     """
     path = scratch / "delivered"
-    got = _fetch(source.url, Policy.from_environ(environ), path, resolver)
+    got = _fetch(source.url, Policy.from_environ(environ), path, resolver, authorization)
     if got != source.sha256:
         raise BadInput(
             Reason.DIGEST_MISMATCH,
@@ -93,14 +97,16 @@ def http_file(
     path.unlink()
 
 
-def _fetch(url: str, policy: Policy, path: Path, resolver: Resolve) -> str:
+def _fetch(url: str, policy: Policy, path: Path, resolver: Resolve, authorization: str | None) -> str:
     deadline = time.monotonic() + WHOLE_SECONDS
+    first = url
     for _ in range(MAX_REDIRECTS + 1):
         with _connect(url, policy, resolver) as pool:
-            response = _get(pool, url)
+            # A redirect may lead anywhere, also to the same host without TLS: what is secret stays where it was meant.
+            response = _get(pool, url, authorization if _origin(url) == _origin(first) else None)
             try:
                 if response.status not in _REDIRECTS:
-                    _check_status(url, response)
+                    _check_status(url, response, has_secret=authorization is not None)
                     return _save(url, response, path, deadline)
                 location = response.headers.get("Location")
             finally:
@@ -147,22 +153,34 @@ def _forbidden(url: str, problem: str) -> BadInput:
     return BadInput(Reason.ADDRESS_FORBIDDEN, f"{url} {problem}")
 
 
-def _get(pool: urllib3.HTTPConnectionPool, url: str) -> urllib3.BaseHTTPResponse:
+def _origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port; `_connect` has judged the URL before."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".").lower()
+    return parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _get(pool: urllib3.HTTPConnectionPool, url: str, authorization: str | None) -> urllib3.BaseHTTPResponse:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "mlops-operator"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
     try:
         return pool.urlopen("GET", target, headers=headers, redirect=False, preload_content=False, decode_content=False)
     except urllib3.exceptions.HTTPError as error:
         raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: {error}") from error
 
 
-def _check_status(url: str, response: urllib3.BaseHTTPResponse) -> None:
+def _check_status(url: str, response: urllib3.BaseHTTPResponse, *, has_secret: bool) -> None:
     status = response.status
     if status == 200:
         return
     if status in (401, 403):
-        raise BadInput(Reason.ACCESS_DENIED, f"{url}: status {status}: the server wants credentials")
+        problem = "refuses the credentials" if has_secret else "wants credentials"
+        raise BadInput(
+            Reason.ACCESS_DENIED, f"{url}: status {status}: the server {problem}: see spec.source.http.secretRef"
+        )
     if status in (408, 425, 429) or status >= 500:
         raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: status {status}")
     raise BadInput(Reason.SOURCE_NOT_FOUND, f"{url}: status {status}")

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import polars as pl
 
 from mlops.api.base import format_time, parse_time
-from mlops.api.dataset import DatasetSpec, Reason, SplitRows
+from mlops.api.dataset import DatasetSpec, Reason, S3Source, SplitRows
 from mlops.api.tasks import IngestReport, IngestTask, scheduled_time
 from mlops.workloads import expressions
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import read_parquet
 from mlops.workloads.ingest.contract import Contract, contract_of
+from mlops.workloads.ingest.credentials import authorization, s3_environ
 from mlops.workloads.ingest.delimited import read_csv
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.download import http_file
@@ -87,17 +88,22 @@ def moment_of(as_of: str, job: str) -> datetime:
 def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
     source = task.spec.source
     if source.s3:
-        yield from _delivered(s3_files(source.s3.uri, pod.environ, pod.scratch), task.spec, contract)
+        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract)
     elif source.http:
-        yield from _delivered(http_file(source.http, pod.environ, pod.scratch), task.spec, contract)
+        header = authorization(source.http, task.namespace, pod.environ)
+        files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
+        yield from _delivered(files, task.spec, contract)
     elif source.captured:
         window = Window.before(as_of, source.captured)
         if source.captured.history:
-            history = s3_files(source.captured.history.s3.uri, pod.environ, pod.scratch)
-            for chunk in _delivered(history, task.spec, contract):
+            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract):
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
             yield from captured_rows(pod.store, task.namespace, source.captured, contract, window)
+
+
+def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivered]:
+    return s3_files(source.uri, s3_environ(source, task.namespace, pod.environ), pod.scratch)
 
 
 def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:

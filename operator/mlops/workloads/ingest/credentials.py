@@ -1,0 +1,53 @@
+"""A source's own credentials, from the Secret that it names. The pod has its keys in the environment, under a prefix.
+
+A source uses the store's settings or its Secret's, whole: a service that is named by one party never sees a request
+that is signed with the keys of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlops.api import tasks
+from mlops.api.dataset import HttpSource, Reason, S3Source
+from mlops.workloads.pod import BadInput, PassingFault
+
+AUTHORIZATION = "AUTHORIZATION"
+# Nothing else of the Secret counts: no file of the pod may be named, neither a CA's nor a folder of buckets.
+_S3_KEYS = (
+    "MLOPS_S3_ENDPOINT",
+    "MLOPS_S3_REGION",
+    "MLOPS_S3_ADDRESSING",
+    "MLOPS_S3_CA",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+
+
+def s3_environ(source: S3Source, namespace: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment to open `source` with: the pod's own, or nothing but what its Secret holds.
+
+    On one machine without S3, buckets are folders and no Secret is needed.
+    """
+    if source.secret_ref is None or tasks.BUCKETS_VARIABLE in environ:
+        return environ
+    given = {name: environ[tasks.SOURCE_PREFIX + name] for name in _S3_KEYS if tasks.SOURCE_PREFIX + name in environ}
+    return given | {tasks.S3_SECRET_VARIABLE: f"{namespace}/{source.secret_ref.name}"}
+
+
+def authorization(source: HttpSource, namespace: str, environ: Mapping[str, str]) -> str | None:
+    """Return the Authorization header to send for `source`, or None if it names no Secret. Raises PassingFault."""
+    if source.secret_ref is None:
+        return None
+    where = f'{AUTHORIZATION}: Secret "{source.secret_ref.name}" in namespace "{namespace}"'
+    if tasks.BUCKETS_VARIABLE in environ:
+        raise BadInput(Reason.CREDENTIALS_MISSING, f"{where} is not known here: without a cluster there are no Secrets")
+    value = environ.get(tasks.SOURCE_PREFIX + AUTHORIZATION, "").strip()
+    if not value:
+        problem = "must hold the header's value, such as Bearer and a token: make or mend it, it is tried again"
+        raise PassingFault(Reason.CREDENTIALS_MISSING, f"{where} {problem}")
+    if not (value.isascii() and value.isprintable()):
+        problem = "holds what no header may: a line break, or a character beyond ASCII: mend it, it is tried again"
+        raise PassingFault(Reason.CREDENTIALS_MISSING, f"{where} {problem}")
+    return value
