@@ -16,7 +16,11 @@ UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo check test test-fast generate lock format bench tools clean
+# Programs that are built once from pinned Go modules: the real parts that the tests run.
+TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl coredns helm kwok \
+	minio versitygw kstatus
+
+.PHONY: help venv demo check test test-full tools generate lock format images cluster-up cluster-down load-image bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,12 +47,31 @@ check: venv ## format, lint, types, import contracts, generated files, unit test
 	@echo "==> generated files" && $(BIN)/python hack/generate.py --check
 	@echo "==> unit tests" && $(BIN)/pytest -q $(UNIT) -m "not thorough and not slow and not apiserver and not s3"
 
-tools: venv ## build etcd, kube-apiserver, MinIO and versitygw from their Go modules, once, into a cache
-	@$(BIN)/python hack/tools.py build etcd kube-apiserver minio versitygw
+tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, once, into a cache; say which packages lack
+	@echo "==> programs"
+	@$(BIN)/python hack/packages.py install || true
+	@$(BIN)/python hack/tools.py build $(TOOLS) >/dev/null
 
-test: venv tools ## everything, the real API server and the real S3 servers included
+test: venv tools ## everything: real API server, real S3 servers, a real cluster with the operator in it
 	@$(MAKE) --no-print-directory check
-	@echo "==> tests with real parts" && $(BIN)/pytest -q -m "thorough or slow or apiserver or s3" --durations=10
+	@echo "==> tests with real parts" && $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
+		-m "(thorough or slow or apiserver or s3) and not cluster"
+	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m cluster
+
+test-full: venv tools ## the same, and faults as long and kills as many as the catalogue says (hours)
+	@MLOPS_FULL_FAULTS=1 $(MAKE) --no-print-directory test
+
+images: venv ## build the container images into dist/images (buildah here; `docker build` works too)
+	@$(BIN)/python hack/images.py build --output dist/images
+
+cluster-up: venv ## a real one-node Kubernetes on this machine: Linux, root, no Docker
+	@$(BIN)/python hack/cluster.py up
+
+cluster-down: ## end it and leave nothing
+	@$(BIN)/python hack/cluster.py down
+
+load-image: images ## build the images and load them into that cluster
+	@$(BIN)/python hack/cluster.py load-image dist/images/*.tar
 
 generate: venv ## write the CustomResourceDefinitions from the types
 	@$(BIN)/python hack/generate.py

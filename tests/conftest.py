@@ -13,8 +13,11 @@ _TESTS = Path(__file__).parent
 # every save of a file.
 _THOROUGH = (
     "bad_input",
+    "chart",
     "cli",
     "e2e",
+    "gitops",
+    "kstatus",
     "local",
     "planning/test_any_history.py",
     "planning/test_loop.py",
@@ -31,9 +34,17 @@ _THOROUGH = (
     "workloads/serve",
     "workloads/train",
 )
+# What takes minutes comes first: two workers that share the files then end at about the same time.
+_LONGEST = ("e2e/test_examples.py", "e2e/test_weather_control.py", "e2e/test_kill.py", "cluster_faults", "e2e", "local")
+
+
+def _order(item: pytest.Item) -> int:
+    place = item.path.relative_to(_TESTS).as_posix()
+    return next((rank for rank, start in enumerate(_LONGEST) if place.startswith(start)), len(_LONGEST))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_order)
     for item in items:
         place = item.path.relative_to(_TESTS).as_posix()
         if place.startswith(_THOROUGH):

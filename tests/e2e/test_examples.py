@@ -110,20 +110,6 @@ def went_live(version: Object) -> str:
     return min((step["time"] for step in steps if step["to"] == "production"), default="")
 
 
-def test_weather_with_the_fault_repaired_never_sees_a_changed_relation(tmp_path: Path) -> None:
-    """The control: the same manifests and days, the columns put right: no ConceptDrift in forty years."""
-    text = (EXAMPLES / "weather/scenario.toml").read_text()
-    assert "data/stream.parquet" in text
-    scenario = tmp_path / "control.toml"
-    absolute = text.replace('"data/', f'"{EXAMPLES}/weather/data/')
-    scenario.write_text(absolute.replace("stream.parquet", "stream-repaired.parquet"))
-    ended = run(EXAMPLES / "weather", tmp_path / "state", "--scenario", str(scenario), timeout=900)
-    assert ended.code == 0
-    found = checks(tmp_path / "state", "weather")
-    assert len(found) > 20
-    assert [check for check in found if check["verdict"] == "ConceptDrift"] == []
-
-
 def test_employment_stays_silent(example: Ran) -> None:
     """Nothing changes there: no drift in three years, and the first version serves to the end."""
     ran = example("employment")
