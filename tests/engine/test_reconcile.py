@@ -229,6 +229,19 @@ async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -
         pytest.param({"l": [{"x": 1, "y": 2}]}, {"l": [{"x": 1}]}, True, id="defaults in a list's items"),
         pytest.param({"l": [1, 2]}, {"l": [1]}, False, id="a longer list is another list"),
         pytest.param({"l": [2, 1]}, {"l": [1, 2]}, False, id="order counts"),
+        pytest.param({"name": "A"}, {"name": "A", "value": ""}, True, id="an empty text is left out"),
+        pytest.param(
+            {"name": "A", "value": "x"}, {"name": "A", "value": ""}, False, id="an empty text that was filled"
+        ),
+        pytest.param({}, {"args": []}, True, id="an empty list is left out"),
+        pytest.param({"hostPath": {}}, {"emptyDir": {}}, False, id="an empty map says something"),
+        pytest.param({"limits": {"cpu": "2"}}, {"limits": {"cpu": "2000m"}}, True, id="thousandths"),
+        pytest.param({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1024Mi"}}, True, id="a larger unit"),
+        pytest.param({"limits": {"cpu": "500m"}}, {"limits": {"cpu": "0.5"}}, True, id="a fraction"),
+        pytest.param({"sizeLimit": "1k"}, {"sizeLimit": "1e3"}, True, id="an exponent"),
+        pytest.param({"limits": {"memory": "1G"}}, {"limits": {"memory": "1Gi"}}, False, id="another amount"),
+        pytest.param({"limits": {"cpu": "2"}}, {"limits": {"cpu": "two"}}, False, id="no amount"),
+        pytest.param({"value": "2"}, {"value": "2.0"}, False, id="a text is not an amount"),
     ],
 )
 def test_covers(present: Manifest, wanted: Manifest, want: bool) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from mlops.api.kinds import InvalidObject
@@ -26,6 +28,17 @@ Planner = Callable[[Any], Plan]
 # On every converged child: the digest of what was applied. A field that is no longer wanted can be told by it, which
 # a comparison of the wanted fields with the present ones cannot.
 APPLIED = "mlops.dev/applied"
+
+
+# Fields whose values are quantities.
+_AMOUNTS = ("limits", "requests", "sizeLimit")
+_QUANTITY = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_SUFFIXES = {
+    None: Decimal(1),
+    "m": Decimal("0.001"),
+    **{name: Decimal(1000) ** power for power, name in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
+    **{name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+}
 
 
 @dataclass(frozen=True)
@@ -184,11 +197,15 @@ def _digest(wanted: Manifest) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def covers(present: Any, wanted: Any) -> bool:
-    """Return whether every field of `wanted` stands in `present`, which may hold more (defaults, others' fields)."""
+def covers(present: Any, wanted: Any, *, amounts: bool = False) -> bool:
+    """Return whether every field of `wanted` stands in `present`, which may hold more (defaults, others' fields).
+
+    An API server leaves out empty lists and texts, and writes amounts of a resource its own way: 2000m of cpu as 2.
+    """
     if isinstance(wanted, dict):
         return isinstance(present, dict) and all(
-            name in present and covers(present[name], value) for name, value in wanted.items()
+            covers(present[name], value, amounts=amounts or name in _AMOUNTS) if name in present else value in ("", [])
+            for name, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
         return (
@@ -196,4 +213,12 @@ def covers(present: Any, wanted: Any) -> bool:
             and len(present) == len(wanted)
             and all(covers(*pair) for pair in zip(present, wanted, strict=True))
         )
+    if amounts and present != wanted:
+        return _amount(present) is not None and _amount(present) == _amount(wanted)
     return bool(present == wanted)
+
+
+def _amount(quantity: Any) -> Decimal | None:
+    """Return a Kubernetes quantity as a number, None if it is none."""
+    found = _QUANTITY.fullmatch(str(quantity))
+    return Decimal(found[1]) * _SUFFIXES[found[2]] if found else None
