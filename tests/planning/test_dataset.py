@@ -13,7 +13,7 @@ from mlops.api.conditions import find, is_true
 from mlops.api.dataset import Dataset
 from mlops.api.labels import REQUESTED_AT
 from mlops.planning.dataset import plan
-from mlops.planning.dataset_manifests import content_digest
+from mlops.planning.dataset_manifests import content_digest, look_digest
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest, Plan
 from mlops.planning.views import DatasetView, JobView
@@ -248,6 +248,89 @@ def test_who_owns_the_data_does_not_change_it() -> None:
     other = a_dataset(spec={"governance": {"owner": "me"}, "suspend": True, "refresh": {"schedule": "0 * * * *"}})
     assert content_digest(other) == content_digest(a_dataset())
     assert content_digest(a_dataset(spec={"governance": {"pii": ["wind"]}})) != content_digest(a_dataset())
+
+
+# --- credentials ---
+
+
+def a_dataset_with_secret(name: str, **changes: Any) -> Dataset:
+    return a_dataset(**merged({"spec": {"source": {"s3": {"secretRef": {"name": name}}}}}, changes))
+
+
+SOURCES_WITH_SECRET = [
+    pytest.param({"s3": {"uri": "s3://raw/x/", "secretRef": {"name": "vendor"}}}, id="s3"),
+    pytest.param(
+        {
+            "captured": {
+                **CAPTURED["captured"],
+                "history": {"s3": {"uri": "s3://raw/x/", "secretRef": {"name": "vendor"}}},
+            }
+        },
+        id="history",
+    ),
+    pytest.param(
+        {"http": {"url": "https://example.com/x", "sha256": "ab" * 32, "secretRef": {"name": "vendor"}}}, id="http"
+    ),
+]
+
+
+@pytest.mark.parametrize("source", SOURCES_WITH_SECRET)
+def test_a_sources_secret_goes_to_the_pod_beside_the_stores_under_a_prefix(source: dict[str, Any]) -> None:
+    """Neither can stand in for the other, and the pod starts without either, to say which one is missing."""
+    wanted = {"s3": None, **source}
+    view = a_view(a_dataset(spec={"source": wanted}), captured_versions=(a_live_version(),))
+    [main] = the_job(after(view))["spec"]["template"]["spec"]["containers"]
+    assert main["envFrom"] == [
+        {"secretRef": {"name": "mlops-store", "optional": True}},
+        {"prefix": "SOURCE_", "secretRef": {"name": "vendor", "optional": True}},
+    ]
+
+
+@pytest.mark.parametrize("source", SOURCES_WITH_SECRET)
+def test_the_name_of_a_secret_is_no_part_of_the_content(source: dict[str, Any]) -> None:
+    """Rows are the same rows, whoever's keys they were read with; but another Secret is a reason to look."""
+    [(kind, body)] = source.items()
+    bare = {**body, "secretRef": None} if kind != "captured" else {**body, "history": {"s3": {"uri": "s3://raw/x/"}}}
+    with_secret = a_dataset(spec={"source": {"s3": None, **source}})
+    without = a_dataset(spec={"source": {"s3": None, **{kind: {k: v for k, v in bare.items() if v is not None}}}})
+    assert content_digest(with_secret) == content_digest(without)
+    assert look_digest(with_secret) != look_digest(without) == content_digest(without)
+
+
+def test_another_secret_is_tried_at_once_and_the_version_stays() -> None:
+    """The one before may have been the wrong one. The rows are the same, so nobody who uses them has to wait."""
+    view = after(a_view(a_dataset_with_secret("old")))
+    job = the_job(view)
+    view = after(replace(view, jobs=(finished(job, an_ingest_report()),)))
+    edited = a_dataset_with_secret("new", metadata={"generation": 2}, status=view.dataset.status.dump())
+    then = after(replace(view, dataset=edited))
+    assert the_job(then)["metadata"]["name"] != job["metadata"]["name"]
+    assert ready(then)[0] == "True"
+    assert is_true(then.dataset.status.conditions, "Versioned")
+    same = after(then, *view.jobs, finished(the_job(then), an_ingest_report()))
+    assert (same.dataset.status.version, ready(same)) == (1, ("True", "Unchanged"))
+    assert plan(same).create == ()
+
+
+def test_refused_keys_are_tried_again_when_another_secret_is_named() -> None:
+    """Nothing has to be deleted, and nothing of the content has to be touched."""
+    view = after(a_view(a_dataset_with_secret("old")))
+    refused = failed(the_job(view), "AccessDenied")
+    view = after(replace(view, jobs=(refused,)))
+    assert (ready(view), plan(view).create) == (("False", "AccessDenied"), ())
+    edited = a_dataset_with_secret("new", metadata={"generation": 2}, status=view.dataset.status.dump())
+    assert the_job(after(replace(view, dataset=edited)))["metadata"]["name"] != refused.name
+
+
+def test_a_missing_secret_is_waited_for() -> None:
+    """A condition says so, without Stalled; the next look follows by itself."""
+    view = after(a_view(a_dataset_with_secret("vendor")))
+    without = failed(the_job(view), "CredentialsMissing", exit_code=1, why="BackoffLimitExceeded")
+    view = after(replace(view, jobs=(without,)))
+    assert ready(view) == ("False", "CredentialsMissing")
+    assert not is_true(view.dataset.status.conditions, "Stalled")
+    later = replace(view, now=NOW + timedelta(hours=2))
+    assert the_job(later)["metadata"]["name"] != without.name
 
 
 def test_a_namesake_that_was_deleted_leaves_nothing() -> None:

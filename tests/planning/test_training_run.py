@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -228,6 +229,77 @@ def test_a_failed_training_is_final(how: dict[str, Any], want: str) -> None:
     assert ready(then) == ("False", want)
     assert is_true(then.run.status.conditions, "Stalled")
     assert plan(replace(then, jobs=())).create == ()
+
+
+def an_outage(manifest: Manifest, reason: str = "CredentialsMissing", *, at: str = "2026-01-10T11:59:30Z") -> JobView:
+    """Return the Job as it looks after none of its pods reached the store."""
+    return failed(manifest, reason, exit_code=1, why="BackoffLimitExceeded", at=at)
+
+
+@pytest.mark.parametrize("reason", ["StoreUnavailable", "CredentialsMissing"])
+@pytest.mark.parametrize("run", [pytest.param(a_run(), id="estimator"), pytest.param(a_container_run(), id="own code")])
+def test_a_run_is_not_lost_when_the_store_is_away(run: TrainingRun, reason: str) -> None:
+    """It says what is missing, waits, and executes again under a Job name of its own until it gets through."""
+    view = a_pinned_view(run)
+    lost = an_outage(the_job(view), reason)
+    view = after(view, lost)
+    assert ready(view) == ("False", reason)
+    assert not is_true(view.run.status.conditions, "Stalled")
+    assert "attempt 2 follows" in view.run.status.conditions[0].message
+    assert (plan(view).create, plan(view).look_again) == ((), NOW + timedelta(seconds=30))
+    later = after(replace(view, now=NOW + timedelta(minutes=1)))
+    assert ready(later) == ("Unknown", "Running")
+    second = the_job(later)
+    assert second["metadata"]["name"] != lost.name
+    done = after(later, lost, finished(second, a_train_report()))
+    assert is_true(done.run.status.conditions, "Succeeded")
+
+
+def test_each_outage_is_waited_for_longer_up_to_an_hour() -> None:
+    """An installation that is down for a night is not asked every minute."""
+    view = a_pinned_view()
+    waits = []
+    for _ in range(8):
+        view = after(replace(view, now=view.now + timedelta(hours=2)))
+        moment = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
+        job = failed(the_job(view), "StoreUnavailable", exit_code=1, why="BackoffLimitExceeded", at=moment)
+        view = after(view, *view.jobs, job)
+        waits.append((plan(view).look_again or view.now) - view.now)
+    assert [wait.total_seconds() / 60 for wait in waits] == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_verification_that_an_outage_took_is_made_again_and_still_names_the_difference() -> None:
+    """What was trained stays; the second execution is compared with the one that got through."""
+    view = a_pinned_view(a_run(spec={"reproducibility": {"verify": "Once"}}))
+    lost = an_outage(the_job(view))
+    view = after(replace(after(view, lost), now=NOW + timedelta(hours=2)))
+    first = finished(the_job(view), a_train_report(files={"model.onnx": "1"}))
+    view = after(view, lost, first)
+    lost_again = an_outage(the_job(view), at="2026-01-10T13:59:30Z")
+    assert lost_again.name == f"{first.name}-v"
+    view = after(view, lost, first, lost_again)
+    assert ready(view) == ("False", "CredentialsMissing")
+    assert is_true(view.run.status.conditions, "Succeeded")
+    view = replace(view, now=NOW + timedelta(hours=3))
+    third = finished(the_job(view), a_train_report("b", files={"model.onnx": "2"}))
+    then = after(view, lost, first, lost_again, third)
+    assert ready(then) == ("False", "NotReproducible")
+    assert then.run.status.verification.first_difference == "model.onnx"  # type: ignore[union-attr]
+
+
+def test_a_run_that_waits_for_the_store_can_be_suspended_and_resumed() -> None:
+    """Suspended it says so; resumed it waits no longer than it would have."""
+    view = a_pinned_view()
+    view = after(view, an_outage(the_job(view)))
+    suspended = after(replace(view, run=replace_spec(view.run, suspend=True)))
+    assert (ready(suspended), plan(suspended).create) == (("Unknown", "Suspended"), ())
+    resumed = after(replace(suspended, run=replace_spec(suspended.run, suspend=False)))
+    assert (ready(resumed), plan(resumed).create) == (("False", "CredentialsMissing"), ())
+    assert len(plan(replace(resumed, now=NOW + timedelta(minutes=1))).create) == 1
+
+
+def replace_spec(run: TrainingRun, **spec: Any) -> TrainingRun:
+    return TrainingRun.model_validate(merged(run.dump(), {"spec": spec}))
 
 
 def test_the_users_own_failure_is_told_as_such() -> None:
