@@ -292,7 +292,7 @@ def test_the_name_of_a_secret_is_no_part_of_the_content(source: dict[str, Any]) 
     [(kind, body)] = source.items()
     bare = {**body, "secretRef": None} if kind != "captured" else {**body, "history": {"s3": {"uri": "s3://raw/x/"}}}
     with_secret = a_dataset(spec={"source": {"s3": None, **source}})
-    without = a_dataset(spec={"source": {"s3": None, **{kind: {k: v for k, v in bare.items() if v is not None}}}})
+    without = a_dataset(spec={"source": {"s3": None, kind: {k: v for k, v in bare.items() if v is not None}}})
     assert content_digest(with_secret) == content_digest(without)
     assert look_digest(with_secret) != look_digest(without) == content_digest(without)
 

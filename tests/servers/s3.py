@@ -6,13 +6,15 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import urllib3
 from minio import Minio
+from minio.credentials import StaticProvider
 from minio.error import MinioException
+from minio.minioadmin import MinioAdmin
 
 from tests.servers.process import free_port, program, running
 
@@ -56,6 +58,24 @@ class S3Server:
         name = f"test-{secrets.token_hex(6)}"
         self.client().make_bucket(name)
         return name
+
+    def new_user(self, bucket: str) -> S3Server:
+        """Make a user of MinIO who may do all in `bucket` and nothing else; return the service with that user's keys."""
+        user = replace(self, access_key=f"user-{secrets.token_hex(6)}", secret_key=secrets.token_hex(16))
+        own = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": own}],
+        }
+        admin = MinioAdmin(
+            endpoint=self.endpoint.partition("://")[2],
+            credentials=StaticProvider(self.access_key, self.secret_key),
+            secure=self.endpoint.startswith("https"),
+        )
+        admin.user_add(user.access_key, user.secret_key)
+        admin.policy_add(user.access_key, policy=policy)
+        admin.policy_set(user.access_key, user=user.access_key)
+        return user
 
     def answers(self) -> bool:
         """Whether it serves signed requests already."""
