@@ -1,0 +1,3 @@
+module mlops.dev/hack/tools/pause
+
+go 1.24
