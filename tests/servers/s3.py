@@ -60,7 +60,7 @@ class S3Server:
         return name
 
     def new_user(self, bucket: str) -> S3Server:
-        """Make a user of MinIO who may do all in `bucket` and nothing else; return the service with that user's keys."""
+        """Make a user of MinIO who may do all in `bucket` and nothing else; return the service with those keys."""
         user = replace(self, access_key=f"user-{secrets.token_hex(6)}", secret_key=secrets.token_hex(16))
         own = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
         policy = {

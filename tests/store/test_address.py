@@ -92,6 +92,13 @@ def test_a_folder_must_be_absolute_and_plain(url: str) -> None:
         pytest.param({"MLOPS_S3_ENDPOINT": "http://h/path"}, AddressInvalid, "address of a host", id="path"),
         pytest.param({"MLOPS_S3_ENDPOINT": "http://k:s3cr3t@h"}, AddressInvalid, "address of a host", id="user"),
         pytest.param({"MLOPS_S3_ADDRESSING": "dns"}, AddressInvalid, "'path' or 'virtual'", id="addressing"),
+        pytest.param({"MLOPS_S3_CA": "x"}, AddressInvalid, "MLOPS_S3_CA: is no PEM bundle", id="no certificate"),
+        pytest.param(
+            {"AWS_SECRET_ACCESS_KEY": "s3cr3t\nkey"},
+            CredentialsMissing,
+            "^AWS_SECRET_ACCESS_KEY: holds a",
+            id="two lines",
+        ),
         pytest.param({"AWS_ACCESS_KEY_ID": ""}, CredentialsMissing, "^AWS_ACCESS_KEY_ID: not set", id="no key"),
         pytest.param({"AWS_SECRET_ACCESS_KEY": ""}, CredentialsMissing, "from the Secret of the store", id="no secret"),
     ],
@@ -115,6 +122,13 @@ def test_settings_come_from_the_environment() -> None:
         session_token="token",
         region="eu-central-1",
         addressing="virtual",
+    )
+
+
+def test_a_line_break_at_the_end_is_no_part_of_a_key() -> None:
+    """Secrets are made from files and by echo."""
+    assert S3Settings.from_environ({name: f"{value}\n" for name, value in ENVIRON.items()}) == S3Settings.from_environ(
+        ENVIRON
     )
 
 
