@@ -1,12 +1,14 @@
 """Write what is generated from the code: the CustomResourceDefinitions, plain and as templates of the chart.
 
-`make generate` runs it, CI compares.
+The chart's table of values is made of the comments in its values.yaml. `make generate` runs it, CI compares.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -17,6 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from operator/mlops/api by `make generate`. Do not edit.\n"
 
 
+CHART = "charts/mlops-operator"
+TABLE_BEGIN = "<!-- values: generated from values.yaml by `make generate` -->\n"
+TABLE_END = "<!-- end of values -->\n"
 # Where `helm upgrade` would leave crds/ alone, it upgrades templates; `keep` saves everybody's objects from uninstall.
 CHART_HEADER = "{{- if .Values.crds.enabled }}\n"
 CHART_METADATA = """\
@@ -41,7 +46,11 @@ def generated() -> dict[str, str]:
     for name, manifest in crds().items():
         text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
         files[f"crds/{name}"] = HEADER + text
-        files[f"charts/mlops-operator/templates/crds/{name}"] = _template(text)
+        files[f"{CHART}/templates/crds/{name}"] = _template(text)
+    head, begin, rest = (ROOT / CHART / "README.md").read_text().partition(TABLE_BEGIN)
+    _, end, tail = rest.partition(TABLE_END)
+    table = "".join(_table((ROOT / CHART / "values.yaml").read_text()))
+    files[f"{CHART}/README.md"] = f"{head}{begin}\n{table}\n{end}{tail}"
     return files
 
 
@@ -51,6 +60,31 @@ def _template(text: str) -> str:
         raise ValueError("a description or a rule has '{{', which Helm would take for an action")
     metadata, spec = text.split("spec:\n", 1)
     return f"{CHART_HEADER}{HEADER}{metadata}{CHART_METADATA}spec:\n{spec}{CHART_FOOTER}"
+
+
+def _table(values: str) -> Iterator[str]:
+    """Yield the lines of the table of values; the comment above each, which begins with `# --`, describes it."""
+    yield "| value | default | what it is |\n|---|---|---|\n"
+    root = yaml.compose(values, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode)
+    for path, default, description in _described(root, "", values.splitlines()):
+        yield f"| `{path}` | `{json.dumps(default)}` | {description} |\n"
+
+
+def _described(mapping: yaml.MappingNode, prefix: str, lines: list[str]) -> Iterator[tuple[str, object, str]]:
+    for key, node in mapping.value:
+        comment: list[str] = []
+        above = key.start_mark.line - 1
+        while above >= 0 and lines[above].lstrip().startswith("#"):
+            comment.insert(0, lines[above].lstrip("# "))
+            above -= 1
+        if comment and comment[0].startswith("-- "):
+            constructor = yaml.SafeLoader("")
+            yield prefix + key.value, constructor.construct_object(node, deep=True), " ".join(comment)[3:]
+        elif isinstance(node, yaml.MappingNode) and node.value:
+            yield from _described(node, f"{prefix}{key.value}.", lines)
+        else:
+            raise ValueError(f"values.yaml: {prefix}{key.value} has no comment that begins with '# --'")
 
 
 def main() -> int:

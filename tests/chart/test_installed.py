@@ -1,0 +1,405 @@
+"""The chart on a real API server, by the real Helm: install, upgrade, roll back, uninstall. No node, so no pod runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart import helm
+from tests.chart.helm import CHART, FULL, NAMESPACE, RELEASE, ROOT, Object
+from tests.servers.apiserver import ApiServer, api_server
+from tests.servers.process import program
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.thorough]
+
+CRD = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+DEFINITIONS = [f"{plural}.mlops.dev" for plural in ("datasets", "driftmonitors", "modelversions", "trainingruns")]
+A_DATASET = {
+    "apiVersion": "mlops.dev/v1alpha1",
+    "kind": "Dataset",
+    "metadata": {"name": "kept", "namespace": "default"},
+    "spec": {"source": {"s3": {"uri": "s3://raw/x/"}}, "fields": [{"name": "a", "type": "float64"}]},
+}
+
+
+@dataclass
+class Cluster:
+    """An API server of its own, because what the chart installs is of the whole cluster."""
+
+    server: ApiServer
+    kubeconfig: Path
+
+    def helm(self, *words: str | Path, values: helm.Values | None = None) -> str:
+        """Return what Helm says; it must succeed."""
+        code, output, complaint = helm.run(*words, kubeconfig=self.kubeconfig, values=values)
+        assert code == 0, complaint
+        return output
+
+    def refused(self, *words: str | Path, values: helm.Values | None = None) -> str:
+        """Return what Helm says; it must fail."""
+        code, output, complaint = helm.run(*words, kubeconfig=self.kubeconfig, values=values)
+        assert code != 0, output
+        return complaint
+
+    def install(self, values: helm.Values | None = None, *, release: str = RELEASE, chart: Path = CHART) -> str:
+        """Install the chart, or upgrade to it."""
+        return self.helm("upgrade", "--install", release, chart, "--namespace", NAMESPACE, values=values or {})
+
+    def kubectl(self, *words: str, given: str | None = None) -> str:
+        """Return what kubectl prints."""
+        command = [program("kubectl"), "--kubeconfig", str(self.kubeconfig), *words]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str = NAMESPACE) -> Object:
+        """Return an object that is there."""
+        status, answer = self.server.get(
+            {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+        )
+        assert status == 200, answer
+        return answer
+
+    def definition(self, name: str) -> Object:
+        """Return a CustomResourceDefinition."""
+        return self.get(CRD["apiVersion"], CRD["kind"], name)
+
+    def everything(self) -> list[Object]:
+        """Return every object there is, of every kind that can be listed."""
+        kinds = self.kubectl("api-resources", "--verbs=list", "--output=name", "--cached=false").split()
+        kinds = [kind for kind in kinds if not kind.startswith("events")]
+        found = self.kubectl("get", ",".join(kinds), "--all-namespaces", "--output=json")
+        items: list[Object] = json.loads(found)["items"]
+        return items
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("chart")
+    program("helm")
+    program("kubectl")
+    with api_server(folder) as server:
+        kubeconfig = folder / "kubeconfig"
+        authority = b64encode(server.ca.read_bytes()).decode()
+        cluster = {"server": server.url, "certificate-authority-data": authority}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "admin", "user": {"token": server.token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "current-context": "test",
+        }
+        kubeconfig.write_text(yaml.safe_dump(document))
+        kubeconfig.chmod(0o600)
+        for name in (NAMESPACE, "team-a", "team-b", "elsewhere"):
+            server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        yield Cluster(server, kubeconfig)
+
+
+@pytest.fixture
+def cluster(started: Cluster) -> Iterator[Cluster]:
+    """The cluster without any release, before and after."""
+    yield started
+    for each in json.loads(started.helm("list", "--all-namespaces", "--output", "json")):
+        started.helm("uninstall", each["name"], "--namespace", each["namespace"])
+    for name in DEFINITIONS:
+        started.server.delete({**CRD, "metadata": {"name": name}})
+    started.kubectl("wait", "--for=delete", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))
+    started.server._resources.clear()
+
+
+def _changed(folder: Path, *, version: str) -> Path:
+    """Return a copy of the chart that is a release further: a Dataset has a new field."""
+    chart = folder / version / "mlops-operator"
+    shutil.copytree(CHART, chart)
+    about = chart / "Chart.yaml"
+    about.write_text(about.read_text().replace("version: 0.1.0", f"version: {version}", 1))
+    definition = chart / "templates" / "crds" / "mlops.dev_datasets.yaml"
+    text = definition.read_text()
+    marked = text.replace(
+        "              suspend:\n", "              novelty: {type: string}\n              suspend:\n", 1
+    )
+    assert marked != text
+    definition.write_text(marked)
+    return chart
+
+
+def _dataset_fields(cluster: Cluster) -> set[str]:
+    (version,) = cluster.definition("datasets.mlops.dev")["spec"]["versions"]
+    fields: Object = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    return set(fields)
+
+
+def test_an_upgrade_upgrades_the_definitions_and_an_uninstall_keeps_them(cluster: Cluster, tmp_path: Path) -> None:
+    """Install, upgrade, roll back, uninstall, install again: the objects of users survive all of it."""
+    cluster.install()
+    assert "novelty" not in _dataset_fields(cluster)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))
+    assert cluster.server.create(A_DATASET)[0] == 201
+
+    cluster.install(chart=_changed(tmp_path, version="0.2.0"))
+    assert "novelty" in _dataset_fields(cluster)
+    cluster.helm("rollback", RELEASE, "1", "--namespace", NAMESPACE)
+    assert "novelty" not in _dataset_fields(cluster)
+
+    cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
+    left = cluster.everything()
+    assert not [each["metadata"] for each in left if "deletionTimestamp" in each["metadata"]], "Terminating"
+    ours = [each for each in left if "mlops" in each["metadata"]["name"] and each["kind"] != "Namespace"]
+    assert sorted((each["kind"], each["metadata"]["name"]) for each in ours if each["kind"] != "APIService") == [
+        ("CustomResourceDefinition", name) for name in DEFINITIONS
+    ]
+    assert cluster.server.get(A_DATASET)[0] == 200
+
+    cluster.install()
+    assert cluster.server.get(A_DATASET)[0] == 200
+    cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
+    said = cluster.refused("install", "other", CHART, "--namespace", NAMESPACE)
+    assert "invalid ownership metadata" in said
+    cluster.helm("install", "other", CHART, "--namespace", NAMESPACE, "--take-ownership")
+    assert cluster.server.get(A_DATASET)[0] == 200
+
+
+def test_the_chart_of_the_commit_before_is_upgraded_and_comes_back(cluster: Cluster, tmp_path: Path) -> None:
+    """Who runs yesterday's chart can take today's, and go back."""
+    archived = subprocess.run(
+        ["git", "archive", "HEAD~1", "--", "charts/mlops-operator"], cwd=ROOT, capture_output=True, check=False
+    )
+    if archived.returncode != 0:
+        pytest.skip(f"there is no commit before this one that has the chart: {archived.stderr.decode().strip()}")
+    with tarfile.open(fileobj=BytesIO(archived.stdout)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    values: helm.Values = {"demoMinio": {"enabled": True}}
+    cluster.install(values, chart=tmp_path / "charts" / "mlops-operator")
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))
+    assert cluster.server.create(A_DATASET)[0] == 201
+    cluster.install(values)
+    cluster.helm("rollback", RELEASE, "1", "--namespace", NAMESPACE)
+    history = json.loads(cluster.helm("history", RELEASE, "--namespace", NAMESPACE, "--output", "json"))
+    assert [each["status"] for each in history] == ["superseded", "superseded", "deployed"]
+    assert cluster.server.get(A_DATASET)[0] == 200
+
+
+def test_the_api_server_takes_everything_that_is_rendered(cluster: Cluster) -> None:
+    """`helm template | kubectl apply --dry-run=server`, with every switch on as by default."""
+    stubs = []
+    for kind, plural in (("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")):
+        schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+        group = "monitoring.coreos.com"
+        spec = {"group": group, "scope": "Namespaced", "versions": [version]}
+        spec["names"] = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
+        stubs.append({**CRD, "metadata": {"name": f"{plural}.{group}"}, "spec": spec})
+    cluster.server.apply_crds(stubs)
+    try:
+        for values in ({}, FULL):
+            rendered = helm.template(values)
+            said = cluster.kubectl("apply", "--dry-run=server", "--filename=-", given=rendered)
+            wanted = [each for each in yaml.safe_load_all(rendered) if each]
+            assert said.count("(server dry run)") == len(wanted)
+    finally:
+        for stub in stubs:
+            cluster.server.delete(stub)
+
+
+def test_an_alert_without_prometheus_is_refused_by_its_value(cluster: Cluster) -> None:
+    """Not by the API server's word that it does not know a kind."""
+    values = {"metrics": {"prometheusRule": {"enabled": True}}}
+    said = cluster.refused("install", RELEASE, CHART, "--namespace", NAMESPACE, values=values)
+    assert (
+        "metrics.prometheusRule.enabled: this cluster does not serve PrometheusRule of monitoring.coreos.com/v1; "
+        "install the Prometheus operator first"
+    ) in said
+
+
+@pytest.mark.parametrize("values", [pytest.param({}, id="default"), pytest.param(FULL, id="full")])
+def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, values: helm.Values) -> None:
+    """The operator's, the demo's and the test's, by the API server's own judgement."""
+    namespace = cluster.server.new_namespace()
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    assert cluster.server.patch(manifest, label)[0] == 200
+    shown = helm.pods(helm.objects({**values, "demoMinio": {"enabled": True}}))
+    assert len(shown) == 3
+    for name, spec in shown.items():
+        spec = {key: value for key, value in spec.items() if key != "priorityClassName"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+        status, answer = cluster.server.create(pod)
+        assert status == 201, answer["message"]
+
+
+def _credentials(cluster: Cluster, namespace: str) -> dict[str, str]:
+    data = cluster.get("v1", "Secret", "mlops-store", namespace)["data"]
+    return {name: b64decode(value).decode() for name, value in data.items()}
+
+
+def test_the_demos_credentials_are_random_and_survive_upgrades(cluster: Cluster) -> None:
+    """The same in every namespace; an upgrade does not restart MinIO, which would empty it."""
+    values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a", "team-b"]}}
+    cluster.install(values)
+    first = _credentials(cluster, "team-a")
+    assert len(first["AWS_SECRET_ACCESS_KEY"]) == 40
+    root = cluster.get("v1", "Secret", f"{RELEASE}-minio", NAMESPACE)["data"]
+    assert b64decode(root["rootUser"]).decode() == first["AWS_ACCESS_KEY_ID"]
+    pod = cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"]
+    cluster.install({**values, "workers": 5, "podLabels": {"changed": "yes"}})
+    assert [_credentials(cluster, each) for each in ("team-a", "team-b", NAMESPACE)] == [first] * 3
+    assert cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"] == pod
+    cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
+    cluster.install(values)
+    assert _credentials(cluster, "team-a") != first
+
+
+def test_a_second_operator_on_the_same_objects_is_refused(cluster: Cluster) -> None:
+    """With the name of the first, and before anything of the second is made."""
+    cluster.install({"namespaces": ["team-a"]})
+    words = ("install", "second", CHART, "--namespace", "elsewhere")
+    whole = {"crds": {"enabled": False}, "rbac": {"aggregateClusterRoles": False}}
+    first = f'release "{RELEASE}" in the namespace "{NAMESPACE}"'
+
+    assert f"the CustomResourceDefinitions of mlops.dev belong to the {first}. Upgrade that release" in cluster.refused(
+        *words
+    )
+    overlapping = cluster.refused(*words, values={**whole, "namespaces": ["team-b", "team-a"]})
+    assert f'the {first} already works in the namespace "team-a"' in overlapping
+    everywhere = cluster.refused(*words, values=whole)
+    assert f'the {first} already works in the namespace "team-a"' in everywhere
+    cluster.helm(*words, values={**whole, "namespaces": ["team-b"]})
+
+
+def test_a_second_operator_beside_one_that_works_everywhere_is_refused(cluster: Cluster) -> None:
+    """All namespaces are all."""
+    cluster.install()
+    values = {"crds": {"enabled": False}}
+    said = cluster.refused("install", "second", CHART, "--namespace", "elsewhere", values=values)
+    assert f'the release "{RELEASE}" in the namespace "{NAMESPACE}" already works in all namespaces' in said
+
+
+def _may(cluster: Cluster, verb: str, resource: str, namespace: str) -> bool:
+    group, _, plural = resource.rpartition("/")
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "metadata": {"name": ""},
+        "spec": {
+            "user": f"system:serviceaccount:{NAMESPACE}:{RELEASE}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
+            "resourceAttributes": attributes,
+        },
+    }
+    status, answer = cluster.server.request(
+        "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {**review, "metadata": {}}
+    )
+    assert status == 201, answer
+    return bool(answer["status"]["allowed"])
+
+
+@pytest.mark.parametrize(
+    ("values", "elsewhere"),
+    [
+        pytest.param({}, True, id="all namespaces"),
+        pytest.param({"namespaces": ["team-a", "team-b"]}, False, id="two namespaces"),
+    ],
+)
+def test_the_operator_may_work_where_it_should_and_read_secrets_nowhere(
+    cluster: Cluster, values: helm.Values, elsewhere: bool
+) -> None:
+    """By the API server's own judgement of the rendered roles."""
+    cluster.install(values)
+    for namespace, works in (("team-a", True), ("team-b", True), ("elsewhere", elsewhere)):
+        assert _may(cluster, "create", "batch/jobs", namespace) is works
+        assert _may(cluster, "watch", "mlops.dev/datasets", namespace) is works
+        assert _may(cluster, "patch", "mlops.dev/datasets/status", namespace) is False  # that is a subresource
+        assert not any(_may(cluster, verb, "secrets", namespace) for verb in ("get", "list", "watch", "create"))
+        assert not _may(cluster, "patch", "mlops.dev/datasets", namespace)
+        assert not _may(cluster, "delete", "mlops.dev/trainingruns", namespace)
+    assert _may(cluster, "create", "coordination.k8s.io/leases", NAMESPACE)
+    assert not _may(cluster, "create", "coordination.k8s.io/leases", "team-a")
+
+
+def _commands(notes: str, first_word: str) -> list[str]:
+    """Return the commands of a program that the notes tell to run."""
+    joined = notes.replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.strip().startswith(first_word)]
+
+
+def _shell(cluster: Cluster, command: str) -> str:
+    folder = Path(program("kubectl")).parent
+    environ = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": f"{folder}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", command], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def test_the_notes_tell_how_to_give_the_stores_keys(cluster: Cluster) -> None:
+    """The command can be copied, and makes the Secret that pods look for."""
+    notes = cluster.install({"namespaces": ["team-a"], "store": {"secretName": "keys"}})
+    (command,) = [each for each in _commands(notes, "kubectl") if "create secret" in each]
+    assert "MLOPS_S3_ENDPOINT" in command
+    _shell(cluster, command)
+    assert cluster.get("v1", "Secret", "keys", "team-a")["data"].keys() == {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "MLOPS_S3_ENDPOINT",
+    }
+    assert "helm -n mlops-system test mlops-operator" in notes
+    other = cluster.install({"store": {"endpoint": "https://s3.example.com"}})
+    assert "keys of the store s3://mlops at https://s3.example.com" in other
+    assert "MLOPS_S3_ENDPOINT" not in other
+
+
+def test_the_notes_of_the_demo_say_that_it_is_one_and_how_to_reach_it(cluster: Cluster) -> None:
+    """The credentials come out as a shell takes them."""
+    notes = cluster.install({"demoMinio": {"enabled": True}})
+    assert "IT IS FOR DEMONSTRATIONS" in notes
+    (command,) = [each for each in _commands(notes, "kubectl") if "get secret" in each]
+    exported = dict(re.findall(r"^export (\w+)=(\S+)$", _shell(cluster, command), re.MULTILINE))
+    assert exported == _credentials(cluster, NAMESPACE)
+
+
+def test_helm_test_tells_that_nobody_works_and_cleans_up(cluster: Cluster, tmp_path: Path) -> None:
+    """Its program against the API server, without an operator."""
+    cluster.install()
+    account = tmp_path / "account"
+    account.mkdir()
+    (account / "ca.crt").write_bytes(cluster.server.ca.read_bytes())
+    (account / "token").write_text(cluster.server.token)
+    buckets = tmp_path / "buckets"
+    (buckets / "mlops").mkdir(parents=True)
+    environ = {
+        **os.environ,
+        "MLOPS_TEST_ACCOUNT": str(account),
+        "MLOPS_TEST_API": cluster.server.url,
+        "MLOPS_TEST_NAMESPACE": "team-a",
+        "MLOPS_TEST_SECONDS": "3",
+        "MLOPS_STORE": "s3://mlops",
+        "MLOPS_BUCKETS": buckets.as_uri(),
+    }
+    script = CHART / "files" / "helm-test" / "loop.py"
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == (
+        "FAILED: datasets/helm-test was not ready in time: it has no status: does the operator run, and work in this "
+        "namespace?"
+    )
+    left: Any = json.loads(cluster.kubectl("-n", "team-a", "get", "datasets,trainingruns", "-o", "json"))["items"]
+    assert left == []
+    assert not [each for each in buckets.rglob("*") if each.is_file()]
