@@ -18,13 +18,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from hack.cluster import images, machine, processes, start, stop
 from hack.cluster.errors import ClusterError
 from hack.cluster.layout import Places, located, places
+from hack.cluster.remains import remains
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,14 +69,24 @@ def count(text: str) -> int:
 def alone(where: Places) -> Iterator[None]:
     """One `up` or `down` at a time: also those of two names choose among the same networks."""
     lock = where.run.parent / "lock"
-    lock.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-    with lock.open("w") as handle:
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("w")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("another up or down is at work: waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
+        if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+            break
+        handle.close()  # whoever had it has removed it: it guards nothing any more
+    with handle:
         yield
+        if not any(path.is_dir() for path in lock.parent.iterdir()):
+            lock.unlink()
+            for folder in (lock.parent, where.data.parent):
+                with suppress(OSError):  # there is none, or it holds what is another's
+                    folder.rmdir()
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -107,13 +118,13 @@ def up(where: Places, options: argparse.Namespace) -> None:
     machine.require_packages(node)
     programs = machine.programs(node, bool(options.kwok))
     progress = start.Progress()
-    if stop.remains(where):
+    if remains(where):
         stop.down(where)  # of a cluster that was killed: nothing of it lives
         progress.say("removed what a killed cluster had left")
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
     try:
-        where.run.mkdir(parents=True, mode=0o700)
+        where.run.mkdir(parents=True, mode=0o711)
         (where.run / "data").write_text(str(where.data))
         if node:
             machine.require_kernel(where)
@@ -142,6 +153,17 @@ def status(where: Places) -> None:
     print(f"audit log   {where.audit_log if described.audit else 'none (up --audit-log)'}")
 
 
+def choose(name: str, changes: bool) -> Places:
+    """The caller's own cluster of that name; who only looks sees root's, too. Raises ClusterError."""
+    own = located(places(name, root=os.geteuid() == 0))
+    machines = located(places(name, root=True))
+    if own.run == machines.run or own.description.exists() or not machines.description.exists():
+        return own
+    if changes:
+        raise ClusterError(f"the cluster {name} is root's: use sudo, or choose another --name", exit_code=2)
+    return machines
+
+
 def require_cluster(where: Places) -> None:
     if not where.kubeconfig.exists():
         raise ClusterError(f"there is no cluster {where.name}: start it with `up`", exit_code=2)
@@ -157,7 +179,7 @@ def logs(where: Places, component: str) -> None:
 
 def run(options: argparse.Namespace) -> None:
     machine.require_linux()
-    where = located(places(options.name, root=os.geteuid() == 0))
+    where = choose(options.name, changes=options.command in ("up", "down", "load-image"))
     if options.command == "up":
         with alone(where):
             up(where, options)

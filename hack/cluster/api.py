@@ -33,9 +33,7 @@ class Api:
             pair.flush()
             context.load_cert_chain(pair.name)
         address = urlsplit(server["server"])
-        self._connection = http.client.HTTPSConnection(
-            address.hostname or "", address.port, context=context, timeout=5
-        )
+        self._connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=context, timeout=5)
 
     def close(self) -> None:
         self._connection.close()

@@ -73,7 +73,7 @@ def inside(places: Places) -> Iterator[Path]:
 
 def members(places: Places) -> list[Process]:
     """Every process in them: those of the pods."""
-    pids = set()
+    pids: set[int] = set()
     for folder in inside(places):
         try:
             pids.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())

@@ -15,6 +15,7 @@ from hack.cluster.layout import Cluster, Places
 
 PAUSE_IMAGE = "localhost/mlops-cluster-pause:1"
 CLUSTER_DOMAIN = "cluster.local"
+EVICTION_SIGNALS = ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,6 @@ Root = "{places.run}/runc"
 
 
 def kubelet(cluster: Cluster, places: Places) -> Component:
-    never = "0%"
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -232,9 +232,7 @@ def kubelet(cluster: Cluster, places: Places) -> Component:
         "maxPods": 250,
         "serializeImagePulls": False,
         # The disk is the developer's: how full it is says nothing about the cluster.
-        "evictionHard": {
-            signal: never for signal in ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available")
-        },
+        "evictionHard": dict.fromkeys(EVICTION_SIGNALS, "0%"),
         "imageGCHighThresholdPercent": 100,
         "syncFrequency": "10s",
         "nodeStatusUpdateFrequency": "2s",

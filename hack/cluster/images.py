@@ -17,7 +17,7 @@ from hack import tools
 from hack.cluster.components import PAUSE_IMAGE
 from hack.cluster.errors import ClusterError
 from hack.cluster.layout import Places
-from hack.cluster.machine import run
+from hack.cluster.machine import callers_environment, run
 from hack.cluster.network import inside_node
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -26,7 +26,9 @@ IMAGE_NAME = "io.containerd.image.name"
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
 
 
-def archive(target: Path, reference: str, files: Mapping[str, bytes], command: Sequence[str], user: str = "65532") -> None:
+def archive(
+    target: Path, reference: str, files: Mapping[str, bytes], command: Sequence[str], user: str = "65532"
+) -> None:
     """Write a docker archive of one layer: `files` by path, all executable; the same bytes for the same content."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as packed:
@@ -62,7 +64,7 @@ def pause_archive() -> Path:
     """The pause image's archive, built on the first call and kept in the tools' cache. Raises ClusterError."""
     sources = sorted(PAUSE_SOURCE.iterdir())
     digest = hashlib.sha256(b"\n".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    target = tools.cache_folder() / f"pause-{platform.machine()}-{digest}" / "pause.tar"
+    target = tools.cache_folder(callers_environment()) / f"pause-{platform.machine()}-{digest}" / "pause.tar"
     if target.exists():
         return target
     go = shutil.which("go")
@@ -113,7 +115,9 @@ def names_in(path: Path) -> dict[str, str]:
         for manifest in listed.get("manifests", []):
             notes = manifest.get("annotations") or {}
             name = notes.get(IMAGE_NAME) or notes.get(REFERENCE_NAME, "")
-            if "/" in name or ":" in name:  # a bare tag, as `buildah push oci-archive:FILE:TAG` writes it, names nothing
+            if (
+                "/" in name or ":" in name
+            ):  # a bare tag, as `buildah push oci-archive:FILE:TAG` writes it, names nothing
                 found[full_reference(name)] = manifest["digest"]
     if not found:
         raise ClusterError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ def require_root(what: str) -> None:
 def programs(node: bool, kwok: bool) -> dict[str, Path]:
     """Where each Kubernetes program is. Raises ClusterError that says how to build those that are not."""
     wanted = [*CONTROL_PLANE, *(NODE if node else ()), *(["kwok"] if kwok else [])]
-    found = {name: tools.find(name) for name in wanted}
+    found = {name: tools.find(name, callers_environment()) for name in wanted}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise ClusterError(
@@ -74,6 +75,20 @@ def programs(node: bool, kwok: bool) -> dict[str, Path]:
             exit_code=2,
         )
     return {name: path for name, path in found.items() if path is not None}
+
+
+def callers_environment() -> dict[str, str]:
+    """That of whoever called sudo: the tools were built into his cache folder, not root's."""
+    environ = dict(os.environ)
+    if os.geteuid() == 0 and "SUDO_USER" in environ:
+        environ.setdefault("XDG_CACHE_HOME", str(Path(pwd.getpwnam(environ["SUDO_USER"]).pw_dir) / ".cache"))
+    return environ
+
+
+def give_to_caller(path: Path) -> None:
+    """Whoever called sudo uses the cluster without it."""
+    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+        os.chown(path, int(os.environ["SUDO_UID"]), -1)
 
 
 def require_packages(node: bool) -> None:

@@ -51,7 +51,14 @@ def join(cluster: Cluster, places: Places) -> None:
     run("ip", "link", "set", places.link, "up")
     node = inside(places)
     run("sysctl", "-qw", "net.ipv4.ip_forward=1", within=node)
-    run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1", within=node, check=False)
+    run(
+        "sysctl",
+        "-qw",
+        "net.ipv6.conf.all.disable_ipv6=1",
+        "net.ipv6.conf.default.disable_ipv6=1",
+        within=node,
+        check=False,
+    )
     run("ip", "link", "set", "lo", "up", within=node)
     run("ip", "address", "add", f"{cluster.address}/30", "dev", "eth0", within=node)
     run("ip", "link", "set", "eth0", "up", within=node)

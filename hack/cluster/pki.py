@@ -10,6 +10,7 @@ from pathlib import Path
 from hack.cluster.errors import ClusterError
 from hack.cluster.layout import Cluster, Places
 
+EC_KEY = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
 
 
 def openssl(folder: Path, *arguments: str) -> None:
@@ -22,17 +23,20 @@ def make(cluster: Cluster, places: Places) -> None:
     """Everything that the components name: an authority, the servers' and the clients' certificates, a token key."""
     folder = places.pki
     folder.mkdir(parents=True, mode=0o700)
-    key(folder, "ca")
-    key(folder, "service-accounts")
-    openssl(folder, "pkey", "-in", "service-accounts.key", "-pubout", "-out", "service-accounts.pub")
-    openssl(folder, "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=mlops-cluster", "-days", "3650", "-out", "ca.crt")
+    (folder / "openssl.cnf").write_text(
+        "[req]\ndistinguished_name = name\n[name]\n"
+    )  # not the machine's: it has defaults
+    certificate(folder, "ca", "/CN=mlops-cluster", {"basicConstraints": "critical,CA:true", "keyUsage": "keyCertSign"})
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     names.append("kubernetes.default.svc.cluster.local")
-    certificate(folder, "apiserver", "/CN=kube-apiserver", names, ["127.0.0.1", cluster.address, cluster.first_service])
+    server = serves(names, ["127.0.0.1", cluster.address, cluster.first_service])
+    certificate(folder, "apiserver", "/CN=kube-apiserver", server)
     for name, subject in clients(places.name).items():
         # The kubelet's serves as well: the API server fetches logs from it.
-        alternatives = ([places.name], [cluster.address]) if name == "kubelet" else ((), ())
-        certificate(folder, name, subject, *map(list, alternatives))
+        extensions = serves([places.name], [cluster.address]) if name == "kubelet" else {}
+        certificate(folder, name, subject, {"extendedKeyUsage": "clientAuth", **extensions})
+    openssl(folder, "genpkey", *EC_KEY, "-out", "service-accounts.key")
+    openssl(folder, "pkey", "-in", "service-accounts.key", "-pubout", "-out", "service-accounts.pub")
 
 
 def clients(node: str) -> dict[str, str]:
@@ -49,22 +53,20 @@ def clients(node: str) -> dict[str, str]:
     }
 
 
-def key(folder: Path, name: str) -> None:
-    openssl(folder, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{name}.key")
-    (folder / f"{name}.key").chmod(0o600)
+def serves(names: list[str], addresses: list[str]) -> dict[str, str]:
+    """The extensions of a server's certificate."""
+    alternatives = dict.fromkeys([f"DNS:{name}" for name in names] + [f"IP:{address}" for address in addresses])
+    return {"extendedKeyUsage": "clientAuth,serverAuth", "subjectAltName": ",".join(alternatives)}
 
 
-def certificate(folder: Path, name: str, subject: str, names: list[str], addresses: list[str]) -> None:
-    """NAME.key and NAME.crt, signed by the cluster's authority; with names or addresses it is a server's as well."""
-    alternatives = [f"DNS:{item}" for item in names] + [f"IP:{item}" for item in addresses]
-    lines = ["keyUsage=critical,digitalSignature", "extendedKeyUsage=clientAuth" + (",serverAuth" if alternatives else "")]
-    if alternatives:
-        lines.append("subjectAltName=" + ",".join(dict.fromkeys(alternatives)))
-    (folder / f"{name}.ext").write_text("\n".join(lines) + "\n")
-    key(folder, name)
-    openssl(folder, "req", "-new", "-key", f"{name}.key", "-subj", subject, "-out", f"{name}.csr")
-    signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650", "-extfile", f"{name}.ext"]
-    openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.crt")
+def certificate(folder: Path, name: str, subject: str, extensions: dict[str, str]) -> None:
+    """NAME.key and NAME.crt, signed by the cluster's authority, or, if it is the authority's, by itself."""
+    signing = [] if name == "ca" else ["-CA", "ca.crt", "-CAkey", "ca.key"]
+    # Clients that check strictly (Python 3.13) want the key identifiers.
+    wanted = {"subjectKeyIdentifier": "hash", "authorityKeyIdentifier": "keyid:always", **extensions}
+    added = [item for key, value in wanted.items() for item in ("-addext", f"{key}={value}")]
+    new = ["-config", "openssl.cnf", "-newkey", "ec", *EC_KEY[2:], "-nodes", "-keyout", f"{name}.key"]
+    openssl(folder, "req", "-x509", *signing, *new, "-subj", subject, "-days", "3650", *added, "-out", f"{name}.crt")
 
 
 def kubeconfig(cluster: Cluster, pki: Path, client: str) -> str:

@@ -80,7 +80,8 @@ def start(places: Places, name: str, command: Sequence[str], within: Sequence[st
     with (places.logs / f"{name}.log").open("ab") as log:
         subprocess.Popen(
             ["/bin/sh", "-c", RECORDED, str(places.records / name), *within, *command],
-            env={**os.environ, marker: folder},
+            # Little of our own: a proxy for the web, say, is none for the way to a kubelet.
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(places.data), marker: folder},
             cwd=places.data,
             stdin=subprocess.DEVNULL,
             stdout=log,

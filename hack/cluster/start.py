@@ -14,7 +14,6 @@ from hack.cluster import api, cgroups, components, images, machine, network, pki
 from hack.cluster.components import Component
 from hack.cluster.errors import ClusterError
 from hack.cluster.layout import Cluster, Places, cluster_loads, free_octet
-from hack.cluster.remains import remains
 
 STAGES = Path(__file__).with_name("kwok-stages.yaml")
 KUBERNETES_SERVICE = f"kubernetes.default.svc.{components.CLUSTER_DOMAIN}"
@@ -52,9 +51,12 @@ class Start:
             # The controllers fill in what every pod needs.
             self.wait(
                 "kube-controller-manager",
-                lambda: server.exists("/api/v1/namespaces/default/serviceaccounts/default")
-                and server.exists("/api/v1/namespaces/default/configmaps/kube-root-ca.crt"),
+                lambda: (
+                    server.exists("/api/v1/namespaces/default/serviceaccounts/default")
+                    and server.exists("/api/v1/namespaces/default/configmaps/kube-root-ca.crt")
+                ),
             )
+            self.progress.say(f"the cluster {self.places.name} is up")
 
     def prepare(self) -> None:
         places, cluster = self.places, self.cluster
@@ -80,6 +82,7 @@ class Start:
         self.progress.say(f"API server ready at {cluster.api_url}")
         places.kubeconfig.touch(mode=0o600)
         places.kubeconfig.write_text(admin.read_text())
+        machine.give_to_caller(places.kubeconfig)
         self.launch(components.controller_manager(cluster, places))
         self.launch(components.scheduler(cluster, places))
 
@@ -136,7 +139,9 @@ class Start:
             dead = [found.name for found in processes.recorded(self.places).values() if not found.alive()]
             if dead or time.monotonic() > deadline:
                 what = f"{dead[0]} ended" if dead else f"{name} was not ready within {seconds:.0f} s"
-                raise ClusterError(f"{what}; the end of its log:\n{processes.tail(self.places, dead[0] if dead else name)}")
+                raise ClusterError(
+                    f"{what}; the end of its log:\n{processes.tail(self.places, dead[0] if dead else name)}"
+                )
             time.sleep(0.05)
 
 
@@ -158,22 +163,19 @@ def free_ports(count: int) -> list[int]:
 
 
 def running(places: Places) -> Cluster | None:
-    """The cluster of that name if it is complete and all its processes live; None if there is nothing of it.
+    """The cluster of that name if it is complete and all its components live; None if none of them does.
 
-    Raises ClusterError when it is there in part, and something of it still lives.
+    Raises ClusterError when some do: somebody may be using what is left of it.
     """
     described = describe(places)
     recorded = processes.recorded(places)
     dead = [name for name, process in recorded.items() if not process.alive()]
     if described is not None and places.kubeconfig.exists() and recorded and not dead:
         return described
-    left = remains(places)
-    if not left:
-        return None
-    if any(line.startswith("process") for line in left):
-        state = f"no longer: {', '.join(dead)}" if dead else "not complete"
+    if len(recorded) > len(dead):
+        state = f"ended: {', '.join(dead)}" if dead else "its `up` did not get to the end"
         raise ClusterError(
-            f"a cluster {places.name} is there in part ({state}): end it with `down`, or choose another --name",
+            f"the cluster {places.name} is there in part ({state}): end it with `down`, or choose another --name",
             exit_code=2,
         )
     return None
@@ -191,4 +193,5 @@ def decide(node: bool, kwok: int, audit: bool, stages: str) -> Cluster:
     """Choose the addresses and ports."""
     if node:
         return Cluster(free_octet(network.host_networks()), 6443, 2379, 2380, kwok, audit, stages)
-    return Cluster(0, *free_ports(3), kwok, audit, stages)
+    api_port, etcd_port, peer_port = free_ports(3)
+    return Cluster(0, api_port, etcd_port, peer_port, kwok, audit, stages)
