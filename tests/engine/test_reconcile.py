@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,18 @@ async def test_a_field_that_is_no_longer_wanted_is_taken_away(cluster: NotedClus
     await reconcile(lambda _: a_plan(cluster, apply=(child,)))
     await reconcile(lambda _: a_plan(cluster))
     assert cluster.now("CronJob", "refresh")["spec"] == {"suspend": True}
+
+
+async def test_a_name_that_is_taken_is_looked_at_again(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """The stranger's object is watched by nobody: that it is gone would never be heard of."""
+    cluster.by_user(a_dataset())
+    cluster.by_user({**a_child("CronJob", "refresh"), "metadata": {"name": "refresh", "namespace": "default"}})
+    planners: dict[str, Any] = {"Dataset": lambda _: a_plan(cluster)}
+    reconciler = Reconciler(cluster, Gatherer(cluster, Settings(), clock), planners, clock, Counters())
+    assert await reconciler.reconcile(RAIN) == clock.now() + timedelta(seconds=60)
+    assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "NameTaken")
+    cluster.remove(Key("CronJob", "default", "refresh"))
+    assert await reconciler.reconcile(RAIN) is None
 
 
 async def test_a_child_that_somebody_edited_is_corrected(cluster: NotedCluster, reconcile: Any) -> None:

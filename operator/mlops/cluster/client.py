@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 
 _CONNECT_SECONDS = 5.0
 # A server that asks for more patience than this is asked again all the same.

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlops.api import labels
-from mlops.cluster.client import APPLY, Client
+from mlops.cluster.client import APPLY, MERGE, Client
 from mlops.cluster.kinds import collection_of, path_of
 from mlops.cluster.memory import Memory
 from mlops.engine.cluster import (
     FIELD_MANAGER,
     AlreadyExists,
     Conflict,
+    Invalid,
     NotFound,
     Unavailable,
     key_of,
     labels_of,
 )
+from mlops.engine.reconcile import covers
 from mlops.planning.plan import Key, Manifest
 
 
@@ -30,17 +32,23 @@ class Writer:
         self._client, self._memory, self._allowed = client, memory, allowed
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Converge: server-side apply. It is forced only upon an object that is known to be ours: a stranger's of the
-        same name is not overwritten, but found and reported."""
+        """Converge: server-side apply, and what that leaves of others' edits is replaced.
+
+        It is forced only upon an object that is known to be ours: a stranger's of the same name is not overwritten,
+        but found, and the next round sees whose it is.
+        """
         key = key_of(manifest)
         known = self._memory.get(key)
-        ours = known is not None and labels_of(known).get(labels.MANAGED_BY) == labels.MANAGER
-        query = {"fieldManager": FIELD_MANAGER, "force": str(ours).lower()}
+        if known is None or labels_of(known).get(labels.MANAGED_BY) != labels.MANAGER:
+            return await self._apply_first(key, manifest)
         try:
-            return await self._write(key, "PATCH", path_of(key), manifest, content_type=APPLY, query=query)
-        except Conflict:
-            await self._look(key)
-            raise
+            applied = await self._apply(key, manifest, force=True)
+        except Invalid:
+            # A Service's port that somebody renumbered would stand twice in the merged list. If it is the manifest
+            # that is invalid, this is refused too.
+            return await self._replace(key, manifest)
+        # Server-side apply leaves items in lists alone that others put there: a variable, a port.
+        return applied if covers(applied, manifest) else await self._replace(key, manifest)
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Make the object; raises AlreadyExists with the one that is there."""
@@ -88,6 +96,23 @@ class Writer:
         if answer.get("kind") == key.kind:
             # It is still there, on its way out.
             self._memory.take(answer)
+
+    async def _apply_first(self, key: Key, manifest: Manifest) -> Manifest:
+        try:
+            return await self._apply(key, manifest, force=False)
+        except (Conflict, Invalid) as error:
+            if await self._look(key) is None:
+                raise
+            raise Conflict(key, f"there is an object of that name: {error}") from error
+
+    async def _apply(self, key: Key, manifest: Manifest, *, force: bool) -> Manifest:
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        return await self._write(key, "PATCH", path_of(key), manifest, content_type=APPLY, query=query)
+
+    async def _replace(self, key: Key, manifest: Manifest) -> Manifest:
+        """Replace the fields of the manifest, lists as a whole."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._write(key, "PATCH", path_of(key), manifest, content_type=MERGE, query=query)
 
     async def _write(self, key: Key, method: str, path: str, body: Manifest, **how: object) -> Manifest:
         self._check_allowed(key)

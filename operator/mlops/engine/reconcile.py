@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -30,10 +30,12 @@ Planner = Callable[[Any], Plan]
 APPLIED = "mlops.dev/applied"
 
 
+_LOOK_AT_PROBLEMS = timedelta(seconds=60)
+
 # Fields whose values are quantities.
 _AMOUNTS = ("limits", "requests", "sizeLimit")
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
-_SUFFIXES = {
+_SUFFIXES: dict[str | None, Decimal] = {
     None: Decimal(1),
     "m": Decimal("0.001"),
     **{name: Decimal(1000) ** power for power, name in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
@@ -79,10 +81,15 @@ class Reconciler:
         if view is None:
             return None
         plan = self._planners[key.kind](view)
-        await self._carry_out(key, plan)
-        return plan.look_again
+        hopeless = await self._carry_out(key, plan)
+        if not hopeless:
+            return plan.look_again
+        # Somebody else may put it right, with an object that nobody watches.
+        soon = self._clock.now() + _LOOK_AT_PROBLEMS
+        return min(plan.look_again or soon, soon)
 
-    async def _carry_out(self, key: Key, plan: Plan) -> None:
+    async def _carry_out(self, key: Key, plan: Plan) -> bool:
+        """Return whether a child could not be written."""
         hopeless = self._problems(plan)
         for owner, status in self._with_problems(key, plan, hopeless).items():
             await self._write_status(owner, status)
@@ -92,6 +99,7 @@ class Reconciler:
                     await self._write_child(child, write)
         for child_key, uid in plan.delete:
             await self._delete(child_key, uid)
+        return bool(hopeless)
 
     async def _write_child(self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]) -> None:
         try:
