@@ -49,7 +49,8 @@ class Tool:
     """One program: which package of which pinned module makes it.
 
     `folder` holds the go.mod (tools of one project share it), `module` is the required module whose version is the
-    tool's, `stamps` are the linker variables that take that version: without them Kubernetes' programs know none.
+    tool's, `stamps` are the linker variables that take that version (or the value that stands there): without them
+    Kubernetes' programs know none.
     """
 
     name: str
@@ -69,7 +70,10 @@ class Tool:
 
     @property
     def ldflags(self) -> str:
-        return " ".join(["-s", "-w", *(f"-X={variable}={self.version}" for variable in self.stamps)])
+        return " ".join(["-s", "-w", *(f"-X={self._stamp(each)}" for each in self.stamps)])
+
+    def _stamp(self, variable: str) -> str:
+        return variable if "=" in variable else f"{variable}={self.version}"
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +108,12 @@ TOOLS: Mapping[str, Tool] = {
             "kubernetes",
             "helm.sh/helm/v4",
             "helm.sh/helm/v4/cmd/helm",
-            stamps=("helm.sh/helm/v4/internal/version.version",),
+            # For `helm template` without a cluster, Helm's own release says which Kubernetes it stands for.
+            stamps=(
+                "helm.sh/helm/v4/internal/version.version",
+                "helm.sh/helm/v4/pkg/chart/common.k8sVersionMajor=1",
+                "helm.sh/helm/v4/pkg/chart/common.k8sVersionMinor=34",
+            ),
         ),
         Tool("kwok", "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         # A program of our own: what the tools that wait for objects make of ours.
