@@ -43,6 +43,10 @@ def _order(item: pytest.Item) -> int:
     return next((rank for rank, start in enumerate(_LONGEST) if place.startswith(start)), len(_LONGEST))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_order)
     for item in items:

@@ -12,10 +12,6 @@ from mlops.planning.plan import Plan
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden YAML files anew")
-
-
 class _Readable(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -30,27 +30,26 @@ STAGES = {"stages": [{"name": "dev"}, {"name": "production", "gates": [{"latency
 CAPTURED = {"s3": None, "captured": {"modelName": "rain", "window": "30d"}}
 EVERY_HOUR = {"schedule": "0 * * * *"}
 
-objects = st.sampled_from(
-    [
-        a_dataset(),
-        a_dataset(spec={"refresh": EVERY_HOUR}),
-        a_dataset(spec={"source": CAPTURED, "refresh": EVERY_HOUR}),
-        a_dataset(metadata={"name": LONG}, spec={"refresh": EVERY_HOUR, "suspend": True}),
-        a_run(),
-        a_run(metadata={"name": LONG}, spec={"datasetRef": {"name": LONG, "notBefore": "2026-01-10T12:30:00.5Z"}}),
-        a_run(metadata={"name": "twice"}, spec={"reproducibility": {"verify": "Once"}, "gates": []}),
-        a_container_run(metadata={"name": "own"}, spec={"register": None}),
-        a_template(),
-        a_template(metadata={"name": "m" * 52}, spec={"datasetRef": {"version": 1}}),
-        a_version(1),
-        a_version(2, spec={"promotion": STAGES}),
-        a_version(2, metadata={"name": "claims-two", "uid": "claims-two"}),
-        a_version(3, spec={"artifact": None, "source": {"trainingRunRef": {"name": "rain-1"}}}),
-        a_version(999_999, spec={"withdrawn": True}),
-        a_monitor(),
-        a_monitor(metadata={"name": LONG}, spec={"targetRef": {"stage": "dev"}, "guard": {"cooldown": "1s"}}),
-    ]
-)
+OBJECTS = [
+    a_dataset(),
+    a_dataset(spec={"refresh": EVERY_HOUR}),
+    a_dataset(spec={"source": CAPTURED, "refresh": EVERY_HOUR}),
+    a_dataset(metadata={"name": LONG}, spec={"refresh": EVERY_HOUR, "suspend": True}),
+    a_run(),
+    a_run(metadata={"name": LONG}, spec={"datasetRef": {"name": LONG, "notBefore": "2026-01-10T12:30:00.5Z"}}),
+    a_run(metadata={"name": "twice"}, spec={"reproducibility": {"verify": "Once"}, "gates": []}),
+    a_container_run(metadata={"name": "own"}, spec={"register": None}),
+    a_template(),
+    a_template(metadata={"name": "m" * 52}, spec={"datasetRef": {"version": 1}}),
+    a_version(1),
+    a_version(2, spec={"promotion": STAGES}),
+    a_version(2, metadata={"name": "claims-two", "uid": "claims-two"}),
+    a_version(3, spec={"artifact": None, "source": {"trainingRunRef": {"name": "rain-1"}}}),
+    a_version(999_999, spec={"withdrawn": True}),
+    a_monitor(),
+    a_monitor(metadata={"name": LONG}, spec={"targetRef": {"stage": "dev"}, "guard": {"cooldown": "1s"}}),
+]
+objects = st.sampled_from(OBJECTS)
 letters = st.sampled_from("0123456789abcdef")
 failures = st.sampled_from(["Rejected", "SourceUnavailable", "StoreUnavailable", "DigestMismatch"]).map(
     lambda reason: lambda task: tasks.FailureReport(reason=reason, message="no")
