@@ -111,8 +111,11 @@ TOOLS: Mapping[str, Tool] = {
             # For `helm template` without a cluster, Helm's own release says which Kubernetes it stands for.
             stamps=(
                 "helm.sh/helm/v4/internal/version.version",
-                "helm.sh/helm/v4/pkg/chart/common.k8sVersionMajor=1",
-                "helm.sh/helm/v4/pkg/chart/common.k8sVersionMinor=34",
+                *(
+                    f"helm.sh/helm/v4/{variable}{part}"
+                    for variable in ("pkg/chart/common.k8sVersion", "internal/version.kubeClientVersion")
+                    for part in ("Major=1", "Minor=34")
+                ),
             ),
         ),
         Tool("kwok", "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok"),
