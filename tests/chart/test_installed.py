@@ -9,9 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from dataclasses import dataclass
+from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,107 +18,11 @@ import pytest
 import yaml
 
 from tests.chart import helm
+from tests.chart.cluster import A_DATASET, CRD, DEFINITIONS, Cluster
 from tests.chart.helm import CHART, FULL, NAMESPACE, RELEASE, ROOT, Object
-from tests.servers.apiserver import ApiServer, api_server
 from tests.servers.process import program
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.thorough]
-
-CRD = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
-DEFINITIONS = [f"{plural}.mlops.dev" for plural in ("datasets", "driftmonitors", "modelversions", "trainingruns")]
-A_DATASET = {
-    "apiVersion": "mlops.dev/v1alpha1",
-    "kind": "Dataset",
-    "metadata": {"name": "kept", "namespace": "default"},
-    "spec": {"source": {"s3": {"uri": "s3://raw/x/"}}, "fields": [{"name": "a", "type": "float64"}]},
-}
-
-
-@dataclass
-class Cluster:
-    """An API server of its own, because what the chart installs is of the whole cluster."""
-
-    server: ApiServer
-    kubeconfig: Path
-
-    def helm(self, *words: str | Path, values: helm.Values | None = None) -> str:
-        """Return what Helm says; it must succeed."""
-        code, output, complaint = helm.run(*words, kubeconfig=self.kubeconfig, values=values)
-        assert code == 0, complaint
-        return output
-
-    def refused(self, *words: str | Path, values: helm.Values | None = None) -> str:
-        """Return what Helm says; it must fail."""
-        code, output, complaint = helm.run(*words, kubeconfig=self.kubeconfig, values=values)
-        assert code != 0, output
-        return complaint
-
-    def install(self, values: helm.Values | None = None, *, release: str = RELEASE, chart: Path = CHART) -> str:
-        """Install the chart, or upgrade to it."""
-        return self.helm("upgrade", "--install", release, chart, "--namespace", NAMESPACE, values=values or {})
-
-    def kubectl(self, *words: str, given: str | None = None) -> str:
-        """Return what kubectl prints."""
-        command = [program("kubectl"), "--kubeconfig", str(self.kubeconfig), *words]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def get(self, api_version: str, kind: str, name: str, namespace: str = NAMESPACE) -> Object:
-        """Return an object that is there."""
-        status, answer = self.server.get(
-            {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
-        )
-        assert status == 200, answer
-        return answer
-
-    def definition(self, name: str) -> Object:
-        """Return a CustomResourceDefinition."""
-        return self.get(CRD["apiVersion"], CRD["kind"], name)
-
-    def everything(self) -> list[Object]:
-        """Return every object there is, of every kind that can be listed."""
-        kinds = self.kubectl("api-resources", "--verbs=list", "--output=name", "--cached=false").split()
-        kinds = [kind for kind in kinds if not kind.startswith("events")]
-        found = self.kubectl("get", ",".join(kinds), "--all-namespaces", "--output=json")
-        items: list[Object] = json.loads(found)["items"]
-        return items
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("chart")
-    program("helm")
-    program("kubectl")
-    with api_server(folder) as server:
-        kubeconfig = folder / "kubeconfig"
-        authority = b64encode(server.ca.read_bytes()).decode()
-        cluster = {"server": server.url, "certificate-authority-data": authority}
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": server.token}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-            "current-context": "test",
-        }
-        kubeconfig.write_text(yaml.safe_dump(document))
-        kubeconfig.chmod(0o600)
-        for name in (NAMESPACE, "team-a", "team-b", "elsewhere"):
-            server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        yield Cluster(server, kubeconfig)
-
-
-@pytest.fixture
-def cluster(started: Cluster) -> Iterator[Cluster]:
-    """The cluster without any release, before and after."""
-    yield started
-    for each in json.loads(started.helm("list", "--all-namespaces", "--output", "json")):
-        started.helm("uninstall", each["name"], "--namespace", each["namespace"])
-    for name in DEFINITIONS:
-        started.server.delete({**CRD, "metadata": {"name": name}})
-    started.kubectl("wait", "--for=delete", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))
-    started.server._resources.clear()
 
 
 def _changed(folder: Path, *, version: str) -> Path:
@@ -290,22 +192,17 @@ def test_a_second_operator_beside_one_that_works_everywhere_is_refused(cluster: 
     assert f'the release "{RELEASE}" in the namespace "{NAMESPACE}" already works in all namespaces' in said
 
 
-def _may(cluster: Cluster, verb: str, resource: str, namespace: str) -> bool:
-    group, _, plural = resource.rpartition("/")
-    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "metadata": {"name": ""},
-        "spec": {
-            "user": f"system:serviceaccount:{NAMESPACE}:{RELEASE}",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
-            "resourceAttributes": attributes,
-        },
+def _may(cluster: Cluster, verb: str, resource: str, namespace: str, name: str = "") -> bool:
+    """Ask about `group/resource` or `group/resource/subresource`; a core resource has an empty group."""
+    group, plural, subresource = [*resource.split("/"), ""][:3]
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural, "name": name}
+    spec = {
+        "user": f"system:serviceaccount:{NAMESPACE}:{RELEASE}",
+        "groups": ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"],
+        "resourceAttributes": {**attributes, "subresource": subresource},
     }
-    status, answer = cluster.server.request(
-        "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {**review, "metadata": {}}
-    )
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": spec}
+    status, answer = cluster.server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
     assert status == 201, answer
     return bool(answer["status"]["allowed"])
 
@@ -325,12 +222,15 @@ def test_the_operator_may_work_where_it_should_and_read_secrets_nowhere(
     for namespace, works in (("team-a", True), ("team-b", True), ("elsewhere", elsewhere)):
         assert _may(cluster, "create", "batch/jobs", namespace) is works
         assert _may(cluster, "watch", "mlops.dev/datasets", namespace) is works
-        assert _may(cluster, "patch", "mlops.dev/datasets/status", namespace) is False  # that is a subresource
-        assert not any(_may(cluster, verb, "secrets", namespace) for verb in ("get", "list", "watch", "create"))
+        assert _may(cluster, "patch", "mlops.dev/datasets/status", namespace) is works
+        assert not any(_may(cluster, verb, "/secrets", namespace) for verb in ("get", "list", "watch", "create"))
         assert not _may(cluster, "patch", "mlops.dev/datasets", namespace)
         assert not _may(cluster, "delete", "mlops.dev/trainingruns", namespace)
-    assert _may(cluster, "create", "coordination.k8s.io/leases", NAMESPACE)
-    assert not _may(cluster, "create", "coordination.k8s.io/leases", "team-a")
+    leases = "coordination.k8s.io/leases"
+    assert _may(cluster, "create", leases, NAMESPACE)
+    assert _may(cluster, "update", leases, NAMESPACE, RELEASE)
+    assert not _may(cluster, "update", leases, NAMESPACE, "anothers")
+    assert not _may(cluster, "create", leases, "team-a")
 
 
 def _commands(notes: str, first_word: str) -> list[str]:
