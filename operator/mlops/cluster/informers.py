@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 Sink = Callable[[str | None, Manifest], None]
 
 _LOOK_SECONDS = 0.5
-# How long the watches may take to be there (again) before kopf is started anew.
-_PATIENCE = 20.0
+# How long the watches may take to be there before kopf is started anew, and how long one that was there may be gone:
+# kopf does not bring it back.
+_PATIENCE, _GONE_PATIENCE = 20.0, 1.0
 _LONGEST_PAUSE = 10.0
 # After so long without trouble the next trouble is a new one.
 _HEALTHY_SECONDS = 60.0
@@ -114,12 +115,14 @@ class Informers:
 
     async def _guard(self) -> str:
         """Look whether every watch has its task. Returns when one is missing for too long, or at the end."""
-        began = time.monotonic()
+        began, patience = time.monotonic(), _PATIENCE
         while not self._stopping.is_set():
             await asyncio.sleep(_LOOK_SECONDS)
             running = {task.get_name() for task in asyncio.all_tasks() if not task.done()}
             self._note(frozenset(self._expected - running))
-            if self._missing and time.monotonic() - max(began, self._missing_since) > _PATIENCE:
+            if not self._missing:
+                patience = _GONE_PATIENCE
+            elif time.monotonic() - max(began, self._missing_since) > patience:
                 return f"{len(self._missing)} of {len(self._expected)} are missing"
         return "stopped"
 

@@ -35,10 +35,16 @@ class Memory:
         # By uid: the resourceVersion as of which an object is gone.
         self._gone: dict[str, int] = {}
         self._watcher: Watcher = _ignore
+        self._put_aside: Callable[[Manifest], None] | None = None
 
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` told of each change from now on, with the object before and after."""
         self._watcher = watcher
+
+    def put_ends_aside(self, put_aside: Callable[[Manifest], None]) -> None:
+        """Have `put_aside` told of each Job that has ended and whose pod is not known to have, instead of taking it;
+        it calls `take` with `ended` once the pods were looked up."""
+        self._put_aside = put_aside
 
     def get(self, key: Key) -> Manifest | None:
         """Return the object, or None."""
@@ -62,13 +68,16 @@ class Memory:
         """Return how many objects of a kind there are."""
         return len(self._objects[kind])
 
-    def take(self, manifest: Manifest) -> bool:
-        """Take in one version of an object; returns whether it was news."""
+    def take(self, manifest: Manifest, *, ended: bool = False) -> bool:
+        """Take in one version of an object; returns whether it was news. `ended`: a Job whose pods are known."""
         key, version, uid = key_of(manifest), version_of(manifest), _uid(manifest)
         if key.kind not in self._objects or self._gone.get(uid, -1) >= version:
             return False
         old = self._objects[key.kind].get(key)
         if old is not None and version_of(old) >= version:
+            return False
+        if self._put_aside is not None and not ended and self._lacks_its_pod(manifest, old):
+            self._put_aside(manifest)
             return False
         if old is not None and _uid(old) != uid:
             # The old one was deleted unseen: whoever knew it has to hear of both.
@@ -105,6 +114,13 @@ class Memory:
             if _uid(manifest) not in listed:
                 differences += self.forget(manifest, version)
         return differences
+
+    def _lacks_its_pod(self, manifest: Manifest, old: Manifest | None) -> bool:
+        key = key_of(manifest)
+        if key.kind != "Job" or not _has_ended(manifest) or (old is not None and _has_ended(old)):
+            return False
+        pods = self.list("Pod", key.namespace, {JOB_NAME: key.name})
+        return not any(pod.get("status", {}).get("phase") in ("Succeeded", "Failed") for pod in pods)
 
     def _in_order(self, kind: str, namespace: str | None) -> Sequence[Key]:
         ordered = self._ordered.get((kind, namespace))
@@ -167,6 +183,11 @@ def stripped(manifest: Manifest) -> Manifest:
 def version_of(manifest: Manifest) -> int:
     """Return an object's resourceVersion as a number, for comparison with others of its kind."""
     return int(manifest["metadata"].get("resourceVersion") or 0)
+
+
+def _has_ended(job: Manifest) -> bool:
+    conditions = job.get("status", {}).get("conditions") or ()
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
 
 
 def _job_spec(spec: Manifest) -> Manifest:

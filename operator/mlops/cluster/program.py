@@ -14,6 +14,7 @@ from mlops.cluster.client import Client
 from mlops.cluster.connection import Connection
 from mlops.cluster.health import serving
 from mlops.cluster.informers import Informers
+from mlops.cluster.job_ends import JobEnds
 from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lease import Lease, LeaseLost
 from mlops.cluster.lease_api import ApiLease
@@ -65,6 +66,7 @@ class Operator:
             longest_delay=_LONGEST_DELAY,
         )
         self._resync = Resync(self._client, self._memory, options.namespaces, self._metrics)
+        self._job_ends = JobEnds(self._client, self._memory)
         self._informers = Informers(connection, options.namespaces, self._seen)
 
     async def run(self) -> int:
@@ -89,6 +91,7 @@ class Operator:
             asyncio.create_task(self._look(), name="resync"),
             asyncio.create_task(self._lead(), name="controller"),
             asyncio.create_task(self._watch_watches(), name="watchdog"),
+            asyncio.create_task(self._job_ends.run(), name="ends of Jobs"),
         ]
         if self._lease is not None:
             tasks.append(asyncio.create_task(self._lease.run(), name="lease"))
@@ -100,6 +103,8 @@ class Operator:
 
     async def _look(self) -> None:
         await self._resync.fill()
+        # Pods were listed after Jobs just now; from here on the watches go each at its own pace.
+        self._job_ends.start()
         log.info("every kind was listed: %s", ", ".join(f"{self._memory.count(kind)} {kind}" for kind in WATCHED))
         await self._resync.run()
 

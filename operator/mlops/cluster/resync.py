@@ -7,7 +7,7 @@ import logging
 from random import Random
 
 from mlops.cluster.client import Client
-from mlops.cluster.kinds import WATCHED, Served
+from mlops.cluster.kinds import WATCHED
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.engine.cluster import ClusterError
@@ -32,30 +32,35 @@ class Resync:
 
     async def fill(self) -> None:
         """List everything, as it is now and not as a cache remembers it; tries until that is done."""
-        for served in WATCHED.values():
-            while not await self._look(served, {}):
+        for kind in WATCHED:
+            while not await self.list_once(kind):
                 await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.5, 1.0))
         self.filled.set()
 
     async def run(self) -> None:
         """Compare again and again, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for served in WATCHED.values():
-                group.create_task(self._repeat(served))
+            for kind in WATCHED:
+                group.create_task(self._repeat(kind))
 
-    async def _repeat(self, served: Served) -> None:
+    async def _repeat(self, kind: str) -> None:
         good = True
         while True:
             await asyncio.sleep((_EVERY_SECONDS if good else _AGAIN_SECONDS) * self._random.uniform(0.75, 1.0))
-            # From the API server's own cache, which costs it next to nothing. It may be older than memory: see there.
-            good = await self._look(served, {"resourceVersion": "0"})
+            good = await self.list_once(kind, cached=True)
 
-    async def _look(self, served: Served, query: dict[str, str]) -> bool:
+    async def list_once(self, kind: str, *, cached: bool = False) -> bool:
+        """List one kind and take it in; returns whether that was possible.
+
+        A `cached` list costs the API server next to nothing. It may be older than memory, which minds that.
+        """
+        served = WATCHED[kind]
+        query = {"resourceVersion": "0"} if cached else {}
         if served.selector:
             query = {**query, "labelSelector": served.selector}
         for namespace in self._namespaces:
-            about = Key(served.kind, namespace or "", "")
-            self._metrics.attempted(served.kind)
+            about = Key(kind, namespace or "", "")
+            self._metrics.attempted(kind)
             try:
                 found = await self._client.request(about, "GET", served.path(namespace), query=query)
             except ClusterError as error:
@@ -63,9 +68,9 @@ class Resync:
                 return False
             version = int(found.get("metadata", {}).get("resourceVersion") or 0)
             items = found.get("items") or ()
-            whole = ({"apiVersion": served.api_version, "kind": served.kind, **item} for item in items)
-            differences = self._memory.take_list(served.kind, namespace, whole, version)
+            whole = ({"apiVersion": served.api_version, "kind": kind, **item} for item in items)
+            differences = self._memory.take_list(kind, namespace, whole, version)
             if self.filled.is_set():
-                self._metrics.repaired(served.kind, differences)
-        self._metrics.heard(served.kind)
+                self._metrics.repaired(kind, differences)
+        self._metrics.heard(kind)
         return True

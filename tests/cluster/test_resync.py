@@ -1,0 +1,92 @@
+"""What a watch misses, a list finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlops.cluster.client import Client
+from mlops.cluster.connection import Connection
+from mlops.cluster.memory import Memory
+from mlops.cluster.metrics import OperatorMetrics
+from mlops.cluster.resync import Resync
+from mlops.planning.plan import Key, Manifest
+from tests.api.objects import a_dataset
+from tests.cluster.test_writer import a_job, in_namespace
+from tests.servers.apiserver import ApiServer
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture
+def changes(memory: Memory) -> list[tuple[Manifest | None, Manifest | None]]:
+    told: list[tuple[Manifest | None, Manifest | None]] = []
+    memory.watch(lambda old, new: told.append((old, new)))
+    return told
+
+
+@pytest.fixture
+def resync(client: Client, memory: Memory, namespace: str) -> Resync:
+    return Resync(client, memory, (namespace,), OperatorMetrics())
+
+
+async def test_everything_is_found_that_is_ours(
+    resync: Resync, memory: Memory, server: ApiServer, namespace: str
+) -> None:
+    """The four kinds whoever made them; children only with our label."""
+    server.create(in_namespace(namespace, a_dataset()))
+    server.create(a_job(namespace))
+    stranger = a_job(namespace, app="theirs")
+    stranger["metadata"]["name"] = "theirs"
+    server.create(stranger)
+    await resync.fill()
+    assert resync.filled.is_set()
+    assert [one["metadata"]["name"] for one in memory.list("Dataset", namespace)] == ["electricity"]
+    assert [one["metadata"]["name"] for one in memory.list("Job", namespace)] == ["train"]
+
+
+async def test_a_settled_cluster_is_no_news(
+    resync: Resync, memory: Memory, server: ApiServer, namespace: str, changes: list[object]
+) -> None:
+    server.create(in_namespace(namespace, a_dataset()))
+    await resync.fill()
+    assert len(changes) == 1
+    await resync.fill()
+    assert len(changes) == 1
+
+
+async def test_what_went_unseen_is_forgotten(
+    resync: Resync, memory: Memory, server: ApiServer, namespace: str, changes: list[object]
+) -> None:
+    """kopf tells nothing of an object that was deleted while its watch was away."""
+    dataset = in_namespace(namespace, a_dataset())
+    server.create(dataset)
+    await resync.fill()
+    server.delete(dataset)
+    await resync.fill()
+    assert memory.get(Key("Dataset", namespace, "electricity")) is None
+    assert len(changes) == 2
+
+
+async def test_an_object_that_was_made_anew_replaces_the_one_before(
+    resync: Resync, memory: Memory, server: ApiServer, namespace: str, changes: list[object]
+) -> None:
+    dataset = in_namespace(namespace, a_dataset())
+    server.create(dataset)
+    await resync.fill()
+    server.delete(dataset)
+    again = server.create(dataset)[1]
+    await resync.fill()
+    there = memory.get(Key("Dataset", namespace, "electricity"))
+    assert there is not None
+    assert there["metadata"]["uid"] == again["metadata"]["uid"]
+    assert len(changes) == 3
+
+
+async def test_credentials_that_are_gone_are_waited_for(tmp_path: Path, memory: Memory) -> None:
+    """The kubelet rewrites a token's file; a moment without one is no reason to end."""
+    client = Client(Connection(tmp_path / "nowhere"), OperatorMetrics())
+    resync = Resync(client, memory, (), OperatorMetrics())
+    assert not await resync.list_once("Dataset")
+    assert not resync.filled.is_set()
