@@ -17,7 +17,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -91,9 +91,13 @@ def alone(where: Places) -> Iterator[None]:
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     """A request to stop takes the way of Ctrl-C; a second one must not stop the cleaning up."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handle_stops(signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def handle_stops(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
 
 
 def up(where: Places, options: argparse.Namespace) -> None:
@@ -121,8 +125,7 @@ def up(where: Places, options: argparse.Namespace) -> None:
     if remains(where):
         stop.down(where)  # of a cluster that was killed: nothing of it lives
         progress.say("removed what a killed cluster had left")
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGINT, interrupt)
+    handle_stops(interrupt)
     try:
         where.run.mkdir(parents=True, mode=0o711)
         (where.run / "data").write_text(str(where.data))
@@ -133,8 +136,7 @@ def up(where: Places, options: argparse.Namespace) -> None:
         where.description.write_text(cluster.dumps())
         start.Start(where, cluster, programs, machine.plugins() or Path(), progress).run()
     except BaseException as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handle_stops(signal.SIG_IGN)
         progress.say("interrupted: cleaning up" if isinstance(error, KeyboardInterrupt) else "failed: cleaning up")
         stop.down(where)
         raise

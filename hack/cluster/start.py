@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,8 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
 
     def say(self, message: str) -> None:
-        print(f"{time.monotonic() - self.began:5.1f} s  {message}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads any more: what is being done goes on
+            print(f"{time.monotonic() - self.began:5.1f} s  {message}", file=sys.stderr, flush=True)
 
 
 @dataclass
