@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator
 from random import Random
 
 from mlops.cluster.client import Client
-from mlops.cluster.kinds import JOB_NAME, WATCHED
+from mlops.cluster.kinds import WATCHED
 from mlops.cluster.memory import Memory
 from mlops.engine.cluster import ClusterError, key_of
+from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class JobEnds:
     async def _look(self, job: Manifest) -> None:
         _, namespace, name = key_of(job)
         pod, about = WATCHED["Pod"], Key("Pod", namespace, "")
-        selector = pod.selector.replace(JOB_NAME, f"{JOB_NAME}={name}")
+        selector = f"{pod.selector},{JOB_NAME}={name}"
         while True:
             try:
                 # Not from a cache: the pod's end was on record before the Job's.

@@ -10,7 +10,6 @@ from mlops.engine.cluster import API_VERSIONS
 from mlops.planning.plan import Key
 
 _OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
-JOB_NAME = "batch.kubernetes.io/job-name"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ WATCHED = {
         Served("CronJob", API_VERSIONS["CronJob"], "cronjobs", _OURS),
         Served("Deployment", API_VERSIONS["Deployment"], "deployments", _OURS),
         Served("Service", API_VERSIONS["Service"], "services", _OURS),
-        Served("Pod", API_VERSIONS["Pod"], "pods", f"{_OURS},{JOB_NAME}"),
+        Served("Pod", API_VERSIONS["Pod"], "pods", _OURS),
     )
 }
 _WRITTEN = {

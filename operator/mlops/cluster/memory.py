@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mlops.cluster.kinds import JOB_NAME, WATCHED
+from mlops.api.labels import MODEL_VERSION
+from mlops.cluster.kinds import WATCHED
 from mlops.engine.cluster import key_of, labels_of
-from mlops.engine.routes import OWNERS
+from mlops.engine.routes import JOB_NAME, OWNERS
 from mlops.planning.plan import Key, Manifest
 
 Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 # Labels that lists ask for; any other is found by looking at every object of the namespace.
-_INDEXED = (*OWNERS, JOB_NAME)
+_INDEXED = (JOB_NAME, MODEL_VERSION, *OWNERS)
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 # How many deleted objects are remembered against events that come late.
 _MOST_GONE = 20_000

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from mlops.api.kinds import InvalidObject
-from mlops.engine import problems
+from mlops.engine import problems, waiting
 from mlops.engine.cluster import AlreadyExists, Clock, Cluster, ClusterError, Conflict, Invalid, key_of, owners_of
 from mlops.engine.events import events_of
 from mlops.engine.gather import Gatherer
@@ -92,7 +92,7 @@ class Reconciler:
         """Return whether a child could not be written."""
         hopeless = self._problems(plan)
         for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, status)
+            await self._write_status(owner, self._with_trouble(owner, status))
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 if key_of(child) not in hopeless:
@@ -135,6 +135,12 @@ class Reconciler:
                     now = self._clock.now()
                     statuses[owner] = problems.stalled(status, present, problem.reason, problem.message, now)
         return statuses
+
+    def _with_trouble(self, owner: Key, status: Manifest) -> Manifest:
+        trouble, present = waiting.trouble_of(owner, self._cluster), self._cluster.get(owner)
+        if trouble is None or present is None:
+            return status
+        return waiting.laid_over(status, present, trouble, self._clock.now())
 
     def _whose(self, key: Key, child: Manifest, plan: Plan) -> list[Key]:
         namespace = key_of(child).namespace
