@@ -158,7 +158,7 @@ def _documented() -> set[tuple[str, str, str]]:
     section = (ROOT / "docs" / "install.md").read_text().partition("\n### What the operator may do\n")[2]
     rows = re.findall(r"^\| `?([a-z0-9.]*)`? \| (`[^|]*`) \| ([a-z, ]+) \|", section.partition("\n#")[0], re.MULTILINE)
     return {
-        (group, resource, verb)
+        ("" if group == "core" else group, resource, verb)
         for group, resources, verbs in rows
         for resource in re.findall(r"`([^`]+)`", resources)
         for verb in verbs.split(", ")
