@@ -24,13 +24,14 @@ GENERATION = "mlops.dev/generation"
 # Annotation of a Dataset: look at the source as of this moment, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
 MANAGED_BY = "app.kubernetes.io/managed-by"
+INSTANCE = "app.kubernetes.io/instance"
 
 
 def standard(component: str, instance: str, **own: str) -> dict[str, str]:
     """Return the recommended labels of a child; `own` are added with the prefix `mlops.dev/` (`_` becomes `-`)."""
     return {
         "app.kubernetes.io/name": component,
-        "app.kubernetes.io/instance": instance,
+        INSTANCE: instance,
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": "mlops",
         MANAGED_BY: MANAGER,
