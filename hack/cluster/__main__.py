@@ -80,13 +80,15 @@ def alone(where: Places) -> Iterator[None]:
         if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
             break
         handle.close()  # whoever had it has removed it: it guards nothing any more
-    with handle:
+    try:
         yield
+    finally:
         if not any(path.is_dir() for path in lock.parent.iterdir()):
             lock.unlink()
             for folder in (lock.parent, where.data.parent):
                 with suppress(OSError):  # there is none, or it holds what is another's
                     folder.rmdir()
+        handle.close()
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -204,6 +206,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    # Where the programs of the system are, which an ordinary user's PATH leaves out.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
     try:
         run(parser().parse_args(arguments))
     except ClusterError as error:

@@ -133,7 +133,8 @@ def load(places: Places, path: Path) -> list[str]:
     names = names_in(path)
     ctr = ["ctr", "--address", str(places.containerd_socket), "--namespace", "k8s.io", "images"]
     node = inside_node(places)
-    run(*ctr, "import", "--digests", str(path.resolve()), within=node)
+    # By its digest an image is found that containerd calls otherwise; a docker archive does not tell it.
+    run(*ctr, "import", *(["--digests"] if any(names.values()) else []), str(path.resolve()), within=node)
     for name, digest in names.items():
         present = images(run(*ctr, "list", within=node))
         if name not in present and digest:

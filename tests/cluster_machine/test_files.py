@@ -239,3 +239,20 @@ def test_a_dns_answer_counts_only_if_it_answers_the_question() -> None:
     assert api.dns_address(question, 7) is None
     refused = bytes([0, 7, 0x81, 0x83]) + found[4:]
     assert api.dns_address(refused, 7) is None
+
+
+def test_version_2_hands_every_controller_down_to_the_clusters_cgroup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubelet demands them of its root; a child has only what its parents name."""
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(f"29 23 0:26 / {tmp_path} rw - cgroup2 cgroup2 rw\n")
+    monkeypatch.setattr(cgroups, "MOUNTS", mountinfo)
+    asked: list[tuple[Path, list[str]]] = []
+    monkeypatch.setattr(cgroups, "hand_down", lambda folder, controllers: asked.append((folder, controllers)))
+    cgroups.make(PLACES)
+    wanted = ["cpuset", "cpu", "io", "memory", "pids"]
+    assert asked == [(tmp_path, wanted), (tmp_path / "mlops-cluster-dev", wanted)]
+    cgroups.remove(PLACES)
+    assert not (tmp_path / "mlops-cluster-dev").exists()
