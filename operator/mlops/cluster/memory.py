@@ -63,6 +63,8 @@ class Memory:
         else:
             keys = self._by_label.get((kind, namespace, indexed, wanted.pop(indexed)), ())
             found = sorted((objects[key] for key in keys), key=_age)
+        if not wanted:
+            return found
         return [one for one in found if all(labels_of(one).get(name) == value for name, value in wanted.items())]
 
     def count(self, kind: str) -> int:

@@ -27,6 +27,9 @@ class Gatherer:
     def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
         self._reader, self._settings, self._clock = reader, settings, clock
         self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
+        # The same entries by the identity of the manifest, which is never changed in place: a view of one run looks
+        # at a thousand others.
+        self._same: dict[int, tuple[Manifest, Resource | InvalidObject]] = {}
 
     def view(self, key: Key) -> View | None:
         """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
@@ -58,7 +61,8 @@ class Gatherer:
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of an object that is gone."""
-        self._parsed.pop(key, None)
+        if kept := self._parsed.pop(key, None):
+            self._same.pop(id(kept[0]), None)
 
     def _own(self, key: Key, kind: type[Kind]) -> Kind | None:
         manifest = self._reader.get(key)
@@ -82,17 +86,18 @@ class Gatherer:
         return [one for one in parsed if isinstance(one, kind)]
 
     def _parse(self, manifest: Manifest) -> Resource | InvalidObject:
-        key = key_of(manifest)
-        cached = self._parsed.get(key)
-        # Manifests are never changed in place: the same one parses to the same object.
-        if cached is not None and cached[0] is manifest:
+        cached = self._same.get(id(manifest))
+        if cached is not None:
             return cached[1]
+        key = key_of(manifest)
         parsed: Resource | InvalidObject
         try:
             parsed = kinds.parse(manifest)
         except InvalidObject as error:
             parsed = error
-        self._parsed[key] = (manifest, parsed)
+        self.forget(key)
+        # The entry holds the manifest, so its identity stays its own.
+        self._parsed[key] = self._same[id(manifest)] = (manifest, parsed)
         return parsed
 
     def _dataset(self, dataset: Dataset) -> DatasetView:
@@ -120,7 +125,7 @@ class Gatherer:
             run=run,
             dataset=self._one(Dataset, namespace, run.spec.dataset_ref.name),
             jobs=self._jobs(run, labels.RUN),
-            siblings=tuple(other for other in self._all(TrainingRun, namespace) if other.key != run.key),
+            siblings=tuple(other for other in self._all(TrainingRun, namespace) if other is not run),
             versions=self._versions(namespace, register.model_name) if register else (),
         )
 
