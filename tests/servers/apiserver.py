@@ -165,30 +165,37 @@ class ApiServer:
 def api_server(folder: Path, flags: Mapping[str, str] | None = None) -> Iterator[ApiServer]:
     """etcd and kube-apiserver with their data in `folder`; `flags` are added to the API server's own."""
     with etcd(folder) as etcd_url:
-        port = free_port()
-        token = secrets.token_hex(16)
-        (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n', "utf-8")
-        key = folder / "service-account.key"
-        subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-        server = ApiServer(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", token)
-        options = {
-            "etcd-servers": etcd_url,
-            "bind-address": "127.0.0.1",
-            "secure-port": str(port),
-            "cert-dir": str(folder / "certs"),  # it signs its own certificate here
-            "token-auth-file": str(folder / "tokens.csv"),
-            "authorization-mode": "RBAC",
-            "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
-            "service-account-key-file": str(key),
-            "service-account-signing-key-file": str(key),
-            "service-cluster-ip-range": "10.96.0.0/24",
-            # No controller makes the service accounts that this plug-in would demand of every pod.
-            "disable-admission-plugins": "ServiceAccount",
-            **(flags or {}),
-        }
-        command = [program("kube-apiserver"), *(f"--{name}={value}" for name, value in options.items())]
+        server, command = prepared_api_server(folder, etcd_url, flags)
         with running(command, server.answers, folder / "kube-apiserver.log"):
             yield server
+
+
+def prepared_api_server(
+    folder: Path, etcd_url: str, flags: Mapping[str, str] | None = None
+) -> tuple[ApiServer, list[str]]:
+    """An API server on an etcd, and the command that starts it: as often as somebody ends it, on the same port."""
+    port = free_port()
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n', "utf-8")
+    key = folder / "service-account.key"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    server = ApiServer(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", token)
+    options = {
+        "etcd-servers": etcd_url,
+        "bind-address": "127.0.0.1",
+        "secure-port": str(port),
+        "cert-dir": str(folder / "certs"),  # it signs its own certificate here
+        "token-auth-file": str(folder / "tokens.csv"),
+        "authorization-mode": "RBAC",
+        "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+        "service-account-key-file": str(key),
+        "service-account-signing-key-file": str(key),
+        "service-cluster-ip-range": "10.96.0.0/24",
+        # No controller makes the service accounts that this plug-in would demand of every pod.
+        "disable-admission-plugins": "ServiceAccount",
+        **(flags or {}),
+    }
+    return server, [program("kube-apiserver"), *(f"--{name}={value}" for name, value in options.items())]
 
 
 @contextmanager

@@ -29,6 +29,7 @@ _LOOK_SECONDS = 0.5
 # How long the watches may take to be there before kopf is started anew, and how long one that was there may be gone:
 # kopf does not bring it back.
 _PATIENCE, _GONE_PATIENCE = 20.0, 1.0
+_END_SECONDS = 1.0
 _LONGEST_PAUSE = 10.0
 # After so long without trouble the next trouble is a new one.
 _HEALTHY_SECONDS = 60.0
@@ -98,7 +99,8 @@ class Informers:
         done, _ = await asyncio.wait({guard, operator}, return_when=asyncio.FIRST_COMPLETED)
         for task in (operator, guard):
             task.cancel()
-        await asyncio.gather(guard, operator, return_exceptions=True)
+        # kopf waits for its streams to end in order, which may be never; what is left is cancelled with its loop.
+        await asyncio.wait({guard, operator}, timeout=_END_SECONDS)
         ended = guard if guard in done else operator
         error = None if ended.cancelled() else ended.exception()
         return str(ended.result()) if error is None else f"{type(error).__name__}: {error}"
