@@ -7,12 +7,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -271,35 +269,3 @@ def test_the_notes_of_the_demo_say_that_it_is_one_and_how_to_reach_it(cluster: C
     (command,) = [each for each in _commands(notes, "kubectl") if "get secret" in each]
     exported = dict(re.findall(r"^export (\w+)=(\S+)$", _shell(cluster, command), re.MULTILINE))
     assert exported == _credentials(cluster, NAMESPACE)
-
-
-def test_helm_test_tells_that_nobody_works_and_cleans_up(cluster: Cluster, tmp_path: Path) -> None:
-    """Its program against the API server, without an operator."""
-    cluster.install()
-    account = tmp_path / "account"
-    account.mkdir()
-    (account / "ca.crt").write_bytes(cluster.server.ca.read_bytes())
-    (account / "token").write_text(cluster.server.token)
-    buckets = tmp_path / "buckets"
-    (buckets / "mlops").mkdir(parents=True)
-    environ = {
-        **os.environ,
-        "MLOPS_TEST_ACCOUNT": str(account),
-        "MLOPS_TEST_API": cluster.server.url,
-        "MLOPS_TEST_NAMESPACE": "team-a",
-        "MLOPS_TEST_SECONDS": "3",
-        "MLOPS_STORE": "s3://mlops",
-        "MLOPS_BUCKETS": buckets.as_uri(),
-    }
-    script = CHART / "files" / "helm-test" / "loop.py"
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == (
-        "FAILED: datasets/helm-test was not ready in time: it has no status: does the operator run, and work in this "
-        "namespace?"
-    )
-    left: Any = json.loads(cluster.kubectl("-n", "team-a", "get", "datasets,trainingruns", "-o", "json"))["items"]
-    assert left == []
-    assert not [each for each in buckets.rglob("*") if each.is_file()]
