@@ -18,7 +18,9 @@ RUN --mount=type=bind,from=wheels,target=/run/wheels \
     sh /build/install.sh libraries /build/venv /build/build.lock
 
 # The package by itself: a new version of it is a layer of a few megabytes on libraries that nodes have already.
-FROM tools AS package
+FROM ${BASE_IMAGE} AS package
+# Not FROM tools: buildah 1.28 mounts a cached stage below as it should only when something is copied from it, too.
+COPY --from=tools /build /build
 COPY pyproject.toml README.md LICENSE /build/source/
 COPY operator /build/source/operator
 RUN python3 -m venv --without-pip /opt/mlops && sh /build/install.sh package /opt/mlops /build/source /package
