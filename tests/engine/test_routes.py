@@ -44,7 +44,7 @@ def captures_of(model: str) -> Manifest:
             id="a Dataset wakes the runs on it",
         ),
         pytest.param(
-            a_run(metadata=TEMPLATE_LABELS),
+            a_run(metadata=TEMPLATE_LABELS, datasetRef={"name": "rain", "notBefore": "2026-11-21T00:00:00Z"}),
             [a_monitor(), a_monitor("other", trainingRunRef={"name": "other-template"})],
             {
                 key("TrainingRun", "rain-1"),
@@ -52,13 +52,13 @@ def captures_of(model: str) -> Manifest:
                 key("Dataset", "rain"),
                 key("DriftMonitor", "watch"),
             },
-            id="a run wakes its template, the Dataset it may wait for, and who made it",
+            id="a run wakes its template, the Dataset whose refresh it waits for, and who made it",
         ),
         pytest.param(
             a_run(),
             [a_version("by-run", source={"trainingRunRef": {"name": "rain-1"}}, modelName="umbrella")],
-            {key("TrainingRun", "rain-1"), key("Dataset", "rain"), key("Model", "umbrella")},
-            id="a run wakes the model that waits for its output",
+            {key("TrainingRun", "rain-1"), key("Model", "umbrella")},
+            id="a run wakes the model that waits for its output, and no Dataset that it takes as it is",
         ),
         pytest.param(
             a_version(lineage={"trainingRun": "rain-1"}),

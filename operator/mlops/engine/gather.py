@@ -17,6 +17,8 @@ from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
+# A manifest, what it parses to, and whether it is on its way out.
+_Entry = tuple[Manifest, Resource | InvalidObject, bool]
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
 
@@ -26,10 +28,10 @@ class Gatherer:
 
     def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
         self._reader, self._settings, self._clock = reader, settings, clock
-        self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
+        self._parsed: dict[Key, _Entry] = {}
         # The same entries by the identity of the manifest, which is never changed in place: a view of one run looks
         # at a thousand others.
-        self._same: dict[int, tuple[Manifest, Resource | InvalidObject]] = {}
+        self._same: dict[int, _Entry] = {}
 
     def view(self, key: Key) -> View | None:
         """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
@@ -82,13 +84,14 @@ class Gatherer:
 
     def _all(self, kind: type[Kind], namespace: str, **own_labels: str) -> list[Kind]:
         found = self._reader.list(kind.__name__, namespace, {f"mlops.dev/{k}": v for k, v in own_labels.items()})
-        parsed = (self._parse(manifest) for manifest in found if not _going(manifest))
-        return [one for one in parsed if isinstance(one, kind)]
+        same = self._same
+        entries = [same.get(id(manifest)) or self._entry(manifest) for manifest in found]
+        return [one for _, one, going in entries if isinstance(one, kind) and not going]
 
     def _parse(self, manifest: Manifest) -> Resource | InvalidObject:
-        cached = self._same.get(id(manifest))
-        if cached is not None:
-            return cached[1]
+        return (self._same.get(id(manifest)) or self._entry(manifest))[1]
+
+    def _entry(self, manifest: Manifest) -> _Entry:
         key = key_of(manifest)
         parsed: Resource | InvalidObject
         try:
@@ -97,8 +100,8 @@ class Gatherer:
             parsed = error
         self.forget(key)
         # The entry holds the manifest, so its identity stays its own.
-        self._parsed[key] = self._same[id(manifest)] = (manifest, parsed)
-        return parsed
+        entry = self._parsed[key] = self._same[id(manifest)] = (manifest, parsed, _going(manifest))
+        return entry
 
     def _dataset(self, dataset: Dataset) -> DatasetView:
         namespace, name = dataset.metadata.namespace, dataset.metadata.name
@@ -112,7 +115,8 @@ class Gatherer:
             waiting_runs=tuple(
                 run
                 for run in self._all(TrainingRun, namespace)
-                if run.spec.dataset_ref.name == name and not run.spec.triggers and not _finished(run)
+                if run.spec.dataset_ref.not_before and run.spec.dataset_ref.name == name
+                if not run.spec.triggers and not _finished(run)
             ),
             captured_versions=self._versions(namespace, captured.model_name) if captured else (),
         )

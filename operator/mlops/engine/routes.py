@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlops.api import labels
@@ -56,21 +56,21 @@ def _runs_on(dataset: Key, reader: Reader) -> Iterator[Key]:
 
 def _of_run(run: Key, manifest: Manifest, reader: Reader) -> Iterator[Key]:
     namespace = run.namespace
-    if dataset := _at(manifest, "spec", "datasetRef", "name"):
-        # It may wait for a refresh.
+    if (dataset := _at(manifest, "spec", "datasetRef", "name")) and _at(manifest, "spec", "datasetRef", "notBefore"):
+        # It waits for a refresh, or has waited.
         yield Key("Dataset", namespace, dataset)
     template = labels_of(manifest).get(labels.TEMPLATE)
     if template:
         yield Key("TrainingRun", namespace, template)
-    for version in reader.list("ModelVersion", namespace):
-        if _at(version, "spec", "source", "trainingRunRef", "name") == run.name:
-            yield Key("Model", namespace, str(_at(version, "spec", "modelName")))
+    source = {"trainingRunRef": {"name": run.name}}
+    for version in _with(reader.list("ModelVersion", namespace), "spec", "source", source):
+        yield Key("Model", namespace, str(_at(version, "spec", "modelName")))
     for monitor in reader.list("DriftMonitor", namespace):
         if _at(monitor, "spec", "trainingRunRef", "name") in (run.name, template):
             yield key_of(monitor)
     if inputs := _at(manifest, "status", "inputsDigest"):
-        for sibling in reader.list("TrainingRun", namespace):
-            if _at(sibling, "status", "inputsDigest") == inputs and key_of(sibling) != run:
+        for sibling in _with(reader.list("TrainingRun", namespace), "status", "inputsDigest", inputs):
+            if key_of(sibling) != run:
                 yield key_of(sibling)
 
 
@@ -80,15 +80,19 @@ def _of_version(manifest: Manifest, reader: Reader) -> Iterator[Key]:
     for path in (("lineage", "trainingRun"), ("source", "trainingRunRef", "name")):
         if run := _at(manifest, "spec", *path):
             yield Key("TrainingRun", key.namespace, run)
-    for run_manifest in reader.list("TrainingRun", key.namespace):
-        if _at(run_manifest, "status", "modelVersionRef") == key.name:
-            yield key_of(run_manifest)
+    for run_manifest in _with(reader.list("TrainingRun", key.namespace), "status", "modelVersionRef", key.name):
+        yield key_of(run_manifest)
     for monitor in reader.list("DriftMonitor", key.namespace):
         if _at(monitor, "spec", "targetRef", "modelName") == model:
             yield key_of(monitor)
     for dataset in reader.list("Dataset", key.namespace):
         if _at(dataset, "spec", "source", "captured", "modelName") == model:
             yield key_of(dataset)
+
+
+def _with(manifests: Sequence[Manifest], part: str, field: str, value: Any) -> list[Manifest]:
+    """Return the manifests whose `part` has this value of a field. Each change of a run asks this of a thousand."""
+    return [one for one in manifests if isinstance(there := one.get(part), dict) and there.get(field) == value]
 
 
 def _at(manifest: Manifest, *path: str) -> Any:

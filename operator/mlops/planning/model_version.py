@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mlops.api import labels
@@ -64,17 +64,19 @@ class Traffic:
     """Which version is wanted in each stage, and which one is live there."""
 
     chosen: dict[str, Candidate]
-    live: dict[str, str]
+    live: dict[str, Candidate]
 
     def live_stages(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the stages where it is live, in its own order."""
-        name = candidate.version.metadata.name
-        return tuple(stage for stage in candidate.stages if self.live.get(stage) == name)
+        return tuple(stage for stage in candidate.stages if _is_same(self.live.get(stage), candidate))
 
     def is_chosen(self, candidate: Candidate, stage: str) -> bool:
         """Return whether it is wanted in `stage`."""
-        there = self.chosen.get(stage)
-        return there is not None and there.version.metadata.name == candidate.version.metadata.name
+        return _is_same(self.chosen.get(stage), candidate)
+
+
+def _is_same(there: Candidate | None, candidate: Candidate) -> bool:
+    return there is not None and there.version.metadata.name == candidate.version.metadata.name
 
 
 def plan(view: ModelView) -> Plan:
@@ -83,11 +85,12 @@ def plan(view: ModelView) -> Plan:
     if not present:
         # The Deployments and Services are owned by the versions: the garbage collector takes them.
         return Plan()
-    candidates = [_candidate(view, version, _rival(version, present)) for version in present]
+    first = _first_claims(present)
+    candidates = [_candidate(view, version, _rival(version, first)) for version in present]
     traffic = _traffic(view, candidates)
     again = [each.checked.look_again for each in candidates if each.checked.look_again]
     return Plan(
-        statuses={key_of(each.version): _status(view, each, candidates, traffic).dump() for each in candidates},
+        statuses={key_of(each.version): _status(view, each, traffic).dump() for each in candidates},
         apply=tuple(_servers(view, traffic, present)),
         create=tuple(manifest for each in candidates for manifest in each.checked.create),
         delete=tuple(_no_longer_wanted(view, candidates, traffic)),
@@ -98,10 +101,17 @@ def plan(view: ModelView) -> Plan:
 # --- who may serve ---
 
 
-def _rival(version: ModelVersion, present: Iterable[ModelVersion]) -> ModelVersion | None:
+def _first_claims(present: Iterable[ModelVersion]) -> dict[int, ModelVersion]:
+    """Return by number the object that claimed it first."""
+    first: dict[int, ModelVersion] = {}
+    for version in sorted(present, key=lambda each: (each.metadata.creation_timestamp or "", each.metadata.name)):
+        first.setdefault(version.spec.version, version)
+    return first
+
+
+def _rival(version: ModelVersion, first_claims: Mapping[int, ModelVersion]) -> ModelVersion | None:
     """Return the object that claimed the same number first, if that is another one."""
-    claims = [each for each in present if each.spec.version == version.spec.version]
-    first = min(claims, key=lambda each: (each.metadata.creation_timestamp or "", each.metadata.name))
+    first = first_claims[version.spec.version]
     return None if first.metadata.name == version.metadata.name else first
 
 
@@ -185,10 +195,10 @@ def _traffic(view: ModelView, candidates: list[Candidate]) -> Traffic:
     for stage, choice in chosen.items():
         there = _deployment(view, stage)
         if there is not None and _shows(there, choice) and _is_available(there):
-            live[stage] = choice.version.metadata.name
+            live[stage] = choice
         elif (before := _live_before(stage, candidates)) is not None:
             # Its pods keep answering until those of the chosen version are ready.
-            live[stage] = before.version.metadata.name
+            live[stage] = before
     return Traffic(chosen, live)
 
 
@@ -237,10 +247,10 @@ def _is_of(view: ModelView, there: Manifest) -> bool:
 # --- what each version says of itself ---
 
 
-def _status(view: ModelView, candidate: Candidate, candidates: list[Candidate], traffic: Traffic) -> ModelVersionStatus:
+def _status(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelVersionStatus:
     version, generation = candidate.version, candidate.version.metadata.generation
     live = traffic.live_stages(candidate)
-    successor = _successor(candidate, candidates, traffic)
+    successor = _successor(candidate, traffic)
     standing = _standing(view, candidate, traffic, successor)
     conditions = stand.conditions(
         version.status.conditions,
@@ -269,15 +279,14 @@ def _status(view: ModelView, candidate: Candidate, candidates: list[Candidate], 
     )
 
 
-def _successor(candidate: Candidate, candidates: list[Candidate], traffic: Traffic) -> Candidate | None:
+def _successor(candidate: Candidate, traffic: Traffic) -> Candidate | None:
     """Return the newer version that is live where this one got furthest, once this one serves nowhere."""
     wanted = any(traffic.is_chosen(candidate, stage) for stage in candidate.stages)
     if wanted or traffic.live_stages(candidate) or candidate.rival or not candidate.open_stages:
         return None
     reached = [stage for stage in candidate.stages if stage in candidate.passed]
-    name = traffic.live.get(reached[-1] if reached else candidate.stages[0])
-    newer = (each for each in candidates if each.version.metadata.name == name and each.number > candidate.number)
-    return next(newer, None)
+    there = traffic.live.get(reached[-1] if reached else candidate.stages[0])
+    return there if there is not None and there.number > candidate.number else None
 
 
 def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor: Candidate | None) -> Standing:
