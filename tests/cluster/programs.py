@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,10 @@ class Program:
 
 
 @contextmanager
-def operator(folder: Path, kubeconfig: Path, *arguments: str, ready: bool = True) -> Iterator[Program]:
-    """Run the program; it is ready when the context begins, and gone when it ends."""
+def operator(
+    folder: Path, kubeconfig: Path, *arguments: str, ready: bool = True, environ: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Run the program; it is ready when the context begins, and gone when it ends. `environ` replaces the shell's."""
     port = free_port()
     log = folder / f"operator-{port}.log"
     command = [
@@ -67,7 +69,8 @@ def operator(folder: Path, kubeconfig: Path, *arguments: str, ready: bool = True
         *("--kubeconfig", str(kubeconfig), "--image", "mlops-workloads:test", "--environment-digest", DIGEST),
         *("--pod-env", "MLOPS_STORE=s3://mlops", "--listen", f"127.0.0.1:{port}", *arguments),
     ]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "KUBE"))}
+    if environ is None:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "KUBE"))}
     with log.open("ab") as output:
         process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     program = Program(process, port, log)

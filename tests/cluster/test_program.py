@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,15 @@ from tests.servers.apiserver import ApiServer
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.slow]
 Object = dict[str, Any]
+
+NAMELESS = """
+import pwd
+
+def getpwuid(uid):
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+pwd.getpwuid = getpwuid
+"""
 
 
 @pytest.fixture
@@ -123,6 +133,20 @@ def test_health_and_metrics(namespace: str, program: Program) -> None:
     assert program.metric("mlops_operator_watch_age_seconds", kind="Dataset") < 75
     assert program.metric("mlops_operator_queue_depth") == 0
     assert program.metric("process_resident_memory_bytes") < 200e6
+
+
+def test_the_watches_run_though_the_image_does_not_know_the_user(
+    namespace: str, tmp_path: Path, credentials: Path
+) -> None:
+    """A container's uid has no name in /etc/passwd, and no variable says one: kopf asks for it to name a peer."""
+    (tmp_path / "sitecustomize.py").write_text(NAMELESS)
+    environ = {"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONPATH": str(tmp_path)}
+    scope = ("--namespace", namespace, "--lease-namespace", namespace)
+    with operator(tmp_path, credentials, *scope, environ=environ) as program:
+        eventually(lambda: program.metric("mlops_operator_watches_missing") == 0, 20, lambda: program.log)
+        time.sleep(3)
+        assert program.metric("mlops_operator_watches_missing") == 0, program.log
+        assert "the watches ended" not in program.log
 
 
 def test_a_second_replica_waits_and_takes_over(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from mlops.cluster.connection import Connection
 from mlops.cluster.kinds import WATCHED
@@ -112,6 +113,9 @@ class Informers:
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
+            # Only kopf's peering, which is off, has a use for it; made by kopf itself it would be the name of a user
+            # that an image need not have, and the lack of one ends all watches.
+            identity=Identity("mlops-operator"),
         )
         return "kopf stopped"
 
