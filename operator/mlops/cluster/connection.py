@@ -32,6 +32,8 @@ class Connection:
         """Read the credentials as they are now: tokens are rotated. Raises NoConnection."""
         loaded = Configuration()
         loaded.connection_pool_maxsize = 16
+        # Else every request asks a thread for the environment's proxies and ~/.netrc.
+        loaded.client_session_kwargs = {"trust_env": False}
         try:
             if self.kubeconfig is None:
                 config.load_incluster_config(loaded)  # type: ignore[no-untyped-call]

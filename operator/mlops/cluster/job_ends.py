@@ -21,6 +21,8 @@ from mlops.planning.plan import Key, Manifest
 log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 2.0
+# A thousand Jobs may end at once; their pods must not take every connection from the writer.
+_AT_A_TIME = 4
 
 
 class JobEnds:
@@ -31,6 +33,7 @@ class JobEnds:
         self._random = Random()
         self._ended: asyncio.Queue[Manifest] = asyncio.Queue()
         self._asked: set[str] = set()
+        self._places = asyncio.Semaphore(_AT_A_TIME)
 
     def start(self) -> None:
         """From now on Jobs do not end without their pods."""
@@ -58,13 +61,17 @@ class JobEnds:
         while True:
             try:
                 # Not from a cache: the pod's end was on record before the Job's.
-                found = await self._client.request(about, "GET", pod.path(namespace), query={"labelSelector": selector})
+                async with self._places:
+                    if not self._memory.lacks_its_pod(job):
+                        break
+                    query = {"labelSelector": selector}
+                    found = await self._client.request(about, "GET", pod.path(namespace), query=query)
+                for item in found.get("items") or ():
+                    self._memory.take({"apiVersion": pod.api_version, "kind": pod.kind, **item})
                 break
             except ClusterError as error:
                 log.warning("cannot list the pods of Job %s/%s: %s", namespace, name, error)
                 await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.5, 1.0))
-        for item in found.get("items") or ():
-            self._memory.take({"apiVersion": pod.api_version, "kind": pod.kind, **item})
         # A pod that is gone by now is lost, and so is its report.
         self._memory.take(job, ended=True)
         self._asked.discard(str(job["metadata"]["uid"]))

@@ -21,6 +21,9 @@ def configure(level: str, style: str) -> None:
 
 def _calm(record: logging.LogRecord) -> bool:
     """Trouble with the API server is told in a line: it heals, and nobody learns anything from kopf's own frames."""
+    if record.name == "asyncio" and "closing of asynchronous generator" in record.getMessage():
+        # A watch of kopf's that was cancelled: its generators do not end well, and nothing comes of it.
+        return False
     if record.name.startswith("kopf"):
         if "OS signals are ignored" in record.getMessage():
             return False

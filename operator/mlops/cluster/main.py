@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -149,6 +150,8 @@ def main(
     2 an option cannot be used.
     """
     logs.configure(log_level, log_format)
+    # Two threads: with the default of 5 ms every answer waits that long for its turn while kopf is busy.
+    sys.setswitchinterval(0.0005)
     try:
         digest_file = Path(os.environ.get(f"{_PREFIX}_ENVIRONMENT_DIGEST_FILE") or _DIGEST_FILE)
         host, port = options.listening(listen)
@@ -170,7 +173,9 @@ def main(
     except (BadOption, NoConnection) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(BAD_OPTIONS)
-    sys.exit(code)
+    # At once: kopf's thread still runs, and an interpreter that takes itself to pieces under it may hang or crash.
+    logging.shutdown()
+    os._exit(code)
 
 
 async def _run(chosen: Options, connection: Connection) -> int:

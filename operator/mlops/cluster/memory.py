@@ -79,7 +79,7 @@ class Memory:
         old = self._objects[key.kind].get(key)
         if old is not None and version_of(old) >= version:
             return False
-        if self._put_aside is not None and not ended and self._lacks_its_pod(manifest, old):
+        if self._put_aside is not None and not ended and self.lacks_its_pod(manifest):
             self._put_aside(manifest)
             return False
         if old is not None and _uid(old) != uid:
@@ -118,8 +118,10 @@ class Memory:
                 differences += self.forget(manifest, version)
         return differences
 
-    def _lacks_its_pod(self, manifest: Manifest, old: Manifest | None) -> bool:
+    def lacks_its_pod(self, manifest: Manifest) -> bool:
+        """Return whether this is the first version of a Job that has ended, and no pod of it is known to have."""
         key = key_of(manifest)
+        old = self.get(key)
         if key.kind != "Job" or not _has_ended(manifest) or (old is not None and _has_ended(old)):
             return False
         pods = self.list("Pod", key.namespace, {JOB_NAME: key.name})
