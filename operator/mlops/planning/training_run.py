@@ -418,15 +418,19 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
     name = step.status.model_version_ref
     if name is not None and all(version.metadata.name != name for version in view.versions):
         number = int(name.rsplit("-v", 1)[1])
-        standing = stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {name}")
-        return replace(step, standing=standing, create=(model_version(view.run, number),))
+        return replace(step, standing=_making(name), create=(model_version(view.run, number),))
     number = _free_number(view)
     if number > _MAX_VERSION:
         message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
         return replace(step, standing=stand.stalled(Reason.OUTPUT_INVALID, message))
     chosen = model_version_name(_model_name(view.run), number)
     status = step.status.model_copy(update={"model_version_ref": chosen})
-    return replace(step, status=status, standing=stand.in_progress(Reason.GATES_PASSED, f"{chosen} is next"))
+    return replace(step, status=status, standing=_making(chosen))
+
+
+def _making(name: str) -> Standing:
+    """Return the same before and while it is made: another message would be another write."""
+    return stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {name}")
 
 
 def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
