@@ -276,7 +276,8 @@ def race(
     made = [write for write in writes(rig.audit_log, wall) if write.agent in agents and write.what != "leases"]
     figures["writes"] = counted(made)
     figures["most status writes"] = most_per_object(
-        [write for write in made if write.code < 300], "trainingruns/status" if path.startswith(OURS) else PLURAL
+        [write for write in made if write.code < 300],
+        "trainingruns/status" if path.startswith(OURS) else f"{PLURAL}/status",
     )
     if process:
         rest = time.time()
