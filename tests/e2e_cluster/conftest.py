@@ -86,8 +86,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         building = pool.submit(_hack, "images.py", "build", *IMAGES, "--output", str(images))
         try:
             kubeconfig = Path(_hack("cluster.py", "up", "--name", name, "--audit-log").splitlines()[-1])
-            audit = Path(_hack("cluster.py", "status", "--name", name, "--audit-log").strip())
-            world = World(Kubectl(kubeconfig), audit)
+            status = _hack("cluster.py", "status", "--name", name).splitlines()
+            (audit,) = (line.removeprefix("audit log").strip() for line in status if line.startswith("audit log"))
+            world = World(Kubectl(kubeconfig), Path(audit))
             world.timed("cluster up", start)
             building.result()
             world.timed("images built", start)

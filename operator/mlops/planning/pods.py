@@ -101,6 +101,8 @@ def pod(
         "spec": {
             "restartPolicy": restart_policy,
             "automountServiceAccountToken": False,
+            # A Service called "mlops" would put variables called MLOPS_... among ours.
+            "enableServiceLinks": False,
             "securityContext": {
                 "fsGroup": _USER,
                 "runAsGroup": _USER,

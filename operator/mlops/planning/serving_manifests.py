@@ -16,7 +16,7 @@ SERVE = "serve"
 PROGRESS_DEADLINE = 120
 
 _VERIFY_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
-_SERVE_AMOUNTS = pods.resources(cpu="250m", memory="256Mi", cpu_limit="2", memory_limit="2Gi")
+_SERVE_AMOUNTS = pods.resources(cpu="100m", memory="256Mi", cpu_limit="2", memory_limit="2Gi")
 
 
 def verify_job_name(version: ModelVersion, artifact: str, attempt: int) -> str:

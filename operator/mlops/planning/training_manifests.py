@@ -24,7 +24,7 @@ TRAIN = "train"
 VERIFY = "verify-training"
 
 _INPUTS, _OUTPUTS = "/inputs", "/outputs"
-_DEFAULT_AMOUNTS = pods.resources(cpu="500m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
+_DEFAULT_AMOUNTS = pods.resources(cpu="250m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
 _FETCH_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
 
 
