@@ -15,6 +15,7 @@ _THOROUGH = (
     "bad_input",
     "chart",
     "cli",
+    "cluster/",
     "e2e",
     "gitops",
     "kstatus",
