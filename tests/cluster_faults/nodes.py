@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import urllib3
+
 from mlops.api import tasks
 from mlops.api.base import format_time
 from tests.planning.builders import a_drift_report, a_train_report, a_verify_report, an_ingest_report
@@ -56,13 +58,19 @@ class Nodes:
 
     def _run(self) -> None:
         while not self._over.wait(0.1):
-            for job in self._all("Job"):
-                if not job.get("status", {}).get("conditions") and not self._holds(job):
-                    self._run_job(job)
-            for deployment in self._all("Deployment"):
-                self._roll_out(deployment)
-            for cron_job in self._all("CronJob"):
-                self._schedule(cron_job)
+            try:
+                self._work()
+            except urllib3.exceptions.HTTPError:
+                continue  # the API server is away: later
+
+    def _work(self) -> None:
+        for job in self._all("Job"):
+            if not job.get("status", {}).get("conditions") and not self._holds(job):
+                self._run_job(job)
+        for deployment in self._all("Deployment"):
+            self._roll_out(deployment)
+        for cron_job in self._all("CronJob"):
+            self._schedule(cron_job)
 
     def _all(self, kind: str) -> Iterable[Object]:
         status, answer = self._server.list(LIVES[kind], kind, self._namespace)

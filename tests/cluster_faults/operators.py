@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +14,10 @@ from dataclasses import dataclass, field
 
 import urllib3
 
+from tests.cluster_faults.nursery import nursery
 from tests.planning.builders import ENVIRONMENT
 from tests.servers.api_proxy import ApiProxy
-from tests.servers.process import WITH_PARENT, free_port
+from tests.servers.process import free_port
 
 # As the chart's Deployment says.
 PROBE_SECONDS, PROBE_FAILURES = 10.0, 3
@@ -34,7 +34,7 @@ class Probe:
 
 @dataclass
 class Operator:
-    """`python -m mlops.cluster`, restarted when it ends with an error or its liveness probe fails three times.
+    """The operator's process, restarted when it ends with an error or its liveness probe fails three times.
 
     `exits` are its exit codes, negative for a signal; `probes` what was seen twice a second.
     """
@@ -106,7 +106,7 @@ class Operator:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
-            self._process.wait()
+            self._process.wait(10)
         for thread in self._threads:
             thread.join(10)
 
@@ -118,17 +118,11 @@ class Operator:
 
     def _start(self) -> None:
         own = ["--identity", self.identity, "--lease-namespace", self.namespace] if self.lease else ["--no-lease"]
-        command = [sys.executable, "-m", "mlops.cluster", "--image", "workloads:test", "--namespace", self.namespace]
+        command = ["--image", "workloads:test", "--namespace", self.namespace]
         command += ["--environment-digest", ENVIRONMENT, "--pod-env", "MLOPS_STORE=s3://artifacts/"]
         command += ["--listen", f"127.0.0.1:{self.port}", "--kubeconfig", str(self.proxy.kubeconfig()), *own]
-        with self._lock, self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", WITH_PARENT, *command, *self.arguments],
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        with self._lock:
+            self._process = nursery().start([*command, *self.arguments], _environment(), self.log)
 
     def _keep(self) -> None:
         while not self._over.wait(0.1):

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(900)]
 Object = dict[str, Any]
 Moment = Literal["before", "after"]
 _SECONDS, _QUIET_SECONDS = 90.0, 1.0
-_PARALLEL = 4
+_PARALLEL = 6
 
 
 @dataclass(frozen=True)
