@@ -154,7 +154,7 @@ def run(what: str, command: Sequence[str], environ: Mapping[str, str] = os.envir
     started = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         with subprocess.Popen(
-            command,
+            [*tied_to_us(), *command],
             cwd=cwd,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
@@ -179,6 +179,11 @@ def run(what: str, command: Sequence[str], environ: Mapping[str, str] = os.envir
             last = "\n".join((said + err.read().decode(errors="replace")).strip().splitlines()[-40:])
             raise ImagesError(f"{what}: `{command[0]}` ended with {code}:\n{last}", exit_code=1)
     return said
+
+
+def tied_to_us() -> list[str]:
+    """What makes a program end when this one is killed and can no longer end it."""
+    return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def stop_children() -> None:
@@ -271,7 +276,10 @@ class Builder:
     def __init__(self, storage: Path, runtime: Path) -> None:
         self._storage = storage
         self._buildah = ("buildah", "--root", str(storage), "--runroot", str(runtime))
-        self._environ = {**os.environ, "BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": storage_driver(storage)}
+        # What buildah keeps for a while in TMPDIR is removed with `runtime`, whatever became of buildah.
+        driver = storage_driver(storage)
+        own = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": driver, "TMPDIR": str(runtime)}
+        self._environ = {**os.environ, **own}
 
     def run(self, what: str, *arguments: str) -> str:
         return run(what, [*self._buildah, *arguments], self._environ)
@@ -326,10 +334,16 @@ def storage_driver(storage: Path) -> str:
 def builder(cache: Path, key: str) -> Iterator[Builder]:
     """A builder on the storage for this base and these wheels; that of others is removed."""
     storage = cache / "storage" / key
+    marker = cache / "storage.open"
+    if marker.exists():
+        # The run that opened it was killed: what it left mounted goes, and layers that may be half written, too.
+        unmount_below(cache)
+        shutil.rmtree(marker.read_text("utf-8"), ignore_errors=True)
+        shutil.rmtree(storage, ignore_errors=True)
     storage.mkdir(parents=True, exist_ok=True)
-    unmount_below(storage.parent)
     keep_only(storage.parent, storage)
     runtime = Path(tempfile.mkdtemp(prefix="mlops-images-"))
+    marker.write_text(str(runtime), "utf-8")
     opened = Builder(storage, runtime)
     try:
         yield opened
@@ -341,6 +355,7 @@ def builder(cache: Path, key: str) -> Iterator[Builder]:
         opened.close()
         unmount_below(runtime)
         shutil.rmtree(runtime, ignore_errors=True)
+        marker.unlink()
 
 
 # --- the commands ---
