@@ -99,7 +99,7 @@ def test_history_that_was_compacted_away(machine: Machine, tmp_path: Path) -> No
 
     outcome = trial(machine.server, tmp_path, compacted, 4.0, within=RECOVERY_SECONDS)
     check(outcome, "F7 compaction")
-    assert "410" in outcome.log or "too old" in outcome.log or "compacted" in outcome.log
+    assert outcome.expired > 0
 
 
 def test_a_kind_that_goes_and_comes_back(machine: Machine, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Outcome:
     green_without_watches: float
     requests: int
     errors_counted: float
+    expired: int
     log: str
     problems: list[str] = field(default_factory=list)
 
@@ -91,6 +92,7 @@ def trial(
             green_without_watches=_green_without_watches(running.probes, ended),
             requests=requests,
             errors_counted=counted,
+            expired=len(proxy.expired),
             log=_log(running),
             problems=problems,
         )

@@ -187,6 +187,8 @@ class ApiProxy:
         self.writes: list[Write] = []
         self.requests: dict[str, int] = {}
         self.refused_tokens = 0
+        # Watches that the server itself ended because it has forgotten where they were.
+        self.expired: list[str] = []
         self.counted: Callable[[Request], bool] = lambda request: request.writes
         self.strike: Strike | None = None
         self._struck = 0
@@ -398,6 +400,8 @@ class _Connection:
             write.sent = time.time()
         head, reader = await self._ask(request)
         status = int(head.split(b" ", 2)[1])
+        if request.watch and status == 410:
+            self._proxy.expired.append(request.path)
         headers = _headers(head)
         if request.watch and status == 200:
             await self._pass_stream(request, head, reader)
@@ -456,6 +460,8 @@ class _Connection:
                     chunk.cancel()
                     raise ConnectionResetError
                 data = await chunk
+                if b'"type":"ERROR"' in data and b'"code":410' in data:
+                    self._proxy.expired.append(request.path)
                 await self._hold()
                 passed += len(data)
                 self._chunk(data)
