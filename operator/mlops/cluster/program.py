@@ -50,10 +50,13 @@ class Operator:
         self._metrics = OperatorMetrics()
         self._client = Client(connection, self._metrics)
         self._lease_client = Client(connection, self._metrics, seconds=5.0)
+        # Shorter than what lies between the Lease's renew deadline and its end: a write that hangs on its way when the
+        # Lease is lost is given up before another may write.
+        self._write_client = Client(connection, self._metrics, seconds=4.5)
         self._memory = Memory()
         self._lease = self._make_lease()
         self._stopping = asyncio.Event()
-        writer = Writer(self._client, self._memory, self._may_write)
+        writer = Writer(self._write_client, self._memory, self._may_write)
         cluster = KubernetesCluster(self._memory, writer)
         self._controller = Controller(
             cluster,
@@ -129,14 +132,14 @@ class Operator:
         self._stopping.set()
         self._informers.stop()
         # No write begins any more; those under way end, so that none of them comes after the Lease is given up.
-        await self._client.settle(_FINISH_SECONDS)
+        await self._write_client.settle(_FINISH_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._lease is not None:
             await self._lease.release()
-        await self._client.close()
-        await self._lease_client.close()
+        for client in (self._client, self._lease_client, self._write_client):
+            await client.close()
 
     def _seen(self, type_: str | None, manifest: Manifest) -> None:
         """Take in what a watch shows."""
