@@ -8,14 +8,17 @@ import heapq
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
 from mlops.cluster.lease import Lease, LeaseLost
+from mlops.cluster.lease_api import owners_from
 from mlops.engine.cluster import Conflict, Unavailable
 from mlops.planning.plan import Key
+from tests.cluster.access import token_for
 from tests.servers.apiserver import ApiServer
 
 Object = dict[str, Any]
@@ -544,3 +547,20 @@ async def test_two_contend_on_a_real_api_server(apiserver: ApiServer, namespace:
     stored = await port.get()
     assert stored is not None
     assert (stored["spec"].get("holderIdentity", ""), stored["spec"]["leaseTransitions"]) == ("", 2)
+
+
+@pytest.mark.apiserver
+@pytest.mark.slow
+def test_the_lease_belongs_to_the_service_account_that_a_token_names(
+    apiserver: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    """Helm did not make it and would leave it behind; so it goes with the account, in the account's namespace only."""
+    (tmp_path / "token").write_text(token_for(apiserver, namespace, "operator")[0])
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator", "namespace": namespace}}
+    uid = apiserver.get(account)[1]["metadata"]["uid"]
+    want = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "operator", "uid": uid}
+    assert owners_from(tmp_path / "token", namespace) == [want]
+    assert owners_from(tmp_path / "token", "elsewhere") == []
+    assert owners_from(tmp_path / "no-such-file", namespace) == []
+    (tmp_path / "token").write_text("a token of another make")
+    assert owners_from(tmp_path / "token", namespace) == []

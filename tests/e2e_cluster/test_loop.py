@@ -249,6 +249,31 @@ def test_a_deleted_child_comes_back_and_an_edited_one_is_put_right(applied: Worl
     eventually("Service and replicas are back", restored, 20)
 
 
+def test_what_is_no_longer_wanted_goes(applied: World) -> None:
+    """A look under an old spec, a CronJob without a schedule, the server of a stage that no version has any more."""
+    kubectl = applied.kubectl
+    brief = LATE_DATASET.replace("name: late", "name: brief")
+    kubectl("apply", "-n", "parts", "-f", "-", given=brief + '  refresh: {schedule: "0 0 * * *"}\n')
+    selector = "mlops.dev/dataset=brief"
+    (first,) = eventually("the first look", lambda: kubectl.list("jobs", "parts", selector), 20, every=0.2)
+    kubectl("apply", "-n", "parts", "-f", "-", given=brief + '  clean: [{filter: "height < 2"}]\n')
+
+    def only_the_new_look() -> bool:
+        jobs = kubectl.list("jobs", "parts", selector)
+        alone = len(jobs) == 1 and jobs[0]["metadata"]["uid"] != first["metadata"]["uid"]
+        return alone and not kubectl.list("cronjobs", "parts", selector)
+
+    eventually("the old look and the CronJob are gone", only_the_new_look, 30)
+    stages = '{"spec":{"promotion":{"stages":[{"name":"staging"}]}}}'
+    kubectl("patch", "modelversion", "rain-v1", "-n", "own-trainer", "--type=merge", "-p", stages)
+
+    def moved() -> bool:
+        servers = kubectl.list("deployments,services", "own-trainer", "mlops.dev/model=rain")
+        return {server["metadata"]["name"] for server in servers} == {"rain-staging"}
+
+    eventually("it is served in the other stage only", moved, 60, told=lambda: _state(applied, "own-trainer"))
+
+
 def test_no_log_of_the_operator_has_a_traceback(applied: World) -> None:
     """Whatever happened until here, nothing of it was a surprise."""
     for pod in applied.kubectl.list("pods", SYSTEM, "app.kubernetes.io/name=mlops-operator"):
@@ -275,9 +300,15 @@ def test_uninstalling_leaves_nothing(applied: World) -> None:
     crds = [crd for crd in kubectl.list("crds") if crd["spec"]["group"] == "mlops.dev"]
     assert len(crds) == 4
     kubectl("delete", "crd", *(crd["metadata"]["name"] for crd in crds), "--timeout=60s")
-    rest = kubectl.list("all,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,pdb", SYSTEM)
-    left = [f"{o['kind']}/{o['metadata']['name']}" for o in rest if "kube-root-ca" not in o["metadata"]["name"]]
-    assert [name for name in left if name != "ServiceAccount/default"] == []
+    everything = "all,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,pdb"
+    # What every namespace has.
+    usual = {"ServiceAccount/default", "ConfigMap/kube-root-ca.crt"}
+
+    def left() -> set[str]:
+        return {f"{o['kind']}/{o['metadata']['name']}" for o in kubectl.list(everything, SYSTEM)} - usual
+
+    # The Lease is owned by the operator's service account: the garbage collector takes it.
+    eventually("nothing of the release is left", lambda: not left(), 60, told=lambda: str(left()))
     roles = kubectl.list("clusterroles,clusterrolebindings")
     assert [role["metadata"]["name"] for role in roles if "mlops" in role["metadata"]["name"]] == []
     applied.timed("uninstalled", start)

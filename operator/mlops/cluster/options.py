@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mlops.planning.plan import Settings
 
-_SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+# Where a pod finds its token and its namespace.
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -99,7 +100,7 @@ def listening(address: str) -> tuple[str, int]:
 def lease_options(name: str, namespace: str | None, identity: str | None) -> LeaseOptions:
     """Return the Lease's address and our name in it; what is not given is told by the pod."""
     try:
-        own = _SERVICE_ACCOUNT_NAMESPACE.read_text("utf-8").strip()
+        own = (SERVICE_ACCOUNT / "namespace").read_text("utf-8").strip()
     except OSError:
         own = ""
     return LeaseOptions(

@@ -17,10 +17,10 @@ from mlops.cluster.informers import Informers
 from mlops.cluster.job_ends import JobEnds
 from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lease import Lease, LeaseLost
-from mlops.cluster.lease_api import ApiLease
+from mlops.cluster.lease_api import ApiLease, owners_from
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.cluster.options import Options
+from mlops.cluster.options import SERVICE_ACCOUNT, Options
 from mlops.cluster.port import KubernetesCluster
 from mlops.cluster.resync import Resync
 from mlops.cluster.writer import Writer
@@ -178,7 +178,8 @@ class Operator:
         wanted = self._options.lease
         if wanted is None:
             return None
-        api = ApiLease(self._lease_client, wanted.namespace, wanted.name)
+        owners = owners_from(SERVICE_ACCOUNT / "token", wanted.namespace)
+        api = ApiLease(self._lease_client, wanted.namespace, wanted.name, owners)
         return Lease(api, namespace=wanted.namespace, name=wanted.name, identity=wanted.identity)
 
     def _log_start(self) -> None:
