@@ -84,9 +84,9 @@ class Client:
 
     def lines(self, path: str) -> Iterator[Object]:
         """Yield the events of a watch until the server ends it."""
-        response = self._pool.request("GET", self.url + path, preload_content=False, timeout=600)
+        patience = urllib3.Timeout(connect=10, read=None)
+        response = self._pool.request("GET", self.url + path, preload_content=False, timeout=patience)
         rest = b""
-        # The cluster is ended while somebody still watches.
         with suppress(urllib3.exceptions.ProtocolError):
             for block in response.stream(1 << 16, decode_content=False):
                 *whole, rest = (rest + block).split(b"\n")
@@ -99,13 +99,23 @@ class Finished:
     def __init__(self, client: Client, path: str, done: Callable[[Object], bool]) -> None:
         self._names: set[str] = set()
         self._client, self._path, self._done = client, path, done
-        self._version = client.request("GET", f"{path}?limit=1")["metadata"]["resourceVersion"]
-        threading.Thread(target=self._watch, daemon=True).start()
+        version = client.request("GET", f"{path}?limit=1")["metadata"]["resourceVersion"]
+        threading.Thread(target=self._watch, args=(version,), daemon=True).start()
 
-    def _watch(self) -> None:
-        for event in self._client.lines(f"{self._path}?watch=1&resourceVersion={self._version}"):
-            if self._done(event["object"]):
-                self._names.add(event["object"]["metadata"]["name"])
+    def _watch(self, version: str) -> None:
+        # The API server ends a watch that is slower than the changes. When the cluster is gone, so is the thread.
+        with suppress(urllib3.exceptions.HTTPError):
+            while True:
+                for event in self._client.lines(f"{self._path}?watch=1&resourceVersion={version}"):
+                    self._see(event["object"])
+                listed = self._client.request("GET", self._path)
+                version = listed["metadata"]["resourceVersion"]
+                for one in listed["items"]:
+                    self._see(one)
+
+    def _see(self, one: Object) -> None:
+        if "metadata" in one and "name" in one["metadata"] and self._done(one):
+            self._names.add(one["metadata"]["name"])
 
     def wait(self, count: int, seconds: float, alive: Callable[[], bool] = lambda: True) -> None:
         """Return when so many are done. Raises SystemExit when that takes longer, or whoever does it has ended."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -376,6 +377,9 @@ def main() -> None:
     parser.add_argument("--json", help="write every measurement to this file")
     parser.add_argument("--folder", default=None, help="where files are made; by default the folder for temporary ones")
     options = parser.parse_args()
+    # However it is asked to stop, the cluster goes first.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit("stopped"))
     names = options.only or list(CONTESTANTS)
     found: dict[str, list[Figures]] = {name: [] for name in names}
     for repetition in range(options.repetitions):
