@@ -331,14 +331,16 @@ def storage_driver(storage: Path) -> str:
 
 
 @contextmanager
-def builder(cache: Path, key: str) -> Iterator[Builder]:
-    """A builder on the storage for this base and these wheels; that of others is removed."""
+def builder(cache: Path, key: str, fresh: bool) -> Iterator[Builder]:
+    """A builder on the storage for this base and these wheels; that of others is removed, a `fresh` one is emptied."""
     storage = cache / "storage" / key
     marker = cache / "storage.open"
     if marker.exists():
         # The run that opened it was killed: what it left mounted goes, and layers that may be half written, too.
         unmount_below(cache)
         shutil.rmtree(marker.read_text("utf-8"), ignore_errors=True)
+        fresh = True
+    if fresh:
         shutil.rmtree(storage, ignore_errors=True)
     storage.mkdir(parents=True, exist_ok=True)
     keep_only(storage.parent, storage)
@@ -429,16 +431,14 @@ def build_missing(
         if base_tar is None or wheels is None
         else (f"{base_tar.stem}-{wheels.name}")
     )
-    with builder(cache, key) as buildah:
+    with builder(cache, key, fresh=force) as buildah:
         base = base_image or import_base(buildah, base_tar)
         for name in with_bases(missing, known):
             image = known[name]
             below = known[image.base].reference if image.base else base
             if name in missing or not buildah.has(image.reference):
                 with timed(f"{image.reference}: building"):
-                    again = ["--no-cache"] if force else []
-                    options = options_of(image, below, wheels)
-                    buildah.build(image.reference, ROOT / image.context, *again, *options)
+                    buildah.build(image.reference, ROOT / image.context, *options_of(image, below, wheels))
             if name in missing:
                 with timed(f"{image.reference}: writing its archive"):
                     buildah.push(image.reference, targets[name])
