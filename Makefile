@@ -78,6 +78,10 @@ generate: venv ## write the CustomResourceDefinitions from the types
 
 lock: ## resolve the dependencies anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock
+	@for extra in operator workloads; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --extra $$extra -c requirements.lock pyproject.toml -o requirements-$$extra.lock; done
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		hack/images/build.in -o hack/images/build.lock
 
 format: venv ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

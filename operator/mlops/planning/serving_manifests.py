@@ -39,6 +39,7 @@ def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, atte
         model_name=version.spec.model_name,
         version=version.spec.version,
         artifact=artifact,
+        p99_milliseconds=min(_latency_gates(version), default=None),
     )
     return pods.job(
         version,
@@ -48,6 +49,11 @@ def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, atte
         backoff_limit=2,
         active_deadline_seconds=600,
     )
+
+
+def _latency_gates(version: ModelVersion) -> list[int]:
+    gates = (gate for stage in version.spec.promotion.stages for gate in stage.gates)
+    return [gate.latency.p99_milliseconds for gate in gates if gate.latency is not None]
 
 
 def server_name(model_name: str, stage: str) -> str:

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -206,12 +207,23 @@ def pod_of(store: Path, folder: Path) -> Pod:
     return Pod({tasks.STORE_VARIABLE: f"file://{store}"}, scratch)
 
 
-def test_a_busy_moment_of_the_node_is_not_taken_for_the_models_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The best round counts: a latency gate is about the model, and a version refused for a neighbour stays refused."""
-    rounds = iter([[0.001] * 190 + [0.3] * 10, [0.001] * 199 + [0.002], *[[0.001] * 190 + [0.3] * 10] * 3])
-    monkeypatch.setattr(verifying, "one_row_seconds", lambda loaded, repetitions: next(rounds))
-    monkeypatch.setattr(verifying, "PAUSE_SECONDS", 0)
-    assert verifying.p99_seconds(None) < 0.005
+@pytest.mark.parametrize(
+    ("quiet", "limit", "kept"),
+    [
+        pytest.param(1, None, True, id="a busy moment"),
+        pytest.param(20, 50, True, id="a busy minute, and a gate"),
+        pytest.param(20, None, False, id="a busy minute that no gate waits for"),
+        pytest.param(1000, 50, False, id="a slow model"),
+    ],
+)
+def test_a_busy_node_is_not_taken_for_a_slow_model(
+    monkeypatch: pytest.MonkeyPatch, quiet: int, limit: int | None, kept: bool
+) -> None:
+    """The best round counts, and more are made while the gate is not kept: a version that is refused stays refused."""
+    rounds = (0.001 if number == quiet else 0.3 for number in count())
+    monkeypatch.setattr(verifying, "one_row_seconds", lambda loaded, repetitions: [next(rounds)] * repetitions)
+    monkeypatch.setattr(verifying.time, "sleep", lambda seconds: None)
+    assert (verifying.p99_seconds(None, limit) < 0.05) is kept
 
 
 def verify_task(artifact: str) -> tasks.VerifyTask:
