@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 Sink = Callable[[str | None, Manifest], None]
 
 _LOOK_SECONDS = 0.5
-# How long the watches may take to be there before kopf is started anew, and how long one that was there may be gone:
-# kopf does not bring it back.
-_PATIENCE, _GONE_PATIENCE = 20.0, 1.0
+# How long the first watch may take to be there, and from then on, how long one of them may be missing before kopf is
+# started anew: it begins all of them together, and does not bring one back that has died.
+_PATIENCE, _GONE_PATIENCE = 20.0, 2.0
 _END_SECONDS = 1.0
 _LONGEST_PAUSE = 10.0
 # After so long without trouble the next trouble is a new one.
@@ -121,14 +121,14 @@ class Informers:
 
     async def _guard(self) -> str:
         """Look whether every watch has its task. Returns when one is missing for too long, or at the end."""
-        began, patience = time.monotonic(), _PATIENCE
+        since, patience = time.monotonic(), _PATIENCE
         while not self._stopping.is_set():
             await asyncio.sleep(_LOOK_SECONDS)
             running = {task.get_name() for task in asyncio.all_tasks() if not task.done()}
             self._note(frozenset(self._expected - running))
-            if not self._missing:
-                patience = _GONE_PATIENCE
-            elif time.monotonic() - max(began, self._missing_since) > patience:
+            if not self._missing or (patience == _PATIENCE and running & self._expected):
+                since, patience = time.monotonic(), _GONE_PATIENCE
+            elif time.monotonic() - since > patience:
                 return f"{len(self._missing)} of {len(self._expected)} are missing"
         return "stopped"
 
