@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 STATE ?= .demo
+# What `make test` leaves to `make test-full`.
+WITHOUT := and not long
 # Where the quick tests are: collecting the others would import every library.
 UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/model \
 	tests/workloads/test_expressions.py
@@ -52,14 +54,14 @@ tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, on
 	@$(BIN)/python hack/packages.py install || true
 	@$(BIN)/python hack/tools.py build $(TOOLS) >/dev/null
 
-test: venv tools ## everything: real API server, real S3 servers, a real cluster with the operator in it
+test: venv tools ## everything but what takes minutes by itself: real API server, real S3 servers, a real cluster
 	@$(MAKE) --no-print-directory check
 	@echo "==> tests with real parts" && $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
-		-m "(thorough or slow or apiserver or s3) and not cluster"
+		-m "(thorough or slow or apiserver or s3) and not cluster $(WITHOUT)"
 	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m cluster
 
-test-full: venv tools ## the same, and faults as long and kills as many as the catalogue says (hours)
-	@MLOPS_FULL_FAULTS=1 $(MAKE) --no-print-directory test
+test-full: ## really everything: also all examples, fifty kills, faults as long as their catalogue says
+	@MLOPS_FULL_FAULTS=1 $(MAKE) --no-print-directory test WITHOUT=
 
 images: venv ## build the container images into dist/images (buildah here; `docker build` works too)
 	@$(BIN)/python hack/images.py build --output dist/images

@@ -49,7 +49,15 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Example
 Ran = Callable[[str], Example]
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("*/scenario.toml")))
+# These take two minutes each; what they alone show is what their monitors say.
+LONG = ("employment", "housing")
+
+
+def _example(name: str) -> Any:
+    return pytest.param(name, marks=[pytest.mark.long] if name in LONG else [])
+
+
+@pytest.mark.parametrize("name", [_example(path.parent.name) for path in sorted(EXAMPLES.glob("*/scenario.toml"))])
 def test_each_example_runs_as_it_stands(example: Ran, name: str) -> None:
     """It ends by itself with code 0, serves a version, leaves nothing half and nothing running."""
     ran = example(name)
@@ -62,7 +70,7 @@ def test_each_example_runs_as_it_stands(example: Ran, name: str) -> None:
     assert touching(ran.state) == set()
 
 
-@pytest.mark.parametrize("monitor", ["weather", "employment", "housing"])
+@pytest.mark.parametrize("monitor", [_example(name) for name in ("weather", *LONG)])
 def test_the_monitor_judges_all_of_the_stream(example: Ran, monitor: str) -> None:
     """Its checks come to an answer, most of them; a report lies there for each that is listed."""
     ran = example(monitor)
@@ -110,6 +118,7 @@ def went_live(version: Object) -> str:
     return min((step["time"] for step in steps if step["to"] == "production"), default="")
 
 
+@pytest.mark.long
 def test_employment_stays_silent(example: Ran) -> None:
     """Nothing changes there: no drift in three years, and the first version serves to the end."""
     ran = example("employment")
@@ -117,6 +126,7 @@ def test_employment_stays_silent(example: Ran) -> None:
     assert [version["metadata"]["name"] for version in ran.versions] == ["employment-v1"]
 
 
+@pytest.mark.long
 def test_housing_is_in_another_county_and_learns_it(example: Ran) -> None:
     """The inputs move at once; the monitor says so, and at least one new version comes of it."""
     ran = example("housing")

@@ -10,7 +10,7 @@ from tests.e2e.runs import checks, run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 def test_weather_with_the_fault_repaired_never_sees_a_changed_relation(tmp_path: Path) -> None:
