@@ -107,6 +107,7 @@ def test_every_object_of_every_example_becomes_ready(applied: World) -> None:
     assert "weather-v1" in shown
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the images' Python 3.11 makes other bits than this one")
 def test_the_digests_are_those_of_the_loop_on_one_machine(
     applied: World, digests_of_one_machine: dict[str, Path]
 ) -> None:
