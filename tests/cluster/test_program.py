@@ -24,6 +24,17 @@ from tests.servers.apiserver import ApiServer
 pytestmark = [pytest.mark.apiserver, pytest.mark.slow]
 Object = dict[str, Any]
 
+WATCHLESS = """
+import sys
+
+if "mlops.cluster" in sys.orig_argv:
+    import kopf
+
+    async def operator(**_):
+        raise KeyError("no watch begins")
+
+    kopf.operator = operator
+"""
 NAMELESS = """
 import pwd
 
@@ -147,6 +158,16 @@ def test_the_watches_run_though_the_image_does_not_know_the_user(
         time.sleep(3)
         assert program.metric("mlops_operator_watches_missing") == 0, program.log
         assert "the watches ended" not in program.log
+
+
+def test_watches_that_never_begin_are_not_healthy(namespace: str, tmp_path: Path, credentials: Path) -> None:
+    """Lists alone keep the operator going, a minute late: that must not look well."""
+    (tmp_path / "sitecustomize.py").write_text(WATCHLESS)
+    environ = {"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONPATH": str(tmp_path)}
+    scope = ("--namespace", namespace, "--lease-namespace", namespace)
+    with operator(tmp_path, credentials, *scope, environ=environ) as program:
+        eventually(lambda: program.probe("/healthz") == 503, 60, lambda: program.log)
+        assert program.process.poll() is None
 
 
 def test_a_second_replica_waits_and_takes_over(

@@ -39,6 +39,8 @@ _STUCK_SECONDS = 60.0
 _SILENT_SECONDS = 150.0
 # For how long the watches may be gone although lists are answered, before the process gives up on kopf.
 _HOPELESS_SECONDS = 120.0
+# For how long a start's watches may be on their way once lists are answered.
+_BEGIN_SECONDS = 30.0
 _FINISH_SECONDS = 2.5
 
 
@@ -155,6 +157,9 @@ class Operator:
     def _problems(self) -> Sequence[str]:
         """Return why a new process would help."""
         problems = [f"{name} is gone" for name in sorted(self._informers.missing)]
+        if self._resync.filled.is_set() and self._informers.missing_seconds > _BEGIN_SECONDS:
+            # Lists are answered, so it is not the API server that keeps the watches from beginning.
+            problems.append(f"the watches are not all there for {self._informers.missing_seconds:.0f} s")
         for kind in WATCHED:
             if (age := self._metrics.attempt_age(kind)) > _SILENT_SECONDS:
                 problems.append(f"nothing was heard of {kind} for {age:.0f} s")
