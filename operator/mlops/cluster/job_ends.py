@@ -28,9 +28,9 @@ _AT_A_TIME = 4
 class JobEnds:
     """Looks up the pods of Jobs whose end memory has put aside, and gives it both."""
 
-    def __init__(self, client: Client, memory: Memory) -> None:
+    def __init__(self, client: Client, memory: Memory, *, random: Random | None = None) -> None:
         self._client, self._memory = client, memory
-        self._random = Random()
+        self._random = random or Random()
         self._ended: asyncio.Queue[Manifest] = asyncio.Queue()
         self._asked: set[str] = set()
         self._places = asyncio.Semaphore(_AT_A_TIME)

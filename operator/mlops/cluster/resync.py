@@ -23,10 +23,18 @@ class Resync:
     """Compares memory with the API server, one list per kind and namespace. Only differences are told to anybody, so
     in a settled cluster this costs a list and nothing else."""
 
-    def __init__(self, client: Client, memory: Memory, namespaces: tuple[str, ...], metrics: OperatorMetrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        memory: Memory,
+        namespaces: tuple[str, ...],
+        metrics: OperatorMetrics,
+        *,
+        random: Random | None = None,
+    ) -> None:
         self._client, self._memory, self._metrics = client, memory, metrics
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
-        self._random = Random()
+        self._random = random or Random()
         # Whether each kind was listed once.
         self.filled = asyncio.Event()
 
