@@ -165,4 +165,4 @@ def test_writes_are_few() -> None:
     world.put(a_dataset(), a_template())
     world.settle()
     assert world.get("ModelVersion", "rain-v1").status.stage == "production"
-    assert world.status_writes <= 16
+    assert world.status_writes <= 11

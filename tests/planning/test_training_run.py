@@ -81,11 +81,26 @@ def a_registered(view: TrainingRunView) -> TrainingRunView:
 # --- pinning ---
 
 
-def test_inputs_are_pinned_before_anything_is_made(golden: Callable[[str, Plan], None]) -> None:
-    """The first plan writes what the run depends on; the Job follows when that is on record."""
-    first = plan(a_view(versions=(a_live_version(),)))
-    assert first.create == ()
-    golden("run-pinned", first)
+def test_inputs_are_pinned_in_the_plan_that_makes_the_job(golden: Callable[[str, Plan], None]) -> None:
+    """What the run depends on is in the status, which is written before the Job."""
+    golden("run-pinned", plan(a_view(versions=(a_live_version(),))))
+
+
+def test_a_job_that_a_crash_kept_from_being_made_is_made_of_what_is_on_record() -> None:
+    """The status was written and the Job was not; meanwhile the data went on."""
+    first = a_view()
+    later = replace(after(first), dataset=a_versioned_dataset(2))
+    assert the_job(later) == the_job(first)
+    assert status_of(later) == status_of(first)
+
+
+def test_runs_with_equal_inputs_that_begin_together_do_not_wait_for_each_other() -> None:
+    """Neither has a result that could be taken over; each has a Job of its own."""
+    one, two = a_run(), a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"})
+    first, second = a_view(one, siblings=(two,)), a_view(two, siblings=(one,))
+    assert the_job(first)["metadata"]["name"] != the_job(second)["metadata"]["name"]
+    pinned = replace(second, siblings=(after(first).run,))
+    assert the_job(pinned) == the_job(second)
 
 
 def test_the_pinned_inputs_never_change() -> None:
@@ -170,12 +185,19 @@ def test_who_names_one_side_of_a_resource_gets_the_other_equal() -> None:
 
 
 def test_a_report_is_recorded_and_the_number_of_the_version_pinned(golden: Callable[[str, Plan], None]) -> None:
-    """Metrics and digests first, with the name of the ModelVersion that follows; it is made by the next plan."""
+    """Metrics, digests and the name of the ModelVersion are in the status, which is written before that is made."""
     view = a_pinned_view(versions=(a_live_version(),))
     report = a_train_report(champion_metrics=[{"name": "roc_auc", "dataset": "test", "value": "0.8277"}])
-    done = plan(replace(view, jobs=(finished(the_job(view), report),)))
-    assert done.create == ()
-    golden("run-trained", done)
+    golden("run-trained", plan(replace(view, jobs=(finished(the_job(view), report),))))
+
+
+def test_a_version_that_a_crash_kept_from_being_made_keeps_its_number() -> None:
+    """The status was written and the ModelVersion was not; meanwhile another run registered one."""
+    view = a_pinned_view()
+    view = replace(view, jobs=(finished(the_job(view), a_train_report()),))
+    later = replace(after(view), versions=(a_version(2, spec={"lineage": {"trainingRun": "other"}}),))
+    assert plan(later).create == plan(view).create
+    assert status_of(later) == status_of(view)
 
 
 def test_the_model_version_is_made_once(golden: Callable[[str, Plan], None]) -> None:
@@ -319,11 +341,21 @@ def test_another_environment_than_pinned_is_refused() -> None:
 def test_equal_inputs_are_not_trained_again() -> None:
     """The result of a run with the same inputs digest is taken over, and judged again."""
     twin = replace(a_trained_view(), jobs=()).run
-    other = a_pinned_view(a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"}), siblings=(twin,))
-    status = status_of(other)
-    assert (status["cachedFrom"], status["outputDigest"]) == ("rain-1", digest("f"))
-    assert plan(other).create == ()
-    assert find(after(other).run.status.conditions, "Succeeded").reason == "Cached"  # type: ignore[union-attr]
+    other = a_view(a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"}), siblings=(twin,))
+    for view in (other, after(other)):
+        status = status_of(view)
+        assert (status["cachedFrom"], status["outputDigest"]) == ("rain-1", digest("f"))
+        assert [child["kind"] for child in plan(view).create] == ["ModelVersion"]
+        assert find(after(view).run.status.conditions, "Succeeded").reason == "Cached"  # type: ignore[union-attr]
+    assert find(after(other).run.status.conditions, "Ready").status == "Unknown", "a first glance is no judgement"  # type: ignore[union-attr]
+
+
+def test_a_result_that_appears_while_the_job_runs_is_taken_over() -> None:
+    """The run with equal inputs was faster."""
+    twin = replace(a_trained_view(), jobs=()).run
+    view = a_pinned_view(a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"}))
+    busy = replace(view, jobs=(running(the_job(view)),), siblings=(twin,))
+    assert status_of(busy)["cachedFrom"] == "rain-1"
 
 
 def test_metrics_against_another_champion_are_not_taken_over() -> None:

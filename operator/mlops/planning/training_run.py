@@ -101,7 +101,8 @@ def _pending() -> Standing:
 
 def _suspended(view: TrainingRunView, step: Step) -> Step:
     """Return: stop what has started. What it had done so far is lost, and done again when it is resumed."""
-    started = tuple(key_and_uid(job.manifest) for job in view.jobs if not is_finished(job) and _is_mine(view, job))
+    own = [job for job in view.jobs if not is_finished(job) and _is_own(view.run, step.status, job)]
+    started = tuple(key_and_uid(job.manifest) for job in own)
     return replace(step, standing=stand.resting(Reason.SUSPENDED, "spec.suspend is true"), delete=started)
 
 
@@ -113,7 +114,7 @@ def _failed(step: Step, reason: str, message: str) -> Step:
 
 
 def _pin(view: TrainingRunView, step: Step) -> Step:
-    """Pin data, environment and champion, and nothing else: the Job is made when that is on record."""
+    """Pin data, environment and champion, and go on: the status is written before the Job is made."""
     run, dataset = view.run, view.dataset
     if run.spec.suspend:
         return _suspended(view, step)
@@ -131,10 +132,8 @@ def _pin(view: TrainingRunView, step: Step) -> Step:
             "inputs_digest": inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest),
         }
     )
-    return replace(step, status=status, standing=stand.in_progress(Reason.DATASET_PINNED, message)).saying(
-        condition(DATASET_READY, "True", Reason.DATASET_PINNED, message),
-        condition(SUCCEEDED, "Unknown", Reason.DATASET_PINNED, message),
-    )
+    pinned = replace(step, status=status).saying(condition(DATASET_READY, "True", Reason.DATASET_PINNED, message))
+    return _execute(view, pinned, resolved)
 
 
 def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Standing:
@@ -202,7 +201,7 @@ def _compares(run: TrainingRun) -> bool:
 
 def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     run, inputs = view.run, str(step.status.inputs_digest)
-    twin = _twin(view)
+    twin = _twin(view, step.status)
     if twin is not None:
         return _conclude(view, _taken_over(step, twin), resolved)
     if run.spec.suspend:
@@ -264,10 +263,10 @@ def _waiting_for_the_store(view: TrainingRunView, step: Step, type_: str, *, ver
     return replace(step, standing=Standing("False", said.reason, said.message, reconciling=True), look_again=due)
 
 
-def _is_mine(view: TrainingRunView, job: JobView) -> bool:
-    inputs, attempt = view.run.status.inputs_digest, view.run.status.attempts
+def _is_own(run: TrainingRun, status: TrainingRunStatus, job: JobView) -> bool:
+    inputs, attempt = status.inputs_digest, status.attempts
     return inputs is not None and job.name in {
-        training_job_name(view.run, inputs, attempt, verifying=verifying) for verifying in (False, True)
+        training_job_name(run, inputs, attempt, verifying=verifying) for verifying in (False, True)
     }
 
 
@@ -299,29 +298,28 @@ def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingR
     )
 
 
-def _twin(view: TrainingRunView) -> TrainingRun | None:
+def _twin(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun | None:
     """Return the run whose result this one would have: equal inputs, and judged against the same champion."""
     run = view.run
     if run.spec.reproducibility.verify == "Once":
         return None
-    inputs = run.status.inputs_digest
     twins = [
         sibling
         for sibling in view.siblings
         # First what hardly any of a thousand siblings has.
-        if sibling.status.inputs_digest == inputs
+        if sibling.status.inputs_digest == status.inputs_digest
         and sibling.metadata.name != run.metadata.name
         and sibling.status.resolved is not None
         and sibling.status.output_digest is not None
         and is_true(sibling.status.conditions, SUCCEEDED)
         and not is_false(sibling.status.conditions, REPRODUCIBLE)
-        and (not _compares(run) or _rival(sibling) == _rival(run))
+        and (not _compares(run) or _rival(sibling.status) == _rival(status))
     ]
     return min(twins, key=lambda sibling: sibling.metadata.name, default=None)
 
 
-def _rival(run: TrainingRun) -> str | None:
-    return run.status.resolved.champion_artifact if run.status.resolved else None
+def _rival(status: TrainingRunStatus) -> str | None:
+    return status.resolved.champion_artifact if status.resolved else None
 
 
 def _taken_over(step: Step, twin: TrainingRun) -> Step:
@@ -410,7 +408,7 @@ def _not_reproducible(step: Step) -> Step:
 
 
 def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
-    """Choose a number and put it on record; then make the ModelVersion; then see it and be done."""
+    """Choose a number, which is on record before the ModelVersion of it is made; then see that and be done."""
     made = _made(view, step.status)
     if made is not None:
         status = step.status.model_copy(update={"model_version_ref": made.metadata.name})
@@ -418,19 +416,17 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
     name = step.status.model_version_ref
     if name is not None and all(version.metadata.name != name for version in view.versions):
         number = int(name.rsplit("-v", 1)[1])
-        return replace(step, standing=_making(name), create=(model_version(view.run, number),))
-    number = _free_number(view)
+    else:
+        number = _free_number(view)
     if number > _MAX_VERSION:
         message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
         return replace(step, standing=stand.stalled(Reason.OUTPUT_INVALID, message))
     chosen = model_version_name(_model_name(view.run), number)
     status = step.status.model_copy(update={"model_version_ref": chosen})
-    return replace(step, status=status, standing=_making(chosen))
-
-
-def _making(name: str) -> Standing:
-    """Return the same before and while it is made: another message would be another write."""
-    return stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {name}")
+    making = stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {chosen}")
+    # It is made of the status that is written first: what it names is on record by then.
+    made_of = view.run.model_copy(update={"status": status})
+    return replace(step, status=status, standing=making, create=(model_version(made_of, number),))
 
 
 def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
