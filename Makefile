@@ -18,14 +18,18 @@ UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
 
-# Programs that are built once from pinned Go modules: the real parts that the tests run.
-TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl coredns helm kwok \
-	minio versitygw kstatus
+# Programs that are built once from pinned Go modules: the real parts that the tests run. The last two are a quarter of
+# the time: they are built for `make test-full` and by the benchmarks.
+TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl coredns helm minio kstatus
+MORE_TOOLS := kwok versitygw
+# How long `make simulate` draws new cases, and from which seed on.
+SECONDS ?= 60
+SEED ?= 1
 
-.PHONY: help venv demo check test test-full tools generate lock format images cluster-up cluster-down load-image bench clean
+.PHONY: help venv demo check test test-full test-faults simulate tools generate lock format images cluster-up cluster-down load-image bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The stamp is made anew when the locked dependencies or the package's metadata change.
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -61,7 +65,13 @@ test: venv tools ## everything but what takes minutes by itself: real API server
 	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m cluster
 
 test-full: ## really everything: also all examples, fifty kills, faults as long as their catalogue says
-	@MLOPS_FULL_FAULTS=1 $(MAKE) --no-print-directory test WITHOUT=
+	@MLOPS_FULL_FAULTS=1 $(MAKE) --no-print-directory test WITHOUT= TOOLS="$(TOOLS) $(MORE_TOOLS)"
+
+test-faults: venv tools ## the catalogue of faults on a real cluster, each as long as it says; about an hour
+	@MLOPS_FULL_FAULTS=1 $(BIN)/pytest -q -s tests/cluster_faults tests/faults_on_cluster
+
+simulate: venv ## the control loop with faults on virtual time, all invariants at each step: SECONDS=60 SEED=1
+	@$(BIN)/python -m tests.simulation --seconds $(SECONDS) --seed $(SEED)
 
 images: venv ## build the container images into dist/images (buildah here; `docker build` works too)
 	@$(BIN)/python hack/images.py build --output dist/images

@@ -38,7 +38,7 @@ RESTRICTED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "kwok")
+NODE_BINARIES = ("kubelet", "kube-proxy", "coredns")
 
 
 def door(*arguments: str, name: str) -> subprocess.CompletedProcess[str]:
@@ -141,7 +141,7 @@ def name() -> Iterator[str]:
 @needs_root
 def test_pods_jobs_services_names_and_logs_work_and_down_leaves_nothing(name: str, probe: Path) -> None:
     """The whole way of somebody who tries the product, in one cluster: `up`, use it, `down`."""
-    up = door("up", "--audit-log", "--kwok", "2", name=name)
+    up = door("up", "--audit-log", name=name)
     assert up.returncode == 0, up.stderr
     cluster = Running(name)
     assert up.stdout == f"{cluster.kubeconfig}\n"
@@ -198,7 +198,7 @@ def test_pods_jobs_services_names_and_logs_work_and_down_leaves_nothing(name: st
     assert subprocess.run(inside, capture_output=True, text=True, check=False).returncode != 0
 
     # A second `up` changes nothing; one that wants another cluster is told.
-    again = door("up", "--audit-log", "--kwok", "2", name=name)
+    again = door("up", "--audit-log", name=name)
     assert (again.returncode, again.stdout) == (0, up.stdout)
     assert "runs already" in again.stderr
     other = door("up", name=name)
@@ -271,8 +271,10 @@ def test_an_up_that_is_stopped_half_way_leaves_nothing(name: str, number: signal
     assert traces(name) == []
 
 
+@pytest.mark.long
 def test_without_a_node_fake_ones_run_jobs_and_nothing_stays(name: str) -> None:
-    """For benchmarks: an API server, its controllers and kwok, which needs no root."""
+    """For benchmarks: an API server, its controllers and kwok, which needs no root. Building kwok takes minutes."""
+    program("kwok")
     up = door("up", "--no-kubelet", "--kwok", "3", name=name)
     assert up.returncode == 0, up.stderr
     cluster = Running(name)

@@ -18,6 +18,11 @@ from minio.minioadmin import MinioAdmin
 
 from tests.servers.process import free_port, program, running
 
+SERVERS = [
+    pytest.param("minio_server", id="minio"),
+    # Another implementation, whose building takes minutes.
+    pytest.param("versitygw_server", id="versitygw", marks=pytest.mark.long),
+]
 DOMAIN = "s3.test"
 """For virtual-host addressing: MinIO takes `<bucket>.s3.test` for the bucket's own host name."""
 

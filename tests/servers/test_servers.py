@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.servers.apiserver import ApiServer
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import SERVERS, S3Server
 
 WIDGETS = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -37,7 +37,7 @@ WIDGETS = {
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize("server", ["minio_server", "versitygw_server"])
+@pytest.mark.parametrize("server", SERVERS)
 def test_an_s3_server_has_a_bucket_that_was_made(server: str, request: pytest.FixtureRequest) -> None:
     s3: S3Server = request.getfixturevalue(server)
     assert s3.client().bucket_exists(s3.new_bucket())

@@ -30,7 +30,7 @@ class Place:
 PLACES = [
     pytest.param("folder", id="folder"),
     pytest.param("minio_server", id="minio", marks=pytest.mark.s3),
-    pytest.param("versitygw_server", id="versitygw", marks=pytest.mark.s3),
+    pytest.param("versitygw_server", id="versitygw", marks=(pytest.mark.s3, pytest.mark.long)),
 ]
 
 

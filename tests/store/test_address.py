@@ -8,7 +8,7 @@ import pytest
 
 from mlops.store import AddressInvalid, CredentialsMissing, PathForbidden, StoreError, open_source, open_store
 from mlops.store.s3 import S3Settings
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import SERVERS, S3Server
 
 ENVIRON = {
     "MLOPS_S3_ENDPOINT": "https://s3.example.org:9000",
@@ -144,7 +144,7 @@ def test_without_s3_a_folder_stands_for_the_buckets(tmp_path: Path) -> None:
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize("server", ["minio_server", "versitygw_server"])
+@pytest.mark.parametrize("server", SERVERS)
 def test_a_users_own_bucket_is_read_where_it_is(server: str, request: pytest.FixtureRequest) -> None:
     s3: S3Server = request.getfixturevalue(server)
     name = s3.new_bucket()

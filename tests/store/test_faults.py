@@ -30,9 +30,8 @@ from mlops.store.folder import ABANDONED_AFTER, FolderBucket
 from mlops.store.s3 import S3Bucket, S3Settings
 from tests.servers.faults import Answer, Fault, Hold, Reset, faulty_proxy
 from tests.servers.process import free_port
-from tests.servers.s3 import DOMAIN, S3Server, minio
+from tests.servers.s3 import DOMAIN, SERVERS, S3Server, minio
 
-SERVERS = ["minio_server", "versitygw_server"]
 SLOW = Answer(503, "SlowDown")
 MIB = 1 << 20
 
