@@ -65,7 +65,7 @@ class ApiServer:
         response = self._pool.request(
             method,
             self.url + path + (f"?{urlencode(query)}" if query else ""),
-            body=None if body is None else json.dumps(body).encode(),
+            body=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
             headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": content_type},
             timeout=seconds,
         )

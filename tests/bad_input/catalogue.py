@@ -1,0 +1,56 @@
+"""The catalogue of bad inputs: what a user did, where it is refused, what is said, and the way out. Data, in YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FOLDER = Path(__file__).parent / "catalogue"
+# By file: where its cases are refused.
+PLACES = {
+    "api_server": "API server",
+    "kubectl": "kubectl",
+    "command_line": "`mlops`",
+    "chart": "Helm",
+    "condition": "condition `Ready`",
+}
+# What every case says; what else it has is for the test that walks its file.
+FIELDS = ("id", "category", "did", "message", "wayOut")
+
+Case = dict[str, Any]
+
+
+def cases(place: str) -> list[Case]:
+    """Return the cases of one file of the catalogue."""
+    found: list[Case] = yaml.load((FOLDER / f"{place}.yaml").read_text("utf-8"), Loader=yaml.CSafeLoader)
+    return found
+
+
+def parameters(place: str) -> list[Any]:
+    """Return the cases as pytest's parameters, named by category and id."""
+    return [pytest.param(case, id=f"{case['category']}: {case['id']}") for case in cases(place)]
+
+
+def value_of(written: Any) -> Any:
+    """Return the value that a case writes: what is too large to be written out is a list that begins with `*`.
+
+    ["*", 3, x] are three of x (with names of their own), ["*text", 3, "a"] is "aaa", ["*map", 3, x] three keys with x.
+    """
+    match written:
+        case ["*", int(count), {"name": str(name), **rest}]:
+            return [{"name": f"{name}{index}", **rest} for index in range(count)]
+        case ["*", int(count), item]:
+            return [f"{item}{index}" if isinstance(item, str) else item for index in range(count)]
+        case ["*map", int(count), item]:
+            return {f"key{index}": item for index in range(count)}
+        case ["*text", int(count), *parts]:
+            *head, last = map(str, parts)
+            return "".join(head).ljust(count, last)
+        case list():
+            return [value_of(item) for item in written]
+        case dict():
+            return {name: value_of(item) for name, item in written.items()}
+    return written
