@@ -104,6 +104,19 @@ def test_a_user_sees_what_it_says(server: ApiServer, namespace: str, program: Pr
     assert "Ingesting" in {event["reason"] for event in events}
 
 
+def test_what_happened_last_is_told_before_it_ends(server: ApiServer, namespace: str, program: Program) -> None:
+    """A SIGTERM right after a status was written: its Event is there when the process is gone."""
+    eventually(lambda: program.metric("mlops_operator_lease_held") == 1, 20)
+    made = [in_namespace(a_dataset(f"rain-{number}"), namespace) for number in range(20)]
+    for dataset in made:
+        server.create(dataset)
+    eventually(lambda: looked_at(server, made[-1]), 20, lambda: program.log)
+    told = [dataset["metadata"]["name"] for dataset in made if looked_at(server, dataset)]
+    assert program.stop()[0] == 0
+    events = server.list("events.k8s.io/v1", "Event", namespace)[1]["items"]
+    assert {event["regarding"]["name"] for event in events} >= set(told)
+
+
 def test_a_strangers_object_is_told_and_left_alone(server: ApiServer, namespace: str, program: Program) -> None:
     """The name of the CronJob that is wanted is taken by one without our labels, which no watch shows."""
     pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "theirs"}]}

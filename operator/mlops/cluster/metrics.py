@@ -35,6 +35,14 @@ class OperatorMetrics:
         self._writes = Counter(
             "mlops_operator_writes", "Writes that the API server carried out.", ["verb", "kind"], registry=registry
         )
+        self._lost = Counter(
+            "mlops_operator_events_lost",
+            "Events that were not written: failed, full, rate, lease, end.",
+            ["why"],
+            registry=registry,
+        )
+        for why in ("failed", "full", "rate", "lease", "end"):
+            self._lost.labels(why)
         self._depth = Gauge("mlops_operator_queue_depth", "Keys that wait to be looked at.", registry=registry)
         self._oldest = Gauge(
             "mlops_operator_queue_oldest_seconds",
@@ -79,6 +87,10 @@ class OperatorMetrics:
     def wrote(self, verb: str, kind: str) -> None:
         """Count one write."""
         self._writes.labels(verb, kind).inc()
+
+    def event_lost(self, why: str) -> None:
+        """Count an Event that was not written."""
+        self._lost.labels(why).inc()
 
     def queued(self, depth: int) -> None:
         """Keep the depth."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mlops.cluster.events import Events
 from mlops.cluster.memory import Memory
 from mlops.cluster.writer import Writer
 from mlops.planning.plan import Key, Manifest
 
 
 class KubernetesCluster:
-    """A Memory and a Writer as one `engine.cluster.Cluster`."""
+    """A Memory and a Writer as one `engine.cluster.Cluster`. Events go to `events`, which does not keep anybody
+    waiting; without it they are written like everything else."""
 
-    def __init__(self, memory: Memory, writer: Writer) -> None:
-        self._memory, self._writer = memory, writer
+    def __init__(self, memory: Memory, writer: Writer, events: Events | None = None) -> None:
+        self._memory, self._writer, self._events = memory, writer, events
 
     def get(self, key: Key) -> Manifest | None:
         """Return the object, or None."""
@@ -30,7 +32,10 @@ class KubernetesCluster:
         return await self._writer.apply(manifest)
 
     async def create(self, manifest: Manifest) -> Manifest:
-        """Make the object; raises AlreadyExists with the one that is there."""
+        """Make the object; raises AlreadyExists with the one that is there. An Event is only taken note of."""
+        if self._events is not None and manifest["kind"] == "Event":
+            self._events.add(manifest)
+            return manifest
         return await self._writer.create(manifest)
 
     async def write_status(self, seen: Manifest, status: Manifest) -> Manifest:

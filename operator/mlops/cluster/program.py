@@ -12,6 +12,7 @@ from typing import Any
 
 from mlops.cluster.client import Client
 from mlops.cluster.connection import Connection
+from mlops.cluster.events import Events
 from mlops.cluster.health import serving
 from mlops.cluster.informers import Informers
 from mlops.cluster.job_ends import JobEnds
@@ -42,6 +43,8 @@ _HOPELESS_SECONDS = 120.0
 # For how long a start's watches may be on their way once lists are answered.
 _BEGIN_SECONDS = 30.0
 _FINISH_SECONDS = 2.5
+# What is told in the last moments waits for nothing longer than this.
+_NEWS_SECONDS = 1.0
 
 
 class Operator:
@@ -59,7 +62,8 @@ class Operator:
         self._lease = self._make_lease()
         self._stopping = asyncio.Event()
         writer = Writer(self._write_client, self._memory, self._may_write)
-        cluster = KubernetesCluster(self._memory, writer)
+        self._events = Events(self._write_client, self._holds_lease, self._metrics)
+        cluster = KubernetesCluster(self._memory, writer, self._events)
         self._controller = Controller(
             cluster,
             PLANNERS,
@@ -97,6 +101,7 @@ class Operator:
             asyncio.create_task(self._lead(), name="controller"),
             asyncio.create_task(self._watch_watches(), name="watchdog"),
             asyncio.create_task(self._job_ends.run(), name="ends of Jobs"),
+            asyncio.create_task(self._events.run(), name="Events"),
         ]
         if self._lease is not None:
             tasks.append(asyncio.create_task(self._lease.run(), name="lease"))
@@ -134,7 +139,9 @@ class Operator:
         self._stopping.set()
         self._informers.stop()
         # No write begins any more; those under way end, so that none of them comes after the Lease is given up.
+        self._events.pause()
         await self._write_client.settle(_FINISH_SECONDS)
+        await self._events.flush(_NEWS_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,7 +159,10 @@ class Operator:
             self._memory.take(manifest)
 
     def _may_write(self) -> bool:
-        return not self._stopping.is_set() and (self._lease is None or self._lease.held)
+        return not self._stopping.is_set() and self._holds_lease()
+
+    def _holds_lease(self) -> bool:
+        return self._lease is None or self._lease.held
 
     def _problems(self) -> Sequence[str]:
         """Return why a new process would help."""

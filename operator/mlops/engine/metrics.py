@@ -14,7 +14,7 @@ class Metrics(Protocol):
         """Count one reconcile; outcome is Done, Conflict, Unavailable or Error."""
 
     def wrote(self, verb: str, kind: str) -> None:
-        """Count one write; verb is apply, create, status or delete."""
+        """Count one write; verb is apply, create, status or delete. Events are counted where they are posted."""
 
     def queued(self, depth: int) -> None:
         """Say how many keys wait."""

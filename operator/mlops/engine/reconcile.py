@@ -170,8 +170,6 @@ class Reconciler:
         except ClusterError as error:
             # An Event is news, not state: a lost one is no reason to do the work again.
             log.debug("an Event was not written: %s", error)
-            return
-        self._metrics.wrote("create", "Event")
 
     async def _apply(self, wanted: Manifest) -> None:
         marked = _marked(wanted)
