@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 GROUP = "mlops.dev"
 VERSION = "v1alpha1"
@@ -35,14 +43,64 @@ class Rule:
     field_path: str | None = None
 
 
+def _no_text(value: Any) -> Any:
+    if isinstance(value, str):
+        raise PydanticCustomError("text_for_a_number", "")
+    return value
+
+
+def _only_a_boolean(value: Any) -> Any:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        raise PydanticCustomError("bool_type", "")
+    return value
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {"int": _no_text, "bool": _only_a_boolean}
+
+
+def _without_texts(node: Any, *, root: bool = True) -> Any:
+    """Return pydantic's schema of a model with a check before each of its numbers and booleans."""
+    if isinstance(node, list):
+        return [_without_texts(item, root=False) for item in node]
+    # A model inside has had it already.
+    if not isinstance(node, dict) or (node.get("type") == "model" and not root):
+        return node
+    if check := _CHECKS.get(str(node.get("type"))):
+        return core_schema.no_info_before_validator_function(check, node)
+    within = root and node.get("type") != "model"
+    return {name: _without_texts(item, root=within and name == "schema") for name, item in node.items()}
+
+
 class Model(BaseModel):
     """A part of an object: camelCase in YAML, immutable in Python, unknown fields refused."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
     rules: ClassVar[tuple[Rule, ...]] = ()
+    # Names in YAML by attribute, of the lists whose items are told apart by their names.
+    _by_name: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls._by_name = {
+            attribute: field.alias or attribute
+            for attribute, field in cls.model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and "x-kubernetes-list-map-keys" in field.json_schema_extra
+        }
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take no text for a number or a boolean: an API server does not, and what runs here has to run there."""
+        schema: CoreSchema = _without_texts(handler(source))
+        return schema
 
     @model_validator(mode="after")
     def _obeys_its_rules(self) -> Self:
+        for attribute, name in self._by_name.items():
+            seen: set[str] = set()
+            for index, item in enumerate(getattr(self, attribute)):
+                if item.name in seen:
+                    raise PydanticCustomError("duplicate", "{value}", {"place": f"{name}[{index}]", "value": item.name})
+                seen.add(item.name)
         for rule in self.rules:
             if not rule.transition and not rule.check(self):
                 raise PydanticCustomError("rule", "{message}", {"message": rule.message, "field_path": rule.field_path})
@@ -105,8 +163,10 @@ TEXT_RULES: dict[str, tuple[TextRule, ...]] = {}
 
 
 def text(pattern: str, message: str, max_length: int) -> StringConstraints:
+    # In Python a `$` also stands before a line break at the end.
+    whole = re.compile(pattern.removesuffix("$") + r"\Z")
     TEXT_RULES[pattern] = (
-        TextRule(f'self.matches(r"{pattern}")', message, lambda text: re.search(pattern, text) is not None),
+        TextRule(f'self.matches(r"{pattern}")', message, lambda text: whole.search(text) is not None),
     )
     return StringConstraints(pattern=pattern, max_length=max_length)
 
@@ -223,7 +283,8 @@ def is_moment(text: str) -> bool:
 
 def format_time(moment: datetime) -> str:
     """Return `moment` as Kubernetes writes it: RFC 3339 in UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not by strftime: it writes the year 1 as "1".
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 class OwnerReference(BaseModel):

@@ -80,28 +80,66 @@ def _own(details: list[Any]) -> list[Any]:
     ]
 
 
+_LONGEST_SHOWN = 100
+# What pydantic calls by the names of Python's types.
+_WANTED = {
+    "bool": "must be true or false",
+    "int": "must be a whole number, without quotation marks",
+    "string": "must be a text: write it in quotation marks",
+    "tuple": "must be a list",
+    "list": "must be a list",
+    "dict": "must be an object",
+    "model": "must be an object",
+    "text": "must be a whole number, without quotation marks",
+}
+
+
 def _cause(detail: Any) -> tuple[str, str]:
     path = "".join(_segments(detail["loc"]))
     kind, context = detail["type"], detail.get("ctx", {})
-    value = detail.get("input")
-    shown = repr(value) if isinstance(value, str | int | float | bool) else type(value).__name__
+    shown = _shown(detail.get("input"))
     match kind:
         case "extra_forbidden":
             return path, "unknown field"
         case "missing":
             return path, "Required value"
+        case "duplicate":
+            return f"{path}.{context['place']}", f"Duplicate value: {context['value']!r}"
         case "literal_error":
             return path, f"Unsupported value: {shown}: supported values: {context['expected']}"
         case "string_pattern_mismatch":
             rules = TEXT_RULES.get(context["pattern"], ())
-            broken = [rule.message for rule in rules if not rule.check(str(value))]
+            broken = [rule.message for rule in rules if not rule.check(str(detail.get("input")))]
             return path, f"Invalid value: {shown}: {'; '.join(broken) or 'should match ' + context['pattern']}"
         case "rule":
             return path, str(context["message"])
-    return path, f"Invalid value: {shown}: {detail['msg']}"
+        case "greater_than_equal":
+            return path, f"Invalid value: {shown}: must be at least {context['ge']}"
+        case "less_than_equal":
+            return path, f"Invalid value: {shown}: must be at most {context['le']}"
+        case "string_too_long":
+            return path, f"Too long: must have at most {context['max_length']} characters"
+        case "too_long":
+            return path, f"Too many: must have at most {context['max_length']} items"
+        case "too_short":
+            return path, f"Too few: must have at least {context['min_length']} items"
+    wanted = _WANTED.get(kind.partition("_")[0], detail["msg"])
+    return path, f"Invalid value: {shown}: {wanted}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str | int | float):
+        text = repr(value)
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return "list" if isinstance(value, list | tuple) else "object"
 
 
 def _segments(location: tuple[Any, ...]) -> Iterator[str]:
+    if location and location[-1] == "[key]":
+        # A map's key is wrong, not what stands under it.
+        location = location[:-2]
     for index, part in enumerate(location):
         if isinstance(part, int):
             yield f"[{part}]"
