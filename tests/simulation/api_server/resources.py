@@ -1,0 +1,361 @@
+"""The kinds that are served: what each does with an object before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from mlops.api import kinds
+from tests.simulation.api_server import crd, defaults, gotypes, metadata, rules
+from tests.simulation.api_server.errors import ApiError, Cause
+from tests.simulation.api_server.fields import MEMBER, Fields
+from tests.simulation.api_server.typed import same
+from tests.simulation.api_server.types import Type
+
+Manifest = dict[str, Any]
+
+_CRDS = Path(__file__).resolve().parents[3] / "crds"
+
+
+class Resource:
+    """One kind. Objects are read into the form in which they are stored, prepared, and then checked."""
+
+    # Whether an update without a resourceVersion is taken, and one of an object that is not there makes it.
+    unconditional, creates_on_update = True, False
+    # Whether the answer to a deletion is the object, and what becomes of its dependents if nobody says.
+    returns_deleted, orphans = False, False
+    generations = True
+    # Whether the items of a list say what they are.
+    lists_whole = False
+
+    def __init__(self, group: str, version: str, plural: str, kind: str, type_: Type, *, status: bool) -> None:
+        self.group, self.version, self.plural, self.kind, self.type = group, version, plural, kind, type_
+        self.status = status
+        self.api_version = f"{group}/{version}" if group else version
+        # What a write to the object or to its status cannot change.
+        self.reset: Fields = {"f:status": MEMBER} if status else {}
+        self.reset_status: Fields = {"f:spec": MEMBER}
+
+    def empty(self) -> Manifest:
+        """What a new object is compared with, to see what a create has set."""
+        raise NotImplementedError
+
+    def read(self, body: Manifest, old: Manifest | None) -> Manifest:
+        """Read a body: pruned, defaulted, a copy where it differs. Parts that are `old`'s own are taken as read.
+
+        Raises ApiError (400) if something cannot be read.
+        """
+        raise NotImplementedError
+
+    def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
+        """Set what only the server sets."""
+        return {name: value for name, value in manifest.items() if name != "status"}
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        """Undo what this way of writing cannot change, and count the generation."""
+        raise NotImplementedError
+
+    def prepare_status(self, manifest: Manifest, old: Manifest) -> Manifest:
+        """Likewise for a write to the status."""
+        raise NotImplementedError
+
+    def check(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
+        """What is wrong with an object that is created or updated."""
+        raise NotImplementedError
+
+    def stored(self, manifest: Manifest) -> Manifest:
+        """The object as it is read back."""
+        return manifest
+
+    def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
+        """What is wrong with a new status."""
+        return metadata.check_update(manifest, old)
+
+
+def with_metadata(manifest: Manifest, **changes: Any) -> Manifest:
+    """The object with other metadata; None takes a field away."""
+    fields = {**manifest["metadata"], **changes}
+    return {**manifest, "metadata": {name: value for name, value in fields.items() if value is not None}}
+
+
+# --- the kinds of CustomResourceDefinitions ---
+
+
+class Custom(Resource):
+    """A kind that a CustomResourceDefinition declares."""
+
+    unconditional, lists_whole = False, True
+
+    def __init__(self, definition: Manifest) -> None:
+        spec = definition["spec"]
+        (version,) = spec["versions"]
+        node = version["schema"]["openAPIV3Schema"]
+        self._schema = crd.schema_of(node)
+        self._spec = self._schema.properties["spec"]
+        self._status = self._schema.properties["status"]
+        type_ = crd.type_of(self._schema)
+        type_.fields["metadata"] = gotypes.type_of("meta/v1.ObjectMeta")
+        names = spec["names"]
+        super().__init__(spec["group"], version["name"], names["plural"], names["kind"], type_, status=True)
+        self._metadata = gotypes.struct("meta/v1.ObjectMeta")
+
+    def empty(self) -> Manifest:
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": {}}
+
+    def read(self, body: Manifest, old: Manifest | None) -> Manifest:
+        out = {"apiVersion": self.api_version, "kind": self.kind}
+        try:
+            out["metadata"] = self._metadata(body.get("metadata"), "metadata")
+        except gotypes.WrongType as error:
+            raise ApiError(400, f"{self.kind} in version {self.version!r} cannot be handled: {error}") from error
+        for name, schema in self._schema.properties.items():
+            if name in ("apiVersion", "kind", "metadata"):
+                continue
+            if name in body:
+                shared = old is not None and body[name] is old.get(name)
+                out[name] = body[name] if shared else crd.defaulted(schema, crd.pruned(schema, body[name]))
+                if out[name] is None and schema.default is not crd.MISSING:
+                    out[name] = crd.defaulted(schema, schema.default)
+            elif schema.default is not crd.MISSING:
+                out[name] = crd.defaulted(schema, schema.default)
+        return out
+
+    def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
+        # A default of the status stands for one that was never written.
+        created = super().prepare_create(manifest, random)
+        return with_metadata(created, generation=1)
+
+    def stored(self, manifest: Manifest) -> Manifest:
+        # Defaults are filled in then, too.
+        if "status" in manifest or self._status.default is crd.MISSING:
+            return manifest
+        return {**manifest, "status": crd.defaulted(self._status, self._status.default)}
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        kept = dict(manifest)
+        kept.pop("status", None)
+        if "status" in old:
+            kept["status"] = old["status"]
+        generation = old["metadata"]["generation"]
+        changed = not same(kept.get("spec"), old.get("spec"))
+        return with_metadata(kept, generation=generation + changed)
+
+    def prepare_status(self, manifest: Manifest, old: Manifest) -> Manifest:
+        kept = with_metadata(old, managedFields=manifest["metadata"].get("managedFields"))
+        kept.pop("status", None)
+        if "status" in manifest:
+            kept["status"] = manifest["status"]
+        return kept
+
+    def check(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
+        causes = metadata.check(manifest)
+        if old is not None:
+            causes += metadata.check_update(manifest, old)
+            if manifest.get("spec") is old.get("spec"):
+                return causes
+        if "spec" not in manifest:
+            return [*causes, rules.required("spec")]
+        wrong = crd.validate(self._spec, manifest["spec"], "spec")
+        return causes + (wrong or self._rules(manifest, old))
+
+    def _rules(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
+        """What the rules in CEL say: the product's own models have the same ones."""
+        try:
+            new = kinds.parse({**manifest, "status": {}})
+            if old is not None:
+                kinds.check_update(new, kinds.parse({**old, "status": {}}))
+        except kinds.InvalidObject as error:
+            return [Cause(field, f"Invalid value: {message}") for field, message in error.causes]
+        return []
+
+    def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
+        if "status" not in manifest:
+            return []
+        return crd.validate(self._status, manifest["status"], "status")
+
+
+# --- the built-in kinds ---
+
+
+class Builtin(Resource):
+    """A kind that the API server knows by itself."""
+
+    def __init__(
+        self,
+        struct: str,
+        plural: str,
+        *,
+        default: defaults.Default = defaults.nothing,
+        rules: Callable[[Manifest, Manifest | None], list[Cause]],
+        group: str | None = None,
+        status: bool = True,
+    ) -> None:
+        package, _, kind = struct.rpartition(".")
+        folder, _, version = package.partition("/")
+        super().__init__(
+            {"core": ""}.get(folder, folder) if group is None else group,
+            version,
+            plural,
+            kind,
+            gotypes.type_of(struct),
+            status=status,
+        )
+        self._struct, self._default, self._rules = gotypes.struct(struct), default, rules
+        self._metadata = gotypes.struct("meta/v1.ObjectMeta")
+        self._parts = {name: gotypes.struct(value) for name, value in gotypes.parts(struct).items()}
+
+    def empty(self) -> Manifest:
+        return self._struct({}, "")  # type: ignore[no-any-return]
+
+    def read(self, body: Manifest, old: Manifest | None) -> Manifest:
+        shared = {} if old is None else {name: old[name] for name in self._parts if old.get(name) is body.get(name, 0)}
+        try:
+            manifest: Manifest = self._struct({**body, **dict.fromkeys(shared)}, "")
+        except gotypes.WrongType as error:
+            message = f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {error}'
+            raise ApiError(400, message) from error
+        manifest |= {"apiVersion": self.api_version, "kind": self.kind}
+        if "spec" not in shared:
+            self._default(manifest)
+        return {**manifest, **shared}
+
+    def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
+        created = dict(manifest)
+        if self.status:
+            created["status"] = self._parts["status"]({}, "")
+        return with_metadata(created, generation=1 if self.generations else None)
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        kept = {**manifest, "status": old["status"]} if self.status else manifest
+        generation = old["metadata"].get("generation")
+        if generation is not None:
+            generation += self.counts(kept, old)
+        return with_metadata(kept, generation=generation)
+
+    def counts(self, manifest: Manifest, old: Manifest) -> bool:
+        """Whether an update is a new generation."""
+        return not same(manifest["spec"], old["spec"])
+
+    def prepare_status(self, manifest: Manifest, old: Manifest) -> Manifest:
+        return with_metadata({**manifest, "spec": old["spec"]}, generation=old["metadata"].get("generation"))
+
+    def check(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
+        causes = metadata.check(manifest, label_name=self.kind == "Service")
+        if old is not None:
+            causes += metadata.check_update(manifest, old)
+            if manifest.get("spec", 0) is old.get("spec"):
+                return causes
+        return causes + self._rules(manifest, old)
+
+
+class JobResource(Builtin):
+    """Jobs: the server makes their selector."""
+
+    orphans = True
+
+    def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
+        created = super().prepare_create(manifest, random)
+        if created["spec"].get("manualSelector"):
+            return created
+        fields, spec = created["metadata"], created["spec"]
+        by_name, by_uid = fields["name"], fields["uid"]
+        template = spec["template"]
+        own = {"job-name": by_name, "controller-uid": by_uid}
+        labels = {**own, **{f"batch.kubernetes.io/{key}": value for key, value in own.items()}}
+        labels |= template["metadata"].get("labels") or {}
+        selector = spec.get("selector") or {}
+        wanted = {"batch.kubernetes.io/controller-uid": by_uid, **(selector.get("matchLabels") or {})}
+        template = {**template, "metadata": {**template["metadata"], "labels": labels}}
+        return {**created, "spec": {**spec, "template": template, "selector": {**selector, "matchLabels": wanted}}}
+
+
+class DeploymentResource(Builtin):
+    """Deployments: their annotations count for the generation, too."""
+
+    def counts(self, manifest: Manifest, old: Manifest) -> bool:
+        before, after = old["metadata"].get("annotations") or {}, manifest["metadata"].get("annotations") or {}
+        return super().counts(manifest, old) or before != after
+
+
+class ServiceResource(Builtin):
+    """Services: they get an address."""
+
+    returns_deleted = True
+    generations = False
+
+    def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
+        created = super().prepare_create(manifest, random)
+        spec = created["spec"]
+        if spec["type"] == "ExternalName":
+            return created
+        address = spec.get("clusterIP") or f"10.96.{random.randrange(256)}.{random.randrange(1, 255)}"
+        own = {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+        return {**created, "spec": {**spec, **own}}
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        kept = super().prepare_update(manifest, old)
+        before, spec = old["spec"], kept["spec"]
+        if spec["type"] == "ExternalName" or spec is before:
+            return kept
+        # What the server chose stays if the writer does not speak of it.
+        chosen = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+        missing = {name: before[name] for name in chosen if name in before and name not in spec}
+        return {**kept, "spec": {**spec, **missing}} if missing else kept
+
+
+class PodResource(Builtin):
+    """Pods: they begin as Pending, and go by and by."""
+
+    returns_deleted = True
+
+    def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
+        created = super().prepare_create(manifest, random)
+        return {**created, "status": {"phase": "Pending", "qosClass": _quality(created["spec"])}}
+
+
+def _quality(spec: Manifest) -> str:
+    resources = [container["resources"] for container in spec.get("containers") or ()]
+    if not any(part.get("requests") or part.get("limits") for part in resources):
+        return "BestEffort"
+    for part in resources:
+        limits, requests = part.get("limits") or {}, part.get("requests") or {}
+        if any(name not in limits or limits[name] != requests.get(name, limits[name]) for name in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"
+
+
+class EventResource(Builtin):
+    """Events."""
+
+    generations, creates_on_update = False, True
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        return manifest
+
+
+class LeaseResource(Builtin):
+    """Leases: taken by replacing them, so an update must say which one was seen."""
+
+    generations, unconditional, creates_on_update = False, False, True
+
+
+@cache
+def served() -> dict[tuple[str, str, str], Resource]:
+    """Every kind by group, version and plural."""
+    definitions = [yaml.safe_load(path.read_text("utf-8")) for path in sorted(_CRDS.glob("*.yaml"))]
+    found: list[Resource] = [Custom(definition) for definition in definitions]
+    found += [
+        JobResource("batch/v1.Job", "jobs", default=defaults.job, rules=rules.job),
+        Builtin("batch/v1.CronJob", "cronjobs", default=defaults.cron_job, rules=rules.cron_job),
+        DeploymentResource("apps/v1.Deployment", "deployments", default=defaults.deployment, rules=rules.deployment),
+        ServiceResource("core/v1.Service", "services", default=defaults.service, rules=rules.service),
+        PodResource("core/v1.Pod", "pods", default=defaults.pod, rules=rules.pod),
+        EventResource("events/v1.Event", "events", rules=rules.event, group="events.k8s.io", status=False),
+        LeaseResource("coordination/v1.Lease", "leases", rules=rules.lease, group="coordination.k8s.io", status=False),
+    ]
+    return {(resource.group, resource.version, resource.plural): resource for resource in found}

@@ -1,0 +1,448 @@
+"""What the API server refuses of the built-in kinds, as far as the operator, its users and the controllers can write it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.simulation.api_server.errors import (
+    DUPLICATE,
+    FORBIDDEN,
+    REQUIRED,
+    TOO_LONG,
+    UNSUPPORTED,
+    Cause,
+    shown,
+)
+from tests.simulation.api_server.metadata import LABEL, label_value
+from tests.simulation.api_server.typed import same
+
+Manifest = dict[str, Any]
+
+_IMMUTABLE_JOB = ("selector", "template", "completionMode", "podFailurePolicy", "managedBy", "successPolicy")
+
+
+def required(field: str, text: str = "") -> Cause:
+    return Cause(field, "Required value" + (f": {text}" if text else ""), REQUIRED)
+
+
+def invalid(field: str, value: Any, text: str) -> Cause:
+    return Cause(field, f"Invalid value: {shown(value) if not isinstance(value, dict | list) else '{}'}: {text}")
+
+
+def unsupported(field: str, value: Any, allowed: Iterable[str]) -> Cause:
+    listed = ", ".join(f'"{name}"' for name in sorted(allowed))
+    return Cause(field, f"Unsupported value: {shown(value)}: supported values: {listed}", UNSUPPORTED)
+
+
+def not_negative(spec: Manifest, path: str, *names: str) -> list[Cause]:
+    return [
+        invalid(f"{path}.{name}", spec[name], "must be greater than or equal to 0")
+        for name in names
+        if spec.get(name, 0) < 0
+    ]
+
+
+# --- Jobs and CronJobs ---
+
+
+def job(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec = manifest["spec"]
+    causes = _generated_labels(manifest) + _job_spec(spec, "spec")
+    if old is not None:
+        causes += _job_update(spec, old["spec"])
+    return causes
+
+
+def _generated_labels(manifest: Manifest) -> list[Cause]:
+    if manifest["spec"].get("manualSelector"):
+        return []
+    labels = manifest["spec"]["template"]["metadata"].get("labels") or {}
+    causes = []
+    for prefix in ("", "batch.kubernetes.io/"):
+        for name, value in (
+            ("controller-uid", manifest["metadata"]["uid"]),
+            ("job-name", manifest["metadata"]["name"]),
+        ):
+            found = labels.get(prefix + name)
+            path = "spec.template.metadata.labels"
+            if found is None:
+                causes.append(required(path, f"must be '{value}'"))
+            elif found != value:
+                causes.append(invalid(path, labels, f"must be '{value}'"))
+    selector = (manifest["spec"].get("selector") or {}).get("matchLabels") or {}
+    if selector.get("batch.kubernetes.io/controller-uid", manifest["metadata"]["uid"]) != manifest["metadata"]["uid"]:
+        causes.append(invalid("spec.selector", selector, "`selector` not auto-generated"))
+    return causes
+
+
+def _job_spec(spec: Manifest, path: str, *, needs_selector: bool = True) -> list[Cause]:
+    causes = not_negative(
+        spec,
+        path,
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+    )
+    mode = spec.get("completionMode", "NonIndexed")
+    if mode not in ("NonIndexed", "Indexed"):
+        causes.append(unsupported(f"{path}.completionMode", mode, ("NonIndexed", "Indexed")))
+    policy = spec.get("podReplacementPolicy")
+    if "podFailurePolicy" in spec:
+        causes += _failure_policy(spec, f"{path}.podFailurePolicy")
+        if policy not in (None, "Failed"):
+            causes.append(unsupported(f"{path}.podReplacementPolicy", policy, ("Failed",)))
+    elif policy not in (None, "Failed", "TerminatingOrFailed"):
+        causes.append(unsupported(f"{path}.podReplacementPolicy", policy, ("Failed", "TerminatingOrFailed")))
+    causes += pod_template(spec["template"], f"{path}.template")
+    causes += _restart_policy(spec, f"{path}.template.spec.restartPolicy")
+    if needs_selector and not _matches(spec.get("selector") or {}, spec["template"]["metadata"].get("labels") or {}):
+        labels = spec["template"]["metadata"].get("labels")
+        causes.append(
+            invalid(f"{path}.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        )
+    return causes
+
+
+def _restart_policy(spec: Manifest, path: str) -> list[Cause]:
+    policy = spec["template"]["spec"].get("restartPolicy", "Always")
+    if policy == "Always":
+        return [required(path, 'valid values: "OnFailure", "Never"')]
+    if policy not in ("OnFailure", "Never"):
+        return [unsupported(path, policy, ("OnFailure", "Never"))]
+    if "podFailurePolicy" in spec and policy != "Never":
+        return [invalid(path, policy, 'only "Never" is supported when podFailurePolicy is specified')]
+    return []
+
+
+def _failure_policy(spec: Manifest, path: str) -> list[Cause]:
+    causes = []
+    for index, rule in enumerate(spec["podFailurePolicy"].get("rules") or ()):
+        place = f"{path}.rules[{index}]"
+        action = rule.get("action", "")
+        if not action:
+            causes.append(required(f"{place}.action", 'valid values: ["Count" "FailIndex" "FailJob" "Ignore"]'))
+        elif action not in ("Count", "FailJob", "Ignore", "FailIndex"):
+            causes.append(unsupported(f"{place}.action", action, ("Count", "FailIndex", "FailJob", "Ignore")))
+        codes = rule.get("onExitCodes")
+        if codes is not None:
+            if codes.get("operator") not in ("In", "NotIn"):
+                causes.append(unsupported(f"{place}.onExitCodes.operator", codes.get("operator", ""), ("In", "NotIn")))
+            if not codes.get("values"):
+                causes.append(invalid(f"{place}.onExitCodes.values", [], "at least one value is required"))
+        if codes is None and not rule.get("onPodConditions"):
+            causes.append(invalid(place, "", "specifying one of OnExitCodes and OnPodConditions is required"))
+    return causes
+
+
+def _job_update(spec: Manifest, old: Manifest) -> list[Cause]:
+    # Each is immutable in a Job; of a suspended one that never ran more may change, which nobody here does.
+    causes = [
+        invalid(f"spec.{name}", spec.get(name), "field is immutable")
+        for name in _IMMUTABLE_JOB
+        if not same(spec.get(name), old.get(name))
+    ]
+    if spec.get("completionMode") != "Indexed" and spec.get("completions") != old.get("completions"):
+        causes.append(invalid("spec.completions", spec.get("completions"), "field is immutable"))
+    return causes
+
+
+def cron_job(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec, causes = manifest["spec"], []
+    if old is None and len(manifest["metadata"]["name"]) > 52:
+        causes.append(invalid("metadata.name", manifest["metadata"]["name"], "must be no more than 52 characters"))
+    schedule = spec.get("schedule", "")
+    if not schedule:
+        causes.append(required("spec.schedule"))
+    elif not _is_cron(schedule):
+        causes.append(invalid("spec.schedule", schedule, "failed to parse the cron line"))
+    if "timeZone" in spec and (old is None or old["spec"].get("timeZone") != spec["timeZone"]):
+        causes += _time_zone(spec["timeZone"])
+    causes += not_negative(
+        spec, "spec", "startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"
+    )
+    policy = spec.get("concurrencyPolicy", "")
+    if policy not in ("Allow", "Forbid", "Replace"):
+        causes.append(
+            unsupported("spec.concurrencyPolicy", policy, ("Allow", "Forbid", "Replace"))
+            if policy
+            else required("spec.concurrencyPolicy")
+        )
+    inner = spec["jobTemplate"]["spec"]
+    if inner.get("manualSelector"):
+        causes.append(unsupported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false")))
+    return causes + _job_spec(inner, "spec.jobTemplate.spec", needs_selector=False)
+
+
+def _time_zone(zone: str) -> list[Cause]:
+    field = "spec.timeZone"
+    if not zone:
+        return [invalid(field, zone, "timeZone must be nil or non-empty string")]
+    if zone.lower() == "local":
+        return [
+            invalid(field, zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones")
+        ]
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError):
+        return [invalid(field, zone, f"unknown time zone {zone}")]
+    except LookupError:
+        return [invalid(field, zone, f"unknown time zone {zone}")]
+    return []
+
+
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_NAMES = (
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
+    ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+)
+_DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+
+
+def _is_cron(schedule: str) -> bool:
+    if schedule in _DESCRIPTORS or re.fullmatch(r"@every [0-9hms.]+", schedule):
+        return True
+    parts = schedule.split()
+    return len(parts) == 5 and all(map(_is_cron_field, parts, range(5)))
+
+
+def _is_cron_field(text: str, place: int) -> bool:
+    low, high = _CRON_RANGES[place]
+    for item in text.split(","):
+        span, slash, step = item.partition("/")
+        if slash and not (step.isdigit() and int(step) > 0):
+            return False
+        if span in ("*", "?"):
+            continue
+        ends = [_cron_number(end, place) for end in span.split("-")]
+        if len(ends) > 2 or any(end is None or not low <= end <= high for end in ends):
+            return False
+        if len(ends) == 2 and ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+            return False
+    return True
+
+
+def _cron_number(text: str, place: int) -> int | None:
+    if text.isdigit():
+        return int(text)
+    months, days = _NAMES
+    if place == 3 and text.upper() in months:
+        return months.index(text.upper()) + 1
+    return days.index(text.upper()) if place == 4 and text.upper() in days else None
+
+
+# --- Deployments and Services ---
+
+
+def deployment(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec = manifest["spec"]
+    causes = not_negative(
+        spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"
+    )
+    selector = spec.get("selector")
+    labels = spec["template"]["metadata"].get("labels") or {}
+    if selector is None:
+        causes.append(required("spec.selector"))
+    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        causes.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
+    if selector and not _matches(selector, labels):
+        causes.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+    strategy = spec["strategy"]["type"]
+    if strategy not in ("Recreate", "RollingUpdate"):
+        causes.append(unsupported("spec.strategy.type", strategy, ("Recreate", "RollingUpdate")))
+    if strategy == "Recreate" and "rollingUpdate" in spec["strategy"]:
+        text = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        causes.append(Cause("spec.strategy.rollingUpdate", text, FORBIDDEN))
+    if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
+        value = spec["progressDeadlineSeconds"]
+        causes.append(invalid("spec.progressDeadlineSeconds", value, "must be greater than minReadySeconds"))
+    causes += pod_template(spec["template"], "spec.template")
+    policy = spec["template"]["spec"].get("restartPolicy")
+    if policy != "Always":
+        causes.append(unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    if old is not None and not same(selector, old["spec"].get("selector")):
+        causes.append(invalid("spec.selector", selector, "field is immutable"))
+    return causes
+
+
+def _matches(selector: Manifest, labels: Manifest) -> bool:
+    for item in selector.get("matchExpressions") or ():
+        value, values = labels.get(item["key"]), item.get("values") or ()
+        holds = {
+            "In": value in values,
+            "NotIn": value not in values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }
+        if not holds.get(item["operator"], False):
+            return False
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
+
+
+def service(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec, causes = manifest["spec"], []
+    ports = spec.get("ports") or []
+    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
+        causes.append(required("spec.ports"))
+    names: set[str] = set()
+    numbers: set[tuple[str, int]] = set()
+    for index, port in enumerate(ports):
+        causes += _service_port(port, f"spec.ports[{index}]", len(ports) > 1, names)
+        if port["port"] and (port["protocol"], port["port"]) in numbers:
+            text = f'Duplicate value: {{"protocol":"{port["protocol"]}","port":{port["port"]}}}'
+            causes.append(Cause(f"spec.ports[{index}]", text, DUPLICATE))
+        numbers.add((port["protocol"], port["port"]))
+    for value in (spec.get("selector") or {}).values():
+        causes += label_value(value, "spec.selector")
+    if spec["sessionAffinity"] not in ("None", "ClientIP"):
+        causes.append(unsupported("spec.sessionAffinity", spec["sessionAffinity"], ("ClientIP", "None")))
+    if spec["type"] not in ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"):
+        allowed = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+        causes.append(unsupported("spec.type", spec["type"], allowed))
+    if old is not None and old["spec"].get("clusterIP") and spec["type"] != "ExternalName":
+        if spec.get("clusterIP") != old["spec"]["clusterIP"]:
+            address = spec.get("clusterIP", "")
+            causes.append(invalid("spec.clusterIPs[0]", [address], "may not change once set"))
+    return causes
+
+
+def _service_port(port: Manifest, path: str, needs_name: bool, names: set[str]) -> list[Cause]:
+    causes = []
+    name = port.get("name", "")
+    if needs_name and not name:
+        causes.append(required(f"{path}.name"))
+    elif name:
+        if not LABEL.fullmatch(name) or len(name) > 63:
+            causes.append(invalid(f"{path}.name", name, "a lowercase RFC 1123 label must consist of lower case"))
+        elif name in names:
+            causes.append(Cause(f"{path}.name", f"Duplicate value: {shown(name)}", DUPLICATE))
+        names.add(name)
+    if not 1 <= port["port"] <= 65535:
+        causes.append(invalid(f"{path}.port", port["port"], "must be between 1 and 65535, inclusive"))
+    target = port["targetPort"]
+    if isinstance(target, int) and not 1 <= target <= 65535:
+        causes.append(invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive"))
+    if port["protocol"] not in ("TCP", "UDP", "SCTP"):
+        causes.append(unsupported(f"{path}.protocol", port["protocol"], ("SCTP", "TCP", "UDP")))
+    return causes
+
+
+# --- Pods ---
+
+
+def pod_template(template: Manifest, path: str) -> list[Cause]:
+    causes = []
+    for value in (template["metadata"].get("labels") or {}).values():
+        causes += label_value(value, f"{path}.labels")
+    return causes + pod_spec(template["spec"], f"{path}.spec")
+
+
+def pod_spec(spec: Manifest, path: str) -> list[Cause]:
+    causes = []
+    if not spec.get("containers"):
+        causes.append(required(f"{path}.containers"))
+    volumes = [volume["name"] for volume in spec.get("volumes") or ()]
+    for index, name in enumerate(volumes):
+        if not name:
+            causes.append(required(f"{path}.volumes[{index}].name"))
+        elif name in volumes[:index]:
+            causes.append(Cause(f"{path}.volumes[{index}].name", f"Duplicate value: {shown(name)}", DUPLICATE))
+    seen: set[str] = set()
+    for index, container in enumerate(spec.get("containers") or ()):
+        causes += _container(container, f"{path}.containers[{index}]", set(volumes), seen)
+    if spec.get("restartPolicy") not in ("Always", "OnFailure", "Never"):
+        causes.append(
+            unsupported(f"{path}.restartPolicy", spec.get("restartPolicy", ""), ("Always", "OnFailure", "Never"))
+        )
+    causes += not_negative(spec, path, "terminationGracePeriodSeconds")
+    return causes
+
+
+def _container(container: Manifest, path: str, volumes: set[str], seen: set[str]) -> list[Cause]:
+    causes = []
+    name = container.get("name", "")
+    if not name:
+        causes.append(required(f"{path}.name"))
+    elif not LABEL.fullmatch(name) or len(name) > 63:
+        causes.append(invalid(f"{path}.name", name, "a lowercase RFC 1123 label must consist of lower case"))
+    elif name in seen:
+        causes.append(Cause(f"{path}.name", f"Duplicate value: {shown(name)}", DUPLICATE))
+    seen.add(name)
+    if not container.get("image"):
+        causes.append(required(f"{path}.image"))
+    if container["imagePullPolicy"] not in ("Always", "IfNotPresent", "Never"):
+        allowed = ("Always", "IfNotPresent", "Never")
+        causes.append(unsupported(f"{path}.imagePullPolicy", container["imagePullPolicy"], allowed))
+    for index, variable in enumerate(container.get("env") or ()):
+        if not variable.get("name"):
+            causes.append(required(f"{path}.env[{index}].name"))
+        if variable.get("value") and "valueFrom" in variable:
+            text = "may not be specified when `value` is not empty"
+            causes.append(invalid(f"{path}.env[{index}].valueFrom", "", text))
+    for index, mount in enumerate(container.get("volumeMounts") or ()):
+        if mount["name"] not in volumes:
+            causes.append(
+                Cause(f"{path}.volumeMounts[{index}].name", f"Not found: {shown(mount['name'])}", "FieldValueNotFound")
+            )
+    for index, port in enumerate(container.get("ports") or ()):
+        if not 1 <= port["containerPort"] <= 65535:
+            causes.append(
+                invalid(
+                    f"{path}.ports[{index}].containerPort",
+                    port["containerPort"],
+                    "must be between 1 and 65535, inclusive",
+                )
+            )
+    return causes
+
+
+_MUTABLE_POD = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
+
+
+def pod(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    causes = pod_spec(manifest["spec"], "spec")
+    if old is not None and not same(_fixed(manifest["spec"]), _fixed(old["spec"])):
+        text = (
+            "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
+            "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
+            "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+        )
+        causes.append(Cause("spec", text, FORBIDDEN))
+    return causes
+
+
+def _fixed(spec: Manifest) -> Manifest:
+    containers = [{**container, "image": ""} for container in spec.get("containers") or ()]
+    return {**{key: value for key, value in spec.items() if key not in _MUTABLE_POD}, "containers": containers}
+
+
+# --- the rest ---
+
+
+def event(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    causes = []
+    for field in ("reportingController", "reportingInstance", "action", "reason"):
+        if not manifest.get(field):
+            causes.append(required(field))
+    if manifest.get("eventTime") is None:
+        causes.append(required("eventTime"))
+    for field, most in (("reportingInstance", 128), ("action", 128), ("reason", 128), ("note", 1024)):
+        if len(manifest.get(field, "")) > most:
+            causes.append(Cause(field, f"Too long: may not be more than {most} bytes", TOO_LONG))
+    if manifest.get("type") not in ("Normal", "Warning"):
+        causes.append(invalid("type", manifest.get("type", ""), 'Should be one of: "Normal" or "Warning"'))
+    return causes
+
+
+def lease(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec, causes = manifest["spec"], []
+    if spec.get("leaseDurationSeconds", 1) <= 0:
+        causes.append(invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0"))
+    if spec.get("leaseTransitions", 0) < 0:
+        text = "must be greater than or equal to 0"
+        causes.append(invalid("spec.leaseTransitions", spec["leaseTransitions"], text))
+    return causes

@@ -1,0 +1,326 @@
+"""The four ways of writing an object: create, replace, merge-patch, server-side apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from mlops.planning.plan import Key
+from tests.simulation.api_server import deletion, errors, ownership
+from tests.simulation.api_server.errors import ApiError
+from tests.simulation.api_server.ownership import Owners, Writing
+from tests.simulation.api_server.paths import Target
+from tests.simulation.api_server.resources import Resource, with_metadata
+from tests.simulation.api_server.store import Store
+from tests.simulation.api_server.typed import same
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A write: to what, how, with what, by whom."""
+
+    target: Target
+    query: Mapping[str, str]
+    body: Any
+    user: str
+
+    @property
+    def resource(self) -> Resource:
+        """The kind that is written."""
+        return self.target.resource
+
+    @property
+    def manager(self) -> str:
+        """Who owns what is set."""
+        return self.query.get("fieldManager") or self.user
+
+
+class Writes:
+    """Writes to a store. `time` gives the present second as text, `new_uid` a uid, `check_namespace` refuses to create
+    in a namespace that is not there."""
+
+    def __init__(
+        self,
+        store: Store,
+        time: Callable[[], str],
+        new_uid: Callable[[], str],
+        check_namespace: Callable[[str], None],
+        random: Random,
+    ) -> None:
+        self._store, self._time, self._new_uid, self._random = store, time, new_uid, random
+        self._check_namespace = check_namespace
+
+    def create(self, request: Request) -> Manifest:
+        """POST: make the object."""
+        resource = request.resource
+        body = _typed_body(request)
+        manifest = resource.read(_placed(body, request.target), None)
+        owners = ownership.updated(self._writing(request), resource.empty(), manifest, {})
+        return self._created(request, manifest, owners)
+
+    def replace(self, request: Request) -> tuple[int, Manifest]:
+        """PUT: replace the object, or its status."""
+        body = _typed_body(request)
+        _check_name(body, request.target)
+        present = self._store.get(request.target.key)
+        manifest = request.resource.read(_placed(body, request.target), present)
+        if present is None:
+            return self._replaced_nothing(request, manifest)
+        owners = ownership.updated(self._writing(request), present, manifest, self._owners(manifest, present, request))
+        return 200, self._updated(request, manifest, present, owners)
+
+    def merge(self, request: Request) -> Manifest:
+        """Merge-patch the object, or its status."""
+        present = self._present(request)
+        if not isinstance(request.body, dict):
+            raise ApiError(
+                400, "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
+            )
+        body = _merged(present, request.body)
+        _check_kind(body, request.resource)
+        _check_name(body, request.target)
+        manifest = request.resource.read(body, present)
+        owners = ownership.updated(self._writing(request), present, manifest, self._owners(manifest, present, request))
+        return self._updated(request, manifest, present, owners)
+
+    def apply(self, request: Request) -> tuple[int, Manifest]:
+        """Server-side apply, to the object or to its status."""
+        self._check_apply(request)
+        config = request.body
+        writing, force = self._writing(request), request.query.get("force") == "true"
+        present = self._store.get(request.target.key)
+        if present is None and request.target.subresource:
+            raise errors.not_found(request.resource.group, request.resource.plural, request.target.key.name)
+        resource = request.resource
+        if present is None:
+            empty = resource.empty()
+            live = {**empty, "apiVersion": resource.api_version, "kind": resource.kind}
+            new, owners = ownership.applied(writing, live, config, empty, {}, force=force)
+            manifest = resource.read(_placed(new or live, request.target), None)
+            return 201, self._created(request, manifest, owners)
+        owners = ownership.read(present)
+        new, owners = ownership.applied(writing, present, config, resource.empty(), owners, force=force)
+        manifest = present if new is None else resource.read(new, present)
+        return 200, self._updated(request, manifest, present, owners)
+
+    # --- from a new state to a stored one ---
+
+    def _created(self, request: Request, manifest: Manifest, owners: Owners) -> Manifest:
+        resource, target = request.resource, request.target
+        if manifest["metadata"].get("resourceVersion"):
+            raise ApiError(500, "Internal error occurred: resourceVersion should not be set on objects to be created")
+        namespace = target.namespace or ""
+        self._check_namespace(namespace)
+        name = manifest["metadata"].get("name") or self._generated(manifest)
+        manifest = ownership.written(manifest, owners)
+        manifest = with_metadata(
+            manifest,
+            name=name or None,
+            namespace=namespace,
+            uid=self._new_uid(),
+            creationTimestamp=self._time(),
+            deletionTimestamp=None,
+            deletionGracePeriodSeconds=None,
+            selfLink=None,
+        )
+        manifest = resource.prepare_create(manifest, self._random)
+        if causes := resource.check(manifest, None):
+            raise errors.invalid(resource.group, resource.kind, name, causes)
+        key = Key(resource.kind, namespace, name)
+        if self._store.get(key) is not None:
+            raise errors.already_exists(resource.group, resource.plural, name)
+        return self._store.put(key, resource.stored(manifest), request.user)
+
+    def _updated(self, request: Request, manifest: Manifest, present: Manifest, owners: Owners) -> Manifest:
+        resource, target = request.resource, request.target
+        self._check_version(resource, manifest, present)
+        manifest = _kept(ownership.written(manifest, owners), present)
+        if target.subresource:
+            manifest = resource.prepare_status(manifest, present)
+            causes = resource.check_status(manifest, present)
+        else:
+            manifest = resource.prepare_update(manifest, present)
+            causes = resource.check(manifest, present)
+        if causes:
+            raise errors.invalid(resource.group, resource.kind, target.key.name, causes)
+        manifest = resource.stored(manifest)
+        if _unchanged(manifest, present):
+            return present
+        if deletion.finished(manifest):
+            return self._store.remove(target.key, manifest, request.user)
+        return self._store.put(target.key, manifest, request.user)
+
+    def _replaced_nothing(self, request: Request, manifest: Manifest) -> tuple[int, Manifest]:
+        resource, name = request.resource, request.target.key.name
+        if not resource.creates_on_update or request.target.subresource:
+            raise errors.not_found(resource.group, resource.plural, name)
+        if uid := manifest["metadata"].get("uid"):
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
+            raise errors.conflict(resource.group, resource.plural, name, why)
+        owners = ownership.updated(self._writing(request), resource.empty(), manifest, {})
+        return 201, self._created(request, with_metadata(manifest, resourceVersion=None), owners)
+
+    def _check_version(self, resource: Resource, manifest: Manifest, present: Manifest) -> None:
+        sent, there = manifest["metadata"], present["metadata"]
+        name = there["name"]
+        if sent.get("uid") and sent["uid"] != there["uid"]:
+            why = f"Precondition failed: UID in precondition: {sent['uid']}, UID in object meta: {there['uid']}"
+            raise errors.conflict(resource.group, resource.plural, name, why)
+        version = sent.get("resourceVersion", "")
+        if not version and not resource.unconditional:
+            cause = errors.Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
+            raise errors.invalid(resource.group, resource.kind, name, [cause])
+        if version and version != there["resourceVersion"]:
+            raise errors.has_changed(resource.group, resource.plural, name)
+
+    # --- small things ---
+
+    def _present(self, request: Request) -> Manifest:
+        found = self._store.get(request.target.key)
+        if found is None:
+            raise errors.not_found(request.resource.group, request.resource.plural, request.target.key.name)
+        return found
+
+    def _writing(self, request: Request) -> Writing:
+        resource, part = request.resource, request.target.subresource
+        reset = resource.reset_status if part else resource.reset
+        return Writing(resource.type, resource.api_version, request.manager, part, reset, self._time())
+
+    def _owners(self, manifest: Manifest, present: Manifest, request: Request) -> Owners:
+        """The owners as the writer sends them: a list that is sent replaces the present one, an empty one clears it."""
+        sent = manifest["metadata"].get("managedFields")
+        if not sent or request.target.subresource:
+            return ownership.read(present)
+        return ownership.read(manifest)
+
+    def _generated(self, manifest: Manifest) -> str:
+        prefix = manifest["metadata"].get("generateName", "")
+        letters = "bcdfghjklmnpqrstvwxz2456789"
+        return prefix[:58] + "".join(self._random.choice(letters) for _ in range(5)) if prefix else ""
+
+    def _check_apply(self, request: Request) -> None:
+        if not request.query.get("fieldManager"):
+            cause = errors.Cause("fieldManager", "Required value: is required for apply patch", errors.REQUIRED)
+            raise errors.invalid("meta.k8s.io", "PatchOptions", "", [cause])
+        if not isinstance(request.body, dict):
+            raise ApiError(400, "error decoding YAML: json: cannot unmarshal into an object")
+        _check_kind(request.body, request.resource, needed=True)
+        metadata = request.body.get("metadata") or {}
+        if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
+            raise ApiError(400, "metadata.managedFields must be nil")
+        _check_name(request.body, request.target)
+
+
+def _typed_body(request: Request) -> Manifest:
+    body = request.body
+    if not isinstance(body, dict):
+        raise ApiError(400, f"couldn't get version/kind; json parse error: {type(body).__name__} is no object")
+    _check_kind(body, request.resource)
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("namespace") not in (None, "", request.target.namespace):
+        text = "the namespace of the provided object does not match the namespace sent on the request"
+        raise ApiError(400, text)
+    return body
+
+
+def _check_kind(body: Manifest, resource: Resource, *, needed: bool = False) -> None:
+    kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
+    if needed and not (kind and api_version):
+        raise ApiError(400, f"Object 'Kind' is missing in '{kind}'" if not kind else "invalid object type: /, Kind=")
+    wrong = (kind and kind != resource.kind) or (api_version and api_version != resource.api_version)
+    if wrong:
+        raise ApiError(
+            400,
+            f"{kind} in version {api_version!r} cannot be handled as a {resource.kind}: converting is not possible",
+        )
+
+
+def _check_name(body: Manifest, target: Target) -> None:
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict):
+        return
+    if metadata.get("name") not in (None, "", target.name):
+        text = f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})"
+        raise ApiError(400, text)
+    if metadata.get("namespace") not in (None, "", target.namespace):
+        text = "the namespace of the provided object does not match the namespace sent on the request"
+        raise ApiError(400, text)
+
+
+def _placed(body: Manifest, target: Target) -> Manifest:
+    """The body with the namespace, and the name if there is one, that the path says."""
+    metadata = body.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        return body
+    place = {"namespace": target.namespace} | ({"name": target.name} if target.name else {})
+    return {**body, "metadata": {**(metadata or {}), **place}}
+
+
+def _merged(present: Any, patch: Any) -> Any:
+    """RFC 7386; what does not change is shared."""
+    if not isinstance(patch, dict):
+        return patch
+    out = dict(present) if isinstance(present, dict) else {}
+    changed = not isinstance(present, dict)
+    for name, value in patch.items():
+        if value is None:
+            changed |= out.pop(name, _ABSENT) is not _ABSENT
+        else:
+            before = out.get(name)
+            merged = _merged(before, value)
+            if merged is not before and not (name in out and same(merged, before)):
+                out[name] = merged
+                changed = True
+    return out if changed else present
+
+
+_ABSENT = object()
+
+
+def _kept(manifest: Manifest, present: Manifest) -> Manifest:
+    """What a writer cannot take away: who the object is, and that it is being deleted."""
+    before, after = present["metadata"], dict(manifest["metadata"])
+    for field in ("name", "namespace", "uid", "creationTimestamp"):
+        if not after.get(field):
+            after[field] = before[field]
+    for field in ("generation", "resourceVersion"):
+        after.pop(field, None)
+        if field in before:
+            after[field] = before[field]
+    if before.get("deletionTimestamp"):
+        after["deletionTimestamp"] = before["deletionTimestamp"]
+        if "deletionGracePeriodSeconds" in before:
+            after.setdefault("deletionGracePeriodSeconds", before["deletionGracePeriodSeconds"])
+    after.pop("selfLink", None)
+    return {**manifest, "metadata": after}
+
+
+def _unchanged(manifest: Manifest, present: Manifest) -> bool:
+    """Whether an update is none; when somebody became an owner does not count."""
+    for name, value in manifest.items():
+        if name != "metadata" and (name not in present or not same(value, present[name])):
+            return False
+    if len(manifest) != len(present):
+        return False
+    after, before = manifest["metadata"], present["metadata"]
+    if len(after) != len(before):
+        return False
+    for name, value in after.items():
+        if name == "managedFields":
+            if not same(_timeless(value), _timeless(before.get(name) or [])):
+                return False
+        elif name not in before or not same(value, before[name]):
+            return False
+    return True
+
+
+def _timeless(entries: list[Manifest]) -> list[Manifest]:
+    identity = sorted(
+        ({name: value for name, value in entry.items() if name != "time"} for entry in entries),
+        key=lambda entry: (entry["operation"], entry["manager"], entry["apiVersion"], entry.get("subresource", "")),
+    )
+    return identity
