@@ -45,6 +45,7 @@ def target_of(path: str) -> Target:
     if resource is None or len(rest) > 3 or (namespace is None and len(rest) > 1):
         raise errors.no_such_path()
     subresource = rest[2] if len(rest) > 2 else ""
-    if subresource and not (subresource == "status" and resource.status):
+    binding = resource.kind == "Pod" and subresource == "binding"
+    if subresource and not binding and not (subresource == "status" and resource.status):
         raise errors.no_such_path()
     return Target(resource, namespace, rest[1] if len(rest) > 1 else None, subresource)

@@ -98,6 +98,9 @@ class ApiServer:
             if target.name is None:
                 return Answer(200, self._list(target, query, as_of))
             return Answer(200, self._read(target, as_of))
+        if target.subresource == "binding" and method == "POST":
+            self._bind(target, body, user)
+            return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
         if target.name is None:
             if method != "POST":
                 raise _not_allowed(target)
@@ -148,6 +151,22 @@ class ApiServer:
             "metadata": {"resourceVersion": version},
             "items": items if resource.lists_whole else [_untyped(manifest) for manifest in items],
         }
+
+    def _bind(self, target: Target, body: Any, user: str) -> None:
+        """Give a pod its node, as the scheduler does."""
+        pod = self._read(target, None)
+        if pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
+            raise errors.conflict("", "pods/binding", target.key.name, "pod is assigned to a node or being deleted")
+        scheduled = {
+            "type": "PodScheduled",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": self._time(),
+        }
+        others = [each for each in pod["status"].get("conditions") or () if each["type"] != "PodScheduled"]
+        status = {**pod["status"], "conditions": [*others, scheduled]}
+        bound = {**pod, "spec": {**pod["spec"], "nodeName": body["target"]["name"]}, "status": status}
+        self._store.put(target.key, bound, user)
 
     def _delete(self, target: Target, query: Mapping[str, str], body: Any, user: str) -> Answer:
         options = deletion.options_of(query, body)
