@@ -140,6 +140,29 @@ def test_labels_select_as_they_are_now(memory: Memory) -> None:
     assert names(run="rain") == []
 
 
+def test_fields_select_as_they_are_now(memory: Memory) -> None:
+    """A version that does not parse is found by what of it can be read."""
+
+    def take(version: int, name: str, spec: Any) -> None:
+        own = {"name": name, "namespace": "team", "uid": name, "resourceVersion": str(version)}
+        memory.take({"apiVersion": "mlops.dev/v1alpha1", "kind": "ModelVersion", "metadata": own, "spec": spec})
+
+    def of_model(model: str) -> list[str]:
+        found = memory.by_field("ModelVersion", "team", "spec.modelName", model)
+        return [version["metadata"]["name"] for version in found]
+
+    take(1, "b", {"modelName": "rain", "version": "bad"})
+    take(2, "a", {"modelName": "rain"})
+    take(3, "c", None)
+    take(4, "d", {"modelName": {"not": "a name"}})
+    assert of_model("rain") == ["a", "b"]
+    take(5, "a", {"modelName": "sun"})
+    assert (of_model("rain"), of_model("sun")) == (["b"], ["a"])
+    memory.forget(memory.by_field("ModelVersion", "team", "spec.modelName", "rain")[0])
+    assert of_model("rain") == []
+    assert memory.by_field("ModelVersion", "elsewhere", "spec.modelName", "sun") == []
+
+
 def test_only_what_is_read_is_kept() -> None:
     job = a_job(1, managedFields=[{"manager": "kubectl"}])
     job["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes"}

@@ -103,6 +103,30 @@ def test_a_run_wakes_those_that_wait_for_the_same_result(cluster: NotedCluster) 
     assert key("TrainingRun", "stranger") not in woken
 
 
+def test_what_is_over_is_left_alone(cluster: NotedCluster) -> None:
+    """A thousand finished runs are not looked at whenever their Dataset or a run like them changes; a template is."""
+    over = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "R",
+        "message": "",
+        "lastTransitionTime": "2026-01-10T12:00:00Z",
+    }
+    failed = {**over, "type": "Stalled"}
+    triggers = {"triggers": [{"datasetVersion": {}}]}
+    for name, condition, spec in (
+        ("open", {**over, "status": "Unknown"}, {}),
+        ("over", over, {}),
+        ("failed", failed, {}),
+        ("template", over, triggers),
+    ):
+        cluster.by_user(a_run(name, **spec))
+        cluster.set_status(key("TrainingRun", name), {"inputsDigest": DIGEST, "conditions": [condition]})
+    woken = {key("TrainingRun", name) for name in ("open", "template")}
+    assert keys_of(a_dataset(), cluster) == {key("Dataset", "rain")} | woken
+    assert keys_of({**a_run(), "status": {"inputsDigest": DIGEST}}, cluster) == {key("TrainingRun", "rain-1")} | woken
+
+
 def test_events_wake_nobody(cluster: NotedCluster) -> None:
     """Else every reconcile would cause the next one."""
     event = {"kind": "Event", "metadata": {"name": "e", "namespace": "default", "labels": {"mlops.dev/run": "r"}}}

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mlops.api.labels import MODEL_VERSION
+from mlops.api.labels import MODEL_VERSION, TEMPLATE
 from mlops.cluster.kinds import WATCHED
-from mlops.engine.cluster import key_of, labels_of
+from mlops.engine.cluster import FIELDS, field_of, key_of, labels_of
 from mlops.engine.routes import JOB_NAME, OWNERS
 from mlops.planning.plan import Key, Manifest
 
 Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 # Labels that lists ask for; any other is found by looking at every object of the namespace.
-_INDEXED = (JOB_NAME, MODEL_VERSION, *OWNERS)
+_INDEXED = (JOB_NAME, MODEL_VERSION, TEMPLATE, *OWNERS)
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_Entry = tuple[str, str, str, str]
 # How many deleted objects are remembered against events that come late.
 _MOST_GONE = 20_000
 
@@ -30,7 +31,8 @@ class Memory:
     def __init__(self) -> None:
         self._objects: dict[str, dict[Key, Manifest]] = {kind: {} for kind in WATCHED}
         self._by_namespace: dict[tuple[str, str], dict[Key, None]] = {}
-        self._by_label: dict[tuple[str, str, str, str], dict[Key, None]] = {}
+        # By kind, namespace, name of a label or path of a field, and its value.
+        self._index: dict[_Entry, dict[Key, None]] = {}
         # Keys of a kind and namespace, oldest first; dropped when one comes or goes.
         self._ordered: dict[tuple[str, str | None], list[Key]] = {}
         # By uid: the resourceVersion as of which an object is gone.
@@ -59,13 +61,16 @@ class Memory:
         wanted = dict(labels or {})
         indexed = next((name for name in wanted if name in _INDEXED), None)
         if indexed is None or namespace is None:
-            found = [objects[key] for key in self._in_order(kind, namespace)]
+            found: Sequence[Manifest] = [objects[key] for key in self._in_order(kind, namespace)]
         else:
-            keys = self._by_label.get((kind, namespace, indexed, wanted.pop(indexed)), ())
-            found = sorted((objects[key] for key in keys), key=_age)
+            found = self._indexed((kind, namespace, indexed, wanted.pop(indexed)))
         if not wanted:
             return found
         return [one for one in found if all(labels_of(one).get(name) == value for name, value in wanted.items())]
+
+    def by_field(self, kind: str, namespace: str, field: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of a kind whose `field`, one of FIELDS, has this value, oldest first."""
+        return self._indexed((kind, namespace, field, value))
 
     def count(self, kind: str) -> int:
         """Return how many objects of a kind there are."""
@@ -127,6 +132,10 @@ class Memory:
         pods = self.list("Pod", key.namespace, {JOB_NAME: key.name})
         return not any(pod.get("status", {}).get("phase") in ("Succeeded", "Failed") for pod in pods)
 
+    def _indexed(self, entry: _Entry) -> Sequence[Manifest]:
+        objects = self._objects[entry[0]]
+        return sorted((objects[key] for key in self._index.get(entry, ())), key=_age)
+
     def _in_order(self, kind: str, namespace: str | None) -> Sequence[Key]:
         ordered = self._ordered.get((kind, namespace))
         if ordered is None:
@@ -140,22 +149,20 @@ class Memory:
         if old is None:
             self._by_namespace.setdefault((key.kind, key.namespace), {})[key] = None
             self._forget_order(key)
-        else:
-            self._unindex(key, old)
-        for entry in _entries(key, new):
-            self._by_label.setdefault(entry, {})[key] = None
+        before, after = _entries(key, old), _entries(key, new)
+        for entry in before - after:
+            _discard(self._index, entry, key)
+        for entry in after - before:
+            self._index.setdefault(entry, {})[key] = None
 
     def _remove(self, key: Key, old: Manifest, version: int) -> None:
         del self._objects[key.kind][key]
         _discard(self._by_namespace, (key.kind, key.namespace), key)
         self._forget_order(key)
-        self._unindex(key, old)
+        for entry in _entries(key, old):
+            _discard(self._index, entry, key)
         self._remember_gone(_uid(old), version)
         self._watcher(old, None)
-
-    def _unindex(self, key: Key, old: Manifest) -> None:
-        for entry in _entries(key, old):
-            _discard(self._by_label, entry, key)
 
     def _forget_order(self, key: Key) -> None:
         self._ordered.pop((key.kind, key.namespace), None)
@@ -217,9 +224,16 @@ def _age(manifest: Manifest) -> tuple[str, str]:
     return str(metadata.get("creationTimestamp", "")), str(metadata["name"])
 
 
-def _entries(key: Key, manifest: Manifest) -> Iterable[tuple[str, str, str, str]]:
+def _entries(key: Key, manifest: Manifest | None) -> set[_Entry]:
+    if manifest is None:
+        return set()
     own = labels_of(manifest)
-    return [(key.kind, key.namespace, name, own[name]) for name in _INDEXED if name in own]
+    found = {(key.kind, key.namespace, name, own[name]) for name in _INDEXED if name in own}
+    for field in FIELDS.get(key.kind, ()):
+        # What does not parse may have anything there.
+        if isinstance(value := field_of(manifest, field), str):
+            found.add((key.kind, key.namespace, field, value))
+    return found
 
 
 def _discard(index: dict[Any, dict[Key, None]], entry: Any, key: Key) -> None:

@@ -27,6 +27,10 @@ class KubernetesCluster:
         """Return the objects of a kind that carry all `labels`, oldest first."""
         return self._memory.list(kind, namespace, labels)
 
+    def by_field(self, kind: str, namespace: str, field: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of a kind whose field has this value, oldest first."""
+        return self._memory.by_field(kind, namespace, field, value)
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Converge by server-side apply."""
         return await self._writer.apply(manifest)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 from mlops.planning.plan import Key, Manifest
 
@@ -18,6 +19,19 @@ API_VERSIONS = {
     "Service": "v1",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
+}
+
+# By kind: the fields that objects are looked up by. A reader that holds many should keep an index of each.
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "Dataset": ("spec.source.captured.modelName",),
+    "TrainingRun": (
+        "spec.datasetRef.name",
+        "spec.register.modelName",
+        "status.inputsDigest",
+        "status.modelVersionRef",
+    ),
+    "ModelVersion": ("spec.modelName", "spec.source.trainingRunRef.name"),
+    "DriftMonitor": ("spec.targetRef.modelName", "spec.trainingRunRef.name"),
 }
 
 
@@ -64,6 +78,9 @@ class Reader(Protocol):
     ) -> Sequence[Manifest]:
         """Return the objects of a kind that carry all `labels`, oldest first."""
 
+    def by_field(self, kind: str, namespace: str, field: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of a kind whose `field`, one of FIELDS, has this value, oldest first."""
+
 
 class Writer(Protocol):
     """What the engine does to the cluster. Every verb raises a ClusterError if it was not done."""
@@ -99,6 +116,21 @@ def key_of(manifest: Manifest) -> Key:
     """Return the address of a manifest."""
     metadata = manifest["metadata"]
     return Key(str(manifest["kind"]), str(metadata.get("namespace", "default")), str(metadata["name"]))
+
+
+def field_of(manifest: Manifest, path: str) -> Any:
+    """Return what stands at a path such as `spec.modelName`, or None: also of an object that does not parse."""
+    value: Any = manifest
+    for part in _parts(path):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+@cache
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def labels_of(manifest: Manifest) -> Mapping[str, str]:

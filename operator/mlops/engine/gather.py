@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from mlops.api import conditions, kinds, labels
+from mlops.api import kinds, labels
 from mlops.api.base import Resource
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.kinds import InvalidObject
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
-from mlops.engine.cluster import Clock, Reader, key_of, owners_of
-from mlops.engine.routes import JOB_NAME
+from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
+from mlops.engine.routes import JOB_NAME, is_over
+from mlops.planning import training_run
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
-# A manifest, what it parses to, and whether it is on its way out.
-_Entry = tuple[Manifest, Resource | InvalidObject, bool]
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
 
@@ -28,10 +27,8 @@ class Gatherer:
 
     def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
         self._reader, self._settings, self._clock = reader, settings, clock
-        self._parsed: dict[Key, _Entry] = {}
-        # The same entries by the identity of the manifest, which is never changed in place: a view of one run looks
-        # at a thousand others.
-        self._same: dict[int, _Entry] = {}
+        # By key: the manifest, and what it parses to.
+        self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
 
     def view(self, key: Key) -> View | None:
         """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
@@ -53,18 +50,15 @@ class Gatherer:
     def invalid_versions(self, namespace: str, model_name: str) -> list[tuple[Manifest, InvalidObject]]:
         """Return the versions of a model that do not parse, each with the reason."""
         found = []
-        for manifest in self._reader.list("ModelVersion", namespace):
-            spec = manifest.get("spec")
-            if isinstance(spec, dict) and spec.get("modelName") == model_name and not _going(manifest):
-                parsed = self._parse(manifest)
-                if isinstance(parsed, InvalidObject):
-                    found.append((manifest, parsed))
+        for manifest in self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name):
+            parsed = self._parse(manifest)
+            if isinstance(parsed, InvalidObject) and not _going(manifest):
+                found.append((manifest, parsed))
         return found
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of an object that is gone."""
-        if kept := self._parsed.pop(key, None):
-            self._same.pop(id(kept[0]), None)
+        self._parsed.pop(key, None)
 
     def _own(self, key: Key, kind: type[Kind]) -> Kind | None:
         manifest = self._reader.get(key)
@@ -82,26 +76,28 @@ class Gatherer:
         except InvalidObject:
             return None
 
-    def _all(self, kind: type[Kind], namespace: str, **own_labels: str) -> list[Kind]:
-        found = self._reader.list(kind.__name__, namespace, {f"mlops.dev/{k}": v for k, v in own_labels.items()})
-        same = self._same
-        entries = [same.get(id(manifest)) or self._entry(manifest) for manifest in found]
-        return [one for _, one, going in entries if isinstance(one, kind) and not going]
+    def _parsed_of(self, kind: type[Kind], manifests: Iterable[Manifest]) -> tuple[Kind, ...]:
+        """Return the objects of these manifests, without those that are invalid or on their way out."""
+        parsed = (self._parse(manifest) for manifest in manifests if not _going(manifest))
+        return tuple(one for one in parsed if isinstance(one, kind))
 
     def _parse(self, manifest: Manifest) -> Resource | InvalidObject:
-        return (self._same.get(id(manifest)) or self._entry(manifest))[1]
-
-    def _entry(self, manifest: Manifest) -> _Entry:
         key = key_of(manifest)
+        kept = self._parsed.get(key)
+        # A manifest is never changed in place, and the one that was parsed is kept: it is the same one or a newer one.
+        if kept is not None and kept[0] is manifest:
+            return kept[1]
         parsed: Resource | InvalidObject
         try:
             parsed = kinds.parse(manifest)
         except InvalidObject as error:
             parsed = error
-        self.forget(key)
-        # The entry holds the manifest, so its identity stays its own.
-        entry = self._parsed[key] = self._same[id(manifest)] = (manifest, parsed, _going(manifest))
-        return entry
+        if key.kind == "TrainingRun" and is_over(manifest):
+            # Thousands of these pile up, and hardly anybody asks for one again.
+            self._parsed.pop(key, None)
+        else:
+            self._parsed[key] = (manifest, parsed)
+        return parsed
 
     def _dataset(self, dataset: Dataset) -> DatasetView:
         namespace, name = dataset.metadata.namespace, dataset.metadata.name
@@ -112,26 +108,61 @@ class Gatherer:
             dataset=dataset,
             jobs=self._jobs(dataset, labels.DATASET),
             cron_job=self._cron_job(dataset, labels.DATASET),
-            waiting_runs=tuple(
-                run
-                for run in self._all(TrainingRun, namespace)
-                if run.spec.dataset_ref.not_before and run.spec.dataset_ref.name == name
-                if not run.spec.triggers and not _finished(run)
+            waiting_runs=self._parsed_of(
+                TrainingRun,
+                (
+                    run
+                    for run in self._reader.by_field("TrainingRun", namespace, "spec.datasetRef.name", name)
+                    if field_of(run, "spec.datasetRef.notBefore") and field_of(run, "status.resolved") is None
+                ),
             ),
             captured_versions=self._versions(namespace, captured.model_name) if captured else (),
         )
 
     def _training_run(self, run: TrainingRun) -> TrainingRunView:
         namespace, register = run.metadata.namespace, run.spec.register_
+        dataset = self._one(Dataset, namespace, run.spec.dataset_ref.name)
+        versions = self._versions(namespace, register.model_name) if register else ()
+        near = self._runs_of_template(run, dataset) if run.spec.triggers else self._runs_beside(run, dataset, versions)
+        others = {key: manifest for manifest in near if (key := key_of(manifest)) != run.key}
         return TrainingRunView(
             now=self._clock.now(),
             settings=self._settings,
             run=run,
-            dataset=self._one(Dataset, namespace, run.spec.dataset_ref.name),
+            dataset=dataset,
             jobs=self._jobs(run, labels.RUN),
-            siblings=tuple(other for other in self._all(TrainingRun, namespace) if other is not run),
-            versions=self._versions(namespace, register.model_name) if register else (),
+            siblings=self._parsed_of(TrainingRun, others.values()),
+            versions=versions,
         )
+
+    def _runs_of_template(self, template: TrainingRun, dataset: Dataset | None) -> Iterator[Manifest]:
+        """Yield the runs of a template that tell whether it has to fire: those under way, and those on the Dataset's
+        current version."""
+        namespace, name, last = template.metadata.namespace, template.metadata.name, template.status.last_run
+        newest = self._reader.get(Key("TrainingRun", namespace, last)) if last else None
+        if newest is not None:
+            yield newest
+        version = dataset.status.version if dataset else None
+        for run in self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: name}):
+            if not is_over(run) or field_of(run, "status.resolved.datasetVersion") == version:
+                yield run
+
+    def _runs_beside(
+        self, run: TrainingRun, dataset: Dataset | None, versions: tuple[ModelVersion, ...]
+    ) -> Iterator[Manifest]:
+        """Yield the runs whose result this one would have, and those that speak for a number of its model."""
+        namespace, register = run.metadata.namespace, run.spec.register_
+        if training_run.is_over(run):
+            return
+        if inputs := training_run.inputs_of(run, dataset, self._settings):
+            yield from self._reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs)
+        if register is not None:
+            there = {None, *(version.metadata.name for version in versions)}
+            for other in self._reader.by_field(
+                "TrainingRun", namespace, "spec.register.modelName", register.model_name
+            ):
+                if field_of(other, "status.modelVersionRef") not in there:
+                    yield other
 
     def _drift_monitor(self, monitor: DriftMonitor) -> DriftMonitorView:
         namespace, template = monitor.metadata.namespace, monitor.spec.training_run_ref
@@ -143,7 +174,11 @@ class Gatherer:
             jobs=self._jobs(monitor, labels.MONITOR),
             versions=self._versions(namespace, monitor.spec.target_ref.model_name),
             template=self._one(TrainingRun, namespace, template.name) if template else None,
-            runs=tuple(self._all(TrainingRun, namespace, template=template.name)) if template else (),
+            runs=self._parsed_of(
+                TrainingRun, self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: template.name})
+            )
+            if template
+            else (),
         )
 
     def _model(self, namespace: str, model_name: str) -> ModelView | None:
@@ -170,7 +205,8 @@ class Gatherer:
         )
 
     def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
-        return tuple(v for v in self._all(ModelVersion, namespace) if v.spec.model_name == model_name)
+        found = self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
+        return self._parsed_of(ModelVersion, found)
 
     def _jobs(self, owner: Resource, label: str) -> tuple[JobView, ...]:
         return self._job_views(self._children("Job", owner, label))
@@ -229,8 +265,3 @@ def _of_a_namesake(child: Manifest, owner: Resource) -> bool:
 
 def _going(manifest: Manifest) -> bool:
     return manifest["metadata"].get("deletionTimestamp") is not None
-
-
-def _finished(run: TrainingRun) -> bool:
-    succeeded = conditions.find(run.status.conditions, "Succeeded")
-    return succeeded is not None and succeeded.status != "Unknown"

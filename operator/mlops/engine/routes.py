@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from mlops.api import labels
-from mlops.engine.cluster import Reader, key_of, labels_of
+from mlops.api.conditions import READY, STALLED
+from mlops.engine.cluster import Reader, field_of, key_of, labels_of
 from mlops.planning.plan import Key, Manifest
 
 # A child says by these labels whose it is.
@@ -49,55 +49,46 @@ def _keys(manifest: Manifest, reader: Reader) -> Iterator[Key]:
 
 
 def _runs_on(dataset: Key, reader: Reader) -> Iterator[Key]:
-    for run in reader.list("TrainingRun", dataset.namespace):
-        if _at(run, "spec", "datasetRef", "name") == dataset.name:
+    for run in reader.by_field("TrainingRun", dataset.namespace, "spec.datasetRef.name", dataset.name):
+        if not is_over(run):
             yield key_of(run)
 
 
 def _of_run(run: Key, manifest: Manifest, reader: Reader) -> Iterator[Key]:
     namespace = run.namespace
-    if (dataset := _at(manifest, "spec", "datasetRef", "name")) and _at(manifest, "spec", "datasetRef", "notBefore"):
+    if (dataset := field_of(manifest, "spec.datasetRef.name")) and field_of(manifest, "spec.datasetRef.notBefore"):
         # It waits for a refresh, or has waited.
         yield Key("Dataset", namespace, dataset)
     template = labels_of(manifest).get(labels.TEMPLATE)
     if template:
         yield Key("TrainingRun", namespace, template)
-    source = {"trainingRunRef": {"name": run.name}}
-    for version in _with(reader.list("ModelVersion", namespace), "spec", "source", source):
-        yield Key("Model", namespace, str(_at(version, "spec", "modelName")))
-    for monitor in reader.list("DriftMonitor", namespace):
-        if _at(monitor, "spec", "trainingRunRef", "name") in (run.name, template):
-            yield key_of(monitor)
-    if inputs := _at(manifest, "status", "inputsDigest"):
-        for sibling in _with(reader.list("TrainingRun", namespace), "status", "inputsDigest", inputs):
-            if key_of(sibling) != run:
+    for version in reader.by_field("ModelVersion", namespace, "spec.source.trainingRunRef.name", run.name):
+        yield Key("Model", namespace, str(field_of(version, "spec.modelName")))
+    for name in filter(None, (run.name, template)):
+        yield from map(key_of, reader.by_field("DriftMonitor", namespace, "spec.trainingRunRef.name", name))
+    if inputs := field_of(manifest, "status.inputsDigest"):
+        for sibling in reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs):
+            if key_of(sibling) != run and not is_over(sibling):
                 yield key_of(sibling)
 
 
 def _of_version(manifest: Manifest, reader: Reader) -> Iterator[Key]:
-    key, model = key_of(manifest), _at(manifest, "spec", "modelName")
-    yield Key("Model", key.namespace, str(model))
-    for path in (("lineage", "trainingRun"), ("source", "trainingRunRef", "name")):
-        if run := _at(manifest, "spec", *path):
-            yield Key("TrainingRun", key.namespace, run)
-    for run_manifest in _with(reader.list("TrainingRun", key.namespace), "status", "modelVersionRef", key.name):
-        yield key_of(run_manifest)
-    for monitor in reader.list("DriftMonitor", key.namespace):
-        if _at(monitor, "spec", "targetRef", "modelName") == model:
-            yield key_of(monitor)
-    for dataset in reader.list("Dataset", key.namespace):
-        if _at(dataset, "spec", "source", "captured", "modelName") == model:
-            yield key_of(dataset)
+    (_, namespace, name), model = key_of(manifest), str(field_of(manifest, "spec.modelName"))
+    yield Key("Model", namespace, model)
+    for path in ("spec.lineage.trainingRun", "spec.source.trainingRunRef.name"):
+        if run := field_of(manifest, path):
+            yield Key("TrainingRun", namespace, run)
+    for kind, field, value in (
+        ("TrainingRun", "status.modelVersionRef", name),
+        ("DriftMonitor", "spec.targetRef.modelName", model),
+        ("Dataset", "spec.source.captured.modelName", model),
+    ):
+        yield from map(key_of, reader.by_field(kind, namespace, field, value))
 
 
-def _with(manifests: Sequence[Manifest], part: str, field: str, value: Any) -> list[Manifest]:
-    """Return the manifests whose `part` has this value of a field. Each change of a run asks this of a thousand."""
-    return [one for one in manifests if isinstance(there := one.get(part), dict) and there.get(field) == value]
-
-
-def _at(manifest: Manifest, *path: str) -> Any:
-    """Return what stands at `path`, or None: an object that does not parse has routes too."""
-    value: Any = manifest
-    for part in path:
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def is_over(run: Manifest) -> bool:
+    """Return whether a TrainingRun has come to its end, so that nothing beside it matters to it any more."""
+    if field_of(run, "spec.triggers"):
+        return False
+    conditions = field_of(run, "status.conditions") or ()
+    return any(each.get("type") in (READY, STALLED) and each.get("status") == "True" for each in conditions)

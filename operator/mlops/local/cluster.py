@@ -20,6 +20,7 @@ from mlops.engine.cluster import (
     Conflict,
     Invalid,
     NotFound,
+    field_of,
     key_of,
     labels_of,
     owners_of,
@@ -78,6 +79,10 @@ class LocalCluster:
             found = self._by_label.get((kind, name, value), {})
             keys = found if keys is objects else [key for key in keys if key in found]
         return [objects[key].manifest for key in keys if namespace in (None, key.namespace)]
+
+    def by_field(self, kind: str, namespace: str, field: str, value: str) -> Sequence[Manifest]:
+        """Return the objects of a kind whose field has this value, oldest first."""
+        return [one for one in self.list(kind, namespace) if field_of(one, field) == value]
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Converge, as the operator."""

@@ -16,7 +16,7 @@ from mlops.planning.liveness import champion
 from mlops.planning.moments import moment, not_before
 from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, Failure, finished_at, is_finished, outcome, retry_at
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
-from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.plan import Key, Manifest, Plan, Settings
 from mlops.planning.standing import Standing, condition
 from mlops.planning.training_gates import judge
 from mlops.planning.training_manifests import (
@@ -79,6 +79,14 @@ def plan(view: TrainingRunView) -> Plan:
 def is_over(run: TrainingRun) -> bool:
     """Return whether nothing more comes of the run: it is Ready, or it failed for good."""
     return is_true(run.status.conditions, "Ready") or is_true(run.status.conditions, "Stalled")
+
+
+def inputs_of(run: TrainingRun, dataset: Dataset | None, settings: Settings) -> str | None:
+    """Return the inputs digest of a run, or the one that it would be pinned to now; None if it has to wait."""
+    if run.status.resolved is not None:
+        return run.status.inputs_digest
+    found = _find_data(run, dataset)
+    return None if isinstance(found, Standing) else inputs_digest(run.spec, found.digest, settings.environment_digest)
 
 
 def _next(view: TrainingRunView) -> Step:
@@ -413,11 +421,7 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
     if made is not None:
         status = step.status.model_copy(update={"model_version_ref": made.metadata.name})
         return replace(step, status=status, standing=stand.done(Reason.SUCCEEDED, judged))
-    name = step.status.model_version_ref
-    if name is not None and all(version.metadata.name != name for version in view.versions):
-        number = int(name.rsplit("-v", 1)[1])
-    else:
-        number = _free_number(view)
+    number = _number_on_record(view, step.status) or _free_number(view)
     if number > _MAX_VERSION:
         message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
         return replace(step, standing=stand.stalled(Reason.OUTPUT_INVALID, message))
@@ -441,6 +445,15 @@ def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | No
         ),
         None,
     )
+
+
+def _number_on_record(view: TrainingRunView, status: TrainingRunStatus) -> int | None:
+    """Return the number that was chosen and is still free; a name that no operator writes counts as none."""
+    name = status.model_version_ref or ""
+    digits = name.rpartition("-v")[2]
+    number = int(digits) if digits.isdecimal() else 0
+    ours = 1 <= number <= _MAX_VERSION and name == model_version_name(_model_name(view.run), number)
+    return number if ours and all(version.metadata.name != name for version in view.versions) else None
 
 
 def _free_number(view: TrainingRunView) -> int:

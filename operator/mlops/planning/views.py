@@ -63,7 +63,7 @@ class DatasetView:
     jobs: tuple[JobView, ...] = ()
     # The CronJob of spec.refresh, if it is there.
     cron_job: Manifest | None = None
-    # Unfinished runs whose spec.datasetRef names this Dataset.
+    # Runs that are not pinned yet and whose spec.datasetRef names this Dataset with a notBefore.
     waiting_runs: tuple[TrainingRun, ...] = ()
     # Versions of the model that spec.source.captured names: any that was ever live makes captures readable.
     captured_versions: tuple[ModelVersion, ...] = ()
@@ -78,7 +78,9 @@ class TrainingRunView:
     run: TrainingRun
     dataset: Dataset | None = None
     jobs: tuple[JobView, ...] = ()
-    # The other TrainingRuns of the namespace: for results with equal inputs, and for the runs of a template.
+    # Other TrainingRuns of the namespace, at least: those with the inputs that this one has or would be pinned to now,
+    # and those that name a version of its model which is not there; of a template its runs that are not over, those on
+    # the Dataset's current version and the one that it made last.
     siblings: tuple[TrainingRun, ...] = ()
     # Versions of spec.register.modelName.
     versions: tuple[ModelVersion, ...] = ()

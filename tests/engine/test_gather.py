@@ -1,0 +1,108 @@
+"""What a planner is shown of a cluster in which a lot has happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlops.engine.gather import Gatherer
+from mlops.local.clock import VirtualClock
+from mlops.planning.plan import Key, Manifest, Settings
+from mlops.planning.training_run import plan
+from mlops.planning.views import DatasetView, TrainingRunView
+from tests.engine.objects import DIGEST, NotedCluster, a_dataset, a_run, a_version
+
+SETTINGS = Settings()
+REGISTER: dict[str, Any] = {"register": {"modelName": "rain"}}
+TEMPLATE: dict[str, Any] = {"triggers": [{"datasetVersion": {}}]}
+
+
+@pytest.fixture
+def gatherer(cluster: NotedCluster, clock: VirtualClock) -> Gatherer:
+    """Reads the cluster, in which there is one Dataset that has a version."""
+    moment = "2026-01-10T12:00:00Z"
+    entry = {"version": 1, "digest": DIGEST, "artifact": DIGEST, "time": moment, "rows": 1}
+    conditions = [a_condition("Ready"), a_condition("Versioned")]
+    cluster.by_user(a_dataset())
+    status = {"observedGeneration": 1, "version": 1, "digest": DIGEST, "artifact": DIGEST, "lastCheckTime": moment}
+    cluster.set_status(Key("Dataset", "default", "rain"), {**status, "history": [entry], "conditions": conditions})
+    return Gatherer(cluster, SETTINGS, clock)
+
+
+def a_condition(type_: str, status: str = "True") -> Manifest:
+    moment = "2026-01-10T12:00:00Z"
+    return {"type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": moment}
+
+
+def run_view(gatherer: Gatherer, name: str) -> TrainingRunView:
+    view = gatherer.view(Key("TrainingRun", "default", name))
+    assert isinstance(view, TrainingRunView)
+    return view
+
+
+def siblings(gatherer: Gatherer, name: str) -> list[str]:
+    return [run.metadata.name for run in run_view(gatherer, name).siblings]
+
+
+def has_run(cluster: NotedCluster, name: str, *, over: bool = True, **status: object) -> None:
+    """Give a run of the cluster the status of one that is over, or under way."""
+    pinned = {"datasetVersion": 1, "datasetDigest": DIGEST, "datasetArtifact": DIGEST, "environmentDigest": DIGEST}
+    conditions = [a_condition("Ready", "True" if over else "Unknown")]
+    whole = {"observedGeneration": 1, "resolved": pinned, "conditions": conditions, **status}
+    cluster.set_status(Key("TrainingRun", "default", name), whole)
+
+
+def test_a_run_sees_the_result_that_it_would_have_before_it_is_pinned(
+    cluster: NotedCluster, gatherer: Gatherer
+) -> None:
+    """Pinned and taken over in one plan: the inputs are known from what the Dataset says now."""
+    for name, recipe in (("first", {}), ("second", {}), ("other", {"reproducibility": {"seed": 7}})):
+        cluster.by_user(a_run(name, **recipe))
+    for name in ("first", "other"):
+        (status,) = plan(run_view(gatherer, name)).statuses.values()
+        has_run(cluster, name, inputsDigest=status["inputsDigest"])
+    assert siblings(gatherer, "second") == ["first"]
+
+
+def test_a_run_sees_who_speaks_for_a_number_of_its_model(cluster: NotedCluster, gatherer: Gatherer) -> None:
+    """Its version is not there yet, or not any more: the number is not used again."""
+    cluster.by_user(a_run("mine", **REGISTER))
+    cluster.by_user(a_version("rain-v1"))
+    for name, version in (("registered", "rain-v1"), ("chose", "rain-v2"), ("deleted", "rain-v3")):
+        cluster.by_user(a_run(name, **REGISTER))
+        has_run(cluster, name, inputsDigest="sha256:" + "b" * 64, modelVersionRef=version)
+    cluster.by_user(a_run("elsewhere", register={"modelName": "sun"}))
+    has_run(cluster, "elsewhere", inputsDigest="sha256:" + "b" * 64, modelVersionRef="sun-v9")
+    assert sorted(siblings(gatherer, "mine")) == ["chose", "deleted"]
+
+
+def test_a_template_sees_the_runs_that_tell_whether_it_has_to_fire(cluster: NotedCluster, gatherer: Gatherer) -> None:
+    """What is under way, what took the current version, and the run that it made last, whatever became of that."""
+    cluster.by_user(a_run("template", **TEMPLATE))
+    has_run(cluster, "template", resolved=None, lastRun="last")
+    metadata = {"labels": {"mlops.dev/template": "template"}}
+    old = {"datasetVersion": 0, "datasetDigest": DIGEST, "datasetArtifact": DIGEST, "environmentDigest": DIGEST}
+    for name, over, pinned in (("old", True, old), ("last", True, old), ("current", True, None), ("busy", False, old)):
+        cluster.by_user(a_run(name, metadata=metadata))
+        has_run(cluster, name, over=over, **({"resolved": pinned} if pinned else {}))
+    assert sorted(siblings(gatherer, "template")) == ["busy", "current", "last"]
+
+
+def test_a_dataset_sees_who_waits_for_a_refresh(cluster: NotedCluster, gatherer: Gatherer) -> None:
+    waits = {"datasetRef": {"name": "rain", "notBefore": "2026-11-21T00:00:00Z"}}
+    for name, spec in (("waits", waits), ("pinned", waits), ("takes-it", {})):
+        cluster.by_user(a_run(name, **spec))
+    has_run(cluster, "pinned", over=False)
+    view = gatherer.view(Key("Dataset", "default", "rain"))
+    assert isinstance(view, DatasetView)
+    assert [run.metadata.name for run in view.waiting_runs] == ["waits"]
+
+
+def test_what_is_over_is_not_kept_twice(cluster: NotedCluster, gatherer: Gatherer) -> None:
+    """Beside the object itself there is nothing of a run that has ended; of one under way there is."""
+    for name, over in (("over", True), ("busy", False)):
+        cluster.by_user(a_run(name))
+        has_run(cluster, name, over=over)
+    assert run_view(gatherer, "busy").run is run_view(gatherer, "busy").run
+    assert run_view(gatherer, "over").run is not run_view(gatherer, "over").run
