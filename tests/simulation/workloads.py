@@ -1,0 +1,196 @@
+"""What a pod's work reports: a function of the task and of what its sources hold, as with real pods.
+
+Digests follow from what goes in: the same content read under the same spec is the same version, and a training on the
+same inputs gives the same model, on whatever attempt and in whatever Job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from mlops.api import tasks
+from mlops.api.base import format_time, parse_duration
+from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
+from mlops.api.digests import digest_of
+from mlops.api.drift_monitor import CheckResult, MetricReading, Verdict
+from mlops.api.training_run import HIGHER_IS_BETTER, MetricValue
+
+# Of a Dataset's spec: what does not change a version's content.
+_BESIDE_THE_CONTENT = {
+    "suspend": True,
+    "refresh": True,
+    "governance": {"owner", "purpose", "license"},
+    "source": {
+        "s3": {"secret_ref"},
+        "http": {"secret_ref"},
+        "captured": {"history": {"s3": {"secret_ref"}}},
+    },
+}
+_PARTS = ("train", "validation", "test")
+_ROWS = 100
+
+
+@dataclass
+class Workloads:
+    """The outside world that pods read; the harness changes it while it runs.
+
+    Where a name is missing, the value without a name counts.
+    """
+
+    # What the source of a Dataset holds, by the Dataset's name: any word, another word is other content. Of "" there
+    # is no source.
+    contents: dict[str, str] = field(default_factory=dict)
+    content: str = "a"
+    # What a model scores, by the name of the model or the run: of every metric where more is better, else 1 less it.
+    scores: dict[str, str] = field(default_factory=dict)
+    score: str = "0.83"
+    # What the champion of a comparison scores, by the same names.
+    champions: dict[str, str] = field(default_factory=dict)
+    champion: str = "0.80"
+    # By the version that is checked, or by the monitor's name.
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verdict: Verdict = "Stable"
+    # Milliseconds, by the model's name.
+    latencies: dict[str, str] = field(default_factory=dict)
+    latency: str = "1.5"
+    # Models whose requests have no labels.
+    unlabelled: dict[str, None] = field(default_factory=dict)
+    # Addresses of models that a server cannot load, and that cannot be verified.
+    broken: dict[str, None] = field(default_factory=dict)
+
+    def report(self, task: tasks.Task, job_name: str) -> tasks.Report:
+        """Return what the pod of that Job reports; a FailureReport is bad input, with exit code 2."""
+        match task:
+            case tasks.IngestTask():
+                return self._ingested(task, job_name)
+            case tasks.FetchTask():
+                return tasks.FetchReport(rows=_ROWS)
+            case tasks.TrainTask():
+                return self._trained(task)
+            case tasks.VerifyTask():
+                return self._verified(task)
+            case tasks.DriftTask():
+                return self._checked(task, job_name)
+        return _failure("ServingFailed", "a server has nothing to report")
+
+    def serves(self, task: tasks.ServeTask) -> bool:
+        """Return whether a server of that model becomes ready, if nothing happens to it."""
+        return task.artifact not in self.broken
+
+    def _ingested(self, task: tasks.IngestTask, job_name: str) -> tasks.Report:
+        content = self.contents.get(task.dataset, self.content)
+        if not content:
+            return _failure("SourceNotFound", f"spec.source: there is nothing for {task.dataset}")
+        captured = task.spec.source.captured
+        if captured is not None and captured.history is None and captured.model_name in self.unlabelled:
+            return _failure("DataUnusable", f"no captured row of {captured.model_name} has a label")
+        digest = digest_of(["version", content, _content_of(task.spec), task.captures])
+        return tasks.IngestReport(
+            digest=digest,
+            artifact=digest_of(["artifact", digest]),
+            schema_digest=digest_of(["schema", _content_of(task.spec).get("fields")]),
+            rows=_ROWS,
+            bytes=4096,
+            splits=SplitRows(train=60, validation=20, test=20),
+            validation=ValidationResult(passed=3, failed=0),
+            as_of=format_time(_moment_of(task.as_of, job_name)),
+        )
+
+    def _trained(self, task: tasks.TrainTask) -> tasks.Report:
+        name = task.model_name or task.run
+        inputs = [
+            task.dataset_digest,
+            task.since,
+            task.estimator.dump() if task.estimator else None,
+            task.search.dump() if task.search else None,
+            task.seed,
+            task.environment_digest,
+        ]
+        output = digest_of(["model", *inputs])
+        champion = self.champions.get(name, self.champions.get(task.run, self.champion))
+        return tasks.TrainReport(
+            output_digest=output,
+            prediction_digest=digest_of(["predictions", output]),
+            environment_digest=task.environment_digest,
+            format="onnx",
+            metrics=_metrics(self.scores.get(name, self.scores.get(task.run, self.score))),
+            champion_metrics=_metrics(champion) if task.champion_artifact else (),
+            best_params=_best(task),
+            trials=3 if task.search else None,
+            files={"model.onnx": digest_of(["file", output])},
+        )
+
+    def _verified(self, task: tasks.VerifyTask) -> tasks.Report:
+        if task.artifact in self.broken:
+            return _failure("GoldenFailed", f"{task.artifact}: row 0: the recorded answer is another one")
+        p99 = self.latencies.get(task.model_name, self.latency)
+        return tasks.VerifyReport(golden_rows=64, max_difference="0", p99_milliseconds=p99, format="onnx")
+
+    def _checked(self, task: tasks.DriftTask, job_name: str) -> tasks.Report:
+        try:
+            end = datetime.fromtimestamp(tasks.scheduled_time(job_name) * 60, UTC)
+        except ValueError:
+            return _failure("CheckFailed", f"{tasks.JOB_VARIABLE}: {job_name!r} does not end in a scheduled time")
+        labelled = 0 if task.target.model_name in self.unlabelled else 400
+        verdict = self.verdicts.get(task.model_version, self.verdicts.get(task.monitor, self.verdict))
+        needs_labels = verdict in ("PerformanceDrop", "ConceptDrift")
+        if needs_labels and not labelled:
+            verdict = "Inconclusive"
+        score = self.scores.get(task.target.model_name, self.score)
+        return tasks.DriftReport(
+            verdict=verdict,
+            window_start=format_time(end - parse_duration(task.window.duration)),
+            window_end=format_time(end),
+            samples=1000,
+            labelled=labelled,
+            label_coverage="0.4" if labelled else "0",
+            # The version that was checked is named: who reads a status can tell whose verdict it is.
+            checks=tuple(
+                CheckResult(
+                    name=check.name,
+                    type=check.type,
+                    result="Detected" if check.type == verdict else "NotDetected",
+                    message=f"looked at {task.model_version}",
+                )
+                for check in task.checks
+            ),
+            metric=MetricReading(name="roc_auc", reference=score, current=score, low=score, high=score)
+            if labelled
+            else None,
+            change_point=format_time(end - parse_duration(task.window.duration) / 2) if needs_labels else None,
+            report_digest=digest_of(["check", task.dump(), job_name, verdict, labelled]),
+        )
+
+
+def checked_version(report: tasks.DriftReport) -> str:
+    """Return the name of the ModelVersion that a simulated check looked at."""
+    return report.checks[0].message.removeprefix("looked at ")
+
+
+def _failure(reason: str, message: str) -> tasks.FailureReport:
+    return tasks.FailureReport(reason=reason, message=message)
+
+
+def _content_of(spec: DatasetSpec) -> dict[str, object]:
+    return spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude=_BESIDE_THE_CONTENT)
+
+
+def _moment_of(as_of: str, job_name: str) -> datetime:
+    if as_of == "scheduled":
+        return datetime.fromtimestamp(tasks.scheduled_time(job_name) * 60, UTC)
+    return datetime.fromisoformat(as_of)
+
+
+def _metrics(score: str) -> tuple[MetricValue, ...]:
+    return tuple(
+        MetricValue(name=name, dataset=part, value=score if better else str(Decimal(1) - Decimal(score)))
+        for part in _PARTS
+        for name, better in HIGHER_IS_BETTER.items()
+    )
+
+
+def _best(task: tasks.TrainTask) -> dict[str, str] | None:
+    """Return what the search found: the first value of each parameter."""
+    return {each.name: each.values[0] for each in task.search.parameters} if task.search else None
