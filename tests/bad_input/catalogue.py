@@ -37,7 +37,8 @@ def parameters(place: str) -> list[Any]:
 def value_of(written: Any) -> Any:
     """Return the value that a case writes: what is too large to be written out is a list that begins with `*`.
 
-    ["*", 3, x] are three of x (with names of their own), ["*text", 3, "a"] is "aaa", ["*map", 3, x] three keys with x.
+    ["*", 3, x] are three of x (with names of their own), ["*map", 3, x] three keys with x, ["*text", 5, "<", "ab"] is
+    "<abab".
     """
     match written:
         case ["*", int(count), {"name": str(name), **rest}]:
@@ -48,7 +49,7 @@ def value_of(written: Any) -> Any:
             return {f"key{index}": item for index in range(count)}
         case ["*text", int(count), *parts]:
             *head, last = map(str, parts)
-            return "".join(head).ljust(count, last)
+            return ("".join(head) + last * count)[:count]
         case list():
             return [value_of(item) for item in written]
         case dict():

@@ -43,10 +43,10 @@ def test_two_scenarios_are_one_too_many(tmp_path: Path) -> None:
         pytest.param("[[put]\n", "not TOML", id="not TOML"),
         pytest.param("[[putt]]\n", "putt: unknown field", id="typo"),
         pytest.param('folder = "/"\n', "folder: unknown field", id="a name from inside"),
-        pytest.param('[[put]]\nfile = "x"\n', "put.0.uri: Required value", id="missing"),
+        pytest.param('[[put]]\nfile = "x"\n', "put[0].uri: Required value", id="missing"),
         pytest.param(
             '[[put]]\nfile = "x"\nuri = "file:///etc"\n',
-            "put.0.uri: Invalid value: 'file:///etc': the form is s3://bucket/key",
+            "put[0].uri: Invalid value: 'file:///etc': the form is s3://bucket/key",
             id="another scheme",
         ),
         pytest.param(

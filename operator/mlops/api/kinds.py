@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from mlops.api.base import API_VERSION, MAX_NAME, TEXT_RULES, Model, Resource, Rule
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
+from mlops.api.metadata import mistakes_in
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 
@@ -36,6 +37,20 @@ class InvalidObject(ValueError):
         super().__init__(f'{kind} "{name}" is invalid: {listed}')
 
 
+def parse_written(manifest: dict[str, Any]) -> Resource:
+    """Return the typed object of a manifest that a user wrote: also of its metadata nothing may be wrong."""
+    mistakes = mistakes_in(manifest.get("metadata"))
+    try:
+        parsed = parse(manifest)
+    except InvalidObject as error:
+        if not mistakes:
+            raise
+        raise InvalidObject(error.kind, error.name, [*mistakes, *error.causes]) from error
+    if mistakes:
+        raise InvalidObject(parsed.kind, parsed.metadata.name, mistakes)
+    return parsed
+
+
 def parse(manifest: dict[str, Any]) -> Resource:
     """Return the typed object of a manifest (status included, if there is one).
 
@@ -48,7 +63,7 @@ def parse(manifest: dict[str, Any]) -> Resource:
         raise InvalidObject(
             kind,
             name,
-            [("", f"{manifest.get('apiVersion')}/{kind} is not one of {API_VERSION} {', '.join(KINDS)}")],
+            [("", f"{_kind_shown(manifest)} is not one of {API_VERSION} {', '.join(KINDS)}")],
         )
     try:
         parsed = KINDS[kind].model_validate(manifest)
@@ -57,6 +72,11 @@ def parse(manifest: dict[str, Any]) -> Resource:
     if not NAME_RULE.check(parsed):
         raise InvalidObject(kind, name, [("metadata.name", NAME_RULE.message)])
     return parsed
+
+
+def _kind_shown(manifest: dict[str, Any]) -> str:
+    kind, version = manifest.get("kind") or "an object without a kind", manifest.get("apiVersion")
+    return f"{version}/{kind}" if version else f"{kind} without an apiVersion"
 
 
 def check_update(new: Resource, old: Resource) -> None:
@@ -122,7 +142,8 @@ def _cause(detail: Any) -> tuple[str, str]:
         case "too_long":
             return path, f"Too many: must have at most {context['max_length']} items"
         case "too_short":
-            return path, f"Too few: must have at least {context['min_length']} items"
+            least = context["min_length"]
+            return path, f"Too few: must have at least {least} item{'s' if least > 1 else ''}"
     wanted = _WANTED.get(kind.partition("_")[0], detail["msg"])
     return path, f"Invalid value: {shown}: {wanted}"
 

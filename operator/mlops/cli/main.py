@@ -334,7 +334,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError(f"--at {text!r}: no moment: {error}") from error
+        raise UserError(f"--at {text!r}: no moment: write one such as 2026-01-31T12:00:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

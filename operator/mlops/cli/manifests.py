@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mlops.api.base import GROUP
-from mlops.api.kinds import KINDS, InvalidObject, parse
+from mlops.api.kinds import KINDS, InvalidObject, parse_written
 from mlops.cli.errors import UserError
 from mlops.cli.yaml_text import NotAManifest, documents
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 3 * 1024 * 1024
+_KINDS_OF_VALUES = {str: "text", list: "list", int: "number", float: "number", bool: "boolean"}
 # What a cluster writes into an object: `mlops get -o yaml` shows it, and its output is a manifest again.
 _WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 
@@ -52,7 +53,7 @@ def read(paths: Iterable[str]) -> Manifests:
     seen: dict[tuple[str, str, str], str] = {}
     for document in ours:
         try:
-            parse(document.manifest)
+            parse_written(document.manifest)
         except InvalidObject as error:
             mistakes.append(f"{document.place}: {error}")
             continue
@@ -97,7 +98,7 @@ def _items(value: Any, place: str) -> Iterator[dict[str, Any]]:
     if value is None:
         return
     if not isinstance(value, dict):
-        raise UserError(f"{place} is no object but a {type(value).__name__}")
+        raise UserError(f"{place} is no object but a {_KINDS_OF_VALUES.get(type(value), 'value')}: write a manifest")
     if (value.get("apiVersion"), value.get("kind")) != ("v1", "List"):
         yield _as_applied(value)
         return

@@ -75,6 +75,7 @@ class _Run:
         self.options, self.given, self.setting, self.console = options, given, setting, console
         self.state = options.state
         self.images = _images(options, setting)
+        _check_files(setting)
         self.delivered: list[str] = []
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
@@ -256,6 +257,13 @@ def _images(options: Options, setting: scenario.Scenario | None) -> dict[str, Pa
     return images
 
 
+def _check_files(setting: scenario.Scenario | None) -> None:
+    """Raise UserError if a file that the scenario puts is not there: before anything is made."""
+    if setting is not None:
+        for put in setting.put:
+            _check_file(setting.folder / put.file)
+
+
 class _Place:
     """How far the replay of a stream has come, on record in the state folder."""
 
@@ -334,8 +342,7 @@ def _identity(stream: Stream) -> str:
 
 def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     """Put `file` at an s3:// URI of the local buckets, whole or not at all; return where, and whether it is new."""
-    if not file.is_file():
-        raise UserError(f"{file}: there is no such file")
+    _check_file(file)
     name, _, key = uri.removeprefix("s3://").partition("/")
     place = state.buckets / name / (key + file.name if key.endswith("/") or not key else key)
     if place.is_file() and _sha256(place) == _sha256(file):
@@ -346,6 +353,11 @@ def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     shutil.copyfile(file, beside)
     beside.replace(place)
     return place, True
+
+
+def _check_file(file: Path) -> None:
+    if not file.is_file():
+        raise UserError(f"{file}: is a folder: put its files" if file.is_dir() else f"{file}: there is no such file")
 
 
 def _sha256(file: Path) -> str:

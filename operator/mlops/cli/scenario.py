@@ -92,7 +92,11 @@ def checked_replay(**fields: object) -> Replay:
 
 def _listed(error: ValidationError) -> str:
     """Return every wrong field with its value and what is allowed."""
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {_message(each)}" for each in error.errors())
+    return "; ".join(f"{_path(each['loc'])}: {_message(each)}" for each in error.errors())
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
 
 
 def _message(detail: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,6 +83,8 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         problem = error.problem or "not YAML"
+        if isinstance(error, yaml.constructor.ConstructorError) and "constructor for the tag" in problem:
+            problem = f"a tag ({problem.rpartition(' ')[2]}) is not allowed: write the value"
         raise NotAManifest(problem, mark.line + 1 if mark else None, mark.column + 1 if mark else None) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -89,8 +92,8 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
     except RecursionError as error:
         raise NotAManifest("nested too deeply") from error
     except ValueError as error:
-        # Python's limit for the digits of a whole number.
-        raise NotAManifest(str(error)) from error
+        # Python's limit for the digits of a whole number, which keeps the time to read one short.
+        raise NotAManifest(f"a number has more than {sys.get_int_max_str_digits()} digits") from error
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

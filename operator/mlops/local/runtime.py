@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple, Self
 
-from mlops.api.kinds import InvalidObject, parse
+from mlops.api.kinds import InvalidObject, parse_written
 from mlops.engine.cluster import Clock, Invalid
 from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
@@ -85,7 +85,7 @@ class LocalRuntime:
     def apply(self, manifest: Manifest) -> Outcome:
         """Apply a manifest as a user does; raises InvalidObject with the fields that are wrong."""
         manifest = {**manifest, "metadata": {"namespace": "default", **(manifest.get("metadata") or {})}}
-        parse({name: value for name, value in manifest.items() if name != "status"})
+        parse_written({name: value for name, value in manifest.items() if name != "status"})
         try:
             return self.cluster.apply_as(USER, manifest)[1]
         except Invalid as error:
