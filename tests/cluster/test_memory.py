@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlops.api import labels
-from mlops.cluster.memory import Memory, stripped
+from mlops.cluster.memory import Memory
 from mlops.planning.plan import Key, Manifest
 
 JOB = Key("Job", "team", "train")
@@ -28,7 +28,9 @@ def changes(memory: Memory) -> list[Change]:
 
 def a_job(version: int, uid: str = "one", name: str = "train", **metadata: Any) -> Manifest:
     own = {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version), **metadata}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": own, "spec": {}, "status": {"active": version}}
+    # Each version has news in what is read of a Job.
+    status = {"completionTime": f"2026-01-01T00:00:{version:02}Z"}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": own, "spec": {}, "status": status}
 
 
 def version_in(memory: Memory) -> str | None:
@@ -163,14 +165,10 @@ def test_fields_select_as_they_are_now(memory: Memory) -> None:
     assert memory.by_field("ModelVersion", "elsewhere", "spec.modelName", "sun") == []
 
 
-def test_only_what_is_read_is_kept() -> None:
-    job = a_job(1, managedFields=[{"manager": "kubectl"}])
-    job["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes"}
-    container = {"name": "main", "image": "x", "env": [{"name": "MLOPS_TASK", "value": "long"}], "resources": {"a": 1}}
-    job["spec"] = {"activeDeadlineSeconds": 60, "template": {"spec": {"containers": [container]}}}
-    kept = stripped(job)
-    assert kept["metadata"]["annotations"] == {"kept": "yes"}
-    assert "managedFields" not in kept["metadata"]
-    assert kept["spec"]["activeDeadlineSeconds"] == 60
-    assert kept["spec"]["template"]["spec"]["containers"] == [{"name": "main", "image": "x", "resources": {"a": 1}}]
-    assert job["spec"]["template"]["spec"]["containers"] == [container]
+def test_a_change_that_nobody_reads_wakes_nobody(memory: Memory, changes: list[Change]) -> None:
+    """The counters of a Job; the newest resourceVersion is there all the same."""
+    for version in (5, 6):
+        memory.take({**a_job(version), "status": {"active": version}})
+    assert version_in(memory) == "6"
+    memory.take({**a_job(7), "status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+    assert changes == [(None, "5"), ("6", "7")]

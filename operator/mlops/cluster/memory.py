@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mlops.api.labels import MODEL_VERSION, TEMPLATE
+from mlops.cluster.kept import Keeper
 from mlops.cluster.kinds import WATCHED
 from mlops.engine.cluster import FIELDS, field_of, key_of, labels_of
 from mlops.engine.routes import JOB_NAME, OWNERS
@@ -15,7 +16,6 @@ Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 # Labels that lists ask for; any other is found by looking at every object of the namespace.
 _INDEXED = (JOB_NAME, MODEL_VERSION, TEMPLATE, *OWNERS)
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _Entry = tuple[str, str, str, str]
 # How many deleted objects are remembered against events that come late.
 _MOST_GONE = 20_000
@@ -37,6 +37,7 @@ class Memory:
         self._ordered: dict[tuple[str, str | None], list[Key]] = {}
         # By uid: the resourceVersion as of which an object is gone.
         self._gone: dict[str, int] = {}
+        self._keeper = Keeper()
         self._watcher: Watcher = _ignore
         self._put_aside: Callable[[Manifest], None] | None = None
 
@@ -91,9 +92,11 @@ class Memory:
             # The old one was deleted unseen: whoever knew it has to hear of both.
             self._remove(key, old, version)
             old = None
-        new = stripped(manifest)
+        new = self._keeper.kept(manifest)
         self._put(key, old, new)
-        self._watcher(old, new)
+        # Of Jobs and pods most changes are of what nobody reads: counters, probes.
+        if old is None or _differs(old, new):
+            self._watcher(old, new)
         return True
 
     def forget(self, manifest: Manifest, version: int | None = None) -> bool:
@@ -174,24 +177,6 @@ class Memory:
             del self._gone[next(iter(self._gone))]
 
 
-def stripped(manifest: Manifest) -> Manifest:
-    """Return an object without what nobody reads: a thousand runs with their Jobs and pods have to fit in memory."""
-    metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
-    annotations = metadata.get("annotations") or {}
-    if _LAST_APPLIED in annotations:
-        metadata["annotations"] = {name: value for name, value in annotations.items() if name != _LAST_APPLIED}
-    kept = {**manifest, "metadata": metadata}
-    match kept["kind"]:
-        case "Pod":
-            kept["spec"] = {}
-            kept["status"] = _some(
-                kept.get("status"), "phase", "conditions", "containerStatuses", "initContainerStatuses"
-            )
-        case "Job":
-            kept["spec"] = _job_spec(kept.get("spec") or {})
-    return kept
-
-
 def version_of(manifest: Manifest) -> int:
     """Return an object's resourceVersion as a number, for comparison with others of its kind."""
     return int(manifest["metadata"].get("resourceVersion") or 0)
@@ -202,17 +187,12 @@ def _has_ended(job: Manifest) -> bool:
     return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
 
 
-def _job_spec(spec: Manifest) -> Manifest:
-    pod = spec.get("template", {}).get("spec", {})
-    containers = [_some(container, "name", "image", "resources") for container in pod.get("containers", ())]
-    return {
-        **{name: value for name, value in spec.items() if name not in ("template", "podFailurePolicy")},
-        "template": {"spec": {"containers": containers}},
-    }
-
-
-def _some(mapping: Any, *names: str) -> Manifest:
-    return {name: mapping[name] for name in names if name in (mapping or {})}
+def _differs(old: Manifest, new: Manifest) -> bool:
+    """Return whether two versions of an object differ in more than their resourceVersion."""
+    without = [
+        {name: value for name, value in each["metadata"].items() if name != "resourceVersion"} for each in (old, new)
+    ]
+    return without[0] != without[1] or any(old.get(name) != new.get(name) for name in {*old, *new} - {"metadata"})
 
 
 def _uid(manifest: Manifest) -> str:
