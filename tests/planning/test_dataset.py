@@ -341,6 +341,26 @@ def test_a_namesake_that_was_deleted_leaves_nothing() -> None:
     assert [job["metadata"]["name"] for job in plan(view).create] != [old.name]
 
 
+@pytest.mark.parametrize("done", [pytest.param(True, id="finished"), pytest.param(False, id="at work")])
+def test_an_orphaned_job_of_a_namesake_tells_nothing(done: bool) -> None:
+    """`kubectl delete --cascade=orphan` leaves it without an owner; the new Dataset looks for itself, at once."""
+    job = the_job(a_view(a_dataset(metadata={"uid": "old"})))
+    del job["metadata"]["ownerReferences"]
+    job["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    old = finished(job, an_ingest_report("9")) if done else JobView(job)
+    view = replace(after(a_view()), jobs=(old,))
+    assert "version" not in status_of(view)
+    assert the_job(view)["metadata"]["name"] != old.name
+
+
+def test_a_job_that_lost_its_owner_still_counts() -> None:
+    """Somebody stripped it by hand: what it found is what this Dataset asked for."""
+    job = the_job(after(a_view()))
+    del job["metadata"]["ownerReferences"]
+    job["metadata"]["creationTimestamp"] = "2026-01-10T11:00:00Z"
+    assert status_of(after(a_view(), finished(job, an_ingest_report("9"))))["version"] == 1
+
+
 def test_an_object_that_is_being_deleted_gets_no_children() -> None:
     """Making children would hold up a foreground deletion for ever."""
     assert plan(a_view(a_dataset(metadata={"deletionTimestamp": "2026-01-10T12:00:00Z"}))) == Plan()

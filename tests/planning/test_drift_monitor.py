@@ -172,6 +172,8 @@ def test_a_namesake_that_was_deleted_leaves_nothing() -> None:
     owner = {"kind": "CronJob", "name": "rain-drift-check", "uid": "old"}
     old = replace(check, manifest=merged(check.manifest, {"metadata": {"ownerReferences": [owner]}}))
     assert after(started(), old).monitor.status.verdict is None
+    orphaned = a_check(a_drift_report("DataDrift"), NOW - timedelta(days=1))
+    assert after(started(), orphaned).monitor.status.verdict is None, "left behind with the CronJob that is taken over"
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,9 @@ def plan(view: DatasetView) -> Plan:
     need = _need(view, status)
     under_way = _under_way(view)
     start = _start(view, status, need, under_way)
+    delete = tuple(_no_longer_wanted(view))
+    # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it anew.
+    wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
     wanted = status.model_copy(
         update={
             "observed_generation": dataset.metadata.generation,
@@ -69,8 +72,8 @@ def plan(view: DatasetView) -> Plan:
     return Plan(
         statuses={key_of(dataset): wanted.dump()},
         apply=_cron_jobs(view),
-        create=(start.job,) if start.job else (),
-        delete=tuple(_no_longer_wanted(view)),
+        create=tuple(wanted_jobs),
+        delete=delete,
         look_again=start.at,
     )
 
@@ -173,16 +176,27 @@ def _is_ours(job: JobView) -> bool:
 
 def _is_of_a_namesake(view: DatasetView, job: JobView) -> bool:
     """Return whether the Job was made for a deleted Dataset of the same name, whose remains are not gone yet."""
-    if _is_ours(job):
-        owners = job.manifest["metadata"].get("ownerReferences", [])
-        return any(owner["uid"] != view.dataset.metadata.uid for owner in owners)
+    metadata = job.manifest["metadata"]
     made = _moment(view.dataset.metadata.creation_timestamp)
+    if _is_ours(job) and (owners := metadata.get("ownerReferences")):
+        return any(owner["uid"] != view.dataset.metadata.uid for owner in owners)
+    if _is_ours(job):
+        # Orphaned with its Dataset, or stripped of its owner by hand: only its age tells whose it was.
+        born = _moment(metadata.get("creationTimestamp"))
+        return made is not None and born is not None and born < made
     return is_finished(job) and made is not None and finished_at(job) < made
 
 
 def _under_way(view: DatasetView) -> tuple[JobView, ...]:
     """Return our unfinished Jobs for the present spec: while one looks, a second look would only compete with it."""
-    return tuple(job for job in view.jobs if _is_ours(job) and not is_finished(job) and _of_this_content(view, job))
+    return tuple(
+        job
+        for job in view.jobs
+        if _is_ours(job)
+        and not is_finished(job)
+        and _of_this_content(view, job)
+        and not _is_of_a_namesake(view, job)
+    )
 
 
 def _news(view: DatasetView, status: DatasetStatus) -> list[JobView]:

@@ -102,8 +102,11 @@ def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple
 
 
 def _news(view: DriftMonitorView) -> list[tuple[JobView, datetime]]:
-    """Return the finished checks that are later than the newest one taken in, the oldest first."""
-    last = view.monitor.status.last_check_time
+    """Return the finished checks that are later than the newest one taken in, the oldest first.
+
+    Those from before the monitor's own time are of a deleted one that left its CronJob behind (--cascade=orphan).
+    """
+    last = view.monitor.status.last_check_time or view.monitor.metadata.creation_timestamp
     ours = [job for job in view.jobs if is_finished(job) and not _is_of_a_namesake(view, job)]
     finished = [(job, at) for job in ours if (at := scheduled_at(job)) is not None]
     fresh = [(job, at) for job, at in finished if last is None or at > parse_time(last)]
@@ -249,7 +252,9 @@ def _detected(type_: str, check: str, report: tasks.DriftReport) -> Condition | 
 def _run_on_record(view: DriftMonitorView) -> tuple[Manifest, ...]:
     """Return the run of an action that is on record, until it is seen."""
     action = view.monitor.status.last_action
-    if action is None or action.outcome != "Pending" or view.template is None or not view.template.spec.triggers:
+    if action is None or action.ref is None or action.outcome != "Pending":
+        return ()
+    if view.template is None or not view.template.spec.triggers:
         return ()
     if any(run.metadata.name == action.ref for run in view.runs):
         return ()
