@@ -1,0 +1,52 @@
+"""The first process of a container: told to stop, it goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlops.api import tasks
+from mlops.workloads.__main__ import __file__ as entry
+from tests.planning.builders import a_dataset
+
+PID_NAMESPACE = ["unshare", "--fork", "--pid", "--kill-child"]
+
+
+@pytest.mark.skipif(not shutil.which("unshare") or os.geteuid() != 0, reason="a process id of 1 needs Linux and root")
+@pytest.mark.thorough
+def test_a_pod_that_is_deleted_does_not_wait_for_its_grace_period(tmp_path: Path) -> None:
+    """With process id 1, in the middle of its work: a store that does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dataset = a_dataset()
+        task = tasks.IngestTask(
+            namespace="team", dataset="rain", spec=dataset.spec, as_of="2026-01-01T00:00:00Z", captures=False
+        )
+        environ = {variable["name"]: variable["value"] for variable in tasks.task_environment(task)}
+        environ |= {
+            "MLOPS_STORE": "s3://mlops",
+            "MLOPS_S3_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "PYTHONPATH": str(Path(entry).parents[2]),
+            tasks.TERMINATION_VARIABLE: str(tmp_path / "termination-log"),
+        }
+        command = [*PID_NAMESPACE, sys.executable, "-m", "mlops.workloads"]
+        with subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True) as process:
+            silent.settimeout(60)
+            asked, _ = silent.accept()
+            (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            start = time.monotonic()
+            os.kill(int(child), signal.SIGTERM)
+            assert process.stderr is not None
+            assert process.stderr.read().endswith("told to stop\n")
+            assert process.wait(30) == 128 + signal.SIGTERM
+            assert time.monotonic() - start < 5
+            asked.close()
