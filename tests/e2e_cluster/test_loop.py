@@ -235,19 +235,38 @@ def test_helm_test_runs_a_tiny_run_and_a_prediction(applied: World) -> None:
 
 
 def test_a_deleted_child_comes_back_and_an_edited_one_is_put_right(applied: World) -> None:
-    """Deployment and Service of a stage are what the operator says they are."""
+    """Deployment, Service and CronJob are what the operator says they are; a finished Job is not missed."""
     kubectl = applied.kubectl
-    before = kubectl.get("service", "parts-production", "parts")["metadata"]["uid"]
-    kubectl("delete", "service", "parts-production", "-n", "parts")
-    kubectl("scale", "deployment", "parts-production", "-n", "parts", "--replicas=0")
+    deleted = {"service": "parts-production", "cronjob": "parts-check"}
+    uids = {kind: kubectl.get(kind, name, "parts")["metadata"]["uid"] for kind, name in deleted.items()}
+    before = _owned_part(kubectl.get("deployment", "parts-production", "parts"))
+    kubectl("delete", "jobs", "-l", "mlops.dev/run", "-n", "parts")
+    for kind, name in deleted.items():
+        kubectl("delete", kind, name, "-n", "parts", "--wait=false")
+    container = {"name": "server", "image": "example.com/other:1"}
+    edit = {"metadata": {"ownerReferences": None}, "spec": {"replicas": 0}}
+    edit["spec"]["template"] = {"spec": {"containers": [container]}}
+    kubectl("patch", "deployment", "parts-production", "-n", "parts", "-p", json.dumps(edit))
 
     def restored() -> bool:
-        found = kubectl.run("get", "service", "parts-production", "-n", "parts", "-o", "json")
-        if found.returncode != 0 or json.loads(found.stdout)["metadata"]["uid"] == before:
-            return False
-        return bool(kubectl.get("deployment", "parts-production", "parts")["spec"]["replicas"] == 1)
+        for kind, name in deleted.items():
+            found = kubectl.run("get", kind, name, "-n", "parts", "-o", "json")
+            if found.returncode != 0 or json.loads(found.stdout)["metadata"]["uid"] == uids[kind]:
+                return False
+        return _owned_part(kubectl.get("deployment", "parts-production", "parts")) == before
 
-    eventually("Service and replicas are back", restored, 20)
+    eventually("all of it is as it was", restored, 20)
+    assert kubectl.list("jobs", "parts", "mlops.dev/run") == []
+
+
+def _owned_part(deployment: Object) -> Object:
+    """What the operator answers for."""
+    spec = deployment["spec"]
+    return {
+        "owners": deployment["metadata"].get("ownerReferences"),
+        "replicas": spec["replicas"],
+        "containers": spec["template"]["spec"]["containers"],
+    }
 
 
 def test_what_is_no_longer_wanted_goes(applied: World) -> None:

@@ -64,23 +64,30 @@ class S3Server:
         self.client().make_bucket(name)
         return name
 
-    def new_user(self, bucket: str) -> S3Server:
-        """Make a user of MinIO who may do all in `bucket` and nothing else; return the service with those keys."""
+    def new_user(self, *buckets: str) -> S3Server:
+        """Make a user of MinIO who may do all in `buckets` and nothing else; return the service with those keys."""
         user = replace(self, access_key=f"user-{secrets.token_hex(6)}", secret_key=secrets.token_hex(16))
-        own = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        own = [f"arn:aws:s3:::{bucket}{inside}" for bucket in buckets for inside in ("", "/*")]
         policy = {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": own}],
         }
-        admin = MinioAdmin(
-            endpoint=self.endpoint.partition("://")[2],
-            credentials=StaticProvider(self.access_key, self.secret_key),
-            secure=self.endpoint.startswith("https"),
-        )
+        admin = self._admin()
         admin.user_add(user.access_key, user.secret_key)
         admin.policy_add(user.access_key, policy=policy)
         admin.policy_set(user.access_key, user=user.access_key)
         return user
+
+    def remove_user(self, user: S3Server) -> None:
+        """The keys of `user` are worth nothing from now on."""
+        self._admin().user_remove(user.access_key)
+
+    def _admin(self) -> MinioAdmin:
+        return MinioAdmin(
+            endpoint=self.endpoint.partition("://")[2],
+            credentials=StaticProvider(self.access_key, self.secret_key),
+            secure=self.endpoint.startswith("https"),
+        )
 
     def answers(self) -> bool:
         """Whether it serves signed requests already."""
