@@ -24,6 +24,7 @@ from mlops.api.base import (
     S3Uri,
     StageName,
     Text,
+    Timestamp,
     TimeZone,
     exactly_one_of,
     standing_columns,
@@ -392,7 +393,7 @@ class HistoryEntry(Model):
     version: int = Field(description="The version's number.")
     digest: Digest = Field(description="The digest of its logical content.")
     artifact: Digest = Field(description="The digest of its files' manifest: its address in the store.")
-    time: str = Field(description="When it was made.")
+    time: Timestamp = Field(description="When it was made.")
     rows: int = Field(description="Its rows.")
 
 
@@ -407,9 +408,9 @@ class DatasetStatus(Model):
     rows: int | None = Field(default=None, description="Rows of the current version.")
     bytes: int | None = Field(default=None, description="Bytes of its files.")
     splits: SplitRows | None = Field(default=None, description="Rows per part.")
-    last_check_time: str | None = Field(default=None, description="Up to when the source was last looked at.")
+    last_check_time: Timestamp | None = Field(default=None, description="Up to when the source was last looked at.")
     last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
-    last_job_time: str | None = Field(default=None, description="When that Job finished.")
+    last_job_time: Timestamp | None = Field(default=None, description="When that Job finished.")
     spec_digest: Digest | None = Field(
         default=None,
         description="The digest of the part of the spec that decides what is read, and with which Secret, as last "

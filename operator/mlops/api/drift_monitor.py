@@ -271,7 +271,7 @@ class Attribution(Model):
 class LastAction(Model):
     """The newest action."""
 
-    time: str = Field(description="The scheduled time of the check that called for it.")
+    time: Timestamp = Field(description="The scheduled time of the check that called for it.")
     kind: ActionName = Field(description="What was done.")
     verdict: Verdict = Field(description="The verdict that called for it.")
     ref: Name | None = Field(default=None, description="The TrainingRun made.")
@@ -282,7 +282,7 @@ class LastAction(Model):
 class HistoryCheck(Model):
     """One earlier check."""
 
-    time: str = Field(description="Its scheduled time.")
+    time: Timestamp = Field(description="Its scheduled time.")
     verdict: Verdict = Field(description="Its verdict.")
     action: Text = Field(default="", description="What was done, or why nothing.")
     metric: Decimal | None = Field(default=None, description="The performance in its window.")
@@ -304,7 +304,7 @@ class DriftMonitorStatus(Model):
 
     observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
     verdict: Verdict | None = Field(default=None, description="The newest verdict.")
-    last_check_time: str | None = Field(default=None, description="The scheduled time of the newest check.")
+    last_check_time: Timestamp | None = Field(default=None, description="The scheduled time of the newest check.")
     last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
     checks: Annotated[tuple[CheckResult, ...], Field(max_length=32)] = Field(
         default=(), description="What each check found last."
@@ -317,7 +317,9 @@ class DriftMonitorStatus(Model):
         default=(), description="The inputs that moved furthest."
     )
     attribution: Attribution | None = Field(default=None, description="Where a drop comes from.")
-    change_point: str | None = Field(default=None, description="The event time when the loss changed, as estimated.")
+    change_point: Timestamp | None = Field(
+        default=None, description="The event time when the loss changed, as estimated."
+    )
     report: Digest | None = Field(default=None, description="The address of the newest report in the store.")
     breaches: int = Field(default=0, description="Checks in a row with the newest verdict, if it calls for an action.")
     last_action: LastAction | None = Field(default=None, description="The newest action.")
@@ -326,7 +328,7 @@ class DriftMonitorStatus(Model):
         default="Closed", description="Open: actions have stopped; any change of the spec closes it."
     )
     circuit_generation: int | None = Field(default=None, description="The generation at which the circuit opened.")
-    action_times: Annotated[tuple[str, ...], Field(max_length=50)] = Field(
+    action_times: Annotated[tuple[Timestamp, ...], Field(max_length=50)] = Field(
         default=(), description="Scheduled times of the actions of the last seven days."
     )
     history: Annotated[tuple[HistoryCheck, ...], Field(max_length=100)] = Field(

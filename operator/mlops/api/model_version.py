@@ -19,6 +19,7 @@ from mlops.api.base import (
     Rule,
     StageName,
     Text,
+    Timestamp,
     exactly_one_of,
     standing_columns,
 )
@@ -185,7 +186,7 @@ class VersionVerification(Model):
 class Transition(Model):
     """One step of the version's way."""
 
-    time: str = Field(description="When.")
+    time: Timestamp = Field(description="When.")
     to: Text = Field(description="The stage entered, or Superseded, Withdrawn, Failed.")
     reason: Text = Field(default="", description="Why.")
 

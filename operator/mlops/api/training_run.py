@@ -400,7 +400,7 @@ class Resolved(Model):
     dataset_digest: Digest = Field(description="The digest of its logical content.")
     dataset_artifact: Digest = Field(description="The address of its files in the store.")
     environment_digest: Digest = Field(description="The digest of the training environment.")
-    champion_version: str | None = Field(default=None, description="The ModelVersion to compare with.")
+    champion_version: Name | None = Field(default=None, description="The ModelVersion to compare with.")
     champion_artifact: Digest | None = Field(default=None, description="The address of its model.")
 
 

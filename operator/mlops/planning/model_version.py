@@ -229,14 +229,16 @@ def _servers(view: ModelView, traffic: Traffic, owners: list[ModelVersion]) -> I
 
 
 def _no_longer_wanted(view: ModelView, candidates: list[Candidate], traffic: Traffic) -> Iterable[tuple[Key, str]]:
-    """Yield Deployments without a version to serve, and Services of stages that no version has any more."""
-    stages = {stage for each in candidates for stage in each.stages}
-    for there in view.deployments.values():
-        if _is_of(view, there) and there["metadata"]["labels"].get(labels.STAGE) not in traffic.chosen:
-            yield key_and_uid(there)
-    for there in view.services.values():
-        if _is_of(view, there) and there["metadata"]["labels"].get(labels.STAGE) not in stages:
-            yield key_and_uid(there)
+    """Yield Deployments without a version to serve, and Services of stages that no version has any more.
+
+    By their names: one whose labels somebody edited is mended where it serves, not deleted.
+    """
+    serving = {server_name(view.model_name, stage) for stage in traffic.chosen}
+    known = {server_name(view.model_name, stage) for each in candidates for stage in each.stages}
+    for kind, kept in ((view.deployments, serving), (view.services, known)):
+        for name, there in kind.items():
+            if _is_of(view, there) and name not in kept:
+                yield key_and_uid(there)
 
 
 def _is_of(view: ModelView, there: Manifest) -> bool:
@@ -311,6 +313,11 @@ def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
     if last in live and (not traffic.is_chosen(candidate, last) or _serves(view, candidate, last)):
         return stand.done(Reason.SERVING, f"live in {', '.join(live)}")
+    newer = traffic.live.get(last)
+    serving = all(_serves(view, candidate, stage) for stage in live if traffic.is_chosen(candidate, stage))
+    if live and serving and newer is not None and newer.number > number:
+        # The newer one has not all of its stages: here it stays, and there it will not be again.
+        return stand.done(Reason.SERVING, f"live in {', '.join(live)}; version {newer.number} took over in {last}")
     return stand.in_progress(Reason.PROGRESSING, _progress_message(view, candidate, traffic))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mlops.api.base import parse_time
 from mlops.api.training_run import TrainingRun
+
+_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
 def moment(text: str | None) -> datetime | None:
@@ -16,7 +18,10 @@ def moment(text: str | None) -> datetime | None:
     if not text:
         return None
     parsed = parse_time(text)
-    return parsed.replace(microsecond=0) + timedelta(seconds=1 if parsed.microsecond else 0)
+    second = parsed.replace(microsecond=0)
+    # After the last second that can be written there is none.
+    up = parsed.microsecond and second < _LAST
+    return second + timedelta(seconds=1) if up else second
 
 
 def not_before(run: TrainingRun) -> datetime | None:

@@ -22,6 +22,7 @@ REPORT_MISSING = "ReportMissing"
 _OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"})
 
 _LONGEST_WAIT = timedelta(hours=1)
+_LAST_START = datetime.max.replace(tzinfo=UTC) - _LONGEST_WAIT
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def _failure(job: JobView) -> Failure:
         return Failure(OUT_OF_MEMORY, f"Job {job.name} needed more memory than {_memory_limit(job)}", final=True)
     said = _said(job)
     if said is not None:
-        return Failure(said.reason, said.message, final=job.exit_code == tasks.EXIT_BAD_INPUT)
+        message = said.message.strip() or f"Job {job.name} exited with code {job.exit_code}: see its pod's log"
+        return Failure(said.reason, message, final=job.exit_code == tasks.EXIT_BAD_INPUT)
     if job.exit_code is not None and end.get("reason") in (BACKOFF_LIMIT_EXCEEDED, "PodFailurePolicy"):
         return Failure(
             BACKOFF_LIMIT_EXCEEDED,
@@ -109,4 +111,4 @@ def retry_at(failed_at: datetime, attempts: int) -> datetime:
 
     A Job has tried several times itself by then: what is left is an outage, and outages take their time.
     """
-    return failed_at + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)
+    return min(failed_at, _LAST_START) + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)

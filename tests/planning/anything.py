@@ -1,0 +1,336 @@
+"""Any value that a type of the API allows, drawn from its schema: a field that is added tomorrow is drawn tomorrow.
+
+Values come from a `random.Random`, so that hypothesis can drive them (`st.randoms`) and a program can draw 100,000 of
+them from one seed. Names, digests and moments come from small pools: objects must be able to name each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from random import Random
+from typing import Any, TypeVar
+
+from pydantic import StringConstraints
+
+from mlops.api import base, dataset, training_run
+from mlops.api.base import Model
+from mlops.api.kinds import KINDS, models_of
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+NAMES = ("rain", "a", "rain-v1", "0", "n" * 52, "rain-v2", "x--v3", "9-9", "m" * 51 + "0", "rain-7")
+MODELS = ("rain", "m" * 40)
+STAGES = ("production", "dev", "s" * 20, "a")
+DIGESTS = tuple("sha256:" + letter * 64 for letter in "0ae1")
+# Around the present of the tests (2026-01-10T12:00:00Z), and the first and the last that can be written.
+MOMENTS = (
+    "2026-01-10T12:00:00Z",
+    "2026-01-10T11:00:00Z",
+    "2026-01-10T11:59:59.999999Z",
+    "2026-01-10T13:00:00.5Z",
+    "2026-01-03T12:00:00Z",
+    "2024-02-29T00:00:00Z",
+    "1970-01-01T00:00:00Z",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59.999999Z",
+)
+TEXTS = ("", "a", "two words", "ümläut", "日本語のデータ", "a\nb\tc", "😀" * 9, "'\"{}$(X)`", "\x00", "null", "-1")
+NUMBERS = (0, 1, -1, 2, 3, 7, 100, 2**31 - 1, 2**31, -(2**31), 10**12)
+
+
+def pattern_of(annotated: Any) -> str:
+    """Return the pattern that a type of text has."""
+    (constraints,) = (each for each in annotated.__metadata__ if isinstance(each, StringConstraints))
+    assert isinstance(constraints.pattern, str)
+    return constraints.pattern
+
+
+# What a text of this pattern may be; a pattern that is not here fails loudly.
+PATTERNS: dict[str, Sequence[str]] = {
+    pattern_of(annotated): texts
+    for annotated, texts in (
+        (base.Name, NAMES),
+        (base.StageName, STAGES),
+        (base.FieldName, ("time", "wind", "rain", "_", "a.b-c", "F" * 64, "time2")),
+        (base.Digest, DIGESTS),
+        (
+            base.Decimal,
+            ("0.85", "0", "-0", "1", "-1.5", "1e999", "-1e999", "1e-999", "9" * 30 + "." + "9" * 30, "0.50"),
+        ),
+        (base.Fraction, ("0", "1", "0.2", "0.6", "0.000000000001", "1.000000000000", "0.5")),
+        (base.Duration, ("24h", "0s", "1s", "1d12h", "999999d999999d999999d999999d", "30d", "000000m")),
+        (base.Cron, ("0 * * * *", "*/30 0-6 * JAN,3 MON", "59 23 31 12 7", "0 0 1 1 0")),
+        (base.TimeZone, ("UTC", "Europe/Berlin", "Etc/GMT+5", "N" * 64)),
+        (base.Expression, ("wind > 1", "rain = 'yes'", "日本 > 1", "e" * 1024)),
+        (base.S3Uri, ("s3://raw/weather/", "s3://raw/day.csv", "s3://raw/" + "p" * 1000)),
+        (base.ObjectName, ("grid", "grid.archive-1", "s" * 253)),
+        (base.Timestamp, MOMENTS),
+        (dataset.Url, ("https://example.com/a.csv", "http://h", "https://ü.example/" + "p" * 2000)),
+        (training_run.MetricName, ("roc_auc", "rmse", "own_metric", "m" * 64)),
+        (training_run.ParamName, ("C", "max_iter", "P" * 64)),
+        (training_run.ClassName, ("LogisticRegression", "Ridge", "Nothing", "E" * 64)),
+        (training_run.Image, ("registry.example/train:1", "i", "i" * 512)),
+        (training_run.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
+    )
+} | {
+    r"^[0-9a-f]{64}$": ("ab" * 32, "0" * 64),
+    r"^[A-Za-z_][A-Za-z0-9_]*$": ("DEPTH", "OMP_NUM_THREADS", "TZ", "_", "V" * 128),
+}
+
+
+class Draw:
+    """Choices made by a Random; zero is always the plain one, so that hypothesis shrinks to plain objects.
+
+    `fullness` is the chance that an optional field is there.
+    """
+
+    def __init__(self, random: Random, fullness: float = 0.4) -> None:
+        self.random, self.fullness = random, fullness
+
+    def chance(self, probability: float) -> bool:
+        """Return True with this probability."""
+        return self.random.randrange(1000) >= 1000 - 1000 * probability
+
+    def one(self, values: Sequence[T]) -> T:
+        """Return one of the values."""
+        return values[self.random.randrange(len(values))]
+
+    def some(self, values: Sequence[T], limit: int | None = None) -> list[T]:
+        """Return some of the values, each at most once, in any order."""
+        left, found = list(values), []
+        for _ in range(self.random.randrange(min(limit or len(left), len(left)) + 1)):
+            found.append(left.pop(self.random.randrange(len(left))))
+        return found
+
+    def number(self, lowest: int | None, highest: int | None) -> int:
+        """Return a number in the range, often one of its ends."""
+        allowed = [n for n in NUMBERS if (lowest is None or n >= lowest) and (highest is None or n <= highest)]
+        return self.one([n for n in (lowest, highest) if n is not None] + allowed)
+
+    def text(self, longest: int | None) -> str:
+        """Return any text of at most `longest` characters."""
+        text = self.one(TEXTS)
+        if longest is not None and longest <= 512 and self.chance(0.05):
+            return "é" * longest
+        return text[:longest]
+
+
+Maker = Callable[[Draw], Any]
+
+
+def value(model: type[Model], draw: Draw) -> Object:
+    """Return an object of the type, as its YAML shape."""
+    drawn: Object = _maker(model)(draw)
+    return drawn
+
+
+def part(kind: str, name: str) -> type[Model]:
+    """Return the type of a kind's spec or status."""
+    found = KINDS[kind].model_fields[name].annotation
+    assert isinstance(found, type)
+    assert issubclass(found, Model)
+    return found
+
+
+@cache
+def _maker(model: type[Model]) -> Maker:
+    document = model.model_json_schema(by_alias=True, mode="validation")
+    names = {each.__name__: each for each in models_of(model)}
+    return _Schema(document.get("$defs", {}), names).object(document, model)
+
+
+class _Schema:
+    """Turns nodes of a JSON schema into functions that draw a value."""
+
+    def __init__(self, definitions: Object, models: dict[str, type[Model]]) -> None:
+        self.definitions, self.models = definitions, models
+
+    def node(self, node: Object, name: str) -> Maker:
+        if "anyOf" in node:
+            (node,) = [option | _bounds(node) for option in node["anyOf"] if option != {"type": "null"}]
+        if "$ref" in node:
+            title = node["$ref"].rsplit("/", 1)[1]
+            return self.object(self.definitions[title], self.models[title])
+        if "const" in node:
+            return lambda draw: node["const"]
+        if "enum" in node:
+            return lambda draw: draw.one(node["enum"])
+        match node["type"]:
+            case "boolean":
+                return lambda draw: draw.chance(0.5)
+            case "integer":
+                return lambda draw: draw.number(node.get("minimum"), node.get("maximum"))
+            case "string":
+                return self.text(node, name)
+            case "array":
+                return self.array(node, name)
+            case "object":
+                return self.map(node)
+        raise TypeError(f"{name}: cannot draw {node}")
+
+    def object(self, node: Object, model: type[Model]) -> Maker:
+        required = set(node.get("required", ()))
+        fields = [
+            (name, self.node(child, name), name in required)
+            for name, child in node.get("properties", {}).items()
+            if name != "conditions"
+        ]
+        mend = MENDS.get(model.__name__)
+
+        def make(draw: Draw) -> Object:
+            drawn = {name: child(draw) for name, child, needed in fields if needed or draw.chance(draw.fullness)}
+            if mend is not None:
+                mend(draw, drawn, {name: child for name, child, _ in fields})
+            return drawn
+
+        return make
+
+    def text(self, node: Object, name: str) -> Maker:
+        longest = node.get("maxLength")
+        if pattern := node.get("pattern"):
+            # The names of models and of stages have one pattern and different lengths.
+            texts = MODELS if name == "modelName" else PATTERNS[pattern]
+            allowed = [text for text in texts if longest is None or len(text) <= longest]
+            return lambda draw: draw.one(allowed)
+        return lambda draw: draw.text(longest)
+
+    def array(self, node: Object, name: str) -> Maker:
+        item, least = self.node(node["items"], name), node.get("minItems", 0)
+        most, key = node.get("maxItems", 3), next(iter(node.get("x-kubernetes-list-map-keys", ())), None)
+
+        def make(draw: Draw) -> list[Any]:
+            count = least + draw.random.randrange(4)
+            # Rarely as many as there may be: of 512 fields with 256 values each, one list is drawn full, not all.
+            if draw.chance(0.004) and count > least:
+                count = most
+            items = [item(draw) for _ in range(min(count, most))]
+            if key is None:
+                return items
+            return list({each[key]: each for each in items}.values())
+
+        return make
+
+    def map(self, node: Object) -> Maker:
+        ((pattern, values),) = node.get("patternProperties", {"": node.get("additionalProperties", {})}).items()
+        item = self.node(values, "value")
+        keys = PATTERNS[pattern] if pattern else ("C", "max iter", "日本")
+        return lambda draw: {key: item(draw) for key in draw.some(keys, 3)}
+
+
+def _bounds(node: Object) -> Object:
+    return {key: value for key, value in node.items() if key.startswith(("x-", "min", "max"))}
+
+
+# --- rules that hold over several fields ---
+
+Fields = dict[str, Maker]
+Mend = Callable[[Draw, Object, Fields], None]
+
+
+def _one_of(*names: str) -> Mend:
+    def mend(draw: Draw, drawn: Object, fields: Fields) -> None:
+        kept = draw.one(names)
+        for name in names:
+            drawn.pop(name, None)
+        drawn[kept] = fields[kept](draw)
+
+    return mend
+
+
+def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn.get("role") == "timestamp":
+        drawn["type"] = "timestamp"
+    if drawn["type"] not in ("float64", "int64"):
+        drawn.pop("min", None)
+        drawn.pop("max", None)
+    if drawn["type"] != "string":
+        drawn.pop("enum", None)
+    _ordered(draw, drawn, fields)
+
+
+def _ordered(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if "min" in drawn and "max" in drawn:
+        drawn["min"], drawn["max"] = sorted((drawn["min"], drawn["max"]), key=float)
+
+
+def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
+    for role in ("label", "timestamp"):
+        for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
+            extra["role"] = "feature"
+    roles = {field.get("role") for field in drawn["fields"]}
+    strategy = drawn.get("split", {}).get("strategy")
+    if ("captured" in drawn["source"] or strategy == "time") and "timestamp" not in roles:
+        drawn["fields"].append({"name": "the_time", "type": "timestamp", "role": "timestamp"})
+    if strategy == "hash" and "entityKey" not in roles:
+        drawn["fields"].append({"name": "the_key", "type": "string", "role": "entityKey"})
+
+
+def _fractions(draw: Draw, drawn: Object, fields: Fields) -> None:
+    parts = ("0.6", "0.2", "0.2"), ("1", "0", "0"), ("0.5", "0.5", "0"), ("0.000000000001", "0.5", "0.5")
+    drawn.update(zip(("train", "validation", "test"), draw.one(parts), strict=True))
+
+
+def _dataset_ref(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if "version" in drawn and draw.chance(0.5):
+        drawn["version"] = 1
+    if "notBefore" in drawn:
+        drawn.pop("version", None)
+
+
+def _gate(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if not drawn.keys() & {"min", "max", "compareTo"}:
+        drawn["compareTo"] = "champion"
+    _ordered(draw, drawn, fields)
+
+
+def _resources(draw: Draw, drawn: Object, fields: Fields) -> None:
+    for amount in ("cpu", "memory"):
+        if all(amount in drawn.get(side, {}) for side in ("requests", "limits")):
+            drawn["requests"][amount] = drawn["limits"][amount]
+
+
+def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if "estimator" not in drawn["trainer"]:
+        drawn.pop("search", None)
+
+
+def _window(draw: Draw, drawn: Object, fields: Fields) -> None:
+    drawn["minSamples"] = min(drawn.get("minSamples", 500), drawn.get("maxSamples", 100_000))
+
+
+def _check(draw: Draw, drawn: Object, fields: Fields) -> None:
+    for name in ("minEffectSize", "minDrop"):
+        if drawn.get(name, "0").startswith("-"):
+            drawn[name] = "0"
+    if not 0 < float(drawn.get("alpha", "0.01")) <= 0.5:
+        drawn["alpha"] = "0.5"
+
+
+def _monitor(draw: Draw, drawn: Object, fields: Fields) -> None:
+    acts = any(action["do"] != "Hold" for action in drawn.get("actions", [{"do": "Retrain"}]))
+    if acts and "trainingRunRef" not in drawn:
+        drawn["trainingRunRef"] = fields["trainingRunRef"](draw)
+
+
+MENDS: dict[str, Mend] = {
+    "Source": _one_of("s3", "http", "captured"),
+    "DataField": _field,
+    "FillNull": _one_of("value", "strategy"),
+    "CleanStep": _one_of("deduplicate", "dropNulls", "fillNull", "filter"),
+    "DatasetSpec": _dataset,
+    "Fractions": _fractions,
+    "DatasetRef": _dataset_ref,
+    "Trainer": _one_of("estimator", "container"),
+    "Gate": _gate,
+    "Trigger": _one_of("templateChange", "datasetVersion"),
+    "Resources": _resources,
+    "TrainingRunSpec": _run,
+    "StageGate": _one_of("golden", "latency"),
+    "ModelVersionSpec": _one_of("artifact", "source"),
+    "Window": _window,
+    "Check": _check,
+    "DriftMonitorSpec": _monitor,
+}
