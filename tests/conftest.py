@@ -23,6 +23,7 @@ _THOROUGH = (
     "planning/test_any_history.py",
     "planning/test_loop.py",
     "servers",
+    "simulation",
     "statistics/test_bootstrap.py",
     "statistics/test_calibration.py",
     "statistics/test_reproducibility.py",

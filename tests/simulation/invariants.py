@@ -1,0 +1,249 @@
+"""What must hold at every step, and what must hold when everything has come to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlops.api import labels
+from mlops.api.kinds import KINDS
+from mlops.engine.cluster import labels_of, owners_of
+from mlops.planning.plan import Key, Manifest
+from tests.simulation.api_server.server import ApiServer, Change
+from tests.simulation.process import LEASE, SYSTEM
+
+CHILDREN = ("Job", "CronJob", "Deployment", "Service")
+# Pinned when they are first set: what ran has to be provable.
+_PINNED = {
+    "TrainingRun": ("resolved", "inputsDigest", "outputDigest", "predictionDigest"),
+    "ModelVersion": ("artifact", "lineage"),
+}
+
+
+class Violation(Exception):
+    """An invariant does not hold; `name` is which."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+
+
+class Invariants:
+    """Looks at every change of the server's state as it happens, and keeps the first violation."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self.violation: Violation | None = None
+        # By address: who deleted a Job last. Made again by the operator it may only be if somebody else took it.
+        self._deleted_by: dict[Key, str] = {}
+        self._finished: set[tuple[str, str]] = set()
+        self._actions: dict[str, str] = {}
+        server.listen(self.changed)
+
+    def changed(self, change: Change) -> None:
+        """Check what one change did."""
+        if self.violation is not None:
+            return
+        try:
+            self._check(change)
+        except Violation as violation:
+            self.violation = violation
+
+    def arriving(self, user: str, method: str, path: str) -> None:
+        """Check a request that is about to be carried out."""
+        if method == "GET" or "/leases" in path or self.violation is not None:
+            return
+        lease = self._server.get(Key("Lease", SYSTEM, LEASE))
+        holder = ((lease or {}).get("spec") or {}).get("holderIdentity")
+        if holder != user:
+            self.violation = Violation("OnlyTheHolderWrites", f"{user} sends {method} {path}, the Lease is {holder}'s")
+
+    def _check(self, change: Change) -> None:
+        kind = change.key.kind
+        ours = change.user.startswith("operator")
+        if ours and kind in KINDS and change.old is not None and change.type == "MODIFIED":
+            _users_own(change)
+        if kind in _PINNED and change.type == "MODIFIED" and change.old is not None:
+            _pinned(change)
+        if kind in KINDS and ours and change.type == "MODIFIED":
+            _says_why(change)
+        if kind == "Job":
+            self._job(change)
+        if kind == "Deployment" and ours and change.type != "DELETED":
+            self._verified(change)
+        if kind == "ModelVersion" and change.type == "MODIFIED":
+            self._live(change)
+        if kind == "Dataset" and change.type == "MODIFIED":
+            _grows(change)
+        if kind == "DriftMonitor" and change.type == "MODIFIED":
+            self._acted(change)
+
+    def _job(self, change: Change) -> None:
+        key = change.key
+        if change.type == "DELETED":
+            self._deleted_by[key] = change.user
+            return
+        if change.type == "ADDED" and change.user.startswith("operator"):
+            run = labels_of(change.new).get(labels.RUN)
+            owner = next((each["uid"] for each in owners_of(change.new)), "")
+            if (owner, key.name) in self._finished:
+                raise Violation("OneJobPerAttempt", f"Job {key.name} had finished, and is made again")
+            if run:
+                self._one_execution(change, owner)
+        if change.type == "MODIFIED" and _complete(change.new):
+            for each in owners_of(change.new):
+                if labels_of(change.new).get(labels.RUN):
+                    self._finished.add((each["uid"], key.name))
+
+    def _one_execution(self, change: Change, owner: str) -> None:
+        others = [
+            job["metadata"]["name"]
+            for job in self._server.list("Job")
+            if any(each["uid"] == owner for each in owners_of(job))
+            and job["metadata"]["name"] != change.key.name
+            and not _over(job)
+            and not job["metadata"].get("deletionTimestamp")
+        ]
+        if others:
+            raise Violation("OneJobPerAttempt", f"Job {change.key.name} is made while {', '.join(others)} runs")
+
+    def _verified(self, change: Change) -> None:
+        template = change.new["spec"]["template"]["metadata"]
+        name = template.get("labels", {}).get(labels.MODEL_VERSION)
+        version = self._server.get(Key("ModelVersion", change.key.namespace, str(name)))
+        if version is None:
+            # It was deleted a moment ago: nobody can have looked it up later than its last plan.
+            return
+        status = version.get("status") or {}
+        artifact = template.get("annotations", {}).get(labels.ARTIFACT)
+        if status.get("verification") is None or status.get("artifact") != artifact:
+            before = (change.old or {}).get("spec", {}).get("template", {}).get("metadata", {})
+            if before.get("annotations", {}).get(labels.ARTIFACT) != artifact:
+                raise Violation("OnlyVerifiedServes", f"{change.key.name} serves {artifact} of {name}: not verified")
+
+    def _live(self, change: Change) -> None:
+        status = change.new.get("status") or {}
+        before = set(((change.old or {}).get("status") or {}).get("stages") or ())
+        for stage in status.get("stages") or ():
+            if status.get("verification") is None:
+                raise Violation("OnlyVerifiedServes", f"{change.key.name} is live in {stage}, and not verified")
+            if stage not in before and change.new["spec"].get("withdrawn"):
+                seen = status.get("observedGeneration") == change.new["metadata"]["generation"]
+                if seen:
+                    raise Violation("WithdrawnIsNotLive", f"{change.key.name} is withdrawn and goes live in {stage}")
+
+    def _acted(self, change: Change) -> None:
+        after = (change.new.get("status") or {}).get("lastAction")
+        before = ((change.old or {}).get("status") or {}).get("lastAction")
+        if after and (not before or before["time"] != after["time"]):
+            uid = change.new["metadata"]["uid"]
+            if before and after["time"] < before["time"]:
+                raise Violation("ActionsGoForward", f"{change.key.name}: {after['time']} after {before['time']}")
+            limit = (change.new["spec"].get("guard") or {}).get("maxRunsPerWeek", 3)
+            times = (change.new.get("status") or {}).get("actionTimes") or ()
+            if len(times) > max(limit, 50):
+                raise Violation("GuardHolds", f"{change.key.name}: {len(times)} actions")
+            self._actions[uid] = after["time"]
+
+    # --- at rest ---
+
+    def at_rest(self) -> None:
+        """Raise Violation unless nothing is orphaned, stuck or left open."""
+        uids = {manifest["metadata"]["uid"] for kind in (*KINDS, *CHILDREN) for manifest in self._server.list(kind)}
+        for kind in (*KINDS, *CHILDREN, "Pod"):
+            for manifest in self._server.list(kind):
+                _not_stuck(kind, manifest)
+                if kind in CHILDREN or kind == "Pod":
+                    _not_orphaned(kind, manifest, uids)
+                if kind == "Deployment":
+                    self._has_ready_pods(manifest)
+        for kind in KINDS:
+            for manifest in self._server.list(kind):
+                _settled(kind, manifest)
+        for version in self._server.list("ModelVersion"):
+            self._serves(version)
+
+    def _has_ready_pods(self, deployment: Manifest) -> None:
+        name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+        if self._server.get(Key("Service", namespace, name)) is None:
+            raise Violation("ServedHasARoute", f"Deployment {name} has no Service")
+
+    def _serves(self, version: Manifest) -> None:
+        name, namespace = version["metadata"]["name"], version["metadata"]["namespace"]
+        for stage in (version.get("status") or {}).get("stages") or ():
+            found = [
+                each
+                for each in self._server.list("Deployment")
+                if each["metadata"]["namespace"] == namespace
+                and labels_of(each).get(labels.MODEL) == version["spec"]["modelName"]
+                and labels_of(each).get(labels.STAGE) == stage
+            ]
+            ready = sum(each.get("status", {}).get("readyReplicas", 0) for each in found)
+            if not found or not ready:
+                raise Violation("NoRouteToNothing", f"{name} is said to be live in {stage}, where no pod is ready")
+
+
+def _users_own(change: Change) -> None:
+    old, new = change.old or {}, change.new
+    if old.get("spec") != new.get("spec"):
+        raise Violation("UsersOwn", f"{change.user} wrote the spec of {change.key}")
+    for part in ("labels", "annotations"):
+        if old["metadata"].get(part) != new["metadata"].get(part):
+            raise Violation("UsersOwn", f"{change.user} wrote the {part} of {change.key}")
+
+
+def _pinned(change: Change) -> None:
+    old, new = (change.old or {}).get("status") or {}, change.new.get("status") or {}
+    for field in _PINNED[change.key.kind]:
+        if old.get(field) is not None and old[field] != new.get(field):
+            raise Violation("PinnedStays", f"{change.key}: {field} was {old[field]}, is {new.get(field)}")
+
+
+def _says_why(change: Change) -> None:
+    for each in _conditions(change.new):
+        if each["type"] == "Ready" and each["status"] != "True" and not (each.get("reason") and each.get("message")):
+            raise Violation("ReadySaysWhy", f"{change.key}: {each}")
+
+
+def _grows(change: Change) -> None:
+    old = ((change.old or {}).get("status") or {}).get("version") or 0
+    new = (change.new.get("status") or {}).get("version") or 0
+    if new < old:
+        raise Violation("VersionsGrow", f"{change.key}: version {new} after {old}")
+
+
+def _not_stuck(kind: str, manifest: Manifest) -> None:
+    metadata = manifest["metadata"]
+    if metadata.get("deletionTimestamp"):
+        raise Violation("NothingIsStuck", f"{kind} {metadata['name']} is being deleted for ever")
+    if kind == "Job" and not _over(manifest) and not manifest["spec"].get("suspend"):
+        raise Violation("NothingIsStuck", f"Job {metadata['name']} never ends")
+
+
+def _not_orphaned(kind: str, manifest: Manifest, uids: set[str]) -> None:
+    if labels_of(manifest).get(labels.MANAGED_BY) != labels.MANAGER or kind == "Pod":
+        return
+    owners = [owner["uid"] for owner in owners_of(manifest)]
+    if owners and not uids & set(owners):
+        raise Violation("NoOrphans", f"{kind} {manifest['metadata']['name']} is left of somebody who is gone")
+
+
+def _settled(kind: str, manifest: Manifest) -> None:
+    name, status = manifest["metadata"]["name"], manifest.get("status") or {}
+    if status.get("observedGeneration") != manifest["metadata"].get("generation"):
+        raise Violation("AllIsObserved", f"{kind} {name}: generation {manifest['metadata'].get('generation')} unseen")
+    if any(each["type"] == "Reconciling" and each["status"] == "True" for each in _conditions(manifest)):
+        ready = next((each for each in _conditions(manifest) if each["type"] == "Ready"), {})
+        raise Violation("NothingIsStuck", f"{kind} {name} reconciles for ever: {ready.get('message')}")
+
+
+def _over(job: Manifest) -> bool:
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in _conditions(job))
+
+
+def _complete(job: Manifest) -> bool:
+    return any(each["type"] == "Complete" and each["status"] == "True" for each in _conditions(job))
+
+
+def _conditions(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    yield from (manifest.get("status") or {}).get("conditions") or ()

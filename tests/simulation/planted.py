@@ -1,0 +1,435 @@
+"""Bugs planted one at a time into a copy of the operator: what the simulation is worth is how soon it finds them.
+
+`python -m tests.simulation.planted` plants each, runs the simulation on the copy until an invariant breaks, and prints
+the table of docs/simulation.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "operator"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """`right` stands once in `file` (below operator/mlops) and is replaced by `wrong`; `kind` is the pattern it is of."""
+
+    name: str
+    kind: str
+    file: str
+    right: str
+    wrong: str
+
+
+BUGS = (
+    # --- crash between two writes ---
+    Bug(
+        "children before the status",
+        "order of writes",
+        "engine/reconcile.py",
+        """        for owner, status in self._with_problems(key, plan, hopeless).items():
+            await self._write_status(owner, self._with_trouble(owner, status))
+        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+            for child in children:
+                if key_of(child) not in hopeless:
+                    await self._write_child(child, write)
+""",
+        """        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+            for child in children:
+                if key_of(child) not in hopeless:
+                    await self._write_child(child, write)
+        for owner, status in self._with_problems(key, plan, hopeless).items():
+            await self._write_status(owner, self._with_trouble(owner, status))
+""",
+    ),
+    Bug(
+        "a Job is named by the clock",
+        "order of writes",
+        "planning/dataset.py",
+        "    as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))\n",
+        "    as_of = format_time(view.now)\n",
+    ),
+    Bug(
+        "what a run is pinned to is looked up at each plan",
+        "order of writes",
+        "planning/training_run.py",
+        "    if run.status.resolved is None:\n        return _pin(view, known)\n",
+        "    if run.status.output_digest is None:\n        return _pin(view, known)\n",
+    ),
+    Bug(
+        "a failed attempt's Job is not told from the next one's",
+        "order of writes",
+        "planning/dataset.py",
+        "    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts), new_content)\n",
+        "    return Need(as_of, ingest_job_name(dataset, as_of, 0), new_content)\n",
+    ),
+    Bug(
+        "numbers that siblings have chosen are free",
+        "order of writes",
+        "planning/training_run.py",
+        "    while model_version_name(model, number) in names:\n        number += 1\n",
+        "",
+    ),
+    # --- stale reads ---
+    Bug(
+        "older versions of an object are taken in",
+        "stale read",
+        "cluster/memory.py",
+        "        if old is not None and version_of(old) >= version:\n            return False\n",
+        "        if old is not None and version_of(old) == version:\n            return False\n",
+    ),
+    Bug(
+        "the deleted are forgotten",
+        "stale read",
+        "cluster/memory.py",
+        "        if key.kind not in self._objects or self._gone.get(uid, -1) >= version:\n            return False\n",
+        "        if key.kind not in self._objects:\n            return False\n",
+    ),
+    Bug(
+        "a list takes away what is newer than it",
+        "stale read",
+        "cluster/memory.py",
+        "                differences += self.forget(manifest, version)\n",
+        "                differences += self.forget(manifest, version_of(manifest))\n",
+    ),
+    Bug(
+        "a deletion seen late takes the object that came after it",
+        "stale read",
+        "cluster/memory.py",
+        "        if old is None or _uid(old) != uid:\n            self._remember_gone(uid, as_of)\n            return False\n        if version_of(old) > as_of:\n            return False\n",
+        "        if old is None:\n            self._remember_gone(uid, as_of)\n            return False\n",
+    ),
+    Bug(
+        "a status is written over whatever is there",
+        "stale read",
+        "cluster/writer.py",
+        """                "resourceVersion": seen["metadata"]["resourceVersion"],\n""",
+        "",
+    ),
+    Bug(
+        "what was written is not known until it is watched",
+        "stale read",
+        "cluster/writer.py",
+        "        answer = await self._client.request(key, method, path, body, **how)  # type: ignore[arg-type]\n        self._memory.take(answer)\n",
+        "        answer = await self._client.request(key, method, path, body, **how)  # type: ignore[arg-type]\n",
+    ),
+    Bug(
+        "a Job's end is believed without its pod",
+        "stale read",
+        "cluster/memory.py",
+        '        return not any(pod.get("status", {}).get("phase") in ("Succeeded", "Failed") for pod in pods)\n',
+        "        return False\n",
+    ),
+    # --- missed events ---
+    Bug(
+        "deletions wake nobody",
+        "missed event",
+        "engine/controller.py",
+        "        for manifest in (old, new):\n            if manifest is not None:\n",
+        "        for manifest in (new,):\n            if manifest is not None:\n",
+    ),
+    Bug(
+        "pods wake nobody",
+        "missed event",
+        "engine/routes.py",
+        "            if job is not None:\n                yield from _keys(job, reader)\n",
+        "            if job is None:\n                yield key\n",
+    ),
+    Bug(
+        "new data wakes no run",
+        "missed event",
+        "engine/routes.py",
+        "            yield key\n            yield from _runs_on(key, reader)\n",
+        "            yield key\n",
+    ),
+    Bug(
+        "a run wakes no monitor",
+        "missed event",
+        "engine/routes.py",
+        '        if _at(monitor, "spec", "trainingRunRef", "name") in (run.name, template):\n            yield key_of(monitor)\n',
+        '        if _at(monitor, "spec", "trainingRunRef", "name") == run.name:\n            yield key_of(monitor)\n',
+    ),
+    Bug(
+        "what happens during the work is missed",
+        "missed event",
+        "engine/queue.py",
+        "        if key in self._active:\n            self._again.add(key)\n",
+        "        if key in self._active:\n            return\n",
+    ),
+    Bug(
+        "what failed is not tried again",
+        "missed event",
+        "engine/queue.py",
+        "            self._backing_off[key] = loop.call_later(delay, self.add, key)\n",
+        "            loop.time()\n",
+    ),
+    Bug(
+        "nobody comes back at the time that was asked for",
+        "missed event",
+        "engine/queue.py",
+        "        self._failures.pop(key, None)\n        self._look_again(key, look_again)\n",
+        "        self._failures.pop(key, None)\n",
+    ),
+    Bug(
+        "a conflict counts as done",
+        "missed event",
+        "engine/controller.py",
+        '            log.debug("%s; trying again in %.2f s", error, self.queue.failed(key), extra=_fields(key))\n',
+        "            self.queue.done(key)\n",
+    ),
+    Bug(
+        "lists that differ are not taken in",
+        "missed event",
+        "cluster/memory.py",
+        "            differences += self.take(item)\n",
+        "            differences += not self.get(key_of(item)) and self.take(item)\n",
+    ),
+    # --- whose it is ---
+    Bug(
+        "a namesake's Jobs are taken for its own",
+        "ownership",
+        "engine/gather.py",
+        "        return [child for child in found if not _of_a_namesake(child, owner)]\n",
+        "        return list(found)\n",
+    ),
+    Bug(
+        "what is left of a namesake is taken over",
+        "ownership",
+        "engine/problems.py",
+        '    raise Conflict(key_of(present), "left over from a deleted object of the same name")\n',
+        "    return None\n",
+    ),
+    Bug(
+        "one that was deleted and made again is the same",
+        "ownership",
+        "cluster/memory.py",
+        "        if old is not None and _uid(old) != uid:\n",
+        "        if old is not None and _uid(old) is uid is None:\n",
+    ),
+    Bug(
+        "what is on its way out is planned",
+        "ownership",
+        "engine/gather.py",
+        '    return manifest["metadata"].get("deletionTimestamp") is not None\n',
+        "    return False\n",
+    ),
+    Bug(
+        "children have no owner",
+        "ownership",
+        "planning/ownership.py",
+        '    return [_reference(resource) | {"controller": True, "blockOwnerDeletion": True}]\n',
+        "    return []\n",
+    ),
+    Bug(
+        "the newest version alone owns what serves",
+        "ownership",
+        "planning/model_version.py",
+        "        apply=tuple(_servers(view, traffic, present)),\n",
+        "        apply=tuple(_servers(view, traffic, present[-1:])),\n",
+    ),
+    # --- who may write ---
+    Bug(
+        "a write does not ask for the Lease",
+        "leadership",
+        "cluster/writer.py",
+        "        if not self._allowed():\n",
+        "        if self._allowed is None:\n",
+    ),
+    Bug(
+        "a holder counts from the answer, and to the end",
+        "leadership",
+        "cluster/lease.py",
+        "        self._held_until = sent + self._renew\n",
+        "        self._held_until = self._clock.monotonic() + 2 * self._duration\n",
+    ),
+    Bug(
+        "another's Lease is taken at once",
+        "leadership",
+        "cluster/lease.py",
+        '        return self._unchanged_since + float(spec.get("leaseDurationSeconds") or self._duration)\n',
+        "        return self._unchanged_since + 1.0\n",
+    ),
+    Bug(
+        "who was stopped goes on as the holder",
+        "leadership",
+        "cluster/lease.py",
+        "        return self._clock.monotonic() < self._held_until\n",
+        "        return self._held_until > 0\n",
+    ),
+    # --- what the planners decide ---
+    Bug(
+        "a child that was changed is left as it is",
+        "convergence",
+        "engine/reconcile.py",
+        "        if present is not None and covers(present, marked):\n            return\n",
+        '        if present is not None and present["metadata"].get("annotations", {}).get(APPLIED) == _digest(wanted):\n            return\n',
+    ),
+    Bug(
+        "a status is written whether it differs or not",
+        "convergence",
+        "engine/reconcile.py",
+        '        if seen is None or (seen.get("status") or {}) == status:\n            return\n',
+        "        if seen is None:\n            return\n",
+    ),
+    Bug(
+        "the same rows are a new version",
+        "planning",
+        "planning/dataset.py",
+        "    unchanged = status.digest == report.digest\n",
+        "    unchanged = False\n",
+    ),
+    Bug(
+        "a look is taken in twice",
+        "planning",
+        "planning/dataset.py",
+        "        and ((finished_at(job), job.name) > mark or (need is not None and job.name == need.job_name))\n",
+        "        and ((finished_at(job), job.name) >= mark or (need is not None and job.name == need.job_name))\n",
+    ),
+    Bug(
+        "a look at an earlier spec counts",
+        "planning",
+        "planning/dataset.py",
+        '    return bool(job.manifest["metadata"].get("labels", {}).get(labels.DIGEST) == wanted)\n',
+        "    return bool(wanted)\n",
+    ),
+    Bug(
+        "a finished run is judged again",
+        "planning",
+        "planning/training_run.py",
+        "    if is_over(run):\n        # A run is one execution",
+        "    if is_over(run) and run.spec.register_ is None:\n        # A run is one execution",
+    ),
+    Bug(
+        "a result is taken over from a run that has none",
+        "planning",
+        "planning/training_run.py",
+        "        and sibling.status.output_digest is not None\n",
+        "",
+    ),
+    Bug(
+        "live before a pod is ready",
+        "planning",
+        "planning/model_version.py",
+        "        if there is not None and _shows(there, choice) and _is_available(there):\n            live[stage] = choice\n",
+        "        if there is not None and _shows(there, choice):\n            live[stage] = choice\n",
+    ),
+    Bug(
+        "served before it is verified",
+        "planning",
+        "planning/model_version.py",
+        "        return self.stages[: self.gates.open_stages] if self.gates else []\n",
+        "        return self.stages[: self.gates.open_stages] if self.gates else self.stages\n",
+    ),
+    Bug(
+        "a withdrawn version may serve",
+        "planning",
+        "planning/model_version.py",
+        "        if self.rival or self.version.spec.withdrawn or stage not in self.open_stages:\n",
+        "        if self.rival or stage not in self.open_stages:\n",
+    ),
+    Bug(
+        "the old pods go before the new ones are ready",
+        "planning",
+        "planning/model_version.py",
+        "    serving = {server_name(view.model_name, stage) for stage in traffic.chosen}\n",
+        "    serving = {server_name(view.model_name, stage) for stage in traffic.live}\n",
+    ),
+    Bug(
+        "a check is taken in again and again",
+        "planning",
+        "planning/drift_monitor.py",
+        "    fresh = [(job, at) for job, at in finished if last is None or at > parse_time(last)]\n",
+        "    fresh = [(job, at) for job, at in finished if last is None or at >= parse_time(last)]\n",
+    ),
+    Bug(
+        "a second run while one is active",
+        "planning",
+        "planning/drift_actions.py",
+        "    if active is not None:\n        return Reason.RUN_ACTIVE",
+        '    if active is not None and status.circuit == "Open":\n        return Reason.RUN_ACTIVE',
+    ),
+    Bug(
+        "a firing is forgotten when its status is written",
+        "planning",
+        "planning/training_template.py",
+        "    if name == _change_name(template):\n        return _Firing(name, _change_record(template))\n",
+        "",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a planted bug was found: by which invariant, after how many seconds, cases and steps; None: it was not."""
+
+    bug: Bug
+    invariant: str | None
+    seconds: float
+    cases: int
+    steps: int
+    seed: int | None
+
+
+def plant(bug: Bug, folder: Path) -> Path:
+    """Copy the operator's sources into `folder` with the bug in them; returns the folder to import from."""
+    copy = folder / "operator"
+    shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    file = copy / "mlops" / bug.file
+    text = file.read_text("utf-8")
+    if text.count(bug.right) != 1:
+        raise ValueError(f"{bug.name}: its place stands {text.count(bug.right)} times in {bug.file}, not once")
+    file.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    return copy
+
+
+def search(bug: Bug, seconds: float, seed: int) -> Found:
+    """Run the simulation on a copy with the bug until an invariant breaks."""
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        environment = {**os.environ, "PYTHONPATH": f"{plant(bug, Path(folder))}{os.pathsep}{ROOT}"}
+        command = [sys.executable, "-m", "tests.simulation", "--seconds", str(seconds), "--seed", str(seed)]
+        done = subprocess.run(
+            [*command, "--jobs", "1", "--first"], capture_output=True, text=True, env=environment, cwd=ROOT, check=False
+        )
+    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+    try:
+        said = json.loads(last)
+    except ValueError as error:
+        raise RuntimeError(f"{bug.name}: the simulation ended with {done.returncode}: {done.stderr[-2000:]}") from error
+    return Found(bug, said["invariant"], said["seconds"], said["cases"], said["steps"], said["seed"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 if every bug was found, 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0, help="for how long to look for each (default: 120)")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
+    parser.add_argument("bugs", nargs="*", metavar="TEXT", help="only those whose name contains one of these")
+    options = parser.parse_args(arguments)
+    chosen = [bug for bug in BUGS if not options.bugs or any(text in bug.name for text in options.bugs)]
+    missed = 0
+    print("| planted bug | pattern | found by | s | cases | steps | seed |\n|---|---|---|---|---|---|---|")
+    for bug in chosen:
+        found = search(bug, options.seconds, options.seed)
+        missed += found.invariant is None
+        print(
+            f"| {bug.name} | {bug.kind} | {found.invariant or '**not found**'} | {found.seconds:.1f} | {found.cases} "
+            f"| {found.steps:,} | {found.seed if found.seed is not None else ''} |",
+            flush=True,
+        )
+    print(f"{time.strftime('%H:%M:%S')} {len(chosen) - missed} of {len(chosen)} found", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

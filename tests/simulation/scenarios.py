@@ -1,0 +1,259 @@
+"""Stories: what a user does step by step, each step after the one before has come to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlops.api.base import API_VERSION
+from mlops.api.drift_monitor import Verdict
+from mlops.planning.plan import Key, Manifest
+from tests.simulation.users import TEAM
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the user does, and what has to come of it within `minutes` after the faults have ended."""
+
+    name: str
+    act: Callable[[World], None]
+    ends: Callable[[World], bool]
+    minutes: float = 150.0
+
+
+def an_object(kind: str, name: str, spec: Manifest) -> Manifest:
+    """Return an object as a user writes it."""
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "namespace": TEAM}, "spec": spec}
+
+
+def dataset(name: str = "weather", **more: Any) -> Manifest:
+    """Return a Dataset of delivered rows."""
+    fields = [
+        {"name": "time", "type": "timestamp", "role": "timestamp"},
+        {"name": "wind", "type": "float64"},
+        {"name": "rain", "type": "string", "role": "label", "enum": ["yes", "no"]},
+    ]
+    return an_object("Dataset", name, {"source": {"s3": {"uri": f"s3://raw/{name}/"}}, "fields": fields, **more})
+
+
+def run(name: str, c: str = "0.1", **more: Any) -> Manifest:
+    """Return a TrainingRun that registers what passes its gate."""
+    spec = {
+        "datasetRef": {"name": "weather"},
+        "trainer": {"estimator": {"name": "LogisticRegression", "params": {"C": c}}},
+        "gates": [{"metric": "roc_auc", "min": "0.60"}],
+        "register": {"modelName": "rain"},
+        **more,
+    }
+    return an_object("TrainingRun", name, {name: value for name, value in spec.items() if value is not None})
+
+
+def version(number: int, letter: str, **more: Any) -> Manifest:
+    """Return a ModelVersion of an artifact that somebody brought."""
+    spec = {"modelName": "rain", "version": number, "artifact": {"digest": "sha256:" + letter * 64}}
+    return an_object("ModelVersion", f"rain-v{number}", {**spec, **more})
+
+
+def monitor(**more: Any) -> Manifest:
+    """Return a DriftMonitor that checks every hour and acts at once."""
+    spec = {
+        "targetRef": {"modelName": "rain"},
+        "schedule": "0 * * * *",
+        "window": {"duration": "24h"},
+        "checks": [{"name": "inputs", "type": "DataDrift"}, {"name": "concept", "type": "ConceptDrift"}],
+        "trainingRunRef": {"name": "rain"},
+        "actions": [{"when": ["DataDrift"], "do": "Retrain"}, {"when": ["ConceptDrift"], "do": "Rebuild"}],
+        "guard": {"cooldown": "1s", "maxRunsPerWeek": 20},
+    }
+    return an_object("DriftMonitor", "rain-drift", {**spec, **more})
+
+
+TWO_STAGES = {"stages": [{"name": "dev"}, {"name": "production", "replicas": 2}]}
+
+
+def _create(*manifests: Manifest) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        for manifest in world.shuffled(manifests):
+            _ok(world.user.create(manifest).status)
+
+    return act
+
+
+def _change(kind: str, name: str, **spec: Any) -> Callable[[World], None]:
+    return lambda world: _ok(world.user.change(Key(kind, TEAM, name), {"spec": spec}).status)
+
+
+def _delete(kind: str, name: str, propagation: str = "Background") -> Callable[[World], None]:
+    return lambda world: _ok(world.user.delete(Key(kind, TEAM, name), propagation).status)
+
+
+def _ok(status: int) -> None:
+    assert status < 300, status
+
+
+def _ready(kind: str, name: str, *reasons: str) -> Callable[[World], bool]:
+    return lambda world: world.reason(kind, name) in reasons
+
+
+def _gone(kind: str, name: str) -> Callable[[World], bool]:
+    return lambda world: world.server.get(Key(kind, TEAM, name)) is None
+
+
+def _all(*ends: Callable[[World], bool]) -> Callable[[World], bool]:
+    return lambda world: all(end(world) for end in ends)
+
+
+def _live(name: str, stage: str = "production") -> Callable[[World], bool]:
+    def is_live(world: World) -> bool:
+        status = (world.server.get(Key("ModelVersion", TEAM, name)) or {}).get("status") or {}
+        return stage in (status.get("stages") or ()) and world.reason("ModelVersion", name) == "Serving"
+
+    return is_live
+
+
+def _new_rows(letter: str) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        world.workloads.contents["weather"] = letter
+        _ok(world.user.ask_for_a_look("weather").status)
+
+    return act
+
+
+def _drifts(verdict: Verdict, of: str) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        world.workloads.verdicts[of] = verdict
+        world.workloads.contents["weather"] = f"after {of}"
+
+    return act
+
+
+def _nothing_left(world: World) -> bool:
+    return not any(world.server.list(kind) for kind in ("Job", "CronJob", "Deployment", "Service", "Pod"))
+
+
+def _delete_all(world: World) -> None:
+    for kind in world.shuffled(("DriftMonitor", "ModelVersion", "TrainingRun", "Dataset")):
+        for manifest in world.server.list(kind):
+            world.user.delete(Key(kind, TEAM, manifest["metadata"]["name"]))
+
+
+_TEMPLATE = run("rain", triggers=[{"templateChange": {}}])
+_ON_DATA = run("rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
+
+SCENARIOS: dict[str, tuple[Step, ...]] = {
+    "loop": (
+        Step(
+            "apply all",
+            _create(dataset(), _TEMPLATE, monitor()),
+            _all(_live("rain-v1"), _ready("DriftMonitor", "rain-drift", "Checked")),
+        ),
+        Step("the inputs drift", _drifts("DataDrift", "rain-v1"), _live("rain-v2")),
+        Step("the concept drifts", _drifts("ConceptDrift", "rain-v2"), _live("rain-v3")),
+        Step("roll back", _change("ModelVersion", "rain-v3", withdrawn=True), _live("rain-v2")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "new data": (
+        Step("apply all", _create(dataset(), _ON_DATA), _live("rain-v1")),
+        Step("new rows", _new_rows("2"), _live("rain-v2")),
+        Step("the same rows again", _new_rows("2"), _ready("Dataset", "weather", "Unchanged")),
+        Step(
+            "another recipe",
+            _change("TrainingRun", "rain", trainer={"estimator": {"params": {"C": "7"}}}),
+            _live("rain-v3"),
+        ),
+        Step(
+            "other columns",
+            _change("Dataset", "weather", fields=dataset()["spec"]["fields"][1:]),
+            _live("rain-v4"),
+        ),
+        Step("delete the template", _delete("TrainingRun", "rain"), _live("rain-v4")),
+        Step("delete the data", _delete("Dataset", "weather"), _gone("Dataset", "weather")),
+    ),
+    "runs": (
+        Step(
+            "a run before its data",
+            _create(run("a"), run("b", register=None), run("c", reproducibility={"verify": "Once"}, register=None)),
+            _ready("TrainingRun", "a", "DatasetNotFound"),
+        ),
+        Step(
+            "the data",
+            _create(dataset()),
+            _all(*(_ready("TrainingRun", name, "Succeeded") for name in "abc"), _live("rain-v1")),
+        ),
+        Step("a suspended one", _create(run("d", "9", suspend=True)), _ready("TrainingRun", "d", "Suspended")),
+        Step(
+            "resume",
+            _change("TrainingRun", "d", suspend=False),
+            _all(_ready("TrainingRun", "d", "Succeeded"), _live("rain-v2")),
+        ),
+        Step(
+            "one below its gate",
+            _create(run("e", "8", gates=[{"metric": "roc_auc", "min": "0.99"}])),
+            _ready("TrainingRun", "e", "GatesFailed"),
+        ),
+        Step("delete one", _delete("TrainingRun", "a"), _gone("TrainingRun", "a")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "stages": (
+        Step(
+            "two versions",
+            _create(version(1, "1", promotion=TWO_STAGES), version(2, "2", promotion=TWO_STAGES)),
+            _live("rain-v2"),
+        ),
+        Step(
+            "more pods",
+            _change(
+                "ModelVersion",
+                "rain-v2",
+                promotion={"stages": [{"name": "dev"}, {"name": "production", "replicas": 3}]},
+            ),
+            _live("rain-v2"),
+        ),
+        Step("roll back", _change("ModelVersion", "rain-v2", withdrawn=True), _live("rain-v1")),
+        Step("and forward", _change("ModelVersion", "rain-v2", withdrawn=False), _live("rain-v2")),
+        Step(
+            "a third that claims a number",
+            _create(
+                version(3, "3", promotion=TWO_STAGES),
+                {**version(3, "4"), "metadata": {"name": "z-other", "namespace": TEAM}},
+            ),
+            _all(_live("rain-v3"), _ready("ModelVersion", "z-other", "VersionConflict")),
+        ),
+        Step("the live one goes", _delete("ModelVersion", "rain-v3"), _live("z-other")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "schedules": (
+        Step(
+            "a scheduled refresh",
+            _create(dataset(refresh={"schedule": "30 * * * *"})),
+            _ready("Dataset", "weather", "Versioned", "Unchanged"),
+        ),
+        Step(
+            "a model and its captures",
+            _create(
+                version(1, "1"),
+                an_object(
+                    "Dataset",
+                    "seen",
+                    {**dataset()["spec"], "source": {"captured": {"modelName": "rain", "window": "30d"}}},
+                ),
+            ),
+            _all(_live("rain-v1"), _ready("Dataset", "seen", "Versioned", "Unchanged")),
+        ),
+        Step(
+            "suspend",
+            _change("Dataset", "weather", suspend=True),
+            _ready("Dataset", "weather", "Versioned", "Unchanged"),
+        ),
+        Step(
+            "resume without a schedule",
+            _change("Dataset", "weather", suspend=False, refresh=None),
+            _ready("Dataset", "weather", "Versioned", "Unchanged"),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+}

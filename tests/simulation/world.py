@@ -1,0 +1,314 @@
+"""A whole simulated cluster with its operators, and what goes wrong in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from random import Random
+from typing import Any, TypeVar
+
+from mlops.api import labels
+from mlops.api.kinds import KINDS
+from mlops.engine.cluster import labels_of
+from mlops.planning.plan import Key, Manifest
+from tests.planning.builders import SETTINGS
+from tests.simulation.api_server.server import ApiServer, Change
+from tests.simulation.controllers.controllers import Controllers
+from tests.simulation.controllers.fates import Fates
+from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.loop import Loop
+from tests.simulation.network import Network, Weather
+from tests.simulation.process import Operator
+from tests.simulation.users import TEAM, User
+from tests.simulation.workloads import Workloads
+
+# For so long nothing may happen before the world counts as at rest: longer than the lists that repair what was missed.
+_QUIET_SECONDS = 75.0
+_LOOK_SECONDS = 5.0
+_TIME = re.compile(r"-\d{12}\b")
+Item = TypeVar("Item")
+
+
+class World:
+    """`seed` decides every delay. Faults come from outside, through the methods of the second half."""
+
+    def __init__(self, seed: int, *, replicas: int = 1) -> None:
+        self.random = Random(f"world {seed}")
+        self.loop = Loop()
+        self.server = ApiServer(self.loop.now, Random(f"server {seed}"))
+        self.network = Network(self.loop, self.server, Random(f"network {seed}"))
+        self.workloads, self.fates = Workloads(), Fates()
+        self.controllers = Controllers(
+            self.server, self.loop, self.loop.now, Random(f"controllers {seed}"), self.fates, self.workloads
+        )
+        self.user = User(self.server, self.loop)
+        self.invariants = Invariants(self.server)
+        self.network.arriving = self._arriving
+        self.operators: list[Operator] = []
+        self.weather = [Weather() for _ in range(replicas)]
+        self._started = 0
+        self._gone: list[Operator] = []
+        self._changed_at = 0.0
+        self._others_changes = 0
+        # Of a process that is to be killed at one of its next writes: how many are left, and whether that one arrives.
+        self._doomed: dict[int, tuple[int, bool]] = {}
+        self.server.listen(self._note)
+        for slot in range(replicas):
+            self.operators.append(self._start(slot))
+
+    # --- what is there ---
+
+    @property
+    def steps(self) -> int:
+        """Return how much has happened: requests of operators, events they saw, changes that others made."""
+        seen = sum(
+            watch.delivered
+            for operator in (*self.operators, *self._gone)
+            if operator.watches
+            for watch in operator.watches.by_kind.values()
+        )
+        return self.network.requests + seen + self._others_changes
+
+    def reason(self, kind: str, name: str) -> str:
+        """Return the reason of an object's Ready, if its present spec was looked at."""
+        manifest = self.server.get(Key(kind, TEAM, name))
+        status = (manifest or {}).get("status") or {}
+        if manifest is None or status.get("observedGeneration") != manifest["metadata"].get("generation"):
+            return ""
+        ready = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
+        return str(ready.get("reason", ""))
+
+    def shuffled(self, items: Iterable[Item]) -> list[Item]:
+        """Return the items in an order of this seed."""
+        return self.random.sample(found := list(items), len(found))
+
+    @property
+    def at_rest(self) -> bool:
+        """Return whether nothing happens any more until somebody does something."""
+        return (
+            self.loop.time() - self._changed_at > _QUIET_SECONDS
+            and self.controllers.settled
+            and all(each.alive and each.idle and each.controller.queue.next_look is None for each in self.operators)
+        )
+
+    def picture(self) -> dict[str, Any]:
+        """Return what has to be the same however much went wrong on the way: no times, no names made of them."""
+        found: dict[str, Any] = {}
+        for kind in KINDS:
+            for manifest in self.server.list(kind):
+                found[f"{kind}/{_without_time(manifest['metadata']['name'])}"] = _essence(manifest)
+        for kind in ("Deployment", "Service", "CronJob"):
+            for manifest in self.server.list(kind):
+                template = manifest["spec"].get("template", {}) if kind == "Deployment" else {}
+                found[f"{kind}/{manifest['metadata']['name']}"] = [
+                    labels_of(template).get(labels.MODEL_VERSION) if template else None,
+                    manifest["spec"].get("replicas"),
+                    manifest["spec"].get("suspend"),
+                    sorted(each["name"] for each in manifest["metadata"].get("ownerReferences", ())),
+                ]
+        return found
+
+    # --- time goes on ---
+
+    def run(self, seconds: float) -> None:
+        """Let time go on; raises Violation."""
+        self.loop.run_until(self.loop.time() + seconds, self._broken)
+        self._raise()
+
+    def come_to_rest(self, minutes: float, ends: Any = None) -> None:
+        """Let time go on until the world is at rest, and `ends` holds; raises Violation if that takes too long."""
+        until = self.loop.time() + 60.0 * minutes
+        while not (self.at_rest and (ends is None or ends(self))):
+            if self.loop.time() > until:
+                raise Violation("ComesToRest", self._why_not())
+            self.run(_LOOK_SECONDS)
+
+    def check_rest(self) -> None:
+        """Check that nothing is left open, and that looking at everything again writes nothing."""
+        self.invariants.at_rest()
+        before = self._changes_by_operators()
+        for operator in self.operators:
+            if operator.lease.held:
+                self.loop.run_in(operator, operator.controller.resync)
+        jobs = len(self.server.list("Job"))
+        self.run(20.0)
+        if len(self.server.list("Job")) == jobs and (after := self._changes_by_operators()) != before:
+            raise Violation("NoWriteAtRest", ", ".join(f"{c.user} {c.type} {c.key}" for c in after[len(before) :]))
+
+    def close(self) -> None:
+        """End everything."""
+        self.network.closed = True
+        self.loop.close()
+
+    # --- what goes wrong ---
+
+    def change_weather(self, slot: int, seconds: float, **changes: Any) -> None:
+        """Let the network of one process be bad for a while."""
+        weather = self.weather[slot % len(self.weather)]
+        fine = {each.name: each.default for each in fields(Weather) if each.name in changes}
+        _set(weather, changes)
+        self.loop.call_later(seconds, lambda: _set(weather, fine))
+
+    def change_fates(self, seconds: float, **changes: float) -> None:
+        """Let pods fare badly for a while."""
+        _set(self.fates, changes)
+        self.loop.call_later(seconds, lambda: _set(self.fates, dict.fromkeys(changes, 0.0)))
+
+    def cut(self, slot: int, kinds: list[str], seconds: float, *, expired: bool) -> None:
+        """Cut watches of one process for a while."""
+        operator = self._operator(slot)
+        if operator.alive and operator.watches:
+            operator.watches.broken(tuple(kinds), seconds, expired=expired)
+
+    def stall(self, slot: int, kind: str, seconds: float) -> None:
+        """Hold back the events of one watch."""
+        operator = self._operator(slot)
+        if operator.alive and operator.watches:
+            operator.watches.by_kind[kind].stall(seconds)
+
+    def kill(self, slot: int) -> None:
+        """SIGKILL."""
+        operator = self._operator(slot)
+        if operator.alive:
+            operator.kill()
+
+    def kill_at_write(self, slot: int, count: int, *, after: bool) -> None:
+        """SIGKILL when the count-th write from now arrives: before the server carries it out, or after."""
+        self._doomed[slot % len(self.operators)] = (count, after)
+
+    def terminate(self, slot: int) -> None:
+        """SIGTERM."""
+        operator = self._operator(slot)
+        if operator.alive:
+            operator.terminate()
+
+    def pause(self, slot: int, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while."""
+        operator = self._operator(slot)
+        if operator.alive:
+            operator.paused = True
+            self.loop.call_later(seconds, lambda: self.loop.resume(operator))
+
+    def calm(self) -> None:
+        """Let everything be well from now on; what has died is started again."""
+        for weather in self.weather:
+            _set(weather, {each.name: each.default for each in fields(Weather)})
+        _set(self.fates, {each.name: 0.0 for each in fields(Fates)})
+        self._doomed.clear()
+        for operator in self.operators:
+            if operator.paused:
+                self.loop.resume(operator)
+
+    # --- inside ---
+
+    def _operator(self, slot: int) -> Operator:
+        return self.operators[slot % len(self.operators)]
+
+    def _start(self, slot: int) -> Operator:
+        self._started += 1
+        operator = Operator(
+            f"operator-{slot}-{self._started}",
+            self.loop,
+            self.server,
+            self.network,
+            self.weather[slot],
+            Random(self.random.random()),
+            replace(SETTINGS),
+            skew=self.random.uniform(-2.0, 2.0),
+        )
+        operator.start()
+        self._watch_over(slot, operator)
+        return operator
+
+    def _watch_over(self, slot: int, operator: Operator) -> None:
+        """Start a process anew when it has ended, as a kubelet does."""
+
+        def look() -> None:
+            if operator.exit_code is None:
+                self.loop.call_later(1.0, look)
+                return
+            if operator.error is not None and self.invariants.violation is None:
+                self.invariants.violation = Violation("NoCrash", f"{operator.name}: {operator.error!r}")
+            self._gone.append(operator)
+            self.operators[slot] = self._start(slot)
+
+        self.loop.call_later(1.0, look)
+
+    def _arriving(self, user: str, method: str, path: str) -> bool:
+        """Return whether a request is carried out."""
+        if method != "GET" and "/leases" not in path:
+            for slot, (count, after) in list(self._doomed.items()):
+                if self.operators[slot].name != user:
+                    continue
+                self._doomed[slot] = (count - 1, after)
+                if count <= 1:
+                    del self._doomed[slot]
+                    self.operators[slot].kill()
+                    if not after:
+                        return False
+        self.invariants.arriving(user, method, path)
+        return True
+
+    def _note(self, change: Change) -> None:
+        if change.key.kind not in ("Lease", "Event"):
+            self._changed_at = self.loop.time()
+        if not change.user.startswith("operator"):
+            self._others_changes += 1
+
+    def _changes_by_operators(self) -> list[Change]:
+        return [c for c in self.server.changes if c.user.startswith("operator") and c.key.kind != "Lease"]
+
+    def _broken(self) -> bool:
+        return self.invariants.violation is not None
+
+    def _raise(self) -> None:
+        if self.invariants.violation is not None:
+            raise self.invariants.violation
+        for operator in (*self.operators, *self._gone):
+            if errors := operator.outcomes["Error"]:
+                raise Violation("NoBugInAPlan", f"{errors} reconciles of {operator.name} ended in an exception")
+        if self.loop.errors:
+            raise Violation("NoCrash", str(self.loop.errors[0]))
+
+    def _why_not(self) -> str:
+        said = [f"changed {self.loop.time() - self._changed_at:.0f} s ago"]
+        if not self.controllers.settled:
+            said.append("the cluster's controllers work")
+        for operator in self.operators:
+            queue = operator.controller.queue
+            state = "alive" if operator.alive else "dead"
+            said.append(f"{operator.name} is {state}, busy with {queue.busy_with}, looks again {queue.next_look}")
+        for kind in KINDS:
+            for manifest in self.server.list(kind):
+                name = manifest["metadata"]["name"]
+                said.append(f"{kind} {name}: {self.reason(kind, name) or 'not observed'}")
+        return "; ".join(said)
+
+
+def _set(target: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(target, name, value)
+
+
+def _without_time(name: str) -> str:
+    return _TIME.sub("-<time>", name)
+
+
+_ESSENTIAL = {
+    "Dataset": ("version", "digest", "artifact", "schemaDigest", "rows"),
+    "TrainingRun": ("inputsDigest", "outputDigest", "metrics"),
+    "ModelVersion": ("artifact", "stage", "stages", "passedStages", "failedStages", "url"),
+    "DriftMonitor": ("circuit", "rejectedInARow"),
+}
+
+
+def _essence(manifest: Manifest) -> dict[str, Any]:
+    status = manifest.get("status") or {}
+    ready = [
+        [each["status"], each["reason"]]
+        for each in status.get("conditions", ())
+        if each["type"] in ("Ready", "Stalled")
+    ]
+    found = {name: status.get(name) for name in _ESSENTIAL[manifest["kind"]]}
+    return {**found, "ready": ready, "generation": manifest["metadata"].get("generation")}
