@@ -18,8 +18,8 @@ from tests.simulation.api_server.errors import (
     WRONG_TYPE,
     Cause,
 )
+from tests.simulation.api_server.shapes import ANY, BOOLEAN, NUMBER, STRING, Type
 from tests.simulation.api_server.typed import MISSING
-from tests.simulation.api_server.types import BOOLEAN, NUMBER, STRING, Type
 
 Manifest = dict[str, Any]
 
@@ -94,10 +94,12 @@ def _has_defaults(schema: Schema) -> bool:
 def type_of(schema: Schema) -> Type:
     """The type that server-side apply merges by."""
     if schema.type == "object":
+        if not schema.properties and schema.inner is None:
+            return ANY
         if schema.properties:
             fields = {name: type_of(value) for name, value in schema.properties.items()}
             return Type("struct", fields=fields)
-        return Type("map", element=type_of(schema.inner) if schema.inner else None)
+        return Type("map", element=type_of(schema.inner) if schema.inner is not None else ANY)
     if schema.type == "array":
         inner = schema.inner or Schema("string")
         defaults = {

@@ -89,6 +89,15 @@ def pod(manifest: Manifest) -> None:
     spec.setdefault("enableServiceLinks", True)
 
 
+def pod_addresses(status: Manifest) -> None:
+    """One address is the first of all addresses."""
+    for one, several in (("podIP", "podIPs"), ("hostIP", "hostIPs")):
+        if one in status and (status.get(several) or [{}])[0].get("ip") != status[one]:
+            status[several] = [{"ip": status[one]}]
+        elif one not in status and status.get(several):
+            status[one] = status[several][0]["ip"]
+
+
 def nothing(manifest: Manifest) -> None:
     """A kind without defaults."""
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.simulation.api_server import errors
-from tests.simulation.api_server.errors import ApiError
 from tests.simulation.api_server.resources import Resource, with_metadata
 
 Manifest = dict[str, Any]
@@ -48,52 +47,71 @@ def options_of(query: Mapping[str, str], body: Any) -> Options:
 def check(options: Options, present: Manifest, resource: Resource) -> None:
     """Raise ApiError (409) if the object is not the one that was meant."""
     metadata = present["metadata"]
-    for name, wanted, found in (
-        ("UID", options.uid, metadata["uid"]),
-        ("ResourceVersion", options.version, metadata["resourceVersion"]),
-    ):
-        if wanted is not None and wanted != found:
-            why = f"Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {found}"
-            raise errors.conflict(resource.group, resource.plural, metadata["name"], why)
+    name, uid, version = metadata["name"], metadata["uid"], metadata["resourceVersion"]
+    if options.uid is not None and options.uid != uid:
+        raise errors.other_object(resource.group, resource.kind, name, options.uid, uid)
+    if options.version is not None and options.version != version:
+        raise errors.other_version(resource.group, resource.kind, name, options.version, version)
 
 
-def deleted(options: Options, present: Manifest, resource: Resource, now: datetime) -> Manifest | None:
-    """The object with the marks of its deletion, itself if they are there already; None if it is gone at once."""
+@dataclass(frozen=True)
+class Deletion:
+    """What becomes of an object: first it gets these marks (if it is another one then), then it is gone or not."""
+
+    marked: Manifest
+    gone: bool
+
+
+def deleted(options: Options, present: Manifest, resource: Resource, now: datetime) -> Deletion:
+    """Delete an object: mark it, and say whether it is gone at once."""
+    marked, grace = _graceful(options, present, now) if resource.kind == "Pod" else (None, 0)
+    if marked is present:
+        # It is on its way already, and nobody wants it sooner.
+        return Deletion(present, gone=False)
+    before = present["metadata"].get("finalizers") or []
+    after = _finalizers(options, before, resource)
+    if set(after) == set(before):
+        after = before
+    if marked is not None:
+        return Deletion(with_metadata(marked, finalizers=after or None), gone=not after and grace == 0)
+    if not after:
+        return Deletion(present, gone=True)
+    return Deletion(with_metadata(_marked(present, now), finalizers=after), gone=False)
+
+
+def _marked(present: Manifest, now: datetime) -> Manifest:
     metadata = present["metadata"]
-    finalizers = _finalizers(options, metadata.get("finalizers") or [], resource)
-    grace = _grace(options, present) if resource.kind == "Pod" else 0
-    marked = metadata.get("deletionTimestamp") is not None
-    if marked:
-        left = metadata.get("deletionGracePeriodSeconds") or 0
-        if finalizers or left > grace or (resource.kind == "Pod" and options.grace is None and left > 0):
-            return _remarked(present, finalizers, min(grace, left) if options.grace is not None else left)
-        return None if not finalizers else present
-    if not finalizers and grace == 0:
-        return None
-    generation = metadata.get("generation")
-    return with_metadata(
-        present,
-        deletionTimestamp=(now.astimezone(UTC) + timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        deletionGracePeriodSeconds=grace,
-        finalizers=finalizers or None,
-        generation=None if generation is None else generation + 1,
-    )
+    moment, generation = metadata.get("deletionTimestamp"), metadata.get("generation")
+    if moment is None and generation:
+        generation += 1
+    if moment is None or datetime.fromisoformat(moment) > now:
+        moment = _text(now)
+    return with_metadata(present, deletionTimestamp=moment, deletionGracePeriodSeconds=0, generation=generation)
 
 
-def _remarked(present: Manifest, finalizers: list[str], grace: int) -> Manifest | None:
-    metadata = present["metadata"]
-    if not finalizers and grace == 0:
-        return None
-    if finalizers == (metadata.get("finalizers") or []) and grace == metadata.get("deletionGracePeriodSeconds"):
-        return present
-    before = datetime.fromisoformat(metadata["deletionTimestamp"])
-    sooner = before - timedelta(seconds=(metadata.get("deletionGracePeriodSeconds") or 0) - grace)
-    return with_metadata(
-        present,
-        deletionTimestamp=sooner.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        deletionGracePeriodSeconds=grace,
-        finalizers=finalizers or None,
-    )
+def _graceful(options: Options, pod: Manifest, now: datetime) -> tuple[Manifest | None, int]:
+    """The pod with the time that it gets to end; itself if it has it already; None if its time is over."""
+    metadata = pod["metadata"]
+    asked = None if options.grace is None else max(options.grace, 0) or (1 if options.grace < 0 else 0)
+    if metadata.get("deletionTimestamp") is None:
+        grace = _grace(asked, pod)
+        generation = metadata.get("generation")
+        marks = {"deletionTimestamp": _text(now + timedelta(seconds=grace)), "deletionGracePeriodSeconds": grace}
+        return with_metadata(pod, **marks, generation=generation + 1 if generation else None), grace
+    left = metadata.get("deletionGracePeriodSeconds") or 0
+    if left == 0:
+        return None, 0
+    if asked is None or asked >= left:
+        return pod, left
+    moment = datetime.fromisoformat(metadata["deletionTimestamp"]) + timedelta(seconds=asked - left)
+    period = asked
+    if moment < now:
+        moment, period = now, min(asked, 1)
+    return with_metadata(pod, deletionTimestamp=_text(moment), deletionGracePeriodSeconds=period), asked
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _finalizers(options: Options, present: list[str], resource: Resource) -> list[str]:
@@ -110,24 +128,23 @@ def _finalizers(options: Options, present: list[str], resource: Resource) -> lis
     return [*others, _ORPHAN] if resource.orphans else others
 
 
-def _grace(options: Options, pod: Manifest) -> int:
-    if options.grace is not None:
-        grace = options.grace
-    else:
-        grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
+def _grace(asked: int | None, pod: Manifest) -> int:
     # One that was never on a node, or has ended, is gone at once.
     if not pod["spec"].get("nodeName") or (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
         return 0
-    return int(max(grace, 0))
+    if asked is not None:
+        return asked
+    grace = int(pod["spec"].get("terminationGracePeriodSeconds", 0))
+    return 1 if grace < 0 else grace
 
 
-def finished(manifest: Manifest) -> bool:
-    """Whether an update has taken away the last thing that kept a deleted object."""
-    metadata = manifest["metadata"]
+def finished(manifest: Manifest, present: Manifest) -> bool:
+    """Whether an update takes away the last thing that kept a deleted object."""
+    before = present["metadata"]
     return bool(
-        metadata.get("deletionTimestamp")
-        and not metadata.get("finalizers")
-        and not metadata.get("deletionGracePeriodSeconds")
+        before.get("deletionTimestamp")
+        and not manifest["metadata"].get("finalizers")
+        and not before.get("deletionGracePeriodSeconds")
     )
 
 
@@ -142,6 +159,3 @@ def done(manifest: Manifest, resource: Resource) -> Manifest:
         "status": "Success",
         "details": {name: value for name, value in details.items() if value},
     }
-
-
-__all__ = ["ApiError", "Options", "check", "deleted", "done", "finished", "options_of"]

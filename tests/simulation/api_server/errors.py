@@ -51,15 +51,17 @@ class Cause:
 class ApiError(Exception):
     """A request that is refused."""
 
-    def __init__(self, code: int, message: str, *, reason: str = "", details: Manifest | None = None) -> None:
+    def __init__(self, code: int, message: str, *, reason: str | None = None, details: Manifest | None = None) -> None:
         super().__init__(message)
         self.code, self.message = code, message
-        self.reason, self.details = reason or _REASONS[code], details
+        self.reason, self.details = _REASONS[code] if reason is None else reason, details
 
     def answer(self) -> Answer:
         """As it goes over the wire."""
         body: Manifest = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        body |= {"message": self.message, "reason": self.reason}
+        body["message"] = self.message
+        if self.reason:
+            body["reason"] = self.reason
         if self.details is not None:
             body["details"] = self.details
         return Answer(self.code, {**body, "code": self.code})
@@ -90,6 +92,22 @@ def already_exists(group: str, plural: str, name: str) -> ApiError:
 def conflict(group: str, plural: str, name: str, why: str) -> ApiError:
     message = f'Operation cannot be fulfilled on {_qualified(plural, group)} "{name}": {why}'
     return ApiError(409, message, details=_details(group, plural, name))
+
+
+def other_object(group: str, kind: str, name: str, wanted: str, found: str) -> ApiError:
+    why = (
+        f"the UID in the precondition ({wanted}) does not match the UID in record ({found}). The object might have been "
+        "deleted and then recreated"
+    )
+    return conflict(group, kind, name, why)
+
+
+def other_version(group: str, kind: str, name: str, wanted: str, found: str) -> ApiError:
+    why = (
+        f"the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({found}). "
+        "The object might have been modified"
+    )
+    return conflict(group, kind, name, why)
 
 
 def has_changed(group: str, plural: str, name: str) -> ApiError:

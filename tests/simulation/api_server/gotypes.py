@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.api_server.types import ANY, BOOLEAN, NUMBER, STRING, UNTYPED, Type
+from tests.simulation.api_server.shapes import ANY, BOOLEAN, NUMBER, STRING, UNTYPED, Type
 
 _STRUCTS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("go_types.json").read_text("utf-8"))
 
@@ -46,13 +46,22 @@ def _field_type(field: dict[str, Any]) -> Type:
         inner = type_.element
         if merge == "map" and inner is not None:
             keys = tuple(field["keys"])
-            defaults = _STRUCTS[_struct_in(field["type"])]
-            given = {key: defaults[key]["default"] for key in keys if "default" in defaults[key]}
+            known = _STRUCTS[_struct_in(field["type"])]
+            given = {key: _key_default(known[key]) for key in keys if "default" in known[key] or not _omits(known[key])}
             return Type("list", element=inner, keys=tuple(sorted(keys)), key_defaults=given)
         return Type("list", atomic=merge != "set", element=inner)
     if merge == "atomic":
         return Type(type_.shape, atomic=True, fields=type_.fields, element=type_.element)
     return type_
+
+
+def _omits(field: dict[str, Any]) -> bool:
+    return bool(field.get("omitempty"))
+
+
+def _key_default(field: dict[str, Any]) -> Any:
+    """A key that is always written is never missing: it is its zero value then."""
+    return field.get("default", 0 if field["type"] == "int32" else "")
 
 
 def _struct_in(go_type: Any) -> str:

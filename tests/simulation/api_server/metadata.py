@@ -34,7 +34,7 @@ def check(manifest: Manifest, *, label_name: bool = False) -> list[Cause]:
     causes = check_name(metadata.get("name", ""), label_name=label_name)
     for field, names in (("labels", metadata.get("labels")), ("annotations", metadata.get("annotations"))):
         for key, value in (names or {}).items():
-            causes += [Cause(f"metadata.{field}", text) for text in _key(key)]
+            causes += [Cause(f"metadata.{field}", text) for text in qualified_name(key)]
             if field == "labels":
                 causes += label_value(value, "metadata.labels")
     if sum(len(key) + len(value) for key, value in (metadata.get("annotations") or {}).items()) > _MOST_ANNOTATIONS:
@@ -43,7 +43,7 @@ def check(manifest: Manifest, *, label_name: bool = False) -> list[Cause]:
         )
     causes += _owners(metadata.get("ownerReferences") or ())
     for finalizer in metadata.get("finalizers") or ():
-        causes += [Cause("metadata.finalizers", text) for text in _key(finalizer)]
+        causes += [Cause("metadata.finalizers", text) for text in qualified_name(finalizer)]
     return causes
 
 
@@ -75,7 +75,7 @@ def label_value(value: str, field: str) -> list[Cause]:
     return causes
 
 
-def _key(key: str) -> list[str]:
+def qualified_name(key: str) -> list[str]:
     """What is wrong with a qualified name (of a label, an annotation, a finalizer)."""
     prefix, slash, name = key.rpartition("/")
     texts = []

@@ -10,7 +10,7 @@ from tests.simulation.api_server import fields as sets
 from tests.simulation.api_server import typed
 from tests.simulation.api_server.errors import ApiError
 from tests.simulation.api_server.fields import MEMBER, Fields
-from tests.simulation.api_server.types import Type
+from tests.simulation.api_server.shapes import Type
 
 Manifest = dict[str, Any]
 
@@ -126,7 +126,11 @@ class Writing:
 
 def updated(writing: Writing, old: Manifest, new: Manifest, owners: Owners) -> Owners:
     """The owners after a create, update or merge patch: what it changed is the writer's. `old` may be an empty one."""
-    comparison = _filtered(typed.compare(writing.type, _bare(old), _bare(new)), writing.reset)
+    try:
+        comparison = _filtered(typed.compare(writing.type, _bare(old), _bare(new)), writing.reset)
+    except typed.TypeMismatch:
+        # What cannot be compared is refused later, or owned by nobody.
+        return {}
     taken = sets.union(comparison.modified, comparison.added)
     left = _without(owners, comparison, taken, but=None)
     mine = sets.difference(taken, _STRIPPED)
@@ -148,7 +152,7 @@ def applied(
     fields that the type does not know or values of another type, as the API server does.
     """
     if wrong := typed.check(writing.type, config):
-        raise ApiError(500, f"failed to create typed patch object: {_listed(wrong)}")
+        raise ApiError(500, f"failed to create typed patch object: {_listed(wrong)}", reason="")
     if not owners:
         before = replace(writing, manager=_BEFORE_FIRST_APPLY)
         owners = updated(before, empty, live, {})

@@ -14,8 +14,8 @@ from mlops.api import kinds
 from tests.simulation.api_server import crd, defaults, gotypes, metadata, rules
 from tests.simulation.api_server.errors import ApiError, Cause
 from tests.simulation.api_server.fields import MEMBER, Fields
+from tests.simulation.api_server.shapes import Type
 from tests.simulation.api_server.typed import same
-from tests.simulation.api_server.types import Type
 
 Manifest = dict[str, Any]
 
@@ -32,10 +32,13 @@ class Resource:
     generations = True
     # Whether the items of a list say what they are.
     lists_whole = False
+    # Whether a body that cannot be read is told by its fields.
+    unstructured = False
 
     def __init__(self, group: str, version: str, plural: str, kind: str, type_: Type, *, status: bool) -> None:
         self.group, self.version, self.plural, self.kind, self.type = group, version, plural, kind, type_
         self.status = status
+        self.invalid_group = group
         self.api_version = f"{group}/{version}" if group else version
         # What a write to the object or to its status cannot change.
         self.reset: Fields = {"f:status": MEMBER} if status else {}
@@ -89,7 +92,7 @@ def with_metadata(manifest: Manifest, **changes: Any) -> Manifest:
 class Custom(Resource):
     """A kind that a CustomResourceDefinition declares."""
 
-    unconditional, lists_whole = False, True
+    unconditional, lists_whole, unstructured = False, True, True
 
     def __init__(self, definition: Manifest) -> None:
         spec = definition["spec"]
@@ -170,7 +173,9 @@ class Custom(Resource):
             if old is not None:
                 kinds.check_update(new, kinds.parse({**old, "status": {}}))
         except kinds.InvalidObject as error:
-            return [Cause(field, f"Invalid value: {message}") for field, message in error.causes]
+            # A rule of the whole object has no field.
+            places = {"metadata.name": "<nil>"}
+            return [Cause(places.get(field, field), f"Invalid value: {text}") for field, text in error.causes]
         return []
 
     def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
@@ -222,13 +227,15 @@ class Builtin(Resource):
         manifest |= {"apiVersion": self.api_version, "kind": self.kind}
         if "spec" not in shared:
             self._default(manifest)
+        if self.kind == "Pod" and "status" not in shared:
+            defaults.pod_addresses(manifest["status"])
         return {**manifest, **shared}
 
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = dict(manifest)
         if self.status:
             created["status"] = self._parts["status"]({}, "")
-        return with_metadata(created, generation=1 if self.generations else None)
+        return with_metadata(created, generation=1) if self.generations else created
 
     def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
         kept = {**manifest, "status": old["status"]} if self.status else manifest
@@ -254,7 +261,7 @@ class Builtin(Resource):
 
 
 class JobResource(Builtin):
-    """Jobs: the server makes their selector."""
+    """Jobs: the server makes their selector, and watches over their end."""
 
     orphans = True
 
@@ -273,6 +280,9 @@ class JobResource(Builtin):
         template = {**template, "metadata": {**template["metadata"], "labels": labels}}
         return {**created, "spec": {**spec, "template": template, "selector": {**selector, "matchLabels": wanted}}}
 
+    def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
+        return super().check_status(manifest, old) + rules.job_status(manifest, old)
+
 
 class DeploymentResource(Builtin):
     """Deployments: their annotations count for the generation, too."""
@@ -285,7 +295,7 @@ class DeploymentResource(Builtin):
 class ServiceResource(Builtin):
     """Services: they get an address."""
 
-    returns_deleted = True
+    returns_deleted, creates_on_update = True, True
     generations = False
 
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
@@ -315,7 +325,19 @@ class PodResource(Builtin):
 
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = super().prepare_create(manifest, random)
-        return {**created, "status": {"phase": "Pending", "qosClass": _quality(created["spec"])}}
+        spec = created["spec"]
+        spec = {**spec, "priority": 0, "preemptionPolicy": "PreemptLowerPriority", "tolerations": _tolerations(spec)}
+        return {**created, "spec": spec, "status": {"phase": "Pending", "qosClass": _quality(spec)}}
+
+
+def _tolerations(spec: Manifest) -> list[Manifest]:
+    """A pod bears an unreachable node for five minutes, unless it says how long."""
+    given = list(spec.get("tolerations") or ())
+    for trouble in ("not-ready", "unreachable"):
+        key = f"node.kubernetes.io/{trouble}"
+        if not any(item.get("key", key) == key and item.get("effect") in (None, "NoExecute") for item in given):
+            given.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+    return given
 
 
 def _quality(spec: Manifest) -> str:

@@ -11,12 +11,11 @@ from tests.simulation.api_server.errors import (
     DUPLICATE,
     FORBIDDEN,
     REQUIRED,
-    TOO_LONG,
     UNSUPPORTED,
     Cause,
     shown,
 )
-from tests.simulation.api_server.metadata import LABEL, label_value
+from tests.simulation.api_server.metadata import LABEL, label_value, qualified_name
 from tests.simulation.api_server.typed import same
 
 Manifest = dict[str, Any]
@@ -148,6 +147,110 @@ def _job_update(spec: Manifest, old: Manifest) -> list[Cause]:
     ]
     if spec.get("completionMode") != "Indexed" and spec.get("completions") != old.get("completions"):
         causes.append(invalid("spec.completions", spec.get("completions"), "field is immutable"))
+    return causes
+
+
+def _true(status: Manifest, condition: str) -> bool:
+    return any(
+        item.get("type") == condition and item.get("status") == "True" for item in status.get("conditions") or ()
+    )
+
+
+def job_status(manifest: Manifest, old: Manifest) -> list[Cause]:
+    """What is wrong with a Job's new status. Most rules hold only where it changes."""
+    new, before = manifest["status"], old["status"]
+    causes = not_negative(new, "status", "active", "succeeded", "failed", "ready", "terminating")
+    complete, failed = _true(new, "Complete"), _true(new, "Failed")
+    target, met, finished = _true(new, "FailureTarget"), _true(new, "SuccessCriteriaMet"), complete or failed
+    was_complete, was_failed = _true(before, "Complete"), _true(before, "Failed")
+    ended = finished != (was_complete or was_failed)
+    conditions = "status.conditions"
+
+    def changed(*names: str) -> bool:
+        return any(not same(new.get(name), before.get(name)) for name in names)
+
+    def refuse(when: bool, field: str, text: str) -> None:
+        if when:
+            causes.append(Cause(field, f"Invalid value: {text}"))
+
+    completing, failing = complete != was_complete, failed != was_failed
+    criteria = completing or met != _true(before, "SuccessCriteriaMet")
+    completion, start = new.get("completionTime"), new.get("startTime")
+    refuse((completing or failing) and complete and failed, conditions, "cannot set Complete=True and Failed=true")
+    refuse(
+        (completing or target != _true(before, "FailureTarget")) and complete and target,
+        conditions,
+        "cannot set Complete=True and FailureTarget=true conditions",
+    )
+    if completing or changed("completionTime"):
+        refuse(
+            completion is not None and not complete,
+            "status.completionTime",
+            "cannot set completionTime when there is no Complete=True condition",
+        )
+        if completion is None and complete:
+            causes.append(required("status.completionTime", "completionTime is required for Complete jobs"))
+    if changed("startTime", "completionTime"):
+        refuse(
+            bool(start and completion and completion < start),
+            "status.completionTime",
+            "must be equal to or after `startTime`",
+        )
+    refuse(failing and failed and not target, conditions, "cannot set Failed=True without FailureTarget=true")
+    refuse(criteria and complete and not met, conditions, "cannot set Complete=True without SuccessCriteriaMet=true")
+    refuse(
+        (ended or changed("active")) and new.get("active", 0) > 0 and finished,
+        "status.active",
+        "active>0 is invalid for finished job",
+    )
+    if (ended or changed("startTime")) and start is None and finished:
+        causes.append(required("status.startTime", "startTime is required for finished job"))
+    refuse(
+        (ended or changed("uncountedTerminatedPods")) and finished and _any_uncounted(new),
+        "status.uncountedTerminatedPods",
+        "must be empty for finished job",
+    )
+    refuse(
+        (ended or changed("terminating")) and new.get("terminating", 0) > 0 and finished,
+        "status.terminating",
+        "terminating>0 is invalid for finished job",
+    )
+    refuse(
+        changed("ready", "active") and new.get("ready", 0) > new.get("active", 0),
+        "status.ready",
+        "cannot set more ready pods than active",
+    )
+    refuse(met and failed, conditions, "cannot set SuccessCriteriaMet=True and Failed=true conditions")
+    refuse(met and target, conditions, "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions")
+    return causes + _job_status_update(manifest, old)
+
+
+def _any_uncounted(status: Manifest) -> bool:
+    uncounted = status.get("uncountedTerminatedPods") or {}
+    return bool(uncounted.get("succeeded") or uncounted.get("failed"))
+
+
+def _job_status_update(manifest: Manifest, old: Manifest) -> list[Cause]:
+    """What of a Job's status only goes one way."""
+    new, before, causes = manifest["status"], old["status"], []
+    for name in ("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"):
+        if _true(before, name) and not _true(new, name):
+            causes.append(
+                Cause("status.conditions", f"Invalid value: cannot disable the terminal {name}=True condition")
+            )
+    for name in ("succeeded", "failed"):
+        if new.get(name, 0) < before.get(name, 0) and (
+            name == "failed" or manifest["spec"].get("completionMode") != "Indexed"
+        ):
+            causes.append(invalid(f"status.{name}", new.get(name, 0), f"cannot decrease the {name} counter"))
+    if not same(new.get("startTime"), before.get("startTime")) and before.get("startTime"):
+        if manifest["spec"].get("suspend") is not True and not (
+            _true(before, "Suspended") and not _true(new, "Suspended")
+        ):
+            causes.append(required("status.startTime", "startTime cannot be removed for unsuspended job"))
+    completion, completed = new.get("completionTime"), before.get("completionTime")
+    if completion and completed and completion != completed:
+        causes.append(invalid("status.completionTime", completion, "field is immutable"))
     return causes
 
 
@@ -324,14 +427,28 @@ def _service_port(port: Manifest, path: str, needs_name: bool, names: set[str]) 
     if not 1 <= port["port"] <= 65535:
         causes.append(invalid(f"{path}.port", port["port"], "must be between 1 and 65535, inclusive"))
     target = port["targetPort"]
-    if isinstance(target, int) and not 1 <= target <= 65535:
-        causes.append(invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive"))
+    causes += _port(target, f"{path}.targetPort")
     if port["protocol"] not in ("TCP", "UDP", "SCTP"):
         causes.append(unsupported(f"{path}.protocol", port["protocol"], ("SCTP", "TCP", "UDP")))
     return causes
 
 
 # --- Pods ---
+
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+_RANGE = "must be between 1 and 65535, inclusive"
+_FIELD_PATHS = re.compile(
+    r"metadata\.(name|namespace|uid|labels|annotations)|metadata\.(labels|annotations)\['.+'\]"
+    r"|spec\.(nodeName|serviceAccountName)|status\.(hostIP|hostIPs|podIP|podIPs)"
+)
+
+
+def _port(port: Any, path: str) -> list[Cause]:
+    if isinstance(port, int):
+        return [] if 1 <= port <= 65535 else [invalid(path, port, _RANGE)]
+    if len(port) > 15 or not _PORT_NAME.fullmatch(port):
+        return [invalid(path, port, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")]
+    return []
 
 
 def pod_template(template: Manifest, path: str) -> list[Cause]:
@@ -377,13 +494,24 @@ def _container(container: Manifest, path: str, volumes: set[str], seen: set[str]
     if container["imagePullPolicy"] not in ("Always", "IfNotPresent", "Never"):
         allowed = ("Always", "IfNotPresent", "Never")
         causes.append(unsupported(f"{path}.imagePullPolicy", container["imagePullPolicy"], allowed))
+    for source in container.get("envFrom") or ():
+        if "configMapRef" not in source and "secretRef" not in source:
+            causes.append(invalid(f"{path}.envFrom", "", "must specify one of: `configMapRef` or `secretRef`"))
     for index, variable in enumerate(container.get("env") or ()):
         if not variable.get("name"):
             causes.append(required(f"{path}.env[{index}].name"))
         if variable.get("value") and "valueFrom" in variable:
             text = "may not be specified when `value` is not empty"
             causes.append(invalid(f"{path}.env[{index}].valueFrom", "", text))
+        path_of_field = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", "metadata.name")
+        if not _FIELD_PATHS.fullmatch(path_of_field):
+            place = f"{path}.env[{index}].valueFrom.fieldRef.fieldPath"
+            causes.append(invalid(place, path_of_field, "error converting fieldPath: field label not supported"))
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        causes += _probe(container.get(name), f"{path}.{name}")
     for index, mount in enumerate(container.get("volumeMounts") or ()):
+        if not mount.get("mountPath"):
+            causes.append(required(f"{path}.volumeMounts[{index}].mountPath"))
         if mount["name"] not in volumes:
             causes.append(
                 Cause(f"{path}.volumeMounts[{index}].name", f"Not found: {shown(mount['name'])}", "FieldValueNotFound")
@@ -400,12 +528,32 @@ def _container(container: Manifest, path: str, volumes: set[str], seen: set[str]
     return causes
 
 
+def _probe(probe: Manifest | None, path: str) -> list[Cause]:
+    if probe is None:
+        return []
+    causes = (
+        [] if {"httpGet", "tcpSocket", "exec", "grpc"} & set(probe) else [required(path, "must specify a handler type")]
+    )
+    causes += not_negative(
+        probe, path, "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"
+    )
+    for action in ("httpGet", "tcpSocket"):
+        if action in probe:
+            causes += _port(probe[action]["port"], f"{path}.{action}.port")
+    if "readinessProbe" not in path and probe.get("successThreshold", 1) != 1:
+        causes.append(invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1"))
+    return causes
+
+
 _MUTABLE_POD = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
 
 
 def pod(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     causes = pod_spec(manifest["spec"], "spec")
-    if old is not None and not same(_fixed(manifest["spec"]), _fixed(old["spec"])):
+    if old is not None and len(manifest["spec"].get("containers") or ()) != len(old["spec"]["containers"]):
+        text = "Forbidden: pod updates may not add or remove containers"
+        causes.append(Cause("spec.containers", text, FORBIDDEN))
+    elif old is not None and not same(_fixed(manifest["spec"]), _fixed(old["spec"])):
         text = (
             "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
             "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
@@ -423,18 +571,58 @@ def _fixed(spec: Manifest) -> Manifest:
 # --- the rest ---
 
 
+# An Event is not rewritten: what it tells stays.
+_EVENT_NAMES = {"regarding": "involvedObject", "note": "message"}
+_IMMUTABLE_EVENT = (
+    "regarding",
+    "reason",
+    "note",
+    "deprecatedSource",
+    "deprecatedCount",
+    "type",
+    "eventTime",
+    "action",
+    "related",
+    "reportingController",
+    "reportingInstance",
+)
+
+
 def event(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     causes = []
-    for field in ("reportingController", "reportingInstance", "action", "reason"):
-        if not manifest.get(field):
-            causes.append(required(field))
-    if manifest.get("eventTime") is None:
-        causes.append(required("eventTime"))
+    timed = manifest.get("eventTime") is not None
+    namespace, regarded = manifest["metadata"]["namespace"], manifest["regarding"].get("namespace", "")
+    if (regarded != namespace) if not timed and regarded else (not regarded and namespace != "default"):
+        causes.append(invalid("involvedObject.namespace", regarded, "does not match event.namespace"))
+    if timed:
+        causes += _told(manifest)
+    if old is None:
+        if not timed:
+            causes.append(required("eventTime"))
+        if manifest.get("type") not in ("Normal", "Warning"):
+            causes.append(invalid("type", "", f"has invalid value: {manifest.get('type', '')}"))
+        if manifest.get("deprecatedCount"):
+            causes.append(invalid("count", "", "needs to be unset"))
+        return causes
+    for name in _IMMUTABLE_EVENT:
+        if not same(manifest.get(name), old.get(name)):
+            causes.append(invalid(_EVENT_NAMES.get(name, name), manifest.get(name), "field is immutable"))
+    return causes
+
+
+def _told(manifest: Manifest) -> list[Cause]:
+    causes = [
+        required(field)
+        for field in ("reportingController", "reportingInstance", "action", "reason")
+        if not manifest.get(field)
+    ]
+    causes += [
+        invalid("reportingController", manifest["reportingController"], text)
+        for text in qualified_name(manifest.get("reportingController", "x"))
+    ]
     for field, most in (("reportingInstance", 128), ("action", 128), ("reason", 128), ("note", 1024)):
-        if len(manifest.get(field, "")) > most:
-            causes.append(Cause(field, f"Too long: may not be more than {most} bytes", TOO_LONG))
-    if manifest.get("type") not in ("Normal", "Warning"):
-        causes.append(invalid("type", manifest.get("type", ""), 'Should be one of: "Normal" or "Warning"'))
+        if len(manifest.get(field, "").encode()) > most:
+            causes.append(invalid(_EVENT_NAMES.get(field, field), "", f"can have at most {most} characters"))
     return causes
 
 

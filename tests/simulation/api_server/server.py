@@ -19,6 +19,7 @@ from tests.simulation.api_server import deletion, errors, selectors
 from tests.simulation.api_server.errors import Answer, ApiError
 from tests.simulation.api_server.paths import Target, target_of
 from tests.simulation.api_server.store import Change, Store
+from tests.simulation.api_server.typed import same
 from tests.simulation.api_server.writes import Request, Writes
 
 __all__ = ["Answer", "ApiServer", "Change"]
@@ -172,13 +173,12 @@ class ApiServer:
         options = deletion.options_of(query, body)
         found = self._read(target, None)
         deletion.check(options, found, target.resource)
-        left = deletion.deleted(options, found, target.resource, self._now())
-        if left is None:
-            last = self._store.remove(target.key, found, user)
-            return Answer(200, last if target.resource.returns_deleted else deletion.done(found, target.resource))
-        if left is not found:
-            left = self._store.put(target.key, left, user)
-        return Answer(200, left)
+        wanted = deletion.deleted(options, found, target.resource, self._now())
+        left = found if same(wanted.marked, found) else self._store.put(target.key, wanted.marked, user)
+        if not wanted.gone:
+            return Answer(200, left)
+        last = self._store.remove(target.key, left, user)
+        return Answer(200, last if target.resource.returns_deleted else deletion.done(found, target.resource))
 
     def _check_content(self, content_type: str, allowed: tuple[str, ...]) -> None:
         if content_type not in allowed:

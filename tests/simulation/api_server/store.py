@@ -33,6 +33,8 @@ class Store:
         self._objects: dict[str, dict[Key, Manifest]] = {}
         # Of every key that ever was: the versions at which it changed, and what it was from then on.
         self._versions: dict[str, dict[Key, tuple[list[int], list[Manifest | None]]]] = {}
+        # Objects of which the stored form lacks what a reader sees: the next write is one, even if it changes nothing.
+        self._raw: dict[Key, bool] = {}
         self._listeners: list[Callable[[Change], None]] = []
 
     def listen(self, listener: Callable[[Change], None]) -> None:
@@ -52,9 +54,14 @@ class Store:
         states = (_at(history, as_of) for history in self._versions.get(kind, {}).values())
         return [state for state in states if state is not None]
 
-    def put(self, key: Key, manifest: Manifest, user: str) -> Manifest:
+    def raw(self, key: Key) -> bool:
+        """Whether the object was stored without what its readers see (a default of its status)."""
+        return self._raw.get(key, False)
+
+    def put(self, key: Key, manifest: Manifest, user: str, *, raw: bool = False) -> Manifest:
         """Store a new state, which gets the next version."""
         old = self.get(key)
+        self._raw[key] = raw
         stored = self._stamped(manifest)
         self._objects.setdefault(key.kind, {})[key] = stored
         self._record(Change(self.version, "ADDED" if old is None else "MODIFIED", key, old, stored, user), stored)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.api_server.fields import MEMBER, Fields, is_member, with_member
-from tests.simulation.api_server.types import Type
+from tests.simulation.api_server.shapes import Type
 
 
 class Missing:
@@ -249,7 +249,7 @@ def _merge(type_: Type, old: Any, new: Any) -> Any:
     if new is MISSING or old is new:
         return old
     shape = _shape_of(type_, new)
-    if shape.leaf or (not old and not new):
+    if shape.leaf or ((old is MISSING or not old) and not new):
         return old if old is not MISSING and same(old, new) else new
     if old is MISSING and shape.shape != "list":
         old = {}

@@ -59,6 +59,8 @@ class Writes:
         resource = request.resource
         body = _typed_body(request)
         manifest = resource.read(_placed(body, request.target), None)
+        if manifest["metadata"].get("resourceVersion"):
+            raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="")
         owners = ownership.updated(self._writing(request), resource.empty(), manifest, {})
         return self._created(request, manifest, owners)
 
@@ -70,7 +72,11 @@ class Writes:
         manifest = request.resource.read(_placed(body, request.target), present)
         if present is None:
             return self._replaced_nothing(request, manifest)
-        owners = ownership.updated(self._writing(request), present, manifest, self._owners(manifest, present, request))
+        sent, there = manifest["metadata"].get("uid"), present["metadata"]["uid"]
+        if sent and sent != there:
+            why = f"Precondition failed: UID in precondition: {sent}, UID in object meta: {there}"
+            raise errors.conflict(request.resource.group, request.resource.plural, request.target.key.name, why)
+        owners = self._owners_after(request, body, manifest, present)
         return 200, self._updated(request, manifest, present, owners)
 
     def merge(self, request: Request) -> Manifest:
@@ -82,9 +88,15 @@ class Writes:
             )
         body = _merged(present, request.body)
         _check_kind(body, request.resource)
-        _check_name(body, request.target)
-        manifest = request.resource.read(body, present)
-        owners = ownership.updated(self._writing(request), present, manifest, self._owners(manifest, present, request))
+        try:
+            manifest = request.resource.read(body, present)
+        except ApiError as error:
+            if request.resource.unstructured:
+                raise
+            cause = errors.Cause("patch", f"Invalid value: {errors.shown(body)}: {error.message}")
+            raise errors.invalid("", "", "", [cause]) from error
+        _check_name(manifest, request.target)
+        owners = self._owners_after(request, body, manifest, present)
         return self._updated(request, manifest, present, owners)
 
     def apply(self, request: Request) -> tuple[int, Manifest]:
@@ -100,19 +112,22 @@ class Writes:
             empty = resource.empty()
             live = {**empty, "apiVersion": resource.api_version, "kind": resource.kind}
             new, owners = ownership.applied(writing, live, config, empty, {}, force=force)
-            manifest = resource.read(_placed(new or live, request.target), None)
+            manifest = self._converted(request, new or live, None)
+            _check_name(manifest, request.target)
+            if uid := manifest["metadata"].get("uid"):
+                why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                raise errors.conflict(resource.group, resource.plural, request.target.key.name, why)
             return 201, self._created(request, manifest, owners)
         owners = ownership.read(present)
         new, owners = ownership.applied(writing, present, config, resource.empty(), owners, force=force)
-        manifest = present if new is None else resource.read(new, present)
+        manifest = present if new is None else self._converted(request, new, present)
+        _check_name(manifest, request.target)
         return 200, self._updated(request, manifest, present, owners)
 
     # --- from a new state to a stored one ---
 
     def _created(self, request: Request, manifest: Manifest, owners: Owners) -> Manifest:
         resource, target = request.resource, request.target
-        if manifest["metadata"].get("resourceVersion"):
-            raise ApiError(500, "Internal error occurred: resourceVersion should not be set on objects to be created")
         namespace = target.namespace or ""
         self._check_namespace(namespace)
         name = manifest["metadata"].get("name") or self._generated(manifest)
@@ -129,11 +144,12 @@ class Writes:
         )
         manifest = resource.prepare_create(manifest, self._random)
         if causes := resource.check(manifest, None):
-            raise errors.invalid(resource.group, resource.kind, name, causes)
+            raise errors.invalid(resource.invalid_group, resource.kind, name, causes)
         key = Key(resource.kind, namespace, name)
         if self._store.get(key) is not None:
             raise errors.already_exists(resource.group, resource.plural, name)
-        return self._store.put(key, resource.stored(manifest), request.user)
+        stored = resource.stored(manifest)
+        return self._store.put(key, stored, request.user, raw=stored is not manifest)
 
     def _updated(self, request: Request, manifest: Manifest, present: Manifest, owners: Owners) -> Manifest:
         resource, target = request.resource, request.target
@@ -146,12 +162,13 @@ class Writes:
             manifest = resource.prepare_update(manifest, present)
             causes = resource.check(manifest, present)
         if causes:
-            raise errors.invalid(resource.group, resource.kind, target.key.name, causes)
+            raise errors.invalid(resource.invalid_group, resource.kind, target.key.name, causes)
         manifest = resource.stored(manifest)
-        if _unchanged(manifest, present):
+        if deletion.finished(manifest, present):
+            self._store.remove(target.key, manifest, request.user)
+            return manifest
+        if _unchanged(manifest, present) and not self._store.raw(target.key):
             return present
-        if deletion.finished(manifest):
-            return self._store.remove(target.key, manifest, request.user)
         return self._store.put(target.key, manifest, request.user)
 
     def _replaced_nothing(self, request: Request, manifest: Manifest) -> tuple[int, Manifest]:
@@ -167,13 +184,10 @@ class Writes:
     def _check_version(self, resource: Resource, manifest: Manifest, present: Manifest) -> None:
         sent, there = manifest["metadata"], present["metadata"]
         name = there["name"]
-        if sent.get("uid") and sent["uid"] != there["uid"]:
-            why = f"Precondition failed: UID in precondition: {sent['uid']}, UID in object meta: {there['uid']}"
-            raise errors.conflict(resource.group, resource.plural, name, why)
         version = sent.get("resourceVersion", "")
         if not version and not resource.unconditional:
             cause = errors.Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
-            raise errors.invalid(resource.group, resource.kind, name, [cause])
+            raise errors.invalid(resource.group, resource.plural, name, [cause])
         if version and version != there["resourceVersion"]:
             raise errors.has_changed(resource.group, resource.plural, name)
 
@@ -190,12 +204,23 @@ class Writes:
         reset = resource.reset_status if part else resource.reset
         return Writing(resource.type, resource.api_version, request.manager, part, reset, self._time())
 
-    def _owners(self, manifest: Manifest, present: Manifest, request: Request) -> Owners:
-        """The owners as the writer sends them: a list that is sent replaces the present one, an empty one clears it."""
-        sent = manifest["metadata"].get("managedFields")
-        if not sent or request.target.subresource:
-            return ownership.read(present)
-        return ownership.read(manifest)
+    def _converted(self, request: Request, new: Manifest, present: Manifest | None) -> Manifest:
+        """The result of an apply as an object of its kind."""
+        try:
+            return request.resource.read(new, present)
+        except ApiError as error:
+            if request.resource.unstructured:
+                raise
+            raise ApiError(500, f"failed to convert new object to proper version: {error}", reason="") from error
+
+    def _owners_after(self, request: Request, body: Manifest, manifest: Manifest, present: Manifest) -> Owners:
+        """The owners after an update. A list that is sent replaces the present one; an empty one ends the record."""
+        metadata = body.get("metadata")
+        sent = metadata.get("managedFields") if isinstance(metadata, dict) else None
+        owners = ownership.read(present)
+        if sent is not None and not request.target.subresource:
+            owners = ownership.read(manifest)
+        return ownership.updated(self._writing(request), present, manifest, owners) if owners else {}
 
     def _generated(self, manifest: Manifest) -> str:
         prefix = manifest["metadata"].get("generateName", "")
@@ -212,7 +237,6 @@ class Writes:
         metadata = request.body.get("metadata") or {}
         if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
             raise ApiError(400, "metadata.managedFields must be nil")
-        _check_name(request.body, request.target)
 
 
 def _typed_body(request: Request) -> Manifest:
@@ -231,6 +255,10 @@ def _check_kind(body: Manifest, resource: Resource, *, needed: bool = False) -> 
     kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
     if needed and not (kind and api_version):
         raise ApiError(400, f"Object 'Kind' is missing in '{kind}'" if not kind else "invalid object type: /, Kind=")
+    if resource.unstructured and kind and api_version == resource.api_version and kind != resource.kind:
+        cause = errors.Cause("kind", f"Invalid value: {errors.shown(kind)}: must be {resource.kind}")
+        name = (body.get("metadata") or {}).get("name", "")
+        raise errors.invalid(resource.group, str(kind), name, [cause])
     wrong = (kind and kind != resource.kind) or (api_version and api_version != resource.api_version)
     if wrong:
         raise ApiError(
@@ -243,7 +271,10 @@ def _check_name(body: Manifest, target: Target) -> None:
     metadata = body.get("metadata")
     if not isinstance(metadata, dict):
         return
-    if metadata.get("name") not in (None, "", target.name):
+    if not metadata.get("name"):
+        text = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+        raise ApiError(400, text)
+    if metadata["name"] != target.name:
         text = f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})"
         raise ApiError(400, text)
     if metadata.get("namespace") not in (None, "", target.namespace):
@@ -252,12 +283,11 @@ def _check_name(body: Manifest, target: Target) -> None:
 
 
 def _placed(body: Manifest, target: Target) -> Manifest:
-    """The body with the namespace, and the name if there is one, that the path says."""
+    """The body with the namespace that the path says."""
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         return body
-    place = {"namespace": target.namespace} | ({"name": target.name} if target.name else {})
-    return {**body, "metadata": {**(metadata or {}), **place}}
+    return {**body, "metadata": {**(metadata or {}), "namespace": target.namespace}}
 
 
 def _merged(present: Any, patch: Any) -> Any:
