@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from mlops.api import tasks
+from mlops.api.base import format_time
 from mlops.api.conditions import find, is_true
 from mlops.api.model_version import ModelVersion
 from mlops.planning.model_version import plan
@@ -167,6 +169,37 @@ def test_pods_that_never_get_ready_bring_the_version_before_back() -> None:
     assert served(world) == "rain-v1"
     assert [step.to for step in world.get("ModelVersion", "rain-v2").status.transitions] == ["Failed"]
     world.assert_settled()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "failed"), [pytest.param(0, False, id="of the other"), pytest.param(5, True, id="its own")]
+)
+def test_what_a_deployment_says_of_the_version_that_failed_is_not_said_of_the_one_brought_back(
+    minutes: int, failed: bool
+) -> None:
+    """A Deployment's ProgressDeadlineExceeded stands until a pod of the version that failed is gone: if the good
+    version were taken for failed as well, the bad one would be the newest of two bad ones, and deployed for good."""
+    world = a_world(a_version(1))
+    world.broken_artifacts.add(digest("2"))
+    world.put(a_version(2))
+    while not world.get("ModelVersion", "rain-v2").status.failed_stages:
+        world.tick()
+        for each in world.plans():
+            world.carry_out(each)
+    assert served(world) == "rain-v1"
+    deployment = world.objects[Key("Deployment", "team", "rain-production")]
+    at = format_time(world.now + timedelta(minutes=minutes))
+    exceeded = {"type": "Progressing", "status": "False", "lastUpdateTime": at}
+    deployment["status"] = {
+        "observedGeneration": deployment["metadata"]["generation"],
+        "conditions": [exceeded],
+        "replicas": 2,
+        "updatedReplicas": 1,
+        "readyReplicas": 1,
+    }
+    world.carry_out(world.plan("ModelVersion", "rain-v1"))
+    assert world.get("ModelVersion", "rain-v1").status.failed_stages == (("production",) if failed else ())
+    assert served(world) == ("rain-v2" if failed else "rain-v1")
 
 
 def test_an_edit_has_a_failed_version_tried_again() -> None:

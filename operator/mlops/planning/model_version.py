@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from mlops.api import labels
-from mlops.api.base import format_time
+from mlops.api.base import format_time, parse_time
 from mlops.api.conditions import READY, Condition, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Reason, Transition
 from mlops.planning import standing as stand
@@ -140,7 +141,7 @@ def _observed(view: ModelView, candidate: Candidate) -> Candidate:
         if _is_available(there):
             passed.add(stage)
             failed.discard(stage)
-        elif _gave_up(there):
+        elif _gave_up(there, _failed_before(view, version, stage)):
             failed.add(stage)
     return replace(candidate, passed=frozenset(passed), failed=frozenset(failed))
 
@@ -177,12 +178,28 @@ def _is_available(there: Manifest) -> bool:
     )
 
 
-def _gave_up(there: Manifest) -> bool:
-    """Return whether the Deployment's progress deadline has passed."""
-    return _is_current(there) and any(
-        each["type"] == "Progressing" and each["status"] == "False"
+def _gave_up(there: Manifest, since: str | None) -> bool:
+    """Return whether the Deployment's progress deadline has passed, for pods that were made after `since`.
+
+    When a version is brought back, the condition goes on speaking of the one that failed until a pod of that is gone.
+    """
+    given_up = (
+        each.get("lastUpdateTime")
         for each in there.get("status", {}).get("conditions", [])
+        if each["type"] == "Progressing" and each["status"] == "False"
     )
+    # Half a deadline, for the clocks of the operator and of the cluster differ.
+    late = timedelta(seconds=PROGRESS_DEADLINE / 2)
+    return _is_current(there) and any(
+        since is None or at is None or parse_time(at) - parse_time(since) > late for at in given_up
+    )
+
+
+def _failed_before(view: ModelView, version: ModelVersion, stage: str) -> str | None:
+    """Return when another version was last given up in the stage."""
+    others = (each.status.transitions for each in view.versions if each.metadata.name != version.metadata.name)
+    reason = f"{Reason.SERVING_FAILED} in {stage}"
+    return max((step.time for steps in others for step in steps if step.reason == reason), default=None)
 
 
 # --- who serves ---
