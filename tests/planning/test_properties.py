@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -30,6 +31,7 @@ from tests.planning.builders import (
     a_monitor,
     a_run,
     a_template,
+    an_ingest_report,
     digest,
     failed,
     finished,
@@ -224,6 +226,28 @@ def test_a_job_whose_labels_were_edited_goes_before_it_is_made_anew() -> None:
     assert [key.name for key, _ in plan.delete] == [job["metadata"]["name"]]
     assert not plan.create
     assert finished(job, None).complete
+
+
+def test_two_looks_are_not_taken_in_by_turns_for_ever() -> None:
+    """A look that failed, a later one by schedule that succeeded, and a run that wants a newer one than both: each is
+    taken in, and then there is nothing more to write."""
+    data = a_dataset(spec={"refresh": {"schedule": "0 * * * *"}})
+    wants = a_run(spec={"datasetRef": {"name": "weather", "notBefore": "2026-01-10T13:00:00Z"}})
+    view = DatasetView(NOW, SETTINGS, data, waiting_runs=(wants,))
+    first = dataset.plan(view)
+    cron_job = first.apply[0]
+    by_schedule = {**cron_job["spec"]["jobTemplate"], "kind": "Job"}
+    by_schedule["metadata"] = {**by_schedule["metadata"], "name": f"{cron_job['metadata']['name']}-29467410"}
+    jobs = (
+        failed(first.create[0], why="DeadlineExceeded", message="", exit_code=None, at="2026-01-10T11:20:00Z"),
+        finished(by_schedule, an_ingest_report(as_of="2026-01-10T11:30:00Z"), at="2026-01-10T11:31:00Z"),
+    )
+    statuses: list[Any] = []
+    for _ in range(6):
+        statuses.append(dataset.plan(replace(view, dataset=data, jobs=jobs)).statuses[Key(*data.key)])
+        data = with_status(data, statuses[-1])
+    assert statuses[-1] == statuses[-2]
+    assert statuses[-1]["version"] == 1
 
 
 def test_figures_are_counted() -> None:

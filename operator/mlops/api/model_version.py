@@ -40,7 +40,6 @@ class Reason(StrEnum):
     UNTRUSTED_TYPE = "UntrustedType"
     INCOMPATIBLE = "Incompatible"
     GOLDEN_FAILED = "GoldenFailed"
-    LATENCY_TOO_HIGH = "LatencyTooHigh"
     GATES_PASSED = "GatesPassed"
     GATES_FAILED = "GatesFailed"
     PROGRESSING = "Progressing"

@@ -152,5 +152,5 @@ def judge_gates(version: ModelVersion, verification: VersionVerification) -> Gat
         for gate in stage.gates:
             if gate.latency is not None and p99 > gate.latency.p99_milliseconds:
                 limit = gate.latency.p99_milliseconds
-                return Gates(index, f"{Reason.LATENCY_TOO_HIGH} for {stage.name}: p99 is {p99} ms, allowed {limit} ms")
+                return Gates(index, f"LatencyTooHigh for {stage.name}: p99 is {p99} ms, allowed {limit} ms")
     return Gates(len(version.spec.promotion.stages), f"the recorded answers are reproduced, p99 is {p99} ms")

@@ -192,10 +192,7 @@ def _under_way(view: DatasetView) -> tuple[JobView, ...]:
     return tuple(
         job
         for job in view.jobs
-        if _is_ours(job)
-        and not is_finished(job)
-        and _of_this_content(view, job)
-        and not _is_of_a_namesake(view, job)
+        if _is_ours(job) and not is_finished(job) and _of_this_content(view, job) and not _is_of_a_namesake(view, job)
     )
 
 
@@ -206,7 +203,7 @@ def _news(view: DatasetView, status: DatasetStatus) -> list[JobView]:
     the last one taken in.
     """
     need = _need(view, status)
-    mark = (_moment(status.last_job_time) or datetime.fromtimestamp(0, UTC), status.last_job or "")
+    mark = _mark(status)
     fresh = [
         job
         for job in view.jobs
@@ -216,6 +213,11 @@ def _news(view: DatasetView, status: DatasetStatus) -> list[JobView]:
         and ((finished_at(job), job.name) > mark or (need is not None and job.name == need.job_name))
     ]
     return sorted(fresh, key=lambda job: (finished_at(job), job.name))
+
+
+def _mark(status: DatasetStatus) -> tuple[datetime, str]:
+    """Return when the newest Job that was taken in had finished, and its name."""
+    return _moment(status.last_job_time) or datetime.fromtimestamp(0, UTC), status.last_job or ""
 
 
 def _no_longer_wanted(view: DatasetView) -> list[tuple[Key, str]]:
@@ -252,7 +254,10 @@ def _cron_jobs(view: DatasetView) -> tuple[Manifest, ...]:
 
 def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView) -> DatasetStatus:
     """Return the status after this Job: the last good version stays whatever came of it."""
-    looked = {"last_job": job.name, "last_job_time": format_time(finished_at(job))}
+    # Never backwards: after the look that is due, an earlier one than the newest, that one would be news again, and so
+    # on for ever.
+    newer = (finished_at(job), job.name) > _mark(status)
+    looked = {"last_job": job.name, "last_job_time": format_time(finished_at(job))} if newer else {}
     match outcome(job, tasks.IngestReport):
         case tasks.IngestReport() as report:
             return _delivered(dataset, status, report, finished_at(job)).model_copy(update=looked)
@@ -310,7 +315,7 @@ def _as_of(job: JobView) -> str | None:
     """Return the moment that the Job looked at: on record for our own, in the name of a scheduled one."""
     noted = job.manifest["metadata"].get("annotations", {}).get(AS_OF)
     scheduled = scheduled_at(job)
-    return noted or (format_time(scheduled) if scheduled else None)
+    return noted if noted and is_moment(noted) else (format_time(scheduled) if scheduled else None)
 
 
 def _validated(status: ConditionStatus, reason: str, message: str) -> tuple[Condition, ...]:
