@@ -206,7 +206,8 @@ class DeploymentController:
     def _timed(self, deployment: Manifest, conditions: list[Manifest], message: str) -> list[Manifest]:
         """Say that the deadline has passed, or look again when it will have."""
         present = find(conditions, _PROGRESSING)
-        if present is None or present["reason"] == _TIMED_OUT:
+        # After a rollout that succeeded the next one is not timed before it has shown any progress.
+        if present is None or present["reason"] in (_TIMED_OUT, _DONE):
             return conditions
         limit = timedelta(seconds=int(deployment["spec"].get("progressDeadlineSeconds", 600)))
         left = (parse_time(present["lastUpdateTime"]) + limit - self._clockwork.now()).total_seconds()

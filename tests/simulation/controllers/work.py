@@ -84,8 +84,9 @@ class Work:
         before_its_end = random.random() < 0.5
         return Fate(
             outcome=outcome,
-            unschedulable=random.uniform(5, 300) if random.random() < fates.unschedulable else 0.0,
-            unpullable=random.uniform(5, 300) if random.random() < fates.image else 0.0,
+            # The two together are shorter than the progress deadline of a server: they pass, and nothing is given up.
+            unschedulable=random.uniform(5, 40) if random.random() < fates.unschedulable else 0.0,
+            unpullable=random.uniform(5, 40) if random.random() < fates.image else 0.0,
             late=random.uniform(30, 900) if random.random() < fates.late else 0.0,
             evicted_after=random.uniform(0.1, 40) if outcome == "evicted" else 0.0,
             vanishes_after=random.uniform(0.1, 40) if outcome == "vanish" and before_its_end else 0.0,
@@ -144,7 +145,7 @@ def task_of(container: Manifest) -> tasks.Task | None:
 
 
 def _is_server(pod: Manifest) -> bool:
-    return pod["spec"].get("restartPolicy", "Always") == "Always"
+    return bool(pod["spec"].get("restartPolicy", "Always") == "Always")
 
 
 def _disturbed(pod: Manifest, fate: Fate) -> str:
