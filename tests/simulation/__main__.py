@@ -9,12 +9,12 @@ import multiprocessing
 import queue
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.simulation.cases import Case, Result, draw, judge
 from tests.simulation.shrink import shrink
+from tests.simulation.worker import work
 
 _SAY_SECONDS = 10.0
 
@@ -66,7 +66,7 @@ def _many(options: argparse.Namespace) -> int:
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
     workers = [
-        context.Process(target=_work, args=(options.seed + place, options.jobs, results), daemon=True)
+        context.Process(target=work, args=(options.seed + place, options.jobs, results), daemon=True)
         for place in range(options.jobs)
     ]
     for worker in workers:
@@ -120,14 +120,6 @@ def _first(options: argparse.Namespace) -> int:
     }
     print(json.dumps(said))
     return 1 if found else 0
-
-
-def _work(first: int, stride: int, results: Any) -> None:
-    logging.disable(logging.CRITICAL)
-    seed = first
-    while True:
-        results.put((seed, replace(judge(draw(seed)), pictures=())))
-        seed += stride
 
 
 def _show_smallest(case: Case, result: Result) -> None:

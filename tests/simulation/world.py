@@ -49,6 +49,7 @@ class World:
         self.weather = [Weather() for _ in range(replicas)]
         self._started = 0
         self._gone: list[Operator] = []
+        # When something last changed, or the faults ended: until a while later nobody can say that nothing follows.
         self._changed_at = 0.0
         self._others_changes = 0
         # Of a process that is to be killed at one of its next writes: how many are left, and whether that one arrives.
@@ -196,6 +197,7 @@ class World:
             _set(weather, {each.name: each.default for each in fields(Weather)})
         _set(self.fates, {each.name: 0.0 for each in fields(Fates)})
         self._doomed.clear()
+        self._changed_at = self.loop.time()
         for operator in self.operators:
             if operator.paused:
                 self.loop.resume(operator)
@@ -311,4 +313,7 @@ def _essence(manifest: Manifest) -> dict[str, Any]:
         if each["type"] in ("Ready", "Stalled")
     ]
     found = {name: status.get(name) for name in _ESSENTIAL[manifest["kind"]]}
+    if "Superseded" in [reason for _, reason in ready]:
+        # How far it got before the newer one was faster is a matter of time.
+        found.pop("passedStages", None)
     return {**found, "ready": ready, "generation": manifest["metadata"].get("generation")}
