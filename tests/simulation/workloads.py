@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from mlops.api import tasks
 from mlops.api.base import format_time, parse_duration
@@ -18,7 +19,7 @@ from mlops.api.drift_monitor import CheckResult, MetricReading, Verdict
 from mlops.api.training_run import HIGHER_IS_BETTER, MetricValue
 
 # Of a Dataset's spec: what does not change a version's content.
-_BESIDE_THE_CONTENT = {
+_BESIDE_THE_CONTENT: Any = {
     "suspend": True,
     "refresh": True,
     "governance": {"owner", "purpose", "license"},
@@ -174,7 +175,8 @@ def _failure(reason: str, message: str) -> tasks.FailureReport:
 
 
 def _content_of(spec: DatasetSpec) -> dict[str, object]:
-    return spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude=_BESIDE_THE_CONTENT)
+    content = spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude=_BESIDE_THE_CONTENT)
+    return {name: value for name, value in content.items() if value != {}}
 
 
 def _moment_of(as_of: str, job_name: str) -> datetime:

@@ -8,17 +8,17 @@ from typing import Any
 from mlops.planning.plan import Manifest
 from tests.simulation.controllers.work import KILLED, Course, Fate
 
-# Any image with Python and cat. It is not in the golden files: another one gives the same sequences.
+# Any image with Python. It is not in the golden files: another one gives the same sequences.
 IMAGE = "docker.io/library/mlops-workloads:0.1.0"
 NAMESPACE = "fidelity"
 SCENARIO = "scenario"
 
 _PROGRAM = """
-import json, sys, time
+import json, socket, sys, time
 deed = json.loads(sys.argv[1])
 if "ready" in deed:
     time.sleep(deed["ready"])
-    open("/tmp/ready", "w").close()
+    listens = socket.create_server(("", 8080))
 held = [bytearray(1 << 20) for _ in range(deed.get("megabytes", 0))]
 time.sleep(deed.get("seconds", 1000))
 open("/dev/termination-log", "w").write(deed.get("message", ""))
@@ -29,7 +29,7 @@ sys.exit(deed.get("code", 0))
 def a_container(name: str = "main", *, image: str = IMAGE, memory: str = "100Mi", **deed: Any) -> Manifest:
     """Return a container that does a deed: `ready` after so many seconds, `seconds` until it ends (by default it does
     not), `message`, exit `code`, `megabytes` to fill."""
-    probe = {"exec": {"command": ["cat", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 1}
+    probe = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": 30}
     return {
         "name": name,
         "image": image,

@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ class RealSite:
         self._lock = threading.Lock()
         self._there: dict[tuple[str, str], Manifest] = {}
         self._events: list[Event] = []
-        self._watches: list[Any] = []
 
     def watch(self) -> None:
         """Begin to listen, one watch a kind."""
@@ -41,13 +40,7 @@ class RealSite:
             stream = self._pool.request(
                 "GET", path, preload_content=False, timeout=urllib3.Timeout(connect=10, read=None)
             )
-            self._watches.append(stream)
             threading.Thread(target=self._listen, args=(kind, stream), daemon=True).start()
-
-    def close(self) -> None:
-        """Hear no more."""
-        for stream in self._watches:
-            stream.close()
 
     def events(self) -> list[Event]:
         """Return what was told so far."""
@@ -68,7 +61,7 @@ class RealSite:
                 for line in filter(None, lines):
                     self._take(kind, json.loads(line))
         except (urllib3.exceptions.HTTPError, AttributeError, ValueError, OSError):
-            return  # closed
+            return  # the proxy has ended
 
     def _take(self, kind: str, told: Manifest) -> None:
         manifest = {"apiVersion": _API_VERSIONS[kind], "kind": kind, **told["object"]}
@@ -106,6 +99,7 @@ class RealSite:
 
 def all_played(kubeconfig: Path, scenarios: Iterable[Scenario], seconds: float) -> dict[str, Sequences]:
     """Play the scenarios beside each other and return what was seen of each; fails if one is not over in time."""
+    # With the proxy the watches end.
     with _proxy(kubeconfig) as url, _namespace(url):
         site = RealSite(url)
         site.watch()
@@ -121,7 +115,6 @@ def all_played(kubeconfig: Path, scenarios: Iterable[Scenario], seconds: float) 
             time.sleep(0.1)
         time.sleep(2)
         events = site.events()
-        site.close()
     return {play.scenario.name: sequences(events, play.scenario.name) for play in plays}
 
 
@@ -142,14 +135,18 @@ def _proxy(kubeconfig: Path) -> Iterator[str]:
 def _namespace(url: str) -> Iterator[None]:
     pool, path = urllib3.PoolManager(), f"{url}/api/v1/namespaces"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    answer = pool.request("POST", path, json=body)
-    assert answer.status == 201, answer.data
-    account = f"{path}/{NAMESPACE}/serviceaccounts/default"
-    for _ in range(300):
-        if pool.request("GET", account).status == 200:
-            break
-        time.sleep(0.1)
+    _until(201, lambda: pool.request("POST", path, json=body))  # one of that name may be on its way out
+    _until(200, lambda: pool.request("GET", f"{path}/{NAMESPACE}/serviceaccounts/default"))
     try:
         yield
     finally:
         pool.request("DELETE", f"{path}/{NAMESPACE}")
+
+
+def _until(status: int, ask: Callable[[], urllib3.BaseHTTPResponse]) -> None:
+    for _ in range(600):
+        answer = ask()
+        if answer.status == status:
+            return
+        time.sleep(0.1)
+    raise AssertionError(answer.data)

@@ -28,7 +28,8 @@ class Event:
 
 
 def sequences(events: Iterable[Event], scenario: str) -> Sequences:
-    """Return what was seen of each object of a scenario. A Job's end is told with its pods as they were then."""
+    """Return what was seen of each object of a scenario. A Job's end is told with its pods as they were then,
+    without those that are going: which of the two is over first is chance."""
     found: Sequences = {}
     names: dict[str, str] = {}
     pods: dict[str, str] = {}
@@ -43,7 +44,8 @@ def sequences(events: Iterable[Event], scenario: str) -> Sequences:
             pods[name] = seen
         ended = any(f"{end}=True" in seen for end in ("Complete", "Failed"))
         if kind == "Job" and ended:
-            seen += f" [{'; '.join(pods[pod] for pod in sorted(pods) if pods[pod] != GONE)}]"
+            there = [pods[pod] for pod in sorted(pods) if pods[pod] != GONE and "; going" not in pods[pod]]
+            seen += f" [{'; '.join(there)}]"
             if any(seen.split(" [")[0] == each.split(" [")[0] for each in found.get(name, ())):
                 continue  # the pods as they were at the end, not as they changed since
         states = found.setdefault(name, [])

@@ -94,15 +94,17 @@ def played(scenario: Scenario, seed: int, *, seconds: float = 600, rest: float =
     site = SimulatedSite(seed)
     play = Play(scenario, site)
     play.begin()
-    over = None
-    while over is None or site.heap.time() < over + rest:
-        play.go_on(site.seen(scenario.name))
+    over, looked_at, idle = None, -1, 0
+    while idle < 3 and (over is None or site.heap.time() < over + rest):
+        if len(site.events) != looked_at or idle:
+            looked_at = len(site.events)
+            play.go_on(site.seen(scenario.name))
         if play.finished and over is None:
             over = site.heap.time()
-        if not site.heap.step():
-            play.go_on(site.seen(scenario.name))
-            break
-        assert site.heap.time() < seconds, f"{scenario.name}: {sequences(site.events, scenario.name)}"
+        idle = 0 if site.heap.step() else idle + 1
+        assert over is not None or site.heap.time() < seconds, (
+            f"{scenario.name}: {sequences(site.events, scenario.name)}"
+        )
     assert play.finished, f"{scenario.name}: {sequences(site.events, scenario.name)}"
     return sequences(site.events, scenario.name)
 

@@ -13,8 +13,11 @@ GONE = "gone"
 
 def view(manifest: Manifest) -> str:
     """Return what is to be seen of the object."""
-    parts = _VIEWS.get(manifest["kind"], lambda manifest: [])(manifest)
     metadata = manifest["metadata"]
+    # What a Deployment on its way out says of itself depends on which of its parts go first.
+    silent = manifest["kind"] == "Deployment" and metadata.get("deletionTimestamp")
+    show = None if silent else _VIEWS.get(manifest["kind"])
+    parts = show(manifest) if show else []
     owners = sorted(f"{each['kind']}/{plain(each['name'])}" for each in owners_of(manifest))
     shown = [" ".join(parts) or "there"]
     if owners and not owners[0].startswith(("ReplicaSet/", "Deployment/")):
@@ -44,11 +47,6 @@ def _job(job: Manifest) -> list[str]:
     return shown
 
 
-def _cron_job(cron_job: Manifest) -> list[str]:
-    status = cron_job.get("status") or {}
-    return [f"active={len(status.get('active', ()))}", *sorted(set(status) - {"active"})]
-
-
 def _deployment(deployment: Manifest) -> list[str]:
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
@@ -66,23 +64,35 @@ def _deployment(deployment: Manifest) -> list[str]:
 
 
 def _pod(pod: Manifest) -> list[str]:
+    """Return what is to be seen of a pod. Whether a container of a Job's pod runs already, or has ended while the pod
+    has not, nobody reads, and a busy kubelet tells it late or not at all."""
     status = pod.get("status") or {}
-    shown = [status.get("phase", "Pending")]
+    ended = status.get("phase") in ("Succeeded", "Failed")
+    shown = [status["phase"] if ended else "works"]
+    serves = pod["spec"].get("restartPolicy", "Always") == "Always"
     for each in _conditions(pod):
-        if (each["type"], each["status"]) == ("PodScheduled", "False"):
+        if (each["type"], each["status"]) == ("PodScheduled", "False") and not ended:
             shown.append(each.get("reason", ""))
-        if (each["type"], each["status"]) in (("Ready", "True"), ("DisruptionTarget", "True")):
+        if (each["type"], each["status"]) == ("DisruptionTarget", "True"):
             shown.append(each["type"])
+        if (each["type"], each["status"]) == ("Ready", "True") and serves:
+            shown.append("ready")
     for field in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(field) or ():
             state = container.get("state", {})
             waits = (state.get("waiting") or {}).get("reason", "")
-            if waits in _REASONS:
-                shown.append(waits)
-            if end := state.get("terminated"):
+            if waits in _REASONS and not ended and not pod["metadata"].get("deletionTimestamp"):
+                shown.append(_REASONS[waits])
+            if ended and (end := state.get("terminated")):
                 message = f":{end['message']!r}" if end.get("message") else ""
                 shown.append(f"{container['name']}={end['exitCode']}:{end.get('reason', '')}{message}")
     return shown
 
 
-_VIEWS = {"Job": _job, "CronJob": _cron_job, "Deployment": _deployment, "Pod": _pod}
+def is_running(pod: Manifest) -> bool:
+    """Return whether it runs and, if it says when, is ready."""
+    ready = any((each["type"], each["status"]) == ("Ready", "True") for each in _conditions(pod))
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+_VIEWS = {"Job": _job, "Deployment": _deployment, "Pod": _pod}
