@@ -300,7 +300,7 @@ class Kubelet:
 
     def _write(self, run: _Run, pod: Manifest) -> None:
         status = dict(pod.get("status") or {})
-        status |= {"phase": run.phase, "startTime": run.started}
+        status |= {"phase": run.phase, **({"startTime": run.started} if run.started else {})}
         spec = pod["spec"]
         if inits := spec.get("initContainers"):
             status["initContainerStatuses"] = [self._of_container(run, each, is_main=False) for each in inits]
