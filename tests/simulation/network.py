@@ -66,7 +66,7 @@ class Network:
         if self.closed:
             return future
         if weather.refused:
-            self._later(weather.latency, future.set_exception, ConnectionRefusedError("connection refused"))
+            self._later(weather.latency, _refuse, future)
             return future
         if random.random() < weather.lost:
             return future
@@ -103,6 +103,11 @@ class Network:
         return self._server.request(
             method, parts.path, query=query, body=body, content_type=content_type, user=user, as_of=as_of
         )
+
+
+def _refuse(future: asyncio.Future[Answer]) -> None:
+    if not future.done():
+        future.set_exception(ConnectionRefusedError("connection refused"))
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:

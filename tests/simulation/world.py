@@ -316,4 +316,7 @@ def _essence(manifest: Manifest) -> dict[str, Any]:
     if "Superseded" in [reason for _, reason in ready]:
         # How far it got before the newer one was faster is a matter of time.
         found.pop("passedStages", None)
+    if "VersionConflict" in [reason for _, reason in ready]:
+        # It may have been looked at before the other one was seen.
+        found.pop("artifact", None)
     return {**found, "ready": ready, "generation": manifest["metadata"].get("generation")}
