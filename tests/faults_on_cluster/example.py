@@ -82,7 +82,7 @@ def deploy(there: Place, manifests: str = LOOP) -> None:
     ready(there, manifests)
 
 
-def ready(there: Place, manifests: str = LOOP, within: float = 180) -> None:
+def ready(there: Place, manifests: str = LOOP, within: float = 300) -> None:
     """Wait until everything of the example is Ready."""
     there.ready("dataset", "parts", within)
     if "TrainingRun" in manifests:

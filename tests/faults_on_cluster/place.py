@@ -67,7 +67,7 @@ class Place:
         """Our Jobs with these `mlops.dev/` labels."""
         return self.list("jobs", ",".join([OURS, *(f"mlops.dev/{name}={value}" for name, value in labels.items())]))
 
-    def ready(self, kind: str, name: str, within: float = 120) -> Object:
+    def ready(self, kind: str, name: str, within: float = 300) -> Object:
         """Wait until the object is Ready at its present generation."""
 
         def look() -> Object | None:
@@ -91,7 +91,7 @@ class Place:
         eventually(what, look, within, every=0.2, told=self.told)
         return time.monotonic() - start
 
-    def pod(self, selector: str, within: float = 90) -> Object:
+    def pod(self, selector: str, within: float = 240) -> Object:
         """Wait for a pod that is at work and not on its way out."""
 
         def look() -> Object | None:

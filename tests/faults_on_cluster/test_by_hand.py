@@ -65,7 +65,7 @@ def running_jobs_deleted(there: Place) -> str:
     there.apply(LOOP.replace(RUN, example.slow_run(5)))
     took = []
     for label in ("dataset=parts", "run=parts", "model-version=parts-v1"):
-        pod = eventually(f"a pod of {label}", lambda label=label: _pods_of_jobs(there, label), 90, every=0.2)[0]
+        pod = eventually(f"a pod of {label}", lambda label=label: _pods_of_jobs(there, label), 240, every=0.2)[0]
         job = next(ref["name"] for ref in pod["metadata"]["ownerReferences"] if ref["kind"] == "Job")
         uid = there.get("job", job)["metadata"]["uid"]
         there("delete", "job", job, "--wait=false")
@@ -134,7 +134,7 @@ def owners_of_jobs_stripped(there: Place) -> str:
     """F31: a Job that has lost its owner goes on and counts; it is nobody's afterwards, and is told by its labels."""
     there.apply(LOOP.replace(RUN, example.slow_run(5)))
     for label in ("dataset=parts", "run=parts", "model-version=parts-v1"):
-        (job,) = eventually(f"the Job of {label}", lambda label=label: _jobs_of(there, label), 90, every=0.2)
+        (job,) = eventually(f"the Job of {label}", lambda label=label: _jobs_of(there, label), 240, every=0.2)
         there.patch("job", job["metadata"]["name"], {"metadata": {"ownerReferences": None}})
     example.ready(there)
     assert sum(example.jobs(there).values()) == 3
@@ -177,7 +177,7 @@ def made_again_while_at_work(there: Place) -> str:
     there.apply(LOOP.replace(RUN, example.slow_run(3)))
     old: set[str] = set()
     for label in ("dataset=parts", "run=parts"):
-        pods = eventually(f"a pod of {label}", lambda label=label: _pods_of_jobs(there, label), 90, every=0.2)
+        pods = eventually(f"a pod of {label}", lambda label=label: _pods_of_jobs(there, label), 240, every=0.2)
         old |= {pod["metadata"]["uid"] for pod in pods}
         there("delete", OUR_KINDS, "--all", "--wait=false")
         there.apply(LOOP.replace(RUN, example.slow_run(3)))
@@ -187,18 +187,23 @@ def made_again_while_at_work(there: Place) -> str:
     return f"the old pods went after {left:.0f} s"
 
 
-def _uids(there: Place, kinds: str) -> set[str]:
-    return {each["metadata"]["uid"] for each in there.list(kinds, OURS)}
+def _uids(there: Place, kind: str) -> set[str]:
+    return {each["metadata"]["uid"] for each in there.list(kind, OURS)}
+
+
+def _names(there: Place) -> set[str]:
+    children = there.list("jobs,deployments,services,cronjobs", OURS)
+    return {f"{each['kind']} {each['metadata']['name']} {each['metadata']['uid']}" for each in children}
 
 
 def orphaned(there: Place) -> str:
     """F35: children of what is deleted with --cascade=orphan stay; an object of that name looks for itself."""
     example.deploy(there)
     before = example.outcome(there)
-    kept = _uids(there, "jobs,deployments,services,cronjobs")
+    kept = _names(there)
     there("delete", OUR_KINDS, "--all", "--cascade=orphan", "--wait=true", timeout=60)
     assert there.list(OUR_KINDS) == []
-    assert _uids(there, "jobs,deployments,services,cronjobs") == kept
+    assert _names(there) == kept
     there.apply(LOOP)
     example.ready(there)
     assert example.outcome(there) == before

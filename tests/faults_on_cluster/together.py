@@ -18,7 +18,7 @@ Fault = Callable[[Place], str]
 
 @contextmanager
 def side_by_side(
-    cluster: Cluster, faults: Mapping[str, Fault], request: pytest.FixtureRequest, at_a_time: int = 4
+    cluster: Cluster, faults: Mapping[str, Fault], request: pytest.FixtureRequest, at_a_time: int = 3
 ) -> Iterator[Mapping[str, Future[str]]]:
     """The faults that were asked for, `at_a_time` of them under way."""
     asked = [name for name in faults if any(f"[{name}]" in item.name for item in request.session.items)]
@@ -32,4 +32,9 @@ def side_by_side(
 def _suffered(cluster: Cluster, name: str, fault: Fault) -> str:
     with cluster.place(name) as there:
         start = time.monotonic()
-        return f"{fault(there)}; {time.monotonic() - start:.0f} s in all"
+        try:
+            return f"{fault(there)}; {time.monotonic() - start:.0f} s in all"
+        except AssertionError as error:
+            # Now, and not when the last of them has ended.
+            print(f"{name}: failed after {time.monotonic() - start:.0f} s: {error}", flush=True)
+            raise
