@@ -37,6 +37,7 @@ _FUNCTIONS = {
     "Sign", "Sql", "Sqrt", "StringExpr", "TemporalExpr", "Trigonometry", "FillNull", "FillNan", "NullIf", "Bitwise",
 }  # fmt: skip
 _REFUSED_MEMBERS = {"All", "Any", "ConcatVertical", "IsDuplicated", "IsFirstDistinct", "IsLastDistinct", "IsUnique"}
+_LONGEST_PROBLEM = 200
 _CLOCK = {"now", "today", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "getdate"}
 _CHANCE = {"random", "rand", "uuid", "gen_random_uuid"}
 _SUBQUERY = {"select", "exists"}
@@ -257,4 +258,6 @@ def _try_out(expression: str, parsed: pl.Expr, columns: Mapping[str, FieldType])
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    line = str(error).partition("\n")[0]
+    # Some of them go on with the parser's own view of the text, which says nothing to anybody.
+    return line if len(line) <= _LONGEST_PROBLEM else line.partition(": ")[0][:_LONGEST_PROBLEM]

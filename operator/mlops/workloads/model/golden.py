@@ -56,8 +56,14 @@ def write_golden(predictor: Predictor, inputs: dict[str, NDArray[Any]], folder: 
 
 def read_golden(folder: Path, signature: Signature) -> Golden:
     """Read golden.json. Raises BadInput(OutputInvalid) for what is none."""
+    path = folder / GOLDEN_FILE
+    if not path.is_file():
+        raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is missing: a model's folder says in it what it answers")
     try:
-        document = json.loads((folder / GOLDEN_FILE).read_bytes())
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is not JSON: {error}") from error
+    try:
         inputs = {one.name: array_of(document["inputs"][one.name], one.type) for one in signature.inputs}
         prediction = np.array(document["prediction"])
         if signature.task == "classification" and prediction.dtype.kind == "U":
@@ -65,7 +71,7 @@ def read_golden(folder: Path, signature: Signature) -> Golden:
         table = document["probabilities"]
         probabilities = None if table is None else np.array(table, dtype=np.float64)
         return Golden(inputs, Prediction(prediction, probabilities))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput("OutputInvalid", f"{GOLDEN_FILE}: {type(error).__name__}: {error}") from error
 
 

@@ -156,7 +156,9 @@ def read_signature(folder: Path) -> Signature:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BadInput("OutputInvalid", f"{SIGNATURE_FILE} is not JSON: {error}") from error
-    version = document.get("formatVersion") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE} is no JSON object")
+    version = document.get("formatVersion")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise BadInput(
             "Incompatible",

@@ -21,7 +21,7 @@ class TreeliteEngine:
         try:
             self._model = treelite.Model.deserialize_bytes(content)
         except treelite.TreeliteError as error:
-            raise BadInput("OutputInvalid", f"model.treelite: {str(error).splitlines()[0]}") from error
+            raise BadInput("OutputInvalid", f"model.treelite: is no treelite model: {_problem(error)}") from error
         features = width(signature.encoding)
         if self._model.num_feature != features:
             raise BadInput(
@@ -40,3 +40,8 @@ class TreeliteEngine:
         if table.shape[1] == 1 and self._classes == 2:
             table = np.column_stack([1 - table[:, 0], table[:, 0]])
         return Answer(table.argmax(axis=1), table)
+
+
+def _problem(error: treelite.TreeliteError) -> str:
+    # Before it stand the time and a place in treelite's own source.
+    return str(error).splitlines()[0].rpartition("Check failed: ")[2]
