@@ -21,6 +21,8 @@ ARTIFACT = "mlops.dev/artifact"
 # An annotation of a Deployment: the generation of the ModelVersion that it was made for. A Deployment that is available
 # says nothing about an edit that has not reached it.
 GENERATION = "mlops.dev/generation"
+# An annotation of a Deployment: since when it is to serve what it serves.
+SINCE = "mlops.dev/since"
 # Annotation of a Dataset: look at the source as of this moment, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
 MANAGED_BY = "app.kubernetes.io/managed-by"

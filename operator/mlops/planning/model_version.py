@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mlops.api import labels
-from mlops.api.base import format_time, parse_time
+from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.conditions import READY, Condition, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Reason, Transition
 from mlops.planning import standing as stand
@@ -90,6 +90,7 @@ def plan(view: ModelView) -> Plan:
     candidates = [_candidate(view, version, _rival(version, first)) for version in present]
     traffic = _traffic(view, candidates)
     again = [each.checked.look_again for each in candidates if each.checked.look_again]
+    again += _looks_again(view, candidates)
     return Plan(
         statuses={key_of(each.version): _status(view, each, traffic).dump() for each in candidates},
         apply=tuple(_servers(view, traffic, present)),
@@ -141,7 +142,7 @@ def _observed(view: ModelView, candidate: Candidate) -> Candidate:
         if _is_available(there):
             passed.add(stage)
             failed.discard(stage)
-        elif _gave_up(there, _failed_before(view, version, stage)):
+        elif _gave_up(there) and _had_its_time(view, there, candidate):
             failed.add(stage)
     return replace(candidate, passed=frozenset(passed), failed=frozenset(failed))
 
@@ -178,28 +179,44 @@ def _is_available(there: Manifest) -> bool:
     )
 
 
-def _gave_up(there: Manifest, since: str | None) -> bool:
-    """Return whether the Deployment's progress deadline has passed, for pods that were made after `since`.
-
-    When a version is brought back, the condition goes on speaking of the one that failed until a pod of that is gone.
-    """
-    given_up = (
-        each.get("lastUpdateTime")
-        for each in there.get("status", {}).get("conditions", [])
-        if each["type"] == "Progressing" and each["status"] == "False"
-    )
-    # Half a deadline, for the clocks of the operator and of the cluster differ.
-    late = timedelta(seconds=PROGRESS_DEADLINE / 2)
+def _gave_up(there: Manifest) -> bool:
+    """Return whether the Deployment says that its progress deadline has passed."""
     return _is_current(there) and any(
-        since is None or at is None or parse_time(at) - parse_time(since) > late for at in given_up
+        each["type"] == "Progressing" and each["status"] == "False"
+        for each in there.get("status", {}).get("conditions", [])
     )
 
 
-def _failed_before(view: ModelView, version: ModelVersion, stage: str) -> str | None:
-    """Return when another version was last given up in the stage."""
-    others = (each.status.transitions for each in view.versions if each.metadata.name != version.metadata.name)
-    reason = f"{Reason.SERVING_FAILED} in {stage}"
-    return max((step.time for steps in others for step in steps if step.reason == reason), default=None)
+def _deadline(there: Manifest) -> datetime | None:
+    """Return until when what the Deployment is to serve may take to become ready; None if nobody knows."""
+    since = there["metadata"].get("annotations", {}).get(labels.SINCE, "")
+    return parse_time(since) + timedelta(seconds=PROGRESS_DEADLINE) if is_moment(since) else None
+
+
+def _had_its_time(view: ModelView, there: Manifest, candidate: Candidate) -> bool:
+    """Return whether a Deployment that gave up did so on this candidate.
+
+    It says so until it makes progress, also when it was given a good version in the place of the one that failed.
+    """
+    deadline = _deadline(there)
+    return _is_applied(there, candidate) and (deadline is None or deadline <= view.now)
+
+
+def _looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
+    """Yield when to look again at Deployments that say they gave up, of what has not had its time yet."""
+    for there in view.deployments.values():
+        deadline = _deadline(there)
+        shown = any(_shows(there, each) for each in candidates)
+        if shown and deadline is not None and deadline > view.now and _gave_up(there):
+            yield deadline
+
+
+def _since(view: ModelView, choice: Candidate, stage: str) -> str:
+    """Return since when the version, as its spec is now, is to serve in the stage."""
+    there = _deployment(view, stage)
+    known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
+    same = there is not None and _shows(there, choice) and _is_applied(there, choice)
+    return known if same and is_moment(known) else format_time(view.now)
 
 
 # --- who serves ---
@@ -242,7 +259,7 @@ def _servers(view: ModelView, traffic: Traffic, owners: list[ModelVersion]) -> I
     for stage, choice in traffic.chosen.items():
         artifact = str(choice.checked.status.artifact)
         yield service(view.model_name, view.namespace, stage, owners)
-        yield deployment(view.settings, choice.version, artifact, stage, owners)
+        yield deployment(view.settings, choice.version, artifact, stage, owners, _since(view, choice, stage))
 
 
 def _no_longer_wanted(view: ModelView, candidates: list[Candidate], traffic: Traffic) -> Iterable[tuple[Key, str]]:

@@ -62,9 +62,9 @@ def server_name(model_name: str, stage: str) -> str:
 
 
 def deployment(
-    settings: Settings, version: ModelVersion, artifact: str, stage: str, owners: Iterable[ModelVersion]
+    settings: Settings, version: ModelVersion, artifact: str, stage: str, owners: Iterable[ModelVersion], since: str
 ) -> Manifest:
-    """Return the Deployment that serves `version` in `stage`.
+    """Return the Deployment that serves `version` in `stage`, which is wanted `since` (RFC 3339).
 
     Every version of the model is an owner: it goes with the last of them, not with the first that is deleted.
     """
@@ -82,7 +82,11 @@ def deployment(
             "name": server_name(spec.model_name, stage),
             "namespace": version.metadata.namespace,
             "labels": own,
-            "annotations": {labels.ARTIFACT: artifact, labels.GENERATION: str(version.metadata.generation)},
+            "annotations": {
+                labels.ARTIFACT: artifact,
+                labels.GENERATION: str(version.metadata.generation),
+                labels.SINCE: since,
+            },
             "ownerReferences": owned_by_all(owners),
         },
         "spec": {
