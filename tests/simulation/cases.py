@@ -228,7 +228,7 @@ DISTURBANCES: dict[str, _Kind] = {
     "an object is deleted": _Kind(_deletion, _do_delete, 3, passing=False),
     "an object is made again": _Kind(_recreation, _do_recreate, 4, passing=False),
     "suspend or resume": _Kind(_object, _do_suspend, 4, passing=False),
-    "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 2, passing=False),
+    "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 6, passing=False),
     "the Lease is deleted": _Kind(lambda random: {}, _do_lease, 1, passing=False),
 }
 
@@ -282,6 +282,7 @@ def run(case: Case) -> Result:
 def _one_step(world: World, case: Case, number: int, step: Step) -> None:
     if number == 0:
         world.run(world.random.uniform(0.0, 3.0))
+    world.begin_step()
     _schedule(world, case, number)
     step.act(world)
     world.run(_STORM_SECONDS if case.disturbances else 1.0)

@@ -19,6 +19,14 @@ EPOCH = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
+# What is done at one virtual moment ends: a process that goes round without waiting for anything hangs.
+_MOST_AT_ONCE = 200_000
+
+
+class Livelock(Exception):
+    """Something goes round and round, and time does not go on."""
+
+
 class Process:
     """What of a process concerns the loop: whether its steps are carried out, put aside, or dropped."""
 
@@ -101,8 +109,12 @@ class Loop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)
         try:
             while self._advance(moment):
+                before, done = self._now, 0
                 while self._ready:
                     self._run_one(self._ready.popleft())
+                    done += 1
+                    if done > _MOST_AT_ONCE:
+                        raise Livelock(f"{done} steps and no time has passed since {before:.3f} s")
                 if stop is not None and stop():
                     return
             self._now = max(self._now, moment)

@@ -91,6 +91,22 @@ def _delete(kind: str, name: str, propagation: str = "Background") -> Callable[[
     return lambda world: _ok(world.user.delete(Key(kind, TEAM, name), propagation).status)
 
 
+def _all_of(*acts: Callable[[World], None]) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        for each in acts:
+            each(world)
+
+    return act
+
+
+def _unready(letter: str) -> Callable[[World], None]:
+    return lambda world: world.workloads.unready.update({"sha256:" + letter * 64: None})
+
+
+def _withdraw(*names: str) -> Callable[[World], None]:
+    return _all_of(*(_change("ModelVersion", name, withdrawn=True) for name in names))
+
+
 def _ok(status: int) -> None:
     assert status < 300, status
 
@@ -224,6 +240,18 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_live("rain-v3"), _ready("ModelVersion", "z-other", "VersionConflict")),
         ),
         Step("the live one goes", _delete("ModelVersion", "rain-v3"), _live("z-other")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "a broken version": (
+        Step("one that serves", _create(version(1, "1")), _live("rain-v1")),
+        Step(
+            "one that does not",
+            _all_of(_unready("2"), _create(version(2, "2"))),
+            _all(_live("rain-v1"), _ready("ModelVersion", "rain-v2", "ServingFailed")),
+        ),
+        Step("a third", _create(version(3, "3")), _live("rain-v3")),
+        Step("without the good ones", _withdraw("rain-v3", "rain-v1"), _ready("ModelVersion", "rain-v1", "Withdrawn")),
+        Step("with one of them", _change("ModelVersion", "rain-v1", withdrawn=False), _live("rain-v1")),
         Step("delete all", _delete_all, _nothing_left),
     ),
     "schedules": (

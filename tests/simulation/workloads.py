@@ -60,6 +60,8 @@ class Workloads:
     unlabelled: dict[str, None] = field(default_factory=dict)
     # Addresses of models that a server cannot load, and that cannot be verified.
     broken: dict[str, None] = field(default_factory=dict)
+    # Addresses of models that are verified well, and whose servers do not become ready all the same.
+    unready: dict[str, None] = field(default_factory=dict)
 
     def report(self, task: tasks.Task, job_name: str) -> tasks.Report:
         """Return what the pod of that Job reports; a FailureReport is bad input, with exit code 2."""
@@ -78,7 +80,7 @@ class Workloads:
 
     def serves(self, task: tasks.ServeTask) -> bool:
         """Return whether a server of that model becomes ready, if nothing happens to it."""
-        return task.artifact not in self.broken
+        return task.artifact not in self.broken and task.artifact not in self.unready
 
     def _ingested(self, task: tasks.IngestTask, job_name: str) -> tasks.Report:
         content = self.contents.get(task.dataset, self.content)

@@ -17,7 +17,7 @@ from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.controllers.controllers import Controllers
 from tests.simulation.controllers.fates import Fates
 from tests.simulation.invariants import Invariants, Violation
-from tests.simulation.loop import Loop
+from tests.simulation.loop import Livelock, Loop
 from tests.simulation.network import Network, Weather
 from tests.simulation.process import Operator
 from tests.simulation.users import TEAM, User
@@ -26,6 +26,8 @@ from tests.simulation.workloads import Workloads
 # For so long nothing may happen before the world counts as at rest: longer than the lists that repair what was missed.
 _QUIET_SECONDS = 75.0
 _LOOK_SECONDS = 5.0
+# Without faults a step of a story takes some dozens.
+_MOST_WRITES = 1_500
 _TIME = re.compile(r"-\d{12}\b")
 Item = TypeVar("Item")
 
@@ -52,6 +54,8 @@ class World:
         # When something last changed, or the faults ended: until a while later nobody can say that nothing follows.
         self._changed_at = 0.0
         self._others_changes = 0
+        # Of operators, since the user did something last.
+        self._writes = 0
         # Of a process that is to be killed at one of its next writes: how many are left, and whether that one arrives.
         self._doomed: dict[int, tuple[int, bool]] = {}
         self.server.listen(self._note)
@@ -114,7 +118,10 @@ class World:
 
     def run(self, seconds: float) -> None:
         """Let time go on; raises Violation."""
-        self.loop.run_until(self.loop.time() + seconds, self._broken)
+        try:
+            self.loop.run_until(self.loop.time() + seconds, self._broken)
+        except Livelock as error:
+            raise Violation("NothingSpins", str(error)) from error
         self._raise()
 
     def come_to_rest(self, minutes: float, ends: Any = None) -> None:
@@ -191,6 +198,10 @@ class World:
             operator.paused = True
             self.loop.call_later(seconds, lambda: self.loop.resume(operator))
 
+    def begin_step(self) -> None:
+        """The user does something: writes are counted anew."""
+        self._writes = 0
+
     def calm(self) -> None:
         """Let everything be well from now on; what has died is started again."""
         for weather in self.weather:
@@ -257,6 +268,10 @@ class World:
             self._changed_at = self.loop.time()
         if not change.user.startswith("operator"):
             self._others_changes += 1
+        elif change.key.kind != "Lease":
+            self._writes += 1
+            if self._writes > _MOST_WRITES and self.invariants.violation is None:
+                self.invariants.violation = Violation("WritesAreBounded", f"{self._writes} writes for one step")
 
     def _changes_by_operators(self) -> list[Change]:
         return [c for c in self.server.changes if c.user.startswith("operator") and c.key.kind != "Lease"]
