@@ -13,6 +13,7 @@ import pytest
 from mlops.cluster.client import Client
 from mlops.cluster.connection import Connection
 from mlops.cluster.events import Events, Rates
+from mlops.cluster.lag import Lag
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.port import KubernetesCluster
@@ -59,7 +60,9 @@ class Desk:
         return self.count("mlops_operator_events_lost_total", f'why="{why}"')
 
     def count(self, name: str, labels: str) -> float:
-        text = self.metrics.exposition(oldest=0, held=True, missing=0, restarts=0, count=lambda _: 0).decode()
+        text = self.metrics.exposition(
+            oldest=0, held=True, missing=0, restarts=0, lag=Lag(), count=lambda _: 0
+        ).decode()
         found = [line for line in text.splitlines() if line.startswith(f"{name}{{{labels}")]
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 

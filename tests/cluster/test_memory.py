@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -53,12 +54,12 @@ def test_versions_are_numbers(memory: Memory) -> None:
     assert version_in(memory) == "10"
 
 
-def test_what_is_gone_does_not_come_back(memory: Memory, changes: list[Change]) -> None:
+async def test_what_is_gone_does_not_come_back(memory: Memory, changes: list[Change]) -> None:
     """An event of the object that was late, or a list that is older than its deletion."""
     memory.take(a_job(5))
     memory.forget(a_job(8))
     memory.take(a_job(7))
-    memory.take_list("Job", "team", [a_job(5)], version=6)
+    await memory.take_list("Job", "team", [a_job(5)], version=6)
     assert memory.get(JOB) is None
     assert changes == [(None, "5"), ("5", None)]
 
@@ -87,31 +88,46 @@ def test_a_new_object_of_the_same_name_is_another_one(memory: Memory, changes: l
     assert changes == [(None, "5"), ("5", None), (None, "9")]
 
 
-def test_a_list_shows_what_was_missed(memory: Memory, changes: list[Change]) -> None:
+async def test_a_list_shows_what_was_missed(memory: Memory, changes: list[Change]) -> None:
     memory.take(a_job(5))
     memory.take(a_job(6, uid="two", name="other"))
-    differences = memory.take_list("Job", "team", [a_job(7), a_job(8, uid="three", name="third")], version=9)
+    differences = await memory.take_list("Job", "team", [a_job(7), a_job(8, uid="three", name="third")], version=9)
     assert differences == 3
     assert changes[2:] == [("5", "7"), (None, "8"), ("6", None)]
 
 
-def test_a_list_that_shows_nothing_new_is_no_news(memory: Memory, changes: list[Change]) -> None:
+async def test_a_list_that_shows_nothing_new_is_no_news(memory: Memory, changes: list[Change]) -> None:
     memory.take(a_job(5))
-    assert memory.take_list("Job", "team", [a_job(5)], version=100) == 0
+    assert await memory.take_list("Job", "team", [a_job(5)], version=100) == 0
     assert len(changes) == 1
 
 
-def test_an_old_list_takes_nothing_away(memory: Memory) -> None:
+async def test_an_old_list_takes_nothing_away(memory: Memory) -> None:
     """It was answered from a cache that has not seen what we wrote a moment ago."""
     memory.take(a_job(50))
-    assert memory.take_list("Job", "team", [], version=49) == 0
+    assert await memory.take_list("Job", "team", [], version=49) == 0
     assert version_in(memory) == "50"
 
 
-def test_a_list_of_one_namespace_says_nothing_of_another(memory: Memory) -> None:
+async def test_a_list_of_one_namespace_says_nothing_of_another(memory: Memory) -> None:
     memory.take(a_job(5))
-    memory.take_list("Job", "elsewhere", [], version=100)
+    await memory.take_list("Job", "elsewhere", [], version=100)
     assert version_in(memory) == "5"
+
+
+async def test_others_have_their_turn_while_a_long_list_is_taken_in(memory: Memory) -> None:
+    """A Lease has to be renewed whatever else there is to do."""
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(memory.count("Job"))
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await memory.take_list("Job", "team", [a_job(5, uid=str(n), name=f"job-{n}") for n in range(1_000)], version=9)
+    task.cancel()
+    assert turns[:9] == list(range(100, 1_000, 100))
 
 
 def test_lists_are_in_the_order_of_creation(memory: Memory) -> None:

@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
+from typing import Any
 
 import kopf
 from kopf._core.engines.peering import Identity
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from mlops.cluster.connection import Connection
 from mlops.cluster.kinds import WATCHED
@@ -113,6 +115,7 @@ class Informers:
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
+            memories=_NoMemories(),
             # Only kopf's peering, which is off, has a use for it; made by kopf itself it would be the name of a user
             # that an image need not have, and the lack of one ends all watches.
             identity=Identity("mlops-operator"),
@@ -152,6 +155,13 @@ class Informers:
         for served in WATCHED.values():
             kopf.on.event(served.group, served.version, served.plural, registry=registry, id=served.plural)(seen)
         return registry
+
+
+class _NoMemories(ResourceMemories):
+    """kopf keeps some kilobytes for each object that there is, for handlers that are tried again; ours are not."""
+
+    async def recall(self, raw_body: Any, **how: Any) -> ResourceMemory:
+        return await super().recall(raw_body, **{**how, "ephemeral": True})
 
 
 class _Backoffs(Iterable[float]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ _INDEXED = (JOB_NAME, MODEL_VERSION, TEMPLATE, *OWNERS)
 _Entry = tuple[str, str, str, str]
 # How many deleted objects are remembered against events that come late.
 _MOST_GONE = 20_000
+# How many objects of a list are taken in before others have their turn.
+_AT_A_TIME = 100
 
 
 class Memory:
@@ -112,15 +115,17 @@ class Memory:
         self._remove(key, old, as_of)
         return True
 
-    def take_list(self, kind: str, namespace: str | None, items: Iterable[Manifest], version: int) -> int:
+    async def take_list(self, kind: str, namespace: str | None, items: Iterable[Manifest], version: int) -> int:
         """Take in all objects of a kind as of the list's resourceVersion; returns how many differed.
 
-        What is here and not in the list is gone, unless it is newer than the list.
+        What is here and not in the list is gone, unless it is newer than the list. Others have their turn meanwhile.
         """
         listed, differences = set(), 0
-        for item in items:
+        for number, item in enumerate(items, start=1):
             listed.add(_uid(item))
             differences += self.take(item)
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
         for manifest in self.list(kind, namespace):
             if _uid(manifest) not in listed:
                 differences += self.forget(manifest, version)

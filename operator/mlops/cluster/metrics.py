@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from mlops.cluster.kinds import WATCHED
+from mlops.cluster.lag import Lag
 
 _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 
@@ -72,6 +73,12 @@ class OperatorMetrics:
             registry=registry,
         )
         self._objects = Gauge("mlops_operator_objects", "Objects in memory.", ["kind"], registry=registry)
+        self._lag = Gauge(
+            "mlops_operator_loop_lag_seconds",
+            "The longest time so far for which the event loop did one thing only, and the CPU time of such a stretch.",
+            ["clock"],
+            registry=registry,
+        )
         self._held = Gauge("mlops_operator_lease_held", "1 while this process may write.", registry=registry)
         Gauge("mlops_operator_build_info", "Always 1.", ["version"], registry=registry).labels(
             version("mlops-operator")
@@ -121,13 +128,15 @@ class OperatorMetrics:
         return time.monotonic() - self._attempted[kind]
 
     def exposition(
-        self, *, oldest: float, held: bool, missing: int, restarts: int, count: Callable[[str], int]
+        self, *, oldest: float, held: bool, missing: int, restarts: int, lag: Lag, count: Callable[[str], int]
     ) -> bytes:
         """Return everything in Prometheus' text format; what is given is as of now."""
         self._oldest.set(oldest)
         self._held.set(held)
         self._missing.set(missing)
         self._restarts.set(restarts)
+        self._lag.labels("wall").set(lag.wall)
+        self._lag.labels("cpu").set(lag.cpu)
         for kind in WATCHED:
             self._ages.labels(kind).set(time.monotonic() - self._heard[kind])
             self._objects.labels(kind).set(count(kind))

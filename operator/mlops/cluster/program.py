@@ -17,6 +17,7 @@ from mlops.cluster.health import serving
 from mlops.cluster.informers import Informers
 from mlops.cluster.job_ends import JobEnds
 from mlops.cluster.kinds import WATCHED
+from mlops.cluster.lag import Lag
 from mlops.cluster.lease import Lease, LeaseLost
 from mlops.cluster.lease_api import ApiLease, owners_from
 from mlops.cluster.memory import Memory
@@ -59,6 +60,7 @@ class Operator:
         # Lease is lost is given up before another may write.
         self._write_client = Client(connection, self._metrics, seconds=4.5)
         self._memory = Memory()
+        self._lag = Lag()
         self._lease = self._make_lease()
         self._stopping = asyncio.Event()
         writer = Writer(self._write_client, self._memory, self._may_write)
@@ -102,6 +104,7 @@ class Operator:
             asyncio.create_task(self._watch_watches(), name="watchdog"),
             asyncio.create_task(self._job_ends.run(), name="ends of Jobs"),
             asyncio.create_task(self._events.run(), name="Events"),
+            asyncio.create_task(self._lag.run(), name="lag of the loop"),
         ]
         if self._lease is not None:
             tasks.append(asyncio.create_task(self._lease.run(), name="lease"))
@@ -186,6 +189,7 @@ class Operator:
             held=self._may_write(),
             missing=len(self._informers.missing),
             restarts=self._informers.restarts,
+            lag=self._lag,
             count=self._memory.count,
         )
 

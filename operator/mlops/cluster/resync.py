@@ -77,7 +77,7 @@ class Resync:
             version = int(found.get("metadata", {}).get("resourceVersion") or 0)
             items = found.get("items") or ()
             whole = ({"apiVersion": served.api_version, "kind": kind, **item} for item in items)
-            differences = self._memory.take_list(kind, namespace, whole, version)
+            differences = await self._memory.take_list(kind, namespace, whole, version)
             if self.filled.is_set():
                 self._metrics.repaired(kind, differences)
         self._metrics.heard(kind)

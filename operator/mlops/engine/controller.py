@@ -18,6 +18,9 @@ from mlops.planning.plan import Key, Manifest, Settings
 
 log = logging.getLogger(__name__)
 
+# How many objects are looked through before others have their turn.
+_AT_A_TIME = 100
+
 
 class Controller:
     """Runs every planner on one cluster.
@@ -54,11 +57,13 @@ class Controller:
             self._gatherer.forget(key_of(old))
         self.metrics.queued(self.queue.depth)
 
-    def resync(self) -> None:
-        """Look at everything: after a start, and from time to time against events that got lost."""
+    async def resync(self) -> None:
+        """Look at everything: after a start. What changes meanwhile is observed as ever."""
         for kind in KINDS:
-            for manifest in self._cluster.list(kind):
+            for number, manifest in enumerate(self._cluster.list(kind), start=1):
                 self.observe(None, manifest)
+                if number % _AT_A_TIME == 0:
+                    await asyncio.sleep(0)
 
     @property
     def idle(self) -> bool:
@@ -67,8 +72,8 @@ class Controller:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self.resync()
         try:
+            await self.resync()
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
                     group.create_task(self._work())
