@@ -187,10 +187,14 @@ def _gave_up(there: Manifest) -> bool:
     )
 
 
-def _deadline(there: Manifest) -> datetime | None:
-    """Return until when what the Deployment is to serve may take to become ready; None if nobody knows."""
+def _time_left(view: ModelView, there: Manifest) -> timedelta:
+    """Return how much longer what the Deployment is to serve may take to become ready; none if nobody knows."""
     since = there["metadata"].get("annotations", {}).get(labels.SINCE, "")
-    return parse_time(since) + timedelta(seconds=PROGRESS_DEADLINE) if is_moment(since) else None
+    if not is_moment(since):
+        return timedelta()
+    # A moment to come is of a clock that was wrong, or of a hand.
+    passed = max(timedelta(), view.now - parse_time(since))
+    return max(timedelta(), timedelta(seconds=PROGRESS_DEADLINE) - passed)
 
 
 def _had_its_time(view: ModelView, there: Manifest, candidate: Candidate) -> bool:
@@ -198,17 +202,15 @@ def _had_its_time(view: ModelView, there: Manifest, candidate: Candidate) -> boo
 
     It says so until it makes progress, also when it was given a good version in the place of the one that failed.
     """
-    deadline = _deadline(there)
-    return _is_applied(there, candidate) and (deadline is None or deadline <= view.now)
+    return _is_applied(there, candidate) and not _time_left(view, there)
 
 
 def _looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
     """Yield when to look again at Deployments that say they gave up, of what has not had its time yet."""
     for there in view.deployments.values():
-        deadline = _deadline(there)
-        shown = any(_shows(there, each) for each in candidates)
-        if shown and deadline is not None and deadline > view.now and _gave_up(there):
-            yield deadline
+        left = _time_left(view, there)
+        if left and _gave_up(there) and any(_shows(there, each) for each in candidates):
+            yield view.now + left
 
 
 def _since(view: ModelView, choice: Candidate, stage: str) -> str:
