@@ -90,7 +90,7 @@ def out_of_memory(there: Place) -> str:
     hungry = RUN.replace("metadata: {name: parts}", "metadata: {name: hungry}")
     there.apply(f"{DATASET}---{hungry}  resources: {{limits: {{memory: 48Mi}}}}\n  backoffLimit: 1\n")
     start = time.monotonic()
-    said = there.says("trainingrun", "hungry", "OOMKilled", 180)
+    said = there.says("trainingrun", "hungry", "OOMKilled", 300)
     took = time.monotonic() - start
     assert "48Mi" in said["message"], said
     assert condition(there.get("trainingrun", "hungry"), "Stalled")["status"] == "True"
@@ -116,7 +116,7 @@ def no_image(there: Place, cluster: Cluster) -> str:
     command = ["ctr", "--address", str(cluster.runtime), "--namespace", "k8s.io", "images", "tag", "--force"]
     subprocess.run([*command, "example.com/own-trainer:1", name], check=True, capture_output=True)
     start = time.monotonic()
-    example.ready(there, RUN, 420)
+    example.ready(there, RUN, 600)
     assert len(there.jobs(run="parts")) == 1
     return f"told after {told:.0f} s, Ready {time.monotonic() - start:.0f} s after the image came"
 
@@ -174,8 +174,8 @@ def crashing_server(there: Place) -> str:
         stages = {"spec": {"promotion": {"stages": [{"name": "staging"}, {"name": "production"}]}}}
         there.patch("modelversion", "parts-v2", stages)
         start = time.monotonic()
-        log = there.takes("a new pod says DigestMismatch", lambda: _said_by(there, "DigestMismatch"), 90)
-        said = there.says("modelversion", "parts-v2", "ServingFailed", 240)
+        log = there.takes("a new pod says DigestMismatch", lambda: _said_by(there, "DigestMismatch"), 240)
+        said = there.says("modelversion", "parts-v2", "ServingFailed", 400)
         told = time.monotonic() - start
         assert "version 1 serves there" in said["message"], said
         live = there.ready("modelversion", "parts-v1")

@@ -39,7 +39,7 @@ pytestmark = [
 ]
 
 # After 1 minute the operator tries again what a whole Job's tries could not do.
-RECOVERY_SECONDS = 120.0
+RETRIED_SECONDS = 75.0
 OF_THE_DATASET, OF_THE_RUN, OF_THE_VERSION = "dataset=parts", "run=parts", "model-version=parts-v1"
 
 
@@ -47,9 +47,9 @@ def away_for_a_moment(there: Place) -> str:
     """F36: for half a minute of each: reading, training, verifying, starting to serve. Each Job tries again itself."""
     there.apply(LOOP)
     for label in (OF_THE_DATASET, OF_THE_RUN, OF_THE_VERSION):
-        there.pod(f"mlops.dev/{label},batch.kubernetes.io/job-name")
+        _wait_for_jobs(there, label, 1)
         _shut_for(there, 25)
-    there.pod("mlops.dev/stage=production")
+    there.takes("a server starts", lambda: there.list("pods", "mlops.dev/stage=production"), 240)
     _shut_for(there, 25)
     start = time.monotonic()
     example.ready(there)
@@ -57,6 +57,12 @@ def away_for_a_moment(there: Place) -> str:
     counts = example.jobs(there)
     assert counts == {"Dataset parts ingest": 1, "TrainingRun parts train": 1, "ModelVersion parts-v1 verify": 1}
     return f"Ready {took:.0f} s after the last"
+
+
+def _wait_for_jobs(there: Place, label: str, number: int) -> float:
+    """The seconds until there are so many Jobs."""
+    name, _, value = label.partition("=")
+    return there.takes(f"{number} Jobs of {label}", lambda: len(there.jobs(**{name: value})) >= number, 300)
 
 
 def _shut_for(there: Place, seconds: float) -> None:
@@ -68,22 +74,20 @@ def _shut_for(there: Place, seconds: float) -> None:
 def away_for_long(there: Place, kind: str, name: str, label: str) -> str:
     """F36: longer than all tries of a Job: said so, and another Job does it when the store is back."""
     there.apply(LOOP)
-    there.pod(f"mlops.dev/{label},batch.kubernetes.io/job-name")
+    _wait_for_jobs(there, label, 1)
     there.door.shut()
     start = time.monotonic()
-    said = there.says(kind, name, "StoreUnavailable", 240)
+    said = there.says(kind, name, "StoreUnavailable", 400)
     told = time.monotonic() - start
     assert "attempt 2 follows" in said["message"], said
     assert said["status"] == "False"
     assert "StoreUnavailable" in there.events(name)
     there.door.open()
-    start = time.monotonic()
+    took = _wait_for_jobs(there, label, 2)
+    assert took <= RETRIED_SECONDS
     example.ready(there)
-    took = time.monotonic() - start
-    assert took <= RECOVERY_SECONDS
-    what, _, value = label.partition("=")
-    assert len(there.jobs(**{what: value})) == 2, "one Job an attempt"
-    return f"told after {told:.0f} s, Ready {took:.0f} s after it was back"
+    assert sum(example.jobs(there).values()) == 4, "one Job an attempt"
+    return f"told after {told:.0f} s, another Job {took:.0f} s after it was back"
 
 
 def away_while_reading(there: Place) -> str:
@@ -130,7 +134,7 @@ def full_disk(there: Place) -> str:
         filled = _fill(small)
         there.put_data()
         there.apply(LOOP)
-        said = there.says("dataset", "parts", "NoSpace", 120)
+        said = there.says("dataset", "parts", "NoSpace", 300)
         assert condition(there.get("dataset", "parts"), "Stalled")["status"] == "True"
         assert "NoSpace" in there.events("parts")
         time.sleep(20)
@@ -187,7 +191,7 @@ def changed_bytes(there: Place) -> str:
     there.apply(DATASET)
     data = there.ready("dataset", "parts")["status"]["artifact"]
     there.apply(RUN.replace("metadata: {name: parts}", "metadata: {name: deceived}")) if _change(there, data) else None
-    said = there.says("trainingrun", "deceived", "DigestMismatch", 120)
+    said = there.says("trainingrun", "deceived", "DigestMismatch", 300)
     assert condition(there.get("trainingrun", "deceived"), "Stalled")["status"] == "True"
     (job,) = there.jobs(run="deceived")
     assert job["status"]["failed"] == 1, "tried once"
@@ -203,7 +207,7 @@ metadata: {{name: parts-v7}}
 spec: {{modelName: parts, version: 7, artifact: {{digest: "{model}"}}}}
 """
     there.apply(version)
-    there.says("modelversion", "parts-v7", "DigestMismatch", 120)
+    there.says("modelversion", "parts-v7", "DigestMismatch", 300)
     assert "DigestMismatch" in there.events("parts-v7")
     assert there.get("modelversion", "parts-v1")["status"]["stages"] == ["production"]
     _change(there, model)
@@ -230,16 +234,15 @@ def keys_missing(there: Place) -> str:
     there("delete", "secret", SECRET)
     there.apply(LOOP)
     start = time.monotonic()
-    said = there.says("dataset", "parts", "CredentialsMissing", 180)
+    said = there.says("dataset", "parts", "CredentialsMissing", 400)
     told = time.monotonic() - start
     assert SECRET in said["message"], said
     assert "CredentialsMissing" in there.events("parts")
     give_secret(there)
-    start = time.monotonic()
+    took = _wait_for_jobs(there, OF_THE_DATASET, 2)
+    assert took <= RETRIED_SECONDS
     example.ready(there)
-    took = time.monotonic() - start
-    assert took <= RECOVERY_SECONDS
-    return f"told after {told:.0f} s, Ready {took:.0f} s after it was made"
+    return f"told after {told:.0f} s, another Job {took:.0f} s after it was made"
 
 
 def keys_rotated(there: Place) -> str:
@@ -250,7 +253,7 @@ def keys_rotated(there: Place) -> str:
     there.store.remove_user(first)
     with Asking(there) as asking:
         _ask_to_look(there)
-        said = there.says("dataset", "parts", "AccessDenied", 120)
+        said = there.says("dataset", "parts", "AccessDenied", 300)
         give_secret(there, AWS_ACCESS_KEY_ID=second.access_key, AWS_SECRET_ACCESS_KEY=second.secret_key)
         time.sleep(1.1)
         _ask_to_look(there)
