@@ -66,16 +66,22 @@ class Client:
             key_file=str(files["key"]),
             maxsize=CONNECTIONS + 4,
             retries=False,
-            headers={"User-Agent": "bench", "Content-Type": "application/json"},
         )
 
     def request(self, method: str, path: str, body: Object | None = None) -> Object:
         """Return the answer; raises RuntimeError with the API server's words if it is no success."""
+        status, answer = self.ask(method, path, body)
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {answer}")
+        return answer
+
+    def ask(self, method: str, path: str, body: Object | None = None) -> tuple[int, Object]:
+        """Return HTTP status and answer. A PATCH is a merge patch."""
         text = None if body is None else json.dumps(body).encode()
-        response = self._pool.request(method, self.url + path, body=text, timeout=60)
-        if response.status >= 300:
-            raise RuntimeError(f"{method} {path}: {response.status} {response.data[:300]!r}")
-        return dict(json.loads(response.data))
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"User-Agent": "bench", "Content-Type": kind}
+        response = self._pool.request(method, self.url + path, body=text, headers=headers, timeout=60)
+        return response.status, dict(json.loads(response.data))
 
     def create_all(self, path: str, manifests: Iterable[Object]) -> None:
         """POST them over several connections, as fast as they are taken."""
@@ -85,7 +91,8 @@ class Client:
     def lines(self, path: str) -> Iterator[Object]:
         """Yield the events of a watch until the server ends it."""
         patience = urllib3.Timeout(connect=10, read=None)
-        response = self._pool.request("GET", self.url + path, preload_content=False, timeout=patience)
+        agent = {"User-Agent": "bench"}
+        response = self._pool.request("GET", self.url + path, headers=agent, preload_content=False, timeout=patience)
         rest = b""
         with suppress(urllib3.exceptions.ProtocolError):
             for block in response.stream(1 << 16, decode_content=False):

@@ -247,6 +247,10 @@ def our_runs(rig: Rig, options: argparse.Namespace, folder: Path, models: int = 
         reconciles.subtract(before)
         figures["reconciles"] = {" ".join(key): count for key, count in sorted(reconciles.items()) if count}
         seconds = operator.counts("mlops_operator_reconcile_seconds_sum", "kind")
+        lag = operator.counts("mlops_operator_loop_lag_seconds", "clock")
+        figures["longest lag"] = {key[0]: round(value, 3) for key, value in lag.items()}
+        lost = operator.counts("mlops_operator_events_lost_total", "why")
+        figures["Events lost"] = {key[0]: value for key, value in lost.items() if value}
         figures["reconcile seconds"] = {key[0]: round(value, 2) for key, value in sorted(seconds.items())}
         return figures
 
@@ -359,6 +363,8 @@ def show(found: dict[str, list[Figures]], runs: int) -> None:
                 print("\n".join(f"    {key:44}{cell:8.3f}" for key, cell in cells.items()))
         if "reconcile seconds" in rounds[0]:
             print(f"    seconds in reconciles: {rounds[0]['reconcile seconds']}")
+            print(f"    longest stretch of the loop, s: {[one['longest lag'] for one in rounds]}")
+            print(f"    Events lost: {[one['Events lost'] for one in rounds]}")
 
 
 def _middle(rounds: list[Figures], name: str) -> float:
