@@ -1,4 +1,5 @@
-"""Write what is generated from the code: the CustomResourceDefinitions, plain and as templates of the chart.
+"""Write what is generated from the code: the CustomResourceDefinitions, plain and as templates of the chart, and the
+page on reasons.
 
 The chart's table of values is made of the comments in its values.yaml. `make generate` runs it, CI compares.
 """
@@ -8,12 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from mlops.api.crd import crds
+from mlops.api.reasons import ALL, REASONS, Explanation, of_kind
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from operator/mlops/api by `make generate`. Do not edit.\n"
@@ -51,6 +54,7 @@ def generated() -> dict[str, str]:
     _, end, tail = rest.partition(TABLE_END)
     table = "".join(_table((ROOT / CHART / "values.yaml").read_text()))
     files[f"{CHART}/README.md"] = f"{head}{begin}\n{table}\n{end}{tail}"
+    files["docs/reasons.md"] = "".join(_reasons())
     return files
 
 
@@ -85,6 +89,44 @@ def _described(mapping: yaml.MappingNode, prefix: str, lines: list[str]) -> Iter
             yield from _described(node, f"{prefix}{key.value}.", lines)
         else:
             raise ValueError(f"values.yaml: {prefix}{key.value} has no comment that begins with '# --'")
+
+
+REASONS_BEGIN = """\
+# Reasons
+
+<!-- Generated from operator/mlops/api/reasons by `make generate`. Do not edit. -->
+
+Every reason that a condition can have, of each kind and of any: what it means, and the way out. The condition's message
+says the same of the object at hand: which field, which value, which file. `mlops explain REASON` prints this.
+
+In brackets stand the conditions that may have the reason. `Reconciling=True` and `Stalled=True`, where they are, repeat
+the reason of `Ready`: with `Reconciling` it goes on by itself, with `Stalled` only a change by a person helps. Two more
+may bring words of their own: a pod of your own image may report any reason, and other releases may know others.
+
+"To ask for a look" at a Dataset's source is the annotation `mlops.dev/requested-at` with the present moment.
+"""
+
+
+def _reasons() -> Iterator[str]:
+    """Yield the page on reasons."""
+    yield REASONS_BEGIN
+    for kind in ALL:
+        yield f"\n## {kind}\n\n"
+        yield from (_explained(each) for each in of_kind(kind) if each.kinds != ALL)
+    yield "\n## Any kind\n\n"
+    yield from (_explained(each) for each in sorted(REASONS, key=lambda each: each.reason) if each.kinds == ALL)
+
+
+def _explained(each: Explanation) -> str:
+    ready = [f"Ready={'|'.join(each.ready)}"] if each.ready else []
+    where = ", ".join([*ready, *each.conditions])
+    said = [f"- **`{each.reason}`** ({where}): {each.meaning}"]
+    if each.way_out:
+        said.append(f"  *Way out:* {each.way_out}")
+    return "".join(
+        textwrap.fill(text, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) + "\n"
+        for text in said
+    )
 
 
 def main() -> int:

@@ -40,7 +40,8 @@ def a_message(draw: Draw, job: Object) -> str | None:
         case 0 | 1 | 2 | 3 if task is not None and type(task) in REPORTS:
             return _report(draw, REPORTS[type(task)], task)
         case 4 | 5:
-            said = tasks.FailureReport(reason=draw.one(ANY_REASON), message=draw.one(("no", "", "m" * 3000, "日本語")))
+            reason = draw.one(ANY_REASON if not draw.fresh else ("Rejected", "StoreUnavailable", "OfTheUsersOwn"))
+            said = tasks.FailureReport(reason=reason, message=draw.one(("no", "", "m" * 3000, "日本語")))
             return tasks.write_report(said)
         case 6:
             return _report(draw, draw.one(tuple(REPORTS.values())), None)

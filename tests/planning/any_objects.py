@@ -52,11 +52,11 @@ def an_object(draw: Draw, kind: str, uid: str) -> Object:
         "metadata": metadata,
         "spec": a_spec(draw, kind),
     }
-    if draw.chance(0.7):
+    if draw.chance(0.7) and not draw.fresh:
         made["status"] = a_status(draw, made)
     elif draw.chance(0.5):
         made["status"] = {"observedGeneration": -1}
-    if draw.chance(0.04):
+    if draw.chance(0.04) and not draw.fresh:
         _spoil(draw, made)
     return made
 

@@ -16,8 +16,8 @@ from tests.planning.anything import Draw
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 
 
-def _drawn(random: Random, objects: int, cluster: AnyCluster) -> tuple[Draw, AnyCluster]:
-    draw = Draw(random, random.choice((0.4, 0.15, 0.7, 0.95)))
+def _drawn(random: Random, objects: int, cluster: AnyCluster, *, fresh: bool = False) -> tuple[Draw, AnyCluster]:
+    draw = Draw(random, random.choice((0.4, 0.15, 0.7, 0.95)), fresh=fresh)
     for _ in range(objects):
         _put(draw, cluster)
     for _ in range(draw.one((0, 0, 1, 2))):
@@ -27,10 +27,10 @@ def _drawn(random: Random, objects: int, cluster: AnyCluster) -> tuple[Draw, Any
     return draw, cluster
 
 
-def live(random: Random, *, objects: int, moves: int, seen: Seen | None = None) -> AnyCluster:
+def live(random: Random, *, objects: int, moves: int, seen: Seen | None = None, fresh: bool = False) -> AnyCluster:
     """Draw a cluster of about so many objects, let the operator work in it until it rests, then let things happen and
-    the operator work again, `moves` times. Every plan on the way is checked."""
-    draw, cluster = _drawn(random, objects, AnyCluster(NOW, seen))
+    the operator work again, `moves` times. Every plan on the way is checked. `fresh`: no status but by the operator."""
+    draw, cluster = _drawn(random, objects, AnyCluster(NOW, seen), fresh=fresh)
     # Sometimes only the first writes, as after a crash.
     if draw.chance(0.3):
         cluster.round()
@@ -134,7 +134,7 @@ def _edit(draw: Draw, cluster: AnyCluster, key: Key) -> None:
             cluster.put({**there, "metadata": {**metadata, "deletionTimestamp": "2026-01-10T12:00:00Z"}})
         case 4 if key.kind in ("Dataset", "DriftMonitor") or there["spec"].get("triggers"):
             cluster.put({**there, "metadata": edited, "spec": any_object.a_spec(draw, key.kind)})
-        case _:
+        case _ if not draw.fresh:
             # Written by another release, or by hand.
             cluster.put({**there, "status": any_object.a_status(draw, _valid(draw, cluster, there))})
 

@@ -84,11 +84,11 @@ PATTERNS: dict[str, Sequence[str]] = {
 class Draw:
     """Choices made by a Random; zero is always the plain one, so that hypothesis shrinks to plain objects.
 
-    `fullness` is the chance that an optional field is there.
+    `fullness` is the chance that an optional field is there; `fresh`: statuses are the operator's own, never drawn.
     """
 
-    def __init__(self, random: Random, fullness: float = 0.4) -> None:
-        self.random, self.fullness = random, fullness
+    def __init__(self, random: Random, fullness: float = 0.4, *, fresh: bool = False) -> None:
+        self.random, self.fullness, self.fresh = random, fullness, fresh
 
     def chance(self, probability: float) -> bool:
         """Return True with this probability."""

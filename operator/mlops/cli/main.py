@@ -318,6 +318,15 @@ def report(monitor: str, namespace: str, folder: Path) -> None:
     click.echo(outputs.newest_report(State(folder), monitor, namespace))
 
 
+@cli.command(epilog=_examples("mlops explain DatasetNotReady"))
+@click.argument("reason")
+def explain(reason: str) -> None:
+    """Say what a condition's reason means, and the way out."""
+    from mlops.cli import explanations
+
+    click.echo(explanations.of(reason))
+
+
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     pairs = {}
     for text in texts:

@@ -1,0 +1,119 @@
+"""Reasons of any kind: what the engine finds wrong, and what every pod may report of the store."""
+
+from __future__ import annotations
+
+from mlops.api.reasons.explanation import ALL, explanations
+
+ANY_KIND = (
+    *explanations(
+        ALL,
+        "",
+        (
+            "InvalidSpec",
+            "False",
+            "The object does not parse: an older or newer schema had let it in.",
+            "Edit it as the message says.",
+        ),
+        (
+            "NameTaken",
+            "False",
+            "The name of a child belongs to somebody else's object, which is not touched.",
+            "Delete or rename one of the two.",
+        ),
+        (
+            "ChildRefused",
+            "False",
+            "The cluster refuses a child, by a quota or a policy perhaps; the message repeats why.",
+            "Mend what the message names; it is tried again.",
+        ),
+        (
+            "Unschedulable",
+            "False",
+            "No node fits a pod; the message repeats the scheduler's.",
+            "Make room, or ask for less in spec.resources.",
+        ),
+        (
+            "ImagePull",
+            "False",
+            "The image of a pod cannot be pulled.",
+            "Correct the image, or give the nodes access to its registry.",
+        ),
+        (
+            "ContainerConfig",
+            "False",
+            "A container cannot be made: a Secret, a user or a command that is not there.",
+            "Mend what the message names.",
+        ),
+    ),
+    *explanations(
+        ALL,
+        "Validated Succeeded Reproducible ArtifactVerified Checked",
+        (
+            "StoreUnavailable",
+            "False",
+            "The store does not answer. It is tried again; a drift check tries at its next time.",
+            "Wait; check the store's endpoint and the network policy.",
+        ),
+        (
+            "AccessDenied",
+            "False",
+            "The store, or the source, refuses the credentials.",
+            "Check keys and policy; then ask for a look, make a new run or version, or wait for the next check.",
+        ),
+        (
+            "CredentialsMissing",
+            "False",
+            "A Secret with the keys is not there or lacks some. It is tried again.",
+            "Make the Secret, or mend it; the message names it.",
+        ),
+        (
+            "NotFound",
+            "False",
+            "There is no such artifact, object or bucket in the store.",
+            "Restore it, or make it again.",
+        ),
+        ("NoSpace", "False", "The store's disk is full, or its quota is used up.", "Free space in the store."),
+        (
+            "CertificateUntrusted",
+            "False",
+            "The store's TLS certificate does not lead to a known authority.",
+            "Name the authority's PEM bundle in MLOPS_S3_CA_FILE, or give it in MLOPS_S3_CA.",
+        ),
+        (
+            "AddressInvalid",
+            "False",
+            "The store's address, a bucket or a digest cannot be used as written.",
+            "Correct what the message names.",
+        ),
+        (
+            "PathForbidden",
+            "False",
+            "A path or key could name something outside of its place.",
+            "Rename the object that the message names.",
+        ),
+        (
+            "ManifestInvalid",
+            "False",
+            "What lies under a digest is no manifest of an artifact.",
+            "Restore it, or make the artifact again.",
+        ),
+        (
+            "TargetOccupied",
+            "False",
+            "The folder to write to holds something else already.",
+            "Empty the folder that the message names, or name another.",
+        ),
+        (
+            "RequestRefused",
+            "False",
+            "The store understood a request and refused it for a reason of its own.",
+            "See the service's own words in the message.",
+        ),
+        (
+            "TaskInvalid",
+            "False",
+            "The pod does not understand its task: operator and image are of different releases.",
+            "Use the workload image of the operator's release.",
+        ),
+    ),
+)

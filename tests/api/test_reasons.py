@@ -1,0 +1,98 @@
+"""What a reason means stands in one table, and the table is what the code can say: no more and no less."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from mlops.api.reasons import ALL, REASONS, Explanation, explain, of_kind
+from tests.api import produced
+from tests.planning import any_world
+from tests.planning.any_cluster import Seen
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reasons.md").read_text()
+# What a way out may begin with: it tells a person what to do.
+VERBS = {
+    *("Check", "Correct", "Delete", "Deliver", "Edit", "Empty", "Free", "Give", "Make", "Mend", "Name", "Read"),
+    *("Rename", "Restore", "See", "Send", "Serve", "Set", "Start", "Train", "Use", "Wait", "Write"),
+}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_reason_that_the_code_can_produce_is_explained_and_no_other(kind: str) -> None:
+    """Whoever meets a reason finds it; whoever reads the page reads of nothing that cannot happen."""
+    can = produced.produced(kind)
+    listed = {each.reason for each in of_kind(kind)}
+    assert not {reason: can[reason] for reason in can.keys() - listed}, "not explained"
+    assert not listed - can.keys(), "nothing produces these"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_member_of_the_kinds_reasons_can_be_produced(kind: str) -> None:
+    """A member that no condition ever has is a promise that nobody keeps."""
+    assert {str(member) for member in produced.ENUMS[kind]} <= produced.produced(kind).keys()
+
+
+def test_what_pods_raise_reaches_a_kind() -> None:
+    """Every reason raised anywhere on the pod side is one that the table knows, also those that only logs tell."""
+    reached = {reason for kind in ALL for reason in produced.produced(kind)}
+    assert produced.literals().keys() <= reached
+
+
+def test_a_reason_has_one_explanation_per_kind() -> None:
+    """Two would contradict each other sooner or later."""
+    pairs = Counter((kind, each.reason) for each in REASONS for kind in each.kinds)
+    assert [pair for pair, count in pairs.items() if count > 1] == []
+
+
+@pytest.mark.parametrize(
+    "each", [pytest.param(each, id=f"{each.kinds[0]} {each.reason}") for each in REASONS if "False" in each.ready]
+)
+def test_whoever_is_not_ready_is_told_what_to_do(each: Explanation) -> None:
+    """Every reason with which Ready may be False has a way out that begins with what to do."""
+    assert each.way_out.split(" ")[0].rstrip(".,;:") in VERBS, each.way_out
+    assert each.way_out.endswith(".")
+
+
+@pytest.mark.parametrize("each", [pytest.param(each, id=f"{each.kinds[0]} {each.reason}") for each in REASONS])
+def test_texts_are_sentences(each: Explanation) -> None:
+    """They are read by people, one after the other."""
+    assert each.meaning[0].isupper() or each.meaning.startswith(("spec.", "guard.", "model.json", "scikit-learn"))
+    assert each.meaning.endswith(".")
+    assert each.ready or each.conditions
+    assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", each.reason)
+
+
+def test_the_page_holds_every_explanation() -> None:
+    """docs/reasons.md is what the table says (`make check` compares it to the letter)."""
+    for each in REASONS:
+        assert f"**`{each.reason}`**" in PAGE
+    assert len(re.findall(r"^- \*\*`", PAGE, re.MULTILINE)) == len(REASONS)
+
+
+def test_explanations_are_found_in_any_writing() -> None:
+    """Whoever types a reason need not care for capitals."""
+    assert [each.kinds for each in explain("oomkilled")] == [(kind,) for kind in ALL]
+    assert explain("NoSuchReason") == ()
+
+
+@pytest.mark.thorough
+def test_what_planners_say_is_where_the_table_says() -> None:
+    """Ready and the other conditions have a planner's reason only as explained: random clusters from nothing on."""
+    seen = Seen()
+    for seed in range(60):
+        any_world.live(Random(seed), objects=4, moves=2, seen=seen, fresh=True)
+    wrong = []
+    for kind, type_, status, reason in seen.conditions:
+        (each,) = [each for each in explain(reason) if kind in each.kinds] or [None]
+        # Reasons that pods report may be any, also such as the planner has for something else.
+        if each is None or any(where.startswith("mlops.workloads") for where in produced.produced(kind)[reason]):
+            continue
+        fine = {"Ready": status in each.ready, "Reconciling": True, "Stalled": "False" in each.ready}
+        if not fine.get(type_, type_ in each.conditions):
+            wrong.append((kind, type_, status, reason))
+    assert not sorted(wrong)
