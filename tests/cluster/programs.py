@@ -15,6 +15,7 @@ from typing import Any
 import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.servers.logs import assert_no_traceback
 from tests.servers.process import WITH_PARENT, free_port
 
 DIGEST = "sha256:" + "e" * 64
@@ -61,7 +62,10 @@ class Program:
 def operator(
     folder: Path, kubeconfig: Path, *arguments: str, ready: bool = True, environ: Mapping[str, str] | None = None
 ) -> Iterator[Program]:
-    """Run the program; it is ready when the context begins, and gone when it ends. `environ` replaces the shell's."""
+    """Run the program; it is ready when the context begins, and gone when it ends. `environ` replaces the shell's.
+
+    No traceback may stand in its log then.
+    """
     port = free_port()
     log = folder / f"operator-{port}.log"
     command = [
@@ -83,6 +87,7 @@ def operator(
         if process.poll() is None:
             process.kill()
             process.wait()
+    assert_no_traceback(log)
 
 
 def eventually(condition: Callable[[], Value], seconds: float = 20, explain: Callable[[], str] = str) -> Value:

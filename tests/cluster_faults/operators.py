@@ -17,6 +17,7 @@ import urllib3
 from tests.cluster_faults.nursery import nursery
 from tests.planning.builders import ENVIRONMENT
 from tests.servers.api_proxy import ApiProxy
+from tests.servers.logs import assert_no_traceback
 from tests.servers.process import free_port
 
 # As the chart's Deployment says.
@@ -153,9 +154,10 @@ def _environment() -> Mapping[str, str]:
 
 @contextmanager
 def operator(proxy: ApiProxy, namespace: str, **options: object) -> Iterator[Operator]:
-    """The operator, started; ready is another matter."""
+    """The operator, started; ready is another matter. At the end no traceback may stand in its log."""
     started = Operator(proxy, namespace, **options)  # type: ignore[arg-type]
     try:
         yield started
     finally:
         started.stop()
+    assert_no_traceback(started.log)

@@ -29,8 +29,26 @@ def _calm(record: logging.LogRecord) -> bool:
             return False
         if record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.exc_info = record.exc_text = None
+    if record.name.startswith(("kopf", "asyncio")) and record.exc_info:
+        error = record.exc_info[1]
+        if error is not None and not _is_a_bug_of_ours(error):
+            said = " ".join(record.getMessage().split())
+            named = f"{type(error).__name__}: {error}".rstrip(": ")
+            record.msg, record.args = said if str(error) and str(error) in said else f"{said} ({named})", None
+            record.exc_info = record.exc_text = None
     return True
+
+
+def _is_a_bug_of_ours(error: BaseException) -> bool:
+    """Return whether it came through our code and is no trouble with a connection: then its traceback is wanted."""
+    if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("kopf", "aiohttp"):
+        return False
+    frame = error.__traceback__
+    while frame is not None:
+        if str(frame.tb_frame.f_globals.get("__name__", "")).startswith("mlops."):
+            return True
+        frame = frame.tb_next
+    return False
 
 
 def _when(record: logging.LogRecord) -> str:
