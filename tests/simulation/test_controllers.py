@@ -8,11 +8,11 @@ import pytest
 
 from mlops.api import tasks
 from mlops.planning.dataset_manifests import ingest_job
+from mlops.planning.model_version import plan
 from mlops.planning.outcome import Failure, outcome
 from mlops.planning.plan import Manifest
-from mlops.planning.serving_manifests import deployment
-from mlops.planning.views import JobView
-from tests.planning.builders import ENVIRONMENT, SETTINGS, a_dataset, a_version, digest
+from mlops.planning.views import JobView, ModelView
+from tests.planning.builders import ENVIRONMENT, NOW, SETTINGS, a_dataset, a_live_version, digest
 from tests.simulation.api_server.server import ApiServer
 from tests.simulation.controllers.controllers import Controllers
 from tests.simulation.controllers.fates import Fates
@@ -50,6 +50,12 @@ class Cluster:
 
 def an_ingest() -> Manifest:
     return ingest_job(SETTINGS, a_dataset(), as_of="2026-03-01T12:00:00Z", attempt=0, captures=False)
+
+
+def a_server() -> Manifest:
+    """Return the Deployment of a verified version."""
+    view = ModelView(NOW, SETTINGS, "team", "rain", versions=(a_live_version(),))
+    return next(each for each in plan(view).apply if each["kind"] == "Deployment")
 
 
 def ingested(**fates: float) -> JobView:
@@ -116,11 +122,7 @@ def test_a_server_that_cannot_load_its_model_is_given_up_and_the_world_settles()
     """It crashes for ever, which is nothing to wait for; the Deployment says that it makes no progress."""
     cluster = Cluster()
     cluster.workloads.broken[digest("1")] = None
-    version = a_version()
-    cluster.make(
-        "/apis/apps/v1/namespaces/team/deployments",
-        deployment(SETTINGS, version, digest("1"), "production", [version]),
-    )
+    cluster.make("/apis/apps/v1/namespaces/team/deployments", a_server())
     cluster.settle()
     (there,) = cluster.server.list("Deployment")
     progressing = next(each for each in there["status"]["conditions"] if each["type"] == "Progressing")

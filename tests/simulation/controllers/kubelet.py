@@ -310,7 +310,8 @@ class Kubelet:
 
     def _of_container(self, run: _Run, container: Manifest, *, is_main: bool) -> Manifest:
         name = container["name"]
-        state = run.states[name]
+        # A pod that is deleted before it was taken on has no states yet.
+        state = run.states.get(name, {"waiting": {"reason": "PodInitializing"}})
         done = state.get("terminated", {}).get("exitCode") == 0
         return {
             "name": name,

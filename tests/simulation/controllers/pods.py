@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from mlops.planning.plan import Manifest
-from tests.simulation.controllers.conditions import is_true
+from tests.simulation.controllers.conditions import find, is_true
 
 # The characters of Kubernetes' random names: no vowels, no words.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -80,7 +80,14 @@ def is_controlled_by(pod: Manifest, uid: str) -> bool:
 
 
 def finished_at(pod: Manifest) -> str:
-    """Return when its last container ended, else when it was made."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    ends = [each["state"]["terminated"]["finishedAt"] for each in statuses if "terminated" in each.get("state", {})]
-    return str(max(ends, default=pod["metadata"]["creationTimestamp"]))
+    """Return when its last container ended, else since when it is not ready, else when it was made."""
+    status = pod.get("status") or {}
+    ends = [
+        (each.get("state", {}).get("terminated") or {}).get("finishedAt")
+        for each in status.get("containerStatuses") or ()
+    ]
+    if ends and all(ends):
+        return str(max(ends))
+    ready = find(status.get("conditions") or (), "Ready")
+    unready = ready["lastTransitionTime"] if ready is not None and ready["status"] == "False" else None
+    return str(unready or pod["metadata"]["creationTimestamp"])

@@ -10,9 +10,11 @@ from pathlib import Path
 from tests.simulation.fidelity.record import Sequences
 
 FILE = Path(__file__).parents[1] / "golden" / "controllers.json"
-# States that come and go within a second or less: a watch may see them or not, on any cluster. By scenario and the
-# beginning of an object's name; each with why.
-FLEETING: Mapping[tuple[str, str], tuple[str, ...]] = {}
+# States that a run may go through or not, on any cluster: by scenario and the beginning of an object's name.
+FLEETING: Mapping[tuple[str, str], tuple[str, ...]] = {
+    # Whether the first pull has failed by the deadline.
+    ("image-until-deadline", "Pod"): ("works ImagePull; of Job/image-until-deadline",),
+}
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlops.engine.cluster import key_of, labels_of
+from mlops.engine.cluster import key_of, labels_of, owners_of
 from mlops.planning.plan import Manifest
 from tests.simulation.fidelity.deeds import SCENARIO
 from tests.simulation.fidelity.views import GONE, plain, view
@@ -32,7 +32,7 @@ def sequences(events: Iterable[Event], scenario: str) -> Sequences:
     without those that are going: which of the two is over first is chance."""
     found: Sequences = {}
     names: dict[str, str] = {}
-    pods: dict[str, str] = {}
+    pods: dict[str, tuple[str, str]] = {}
     for event in sorted(events, key=lambda event: event.version):
         manifest = event.manifest
         if labels_of(manifest).get(SCENARIO) != scenario:
@@ -41,11 +41,11 @@ def sequences(events: Iterable[Event], scenario: str) -> Sequences:
         name = names.setdefault(uid, _name(manifest, names))
         seen = GONE if event.type == "DELETED" else view(manifest)
         if kind == "Pod":
-            pods[name] = seen
+            pods[name] = (owners_of(manifest)[0]["uid"] if owners_of(manifest) else "", seen)
         ended = any(f"{end}=True" in seen for end in ("Complete", "Failed"))
         if kind == "Job" and ended:
-            there = [pods[pod] for pod in sorted(pods) if pods[pod] != GONE and "; going" not in pods[pod]]
-            seen += f" [{'; '.join(there)}]"
+            own = [state for owner, state in pods.values() if owner == uid]
+            seen += f" [{'; '.join(state for state in own if state != GONE and '; going' not in state)}]"
             if any(seen.split(" [")[0] == each.split(" [")[0] for each in found.get(name, ())):
                 continue  # the pods as they were at the end, not as they changed since
         states = found.setdefault(name, [])
