@@ -10,6 +10,7 @@ from typing import Any
 
 from mlops.cluster.kinds import WATCHED
 from mlops.planning.plan import Key
+from tests.simulation import scenarios
 from tests.simulation.invariants import Violation
 from tests.simulation.scenarios import SCENARIOS, Step
 from tests.simulation.users import TEAM
@@ -202,6 +203,11 @@ def _do_new_rows(world: World, letter: str) -> None:
     world.user.ask_for_a_look("weather")
 
 
+def _do_run_and_rows(world: World, letter: str, pause: float) -> None:
+    world.user.create(scenarios.run(f"also-{letter}", letter.replace("a", "11")))
+    world.loop.call_later(pause, lambda: _do_new_rows(world, letter))
+
+
 @dataclass(frozen=True)
 class _Kind:
     """How a disturbance is drawn, and how it happens. `passing`: nothing is left of it in the end."""
@@ -229,6 +235,12 @@ DISTURBANCES: dict[str, _Kind] = {
     "an object is made again": _Kind(_recreation, _do_recreate, 4, passing=False),
     "suspend or resume": _Kind(_object, _do_suspend, 4, passing=False),
     "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 6, passing=False),
+    "new rows while a run works": _Kind(
+        lambda random: {"letter": random.choice("345678a"), "pause": random.uniform(0.0, 40.0)},
+        _do_run_and_rows,
+        6,
+        passing=False,
+    ),
     "the Lease is deleted": _Kind(lambda random: {}, _do_lease, 1, passing=False),
 }
 

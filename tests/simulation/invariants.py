@@ -7,7 +7,8 @@ from typing import Any
 
 from mlops.api import labels
 from mlops.api.kinds import KINDS
-from mlops.engine.cluster import labels_of, owners_of
+from mlops.cluster.memory import version_of
+from mlops.engine.cluster import key_of, labels_of, owners_of
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
 
@@ -36,6 +37,8 @@ class Invariants:
         # By address: who deleted a Job last. Made again by the operator it may only be if somebody else took it.
         self._deleted_by: dict[Key, str] = {}
         self._finished: set[tuple[str, str]] = set()
+        # By process and uid: what it knows to be gone.
+        self._known_gone: set[tuple[str, str]] = set()
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
         self._holder = ""
         server.listen(self.changed)
@@ -56,6 +59,23 @@ class Invariants:
         if self._holder != user:
             said = f"{user} sends {method} {path}, the Lease is {self._holder}'s"
             self.violation = Violation("OnlyTheHolderWrites", said)
+
+    def learning(self, name: str, old: Manifest | None, new: Manifest | None) -> None:
+        """Check what a process comes to know: it never goes back, and nothing that is there is taken for gone."""
+        if self.violation is not None:
+            return
+        key = key_of(new or old or {})
+        uid = (new or old or {})["metadata"]["uid"]
+        if new is None:
+            there = self._server.get(key)
+            if there is not None and there["metadata"]["uid"] == uid:
+                self.violation = Violation("WhatIsThereIsKnown", f"{name} takes {key} for gone, and it is there")
+            self._known_gone.add((name, uid))
+        elif (name, uid) in self._known_gone:
+            self.violation = Violation("TheGoneStayGone", f"{name} takes {key} for there again")
+        elif old is not None and old["metadata"]["uid"] == uid and version_of(new) <= version_of(old):
+            said = f"{name} knew {key} at {version_of(old)}, and now at {version_of(new)}"
+            self.violation = Violation("KnowledgeGrows", said)
 
     def _check(self, change: Change) -> None:
         kind = change.key.kind
@@ -89,7 +109,7 @@ class Invariants:
             owner = next((each["uid"] for each in owners_of(change.new)), "")
             if (owner, key.name) in self._finished:
                 raise Violation("OneJobPerAttempt", f"Job {key.name} had finished, and is made again")
-            if run:
+            if run or labels_of(change.new).get(labels.MODEL_VERSION):
                 self._one_execution(change, owner)
         if change.type == "MODIFIED" and _complete(change.new):
             for each in owners_of(change.new):

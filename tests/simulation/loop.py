@@ -127,12 +127,6 @@ class Loop(asyncio.AbstractEventLoop):
         context.run(PROCESS.set, process)
         return context.run(lambda: self._kept(asyncio.Task(main(), loop=self, name=process.name, context=context)))
 
-    def run_in(self, process: Process, callback: Callable[[], None]) -> None:
-        """Call something as if the process itself did."""
-        context = copy_context()
-        context.run(PROCESS.set, process)
-        self.call_soon(callback, context=context)
-
     def resume(self, process: Process) -> None:
         """Let a stopped process go on with what was put aside."""
         process.paused = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 from mlops.cluster.events import Events
@@ -80,6 +81,8 @@ class Operator(Process):
         self._resync = Resync(self._client, self.memory, (), NoMetrics(), random=random)  # type: ignore[arg-type]
         self._job_ends = JobEnds(self._client, self.memory, random=random)
         self.watches: Watches | None = None
+        # Told of each change of what it knows.
+        self.learning: Callable[[str, Manifest | None, Manifest | None], None] = lambda name, old, new: None
 
     def start(self) -> None:
         """Begin."""
@@ -138,7 +141,7 @@ class Operator(Process):
         await self._resync.filled.wait()
         await self.lease.acquired()
         await self._resync.fill()
-        self.memory.watch(self.controller.observe)
+        self.memory.watch(self._observe)
         await self.controller.run()
 
     def _seen(self, type_: str | None, manifest: Manifest) -> None:
@@ -146,6 +149,10 @@ class Operator(Process):
             self.memory.forget(manifest)
         else:
             self.memory.take(manifest)
+
+    def _observe(self, old: Manifest | None, new: Manifest | None) -> None:
+        self.learning(self.name, old, new)
+        self.controller.observe(old, new)
 
     def _may_write(self) -> bool:
         return not self._stopping.is_set() and self.lease.held

@@ -138,7 +138,7 @@ class World:
         before = self._changes_by_operators()
         for operator in self.operators:
             if operator.lease.held:
-                self.loop.run_in(operator, operator.controller.resync)
+                self.loop.spawn(operator, operator.controller.resync)
         jobs = len(self.server.list("Job"))
         self.run(20.0)
         if len(self.server.list("Job")) == jobs and (after := self._changes_by_operators()) != before:
@@ -230,6 +230,7 @@ class World:
             replace(SETTINGS),
             skew=self.random.uniform(-2.0, 2.0),
         )
+        operator.learning = self.invariants.learning
         operator.start()
         self._watch_over(slot, operator)
         return operator

@@ -1,4 +1,4 @@
-"""Structural schemas of CustomResourceDefinitions: pruning, defaulting, validating, and the type for server-side apply."""
+"""Structural schemas of CustomResourceDefinitions: pruning, defaulting, validating, and types for server-side apply."""
 
 from __future__ import annotations
 
@@ -116,14 +116,15 @@ def type_of(schema: Schema) -> Type:
 
 
 def pruned(schema: Schema, value: Any) -> Any:
-    """The value without fields that the schema does not know; itself if there is none."""
+    """The value without fields that the schema does not know, and without nulls that may not be there."""
     if isinstance(value, dict) and schema.type == "object":
         if not schema.properties:
             return _each_value(schema, value) if schema.inner is not None else {}
         out: Manifest | None = None
         for name, item in value.items():
             known = schema.properties.get(name)
-            kept = MISSING if known is None else pruned(known, item)
+            dropped = known is None or (item is None and not known.nullable and known.default is MISSING)
+            kept = MISSING if dropped or known is None else pruned(known, item)
             if kept is not item:
                 out = dict(value) if out is None else out
                 if kept is MISSING:
@@ -139,8 +140,8 @@ def pruned(schema: Schema, value: Any) -> Any:
 
 def _each_value(schema: Schema, value: Manifest) -> Manifest:
     assert schema.inner is not None
-    out = {name: pruned(schema.inner, item) for name, item in value.items()}
-    return value if all(out[name] is item for name, item in value.items()) else out
+    out = {name: pruned(schema.inner, item) for name, item in value.items() if item is not None}
+    return value if len(out) == len(value) and all(out[name] is item for name, item in value.items()) else out
 
 
 def _is(one: Any, other: Any) -> bool:
@@ -181,9 +182,9 @@ def validate(schema: Schema, value: Any, path: str) -> list[Cause]:
             return []
         return [_wrong_type(schema, value, path)]
     allowed = _JSON_TYPES[schema.type]
-    if not isinstance(value, allowed) or (isinstance(value, bool) and schema.type != "boolean"):
-        if not (schema.type == "integer" and isinstance(value, float) and value.is_integer()):
-            return [_wrong_type(schema, value, path)]
+    whole = schema.type == "integer" and isinstance(value, float) and value.is_integer()
+    if (not isinstance(value, allowed) and not whole) or (isinstance(value, bool) and schema.type != "boolean"):
+        return [_wrong_type(schema, value, path)]
     causes = _limits(schema, value, path) if schema.limits or schema.enum or schema.pattern or schema.format else []
     if schema.type == "object":
         causes += [Cause(f"{path}.{name}", "Required value", REQUIRED) for name in schema.required if name not in value]

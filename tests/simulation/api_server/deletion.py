@@ -49,9 +49,9 @@ def check(options: Options, present: Manifest, resource: Resource) -> None:
     metadata = present["metadata"]
     name, uid, version = metadata["name"], metadata["uid"], metadata["resourceVersion"]
     if options.uid is not None and options.uid != uid:
-        raise errors.other_object(resource.group, resource.kind, name, options.uid, uid)
+        raise errors.other_object(resource.invalid_group, resource.kind, name, options.uid, uid)
     if options.version is not None and options.version != version:
-        raise errors.other_version(resource.group, resource.kind, name, options.version, version)
+        raise errors.other_version(resource.invalid_group, resource.kind, name, options.version, version)
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ def _text(moment: datetime) -> str:
 
 def _finalizers(options: Options, present: list[str], resource: Resource) -> list[str]:
     """The policy is written down as a finalizer, for the garbage collector to see."""
+    if not resource.collected:
+        return present
     others = [name for name in present if name not in (_FOREGROUND, _ORPHAN)]
     if options.policy == "Foreground":
         return [*others, _FOREGROUND]

@@ -96,8 +96,8 @@ def conflict(group: str, plural: str, name: str, why: str) -> ApiError:
 
 def other_object(group: str, kind: str, name: str, wanted: str, found: str) -> ApiError:
     why = (
-        f"the UID in the precondition ({wanted}) does not match the UID in record ({found}). The object might have been "
-        "deleted and then recreated"
+        f"the UID in the precondition ({wanted}) does not match the UID in record ({found}). "
+        "The object might have been deleted and then recreated"
     )
     return conflict(group, kind, name, why)
 

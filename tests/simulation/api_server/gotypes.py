@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,24 @@ from tests.simulation.api_server.shapes import ANY, BOOLEAN, NUMBER, STRING, UNT
 
 _STRUCTS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("go_types.json").read_text("utf-8"))
 
-# Reads a value found at a path (for messages) and returns it as it would be written again.
-Decode = Callable[[Any, str], Any]
+# Reads a value and returns it as it would be written again.
+Decode = Callable[[Any], Any]
 
 
 class WrongType(Exception):
-    """A value that cannot be read into its field."""
+    """A value that cannot be read into its field; `place` is that field."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message, self.place = message, ""
+
+    def below(self, field: str) -> WrongType:
+        """The same mistake, seen from the struct that has the field."""
+        self.place = f"{field}.{self.place}".rstrip(".")
+        return self
+
+    def __str__(self) -> str:
+        return self.message.replace("<field>", self.place)
 
 
 # --- for server-side apply ---
@@ -73,8 +85,8 @@ def _struct_in(go_type: Any) -> str:
 _SCALARS = {
     "string": STRING,
     "bytes": STRING,
-    "time": STRING,
-    "microtime": STRING,
+    "time": UNTYPED,
+    "microtime": UNTYPED,
     "bool": BOOLEAN,
     "int32": NUMBER,
     "int64": NUMBER,
@@ -133,23 +145,29 @@ def struct(name: str) -> Decode:
                 always.append((key, _zero(go_type)))
         ready = True
 
-    def read(value: Any, path: str) -> Any:
+    def read(value: Any) -> Any:
         if not ready:
             prepare()
         if value is None:
             value = {}
         if not isinstance(value, dict):
-            raise _wrong(value, path, name)
+            raise _wrong(value, name)
         out = {}
         for key, item in value.items():
             reader = readers.get(key)
             if reader is None:
                 continue
             decode, omit, pointer = reader
-            found = decode(item, f"{path}.{key}")
-            if omit and (found is None or (not pointer and not found)):
+            if decode is _string and item.__class__ is str:
+                if item or not omit:
+                    out[key] = item
                 continue
-            out[key] = found
+            try:
+                found = decode(item)
+            except WrongType as error:
+                raise error.below(key) from None
+            if not omit or found or (pointer and found is not None):
+                out[key] = found
         for key, zero in always:
             if key not in out:
                 out[key] = zero()
@@ -164,7 +182,7 @@ def _zero(go_type: Any) -> Callable[[], Any]:
         return lambda: value
     ((wrap, inner),) = go_type.items()
     if wrap == "struct":
-        return lambda: struct(inner)({}, "")
+        return lambda: struct(inner)({})
     return lambda: None
 
 
@@ -176,96 +194,99 @@ def _reader(go_type: Any) -> Decode:
         return struct(inner)
     read = _reader(inner)
     if wrap == "pointer":
-        return lambda value, path: None if value is None else read(value, path)
+        return lambda value: None if value is None else read(value)
     if wrap == "list":
         return _list_reader(read)
     return _map_reader(read)
 
 
 def _list_reader(read: Decode) -> Decode:
-    def list_(value: Any, path: str) -> Any:
+    def list_(value: Any) -> Any:
         if value is None:
             return None
         if not isinstance(value, list):
-            raise _wrong(value, path, "[]")
-        return [read(item, path) for item in value]
+            raise _wrong(value, "[]")
+        return [read(item) for item in value]
 
     return list_
 
 
 def _map_reader(read: Decode) -> Decode:
-    def map_(value: Any, path: str) -> Any:
+    def map_(value: Any) -> Any:
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise _wrong(value, path, "map")
-        return {key: read(item, path) for key, item in value.items()}
+            raise _wrong(value, "map")
+        return {key: read(item) for key, item in value.items()}
 
     return map_
 
 
-def _wrong(value: Any, path: str, wanted: str) -> WrongType:
+def _wrong(value: Any, wanted: str) -> WrongType:
     kind = {str: "string", bool: "bool", dict: "object", list: "array"}.get(type(value), "number")
-    return WrongType(f"json: cannot unmarshal {kind} into Go struct field {path.lstrip('.')} of type {wanted}")
+    return WrongType(f"json: cannot unmarshal {kind} into Go struct field <field> of type {wanted}")
 
 
-def _string(value: Any, path: str) -> Any:
+def _string(value: Any) -> Any:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _wrong(value, path, "string")
+        raise _wrong(value, "string")
     return value
 
 
-def _bool(value: Any, path: str) -> Any:
+def _bool(value: Any) -> Any:
     if value is None:
         return False
     if not isinstance(value, bool):
-        raise _wrong(value, path, "bool")
+        raise _wrong(value, "bool")
     return value
 
 
 def _integer(bits: int) -> Decode:
     limit = 1 << (bits - 1)
 
-    def integer(value: Any, path: str) -> Any:
+    def integer(value: Any) -> Any:
         if value is None:
             return 0
         if not isinstance(value, int) or isinstance(value, bool) or not -limit <= value < limit:
-            raise _wrong(value, path, f"int{bits}")
+            raise _wrong(value, f"int{bits}")
         return value
 
     return integer
 
 
-def _float(value: Any, path: str) -> Any:
+_INT32 = _integer(32)
+
+
+def _float(value: Any) -> Any:
     if value is None:
         return 0
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _wrong(value, path, "float64")
+        raise _wrong(value, "float64")
     return value
 
 
-def _int_or_string(value: Any, path: str) -> Any:
-    return value if isinstance(value, str) else _integer(32)(value, path)
+def _int_or_string(value: Any) -> Any:
+    return value if isinstance(value, str) else _INT32(value)
 
 
 _WHOLE_SECONDS = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 
 
-def _time(value: Any, path: str) -> Any:
-    return _moment(value, path, "%Y-%m-%dT%H:%M:%SZ")
+def _time(value: Any) -> Any:
+    return _moment(value, "%Y-%m-%dT%H:%M:%SZ")
 
 
-def _micro_time(value: Any, path: str) -> Any:
-    return _moment(value, path, "%Y-%m-%dT%H:%M:%S.%fZ")
+def _micro_time(value: Any) -> Any:
+    return _moment(value, "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _moment(value: Any, path: str, form: str) -> Any:
+def _moment(value: Any, form: str) -> Any:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _wrong(value, path, "string")
+        raise _wrong(value, "string")
     if "%f" not in form and _WHOLE_SECONDS.fullmatch(value):
         return value
     try:
@@ -282,19 +303,24 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
-def quantity(value: Any, path: str) -> Any:
+def quantity(value: Any) -> Any:
     """An amount of a resource in its canonical form."""
     if value is None:
         return "0"
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-    found = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
+    return _canonical(text if isinstance(text, str) else "")
+
+
+@lru_cache(maxsize=4096)
+def _canonical(text: str) -> str:
+    found = _QUANTITY.fullmatch(text)
     if found is None:
         raise WrongType("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
     number, exponent, power, suffix = found.groups()
     try:
         amount = Decimal(number)
     except InvalidOperation:
-        raise WrongType(f"unable to parse quantity's value {text!r} at {path}") from None
+        raise WrongType(f"unable to parse quantity's value {text!r}") from None
     if exponent:
         return _decimal(amount.scaleb(int(power)), exponent)
     if suffix and suffix.endswith("i"):
@@ -329,12 +355,12 @@ _READERS: dict[str, Decode] = {
     "string": _string,
     "bytes": _string,
     "bool": _bool,
-    "int32": _integer(32),
+    "int32": _INT32,
     "int64": _integer(64),
     "float64": _float,
     "intorstring": _int_or_string,
     "quantity": quantity,
     "time": _time,
     "microtime": _micro_time,
-    "any": lambda value, path: value,
+    "any": lambda value: value,
 }

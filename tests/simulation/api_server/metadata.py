@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from tests.simulation.api_server.errors import FORBIDDEN, INVALID, REQUIRED, TOO_LONG, Cause, shown
@@ -60,7 +61,8 @@ def check_name(name: str, *, label_name: bool) -> list[Cause]:
     return [Cause("metadata.name", f"Invalid value: {shown(name)}: {text}") for text in texts]
 
 
-def label_value(value: str, field: str) -> list[Cause]:
+@lru_cache(maxsize=4096)
+def label_value(value: str, field: str) -> tuple[Cause, ...]:
     """What is wrong with a label's value."""
     causes = []
     if len(value) > 63:
@@ -72,10 +74,11 @@ def label_value(value: str, field: str) -> list[Cause]:
             "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
         )
         causes.append(Cause(field, f"Invalid value: {shown(value)}: {text}"))
-    return causes
+    return tuple(causes)
 
 
-def qualified_name(key: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def qualified_name(key: str) -> tuple[str, ...]:
     """What is wrong with a qualified name (of a label, an annotation, a finalizer)."""
     prefix, slash, name = key.rpartition("/")
     texts = []
@@ -93,7 +96,7 @@ def qualified_name(key: str) -> list[str]:
             "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
             "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
         )
-    return [f"Invalid value: {shown(key)}: {text}" for text in texts]
+    return tuple(f"Invalid value: {shown(key)}: {text}" for text in texts)
 
 
 def _owners(references: Any) -> list[Cause]:

@@ -15,7 +15,7 @@ from tests.simulation.api_server import crd, defaults, gotypes, metadata, rules
 from tests.simulation.api_server.errors import ApiError, Cause
 from tests.simulation.api_server.fields import MEMBER, Fields
 from tests.simulation.api_server.shapes import Type
-from tests.simulation.api_server.typed import same
+from tests.simulation.api_server.typed import MISSING, same
 
 Manifest = dict[str, Any]
 
@@ -29,6 +29,8 @@ class Resource:
     unconditional, creates_on_update = True, False
     # Whether the answer to a deletion is the object, and what becomes of its dependents if nobody says.
     returns_deleted, orphans = False, False
+    # Whether the garbage collector looks after its dependents.
+    collected = True
     generations = True
     # Whether the items of a list say what they are.
     lists_whole = False
@@ -48,10 +50,10 @@ class Resource:
         """What a new object is compared with, to see what a create has set."""
         raise NotImplementedError
 
-    def read(self, body: Manifest, old: Manifest | None) -> Manifest:
+    def read(self, body: Manifest, old: Manifest | None, *, applied: bool = False) -> Manifest:
         """Read a body: pruned, defaulted, a copy where it differs. Parts that are `old`'s own are taken as read.
 
-        Raises ApiError (400) if something cannot be read.
+        `applied`: the body is the result of server-side apply, which leaves nulls in. Raises ApiError (400) if something cannot be read.
         """
         raise NotImplementedError
 
@@ -76,8 +78,8 @@ class Resource:
         return manifest
 
     def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
-        """What is wrong with a new status."""
-        return metadata.check_update(manifest, old)
+        """What is wrong with a new status, and the metadata that came with it."""
+        return metadata.check(manifest) + metadata.check_update(manifest, old)
 
 
 def with_metadata(manifest: Manifest, **changes: Any) -> Manifest:
@@ -110,21 +112,20 @@ class Custom(Resource):
     def empty(self) -> Manifest:
         return {"apiVersion": self.api_version, "kind": self.kind, "metadata": {}}
 
-    def read(self, body: Manifest, old: Manifest | None) -> Manifest:
+    def read(self, body: Manifest, old: Manifest | None, *, applied: bool = False) -> Manifest:
         out = {"apiVersion": self.api_version, "kind": self.kind}
         try:
-            out["metadata"] = self._metadata(body.get("metadata"), "metadata")
+            out["metadata"] = self._metadata(body.get("metadata"))
         except gotypes.WrongType as error:
             raise ApiError(400, f"{self.kind} in version {self.version!r} cannot be handled: {error}") from error
         for name, schema in self._schema.properties.items():
             if name in ("apiVersion", "kind", "metadata"):
                 continue
-            if name in body:
+            if body.get(name) is not None or (applied and name in body):
                 shared = old is not None and body[name] is old.get(name)
-                out[name] = body[name] if shared else crd.defaulted(schema, crd.pruned(schema, body[name]))
-                if out[name] is None and schema.default is not crd.MISSING:
-                    out[name] = crd.defaulted(schema, schema.default)
-            elif schema.default is not crd.MISSING:
+                kept = body[name] if shared or applied else crd.pruned(schema, body[name])
+                out[name] = kept if shared else crd.defaulted(schema, kept)
+            elif schema.default is not MISSING:
                 out[name] = crd.defaulted(schema, schema.default)
         return out
 
@@ -135,7 +136,7 @@ class Custom(Resource):
 
     def stored(self, manifest: Manifest) -> Manifest:
         # Defaults are filled in then, too.
-        if "status" in manifest or self._status.default is crd.MISSING:
+        if "status" in manifest or self._status.default is MISSING:
             return manifest
         return {**manifest, "status": crd.defaulted(self._status, self._status.default)}
 
@@ -212,15 +213,16 @@ class Builtin(Resource):
         )
         self._struct, self._default, self._rules = gotypes.struct(struct), default, rules
         self._metadata = gotypes.struct("meta/v1.ObjectMeta")
+        self._empty: Manifest = self._struct({})
         self._parts = {name: gotypes.struct(value) for name, value in gotypes.parts(struct).items()}
 
     def empty(self) -> Manifest:
-        return self._struct({}, "")  # type: ignore[no-any-return]
+        return self._empty
 
-    def read(self, body: Manifest, old: Manifest | None) -> Manifest:
+    def read(self, body: Manifest, old: Manifest | None, *, applied: bool = False) -> Manifest:
         shared = {} if old is None else {name: old[name] for name in self._parts if old.get(name) is body.get(name, 0)}
         try:
-            manifest: Manifest = self._struct({**body, **dict.fromkeys(shared)}, "")
+            manifest: Manifest = self._struct({**body, **dict.fromkeys(shared)})
         except gotypes.WrongType as error:
             message = f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {error}'
             raise ApiError(400, message) from error
@@ -234,7 +236,7 @@ class Builtin(Resource):
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = dict(manifest)
         if self.status:
-            created["status"] = self._parts["status"]({}, "")
+            created["status"] = self._parts["status"]({})
         return with_metadata(created, generation=1) if self.generations else created
 
     def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
@@ -287,6 +289,16 @@ class JobResource(Builtin):
 class DeploymentResource(Builtin):
     """Deployments: their annotations count for the generation, too."""
 
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.reset_status = {**self.reset_status, "f:metadata": {"f:labels": MEMBER}}
+
+    def prepare_status(self, manifest: Manifest, old: Manifest) -> Manifest:
+        return with_metadata(super().prepare_status(manifest, old), labels=old["metadata"].get("labels"))
+
+    def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
+        return super().check_status(manifest, old) + rules.deployment_status(manifest)
+
     def counts(self, manifest: Manifest, old: Manifest) -> bool:
         before, after = old["metadata"].get("annotations") or {}, manifest["metadata"].get("annotations") or {}
         return super().counts(manifest, old) or before != after
@@ -323,11 +335,38 @@ class PodResource(Builtin):
 
     returns_deleted = True
 
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        own = {"f:deletionTimestamp": MEMBER, "f:ownerReferences": MEMBER}
+        self.reset_status = {**self.reset_status, "f:metadata": own}
+
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = super().prepare_create(manifest, random)
-        spec = created["spec"]
-        spec = {**spec, "priority": 0, "preemptionPolicy": "PreemptLowerPriority", "tolerations": _tolerations(spec)}
+        spec = _admitted(created["spec"])
         return {**created, "spec": spec, "status": {"phase": "Pending", "qosClass": _quality(spec)}}
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        if manifest["spec"] is not old["spec"]:
+            manifest = {**manifest, "spec": _admitted(manifest["spec"])}
+        return super().prepare_update(manifest, old)
+
+    def prepare_status(self, manifest: Manifest, old: Manifest) -> Manifest:
+        kept = with_metadata(
+            super().prepare_status(manifest, old),
+            ownerReferences=old["metadata"].get("ownerReferences"),
+            deletionTimestamp=old["metadata"].get("deletionTimestamp"),
+        )
+        quality = old["status"].get("qosClass")
+        status = kept["status"]
+        return kept if status.get("qosClass") or not quality else {**kept, "status": {**status, "qosClass": quality}}
+
+    def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
+        return super().check_status(manifest, old) + rules.pod_status(manifest, old)
+
+
+def _admitted(spec: Manifest) -> Manifest:
+    """The spec with what admission adds: the priority of no class, and for how long an unreachable node is borne."""
+    return {"priority": 0, "preemptionPolicy": "PreemptLowerPriority", **spec, "tolerations": _tolerations(spec)}
 
 
 def _tolerations(spec: Manifest) -> list[Manifest]:
@@ -355,6 +394,12 @@ class EventResource(Builtin):
     """Events."""
 
     generations, creates_on_update = False, True
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        # They are checked as the core's.
+        self.invalid_group = ""
+        self.collected = False
 
     def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
         return manifest

@@ -1,9 +1,10 @@
-"""What the API server refuses of the built-in kinds, as far as the operator, its users and the controllers can write it."""
+"""What the API server refuses of the built-in kinds, as far as the operator, its users and controllers write it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -127,6 +128,11 @@ def _failure_policy(spec: Manifest, path: str) -> list[Cause]:
             causes.append(required(f"{place}.action", 'valid values: ["Count" "FailIndex" "FailJob" "Ignore"]'))
         elif action not in ("Count", "FailJob", "Ignore", "FailIndex"):
             causes.append(unsupported(f"{place}.action", action, ("Count", "FailIndex", "FailJob", "Ignore")))
+        for number, pattern in enumerate(rule.get("onPodConditions") or ()):
+            field = f"{place}.onPodConditions[{number}]"
+            causes += [invalid(f"{field}.type", pattern["type"], text) for text in qualified_name(pattern["type"])]
+            if pattern["status"] not in ("True", "False", "Unknown"):
+                causes.append(unsupported(f"{field}.status", pattern["status"], ("False", "True", "Unknown")))
         codes = rule.get("onExitCodes")
         if codes is not None:
             if codes.get("operator") not in ("In", "NotIn"):
@@ -243,11 +249,9 @@ def _job_status_update(manifest: Manifest, old: Manifest) -> list[Cause]:
             name == "failed" or manifest["spec"].get("completionMode") != "Indexed"
         ):
             causes.append(invalid(f"status.{name}", new.get(name, 0), f"cannot decrease the {name} counter"))
-    if not same(new.get("startTime"), before.get("startTime")) and before.get("startTime"):
-        if manifest["spec"].get("suspend") is not True and not (
-            _true(before, "Suspended") and not _true(new, "Suspended")
-        ):
-            causes.append(required("status.startTime", "startTime cannot be removed for unsuspended job"))
+    suspended = manifest["spec"].get("suspend") or (_true(before, "Suspended") and not _true(new, "Suspended"))
+    if before.get("startTime") and new.get("startTime") != before["startTime"] and not suspended:
+        causes.append(required("status.startTime", "startTime cannot be removed for unsuspended job"))
     completion, completed = new.get("completionTime"), before.get("completionTime")
     if completion and completed and completion != completed:
         causes.append(invalid("status.completionTime", completion, "field is immutable"))
@@ -256,7 +260,7 @@ def _job_status_update(manifest: Manifest, old: Manifest) -> list[Cause]:
 
 def cron_job(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     spec, causes = manifest["spec"], []
-    if old is None and len(manifest["metadata"]["name"]) > 52:
+    if old is None and len(manifest["metadata"].get("name", "")) > 52:
         causes.append(invalid("metadata.name", manifest["metadata"]["name"], "must be no more than 52 characters"))
     schedule = spec.get("schedule", "")
     if not schedule:
@@ -357,6 +361,9 @@ def deployment(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     strategy = spec["strategy"]["type"]
     if strategy not in ("Recreate", "RollingUpdate"):
         causes.append(unsupported("spec.strategy.type", strategy, ("Recreate", "RollingUpdate")))
+    rolling = spec["strategy"].get("rollingUpdate")
+    if strategy == "RollingUpdate" and rolling is not None:
+        causes += _rolling(rolling, "spec.strategy.rollingUpdate")
     if strategy == "Recreate" and "rollingUpdate" in spec["strategy"]:
         text = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
         causes.append(Cause("spec.strategy.rollingUpdate", text, FORBIDDEN))
@@ -369,6 +376,38 @@ def deployment(manifest: Manifest, old: Manifest | None) -> list[Cause]:
         causes.append(unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
     if old is not None and not same(selector, old["spec"].get("selector")):
         causes.append(invalid("spec.selector", selector, "field is immutable"))
+    return causes
+
+
+_REPLICAS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
+
+
+def deployment_status(manifest: Manifest) -> list[Cause]:
+    """What is wrong with a Deployment's new status."""
+    status = manifest["status"]
+    causes = not_negative(status, "status", "observedGeneration", *_REPLICAS)
+    most = status.get("replicas", 0)
+    for name in ("updatedReplicas", "readyReplicas", "availableReplicas"):
+        if status.get(name, 0) > most:
+            causes.append(invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+    if status.get("availableReplicas", 0) > status.get("readyReplicas", 0):
+        text = "cannot be greater than readyReplicas"
+        causes.append(invalid("status.availableReplicas", status["availableReplicas"], text))
+    return causes
+
+
+def _rolling(rolling: Manifest, path: str) -> list[Cause]:
+    causes = []
+    for name in ("maxUnavailable", "maxSurge"):
+        value = rolling[name]
+        if isinstance(value, str):
+            if not re.fullmatch(r"[0-9]+%", value):
+                text = "a valid percent string must be a numeric string followed by an ending '%'"
+                causes.append(invalid(f"{path}.{name}", value, text))
+        elif value < 0:
+            causes.append(invalid(f"{path}.{name}", value, "must be greater than or equal to 0"))
+    if re.fullmatch("0+%?", f"{rolling['maxUnavailable']}") and re.fullmatch("0+%?", f"{rolling['maxSurge']}"):
+        causes.append(invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0"))
     return causes
 
 
@@ -406,10 +445,9 @@ def service(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     if spec["type"] not in ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"):
         allowed = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
         causes.append(unsupported("spec.type", spec["type"], allowed))
-    if old is not None and old["spec"].get("clusterIP") and spec["type"] != "ExternalName":
-        if spec.get("clusterIP") != old["spec"]["clusterIP"]:
-            address = spec.get("clusterIP", "")
-            causes.append(invalid("spec.clusterIPs[0]", [address], "may not change once set"))
+    chosen, address = old["spec"].get("clusterIP", "") if old is not None else "", spec.get("clusterIP", "")
+    if chosen and address != chosen and spec["type"] != "ExternalName":
+        causes.append(invalid("spec.clusterIPs[0]", [address], "may not change once set"))
     return causes
 
 
@@ -550,17 +588,56 @@ _MUTABLE_POD = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodS
 
 def pod(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     causes = pod_spec(manifest["spec"], "spec")
-    if old is not None and len(manifest["spec"].get("containers") or ()) != len(old["spec"]["containers"]):
+    resized = [
+        name
+        for name in ("containers", "initContainers")
+        if old is not None and len(manifest["spec"].get(name) or ()) != len(old["spec"].get(name) or ())
+    ]
+    if resized:
         text = "Forbidden: pod updates may not add or remove containers"
-        causes.append(Cause("spec.containers", text, FORBIDDEN))
+        causes.append(Cause(f"spec.{resized[0]}", text, FORBIDDEN))
     elif old is not None and not same(_fixed(manifest["spec"]), _fixed(old["spec"])):
         text = (
             "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-            "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
-            "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+            "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
+            "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
         )
         causes.append(Cause("spec", text, FORBIDDEN))
     return causes
+
+
+def pod_status(manifest: Manifest, old: Manifest) -> list[Cause]:
+    """What is wrong with a pod's new status: a container that has ended and is not run again stays so."""
+    new, before, causes = manifest["status"], old["status"], []
+    for name in ("containerStatuses", "initContainerStatuses"):
+        ended = {
+            item["name"]: item["state"]["terminated"]["exitCode"]
+            for item in before.get(name) or ()
+            if "terminated" in item["state"]
+        }
+        for index, item in enumerate(new.get(name) or ()):
+            policy = manifest["spec"]["restartPolicy"]
+            again = policy == "Always" or (policy == "OnFailure" and ended.get(item["name"]) != 0)
+            if item["name"] in ended and "terminated" not in item["state"] and not again:
+                text = "Forbidden: may not be transitioned to non-terminated state"
+                causes.append(Cause(f"status.{name}[{index}].state", text, FORBIDDEN))
+    for index, item in enumerate(new.get("podIPs") or ()):
+        if not _is_address(item.get("ip", "")):
+            causes.append(invalid(f"status.podIPs[{index}]", item.get("ip", ""), "must be a valid IP address"))
+    for index, item in enumerate(new.get("conditions") or ()):
+        causes += [
+            invalid(f"status.conditions[{index}].Type", item.get("type", ""), text)
+            for text in qualified_name(item.get("type", ""))
+        ]
+    return causes
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fixed(spec: Manifest) -> Manifest:

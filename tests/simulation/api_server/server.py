@@ -191,7 +191,7 @@ class ApiServer:
             raise errors.not_found("", "namespaces", namespace)
 
     def _time(self) -> str:
-        return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self._now().astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
     def _new_uid(self) -> str:
         return str(UUID(int=self._random.getrandbits(128), version=4))

@@ -22,11 +22,11 @@ class Type:
     # Values of keys that an item may leave out.
     key_defaults: dict[str, Any] = field(default_factory=dict)
     check: str = ""
+    # Whether it is owned as a whole.
+    leaf: bool = field(init=False)
 
-    @property
-    def leaf(self) -> bool:
-        """Whether it is owned as a whole."""
-        return self.atomic or self.shape == "scalar"
+    def __post_init__(self) -> None:
+        self.leaf = self.atomic or self.shape == "scalar"
 
 
 STRING = Type("scalar", check="string")

@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from tests.simulation.api_server.fields import MEMBER, Fields, is_member, with_member
 from tests.simulation.api_server.shapes import Type
 
@@ -38,13 +40,14 @@ def element_of(list_type: Type, item: Any) -> str:
             values[key] = list_type.key_defaults[key]
         else:
             raise TypeMismatch(
-                f'associative list with keys has an element that omits key field "{key}" (and doesn\'t have default value)'
+                f'associative list with keys has an element that omits key field "{key}" '
+                "(and doesn't have default value)"
             )
     return "k:" + _dumped(values)
 
 
 def _dumped(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def field_type(type_: Type, name: str) -> Type:
@@ -85,10 +88,14 @@ def _field_set(type_: Type, value: Any) -> Fields | None:
         return None
     if type_.shape == "list":
         return _list_set(type_, value)
-    out = {}
+    out: Fields = {}
     for name, item in value.items():
         known = type_.fields.get(name)
-        inner = _shape_of(known or type_.element or ANY_SCALAR, item)
+        inner = known or type_.element or ANY_SCALAR
+        if inner.leaf:
+            out["f:" + name] = MEMBER
+            continue
+        inner = _shape_of(inner, item)
         node = _field_set(inner, item)
         if known is None or item is None or item == {}:
             node = with_member(node)
@@ -157,10 +164,18 @@ def _compare(type_: Type, old: Any, new: Any) -> _Nodes:
     modified: Fields = {}
     removed: Fields = {}
     old, new = old or {}, new or {}
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        raise TypeMismatch("expected a map")
+    known, others = one.fields.get, one.element or ANY_SCALAR
     for name, item in new.items():
         before = old.get(name, MISSING)
-        if before is not item:
-            _take("f:" + name, _compare(field_type(one, name), before, item), added, modified, removed)
+        if before is item or (item.__class__ is str and before == item):
+            continue
+        inner = known(name) or others
+        if before is MISSING:
+            added["f:" + name] = MEMBER if inner.leaf else _all_of(inner, item)
+        else:
+            _take("f:" + name, _compare(inner, before, item), added, modified, removed)
     for name, item in old.items():
         if name not in new:
             removed["f:" + name] = _all_of(field_type(one, name), item)
@@ -202,6 +217,8 @@ def _compare_lists(type_: Type, old: list[Any], new: list[Any]) -> _Nodes:
 
 def _by_element(type_: Type, items: list[Any]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
+    if not isinstance(items, list):
+        raise TypeMismatch("expected a list")
     for item in items:
         found.setdefault(element_of(type_, item), []).append(item)
     return found
@@ -217,9 +234,13 @@ def _all_of(type_: Type, value: Any) -> Fields:
         inner = type_.element or ANY_SCALAR
         for element, items in _by_element(type_, value).items():
             out[element] = _all_of(inner, items[0]) if len(items) == 1 else MEMBER
-    else:
+    elif isinstance(value, dict):
+        known, others = type_.fields.get, type_.element or ANY_SCALAR
         for name, item in value.items():
-            out["f:" + name] = _all_of(field_type(type_, name), item)
+            field = known(name) or others
+            out["f:" + name] = MEMBER if field.leaf else _all_of(field, item)
+    else:
+        raise TypeMismatch("expected a map")
     return out
 
 
@@ -386,46 +407,47 @@ def named(type_: Type, fields: Fields) -> Fields:
 # --- checking ---
 
 
-def check(type_: Type, value: Any, path: str = "") -> list[str]:
+def check(type_: Type, value: Any) -> list[str]:
     """What in an applied configuration does not have its type: the API server's sentences."""
-    if type_.shape == "any" or value is None:
+    shape = type_.shape
+    if shape == "any" or value is None:
         return []
-    if type_.shape == "scalar":
-        return (
-            [] if _is_scalar(type_.check, value) else [f"{path}: expected {type_.check or 'scalar'}, got {_go(value)}"]
-        )
-    if type_.shape == "list":
-        return _check_list(type_, value, path)
+    if shape == "scalar":
+        return [] if _is_scalar(type_.check, value) else [f": expected {type_.check or 'scalar'}, got {_go(value)}"]
+    if shape == "list":
+        return _check_list(type_, value)
     if not isinstance(value, dict):
-        return [f"{path}: expected map, got {_go(value)}"]
-    wrong = []
+        return [f": expected map, got {_go(value)}"]
+    wrong: list[str] = []
+    known, others = type_.fields.get, type_.element
     for name, item in value.items():
-        inner = type_.fields.get(name) or type_.element
+        inner = known(name) or others
         if inner is None:
-            wrong.append(f"{path}.{name}: field not declared in schema")
-        else:
-            wrong += check(inner, item, f"{path}.{name}")
+            wrong.append(f".{name}: field not declared in schema")
+        elif item.__class__ is not str or inner.check != "string":
+            wrong += [f".{name}{text}" for text in check(inner, item)]
     return wrong
 
 
-def _check_list(type_: Type, value: Any, path: str) -> list[str]:
+def _check_list(type_: Type, value: Any) -> list[str]:
     if not isinstance(value, list):
-        return [f"{path}: expected list, got {_go(value)}"]
-    wrong, seen = [], set()
+        return [f": expected list, got {_go(value)}"]
+    wrong: list[str] = []
+    seen = set()
     for index, item in enumerate(value):
-        place = f"{path}[{index}]"
+        place = f"[{index}]"
         if not type_.atomic:
             try:
                 element = element_of(type_, item)
             except TypeMismatch as error:
-                wrong.append(f"{path}: element {index}: {error}")
+                wrong.append(f": element {index}: {error}")
                 continue
-            place = path + (f"[{element[2:]}]" if type_.keys else f"[={element[2:]}]")
+            place = f"[{element[2:]}]" if type_.keys else f"[={element[2:]}]"
             if element in seen:
-                wrong.append(f"{path}: duplicate entries for key {place[len(path) :]}")
+                wrong.append(f": duplicate entries for key {place}")
             seen.add(element)
         if type_.element is not None:
-            wrong += check(type_.element, item, place)
+            wrong += [f"{place}{text}" for text in check(type_.element, item)]
     return wrong
 
 

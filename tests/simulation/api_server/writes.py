@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from mlops.planning.plan import Key
-from tests.simulation.api_server import deletion, errors, ownership
+from tests.simulation.api_server import deletion, errors, metadata, ownership
 from tests.simulation.api_server.errors import ApiError
 from tests.simulation.api_server.ownership import Owners, Writing
 from tests.simulation.api_server.paths import Target
@@ -61,6 +61,8 @@ class Writes:
         manifest = resource.read(_placed(body, request.target), None)
         if manifest["metadata"].get("resourceVersion"):
             raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="")
+        # A POST cannot make an object that is being deleted.
+        manifest = with_metadata(manifest, deletionTimestamp=None, deletionGracePeriodSeconds=None)
         owners = ownership.updated(self._writing(request), resource.empty(), manifest, {})
         return self._created(request, manifest, owners)
 
@@ -87,11 +89,11 @@ class Writes:
                 400, "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"
             )
         body = _merged(present, request.body)
-        _check_kind(body, request.resource)
         try:
+            _check_kind(body, request.resource)
             manifest = request.resource.read(body, present)
         except ApiError as error:
-            if request.resource.unstructured:
+            if error.code != 400:
                 raise
             cause = errors.Cause("patch", f"Invalid value: {errors.shown(body)}: {error.message}")
             raise errors.invalid("", "", "", [cause]) from error
@@ -131,6 +133,9 @@ class Writes:
         namespace = target.namespace or ""
         self._check_namespace(namespace)
         name = manifest["metadata"].get("name") or self._generated(manifest)
+        if not name:
+            causes = metadata.check_name("", label_name=False)
+            raise errors.invalid(resource.invalid_group, resource.kind, "", causes)
         manifest = ownership.written(manifest, owners)
         manifest = with_metadata(
             manifest,
@@ -138,8 +143,6 @@ class Writes:
             namespace=namespace,
             uid=self._new_uid(),
             creationTimestamp=self._time(),
-            deletionTimestamp=None,
-            deletionGracePeriodSeconds=None,
             selfLink=None,
         )
         manifest = resource.prepare_create(manifest, self._random)
@@ -207,7 +210,7 @@ class Writes:
     def _converted(self, request: Request, new: Manifest, present: Manifest | None) -> Manifest:
         """The result of an apply as an object of its kind."""
         try:
-            return request.resource.read(new, present)
+            return request.resource.read(new, present, applied=True)
         except ApiError as error:
             if request.resource.unstructured:
                 raise
@@ -215,10 +218,10 @@ class Writes:
 
     def _owners_after(self, request: Request, body: Manifest, manifest: Manifest, present: Manifest) -> Owners:
         """The owners after an update. A list that is sent replaces the present one; an empty one ends the record."""
-        metadata = body.get("metadata")
-        sent = metadata.get("managedFields") if isinstance(metadata, dict) else None
+        fields = body.get("metadata")
+        sent = fields.get("managedFields") if isinstance(fields, dict) else None
         owners = ownership.read(present)
-        if sent is not None and not request.target.subresource:
+        if (sent if request.resource.unstructured else sent is not None) and not request.target.subresource:
             owners = ownership.read(manifest)
         return ownership.updated(self._writing(request), present, manifest, owners) if owners else {}
 
@@ -234,8 +237,8 @@ class Writes:
         if not isinstance(request.body, dict):
             raise ApiError(400, "error decoding YAML: json: cannot unmarshal into an object")
         _check_kind(request.body, request.resource, needed=True)
-        metadata = request.body.get("metadata") or {}
-        if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
+        fields = request.body.get("metadata") or {}
+        if isinstance(fields, dict) and fields.get("managedFields") is not None:
             raise ApiError(400, "metadata.managedFields must be nil")
 
 
@@ -244,8 +247,8 @@ def _typed_body(request: Request) -> Manifest:
     if not isinstance(body, dict):
         raise ApiError(400, f"couldn't get version/kind; json parse error: {type(body).__name__} is no object")
     _check_kind(body, request.resource)
-    metadata = body.get("metadata")
-    if isinstance(metadata, dict) and metadata.get("namespace") not in (None, "", request.target.namespace):
+    fields = body.get("metadata")
+    if isinstance(fields, dict) and fields.get("namespace") not in (None, "", request.target.namespace):
         text = "the namespace of the provided object does not match the namespace sent on the request"
         raise ApiError(400, text)
     return body
@@ -255,6 +258,8 @@ def _check_kind(body: Manifest, resource: Resource, *, needed: bool = False) -> 
     kind, api_version = body.get("kind", ""), body.get("apiVersion", "")
     if needed and not (kind and api_version):
         raise ApiError(400, f"Object 'Kind' is missing in '{kind}'" if not kind else "invalid object type: /, Kind=")
+    if needed and kind != resource.kind:
+        raise ApiError(400, f"invalid object type: {api_version}, Kind={kind}")
     if resource.unstructured and kind and api_version == resource.api_version and kind != resource.kind:
         cause = errors.Cause("kind", f"Invalid value: {errors.shown(kind)}: must be {resource.kind}")
         name = (body.get("metadata") or {}).get("name", "")
@@ -268,26 +273,26 @@ def _check_kind(body: Manifest, resource: Resource, *, needed: bool = False) -> 
 
 
 def _check_name(body: Manifest, target: Target) -> None:
-    metadata = body.get("metadata")
-    if not isinstance(metadata, dict):
+    fields = body.get("metadata")
+    if not isinstance(fields, dict):
         return
-    if not metadata.get("name"):
+    if not fields.get("name"):
         text = f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
         raise ApiError(400, text)
-    if metadata["name"] != target.name:
-        text = f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})"
+    if fields["name"] != target.name:
+        text = f"the name of the object ({fields['name']}) does not match the name on the URL ({target.name})"
         raise ApiError(400, text)
-    if metadata.get("namespace") not in (None, "", target.namespace):
+    if fields.get("namespace") not in (None, "", target.namespace):
         text = "the namespace of the provided object does not match the namespace sent on the request"
         raise ApiError(400, text)
 
 
 def _placed(body: Manifest, target: Target) -> Manifest:
     """The body with the namespace that the path says."""
-    metadata = body.get("metadata")
-    if metadata is not None and not isinstance(metadata, dict):
+    fields = body.get("metadata")
+    if fields is not None and not isinstance(fields, dict):
         return body
-    return {**body, "metadata": {**(metadata or {}), "namespace": target.namespace}}
+    return {**body, "metadata": {**(fields or {}), "namespace": target.namespace}}
 
 
 def _merged(present: Any, patch: Any) -> Any:
@@ -349,8 +354,7 @@ def _unchanged(manifest: Manifest, present: Manifest) -> bool:
 
 
 def _timeless(entries: list[Manifest]) -> list[Manifest]:
-    identity = sorted(
+    return sorted(
         ({name: value for name, value in entry.items() if name != "time"} for entry in entries),
         key=lambda entry: (entry["operation"], entry["manager"], entry["apiVersion"], entry.get("subresource", "")),
     )
-    return identity

@@ -1,0 +1,77 @@
+"""The simulated API server answers as the real one: the same random calls go to both, and the answers are compared."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+
+from hack.generate import ROOT
+from tests.servers.apiserver import ApiServer as RealServer
+from tests.simulation.api_server.server import ApiServer
+from tests.simulation.differential.calls import Call, Difference, Side, first_difference, shrunk
+from tests.simulation.differential.generate import Sequence
+
+pytestmark = pytest.mark.apiserver
+
+_CALLS_EACH = 40
+_SECONDS = 40.0
+_FULL = 6_000
+
+
+@pytest.fixture(scope="module")
+def real(apiserver: RealServer) -> RealServer:
+    """A real API server with the product's definitions."""
+    apiserver.apply_crds([yaml.safe_load(file.read_text()) for file in sorted((ROOT / "crds").glob("*.yaml"))])
+    return apiserver
+
+
+def compare(calls: list[Call], real: RealServer) -> Difference | None:
+    """Send the calls to a fresh namespace of the real server, and to a fresh simulated one."""
+    namespace = real.new_namespace()
+    simulated = ApiServer(lambda: datetime.now(UTC), Random(0), namespaces=frozenset({namespace}))
+
+    def ours(method: str, path: str, query: Mapping[str, str], body: Any, content_type: str) -> tuple[int, Any]:
+        answer = simulated.request(method, path, query=query, body=body, content_type=content_type)
+        return answer.status, answer.body
+
+    def theirs(method: str, path: str, query: Mapping[str, str], body: Any, content_type: str) -> tuple[int, Any]:
+        return real.request(method, path, body, content_type, **query)
+
+    return first_difference(calls, Side(ours, namespace), Side(theirs, namespace))
+
+
+def run(seeds: range, real: RealServer, seconds: float) -> int:
+    """Compare one sequence for each seed, as many as fit into the time; returns the calls that were compared."""
+    deadline, compared = time.monotonic() + seconds, 0
+    for seed in seeds:
+        calls = Sequence(seed).calls(_CALLS_EACH)
+        difference = compare(calls, real)
+        if difference is not None:
+            smaller = shrunk(difference, lambda fewer: compare(fewer, real))
+            pytest.fail(f"seed {seed}, replay with compare(calls, real):\n{smaller}", pytrace=False)
+        compared += len(calls)
+        if time.monotonic() > deadline:
+            break
+    return compared
+
+
+def test_random_calls_are_answered_alike(real: RealServer) -> None:
+    """Status, reason, and the whole object with its managedFields, after each of some thousand calls."""
+    first = int(os.environ.get("MLOPS_DIFFERENTIAL_SEED", "1"))
+    assert run(range(first, first + 1000), real, _SECONDS) >= 1000
+
+
+@pytest.mark.long
+def test_thousands_of_random_calls_are_answered_alike(real: RealServer) -> None:
+    """The same with other seeds, without a limit of time."""
+    calls = int(os.environ.get("MLOPS_DIFFERENTIAL_CALLS", str(_FULL)))
+    compared = run(range(1_000_000, 1_000_000 + calls // _CALLS_EACH), real, float("inf"))
+    print(f"{compared} calls compared")
+    assert compared >= calls - _CALLS_EACH
