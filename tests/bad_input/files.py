@@ -91,7 +91,9 @@ FILES: dict[str, Callable[[], bytes]] = {
     "xz": lambda: lzma.compress(GOOD.encode()),
     "gzip cut off": lambda: gzip.compress(GOOD.encode() * 200, mtime=0)[:-40],
     "gzip damaged": _scrambled_gzip,
-    "gzip of 300 megabytes": lambda: gzip.compress(b"a,y\n", mtime=0) + gzip.compress(b"1,no\n" * 200_000, mtime=0) * 300,
+    "gzip of 300 megabytes": lambda: (
+        gzip.compress(b"a,y\n", mtime=0) + gzip.compress(b"1,no\n" * 200_000, mtime=0) * 300
+    ),
     "zstd cut off": lambda: bytes.fromhex("28b52ffd") + b"\x04\x58" + b"\x00" * 5,
     "executable": lambda: b"\x7fELF\x02\x01\x01" + bytes(200),
 }
