@@ -18,10 +18,10 @@ UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
 
-# Programs that are built once from pinned Go modules: the real parts that the tests run. The last two are a quarter of
-# the time: they are built for `make test-full` and by the benchmarks.
-TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl coredns helm minio kstatus
-MORE_TOOLS := kwok versitygw
+# Programs that are built once from pinned Go modules: the real parts that the tests run. The last three are a
+# quarter of the time: they are built for `make test-full` and by the benchmarks.
+TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl coredns helm minio
+MORE_TOOLS := kwok versitygw kstatus
 # How long `make simulate` draws new cases, and from which seed on.
 SECONDS ?= 60
 SEED ?= 1

@@ -36,6 +36,17 @@ _THOROUGH = (
     "workloads/serve",
     "workloads/train",
 )
+# What `make test` leaves to `make test-full`: minutes of faults (also `make test-faults`), and what needs a program
+# that takes minutes to build.
+_LONG = (
+    "cluster_faults/test_api_faults.py",
+    "cluster_faults/test_server_faults.py",
+    "cluster_faults/test_storms.py",
+    "cluster_faults/test_two_replicas.py",
+    "faults_on_cluster",
+    "gitops/test_health.py",
+    "kstatus/test_states.py",
+)
 # What takes minutes comes first: two workers that share the files then end at about the same time.
 _LONGEST = ("e2e/test_examples.py", "e2e/test_weather_control.py", "e2e/test_kill.py", "cluster_faults", "e2e", "local")
 
@@ -55,3 +66,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(_TESTS).as_posix()
         if place.startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
+        if place.startswith(_LONG):
+            item.add_marker(pytest.mark.long)

@@ -49,8 +49,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Example
 Ran = Callable[[str], Example]
 
 
-# These take two minutes each; what they alone show is what their monitors say.
-LONG = ("employment", "housing")
+# These take minutes each; what they alone show is what their monitors say.
+LONG = ("weather", "employment", "housing")
 
 
 def _example(name: str) -> Any:
@@ -70,7 +70,7 @@ def test_each_example_runs_as_it_stands(example: Ran, name: str) -> None:
     assert touching(ran.state) == set()
 
 
-@pytest.mark.parametrize("monitor", [_example(name) for name in ("weather", *LONG)])
+@pytest.mark.parametrize("monitor", [_example(name) for name in LONG])
 def test_the_monitor_judges_all_of_the_stream(example: Ran, monitor: str) -> None:
     """Its checks come to an answer, most of them; a report lies there for each that is listed."""
     ran = example(monitor)
@@ -81,6 +81,7 @@ def test_the_monitor_judges_all_of_the_stream(example: Ran, monitor: str) -> Non
     assert len(laid_out) == len([check for check in found if check.get("report")])
 
 
+@pytest.mark.long
 def test_weather_finds_no_changed_relation_before_the_fault(example: Ran) -> None:
     """Seasons and instruments move the inputs; the relation holds until the columns are shifted."""
     before = [check for check in checks(example("weather").state, "weather") if check["time"] < FAULT]
@@ -88,6 +89,7 @@ def test_weather_finds_no_changed_relation_before_the_fault(example: Ran) -> Non
     assert [check for check in before if check["verdict"] == "ConceptDrift"] == []
 
 
+@pytest.mark.long
 def test_weather_falls_with_the_fault_and_recovers_with_a_new_version(example: Ran) -> None:
     """After the fault the served model gets worse; the loop brings a version that is better again."""
     ran = example("weather")
@@ -135,6 +137,7 @@ def test_housing_is_in_another_county_and_learns_it(example: Ran) -> None:
     assert live(ran.state, "housing")["spec"]["version"] >= 2
 
 
+@pytest.mark.long
 def test_weather_a_second_time_takes_a_tenth_and_changes_nothing(example: Ran) -> None:
     """All digests are equal, no Job is made, in less than 10 % of the time."""
     ran = example("weather")
