@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ PLACES = {
     "elsewhere": "",
 }
 _WIDTH = 118
+# A name of 254 times the same letter is no use to a reader.
+_REPEATED = re.compile(r"(.)\1{40,}")
 _HEAD = """\
 # Bad inputs
 
@@ -74,7 +77,7 @@ def _entry(name: str, case: dict[str, Any]) -> Iterator[str]:
 
 
 def _code(message: str) -> str:
-    text = " ".join(message.split())
+    text = _REPEATED.sub(r"\1\1\1…\1\1\1", " ".join(message.split()))
     fence = "``" if "`" in text else "`"
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"
