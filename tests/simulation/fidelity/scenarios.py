@@ -256,7 +256,7 @@ SCENARIOS = (
     Scenario("silent", _made(a_job("silent", seconds=1)), _job_over),
     Scenario("fails", _made(a_job("fails", seconds=1, code=1, message="no")), _job_over),
     Scenario("bad-input", _made(a_job("bad-input", seconds=1, code=2, message="bad", backoff=2)), _job_over),
-    Scenario("deadline", _made(a_job("deadline", deadline=5)), _job_over),
+    Scenario("deadline", _made(a_job("deadline", deadline=12)), _job_over),
     Scenario("out-of-memory", _made(a_job("out-of-memory", backoff=0, megabytes=300)), _job_over),
     Scenario(
         "evicted",
