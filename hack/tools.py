@@ -199,14 +199,16 @@ def compile_tool(tool: Tool, go: str, target: Path, environ: Mapping[str, str]) 
     """Build beside the target and rename: an interrupted build leaves nothing that looks finished."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{tool.name}.{os.getpid()}")
-    command = [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", tool.ldflags]
+    # No debugging information, which is stripped anyhow, and a lazier garbage collector in the compiler: a sixth less work.
+    command = [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-gcflags=all=-dwarf=false"]
+    command += ["-ldflags", tool.ldflags]
     started = time.monotonic()
     say(f"{tool.name}: building {tool.version} from {tool.package} (minutes, the first time)")
     try:
         with subprocess.Popen(
             [*command, "-o", str(unfinished), tool.package],
             cwd=MODULES / tool.folder,
-            env={**environ, "CGO_ENABLED": "0", "GOWORK": "off"},
+            env={"GOGC": "400", **environ, "CGO_ENABLED": "0", "GOWORK": "off"},
         ) as process:
             while True:
                 try:

@@ -88,6 +88,7 @@ def _weather(random: Random) -> dict[str, Any]:
             {"status": random.choice([500, 503, 403, 401])},
             {"status": 429, "retry_after": float(random.randrange(1, 15))},
             {"stale": random.randrange(1, 60)},
+            {"stale": random.randrange(1, 200)},
             {"watch_delay": random.uniform(1.0, 40.0)},
             {"events_lost": random.uniform(0.05, 0.5)},
             {"events_doubled": random.uniform(0.1, 1.0)},
@@ -103,7 +104,9 @@ def _cut(random: Random) -> dict[str, Any]:
 
 
 def _stall(random: Random) -> dict[str, Any]:
-    return {**_slot(random), "kind": random.choice(sorted(WATCHED)), "seconds": random.uniform(1.0, 45.0)}
+    # What comes over two watches, a Job and its pod, is what a late one can spoil.
+    kind = random.choice([*sorted(WATCHED), "Pod", "Pod", "Job"])
+    return {**_slot(random), "kind": kind, "seconds": random.uniform(1.0, 45.0)}
 
 
 def _at_write(random: Random) -> dict[str, Any]:

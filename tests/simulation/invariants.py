@@ -52,13 +52,17 @@ class Invariants:
         except Violation as violation:
             self.violation = violation
 
-    def arriving(self, user: str, method: str, path: str) -> None:
+    def arriving(self, user: str, method: str, path: str, body: Manifest | None) -> None:
         """Check a request that is about to be carried out."""
         if method == "GET" or "/leases" in path or self.violation is not None:
             return
         if self._holder != user:
             said = f"{user} sends {method} {path}, the Lease is {self._holder}'s"
             self.violation = Violation("OnlyTheHolderWrites", said)
+        if path.endswith("/status") and not ((body or {}).get("metadata") or {}).get("resourceVersion"):
+            self.violation = Violation("StatusIsGuarded", f"{method} {path} does not say what it has seen")
+        if method == "DELETE" and not ((body or {}).get("preconditions") or {}).get("uid"):
+            self.violation = Violation("DeletionIsGuarded", f"{method} {path} takes whatever has that name")
 
     def learning(self, name: str, old: Manifest | None, new: Manifest | None) -> None:
         """Check what a process comes to know: it never goes back, and nothing that is there is taken for gone."""

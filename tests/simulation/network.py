@@ -55,7 +55,7 @@ class Network:
         # At the end of the world nothing is carried any more.
         self.closed = False
         # Asked of each request of a process that arrives, whether it is carried out.
-        self.arriving: Callable[[str, str, str], bool] = lambda user, method, path: True
+        self.arriving: Callable[[str, str, str, Manifest | None], bool] = lambda user, method, path, body: True
 
     def send(
         self, user: str, weather: Weather, method: str, url: str, body: Manifest | None, content_type: str
@@ -98,7 +98,7 @@ class Network:
         as_of = None
         if query.get("resourceVersion") == "0" and weather.stale:
             as_of = max(1, self._server.version - self._random.randrange(weather.stale + 1))
-        if not self.arriving(user, method, parts.path):
+        if not self.arriving(user, method, parts.path, body):
             return None
         return self._server.request(
             method, parts.path, query=query, body=body, content_type=content_type, user=user, as_of=as_of

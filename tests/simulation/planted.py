@@ -43,12 +43,14 @@ BUGS = (
             await self._write_status(owner, self._with_trouble(owner, status))
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
-                if key_of(child) not in hopeless:
+                problem = hopeless.get(key_of(child))
+                if problem is None or problem.due:
                     await self._write_child(child, write)
 """,
         """        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
-                if key_of(child) not in hopeless:
+                problem = hopeless.get(key_of(child))
+                if problem is None or problem.due:
                     await self._write_child(child, write)
         for owner, status in self._with_problems(key, plan, hopeless).items():
             await self._write_status(owner, self._with_trouble(owner, status))
@@ -112,13 +114,6 @@ BUGS = (
         "",
     ),
     Bug(
-        "what was written is not known until it is watched",
-        "stale read",
-        "cluster/writer.py",
-        "        answer = await self._client.request(key, method, path, body, **how)  # type: ignore[arg-type]\n        self._memory.take(answer)\n",
-        "        answer = await self._client.request(key, method, path, body, **how)  # type: ignore[arg-type]\n",
-    ),
-    Bug(
         "a Job's end is believed without its pod",
         "stale read",
         "cluster/memory.py",
@@ -134,13 +129,6 @@ BUGS = (
         "        for manifest in (new,):\n            if manifest is not None:\n",
     ),
     Bug(
-        "pods wake nobody",
-        "missed event",
-        "engine/routes.py",
-        "            if job is not None:\n                yield from _keys(job, reader)\n",
-        "            if job is None:\n                yield key\n",
-    ),
-    Bug(
         "new data wakes no run",
         "missed event",
         "engine/routes.py",
@@ -148,11 +136,18 @@ BUGS = (
         "            yield key\n",
     ),
     Bug(
-        "a run wakes no monitor",
+        "a check wakes no monitor",
         "missed event",
         "engine/routes.py",
-        '        if _at(monitor, "spec", "trainingRunRef", "name") in (run.name, template):\n            yield key_of(monitor)\n',
-        '        if _at(monitor, "spec", "trainingRunRef", "name") == run.name:\n            yield key_of(monitor)\n',
+        "        if name := labels_of(manifest).get(label):\n",
+        '        if (name := labels_of(manifest).get(label)) and owner != "DriftMonitor":\n',
+    ),
+    Bug(
+        "a deletion does not say of which object",
+        "ownership",
+        "cluster/writer.py",
+        '            "preconditions": {"uid": uid},\n',
+        "",
     ),
     Bug(
         "what happens during the work is missed",

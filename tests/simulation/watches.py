@@ -14,7 +14,7 @@ from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.loop import Loop
 from tests.simulation.network import Weather
 
-_REORDERED_SECONDS = 3.0
+_REORDERED_SECONDS, _AGAIN_SECONDS = 3.0, 15.0
 
 
 class Watch:
@@ -83,8 +83,11 @@ class Watch:
         random, weather = self._random, self._weather
         if random.random() < weather.events_lost:
             return
-        for _ in range(2 if random.random() < weather.events_doubled else 1):
-            self._deliver(type_, change.new)
+        self._deliver(type_, change.new)
+        if random.random() < weather.events_doubled:
+            # Again, after others have come: as when a stream is taken up from before where it was cut.
+            at = self._loop.time() + _AGAIN_SECONDS * random.random()
+            self._loop.call_at(at, self._sink_one, type_, change.new, context=self._context)
 
     def _deliver(self, type_: str | None, manifest: Manifest) -> None:
         random, weather = self._random, self._weather

@@ -249,7 +249,7 @@ class World:
 
         self.loop.call_later(1.0, look)
 
-    def _arriving(self, user: str, method: str, path: str) -> bool:
+    def _arriving(self, user: str, method: str, path: str, body: Manifest | None) -> bool:
         """Return whether a request is carried out."""
         if method != "GET" and "/leases" not in path:
             for slot, (count, after) in list(self._doomed.items()):
@@ -261,7 +261,7 @@ class World:
                     self.operators[slot].kill()
                     if not after:
                         return False
-        self.invariants.arriving(user, method, path)
+        self.invariants.arriving(user, method, path, body)
         return True
 
     def _note(self, change: Change) -> None:
