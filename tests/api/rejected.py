@@ -357,6 +357,7 @@ RULES = [
         "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
     ),
     _case("name of 53", a_dataset(**{"metadata.name": "a" * 53}), "", "metadata.name must have at most 52 characters"),
+    _case("name with a dot", a_version(**{"metadata.name": "rain.v1"}), "", "metadata.name must have no dot"),
 ]
 
 

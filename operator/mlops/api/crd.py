@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mlops.api.base import GROUP, TEXT_RULES, VERSION, Model, Resource, Rule
-from mlops.api.kinds import KINDS, NAME_RULE, models_of
+from mlops.api.kinds import KINDS, NAME_RULES, models_of
 
 # Said as they are; everything else is translated or refused.
 _KEPT = (
@@ -97,7 +97,7 @@ def _root(kind: type[Resource]) -> dict[str, Any]:
             # An object that no operator has seen yet: without this, whoever waits for it takes it for finished.
             "status": translate.schema(properties["status"], "status") | {"default": {"observedGeneration": -1}},
         },
-        "x-kubernetes-validations": [_validation(NAME_RULE)],
+        "x-kubernetes-validations": [_validation(rule) for rule in NAME_RULES],
     }
 
 

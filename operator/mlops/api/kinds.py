@@ -26,6 +26,13 @@ NAME_RULE = Rule(
     f"metadata.name must have at most {MAX_NAME} characters: names of Jobs and labels are derived from it",
     lambda self: len(self.metadata.name) <= MAX_NAME,
 )
+# What Kubernetes allows in a name and no reference of ours: a status that names such an object would be refused.
+DOT_RULE = Rule(
+    "!self.metadata.name.contains('.')",
+    "metadata.name must have no dot: other objects could not name it",
+    lambda self: "." not in self.metadata.name,
+)
+NAME_RULES = (NAME_RULE, DOT_RULE)
 
 
 class InvalidObject(ValueError):
@@ -69,8 +76,8 @@ def parse(manifest: dict[str, Any]) -> Resource:
         parsed = KINDS[kind].model_validate(manifest)
     except ValidationError as error:
         raise InvalidObject(kind, name, [_cause(detail) for detail in _own(error.errors())]) from error
-    if not NAME_RULE.check(parsed):
-        raise InvalidObject(kind, name, [("metadata.name", NAME_RULE.message)])
+    if broken := [("metadata.name", rule.message) for rule in NAME_RULES if not rule.check(parsed)]:
+        raise InvalidObject(kind, name, broken)
     return parsed
 
 
