@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlops.engine.cluster import Conflict, Unavailable
+from mlops.engine.cluster import Conflict, Refused, Unavailable, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
 from mlops.engine.reconcile import Reconciler, covers
@@ -223,6 +223,46 @@ async def test_a_child_that_the_cluster_refuses_becomes_a_condition(cluster: Not
     assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "ChildRefused")
     assert sum(verb == "apply" for verb, _, _ in cluster.writes) == 1
     assert ("create", "Job", "ingest") in cluster.writes, "the other children are made"
+
+
+async def test_a_child_for_which_there_is_no_room_is_tried_again(
+    cluster: NotedCluster, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quota is used up: the owner says so in the server's words, is not given up, and goes on when there is room."""
+    cluster.by_user(a_dataset())
+    tried, room, make = [], False, cluster.create
+
+    async def create(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == "Job" and not room:
+            tried.append(clock.now())
+            raise Refused(key_of(manifest), "403 exceeded quota: team, requested: count/jobs.batch=1")
+        return await make(manifest)
+
+    monkeypatch.setattr(cluster, "create", create)
+    planners: dict[str, Any] = {"Dataset": lambda _: a_plan(cluster)}
+    reconciler = Reconciler(cluster, Gatherer(cluster, Settings(), clock), planners, clock, Counters())
+    with pytest.raises(Conflict):
+        await reconciler.reconcile(RAIN)
+    for _ in range(3):
+        assert await reconciler.reconcile(RAIN) == clock.now() + timedelta(seconds=60)
+    assert cluster.condition("Dataset", "rain", "Ready") == ("False", "ChildRefused")
+    assert cluster.condition("Dataset", "rain", "Stalled") is None
+    assert "exceeded quota: team" in str(cluster.now("Dataset", "rain")["status"])
+    assert ("apply", "CronJob", "refresh") in cluster.writes, "the other children are made"
+    statuses = sum(verb == "status" for verb, _, _ in cluster.writes)
+    for _ in range(2):
+        clock.advance(clock.now() + timedelta(seconds=60))
+        with pytest.raises(Conflict):
+            await reconciler.reconcile(RAIN)
+        await reconciler.reconcile(RAIN)
+    assert len(tried) == 3, "once a minute"
+    assert sum(verb == "status" for verb, _, _ in cluster.writes) == statuses, "said once"
+    room = True
+    clock.advance(clock.now() + timedelta(seconds=60))
+    await reconciler.reconcile(RAIN)
+    await reconciler.reconcile(RAIN)
+    assert cluster.condition("Dataset", "rain", "Ready") == ("True", "Versioned")
+    assert ("create", "Job", "ingest") in cluster.writes
 
 
 async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -> None:

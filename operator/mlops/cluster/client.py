@@ -15,7 +15,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from mlops.cluster.connection import Connection, NoConnection
-from mlops.engine.cluster import Conflict, Invalid, NotFound, Unavailable
+from mlops.engine.cluster import Conflict, Invalid, NotFound, Refused, Unavailable
 from mlops.planning.plan import Key, Manifest
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _CONNECT_SECONDS = 5.0
 # A server that asks for more patience than this is asked again all the same.
 _LONGEST_PAUSE = 300.0
 _INVALID = (400, 413, 415, 422)
+# Of a quota and of an admission webhook, which say what they have against the object. Any other 403 is about ourselves.
+_REFUSALS = ("exceeded quota", "denied the request")
 
 
 class Client:
@@ -58,8 +60,8 @@ class Client:
         content_type: str = JSON,
         query: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """Return the answer. Raises Conflict (409), NotFound (404), Invalid (400, 422) or Unavailable; `key` is the
-        object that the error is about."""
+        """Return the answer. Raises Conflict (409), NotFound (404), Invalid (400, 422), Refused (403 for the object's
+        sake) or Unavailable; `key` is the object that the error is about."""
         left = self._not_before - asyncio.get_running_loop().time()
         if left > 0:
             raise Unavailable(key, f"the API server asked to wait for another {left:.0f} s")
@@ -131,6 +133,8 @@ class Client:
             return Conflict(key, message)
         if status in _INVALID:
             return Invalid(key, str(answer.get("message") or message))
+        if status == 403 and any(said in message for said in _REFUSALS):
+            return Refused(key, message)
         if status in (429, 503):
             pause = _seconds(headers.get("Retry-After"))
             self._not_before = asyncio.get_running_loop().time() + min(pause, _LONGEST_PAUSE)

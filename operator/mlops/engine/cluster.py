@@ -63,6 +63,11 @@ class Invalid(ClusterError):
     """The cluster refuses the object's content: trying again cannot help."""
 
 
+class Refused(ClusterError):
+    """The cluster does not let this be made as things are: a quota is used up, a policy forbids it. That may change
+    without anybody touching the object."""
+
+
 class Unavailable(ClusterError):
     """The cluster cannot be reached, or may not be used, right now."""
 

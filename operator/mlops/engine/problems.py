@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mlops.api import labels
@@ -45,21 +45,31 @@ def stalled(status: Manifest, present: Manifest, reason: str, message: str, now:
     Never Ready=True beside Stalled=True: who waits for Ready and who reads Stalled must not come to two verdicts.
     That an earlier version still serves is said by the other conditions, which stay.
     """
+    return _laid_over(status, present, {READY: "False", STALLED: "True"}, reason, message, now)
+
+
+def waiting(status: Manifest, present: Manifest, reason: str, message: str, now: datetime) -> Manifest:
+    """Return `status` with Ready=False, neither Stalled nor Reconciling: it goes on when somebody makes room."""
+    return _laid_over(status, present, {READY: "False"}, reason, message, now)
+
+
+def _laid_over(
+    status: Manifest, present: Manifest, wanted: Mapping[str, str], reason: str, message: str, now: datetime
+) -> Manifest:
     generation = present["metadata"].get("generation", 1)
-    wanted = [READY, STALLED]
     before = (present.get("status") or {}).get("conditions", ())
     ours = [
         {
             "type": type_,
-            "status": "False" if type_ == READY else "True",
+            "status": value,
             "reason": reason,
             "message": message[:2048],
-            "lastTransitionTime": _since(before, type_, "False" if type_ == READY else "True") or format_time(now),
+            "lastTransitionTime": _since(before, type_, value) or format_time(now),
             "observedGeneration": generation,
         }
-        for type_ in wanted
+        for type_, value in wanted.items()
     ]
-    others = [c for c in status.get("conditions", ()) if c["type"] not in (*wanted, RECONCILING)]
+    others = [c for c in status.get("conditions", ()) if c["type"] not in (READY, STALLED, RECONCILING)]
     return {**status, "observedGeneration": generation, "conditions": [*ours, *others]}
 
 

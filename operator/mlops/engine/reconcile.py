@@ -14,7 +14,17 @@ from typing import Any
 
 from mlops.api.kinds import InvalidObject
 from mlops.engine import problems, waiting
-from mlops.engine.cluster import AlreadyExists, Clock, Cluster, ClusterError, Conflict, Invalid, key_of, owners_of
+from mlops.engine.cluster import (
+    AlreadyExists,
+    Clock,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Invalid,
+    Refused,
+    key_of,
+    owners_of,
+)
 from mlops.engine.events import events_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Metrics
@@ -45,11 +55,22 @@ _SUFFIXES: dict[str | None, Decimal] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a wanted child cannot be written."""
+    """Why a wanted child cannot be written. One that may pass by itself is tried again when it is `due`."""
 
     child: Manifest
     reason: str
     message: str
+    passing: bool = False
+    due: bool = False
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """The digest of what was wanted, why it was refused, and when it is tried again (None: never)."""
+
+    digest: str
+    message: str
+    again_at: datetime | None = None
 
 
 class Reconciler:
@@ -60,8 +81,8 @@ class Reconciler:
     ) -> None:
         self._cluster, self._gatherer, self._planners = cluster, gatherer, planners
         self._clock, self._metrics = clock, metrics
-        # Children that the cluster refused: the digest of what was wanted, and why it was refused.
-        self._refused: dict[Key, tuple[str, str]] = {}
+        # Children that the cluster refused.
+        self._refused: dict[Key, _Refusal] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Bring the world of `key` one step closer to its plan; returns when to look again.
@@ -95,7 +116,8 @@ class Reconciler:
             await self._write_status(owner, self._with_trouble(owner, status))
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
-                if key_of(child) not in hopeless:
+                problem = hopeless.get(key_of(child))
+                if problem is None or problem.due:
                     await self._write_child(child, write)
         for child_key, uid in plan.delete:
             await self._delete(child_key, uid)
@@ -104,10 +126,12 @@ class Reconciler:
     async def _write_child(self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]) -> None:
         try:
             await write(child)
-        except Invalid as error:
-            # Trying the same again cannot help. The next round says so in the status and leaves this child out.
-            self._refused[key_of(child)] = (_digest(child), str(error))
+        except (Invalid, Refused) as error:
+            # Trying an invalid one again cannot help. The next round says so in the status and leaves this child out.
+            again_at = self._clock.now() + _LOOK_AT_PROBLEMS if isinstance(error, Refused) else None
+            self._refused[key_of(child)] = _Refusal(_digest(child), str(error), again_at)
             raise Conflict(key_of(child), f"refused: {error}") from error
+        self._refused.pop(key_of(child), None)
 
     def _problems(self, plan: Plan) -> dict[Key, Problem]:
         """Return what keeps wanted children from being written, before anything is written: the status says it."""
@@ -119,8 +143,10 @@ class Reconciler:
                 refused = self._refused.get(child_key)
                 if message := present and problems.check_name(present, child, converged=converged):
                     found[child_key] = Problem(child, problems.NAME_TAKEN, str(message))
-                elif refused and refused[0] == _digest(child):
-                    found[child_key] = Problem(child, problems.CHILD_REFUSED, refused[1])
+                elif refused and refused.digest == _digest(child) and (converged or present is None):
+                    due = refused.again_at is not None and refused.again_at <= self._clock.now()
+                    passing = refused.again_at is not None
+                    found[child_key] = Problem(child, problems.CHILD_REFUSED, refused.message, passing, due)
                 else:
                     self._refused.pop(child_key, None)
         return found
@@ -133,7 +159,8 @@ class Reconciler:
                 if present is not None:
                     status: Manifest = statuses.get(owner) or present.get("status") or {}
                     now = self._clock.now()
-                    statuses[owner] = problems.stalled(status, present, problem.reason, problem.message, now)
+                    laid_over = problems.waiting if problem.passing else problems.stalled
+                    statuses[owner] = laid_over(status, present, problem.reason, problem.message, now)
         return statuses
 
     def _with_trouble(self, owner: Key, status: Manifest) -> Manifest:
