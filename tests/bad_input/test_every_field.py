@@ -120,12 +120,17 @@ class Lane:
         children = {
             (kind, name): item["metadata"].get("annotations", {}).get(APPLIED)
             for (kind, name), item in objects_of(self.server, self.namespace).items()
-            if kind in _KINDS
+            if kind in _KINDS and present["metadata"]["uid"] in map(_uid, item["metadata"].get("ownerReferences", ()))
         }
         return conditions, children
 
     def errors(self) -> float:
         return self.operator.metric("mlops_operator_reconciles_total", 'outcome="Error"')
+
+
+def _uid(owner: Object) -> str:
+    uid: str = owner["uid"]
+    return uid
 
 
 @pytest.fixture(scope="module")
