@@ -59,7 +59,7 @@ class Cluster:
         return self.kubectl.list("pods", SYSTEM, OPERATORS)
 
     def surprises(self) -> list[str]:
-        """Tracebacks in the operators' logs, and restarts of theirs."""
+        """Tracebacks in the operators' logs, and more than the one restart that a lost Lease costs."""
         found = []
         for pod in self.operators():
             name = pod["metadata"]["name"]
@@ -67,7 +67,7 @@ class Cluster:
             if "Traceback" in log:
                 found.append(f"{name}: {log[log.index('Traceback') - 500 :][:3000]}")
             restarts = sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
-            found += [f"{name} was restarted {restarts} times"] if restarts else []
+            found += [f"{name} was restarted {restarts} times"] if restarts > 1 else []
         return found
 
 

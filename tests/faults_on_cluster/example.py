@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -112,11 +113,13 @@ def outcome(there: Place) -> Object:
     for each in there.list("deployments,services,cronjobs", "app.kubernetes.io/managed-by=mlops-operator"):
         metadata, spec = each["metadata"], each["spec"]
         found[f"{each['kind']} {metadata['name']}"] = {
-            "owners": sorted((owner["kind"], owner["name"]) for owner in metadata.get("ownerReferences", ())),
+            "owners": sorted([owner["kind"], owner["name"]] for owner in metadata.get("ownerReferences", ())),
             "labels": metadata["labels"],
             "spec": _without_addresses(spec),
         }
-    return found
+    # A pod's task and its Secret's name say where it is.
+    anywhere: Object = json.loads(json.dumps(found).replace(there.name, "<namespace>"))
+    return anywhere
 
 
 def jobs(there: Place) -> dict[str, int]:
@@ -131,8 +134,8 @@ def jobs(there: Place) -> dict[str, int]:
 
 
 def _without_addresses(value: Any) -> Any:
-    """The spec of a child without the namespace that stands in its task, and the addresses that a Service was given."""
+    """The spec of a child without the addresses that a Service was given."""
     if isinstance(value, dict):
-        given = ("clusterIP", "clusterIPs", "env")
+        given = ("clusterIP", "clusterIPs")
         return {name: _without_addresses(inner) for name, inner in value.items() if name not in given}
     return [_without_addresses(inner) for inner in value] if isinstance(value, list) else value

@@ -277,5 +277,5 @@ def test_it_ends_as_if_nothing_had_happened(outcomes: Mapping[str, Future[str]],
 
 
 def test_nothing_of_it_surprised_the_operator(cluster: Cluster) -> None:
-    """No traceback in a log, no restart."""
+    """No traceback in a log, one restart at most."""
     assert cluster.surprises() == []

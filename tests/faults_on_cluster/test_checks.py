@@ -79,5 +79,5 @@ def _wait_for_checks(there: Place, number: int) -> list[Object]:
 
 
 def test_nothing_of_it_surprised_the_operator(cluster: Cluster) -> None:
-    """No traceback in a log, no restart."""
+    """No traceback in a log, one restart at most."""
     assert cluster.surprises() == []

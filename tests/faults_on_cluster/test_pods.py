@@ -281,5 +281,5 @@ def test_operator_and_training_pod_go_together(cluster: Cluster, undisturbed: di
 
 
 def test_nothing_of_it_surprised_the_operator(cluster: Cluster) -> None:
-    """No traceback in a log, no restart."""
+    """No traceback in a log, one restart at most."""
     assert cluster.surprises() == []
