@@ -253,6 +253,16 @@ def test_a_failed_training_is_final(how: dict[str, Any], want: str) -> None:
     assert plan(replace(then, jobs=())).create == ()
 
 
+@pytest.mark.parametrize("reason", ["NameTaken", "ChildRefused"])
+def test_what_keeps_the_job_from_being_made_is_no_end_of_the_run(reason: str) -> None:
+    """The engine says that the name is taken, or no room left; when that is mended the Job is made."""
+    view = a_pinned_view()
+    conditions = [a_condition("Ready", "False", reason), a_condition("Stalled", "True", reason)]
+    blocked = merged_run(view.run, {"status": {"conditions": conditions}})
+    assert plan(replace(view, run=blocked)).create == plan(view).create
+    assert status_of(replace(view, run=blocked))["conditions"][0]["reason"] == "Running"
+
+
 def an_outage(manifest: Manifest, reason: str = "CredentialsMissing", *, at: str = "2026-01-10T11:59:30Z") -> JobView:
     """Return the Job as it looks after none of its pods reached the store."""
     return failed(manifest, reason, exit_code=1, why="BackoffLimitExceeded", at=at)

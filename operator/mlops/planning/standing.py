@@ -19,6 +19,9 @@ from mlops.api.conditions import (
 
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _MAX_MESSAGE = 2048
+# Reasons that the engine lays over what a planner said: of the name or the content of a child, of a spec that an older
+# program let in. They end when that is mended, so they are no end of the object.
+LAID_OVER = frozenset({"NameTaken", "ChildRefused", "InvalidSpec"})
 
 
 @dataclass(frozen=True)

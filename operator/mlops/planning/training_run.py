@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlops.api import tasks
-from mlops.api.conditions import Condition, find, is_false, is_true
+from mlops.api.conditions import STALLED, Condition, find, is_false, is_true
 from mlops.api.dataset import Dataset, HistoryEntry
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus, Verification
@@ -78,7 +78,9 @@ def plan(view: TrainingRunView) -> Plan:
 
 def is_over(run: TrainingRun) -> bool:
     """Return whether nothing more comes of the run: it is Ready, or it failed for good."""
-    return is_true(run.status.conditions, "Ready") or is_true(run.status.conditions, "Stalled")
+    stalled = find(run.status.conditions, STALLED)
+    failed = stalled is not None and stalled.status == "True" and stalled.reason not in stand.LAID_OVER
+    return failed or is_true(run.status.conditions, "Ready")
 
 
 def inputs_of(run: TrainingRun, dataset: Dataset | None, settings: Settings) -> str | None:
