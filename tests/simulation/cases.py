@@ -17,7 +17,7 @@ from tests.simulation.users import TEAM
 from tests.simulation.world import World
 
 # Faults of a step come within so many seconds after the user has acted.
-_STORM_SECONDS = 90.0
+_STORM_SECONDS = 150.0
 # In a storm the user does all steps in this time, and does not wait for anything.
 _ALL_STEPS_SECONDS = 240.0
 _REST_MINUTES = 600.0
@@ -95,7 +95,8 @@ def _weather(random: Random) -> dict[str, Any]:
             {"events_reordered": random.uniform(0.1, 1.0)},
         ]
     )
-    return {**_slot(random), "seconds": random.uniform(1.0, 75.0), "changes": worse}
+    seconds = random.uniform(0.5, 8.0) if random.random() < 0.4 else random.uniform(1.0, 75.0)
+    return {**_slot(random), "seconds": seconds, "changes": worse}
 
 
 def _cut(random: Random) -> dict[str, Any]:
@@ -123,8 +124,9 @@ def _passing(random: Random) -> dict[str, Any]:
 
 
 def _final(random: Random) -> dict[str, Any]:
-    fates = ["fail", "bad_input", "hang", "out_of_memory", "vanish", "garbage", "silent", "never_ready"]
-    return {"seconds": random.uniform(5.0, 120.0), "changes": {random.choice(fates): random.uniform(0.1, 0.9)}}
+    fates = ["fail", "fail", "fail", "bad_input", "hang", "out_of_memory", "vanish", "garbage", "silent", "never_ready"]
+    share = random.choice([random.uniform(0.1, 0.9), 1.0])
+    return {"seconds": random.uniform(5.0, 240.0), "changes": {random.choice(fates): share}}
 
 
 def _child(random: Random) -> dict[str, Any]:
@@ -262,7 +264,7 @@ def draw(seed: int) -> Case:
             name = random.choices(names, shares)[0]
             at = (
                 round(random.uniform(0.0, _STORM_SECONDS), 3)
-                if random.random() < 0.3
+                if random.random() < 0.6
                 else round(random.expovariate(0.2), 3)
             )
             found.append(Disturbance(step, at, name, DISTURBANCES[name].draw(random)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlops.api import labels
+from mlops.api import labels, tasks
 from mlops.api.kinds import KINDS
 from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
+from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
 
@@ -115,6 +116,8 @@ class Invariants:
                 raise Violation("OneJobPerAttempt", f"Job {key.name} had finished, and is made again")
             if run or labels_of(change.new).get(labels.MODEL_VERSION):
                 self._one_execution(change, owner)
+            if not run:
+                self._work_that_was_done(change, owner)
         if change.type == "MODIFIED" and _complete(change.new):
             for each in owners_of(change.new):
                 if labels_of(change.new).get(labels.RUN):
@@ -131,6 +134,19 @@ class Invariants:
         ]
         if others:
             raise Violation("OneJobPerAttempt", f"Job {change.key.name} is made while {', '.join(others)} runs")
+
+    def _work_that_was_done(self, change: Change, owner: str) -> None:
+        """A Job for a task whose report lies in a pod that is still there does the work a second time."""
+        task = _task(change.new)
+        for job in self._server.list("Job"):
+            if job["metadata"]["name"] == change.key.name or not _complete(job) or _task(job) != task:
+                continue
+            if not any(each["uid"] == owner for each in owners_of(job)):
+                continue
+            for pod in self._server.list("Pod"):
+                if labels_of(pod).get(JOB_NAME) == job["metadata"]["name"] and _has_reported(pod):
+                    done = job["metadata"]["name"]
+                    raise Violation("WorkIsDoneOnce", f"Job {change.key.name} is made, and Job {done} has reported")
 
     def _verified(self, change: Change) -> None:
         template = change.new["spec"]["template"]["metadata"]
@@ -258,6 +274,23 @@ def _settled(kind: str, manifest: Manifest) -> None:
     if any(each["type"] == "Reconciling" and each["status"] == "True" for each in _conditions(manifest)):
         ready = next((each for each in _conditions(manifest) if each["type"] == "Ready"), {})
         raise Violation("NothingIsStuck", f"{kind} {name} reconciles for ever: {ready.get('message')}")
+
+
+def _task(job: Manifest) -> str | None:
+    environment = job["spec"]["template"]["spec"]["containers"][-1].get("env") or ()
+    return next((each.get("value") for each in environment if each["name"] == tasks.TASK_VARIABLE), None)
+
+
+def _has_reported(pod: Manifest) -> bool:
+    if pod.get("status", {}).get("phase") != "Succeeded":
+        return False
+    for container in pod["status"].get("containerStatuses", ()):
+        try:
+            tasks.parse_report((container.get("state", {}).get("terminated") or {}).get("message") or "")
+        except tasks.ReportError:
+            continue
+        return True
+    return False
 
 
 def _over(job: Manifest) -> bool:
