@@ -99,10 +99,14 @@ class Place:
 
         return eventually(f"a pod {selector} is at work", look, within, every=0.2, told=self.told)
 
-    def events(self, name: str) -> set[str]:
-        """The reasons of the operator's Events on the objects of that name."""
-        ours = (each for each in self.list("events") if each.get("reportingController") == "mlops.dev/operator")
-        return {each["reason"] for each in ours if each["regarding"]["name"] == name}
+    def event(self, name: str, reason: str) -> None:
+        """Wait for an Event of the operator's on an object of that name: Events are posted beside the work."""
+
+        def posted() -> bool:
+            listed = (each for each in self.list("events") if each.get("reportingController") == "mlops.dev/operator")
+            return any((each["regarding"]["name"], each["reason"]) == (name, reason) for each in listed)
+
+        self.takes(f"the Event {reason} of {name}", posted, 60)
 
     def put_data(self, key: str = "parts/history.parquet", data: bytes | None = None) -> None:
         """Deliver the example's rows, or `data`."""

@@ -96,7 +96,7 @@ def out_of_memory(there: Place) -> str:
     assert condition(there.get("trainingrun", "hungry"), "Stalled")["status"] == "True"
     (job,) = there.jobs(run="hungry")
     assert job["status"]["failed"] == 2
-    assert "OOMKilled" in there.events("hungry")
+    there.event("hungry", "OOMKilled")
     # The way out: a run with more.
     there.apply(RUN)
     example.ready(there, RUN)
@@ -112,7 +112,7 @@ def no_image(there: Place, cluster: Cluster) -> str:
     said = there.says("trainingrun", "parts", "ImagePull", TOLD_SECONDS)
     told = time.monotonic() - start
     assert name in said["message"], said
-    assert "ImagePull" in there.events("parts")
+    there.event("parts", "ImagePull")
     command = ["ctr", "--address", str(cluster.runtime), "--namespace", "k8s.io", "images", "tag", "--force"]
     subprocess.run([*command, "example.com/own-trainer:1", name], check=True, capture_output=True)
     start = time.monotonic()
@@ -140,7 +140,7 @@ def no_node(there: Place) -> str:
     said = there.says("trainingrun", name, "Unschedulable", TOLD_SECONDS)
     told = time.monotonic() - start
     assert "Insufficient memory" in said["message"], said
-    assert "Unschedulable" in there.events(name)
+    there.event(name, "Unschedulable")
     there.apply(TEMPLATE)
     start = time.monotonic()
     there.ready("modelversion", "parts-v1")
@@ -182,7 +182,7 @@ def crashing_server(there: Place) -> str:
         assert live["status"]["stages"] == ["production"]
     assert asking.failed == []
     assert there.pod("mlops.dev/stage=staging")["metadata"]["uid"] == staging
-    assert "ServingFailed" in there.events("parts-v2")
+    there.event("parts-v2", "ServingFailed")
     there.store.client().put_object("mlops", key, *_stream(right))
     # Any edit of the promotion has it tried again.
     stages["spec"]["promotion"]["stages"][1]["replicas"] = 2  # type: ignore[index]

@@ -81,7 +81,7 @@ def away_for_long(there: Place, kind: str, name: str, label: str) -> str:
     told = time.monotonic() - start
     assert "attempt 2 follows" in said["message"], said
     assert said["status"] == "False"
-    assert "StoreUnavailable" in there.events(name)
+    there.event(name, "StoreUnavailable")
     there.door.open()
     took = _wait_for_jobs(there, label, 2)
     assert took <= RETRIED_SECONDS
@@ -135,7 +135,7 @@ def full_disk(there: Place) -> str:
         there.apply(LOOP)
         said = there.says("dataset", "parts", "NoSpace", 300)
         assert condition(there.get("dataset", "parts"), "Stalled")["status"] == "True"
-        assert "NoSpace" in there.events("parts")
+        there.event("parts", "NoSpace")
         time.sleep(20)
         (job,) = there.jobs(dataset="parts")
         assert job["status"]["failed"] == 1, "tried once"
@@ -207,7 +207,7 @@ spec: {{modelName: parts, version: 7, artifact: {{digest: "{model}"}}}}
 """
     there.apply(version)
     there.says("modelversion", "parts-v7", "DigestMismatch", 300)
-    assert "DigestMismatch" in there.events("parts-v7")
+    there.event("parts-v7", "DigestMismatch")
     assert there.get("modelversion", "parts-v1")["status"]["stages"] == ["production"]
     _change(there, model)
     there("delete", "modelversion", "parts-v7")
@@ -236,7 +236,7 @@ def keys_missing(there: Place) -> str:
     said = there.says("dataset", "parts", "CredentialsMissing", 400)
     told = time.monotonic() - start
     assert SECRET in said["message"], said
-    assert "CredentialsMissing" in there.events("parts")
+    there.event("parts", "CredentialsMissing")
     give_secret(there)
     took = _wait_for_jobs(there, OF_THE_DATASET, 2)
     assert took <= RETRIED_SECONDS
