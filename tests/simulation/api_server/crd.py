@@ -175,6 +175,19 @@ def defaulted(schema: Schema, value: Any) -> Any:
     return value
 
 
+def in_order(schema: Schema, value: Any) -> Any:
+    """The value with sets and maps in lists in one order: for rules in CEL their order means nothing."""
+    if isinstance(value, dict):
+        known = schema.properties
+        return {name: in_order(known.get(name) or schema.inner or schema, item) for name, item in value.items()}
+    if isinstance(value, list) and schema.inner is not None:
+        items = [in_order(schema.inner, item) for item in value]
+        return (
+            items if schema.list_type == "atomic" else sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+        )
+    return value
+
+
 def validate(schema: Schema, value: Any, path: str) -> list[Cause]:
     """What the schema forbids of a value that is pruned and defaulted."""
     if value is None:

@@ -13,9 +13,6 @@ def job(manifest: Manifest) -> None:
     template = spec["template"]
     pod_spec(template["spec"])
     _job_spec(spec)
-    labels = template["metadata"].get("labels")
-    if labels and not manifest["metadata"].get("labels"):
-        manifest["metadata"]["labels"] = dict(labels)
 
 
 def _job_spec(spec: Manifest) -> None:

@@ -151,14 +151,14 @@ def applied(
     Raises ApiError (409) if another manager owns a field that changes, unless `force`; 500 if the configuration has
     fields that the type does not know or values of another type, as the API server does.
     """
-    if wrong := typed.check(writing.type, config):
+    if wrong := typed.check_object(writing.type, config):
         raise ApiError(500, f"failed to create typed patch object: {_listed(wrong)}", reason="")
     if not owners:
         before = replace(writing, manager=_BEFORE_FIRST_APPLY)
         owners = updated(before, empty, live, {})
     live = _bare(live)
     merged = typed.merge(writing.type, live, config)
-    fields = sets.without(typed.field_set(writing.type, config), writing.reset)
+    fields = sets.without(typed.fields_of(writing.type, config), writing.reset)
     mine = writing.owner("Apply", fields)
     last = owners.get(mine.identity)
     now = {**owners, mine.identity: mine}
@@ -186,13 +186,13 @@ def _pruned(type_: Type, merged: Manifest, owners: Owners, last: Fields) -> Mani
     if not sets.difference(last, managed):
         return merged
     last = typed.named(type_, last)
-    whole = typed.named(type_, typed.field_set(type_, merged))
+    whole = typed.named(type_, typed.fields_of(type_, merged))
     rest = typed.remove(type_, merged, last) or {}
     # What others own, or this configuration has, comes back ...
-    kept = sets.union(typed.named(type_, typed.field_set(type_, rest)), typed.named(type_, managed))
+    kept = sets.union(typed.named(type_, typed.fields_of(type_, rest)), typed.named(type_, managed))
     rest = typed.remove(type_, merged, sets.difference(whole, kept)) or {}
     # ... and so does what the manager had never applied.
-    gone = sets.difference(whole, typed.named(type_, typed.field_set(type_, rest)))
+    gone = sets.difference(whole, typed.named(type_, typed.fields_of(type_, rest)))
     result: Manifest = typed.remove(type_, merged, sets.intersection(gone, last)) or {}
     return result
 

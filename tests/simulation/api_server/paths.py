@@ -47,5 +47,5 @@ def target_of(path: str) -> Target:
     subresource = rest[2] if len(rest) > 2 else ""
     binding = resource.kind == "Pod" and subresource == "binding"
     if subresource and not binding and not (subresource == "status" and resource.status):
-        raise errors.no_such_path()
+        raise errors.not_found(group, rest[0], rest[1]) if resource.unstructured else errors.no_such_path()
     return Target(resource, namespace, rest[1] if len(rest) > 1 else None, subresource)

@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from mlops.api import kinds
+from mlops.api.base import MAX_NAME
 from tests.simulation.api_server import crd, defaults, gotypes, metadata, rules
 from tests.simulation.api_server.errors import ApiError, Cause
 from tests.simulation.api_server.fields import MEMBER, Fields
+from tests.simulation.api_server.memo import Memo
 from tests.simulation.api_server.shapes import Type
 from tests.simulation.api_server.typed import MISSING, same
 
@@ -53,7 +55,8 @@ class Resource:
     def read(self, body: Manifest, old: Manifest | None, *, applied: bool = False) -> Manifest:
         """Read a body: pruned, defaulted, a copy where it differs. Parts that are `old`'s own are taken as read.
 
-        `applied`: the body is the result of server-side apply, which leaves nulls in. Raises ApiError (400) if something cannot be read.
+        `applied`: the body is the result of server-side apply, which leaves nulls in. Raises ApiError (400) if
+        something cannot be read.
         """
         raise NotImplementedError
 
@@ -123,8 +126,7 @@ class Custom(Resource):
                 continue
             if body.get(name) is not None or (applied and name in body):
                 shared = old is not None and body[name] is old.get(name)
-                kept = body[name] if shared or applied else crd.pruned(schema, body[name])
-                out[name] = kept if shared else crd.defaulted(schema, kept)
+                out[name] = body[name] if shared else _read_part(schema, body[name], applied)
             elif schema.default is not MISSING:
                 out[name] = crd.defaulted(schema, schema.default)
         return out
@@ -164,25 +166,69 @@ class Custom(Resource):
                 return causes
         if "spec" not in manifest:
             return [*causes, rules.required("spec")]
-        wrong = crd.validate(self._spec, manifest["spec"], "spec")
-        return causes + (wrong or self._rules(manifest, old))
+        return causes + (_validated(self._spec, manifest["spec"], "spec") or self._rules(manifest, old))
 
     def _rules(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
-        """What the rules in CEL say: the product's own models have the same ones."""
-        try:
-            new = kinds.parse({**manifest, "status": {}})
-            if old is not None:
-                kinds.check_update(new, kinds.parse({**old, "status": {}}))
-        except kinds.InvalidObject as error:
+        """What the rules in CEL say."""
+        if len(manifest["metadata"]["name"]) > MAX_NAME:
             # A rule of the whole object has no field.
-            places = {"metadata.name": "<nil>"}
-            return [Cause(places.get(field, field), f"Invalid value: {text}") for field, text in error.causes]
-        return []
+            return [Cause("<nil>", f"Invalid value: {kinds.NAME_RULE.message}")]
+        found = _parse(self.kind, self.api_version, manifest["spec"])
+        if isinstance(found, kinds.InvalidObject):
+            return [Cause(field, f"Invalid value: {text}") for field, text in found.causes]
+        if old is None:
+            return []
+        try:
+            kinds.check_update(found, _parse(self.kind, self.api_version, old["spec"]))
+        except kinds.InvalidObject as error:
+            return [Cause(field, f"Invalid value: {text}") for field, text in error.causes]
+        # To the models a field that is left out is one with its default; to the API server it is another spec.
+        fixed = () if manifest["spec"].get("triggers") else _FIXED.get(self.kind, ())
+        changed = [name for name in fixed if not self._stays(name, manifest["spec"], old["spec"])]
+        return [Cause("spec", f"Invalid value: spec.{changed[0]} is immutable")] if changed else []
+
+    def _stays(self, name: str, new: Manifest, old: Manifest) -> bool:
+        if name not in new or name not in old:
+            return name not in new and name not in old
+        schema = self._spec.properties[name]
+        return same(crd.in_order(schema, new[name]), crd.in_order(schema, old[name]))
 
     def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
         if "status" not in manifest:
             return []
         return crd.validate(self._status, manifest["status"], "status")
+
+
+# What the transition rules compare.
+_FIXED = {
+    "ModelVersion": ("modelName", "version", "artifact", "source", "lineage"),
+    "TrainingRun": (
+        "datasetRef",
+        "trainer",
+        "search",
+        "reproducibility",
+        "gates",
+        "register",
+        "resources",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+    ),
+}
+
+
+def _read_custom(schema: crd.Schema, value: Any, applied: bool) -> Any:
+    return crd.defaulted(schema, value if applied else crd.pruned(schema, value))
+
+
+def _parsed(kind: str, api_version: str, spec: Manifest) -> Any:
+    """The product's own object of a spec, or what is wrong with it: its models have the same rules as the CEL."""
+    try:
+        return kinds.parse({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}, "spec": spec})
+    except kinds.InvalidObject as error:
+        return error
+
+
+_read_part, _validated, _parse = Memo(_read_custom), Memo(crd.validate), Memo(_parsed)
 
 
 # --- the built-in kinds ---
@@ -214,24 +260,44 @@ class Builtin(Resource):
         self._struct, self._default, self._rules = gotypes.struct(struct), default, rules
         self._metadata = gotypes.struct("meta/v1.ObjectMeta")
         self._empty: Manifest = self._struct({})
-        self._parts = {name: gotypes.struct(value) for name, value in gotypes.parts(struct).items()}
+        self._parts: dict[str, Callable[[Any], Any]] = {
+            name: gotypes.struct(value) for name, value in gotypes.parts(struct).items()
+        }
+        if "spec" in self._parts:
+            self._spec = self._parts["spec"]
+            self._parts["spec"] = Memo(self._read_spec)
 
     def empty(self) -> Manifest:
         return self._empty
 
     def read(self, body: Manifest, old: Manifest | None, *, applied: bool = False) -> Manifest:
-        shared = {} if old is None else {name: old[name] for name in self._parts if old.get(name) is body.get(name, 0)}
         try:
-            manifest: Manifest = self._struct({**body, **dict.fromkeys(shared)})
+            return self._read(body, old)
         except gotypes.WrongType as error:
             message = f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {error}'
             raise ApiError(400, message) from error
-        manifest |= {"apiVersion": self.api_version, "kind": self.kind}
-        if "spec" not in shared:
-            self._default(manifest)
-        if self.kind == "Pod" and "status" not in shared:
-            defaults.pod_addresses(manifest["status"])
-        return {**manifest, **shared}
+
+    def _read(self, body: Manifest, old: Manifest | None) -> Manifest:
+        named = {"apiVersion": self.api_version, "kind": self.kind}
+        if not self._parts:
+            return {**self._struct(body), **named}
+        manifest = {**named, "metadata": self._part("metadata", self._metadata, body)}
+        for name, read in self._parts.items():
+            shared = old is not None and body.get(name) is old.get(name)
+            manifest[name] = old[name] if shared and old else self._part(name, read, body)
+        return manifest
+
+    @staticmethod
+    def _part(name: str, read: Callable[[Any], Any], body: Manifest) -> Any:
+        try:
+            return read(body.get(name))
+        except gotypes.WrongType as error:
+            raise error.below(name) from None
+
+    def _read_spec(self, value: Any) -> Manifest:
+        holder = {"spec": self._spec(value)}
+        self._default(holder)
+        return holder["spec"]  # type: ignore[no-any-return]
 
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = dict(manifest)
@@ -266,6 +332,11 @@ class JobResource(Builtin):
     """Jobs: the server makes their selector, and watches over their end."""
 
     orphans = True
+
+    def _read(self, body: Manifest, old: Manifest | None) -> Manifest:
+        manifest = super()._read(body, old)
+        labels = manifest["spec"]["template"]["metadata"].get("labels")
+        return with_metadata(manifest, labels=manifest["metadata"].get("labels") or labels)
 
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = super().prepare_create(manifest, random)
@@ -334,6 +405,12 @@ class PodResource(Builtin):
     """Pods: they begin as Pending, and go by and by."""
 
     returns_deleted = True
+
+    def _read(self, body: Manifest, old: Manifest | None) -> Manifest:
+        manifest = super()._read(body, old)
+        if old is None or manifest["status"] is not old["status"]:
+            defaults.pod_addresses(manifest["status"])
+        return manifest
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)

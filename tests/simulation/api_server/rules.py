@@ -356,7 +356,13 @@ def deployment(manifest: Manifest, old: Manifest | None) -> list[Cause]:
         causes.append(required("spec.selector"))
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
-    if selector and not _matches(selector, labels):
+    wrong = [
+        cause
+        for value in ((selector or {}).get("matchLabels") or {}).values()
+        for cause in label_value(value, "spec.selector.matchLabels")
+    ]
+    causes += wrong
+    if selector and not wrong and not _matches(selector, labels):
         causes.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
     strategy = spec["strategy"]["type"]
     if strategy not in ("Recreate", "RollingUpdate"):
@@ -600,7 +606,8 @@ def pod(manifest: Manifest, old: Manifest | None) -> list[Cause]:
         text = (
             "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
             "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
-            "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+            "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` "
+            "(allow it to be set to 1 if it was previously negative)"
         )
         causes.append(Cause("spec", text, FORBIDDEN))
     return causes
@@ -641,8 +648,11 @@ def _is_address(text: str) -> bool:
 
 
 def _fixed(spec: Manifest) -> Manifest:
-    containers = [{**container, "image": ""} for container in spec.get("containers") or ()]
-    return {**{key: value for key, value in spec.items() if key not in _MUTABLE_POD}, "containers": containers}
+    fixed = {key: value for key, value in spec.items() if key not in _MUTABLE_POD}
+    for name in ("containers", "initContainers"):
+        if name in fixed:
+            fixed[name] = [{**container, "image": ""} for container in fixed[name]]
+    return fixed
 
 
 # --- the rest ---

@@ -17,6 +17,7 @@ import orjson
 from mlops.planning.plan import Key
 from tests.simulation.api_server import deletion, errors, selectors
 from tests.simulation.api_server.errors import Answer, ApiError
+from tests.simulation.api_server.memo import Interned
 from tests.simulation.api_server.paths import Target, target_of
 from tests.simulation.api_server.store import Change, Store
 from tests.simulation.api_server.typed import same
@@ -80,7 +81,7 @@ class ApiServer:
         try:
             target = target_of(path)
             # What goes over the wire is a copy, and JSON.
-            sent = None if body is None else orjson.loads(orjson.dumps(body))
+            sent = None if body is None else _on_the_wire(body)
             return self._answer(method, target, query or {}, sent, content_type, user, as_of)
         except ApiError as error:
             return error.answer()
@@ -195,6 +196,16 @@ class ApiServer:
 
     def _new_uid(self) -> str:
         return str(UUID(int=self._random.getrandbits(128), version=4))
+
+
+_interned = Interned()
+
+
+def _on_the_wire(body: Manifest) -> Any:
+    sent = orjson.loads(orjson.dumps(body))
+    if isinstance(sent, dict) and isinstance(sent.get("spec"), dict):
+        sent["spec"] = _interned(sent["spec"])
+    return sent
 
 
 def _only_name(selector: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from tests.simulation.api_server.fields import MEMBER, Fields, is_member, with_member
+from tests.simulation.api_server.memo import Memo
 from tests.simulation.api_server.shapes import Type
 
 
@@ -80,6 +81,16 @@ def field_set(type_: Type, value: Any) -> Fields:
     return _field_set(_shape_of(type_, value), value) or {}
 
 
+def fields_of(type_: Type, value: Any) -> Fields:
+    """The fields of an object, of which the spec may have been seen before."""
+    spec, inner = value.get("spec"), type_.fields.get("spec")
+    if not isinstance(spec, dict) or inner is None:
+        return field_set(type_, value)
+    found = field_set(type_, {name: item for name, item in value.items() if name != "spec"})
+    node = _spec_set(inner, spec)
+    return {**found, "f:spec": node} if node is not None else found
+
+
 def _field_set(type_: Type, value: Any) -> Fields | None:
     """A node; MEMBER if the value is a leaf, None if nothing of it is in the set."""
     if type_.leaf:
@@ -102,6 +113,14 @@ def _field_set(type_: Type, value: Any) -> Fields | None:
         if node is not None:
             out["f:" + name] = node
     return out or None
+
+
+def _node_of_spec(type_: Type, spec: Any) -> Fields | None:
+    node = _field_set(type_, spec)
+    return node if spec else with_member(node)
+
+
+_spec_set = Memo(_node_of_spec)
 
 
 def _list_set(type_: Type, value: list[Any]) -> Fields:
@@ -135,6 +154,14 @@ SAME = Comparison({}, {}, {})
 
 def compare(type_: Type, old: Any, new: Any) -> Comparison:
     """Compare two objects."""
+    before, after = old.get("spec"), new.get("spec")
+    if isinstance(before, dict) and isinstance(after, dict) and "spec" in type_.fields:
+        rest_old = {name: value for name, value in old.items() if name != "spec"}
+        rest_new = {name: value for name, value in new.items() if name != "spec"}
+        found = tuple(node or {} for node in _compare(type_, rest_old, rest_new))
+        if before is not after:
+            _take("f:spec", _compare_specs(type_.fields["spec"], before, after), *found)
+        return Comparison(*found)
     added, modified, removed = _compare(type_, old, new)
     return Comparison(added or {}, modified or {}, removed or {})
 
@@ -244,6 +271,9 @@ def _all_of(type_: Type, value: Any) -> Fields:
     return out
 
 
+_compare_specs = Memo(_compare)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; true is not 1."""
     if one is other:
@@ -262,6 +292,11 @@ def same(one: Any, other: Any) -> bool:
 
 def merge(type_: Type, old: Any, new: Any) -> Any:
     """The old value with the new one laid over it. Raises TypeMismatch if an item stands in `new` twice."""
+    before, after, inner = old.get("spec"), new.get("spec"), type_.fields.get("spec")
+    if isinstance(before, dict) and isinstance(after, dict) and inner is not None:
+        result = _merge(type_, old, {name: item for name, item in new.items() if name != "spec"})
+        spec = _merge_specs(inner, before, after)
+        return result if spec is before else {**result, "spec": spec}
     result = _merge(type_, old, new)
     return {} if result is MISSING else result
 
@@ -288,6 +323,9 @@ def _merge(type_: Type, old: Any, new: Any) -> Any:
     if out is None:
         out = old
     return out or MISSING
+
+
+_merge_specs = Memo(_merge)
 
 
 def _merge_lists(type_: Type, old: list[Any], new: list[Any]) -> Any:
@@ -407,8 +445,17 @@ def named(type_: Type, fields: Fields) -> Fields:
 # --- checking ---
 
 
-def check(type_: Type, value: Any) -> list[str]:
+def check_object(type_: Type, value: Any) -> list[str]:
     """What in an applied configuration does not have its type: the API server's sentences."""
+    spec, inner = value.get("spec"), type_.fields.get("spec")
+    if spec is None or inner is None:
+        return check(type_, value)
+    rest = check(type_, {name: item for name, item in value.items() if name != "spec"})
+    return rest + [f".spec{text}" for text in _check_spec(inner, spec)]
+
+
+def check(type_: Type, value: Any) -> list[str]:
+    """The same of a part."""
     shape = type_.shape
     if shape == "any" or value is None:
         return []
@@ -427,6 +474,9 @@ def check(type_: Type, value: Any) -> list[str]:
         elif item.__class__ is not str or inner.check != "string":
             wrong += [f".{name}{text}" for text in check(inner, item)]
     return wrong
+
+
+_check_spec = Memo(check)
 
 
 def _check_list(type_: Type, value: Any) -> list[str]:

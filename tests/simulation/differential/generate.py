@@ -266,7 +266,7 @@ class Sequence:
         places = [
             (holder, path[-1], len(path))
             for holder, path in _fields(body, ())
-            if len(path) > 1 and path[-1] not in ("apiVersion", "kind", "name") and _is_simulated(path)
+            if len(path) > 1 and path[-1] not in ("apiVersion", "kind", "name", "namespace") and _is_simulated(path)
         ]
         if not places:
             return None
