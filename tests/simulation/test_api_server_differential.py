@@ -63,12 +63,13 @@ def run(seeds: range, real: RealServer, seconds: float) -> int:
 
 
 def test_random_calls_are_answered_alike(real: RealServer) -> None:
-    """Status, reason, and the whole object with its managedFields, after each of some thousand calls."""
+    """Status, reason, and the whole object with its managedFields, after each of as many calls as fit into the time."""
     first = int(os.environ.get("MLOPS_DIFFERENTIAL_SEED", "1"))
-    assert run(range(first, first + 1000), real, _SECONDS) >= 1000
+    assert run(range(first, first + 1000), real, _SECONDS) >= 4 * _CALLS_EACH
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_thousands_of_random_calls_are_answered_alike(real: RealServer) -> None:
     """The same with other seeds, without a limit of time."""
     calls = int(os.environ.get("MLOPS_DIFFERENTIAL_CALLS", str(_FULL)))
