@@ -286,10 +286,11 @@ def _has_reported(pod: Manifest) -> bool:
         return False
     for container in pod["status"].get("containerStatuses", ()):
         try:
-            tasks.parse_report((container.get("state", {}).get("terminated") or {}).get("message") or "")
+            report = tasks.parse_report((container.get("state", {}).get("terminated") or {}).get("message") or "")
         except tasks.ReportError:
             continue
-        return True
+        # A pod that writes anything may write a report of something else.
+        return isinstance(report, tasks.IngestReport | tasks.VerifyReport)
     return False
 
 
