@@ -179,6 +179,7 @@ def _walk(lanes: list[Lane], chosen: list[Mutation]) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.long
 def test_a_sample_of_mutations_is_refused_or_dealt_with(lanes: list[Lane]) -> None:
     """One in some, by a seed."""
     everything = mutations()
