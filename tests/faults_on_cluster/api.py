@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import urllib3
 
 from hack import tools
 from tests.e2e_cluster.kubectl import Kubectl
+from tests.servers.process import WITH_PARENT
 
 Object = dict[str, Any]
 _OURS = "apis/mlops.dev/v1alpha1"
@@ -84,7 +86,7 @@ def api(kubectl: Kubectl) -> Iterator[Api]:
     program = tools.find("kubectl")
     assert program is not None, "python hack/tools.py build kubectl"
     command = [str(program), "--kubeconfig", str(kubectl.kubeconfig), "proxy", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", WITH_PARENT, *command], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())
