@@ -43,6 +43,7 @@ _LONG = (
     "cluster_faults/test_server_faults.py",
     "cluster_faults/test_storms.py",
     "cluster_faults/test_two_replicas.py",
+    "e2e_cluster/test_controllers_fidelity.py",
     "faults_on_cluster",
     "gitops/test_health.py",
     "kstatus/test_states.py",
