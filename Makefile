@@ -63,7 +63,7 @@ test: venv tools ## everything but what takes minutes by itself: real API server
 	@echo "==> simulation" && $(BIN)/python -m tests.simulation --steps 200000 --seed $(SEED)
 	@echo "==> tests with real parts" && $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
 		-m "(thorough or slow or apiserver or s3) and not cluster $(WITHOUT)"
-	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m cluster
+	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m "cluster $(WITHOUT)"
 
 test-full: ## really everything: also all examples, fifty kills, faults as long as their catalogue says
 	@MLOPS_FULL_FAULTS=1 $(MAKE) --no-print-directory test WITHOUT= TOOLS="$(TOOLS) $(MORE_TOOLS)"
