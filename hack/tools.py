@@ -199,7 +199,7 @@ def compile_tool(tool: Tool, go: str, target: Path, environ: Mapping[str, str]) 
     """Build beside the target and rename: an interrupted build leaves nothing that looks finished."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{tool.name}.{os.getpid()}")
-    # No debugging information, which is stripped anyhow, and a lazier garbage collector in the compiler: a sixth less work.
+    # No debugging information, which is stripped anyhow, and a lazier garbage collector: a sixth less work to compile.
     command = [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-gcflags=all=-dwarf=false"]
     command += ["-ldflags", tool.ldflags]
     started = time.monotonic()

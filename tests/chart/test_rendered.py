@@ -203,9 +203,11 @@ def test_with_namespaces_no_right_reaches_beyond_them() -> None:
 
 def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
     """A metric that was renamed makes an alert silent for ever."""
-    text = OperatorMetrics().exposition(
-        oldest=0.0, held=True, missing=0, restarts=0, lag=Lag(), count=lambda kind: 0
-    ).decode()
+    text = (
+        OperatorMetrics()
+        .exposition(oldest=0.0, held=True, missing=0, restarts=0, lag=Lag(), count=lambda kind: 0)
+        .decode()
+    )
     there = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     there |= {f"{name}_bucket" for name in there}
     (group,) = helm.one(helm.objects(FULL), "PrometheusRule")["spec"]["groups"]

@@ -33,7 +33,7 @@ PAGE_OF: dict[str, tuple[str, type[StrEnum]]] = {
 LONGEST_LINE = 120
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_INLINE_CODE = re.compile(r"`[^`\n]*`")
+_INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:(?!\n\n).)*?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
@@ -163,6 +163,7 @@ def test_pages_are_reached_from_the_index(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=_name(page)) for page in DOCS])
 def test_lines_fit_into_an_editor(page: Path) -> None:
-    """A difference of a page can be read."""
-    long = [number for number, line in enumerate(page.read_text().splitlines(), 1) if len(line) > LONGEST_LINE]
+    """A difference of a page can be read. A row of a table has to be one line, however long."""
+    lines = enumerate(page.read_text().splitlines(), 1)
+    long = [number for number, line in lines if len(line) > LONGEST_LINE and not line.startswith("|")]
     assert not long, f"{_name(page)}: lines {long}"

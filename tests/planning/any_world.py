@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from random import Random
 
 from mlops.api import kinds
@@ -67,7 +67,9 @@ def _put(draw: Draw, cluster: AnyCluster) -> None:
 
 def _move(draw: Draw, cluster: AnyCluster) -> None:
     """Let any number of things happen at once."""
-    cluster.present += timedelta(seconds=draw.one((1, 0, 60, 3600, 86400)))
+    # Some worlds are near the end of the calendar: there time stands still.
+    if cluster.present.year < MAXYEAR:
+        cluster.present += timedelta(seconds=draw.one((1, 0, 60, 3600, 86400)))
     for key in cluster.children():
         _happen(draw, cluster, key)
     for key in cluster.own():

@@ -1,4 +1,4 @@
-"""One run of the simulation: a story, the faults in it, and the seed of everything else. Can be written down and read."""
+"""One run of the simulation: a story, the faults in it, and the seed of everything else; as JSON and back."""
 
 from __future__ import annotations
 

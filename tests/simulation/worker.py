@@ -1,4 +1,4 @@
-"""One of several processes that draw cases and run them: a module of its own, since a spawned one imports no __main__."""
+"""One of several processes that draw cases and run them; apart, since a spawned one imports no __main__."""
 
 from __future__ import annotations
 
