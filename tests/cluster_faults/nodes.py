@@ -19,7 +19,7 @@ from tests.planning.builders import a_drift_report, a_train_report, a_verify_rep
 from tests.servers.apiserver import ApiServer
 
 Object = dict[str, Any]
-SCHEDULED = 29466000  # minutes since 1970: some day in 2026
+SCHEDULED = 33000000  # minutes since 1970: a day in 2032, for a check from before its monitor is not its own
 LIVES = {"Job": "batch/v1", "CronJob": "batch/v1", "Deployment": "apps/v1"}
 
 
