@@ -20,7 +20,6 @@ from tests.bad_input.loop import Loop, loop_in
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.asyncio(loop_scope="module"),
 ]
 
 Object = dict[str, Any]
@@ -156,6 +155,7 @@ async def bad(world: World, case: Case, scratch: Path) -> tuple[Object, tuple[st
 
 
 @pytest.mark.parametrize("case", parameters("condition"))
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_condition_says_what_is_wrong_and_mending_it_is_enough(
     world: World, tmp_path: Path, case: Case
 ) -> None:
@@ -178,6 +178,7 @@ async def test_a_condition_says_what_is_wrong_and_mending_it_is_enough(
     assert status == "True", f"{reason}: {message}"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_good_version_of_the_same_model_is_served_beside_all_the_bad_ones(world: World, tmp_path: Path) -> None:
     """The way out of an artifact that cannot be used: what was refused stands in nobody's way."""
     case = {"id": "version-good", "kind": "ModelVersion", "model": "good"}
@@ -185,6 +186,7 @@ async def test_a_good_version_of_the_same_model_is_served_beside_all_the_bad_one
     assert status == "True", f"{reason}: {message}"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_no_mistake_of_a_user_s_ends_in_a_traceback(world: World) -> None:
     """In no pod's log."""
     logs = dict(world.loop.logs())

@@ -208,6 +208,11 @@ def _do_new_rows(world: World, letter: str) -> None:
     world.user.ask_for_a_look("weather")
 
 
+def _do_columns(world: World, columns: int) -> None:
+    fields = scenarios.dataset()["spec"]["fields"]
+    world.user.change(Key("Dataset", TEAM, "weather"), {"spec": {"fields": fields[-columns:]}})
+
+
 def _do_run_and_rows(world: World, letter: str, pause: float) -> None:
     world.user.create(scenarios.run(f"also-{letter}", letter.replace("a", "11")))
     world.loop.call_later(pause, lambda: _do_new_rows(world, letter))
@@ -230,7 +235,7 @@ DISTURBANCES: dict[str, _Kind] = {
     "kill": _Kind(_slot, World.kill, 2),
     "kill at write": _Kind(_at_write, World.kill_at_write, 5),
     "terminate": _Kind(_slot, World.terminate, 1),
-    "pause": _Kind(_pause, World.pause, 2),
+    "pause": _Kind(_pause, World.pause, 4),
     "pods fare badly": _Kind(_passing, _do_fates, 3),
     "a child is deleted": _Kind(_child, _do_delete, 2),
     "a Deployment is scaled": _Kind(_job, _do_scale, 1),
@@ -240,6 +245,7 @@ DISTURBANCES: dict[str, _Kind] = {
     "an object is made again": _Kind(_recreation, _do_recreate, 4, passing=False),
     "suspend or resume": _Kind(_object, _do_suspend, 4, passing=False),
     "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 6, passing=False),
+    "other columns": _Kind(lambda random: {"columns": random.choice([2, 3])}, _do_columns, 5, passing=False),
     "new rows while a run works": _Kind(
         lambda random: {"letter": random.choice("345678a"), "pause": random.uniform(0.0, 40.0)},
         _do_run_and_rows,
@@ -268,7 +274,7 @@ def draw(seed: int) -> Case:
                 else round(random.expovariate(0.2), 3)
             )
             found.append(Disturbance(step, at, name, DISTURBANCES[name].draw(random)))
-    replicas = random.choice([1, 1, 2])
+    replicas = random.choice([1, 2])
     return Case(scenario, seed, replicas, storm, tuple(found))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlops.api import labels, tasks
+from mlops.api import kinds, labels, tasks
+from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS
 from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
 from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
+from tests.simulation.workloads import schema_digest
 
 CHILDREN = ("Job", "CronJob", "Deployment", "Service")
 # Pinned when they are first set: what ran has to be provable.
@@ -38,6 +40,9 @@ class Invariants:
         # By address: who deleted a Job last. Made again by the operator it may only be if somebody else took it.
         self._deleted_by: dict[Key, str] = {}
         self._finished: set[tuple[str, str]] = set()
+        # Uids of the owners of which a Job was complete, and by Job the owner that it was made for.
+        self._executed: set[str] = set()
+        self._made_for: dict[Key, str] = {}
         # By process and uid: what it knows to be gone.
         self._known_gone: set[tuple[str, str]] = set()
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
@@ -78,7 +83,9 @@ class Invariants:
             self._known_gone.add((name, uid))
         elif (name, uid) in self._known_gone:
             self.violation = Violation("TheGoneStayGone", f"{name} takes {key} for there again")
-        elif old is not None and old["metadata"]["uid"] == uid and version_of(new) <= version_of(old):
+        elif old is not None and old["metadata"]["uid"] != uid:
+            self.violation = Violation("NamesakesAreTwo", f"{name} takes {key} for the one that was deleted before")
+        elif old is not None and version_of(new) <= version_of(old):
             said = f"{name} knew {key} at {version_of(old)}, and now at {version_of(new)}"
             self.violation = Violation("KnowledgeGrows", said)
 
@@ -95,6 +102,8 @@ class Invariants:
             self._holder = (change.new.get("spec") or {}).get("holderIdentity") or ""
         if kind == "Job":
             self._job(change)
+        if kind in ("TrainingRun", "ModelVersion", "Dataset") and ours and change.type == "MODIFIED":
+            self._result_is_its_own(change)
         if kind == "Deployment" and ours and change.type != "DELETED":
             self._verified(change)
         if kind == "ModelVersion" and change.type == "MODIFIED":
@@ -118,10 +127,28 @@ class Invariants:
                 self._one_execution(change, owner)
             if not run:
                 self._work_that_was_done(change, owner)
+        if change.type == "ADDED":
+            self._made_for[key] = next((each["uid"] for each in owners_of(change.new)), "")
         if change.type == "MODIFIED" and _complete(change.new):
+            self._executed.add(self._made_for.get(key, ""))
             for each in owners_of(change.new):
                 if labels_of(change.new).get(labels.RUN):
                     self._finished.add((each["uid"], key.name))
+
+    def _result_is_its_own(self, change: Change) -> None:
+        """What an object says of its result came of a Job made for it, and not for one of the same name before."""
+        status, before = change.new.get("status") or {}, (change.old or {}).get("status") or {}
+        uid, key = change.new["metadata"]["uid"], change.key
+        field = {"TrainingRun": "outputDigest", "ModelVersion": "verification", "Dataset": "lastJob"}[key.kind]
+        if status.get(field) is None or status.get(field) == before.get(field):
+            return
+        if key.kind == "Dataset":
+            owner = self._made_for.get(Key("Job", key.namespace, status["lastJob"]), uid)
+            datasets = {each["metadata"]["uid"] for each in self._server.list("Dataset")} | {uid}
+            if owner != uid and owner in datasets:
+                raise Violation("ResultsAreItsOwn", f"{key} takes Job {status['lastJob']} of another Dataset")
+        elif uid not in self._executed and not status.get("cachedFrom"):
+            raise Violation("ResultsAreItsOwn", f"{key} has {field}, and no Job of its own was complete")
 
     def _one_execution(self, change: Change, owner: str) -> None:
         others = [
@@ -201,11 +228,20 @@ class Invariants:
                 _settled(kind, manifest)
         for version in self._server.list("ModelVersion"):
             self._serves(version)
+        for dataset in self._server.list("Dataset"):
+            _of_its_spec(dataset)
 
     def _has_ready_pods(self, deployment: Manifest) -> None:
         name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
         if self._server.get(Key("Service", namespace, name)) is None:
             raise Violation("ServedHasARoute", f"Deployment {name} has no Service")
+        owners = {each["uid"] for each in owners_of(deployment)}
+        for version in self._server.list("ModelVersion"):
+            ours = version["spec"]["modelName"] == labels_of(deployment).get(labels.MODEL)
+            if ours and version["metadata"]["namespace"] == namespace and version["metadata"]["uid"] not in owners:
+                raise Violation(
+                    "EveryVersionOwns", f"Deployment {name} goes though {version['metadata']['name']} stays"
+                )
 
     def _serves(self, version: Manifest) -> None:
         name, namespace = version["metadata"]["name"], version["metadata"]["namespace"]
@@ -265,6 +301,15 @@ def _not_orphaned(kind: str, manifest: Manifest, uids: set[str]) -> None:
     owners = [owner["uid"] for owner in owners_of(manifest)]
     if owners and not uids & set(owners):
         raise Violation("NoOrphans", f"{kind} {manifest['metadata']['name']} is left of somebody who is gone")
+
+
+def _of_its_spec(manifest: Manifest) -> None:
+    dataset = kinds.parse(manifest)
+    ready = next((each for each in _conditions(manifest) if each["type"] == "Ready"), {})
+    if not isinstance(dataset, Dataset) or dataset.spec.suspend or ready.get("status") != "True":
+        return
+    if dataset.status.schema_digest != schema_digest(dataset.spec):
+        raise Violation("DataIsOfItsSpec", f"Dataset {dataset.metadata.name} is Ready with columns of an earlier spec")
 
 
 def _settled(kind: str, manifest: Manifest) -> None:

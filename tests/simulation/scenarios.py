@@ -207,6 +207,11 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_ready("TrainingRun", "d", "Succeeded"), _live("rain-v2")),
         ),
         Step(
+            "its version is not wanted",
+            _delete("ModelVersion", "rain-v2"),
+            _all(_gone("ModelVersion", "rain-v2"), _live("rain-v1")),
+        ),
+        Step(
             "one below its gate",
             _create(run("e", "8", gates=[{"metric": "roc_auc", "min": "0.99"}])),
             _ready("TrainingRun", "e", "GatesFailed"),

@@ -93,7 +93,7 @@ class Workloads:
         return tasks.IngestReport(
             digest=digest,
             artifact=digest_of(["artifact", digest]),
-            schema_digest=digest_of(["schema", _content_of(task.spec).get("fields")]),
+            schema_digest=schema_digest(task.spec),
             rows=_ROWS,
             bytes=4096,
             splits=SplitRows(train=60, validation=20, test=20),
@@ -165,6 +165,11 @@ class Workloads:
             change_point=format_time(end - parse_duration(task.window.duration) / 2) if needs_labels else None,
             report_digest=digest_of(["check", task.dump(), job_name, verdict, labelled]),
         )
+
+
+def schema_digest(spec: DatasetSpec) -> str:
+    """Return the digest of a version's columns, as an ingest under that spec reports it."""
+    return digest_of(["schema", _content_of(spec).get("fields")])
 
 
 def checked_version(report: tasks.DriftReport) -> str:

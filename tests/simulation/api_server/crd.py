@@ -115,16 +115,18 @@ def type_of(schema: Schema) -> Type:
     return {"string": STRING, "boolean": BOOLEAN}.get(schema.type, NUMBER)
 
 
-def pruned(schema: Schema, value: Any) -> Any:
-    """The value without fields that the schema does not know, and without nulls that may not be there."""
+def pruned(schema: Schema, value: Any, *, nulls: bool = False) -> Any:
+    """The value without fields that the schema does not know and, unless `nulls`, nulls that may not be there."""
     if isinstance(value, dict) and schema.type == "object":
         if not schema.properties:
-            return _each_value(schema, value) if schema.inner is not None else {}
+            return _each_value(schema, value, nulls) if schema.inner is not None else {}
         out: Manifest | None = None
         for name, item in value.items():
             known = schema.properties.get(name)
-            dropped = known is None or (item is None and not known.nullable and known.default is MISSING)
-            kept = MISSING if dropped or known is None else pruned(known, item)
+            stays = (
+                nulls or item is not None or (known is not None and (known.nullable or known.default is not MISSING))
+            )
+            kept = MISSING if known is None or not stays else pruned(known, item, nulls=nulls)
             if kept is not item:
                 out = dict(value) if out is None else out
                 if kept is MISSING:
@@ -133,14 +135,15 @@ def pruned(schema: Schema, value: Any) -> Any:
                     out[name] = kept
         return value if out is None else out
     if isinstance(value, list) and schema.inner is not None:
-        items = [pruned(schema.inner, item) for item in value]
+        items = [pruned(schema.inner, item, nulls=nulls) for item in value]
         return value if all(map(_is, items, value)) else items
     return value
 
 
-def _each_value(schema: Schema, value: Manifest) -> Manifest:
+def _each_value(schema: Schema, value: Manifest, nulls: bool) -> Manifest:
     assert schema.inner is not None
-    out = {name: pruned(schema.inner, item) for name, item in value.items() if item is not None}
+    kept = {name: item for name, item in value.items() if nulls or item is not None}
+    out = {name: pruned(schema.inner, item, nulls=nulls) for name, item in kept.items()}
     return value if len(out) == len(value) and all(out[name] is item for name, item in value.items()) else out
 
 

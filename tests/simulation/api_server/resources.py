@@ -217,7 +217,8 @@ _FIXED = {
 
 
 def _read_custom(schema: crd.Schema, value: Any, applied: bool) -> Any:
-    return crd.defaulted(schema, value if applied else crd.pruned(schema, value))
+    # What server-side apply knows no structure of comes through it, and is pruned afterwards; nulls are not.
+    return crd.defaulted(schema, crd.pruned(schema, value, nulls=applied))
 
 
 def _parsed(kind: str, api_version: str, spec: Manifest) -> Any:

@@ -25,6 +25,8 @@ _WORDS: dict[str, Any] = {
     ".inf": float("inf"),
 }
 _PATH = "spec.trainer.estimator.params"
+# In what scikit-learn says of a choice.
+_CHOICES = re.compile(r"\{([^{}]*)\}")
 
 
 def parse(text: str) -> Any:
@@ -70,5 +72,11 @@ def build(name: str, params: Mapping[str, str], seed: int, paths: Mapping[str, s
     except InvalidParameterError as error:
         parameter = next((one for one in params if f"'{one}'" in str(error)), "")
         where = (paths or {}).get(parameter, f"{_PATH}.{parameter}")
-        raise BadInput(Reason.PARAMETER_INVALID, f"{where}: {params.get(parameter)!r}: {error}") from error
+        said = _CHOICES.sub(_in_order, str(error))
+        raise BadInput(Reason.PARAMETER_INVALID, f"{where}: {params.get(parameter)!r}: {said}") from error
     return estimator
+
+
+def _in_order(choices: re.Match[str]) -> str:
+    """Return a set of texts in one order: as scikit-learn writes it, it has another one in every process."""
+    return "{" + ", ".join(sorted(choices[1].split(", "))) + "}"
