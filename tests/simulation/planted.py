@@ -171,13 +171,6 @@ BUGS = (
         "        self._failures.pop(key, None)\n",
     ),
     Bug(
-        "a conflict counts as done",
-        "missed event",
-        "engine/controller.py",
-        '            log.debug("%s; trying again in %.2f s", error, self.queue.failed(key), extra=_fields(key))\n',
-        "            self.queue.done(key)\n",
-    ),
-    Bug(
         "lists that differ are not taken in",
         "missed event",
         "cluster/memory.py",
@@ -205,13 +198,6 @@ BUGS = (
         "cluster/memory.py",
         "        if old is not None and _uid(old) != uid:\n",
         "        if old is not None and _uid(old) is uid is None:\n",
-    ),
-    Bug(
-        "what is on its way out is planned",
-        "ownership",
-        "engine/gather.py",
-        '    return manifest["metadata"].get("deletionTimestamp") is not None\n',
-        "    return False\n",
     ),
     Bug(
         "children have no owner",
