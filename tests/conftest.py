@@ -39,6 +39,7 @@ _THOROUGH = (
 # What `make test` leaves to `make test-full`: minutes of faults (also `make test-faults`), and what needs a program
 # that takes minutes to build.
 _LONG = (
+    "bad_input/test_conditions.py",
     "cluster_faults/test_api_faults.py",
     "cluster_faults/test_server_faults.py",
     "cluster_faults/test_storms.py",

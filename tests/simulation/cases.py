@@ -147,7 +147,7 @@ def _deletion(random: Random) -> dict[str, Any]:
 
 
 def _recreation(random: Random) -> dict[str, Any]:
-    return {**_object(random), "pause": random.choice([0.0, 0.05, 2.0])}
+    return {**_object(random), "pause": random.choice([0.0, 0.05, 2.0]), "unseen": random.random() < 0.4}
 
 
 def _do_weather(world: World, slot: int, seconds: float, changes: dict[str, Any]) -> None:
@@ -183,10 +183,14 @@ def _do_suspend(world: World, kind: str, index: int) -> None:
         world.user.change(key, {"spec": {"withdrawn": not spec.get("withdrawn", False)}})
 
 
-def _do_recreate(world: World, kind: str, index: int, pause: float) -> None:
+def _do_recreate(world: World, kind: str, index: int, pause: float, *, unseen: bool) -> None:
     key = _nth(world, kind, index)
     if key is None:
         return
+    if unseen:
+        # Nobody sees that it was gone: the next list has it, with another uid.
+        for slot in range(len(world.operators)):
+            world.cut(slot, [kind], 5.0, expired=True)
     there = world.server.get(key) or {}
     again = {
         "apiVersion": there["apiVersion"],

@@ -179,20 +179,6 @@ BUGS = (
     ),
     # --- whose it is ---
     Bug(
-        "a namesake's Jobs are taken for its own",
-        "ownership",
-        "engine/gather.py",
-        "        return [child for child in found if not _of_a_namesake(child, owner)]\n",
-        "        return list(found)\n",
-    ),
-    Bug(
-        "what is left of a namesake is taken over",
-        "ownership",
-        "engine/problems.py",
-        '    raise Conflict(key_of(present), "left over from a deleted object of the same name")\n',
-        "    return None\n",
-    ),
-    Bug(
         "one that was deleted and made again is the same",
         "ownership",
         "cluster/memory.py",
