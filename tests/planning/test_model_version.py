@@ -334,7 +334,7 @@ def test_a_version_of_a_run_waits_for_it() -> None:
     assert ready(world, "rain-v1") == ("False", "TrainingRunNotFound")
     world.put(a_run())
     world.settle()
-    assert ready(world, "rain-v1") == ("Unknown", "TrainingRunNotReady")
+    assert ready(world, "rain-v1") == ("False", "TrainingRunNotReady")
     done = {
         "outputDigest": digest("f"),
         "conditions": [

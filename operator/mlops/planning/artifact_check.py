@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from mlops.api import tasks
-from mlops.api.conditions import READY, STALLED, Condition, find, is_false, is_true
+from mlops.api.conditions import READY, RECONCILING, Condition, find, is_false, is_true
 from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, Reason, VersionVerification
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at
@@ -67,8 +67,9 @@ def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Stan
         ready = find(run.status.conditions, READY)
         why = f": {ready.reason}: {ready.message}" if ready else ""
         message = f'TrainingRun "{name}" has no model yet{why}'
-        failed = is_true(run.status.conditions, STALLED)
-        make = stand.waiting if failed else stand.in_progress
+        # One that failed, or rests because it is suspended, is not at work on a model.
+        works = ready is None or is_true(run.status.conditions, RECONCILING)
+        make = stand.in_progress if works else stand.waiting
         return make(Reason.RUN_NOT_READY, message)
     resolved = run.status.resolved
     lineage = Lineage(

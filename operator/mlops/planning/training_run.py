@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlops.api import tasks
-from mlops.api.conditions import STALLED, Condition, find, is_false, is_true
+from mlops.api.conditions import RECONCILING, STALLED, Condition, find, is_false, is_true
 from mlops.api.dataset import Dataset, HistoryEntry
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus, Verification
@@ -161,9 +161,11 @@ def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Stan
         return _dataset_not_ready(dataset, seen=seen)
     wanted, looked_at = not_before(run), moment(dataset.status.last_check_time)
     if wanted is not None and (looked_at is None or looked_at < wanted):
-        return stand.in_progress(
+        suspended = "; its spec.suspend is true" if dataset.spec.suspend else ""
+        return (stand.waiting if suspended else stand.in_progress)(
             Reason.WAITING_FOR_REFRESH,
-            f'Dataset "{ref.name}" was last looked at {dataset.status.last_check_time}, wanted is {ref.not_before}',
+            f'Dataset "{ref.name}" was last looked at {dataset.status.last_check_time}, wanted is '
+            f"{ref.not_before}{suspended}",
         )
     if wanted is not None and is_false(dataset.status.conditions, "Ready"):
         return _dataset_not_ready(dataset, seen=seen)
@@ -185,7 +187,8 @@ def _dataset_not_ready(dataset: Dataset, *, seen: bool) -> Standing:
     ready = find(dataset.status.conditions, "Ready")
     why = f": {ready.reason}: {ready.message}" if ready and seen else ""
     message = f'Dataset "{dataset.metadata.name}" is not ready{why}'
-    if seen and ready is not None and ready.status == "False":
+    if seen and ready is not None and (ready.status == "False" or not is_true(dataset.status.conditions, RECONCILING)):
+        # Failed, or at rest because it is suspended: nothing is being done that this run could say goes on.
         return stand.waiting(Reason.DATASET_NOT_READY, message)
     return stand.in_progress(Reason.DATASET_NOT_READY, message)
 
