@@ -240,6 +240,11 @@ DISTURBANCES: dict[str, _Kind] = {
     "kill at write": _Kind(_at_write, World.kill_at_write, 5),
     "terminate": _Kind(_slot, World.terminate, 1),
     "pause": _Kind(_pause, World.pause, 4),
+    "pause at write": _Kind(
+        lambda random: {**_slot(random), "count": random.randrange(1, 12), "seconds": random.choice([3.0, 12.0, 25.0])},
+        World.pause_at_write,
+        3,
+    ),
     "pods fare badly": _Kind(_passing, _do_fates, 3),
     "a child is deleted": _Kind(_child, _do_delete, 2),
     "a Deployment is scaled": _Kind(_job, _do_scale, 1),

@@ -110,6 +110,11 @@ class Invariants:
             self._live(change)
         if kind == "Dataset" and change.type == "MODIFIED":
             _grows(change)
+            if (
+                ours
+                and (change.new.get("status") or {}).get("observedGeneration") == change.new["metadata"]["generation"]
+            ):
+                _of_its_spec(change.new)
         if kind == "DriftMonitor" and change.type == "MODIFIED":
             self._acted(change)
 

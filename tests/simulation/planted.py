@@ -117,8 +117,8 @@ BUGS = (
         "a Job's end is believed without its pod",
         "stale read",
         "cluster/memory.py",
-        '        return not any(pod.get("status", {}).get("phase") in ("Succeeded", "Failed") for pod in pods)\n',
-        "        return False\n",
+        '            return not ends["Succeeded"]\n',
+        "            return False\n",
     ),
     # --- missed events ---
     Bug(
@@ -213,6 +213,13 @@ BUGS = (
         "cluster/lease.py",
         "        self._held_until = sent + self._renew\n",
         "        self._held_until = self._clock.monotonic() + 2 * self._duration\n",
+    ),
+    Bug(
+        "a Job's end is believed with any pod's",
+        "stale read",
+        "cluster/memory.py",
+        '            return not ends["Succeeded"]\n',
+        '            return not ends["Succeeded"] + ends["Failed"]\n',
     ),
     Bug(
         "another's Lease is taken at once",

@@ -59,6 +59,8 @@ class World:
         self._last_write = ""
         # Of a process that is to be killed at one of its next writes: how many are left, and whether that one arrives.
         self._doomed: dict[int, tuple[int, bool]] = {}
+        # Likewise of one that is to be stopped, and for how long.
+        self._drowsy: dict[int, tuple[int, float]] = {}
         self.server.listen(self._note)
         for slot in range(replicas):
             self.operators.append(self._start(slot))
@@ -186,6 +188,10 @@ class World:
         """SIGKILL when the count-th write from now arrives: before the server carries it out, or after."""
         self._doomed[slot % len(self.operators)] = (count, after)
 
+    def pause_at_write(self, slot: int, count: int, seconds: float) -> None:
+        """SIGSTOP when the count-th write from now arrives: its answer and what follows wait for the SIGCONT."""
+        self._drowsy[slot % len(self.operators)] = (count, seconds)
+
     def terminate(self, slot: int) -> None:
         """SIGTERM."""
         operator = self._operator(slot)
@@ -209,6 +215,7 @@ class World:
             _set(weather, {each.name: each.default for each in fields(Weather)})
         _set(self.fates, {each.name: 0.0 for each in fields(Fates)})
         self._doomed.clear()
+        self._drowsy.clear()
         self._changed_at = self.loop.time()
         for operator in self.operators:
             if operator.paused:
@@ -258,6 +265,12 @@ class World:
             self._writes += 1
             if self._writes > _MOST_WRITES and self.invariants.violation is None:
                 self.invariants.violation = Violation("WritesAreBounded", f"{self._writes} writes for one step")
+            for slot, (count, seconds) in list(self._drowsy.items()):
+                if self.operators[slot].name == user:
+                    self._drowsy[slot] = (count - 1, seconds)
+                    if count <= 1:
+                        del self._drowsy[slot]
+                        self.pause(slot, seconds)
             for slot, (count, after) in list(self._doomed.items()):
                 if self.operators[slot].name != user:
                     continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -132,13 +133,17 @@ class Memory:
         return differences
 
     def lacks_its_pod(self, manifest: Manifest) -> bool:
-        """Return whether this is the first version of a Job that has ended, and no pod of it is known to have."""
+        """Return whether this is the first version of a Job that has ended, and the pods that tell how are not known."""
         key = key_of(manifest)
         old = self.get(key)
         if key.kind != "Job" or not _has_ended(manifest) or (old is not None and _has_ended(old)):
             return False
         pods = self.list("Pod", key.namespace, {JOB_NAME: key.name})
-        return not any(pod.get("status", {}).get("phase") in ("Succeeded", "Failed") for pod in pods)
+        # A Job's first pod may have failed long ago: what came of the Job is told by the last.
+        ends = Counter(pod.get("status", {}).get("phase") for pod in pods)
+        if _is_true(manifest, "Complete"):
+            return not ends["Succeeded"]
+        return ends["Failed"] < max(1, int(manifest.get("status", {}).get("failed") or 0))
 
     def _indexed(self, entry: _Entry) -> Sequence[Manifest]:
         objects = self._objects[entry[0]]
@@ -188,8 +193,12 @@ def version_of(manifest: Manifest) -> int:
 
 
 def _has_ended(job: Manifest) -> bool:
+    return _is_true(job, "Complete") or _is_true(job, "Failed")
+
+
+def _is_true(job: Manifest, type_: str) -> bool:
     conditions = job.get("status", {}).get("conditions") or ()
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
+    return any(each["type"] == type_ and each["status"] == "True" for each in conditions)
 
 
 def _differs(old: Manifest, new: Manifest) -> bool:
