@@ -37,8 +37,6 @@ class Invariants:
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self.violation: Violation | None = None
-        # By address: who deleted a Job last. Made again by the operator it may only be if somebody else took it.
-        self._deleted_by: dict[Key, str] = {}
         self._finished: set[tuple[str, str]] = set()
         # Uids of the owners of which a Job was complete, and by Job the owner that it was made for.
         self._executed: set[str] = set()
@@ -121,12 +119,15 @@ class Invariants:
     def _job(self, change: Change) -> None:
         key = change.key
         if change.type == "DELETED":
-            self._deleted_by[key] = change.user
             return
         if change.type == "ADDED" and change.user.startswith("operator"):
             run = labels_of(change.new).get(labels.RUN)
             owner = next((each["uid"] for each in owners_of(change.new)), "")
-            if (owner, key.name) in self._finished:
+            # One that somebody took away before its result was on record is made again; so is one of a run that is gone
+            # and not known to be, which the garbage collector takes at once.
+            known = self._server.get(Key("TrainingRun", key.namespace, run or ""))
+            recorded = ((known or {}).get("status") or {}).get("outputDigest") is not None
+            if (owner, key.name) in self._finished and recorded:
                 raise Violation("OneJobPerAttempt", f"Job {key.name} had finished, and is made again")
             if run or labels_of(change.new).get(labels.MODEL_VERSION):
                 self._one_execution(change, owner)

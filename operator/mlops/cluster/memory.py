@@ -133,7 +133,7 @@ class Memory:
         return differences
 
     def lacks_its_pod(self, manifest: Manifest) -> bool:
-        """Return whether this is the first version of a Job that has ended, and the pods that tell how are not known."""
+        """Return whether this is the first version of a Job that has ended, and no pod is known that tells how."""
         key = key_of(manifest)
         old = self.get(key)
         if key.kind != "Job" or not _has_ended(manifest) or (old is not None and _has_ended(old)):
