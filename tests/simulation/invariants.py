@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from mlops.api import kinds, labels, tasks
+from mlops.api.base import parse_time
 from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS
 from mlops.cluster.memory import version_of
@@ -214,8 +216,11 @@ class Invariants:
                 raise Violation("ActionsGoForward", f"{change.key.name}: {after['time']} after {before['time']}")
             limit = (change.new["spec"].get("guard") or {}).get("maxRunsPerWeek", 3)
             times = (change.new.get("status") or {}).get("actionTimes") or ()
-            if len(times) > max(limit, 50):
-                raise Violation("GuardHolds", f"{change.key.name}: {len(times)} actions")
+            recent = [time for time in times if parse_time(after["time"]) - parse_time(time) < timedelta(days=7)]
+            if len(recent) > limit:
+                raise Violation(
+                    "GuardHolds", f"{change.key.name}: {len(recent)} actions in a week, allowed are {limit}"
+                )
 
     # --- at rest ---
 
@@ -228,7 +233,7 @@ class Invariants:
                 if kind in CHILDREN or kind == "Pod":
                     _not_orphaned(kind, manifest, uids)
                 if kind == "Deployment":
-                    self._has_ready_pods(manifest)
+                    self._has_a_route_and_all_owners(manifest)
         for kind in KINDS:
             for manifest in self._server.list(kind):
                 _settled(kind, manifest)
@@ -237,7 +242,7 @@ class Invariants:
         for dataset in self._server.list("Dataset"):
             _of_its_spec(dataset)
 
-    def _has_ready_pods(self, deployment: Manifest) -> None:
+    def _has_a_route_and_all_owners(self, deployment: Manifest) -> None:
         name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
         if self._server.get(Key("Service", namespace, name)) is None:
             raise Violation("ServedHasARoute", f"Deployment {name} has no Service")
