@@ -22,9 +22,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,6 +225,37 @@ def compile_tool(tool: Tool, go: str, target: Path, environ: Mapping[str, str]) 
     say(f"{tool.name}: built in {time.monotonic() - started:.0f} s: {target}")
 
 
+@contextmanager
+def fetching_ahead(names: list[str], environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Download the modules of the later tools while the first ones compile: that keeps the network busy, not the cores.
+    What goes wrong here, the build itself will say."""
+    go = shutil.which("go", path=environ.get("PATH"))
+    missing = [TOOLS[name] for name in names if find(name, environ) is None]
+    over, running = threading.Event(), list[subprocess.Popen[bytes]]()
+
+    def fetch() -> None:
+        for tool in missing[1:]:
+            if over.is_set():
+                return
+            command = [str(go), "list", "-mod=readonly", "-deps", tool.package]
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            own = {**environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+            running[:] = [subprocess.Popen(command, cwd=MODULES / tool.folder, env=own, **quiet)]
+            running[0].wait()
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    if go and len(missing) > 1:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for process in running:
+            process.terminate()
+        if thread.is_alive():
+            thread.join(10)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tools.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -238,11 +270,12 @@ def main(arguments: list[str] | None = None) -> int:
             for tool in TOOLS.values():
                 print(f"{tool.name:<25}{tool.version:<42}{find(tool.name) or 'not built'}")
             return 0
-        for name in options.tools:
-            found = find(name) if options.command == "path" else build(name)
-            if found is None:
-                raise ToolError(f"{name} is not there yet: python hack/tools.py build {name}", exit_code=1)
-            print(found)
+        with fetching_ahead(options.tools) if options.command == "build" else nullcontext():
+            for name in options.tools:
+                found = find(name) if options.command == "path" else build(name)
+                if found is None:
+                    raise ToolError(f"{name} is not there yet: python hack/tools.py build {name}", exit_code=1)
+                print(found)
     except ToolError as error:
         print(f"tools.py: {error}", file=sys.stderr)
         return error.exit_code

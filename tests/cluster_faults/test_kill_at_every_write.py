@@ -1,4 +1,5 @@
-"""SIGKILL at every write of a small example, before and after the API server has carried it out.
+"""SIGKILL at every write of a small example, before and after the API server has carried it out; `make test` takes
+every fifth of these moments, `make test-faults` all.
 
 The operator is started again, as a kubelet does, and what stands there in the end is what an undisturbed run leaves.
 """
@@ -20,6 +21,7 @@ import pytest
 from tests.cluster_faults.example import comparable, example, objects_of, settled
 from tests.cluster_faults.nodes import Nodes
 from tests.cluster_faults.operators import operator
+from tests.cluster_faults.scale import FULL
 from tests.servers.api_proxy import ApiProxy, api_proxy
 from tests.servers.apiserver import ApiServer
 
@@ -94,6 +96,7 @@ def test_the_end_is_the_same_wherever_it_is_killed(server: ApiServer, tmp_path: 
         assert undisturbed.orphans == []
         assert run_example(server, pool[0]).state == undisturbed.state
         points = list(itertools.product(range(1, len(undisturbed.writes) + 1), ("before", "after")))
+        points = points if FULL else points[::5]
 
         def take(worker: int) -> list[tuple[int, Moment, Run]]:
             own = ApiServer(server.url, server.ca, server.token)

@@ -139,6 +139,7 @@ def name() -> Iterator[str]:
 
 
 @needs_root
+@pytest.mark.long
 def test_pods_jobs_services_names_and_logs_work_and_down_leaves_nothing(name: str, probe: Path) -> None:
     """The whole way of somebody who tries the product, in one cluster: `up`, use it, `down`."""
     up = door("up", "--audit-log", name=name)
@@ -251,7 +252,9 @@ def test_after_everything_was_killed_down_leaves_nothing_and_up_starts_anew(name
 
 
 @needs_root
-@pytest.mark.parametrize("seconds", [0.5, 2.0, 5.0])
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(0.5, marks=pytest.mark.long), 2.0, pytest.param(5.0, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked to stop", "killed"])
 def test_an_up_that_is_stopped_half_way_leaves_nothing(name: str, number: signal.Signals, seconds: float) -> None:
     """Asked to stop, it cleans up itself; killed, the next `down` does."""

@@ -103,10 +103,10 @@ def test_a_supervisor_that_is_killed_takes_its_container_along(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments_lose_no_write(tmp_path: Path) -> None:
+def test_kills_at_random_moments_lose_no_write(tmp_path: Path) -> None:
     """What was told to be written is there; the file is sound each time."""
     random = Random(20)
-    for _ in range(50):
+    for _ in range(15):
         process = start(tmp_path)
         time.sleep(random.uniform(0, 0.05))
         process.kill()

@@ -90,6 +90,12 @@ def crashed(manifest: Manifest) -> TrainingRun:
     return as_run(manifest, a_condition("Succeeded", "False", "OOMKilled"), a_condition("Stalled", "True", "OOMKilled"))
 
 
+def refused(manifest: Manifest) -> TrainingRun:
+    """A run whose Job the quota of its namespace refuses, for now."""
+    reason = "ChildRefused"
+    return as_run(manifest, a_condition("Ready", "False", reason), a_condition("Stalled", "True", reason))
+
+
 # --- checks ---
 
 
@@ -300,6 +306,7 @@ def test_the_cooldown_and_the_week() -> None:
     ("finish", "outcome", "in_a_row"),
     [
         pytest.param(as_run, "Running", 0, id="at work"),
+        pytest.param(refused, "Running", 0, id="refused by a quota, for now"),
         pytest.param(promoted, "Promoted", 0, id="a new version"),
         pytest.param(rejected, "Rejected", 1, id="gates failed"),
         pytest.param(crashed, "Failed", 1, id="training failed"),

@@ -238,7 +238,6 @@ def test_a_job_that_is_running_is_not_made_again_and_not_judged() -> None:
     ("how", "want"),
     [
         pytest.param({"reason": "EstimatorUnknown"}, "EstimatorUnknown", id="bad input"),
-        pytest.param({"exit_code": None, "container": None}, "ReportMissing", id="pod lost"),
         pytest.param({"exit_code": 137, "container": "OOMKilled"}, "OOMKilled", id="out of memory"),
         pytest.param({"why": "DeadlineExceeded"}, "DeadlineExceeded", id="too slow"),
         pytest.param({"why": "BackoffLimitExceeded", "exit_code": 1}, "BackoffLimitExceeded", id="gave up"),
@@ -285,6 +284,24 @@ def test_a_run_is_not_lost_when_the_store_is_away(run: TrainingRun, reason: str)
     assert second["metadata"]["name"] != lost.name
     done = after(later, lost, finished(second, a_train_report()))
     assert is_true(done.run.status.conditions, "Succeeded")
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        pytest.param(lambda job, at: finished(job, None, at=at), id="succeeded"),
+        pytest.param(lambda job, at: failed(job, exit_code=None, container=None, at=at), id="failed"),
+    ],
+)
+def test_a_pod_that_is_lost_with_its_report_costs_another_execution(lose: Callable[[Manifest, str], JobView]) -> None:
+    """A node that dies at the wrong moment does not fail a run; an image that never reports is given up."""
+    view, reasons = a_pinned_view(), []
+    for _ in range(3):
+        view = after(replace(view, now=view.now + timedelta(hours=2)))
+        view = after(view, *view.jobs, lose(the_job(view), f"{view.now:%Y-%m-%dT%H:%M:%SZ}"))
+        reasons.append((ready(view), is_true(view.run.status.conditions, "Stalled")))
+    assert reasons == [(("False", "ReportMissing"), stalled) for stalled in (False, False, True)]
+    assert plan(replace(view, now=view.now + timedelta(days=1))).create == ()
 
 
 def test_each_outage_is_waited_for_longer_up_to_an_hour() -> None:

@@ -458,6 +458,7 @@ class _Connection:
                 await asyncio.wait({chunk, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done() and not self.silent:
                     chunk.cancel()
+                    await asyncio.wait({chunk})
                     raise ConnectionResetError
                 data = await chunk
                 if b'"type":"ERROR"' in data and b'"code":410' in data:
@@ -472,8 +473,12 @@ class _Connection:
                     return
                 await self._writer.drain()
         finally:
-            gone.cancel()
             self.stream = None
+            # It reads until it has really ended, and the next request is read by another.
+            gone.cancel()
+            await asyncio.wait({gone})
+            if not gone.cancelled():
+                gone.exception()
 
     def put(self, fault: InStream) -> None:
         """Put the fault into the stream that is open."""

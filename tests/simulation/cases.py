@@ -222,6 +222,33 @@ def _do_run_and_rows(world: World, letter: str, pause: float) -> None:
     world.loop.call_later(pause, lambda: _do_new_rows(world, letter))
 
 
+def _hand_over(random: Random) -> dict[str, Any]:
+    seconds = random.choice([16.0, 20.0, 30.0])
+    return {**_slot(random), **_child(random), "seconds": seconds, "before": random.uniform(0.0, 0.3)}
+
+
+def _do_hand_over(world: World, slot: int, seconds: float, before: float, **child: Any) -> None:
+    # The one that was stopped had the Lease, does not know that another has it by now, and finds something to do.
+    world.pause(slot, seconds)
+    world.loop.call_later(seconds - before, lambda: _do_delete(world, **child))
+
+
+def _do_eager_checks(world: World, minutes: int) -> None:
+    # Checks come faster than runs end, and find drift whatever serves.
+    monitors = [Key("DriftMonitor", TEAM, each["metadata"]["name"]) for each in world.server.list("DriftMonitor")]
+    for key in monitors:
+        world.user.change(key, {"spec": {"schedule": f"*/{minutes} * * * *"}})
+        world.workloads.verdicts[key.name] = "DataDrift"
+    world.change_fates(600.0, late=0.7)
+
+    def end() -> None:
+        for key in monitors:
+            world.user.change(key, {"spec": {"schedule": "0 * * * *"}})
+            world.workloads.verdicts.pop(key.name, None)
+
+    world.loop.call_later(700.0, end)
+
+
 @dataclass(frozen=True)
 class _Kind:
     """How a disturbance is drawn, and how it happens. `passing`: nothing is left of it in the end."""
@@ -245,6 +272,7 @@ DISTURBANCES: dict[str, _Kind] = {
         World.pause_at_write,
         3,
     ),
+    "a leader is stopped": _Kind(_hand_over, _do_hand_over, 2),
     "pods fare badly": _Kind(_passing, _do_fates, 3),
     "a child is deleted": _Kind(_child, _do_delete, 2),
     "a Deployment is scaled": _Kind(_job, _do_scale, 1),
@@ -253,6 +281,7 @@ DISTURBANCES: dict[str, _Kind] = {
     "an object is deleted": _Kind(_deletion, _do_delete, 3, passing=False),
     "an object is made again": _Kind(_recreation, _do_recreate, 4, passing=False),
     "suspend or resume": _Kind(_object, _do_suspend, 4, passing=False),
+    "checks come fast": _Kind(lambda random: {"minutes": random.choice([2, 3])}, _do_eager_checks, 3, passing=False),
     "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 6, passing=False),
     "other columns": _Kind(lambda random: {"columns": random.choice([2, 3])}, _do_columns, 5, passing=False),
     "new rows while a run works": _Kind(

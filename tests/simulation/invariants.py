@@ -12,7 +12,7 @@ from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS
 from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
-from mlops.engine.routes import JOB_NAME
+from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.workloads import schema_digest
@@ -214,6 +214,7 @@ class Invariants:
         if after and (not before or before["time"] != after["time"]):
             if before and after["time"] < before["time"]:
                 raise Violation("ActionsGoForward", f"{change.key.name}: {after['time']} after {before['time']}")
+            self._one_at_a_time(change, before)
             limit = (change.new["spec"].get("guard") or {}).get("maxRunsPerWeek", 3)
             times = (change.new.get("status") or {}).get("actionTimes") or ()
             recent = [time for time in times if parse_time(after["time"]) - parse_time(time) < timedelta(days=7)]
@@ -221,6 +222,13 @@ class Invariants:
                 raise Violation(
                     "GuardHolds", f"{change.key.name}: {len(recent)} actions in a week, allowed are {limit}"
                 )
+
+    def _one_at_a_time(self, change: Change, before: Manifest | None) -> None:
+        """A monitor has at most one run at work."""
+        name = (before or {}).get("ref")
+        run = self._server.get(Key("TrainingRun", change.key.namespace, str(name))) if name else None
+        if run is not None and not is_over(run):
+            raise Violation("OneRunOfAMonitor", f"{change.key.name} acts again, and its run {name} is not over")
 
     # --- at rest ---
 

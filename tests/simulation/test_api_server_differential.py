@@ -47,15 +47,18 @@ def compare(calls: list[Call], real: RealServer) -> Difference | None:
 
 
 def run(seeds: range, real: RealServer) -> int:
-    """Compare one sequence for each seed; returns the calls that were compared."""
-    compared = 0
+    """Compare one sequence for each seed; returns the calls that were compared. Fails with all that differed."""
+    compared, found = 0, []
     for seed in seeds:
         calls = Sequence(seed).calls(_CALLS_EACH)
         difference = compare(calls, real)
         if difference is not None:
             smaller = shrunk(difference, lambda fewer: compare(fewer, real))
-            pytest.fail(f"seed {seed}, replay with compare(calls, real):\n{smaller}", pytrace=False)
+            found.append(f"seed {seed}, replay with compare(calls, real):\n{smaller}")
+            print(found[-1], flush=True)
         compared += len(calls)
+    if found:
+        pytest.fail(f"{len(found)} of {len(seeds)} sequences differ\n\n" + "\n\n".join(found), pytrace=False)
     return compared
 
 

@@ -63,7 +63,8 @@ class Writer:
             raise AlreadyExists(key, present) from error
 
     async def write_status(self, seen: Manifest, status: Manifest) -> Manifest:
-        """Replace the status of the object that was `seen`; raises Conflict if it has changed since."""
+        """Replace the status of the object that was `seen`; raises Conflict if it has changed since, or is
+        gone."""
         key = key_of(seen)
         # The resourceVersion guards: whoever sees an old state cannot overwrite a newer one. All fields of the status
         # are this manager's, so what is not in this one is taken away.
@@ -78,7 +79,11 @@ class Writer:
             "status": status,
         }
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._write(key, "PATCH", path_of(key, "status"), body, content_type=APPLY, query=query)
+        try:
+            return await self._write(key, "PATCH", path_of(key, "status"), body, content_type=APPLY, query=query)
+        except NotFound as error:
+            # Deleted a moment ago: its watch will say so.
+            raise Conflict(key, str(error)) from error
 
     async def delete(self, key: Key, uid: str) -> None:
         """Delete the object if it has that uid; one that is gone is no error, another of its name is left alone."""

@@ -14,7 +14,7 @@ from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
-from mlops.planning import training_run
+from mlops.planning import standing, training_run
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
@@ -152,7 +152,7 @@ class Gatherer:
     ) -> Iterator[Manifest]:
         """Yield the runs whose result this one would have, and those that speak for a number of its model."""
         namespace, register = run.metadata.namespace, run.spec.register_
-        if training_run.is_over(run):
+        if standing.is_over(run.status.conditions):
             return
         if inputs := training_run.inputs_of(run, dataset, self._settings):
             yield from self._reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs)

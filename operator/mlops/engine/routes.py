@@ -8,6 +8,7 @@ from mlops.api import labels
 from mlops.api.conditions import READY, STALLED
 from mlops.engine.cluster import Reader, field_of, key_of, labels_of
 from mlops.planning.plan import Key, Manifest
+from mlops.planning.standing import LAID_OVER
 
 # A child says by these labels whose it is.
 OWNERS = {
@@ -91,4 +92,7 @@ def is_over(run: Manifest) -> bool:
     if field_of(run, "spec.triggers"):
         return False
     conditions = field_of(run, "status.conditions") or ()
-    return any(each.get("type") in (READY, STALLED) and each.get("status") == "True" for each in conditions)
+    return any(
+        each.get("type") in (READY, STALLED) and each.get("status") == "True" and each.get("reason") not in LAID_OVER
+        for each in conditions
+    )

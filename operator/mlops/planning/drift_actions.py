@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mlops.api.base import parse_duration, parse_time
-from mlops.api.conditions import STALLED, find, is_false, is_true
+from mlops.api.conditions import is_false, is_true
 from mlops.api.drift_monitor import Action, DriftMonitor, DriftMonitorStatus, LastAction, Reason, Verdict
 from mlops.api.training_run import TrainingRun
+from mlops.planning.standing import is_over
 
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
@@ -67,7 +68,7 @@ def _refusal(
 ) -> tuple[Reason, str] | None:
     """Return which limit of the guard forbids to act now."""
     guard, last = monitor.spec.guard, status.last_action
-    active = next((run.metadata.name for run in runs if not _is_over(run)), None)
+    active = next((run.metadata.name for run in runs if not is_over(run.status.conditions)), None)
     if active is None and last is not None and last.outcome in _UNFINISHED:
         active = last.ref
     if active is not None:
@@ -118,7 +119,7 @@ def _outcome(last: LastAction, run: TrainingRun | None) -> str:
     if run is None:
         # Not made yet, or made, seen and deleted by somebody: that one is not made again.
         return "Pending" if last.outcome == "Pending" else "Failed"
-    if not _is_over(run):
+    if not is_over(run.status.conditions):
         return "Running"
     if run.status.model_version_ref is not None and is_true(run.status.conditions, "Ready"):
         return "Promoted"
@@ -132,7 +133,3 @@ def _counted(status: DriftMonitorStatus, outcome: str, *, deleted: bool) -> Drif
     if outcome in ("Rejected", "Failed") and not deleted:
         return status.model_copy(update={"rejected_in_a_row": status.rejected_in_a_row + 1})
     return status
-
-
-def _is_over(run: TrainingRun) -> bool:
-    return is_true(run.status.conditions, "Ready") or find(run.status.conditions, STALLED) is not None

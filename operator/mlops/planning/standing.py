@@ -14,6 +14,7 @@ from mlops.api.conditions import (
     Condition,
     ConditionStatus,
     find,
+    is_true,
     settle,
 )
 
@@ -71,6 +72,15 @@ def condition(type_: str, status: ConditionStatus, reason: str, message: str = "
 def is_reason(text: str) -> bool:
     """Return whether `text` may stand as a condition's reason: pods of users' images write what they like."""
     return _REASON.fullmatch(text) is not None
+
+
+def is_over(conditions: Iterable[Condition]) -> bool:
+    """Return whether nothing more comes of what has an end, a run: it is Ready, or it failed for good."""
+    conditions = tuple(conditions)
+    failed = find(conditions, STALLED)
+    return is_true(conditions, READY) or (
+        failed is not None and failed.status == "True" and failed.reason not in LAID_OVER
+    )
 
 
 def conditions(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlops.api import tasks
-from mlops.api.conditions import RECONCILING, STALLED, Condition, find, is_false, is_true
+from mlops.api.conditions import RECONCILING, Condition, find, is_false, is_true
 from mlops.api.dataset import Dataset, HistoryEntry
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus, Verification
@@ -14,7 +14,15 @@ from mlops.planning import standing as stand
 from mlops.planning import training_template
 from mlops.planning.liveness import champion
 from mlops.planning.moments import moment, not_before
-from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, Failure, finished_at, is_finished, outcome, retry_at
+from mlops.planning.outcome import (
+    BACKOFF_LIMIT_EXCEEDED,
+    REPORT_MISSING,
+    Failure,
+    finished_at,
+    is_finished,
+    outcome,
+    retry_at,
+)
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan, Settings
 from mlops.planning.standing import Standing, condition
@@ -35,6 +43,7 @@ REPRODUCIBLE = "Reproducible"
 
 _OWN = (DATASET_READY, SUCCEEDED, REPRODUCIBLE, GATES_PASSED)
 _MAX_METRICS = 64
+_MOST_WITHOUT_REPORT = 3
 _MAX_VERSION = 999_999
 
 
@@ -76,13 +85,6 @@ def plan(view: TrainingRunView) -> Plan:
     )
 
 
-def is_over(run: TrainingRun) -> bool:
-    """Return whether nothing more comes of the run: it is Ready, or it failed for good."""
-    stalled = find(run.status.conditions, STALLED)
-    failed = stalled is not None and stalled.status == "True" and stalled.reason not in stand.LAID_OVER
-    return failed or is_true(run.status.conditions, "Ready")
-
-
 def inputs_of(run: TrainingRun, dataset: Dataset | None, settings: Settings) -> str | None:
     """Return the inputs digest of a run, or the one that it would be pinned to now; None if it has to wait."""
     if run.status.resolved is not None:
@@ -95,7 +97,7 @@ def _next(view: TrainingRunView) -> Step:
     run = view.run
     said = {type_: found for type_ in _OWN if (found := find(run.status.conditions, type_))}
     known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
-    if is_over(run):
+    if stand.is_over(run.status.conditions):
         # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
         return known
     if run.status.resolved is None:
@@ -230,7 +232,7 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
         )
     match outcome(job, tasks.TrainReport):
-        case Failure(outage=True) as failure:
+        case Failure() as failure if _passes(failure, attempt):
             return _to_be_tried_again(view, step, job, failure, SUCCEEDED)
         case Failure() as failure:
             return _failed(step, *_explained(run, job, failure))
@@ -249,8 +251,14 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             return _conclude(view, recorded, resolved)
 
 
+def _passes(failure: Failure, attempt: int) -> bool:
+    """Return whether the same work may succeed later: the store was away, or the pod was lost with its report. An
+    image that never reports is given up."""
+    return failure.outage or (failure.reason == REPORT_MISSING and attempt + 1 < _MOST_WITHOUT_REPORT)
+
+
 def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure: Failure, type_: str) -> Step:
-    """Return: the store or the keys to it were away for all tries of the Job. Another Job follows in a while.
+    """Return: what failed may succeed later, and another Job follows in a while.
 
     The attempts are on record for the whole run, so every execution has a Job name of its own.
     """
@@ -385,7 +393,7 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             condition(REPRODUCIBLE, "Unknown", Reason.VERIFYING, message)
         )
     match outcome(second, tasks.TrainReport):
-        case Failure(outage=True) as failure:
+        case Failure() as failure if _passes(failure, attempt):
             return _to_be_tried_again(view, step, second, failure, REPRODUCIBLE)
         case Failure() as failure:
             reason, message = _explained(view.run, second, failure)

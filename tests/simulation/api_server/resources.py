@@ -12,7 +12,8 @@ import yaml
 
 from mlops.api import kinds
 from mlops.api.base import MAX_NAME
-from tests.simulation.api_server import crd, defaults, gotypes, metadata, rules
+from tests.simulation.api_server import crd, defaults, gotypes, job_rules, metadata, pod_rules, rules
+from tests.simulation.api_server.causes import required
 from tests.simulation.api_server.errors import ApiError, Cause
 from tests.simulation.api_server.fields import MEMBER, Fields
 from tests.simulation.api_server.memo import Memo
@@ -80,6 +81,10 @@ class Resource:
         """The object as it is read back."""
         return manifest
 
+    def counts_unread(self, body: Manifest) -> bool:
+        """Whether the result of an apply is a new generation for what is taken off it when it is read back."""
+        return False
+
     def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
         """What is wrong with a new status, and the metadata that came with it."""
         return metadata.check(manifest) + metadata.check_update(manifest, old)
@@ -142,6 +147,12 @@ class Custom(Resource):
             return manifest
         return {**manifest, "status": crd.defaulted(self._status, self._status.default)}
 
+    def counts_unread(self, body: Manifest) -> bool:
+        # Generations are counted before it is pruned, each time that it is sent.
+        if any(name not in self._schema.properties for name in body):
+            return True
+        return "spec" in body and crd.pruned(self._spec, body["spec"], nulls=True) is not body["spec"]
+
     def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
         kept = dict(manifest)
         kept.pop("status", None)
@@ -165,7 +176,7 @@ class Custom(Resource):
             if manifest.get("spec") is old.get("spec"):
                 return causes
         if "spec" not in manifest:
-            return [*causes, rules.required("spec")]
+            return [*causes, required("spec")]
         return causes + (_validated(self._spec, manifest["spec"], "spec") or self._rules(manifest, old))
 
     def _rules(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
@@ -355,7 +366,7 @@ class JobResource(Builtin):
         return {**created, "spec": {**spec, "template": template, "selector": {**selector, "matchLabels": wanted}}}
 
     def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
-        return super().check_status(manifest, old) + rules.job_status(manifest, old)
+        return super().check_status(manifest, old) + job_rules.job_status(manifest, old)
 
 
 class DeploymentResource(Builtin):
@@ -439,7 +450,7 @@ class PodResource(Builtin):
         return kept if status.get("qosClass") or not quality else {**kept, "status": {**status, "qosClass": quality}}
 
     def check_status(self, manifest: Manifest, old: Manifest) -> list[Cause]:
-        return super().check_status(manifest, old) + rules.pod_status(manifest, old)
+        return super().check_status(manifest, old) + pod_rules.pod_status(manifest, old)
 
 
 def _admitted(spec: Manifest) -> Manifest:
@@ -495,11 +506,11 @@ def served() -> dict[tuple[str, str, str], Resource]:
     definitions = [yaml.safe_load(path.read_text("utf-8")) for path in sorted(_CRDS.glob("*.yaml"))]
     found: list[Resource] = [Custom(definition) for definition in definitions]
     found += [
-        JobResource("batch/v1.Job", "jobs", default=defaults.job, rules=rules.job),
-        Builtin("batch/v1.CronJob", "cronjobs", default=defaults.cron_job, rules=rules.cron_job),
+        JobResource("batch/v1.Job", "jobs", default=defaults.job, rules=job_rules.job),
+        Builtin("batch/v1.CronJob", "cronjobs", default=defaults.cron_job, rules=job_rules.cron_job),
         DeploymentResource("apps/v1.Deployment", "deployments", default=defaults.deployment, rules=rules.deployment),
         ServiceResource("core/v1.Service", "services", default=defaults.service, rules=rules.service),
-        PodResource("core/v1.Pod", "pods", default=defaults.pod, rules=rules.pod),
+        PodResource("core/v1.Pod", "pods", default=defaults.pod, rules=pod_rules.pod),
         EventResource("events/v1.Event", "events", rules=rules.event, group="events.k8s.io", status=False),
         LeaseResource("coordination/v1.Lease", "leases", rules=rules.lease, group="coordination.k8s.io", status=False),
     ]

@@ -82,3 +82,18 @@ _KIND_FIELDS: dict[tuple[str, str], Callable[[Manifest], str]] = {
     ("Pod", "status.phase"): lambda manifest: str((manifest.get("status") or {}).get("phase", "")),
     ("Job", "status.successful"): lambda manifest: str((manifest.get("status") or {}).get("succeeded", 0)),
 }
+
+
+def selects(selector: Manifest, labels: Manifest) -> bool:
+    """Whether a LabelSelector, as it stands in objects, takes these labels."""
+    for item in selector.get("matchExpressions") or ():
+        value, values = labels.get(item["key"]), item.get("values") or ()
+        holds = {
+            "In": value in values,
+            "NotIn": value not in values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }
+        if not holds.get(item["operator"], False):
+            return False
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())

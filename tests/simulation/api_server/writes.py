@@ -124,7 +124,8 @@ class Writes:
         new, owners = ownership.applied(writing, present, config, resource.empty(), owners, force=force)
         manifest = present if new is None else self._converted(request, new, present)
         _check_name(manifest, request.target)
-        return 200, self._updated(request, manifest, present, owners)
+        counts = new is not None and not request.target.subresource and resource.counts_unread(new)
+        return 200, self._updated(request, manifest, present, owners, counts=counts)
 
     # --- from a new state to a stored one ---
 
@@ -154,7 +155,10 @@ class Writes:
         stored = resource.stored(manifest)
         return self._store.put(key, stored, request.user, raw=stored is not manifest)
 
-    def _updated(self, request: Request, manifest: Manifest, present: Manifest, owners: Owners) -> Manifest:
+    def _updated(
+        self, request: Request, manifest: Manifest, present: Manifest, owners: Owners, *, counts: bool = False
+    ) -> Manifest:
+        """`counts`: it is a new generation whatever is left of it."""
         resource, target = request.resource, request.target
         self._check_version(resource, manifest, present)
         manifest = _kept(ownership.written(manifest, owners), present)
@@ -163,6 +167,8 @@ class Writes:
             causes = resource.check_status(manifest, present)
         else:
             manifest = resource.prepare_update(manifest, present)
+            if counts and manifest["metadata"]["generation"] == present["metadata"]["generation"]:
+                manifest = with_metadata(manifest, generation=present["metadata"]["generation"] + 1)
             causes = resource.check(manifest, present)
         if causes:
             raise errors.invalid(resource.invalid_group, resource.kind, target.key.name, causes)

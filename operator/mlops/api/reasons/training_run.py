@@ -170,7 +170,12 @@ TRAINING_RUN = (
             "Training needed more memory than its limit.",
             "Make a new run with more spec.resources.limits.memory.",
         ),
-        ("ReportMissing", "False", "The pod left no report; it may have been lost.", "Make a new run."),
+        (
+            "ReportMissing",
+            "False",
+            "The pod left no report; it may have been lost. It is tried again, three times in all.",
+            "Read the pod's log if it stays: is the image a workload image of this release? Then make a new run.",
+        ),
         (
             "BackoffLimitExceeded",
             "False",

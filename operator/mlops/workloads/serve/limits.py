@@ -22,8 +22,9 @@ class Limits:
     # From the first byte of a request to its last.
     request_seconds: int = 30
     keep_alive_seconds: int = 75
-    # From SIGTERM until the socket closes: routers learn in this time that the pod is going.
-    drain_seconds: int = 2
+    # From SIGTERM until the socket closes: routers learn in this time that the pod is going. On a node that is short of
+    # cycles the two seconds that are common were not enough.
+    drain_seconds: int = 5
     # For what is still being answered, and again for what is still to be stored.
     grace_seconds: int = 10
     # Captured rows and labels that could not be stored yet, encoded.

@@ -102,11 +102,15 @@ def _listener(pod: Pod) -> socket.socket:
         raise BadInput("ServingFailed", f"{PORT_VARIABLE}: {port!r} is no port; it is a number below 65536")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener = socket.socket(family, kind)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
     return listener
