@@ -81,7 +81,9 @@ class Client:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"User-Agent": "bench", "Content-Type": kind}
         response = self._pool.request(method, self.url + path, body=text, headers=headers, timeout=60)
-        return response.status, dict(json.loads(response.data))
+        # What is not served yet is answered in plain text.
+        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        return response.status, dict(json.loads(response.data)) if is_json else {"message": response.data.decode()}
 
     def create_all(self, path: str, manifests: Iterable[Object]) -> None:
         """POST them over several connections, as fast as they are taken."""
