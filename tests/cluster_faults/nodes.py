@@ -15,6 +15,7 @@ import urllib3
 
 from mlops.api import tasks
 from mlops.api.base import format_time
+from tests.containers import task_of
 from tests.planning.builders import a_drift_report, a_train_report, a_verify_report, an_ingest_report
 from tests.servers.apiserver import ApiServer
 
@@ -80,8 +81,9 @@ class Nodes:
 
     def _run_job(self, job: Object) -> None:
         template = job["spec"]["template"]
-        env = {each["name"]: each.get("value") for each in template["spec"]["containers"][-1]["env"]}
-        report = report_on(tasks.parse_task(env[tasks.TASK_VARIABLE]))
+        task = task_of(template["spec"]["containers"][-1])
+        assert task is not None
+        report = report_on(task)
         now = format_time(datetime.now(UTC))
         metadata = {
             "name": f"{job['metadata']['name']}-pod",

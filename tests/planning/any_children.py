@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from mlops.api import labels, tasks
 from mlops.api.base import Model, format_time
 from mlops.planning.dataset_manifests import AS_OF
+from tests.containers import task_of as task_in
 from tests.planning.any_objects import NAMESPACE, REASONS
 from tests.planning.anything import DIGESTS, MODELS, NAMES, STAGES, Draw, Object, value
 
@@ -52,11 +53,8 @@ def a_message(draw: Draw, job: Object) -> str | None:
 
 def task_of(job: Object) -> tasks.Task | None:
     """Return the task of the Job's main container, None of a Job that is not ours."""
-    for container in job["spec"]["template"]["spec"]["containers"]:
-        for variable in container.get("env", ()):
-            if variable["name"] == tasks.TASK_VARIABLE:
-                return tasks.parse_task(variable["value"])
-    return None
+    found = (task_in(container) for container in job["spec"]["template"]["spec"]["containers"])
+    return next(filter(None, found), None)
 
 
 def _report(draw: Draw, kind: type[Model], task: tasks.Task | None) -> str:

@@ -12,6 +12,7 @@ from mlops.api.base import format_time
 from mlops.planning import dataset, drift_monitor, model_version, training_run
 from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
+from tests.containers import task_of
 from tests.planning.builders import NOW, SETTINGS
 
 Answer = tasks.Report | None
@@ -225,8 +226,9 @@ class World:
 
     def _run_job(self, key: Key, manifest: Manifest) -> None:
         spec = manifest["spec"]["template"]["spec"]
-        env = {each["name"]: each.get("value") for each in spec["containers"][-1]["env"]}
-        report = self.pods(tasks.parse_task(str(env[tasks.TASK_VARIABLE])))
+        task = task_of(spec["containers"][-1])
+        assert task is not None
+        report = self.pods(task)
         if report is None:
             return
         bad = isinstance(report, tasks.FailureReport)

@@ -15,9 +15,27 @@ import pytest
 
 from mlops.api import tasks
 from mlops.workloads.__main__ import __file__ as entry
+from tests.containers import expanded
 from tests.planning.builders import a_dataset
 
 PID_NAMESPACE = ["unshare", "--fork", "--pid", "--kill-child"]
+
+
+def test_a_task_of_any_length_comes_through_a_kubelet_and_the_kernel_as_it_is() -> None:
+    """A kubelet replaces $(NAME) and $$; Linux takes no longer string than 128 KiB."""
+    fields = [
+        {"name": f"column_{number}", "type": "string", "enum": ["$(MLOPS_STORE)", "$$", "$$$", "\u00e9" * 30, "x" * 60]}
+        for number in range(512)
+    ]
+    spec = a_dataset(spec={"fields": fields}).spec
+    task = tasks.IngestTask(namespace="team", dataset="rain", spec=spec, as_of="2026-01-01T00:00:00Z", captures=False)
+    variables = tasks.task_environment(task)
+    assert [each["name"] for each in variables[:2]] == ["MLOPS_TASK", "MLOPS_TASK_2"]
+    environ = {each["name"]: expanded(each["value"]) for each in variables}
+    program = "import os; from mlops.api import tasks; print(tasks.parse_task(tasks.task_text(os.environ)).dump())"
+    path = {"PYTHONPATH": str(Path(entry).parents[2])}
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environ, **path}, capture_output=True)
+    assert done.stdout.decode().strip() == str(task.dump())
 
 
 @pytest.mark.skipif(not shutil.which("unshare") or os.geteuid() != 0, reason="a process id of 1 needs Linux and root")

@@ -1,14 +1,17 @@
 """The contract between the operator and the pods: a task goes in by environment, a report comes out.
 
-A task is one JSON document in the environment variable `MLOPS_TASK`. A report is one JSON document of at most 4096
-bytes in the termination message; what is larger goes to the store and the report names its digest.
+A task is one JSON document in the environment variable `MLOPS_TASK`; a long one goes on in `MLOPS_TASK_2`. A report
+is one JSON document of at most 4096 bytes in the termination message; what is larger goes to the store and the report
+names its digest.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import count, takewhile
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
@@ -46,6 +49,10 @@ EXIT_RETRY = 1  # a passing fault: try again
 EXIT_BAD_INPUT = 2  # the input is bad: trying again cannot help
 
 MAX_REPORT_BYTES = 4096
+# Linux starts no process with a longer string than 128 KiB in its environment.
+_LONGEST_VALUE = 100_000
+# A kubelet puts variables in where a value has $(NAME), and takes $$ for $.
+_REFERENCE = re.compile(r"\$(?=[$(])")
 
 # What a training or serving process must see, so that the same inputs give the same bits (see docs/reproducibility.md).
 NUMERIC_ENVIRONMENT = {
@@ -296,5 +303,20 @@ def scheduled_time(job: str) -> int:
 
 
 def task_environment(task: Task) -> list[dict[str, Any]]:
-    """Return the env entries of a pod for `task`."""
-    return [{"name": TASK_VARIABLE, "value": json.dumps(task.dump(), separators=(",", ":"), sort_keys=True)}]
+    """Return the env entries of a pod for `task`: one, or for a long one several, MLOPS_TASK_2 and so on."""
+    text = json.dumps(task.dump(), separators=(",", ":"), sort_keys=True)
+    pieces = [text[start : start + _LONGEST_VALUE] for start in range(0, len(text), _LONGEST_VALUE)]
+    return [
+        {"name": _task_variable(number), "value": _REFERENCE.sub("$$", piece)}
+        for number, piece in enumerate(pieces, start=1)
+    ]
+
+
+def task_text(environ: Mapping[str, str]) -> str:
+    """Return the task's JSON from a pod's environment; empty if it has none."""
+    names = takewhile(environ.__contains__, map(_task_variable, count(1)))
+    return "".join(environ[name] for name in names)
+
+
+def _task_variable(number: int) -> str:
+    return TASK_VARIABLE if number == 1 else f"{TASK_VARIABLE}_{number}"

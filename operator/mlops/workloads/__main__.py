@@ -60,7 +60,7 @@ def main() -> int:
         # the pod waits for all of its grace period.
         signal.signal(signal.SIGTERM, _leave)
     try:
-        task = tasks.parse_task(os.environ.get(tasks.TASK_VARIABLE, ""))
+        task = tasks.parse_task(tasks.task_text(os.environ))
     except ValidationError as error:
         return _fail(termination_log, "TaskInvalid", f"{tasks.TASK_VARIABLE}: {error}", tasks.EXIT_BAD_INPUT)
     with tempfile.TemporaryDirectory(prefix="mlops-") as scratch:

@@ -9,6 +9,7 @@ from typing import Protocol
 from mlops.api import tasks
 from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Manifest
+from tests.containers import task_of
 from tests.simulation.controllers.fates import Fates, Outcome
 from tests.simulation.workloads import Workloads
 
@@ -135,13 +136,6 @@ class Work:
             memory = fate.outcome == "out_of_memory"
             return Course(seconds, KILLED if memory else 1, reason="OOMKilled" if memory else "", ready_after=ready)
         return Course(None, ready_after=ready, stop_seconds=random.uniform(0.1, 5), stop_code=0)
-
-
-def task_of(container: Manifest) -> tasks.Task | None:
-    """Return the task of one of the operator's own containers; None of a user's."""
-    values = {each["name"]: each.get("value") for each in container.get("env") or ()}
-    text = values.get(tasks.TASK_VARIABLE)
-    return tasks.parse_task(text) if text else None
 
 
 def _is_server(pod: Manifest) -> bool:
