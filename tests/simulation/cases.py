@@ -233,22 +233,6 @@ def _do_hand_over(world: World, slot: int, seconds: float, before: float, **chil
     world.loop.call_later(seconds - before, lambda: _do_delete(world, **child))
 
 
-def _do_eager_checks(world: World, minutes: int) -> None:
-    # Checks come faster than runs end, and find drift whatever serves.
-    monitors = [Key("DriftMonitor", TEAM, each["metadata"]["name"]) for each in world.server.list("DriftMonitor")]
-    for key in monitors:
-        world.user.change(key, {"spec": {"schedule": f"*/{minutes} * * * *"}})
-        world.workloads.verdicts[key.name] = "DataDrift"
-    world.change_fates(600.0, late=0.7)
-
-    def end() -> None:
-        for key in monitors:
-            world.user.change(key, {"spec": {"schedule": "0 * * * *"}})
-            world.workloads.verdicts.pop(key.name, None)
-
-    world.loop.call_later(700.0, end)
-
-
 @dataclass(frozen=True)
 class _Kind:
     """How a disturbance is drawn, and how it happens. `passing`: nothing is left of it in the end."""
@@ -281,7 +265,6 @@ DISTURBANCES: dict[str, _Kind] = {
     "an object is deleted": _Kind(_deletion, _do_delete, 3, passing=False),
     "an object is made again": _Kind(_recreation, _do_recreate, 4, passing=False),
     "suspend or resume": _Kind(_object, _do_suspend, 4, passing=False),
-    "checks come fast": _Kind(lambda random: {"minutes": random.choice([2, 3])}, _do_eager_checks, 3, passing=False),
     "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 6, passing=False),
     "other columns": _Kind(lambda random: {"columns": random.choice([2, 3])}, _do_columns, 5, passing=False),
     "new rows while a run works": _Kind(

@@ -155,7 +155,13 @@ class Invariants:
             datasets = {each["metadata"]["uid"] for each in self._server.list("Dataset")} | {uid}
             if owner != uid and owner in datasets:
                 raise Violation("ResultsAreItsOwn", f"{key} takes Job {status['lastJob']} of another Dataset")
-        elif uid not in self._executed and not status.get("cachedFrom"):
+        elif status.get("cachedFrom"):
+            twin = (self._server.get(Key(key.kind, key.namespace, status["cachedFrom"])) or {}).get("status") or {}
+            if twin and twin.get("inputsDigest") != status.get("inputsDigest"):
+                raise Violation(
+                    "ResultsAreItsOwn", f"{key} takes over {status['cachedFrom']}'s, which had other inputs"
+                )
+        elif uid not in self._executed:
             raise Violation("ResultsAreItsOwn", f"{key} has {field}, and no Job of its own was complete")
 
     def _one_execution(self, change: Change, owner: str) -> None:

@@ -147,6 +147,15 @@ def _drifts(verdict: Verdict, of: str) -> Callable[[World], None]:
     return act
 
 
+def _slow_training(world: World) -> None:
+    world.workloads.training_seconds = 1_500.0
+
+
+def _drifts_for_good(world: World) -> None:
+    world.workloads.verdicts["rain-drift"] = "DataDrift"
+    world.workloads.contents["weather"] = "2"
+
+
 def _nothing_left(world: World) -> bool:
     return not any(world.server.list(kind) for kind in ("Job", "CronJob", "Deployment", "Service", "Pod"))
 
@@ -160,6 +169,8 @@ def _delete_all(world: World) -> None:
 _TEMPLATE = run("rain", triggers=[{"templateChange": {}}])
 _ON_DATA = run("rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
 
+_EAGER = monitor(schedule="*/10 * * * *", guard={"cooldown": "1s", "maxRunsPerWeek": 2})
+
 SCENARIOS: dict[str, tuple[Step, ...]] = {
     "loop": (
         Step(
@@ -170,6 +181,16 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         Step("the inputs drift", _drifts("DataDrift", "rain-v1"), _live("rain-v2")),
         Step("the concept drifts", _drifts("ConceptDrift", "rain-v2"), _live("rain-v3")),
         Step("roll back", _change("ModelVersion", "rain-v3", withdrawn=True), _live("rain-v2")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    # Checks are made faster than runs end, and find drift whatever serves.
+    "slow training": (
+        Step(
+            "apply all",
+            _all_of(_slow_training, _create(dataset(), _TEMPLATE, _EAGER)),
+            _all(_live("rain-v1"), _ready("DriftMonitor", "rain-drift", "Checked")),
+        ),
+        Step("the inputs drift for good", _drifts_for_good, _live("rain-v3"), minutes=300.0),
         Step("delete all", _delete_all, _nothing_left),
     ),
     "new data": (

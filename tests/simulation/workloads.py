@@ -51,6 +51,8 @@ class Workloads:
     champions: dict[str, str] = field(default_factory=dict)
     champion: str = "0.80"
     # By the version that is checked, or by the monitor's name.
+    # How much longer than usual training takes.
+    training_seconds: float = 0.0
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     verdict: Verdict = "Stable"
     # Milliseconds, by the model's name.

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.simulation.api_server.causes import invalid, not_negative, required, unsupported
-from tests.simulation.api_server.errors import Cause
+from tests.simulation.api_server.errors import DUPLICATE, Cause
 from tests.simulation.api_server.metadata import qualified_name
 from tests.simulation.api_server.pod_rules import pod_template
 from tests.simulation.api_server.selectors import selects
@@ -27,7 +27,7 @@ def job(manifest: Manifest, old: Manifest | None) -> list[Cause]:
 
 
 def _generated_labels(manifest: Manifest) -> list[Cause]:
-    if manifest["spec"].get("manualSelector"):
+    if manifest["spec"].get("manualSelector") or manifest["spec"].get("selector") is None:
         return []
     labels = manifest["spec"]["template"]["metadata"].get("labels") or {}
     causes = []
@@ -37,7 +37,7 @@ def _generated_labels(manifest: Manifest) -> list[Cause]:
             ("job-name", manifest["metadata"]["name"]),
         ):
             found = labels.get(prefix + name)
-            path = "spec.template.metadata.labels"
+            path = f"spec.template.metadata.labels[{prefix}{name}]"
             if found is None:
                 causes.append(required(path, f"must be '{value}'"))
             elif found != value:
@@ -109,6 +109,12 @@ def _failure_policy(spec: Manifest, path: str) -> list[Cause]:
                 causes.append(unsupported(f"{place}.onExitCodes.operator", codes.get("operator", ""), ("In", "NotIn")))
             if not codes.get("values"):
                 causes.append(invalid(f"{place}.onExitCodes.values", [], "at least one value is required"))
+            values = codes.get("values") or ()
+            causes += [
+                Cause(f"{place}.onExitCodes.values[{number}]", f"Duplicate value: {code}", DUPLICATE)
+                for number, code in enumerate(values)
+                if code in values[:number]
+            ]
         if codes is None and not rule.get("onPodConditions"):
             causes.append(invalid(place, "", "specifying one of OnExitCodes and OnPodConditions is required"))
     return causes

@@ -12,7 +12,7 @@ import yaml
 
 from mlops.api import kinds
 from mlops.api.base import MAX_NAME
-from tests.simulation.api_server import crd, defaults, gotypes, job_rules, metadata, pod_rules, rules
+from tests.simulation.api_server import crd, defaults, errors, gotypes, job_rules, metadata, pod_rules, rules
 from tests.simulation.api_server.causes import required
 from tests.simulation.api_server.errors import ApiError, Cause
 from tests.simulation.api_server.fields import MEMBER, Fields
@@ -76,6 +76,10 @@ class Resource:
     def check(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
         """What is wrong with an object that is created or updated."""
         raise NotImplementedError
+
+    def nameless(self) -> ApiError:
+        """How an object without a name is refused."""
+        return errors.invalid(self.invalid_group, self.kind, "", metadata.check_name("", label_name=False))
 
     def stored(self, manifest: Manifest) -> Manifest:
         """The object as it is read back."""
@@ -392,6 +396,11 @@ class ServiceResource(Builtin):
 
     returns_deleted, creates_on_update = True, True
     generations = False
+
+    def nameless(self) -> ApiError:
+        # Its address is given out first, to an object that refuses to be nobody's, one address after the other.
+        text = "Internal error occurred: failed to allocate a serviceIP: range is full"
+        return ApiError(500, text, reason="InternalError", details={})
 
     def prepare_create(self, manifest: Manifest, random: Random) -> Manifest:
         created = super().prepare_create(manifest, random)

@@ -50,10 +50,13 @@ def deployment(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
         value = spec["progressDeadlineSeconds"]
         causes.append(invalid("spec.progressDeadlineSeconds", value, "must be greater than minReadySeconds"))
-    causes += pod_template(spec["template"], "spec.template")
     policy = spec["template"]["spec"].get("restartPolicy")
-    if policy != "Always":
-        causes.append(unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    if wrong:
+        causes.append(invalid("spec.selector", selector, "invalid label selector"))
+    else:
+        causes += pod_template(spec["template"], "spec.template")
+        if policy != "Always":
+            causes.append(unsupported("spec.template.spec.restartPolicy", policy, ("Always",)))
     if old is not None and not same(selector, old["spec"].get("selector")):
         causes.append(invalid("spec.selector", selector, "field is immutable"))
     return causes

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from mlops.planning.plan import Key
-from tests.simulation.api_server import deletion, errors, metadata, ownership
+from tests.simulation.api_server import deletion, errors, ownership
 from tests.simulation.api_server.errors import ApiError
 from tests.simulation.api_server.ownership import Owners, Writing
 from tests.simulation.api_server.paths import Target
@@ -135,9 +135,8 @@ class Writes:
         self._check_namespace(namespace)
         name = manifest["metadata"].get("name") or self._generated(manifest)
         if not name:
-            causes = metadata.check_name("", label_name=False)
-            raise errors.invalid(resource.invalid_group, resource.kind, "", causes)
-        manifest = ownership.written(manifest, owners)
+            raise resource.nameless()
+        manifest = _each_owner_once(ownership.written(manifest, owners))
         manifest = with_metadata(
             manifest,
             name=name or None,
@@ -161,7 +160,7 @@ class Writes:
         """`counts`: it is a new generation whatever is left of it."""
         resource, target = request.resource, request.target
         self._check_version(resource, manifest, present)
-        manifest = _kept(ownership.written(manifest, owners), present)
+        manifest = _kept(_each_owner_once(ownership.written(manifest, owners)), present)
         if target.subresource:
             manifest = resource.prepare_status(manifest, present)
             causes = resource.check_status(manifest, present)
@@ -338,6 +337,13 @@ def _kept(manifest: Manifest, present: Manifest) -> Manifest:
             after.setdefault("deletionGracePeriodSeconds", before["deletionGracePeriodSeconds"])
     after.pop("selfLink", None)
     return {**manifest, "metadata": after}
+
+
+def _each_owner_once(manifest: Manifest) -> Manifest:
+    """The object without owners that stand there word for word already."""
+    owners = manifest["metadata"].get("ownerReferences") or []
+    once = [owner for number, owner in enumerate(owners) if owner not in owners[:number]]
+    return manifest if len(once) == len(owners) else with_metadata(manifest, ownerReferences=once)
 
 
 def _unchanged(manifest: Manifest, present: Manifest) -> bool:

@@ -101,6 +101,8 @@ class Work:
             return self._serving(task, fate, restarts)
         disturbed = fate.outcome if container["name"] == _disturbed(pod, fate) else "work"
         seconds = random.uniform(0.5, 60)
+        if isinstance(task, tasks.TrainTask):
+            seconds += self._workloads.training_seconds
         match disturbed:
             case "fail":
                 said = tasks.write_report(_STORE_AWAY) if task is not None and random.random() < 0.5 else ""
