@@ -75,7 +75,8 @@ def monitor(number: int) -> Object:
     """Return a monitor of a model, whose checks are not due."""
     checks = [{"name": "inputs", "type": "DataDrift"}]
     spec = {"targetRef": {"modelName": f"model-{number // 5}"}, "schedule": _SCHEDULES[0], "checks": checks}
-    return _ours("DriftMonitor", f"monitor-{number:05}", {**spec, "window": {"duration": "24h"}})
+    rest = {"window": {"duration": "24h"}, "actions": [{"when": ["DataDrift"], "do": "Hold"}]}
+    return _ours("DriftMonitor", f"monitor-{number:05}", {**spec, **rest})
 
 
 def _ours(kind: str, name: str, spec: Object) -> Object:

@@ -94,8 +94,6 @@ def _has_defaults(schema: Schema) -> bool:
 def type_of(schema: Schema) -> Type:
     """The type that server-side apply merges by."""
     if schema.type == "object":
-        if not schema.properties and schema.inner is None:
-            return ANY
         if schema.properties:
             fields = {name: type_of(value) for name, value in schema.properties.items()}
             return Type("struct", fields=fields)

@@ -185,9 +185,11 @@ class Custom(Resource):
 
     def _rules(self, manifest: Manifest, old: Manifest | None) -> list[Cause]:
         """What the rules in CEL say."""
-        if len(manifest["metadata"]["name"]) > MAX_NAME:
+        name = manifest["metadata"]["name"]
+        if len(name) > MAX_NAME or "." in name:
             # A rule of the whole object has no field.
-            return [Cause("<nil>", f"Invalid value: {kinds.NAME_RULE.message}")]
+            rule = kinds.NAME_RULE if len(name) > MAX_NAME else kinds.DOT_RULE
+            return [Cause("<nil>", f"Invalid value: {rule.message}")]
         found = _parse(self.kind, self.api_version, manifest["spec"])
         if isinstance(found, kinds.InvalidObject):
             return [Cause(field, f"Invalid value: {text}") for field, text in found.causes]

@@ -215,6 +215,8 @@ class Writes:
     def _converted(self, request: Request, new: Manifest, present: Manifest | None) -> Manifest:
         """The result of an apply as an object of its kind."""
         try:
+            if not request.resource.unstructured:
+                new = _nothing_for_empty_lists(new, present)
             return request.resource.read(new, present, applied=True)
         except ApiError as error:
             if request.resource.unstructured:
@@ -344,6 +346,20 @@ def _each_owner_once(manifest: Manifest) -> Manifest:
     owners = manifest["metadata"].get("ownerReferences") or []
     once = [owner for number, owner in enumerate(owners) if owner not in owners[:number]]
     return manifest if len(once) == len(owners) else with_metadata(manifest, ownerReferences=once)
+
+
+def _nothing_for_empty_lists(value: Any, live: Any) -> Any:
+    """The result of an apply as it is merged: an empty list is none. What is `live`'s own is left as it is."""
+    if value is live:
+        return value
+    if isinstance(value, dict):
+        before = live if isinstance(live, dict) else {}
+        parts = {name: _nothing_for_empty_lists(item, before.get(name)) for name, item in value.items()}
+        return value if all(parts[name] is item for name, item in value.items()) else parts
+    if isinstance(value, list):
+        items = [_nothing_for_empty_lists(item, None) for item in value]
+        return None if not items else value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    return value
 
 
 def _unchanged(manifest: Manifest, present: Manifest) -> bool:
