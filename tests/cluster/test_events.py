@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops.cluster import events
 from mlops.cluster.client import Client
 from mlops.cluster.connection import Connection
 from mlops.cluster.events import Events, Rates
@@ -151,8 +152,24 @@ async def test_nothing_is_sent_without_the_lease(desk: Desk) -> None:
     assert desk.lost("lease") == 1
 
 
-async def test_one_that_fails_is_lost_and_the_next_is_sent(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """News, not state: it is not tried again, and nobody has to read of it."""
+async def test_a_connection_that_is_lost_loses_no_news(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is fixed: sent again, it cannot be there twice."""
+    monkeypatch.setattr(events, "_AGAIN_SECONDS", 0.05)
+    desk.server.status = 503
+    desk.events.add(an_event(1))
+    while not desk.server.posted:
+        await asyncio.sleep(0)
+    desk.server.status = 201
+    await desk.events.flush(1)
+    assert desk.server.posted == ["event-1", "event-1"]
+    assert desk.lost("failed") == 0
+
+
+async def test_one_that_fails_is_lost_and_the_next_is_sent(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """News, not state: it is tried once more, and nobody has to read of it."""
+    monkeypatch.setattr(events, "_AGAIN_SECONDS", 0.0)
     desk.server.status = 500
     with caplog.at_level(logging.DEBUG):
         desk.events.add(an_event(1))
@@ -161,7 +178,7 @@ async def test_one_that_fails_is_lost_and_the_next_is_sent(desk: Desk, caplog: p
     desk.server.status = 201
     desk.events.add(an_event(2))
     await desk.events.flush(1)
-    assert desk.server.posted == ["event-1", "event-2"]
+    assert desk.server.posted == ["event-1", "event-1", "event-2"]
     assert desk.lost("failed") == 1
 
 

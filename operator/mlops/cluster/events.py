@@ -10,7 +10,7 @@ from collections.abc import Callable
 from mlops.cluster.client import Client
 from mlops.cluster.kinds import collection_of
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.engine.cluster import FIELD_MANAGER, ClusterError, Conflict, key_of
+from mlops.engine.cluster import FIELD_MANAGER, ClusterError, Conflict, Unavailable, key_of
 from mlops.planning.plan import Manifest
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _MOST_WAITING = 1_000
 # Each goes to the same API server as the writes that matter: a few at a time are enough for hundreds a second.
 _AT_A_TIME = 4
+_AGAIN_SECONDS = 1.0
 # Per object, as client-go's recorder does it: so many at once, then one in so many seconds. A run tells 5 things in its
 # life and a version 6, so 25 leaves them alone. client-go refills one in 5 minutes; a Dataset or monitor whose schedule
 # fires every minute tells 2 to 4 things each time and would be silent after 10 minutes, and it is what people look at.
@@ -89,19 +90,24 @@ class Events:
                     self._quiet.set()
 
     async def _post(self, event: Manifest) -> None:
-        if not self._allowed():
-            self._lose(event, "lease", "this process does not hold the Lease")
+        """Write one; after a lost connection once more: its name is fixed, so it cannot be there twice."""
+        key, query = key_of(event), {"fieldManager": FIELD_MANAGER}
+        for last in (False, True):
+            if not self._allowed():
+                self._lose(event, "lease", "this process does not hold the Lease")
+                return
+            try:
+                await self._client.request(key, "POST", collection_of(key), event, query=query)
+            except Conflict:
+                log.debug("%s is there already", key)
+            except ClusterError as error:
+                if isinstance(error, Unavailable) and not last:
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                    continue
+                self._lose(event, "failed", str(error))
+            else:
+                self._metrics.wrote("create", "Event")
             return
-        key = key_of(event)
-        query = {"fieldManager": FIELD_MANAGER}
-        try:
-            await self._client.request(key, "POST", collection_of(key), event, query=query)
-        except Conflict:
-            log.debug("%s is there already", key)
-        except ClusterError as error:
-            self._lose(event, "failed", str(error))
-        else:
-            self._metrics.wrote("create", "Event")
 
     def _lose(self, event: Manifest, why: str, words: str) -> None:
         self._metrics.event_lost(why)
