@@ -117,7 +117,9 @@ def pruned(schema: Schema, value: Any, *, nulls: bool = False) -> Any:
     """The value without fields that the schema does not know and, unless `nulls`, nulls that may not be there."""
     if isinstance(value, dict) and schema.type == "object":
         if not schema.properties:
-            return _each_value(schema, value, nulls) if schema.inner is not None else {}
+            if schema.inner is not None:
+                return _each_value(schema, value, nulls)
+            return {} if value else value
         out: Manifest | None = None
         for name, item in value.items():
             known = schema.properties.get(name)

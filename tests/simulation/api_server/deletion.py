@@ -75,6 +75,10 @@ def deleted(options: Options, present: Manifest, resource: Resource, now: dateti
     if marked is not None:
         return Deletion(with_metadata(marked, finalizers=after or None), gone=not after and grace == 0)
     if not after:
+        if before and options.version is not None:
+            # It is written without its finalizers first, and then it is no longer of the version that was meant.
+            version = present["metadata"]["resourceVersion"]
+            raise errors.other_version(resource.invalid_group, resource.kind, present["metadata"]["name"], "", version)
         return Deletion(present, gone=True)
     return Deletion(with_metadata(_marked(present, now), finalizers=after), gone=False)
 

@@ -125,6 +125,8 @@ class Writes:
         manifest = present if new is None else self._converted(request, new, present)
         _check_name(manifest, request.target)
         counts = new is not None and not request.target.subresource and resource.counts_unread(new)
+        if counts and new is not None and (causes := resource.check_unread(new)):
+            raise errors.invalid(resource.invalid_group, resource.kind, request.target.key.name, causes)
         return 200, self._updated(request, manifest, present, owners, counts=counts)
 
     # --- from a new state to a stored one ---
