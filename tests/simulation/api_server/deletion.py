@@ -77,8 +77,8 @@ def deleted(options: Options, present: Manifest, resource: Resource, now: dateti
     if not after:
         if before and options.version is not None:
             # It is written without its finalizers first, and then it is no longer of the version that was meant.
-            version = present["metadata"]["resourceVersion"]
-            raise errors.other_version(resource.invalid_group, resource.kind, present["metadata"]["name"], "", version)
+            name, text = present["metadata"]["name"], "Precondition failed: ResourceVersion in precondition: "
+            raise errors.conflict(resource.group, resource.plural, name, text)
         return Deletion(present, gone=True)
     return Deletion(with_metadata(_marked(present, now), finalizers=after), gone=False)
 
