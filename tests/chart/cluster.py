@@ -51,7 +51,7 @@ class Cluster:
     def kubectl(self, *words: str, given: str | None = None) -> str:
         """Return what kubectl prints."""
         command = [program("kubectl"), "--kubeconfig", str(self.kubeconfig), *words]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

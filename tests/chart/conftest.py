@@ -31,5 +31,5 @@ def cluster(started: Cluster) -> Iterator[Cluster]:
         started.helm("uninstall", each["name"], "--namespace", each["namespace"])
     for name in DEFINITIONS:
         started.server.delete({**CRD, "metadata": {"name": name}})
-    started.kubectl("wait", "--for=delete", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))
+    started.kubectl("wait", "--for=delete", "--timeout=150s", *(f"crd/{name}" for name in DEFINITIONS))
     started.server._resources.clear()

@@ -34,7 +34,7 @@ class Server(Client):
         self.answers.set()
 
     async def _send(
-        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str
+        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str, accept: str
     ) -> tuple[int, Mapping[str, str], Manifest]:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,37 @@ async def test_an_object_that_was_made_anew_replaces_the_one_before(
     assert there is not None
     assert there["metadata"]["uid"] == again["metadata"]["uid"]
     assert len(changes) == 3
+
+
+@pytest.mark.parametrize("number", [pytest.param(2, id="a few"), pytest.param(25, id="many")])
+async def test_what_comes_changes_and_goes_unseen_is_found_by_its_version(
+    resync: Resync, memory: Memory, server: ApiServer, namespace: str, number: int
+) -> None:
+    """Of lists that are compared only metadata is read; what is news is looked up, alone or with all others."""
+    made = [in_namespace(namespace, {**a_dataset(), "metadata": {"name": f"rows-{n}"}}) for n in range(number)]
+    await resync.fill()
+    for manifest in made:
+        server.create(manifest)
+    assert await _compared(resync, lambda: len(memory.list("Dataset", namespace)) == number)
+    server.patch(made[0], {"spec": {"suspend": True}})
+    assert await _compared(resync, lambda: bool(memory.list("Dataset", namespace)[0]["spec"].get("suspend")))
+    there = memory.get(Key("Dataset", namespace, "rows-1"))
+    assert there is not None
+    assert (there["kind"], there["apiVersion"]) == ("Dataset", "mlops.dev/v1alpha1")
+    assert there["spec"]["source"] == made[1]["spec"]["source"]
+    for manifest in made:
+        server.delete(manifest)
+    assert await _compared(resync, lambda: not memory.list("Dataset", namespace))
+
+
+async def _compared(resync: Resync, done: Callable[[], bool]) -> bool:
+    """Whether it is found out soon: a cached list may be a moment old."""
+    for _ in range(50):
+        assert await resync.list_once("Dataset", cached=True)
+        if done():
+            return True
+        await asyncio.sleep(0.1)
+    return False
 
 
 async def test_credentials_that_are_gone_are_waited_for(tmp_path: Path, memory: Memory) -> None:

@@ -145,7 +145,7 @@ class SimulatedClient(Client):
         self._network, self._user, self._weather, self._seconds = network, user, weather, seconds
 
     async def _send(
-        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str
+        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str, accept: str
     ) -> tuple[int, Mapping[str, str], Manifest]:
         try:
             async with asyncio.timeout(self._seconds):

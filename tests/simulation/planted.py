@@ -171,11 +171,11 @@ BUGS = (
         "        self._failures.pop(key, None)\n",
     ),
     Bug(
-        "lists that differ are not taken in",
+        "what a list has that is news is not looked up",
         "missed event",
-        "cluster/memory.py",
-        "            differences += self.take(item)\n",
-        "            differences += not self.get(key_of(item)) and self.take(item)\n",
+        "cluster/resync.py",
+        "        news = [head for head in heads if self._memory.lacks(served.kind, head)]\n",
+        "        news = [head for head in heads if not head['uid']]\n",
     ),
     # --- whose it is ---
     Bug(

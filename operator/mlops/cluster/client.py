@@ -15,6 +15,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from mlops.cluster.connection import Connection, NoConnection
+from mlops.cluster.heads import heads_of
 from mlops.engine.cluster import Conflict, Invalid, NotFound, Refused, Unavailable
 from mlops.planning.plan import Key, Manifest
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
+# Of each object only its metadata.
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
@@ -59,19 +62,23 @@ class Client:
         *,
         content_type: str = JSON,
         query: Mapping[str, str] | None = None,
+        accept: str = JSON,
     ) -> Manifest:
-        """Return the answer. Raises Conflict (409), NotFound (404), Invalid (400, 422), Refused (403 for the object's
-        sake) or Unavailable; `key` is the object that the error is about."""
+        """Return the answer; to `accept=METADATA` a list of name, namespace, uid and resourceVersion of each object.
+
+        Raises Conflict (409), NotFound (404), Invalid (400, 422), Refused (403 for the object's sake) or Unavailable;
+        `key` is the object that the error is about.
+        """
         left = self._not_before - asyncio.get_running_loop().time()
         if left > 0:
             raise Unavailable(key, f"the API server asked to wait for another {left:.0f} s")
         url = path + (f"?{urlencode(query)}" if query else "")
         async with self._counted():
-            status, headers, answer = await self._send(key, method, url, body, content_type)
+            status, headers, answer = await self._send(key, method, url, body, content_type, accept)
             if status == 401:
                 # The token was rotated, or this is a moment's fault of the server: once more with what is there now.
                 await self.close()
-                status, headers, answer = await self._send(key, method, url, body, content_type)
+                status, headers, answer = await self._send(key, method, url, body, content_type, accept)
         if status < 300:
             return answer
         self._metrics.api_error(str(status))
@@ -92,13 +99,13 @@ class Client:
             await client.close()  # type: ignore[no-untyped-call]
 
     async def _send(
-        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str
+        self, key: Key, method: str, url: str, body: Manifest | None, content_type: str, accept: str
     ) -> tuple[int, Mapping[str, str], Manifest]:
         try:
             client = self._client or ApiClient(await self._connection.load())
             self._client = client
             configuration = client.configuration
-            headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": "mlops-operator"}
+            headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "mlops-operator"}
             if token := await configuration.get_api_key_with_prefix("BearerToken"):
                 headers["Authorization"] = token
             response = await client.call_api(
@@ -111,11 +118,11 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             self._metrics.api_error("connection")
             raise Unavailable(key, f"{method} got no answer: {error or type(error).__name__}") from error
-        return response.status, response.headers, self._parsed(key, response.status, text)
+        return response.status, response.headers, self._parsed(key, response.status, text, accept)
 
-    def _parsed(self, key: Key, status: int, text: bytes) -> Manifest:
+    def _parsed(self, key: Key, status: int, text: bytes, accept: str) -> Manifest:
         try:
-            answer: Any = json.loads(text)
+            answer: Any = heads_of(text) if accept == METADATA and status < 300 else json.loads(text)
         except ValueError:
             answer = None
         if isinstance(answer, dict):

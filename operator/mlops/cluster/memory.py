@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from mlops.api.labels import MODEL_VERSION, TEMPLATE
@@ -127,10 +127,23 @@ class Memory:
             differences += self.take(item)
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
+        return differences + self.forget_others(kind, namespace, listed, version)
+
+    def forget_others(self, kind: str, namespace: str | None, uids: Set[str], version: int) -> int:
+        """Take in that as of a resourceVersion there are no objects of a kind but these; returns how many went."""
+        differences = 0
         for manifest in self.list(kind, namespace):
-            if _uid(manifest) not in listed:
+            if _uid(manifest) not in uids:
                 differences += self.forget(manifest, version)
         return differences
+
+    def lacks(self, kind: str, head: Manifest) -> bool:
+        """Return whether the version of an object that has this metadata would be news."""
+        version = int(head["resourceVersion"])
+        if self._gone.get(str(head["uid"]), -1) >= version:
+            return False
+        known = self._objects[kind].get(Key(kind, str(head.get("namespace") or ""), str(head["name"])))
+        return known is None or version_of(known) < version
 
     def lacks_its_pod(self, manifest: Manifest) -> bool:
         """Return whether this is the first version of a Job that has ended, and no pod is known that tells how."""
