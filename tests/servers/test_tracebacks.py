@@ -28,7 +28,8 @@ _TEXT = """{prefix}before
     ],
 )
 def test_a_traceback_of_ours_is_found(tmp_path: Path, prefix: str, file: str, found: bool) -> None:
-    log = tmp_path / "some.log"
+    # Not named `.log`: the search at the end of this very session would find it.
+    log = tmp_path / "output.txt"
     log.write_text(_TEXT.format(prefix=prefix, file=file))
     texts = list(tracebacks(log))
     assert bool(texts) is found
