@@ -14,9 +14,9 @@ _OURS = re.compile(r'File "[^"]*/(mlops|kopf|asyncio|concurrent|threading\.py)[/
 _MOST_LINES, _MOST_SHOWN = 200, 5
 
 
-def tracebacks(log: Path) -> Iterator[str]:
+def tracebacks(log: str) -> Iterator[str]:
     """Yield the tracebacks in a log in which code of ours takes part."""
-    lines = log.read_text("utf-8", "replace").splitlines()
+    lines = log.splitlines()
     for number, line in enumerate(lines):
         if _FIRST in line:
             text = "\n".join(_block(lines[number : number + _MOST_LINES]))
@@ -51,6 +51,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _read(log: Path) -> list[str]:
     try:
-        return list(tracebacks(log))
+        return list(tracebacks(log.read_text("utf-8", "replace")))
     except OSError:
         return []

@@ -107,6 +107,20 @@ async def test_what_comes_changes_and_goes_unseen_is_found_by_its_version(
     assert await _compared(resync, lambda: not memory.list("Dataset", namespace))
 
 
+async def test_of_lists_that_are_compared_only_metadata_is_sent(
+    resync: Resync, client: Client, server: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole objects of thousands of runs each minute are what makes the process grow."""
+    server.create(in_namespace(namespace, a_dataset()))
+    await resync.fill()
+    answers: list[bytes] = []
+    parsed = client._parsed
+    monkeypatch.setattr(client, "_parsed", lambda *args: (answers.append(args[2]), parsed(*args))[1])
+    assert await _compared(resync, lambda: b"electricity" in answers[-1])
+    assert b'"uid"' in answers[-1]
+    assert not any(b'"spec"' in answer for answer in answers)
+
+
 async def _compared(resync: Resync, done: Callable[[], bool]) -> bool:
     """Whether it is found out soon: a cached list may be a moment old."""
     for _ in range(50):

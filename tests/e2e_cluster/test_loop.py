@@ -26,6 +26,7 @@ from tests.e2e_cluster import audit
 from tests.e2e_cluster.conftest import EXAMPLES, NAMESPACES, OPERATOR, RELEASE, ROOT, SYSTEM, World
 from tests.e2e_cluster.kubectl import OUR_KINDS, Object, condition, eventually, is_ready, told
 from tests.e2e_cluster.triton import triton
+from tests.tracebacks import tracebacks
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("cluster")]
 
@@ -294,13 +295,21 @@ def test_what_is_no_longer_wanted_goes(applied: World) -> None:
     eventually("it is served in the other stage only", moved, 60, told=lambda: _state(applied, "own-trainer"))
 
 
-def test_no_log_of_the_operator_has_a_traceback(applied: World) -> None:
-    """Whatever happened until here, nothing of it was a surprise."""
+def test_no_log_has_a_traceback(applied: World) -> None:
+    """Whatever happened until here, nothing of it was a surprise: to the operator, and to the pods of each stage."""
+    looked_at = set()
+    for namespace in (SYSTEM, *NAMESPACES):
+        for pod in applied.kubectl.list("pods", namespace):
+            name = pod["metadata"]["name"]
+            # Of a pod that does not run yet kubectl has nothing to say.
+            log = applied.kubectl.run("logs", name, "-n", namespace, "--all-containers").stdout
+            assert not list(tracebacks(log)), f"{name}: {log[-4000:]}"
+            looked_at.add(pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", name))
+    assert {"ingest", "train", "serve"} <= looked_at, looked_at
     for pod in applied.kubectl.list("pods", SYSTEM, "app.kubernetes.io/name=mlops-operator"):
-        name = pod["metadata"]["name"]
-        log = applied.kubectl("logs", name, "-n", SYSTEM, "--all-containers")
+        log = applied.kubectl("logs", pod["metadata"]["name"], "-n", SYSTEM, "--all-containers")
         assert "Traceback" not in log, log[-4000:]
-        assert sum(c["restartCount"] for c in pod["status"].get("containerStatuses", ())) == 0, name
+        assert sum(c["restartCount"] for c in pod["status"].get("containerStatuses", ())) == 0, pod["metadata"]["name"]
 
 
 def test_what_the_operator_may_do_is_what_it_does(applied: World) -> None:

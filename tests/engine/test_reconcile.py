@@ -282,6 +282,28 @@ async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -
         pytest.param({"l": [{"x": 1, "y": 2}]}, {"l": [{"x": 1}]}, True, id="defaults in a list's items"),
         pytest.param({"l": [1, 2]}, {"l": [1]}, False, id="a longer list is another list"),
         pytest.param({"l": [2, 1]}, {"l": [1, 2]}, False, id="order counts"),
+        pytest.param(
+            {"owners": [{"uid": "2", "name": "theirs"}, {"uid": "1", "name": "ours", "controller": False}]},
+            {"owners": [{"uid": "1", "name": "ours"}]},
+            True,
+            id="another's owner beside ours",
+        ),
+        pytest.param(
+            {"owners": [{"uid": "2", "name": "rain"}]},
+            {"owners": [{"uid": "1", "name": "rain"}]},
+            False,
+            id="a namesake",
+        ),
+        pytest.param(
+            {"env": [{"name": "THEIRS", "value": "1"}, {"name": "OURS", "value": "1"}]},
+            {"env": [{"name": "OURS", "value": "1"}]},
+            True,
+            id="another's variable beside ours",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "value": "2"}]}, False, id="ours changed"
+        ),
+        pytest.param({"env": []}, {"env": [{"name": "A"}]}, False, id="ours taken away"),
         pytest.param({"name": "A"}, {"name": "A", "value": ""}, True, id="an empty text is left out"),
         pytest.param(
             {"name": "A", "value": "x"}, {"name": "A", "value": ""}, False, id="an empty text that was filled"

@@ -126,7 +126,11 @@ def test_available_means_that_all_pods_are_new_and_ready(status: dict[str, int],
     key = Key("Deployment", "team", "rain-production")
     world.objects[key]["status"] = {"observedGeneration": 1, **status}
     world.carry_out(world.plan("ModelVersion", "rain-v1"))
-    assert is_true(world.get("ModelVersion", "rain-v1").status.conditions, "Available") is available
+    conditions = world.get("ModelVersion", "rain-v1").status.conditions
+    assert is_true(conditions, "Available") is available
+    said = find(conditions, "Ready")
+    assert said is not None
+    assert ("0 of 1 pods ready" in said.message) is not available, said.message
 
 
 def test_a_version_goes_from_stage_to_stage() -> None:

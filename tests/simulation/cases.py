@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from mlops.cluster.kinds import WATCHED
-from mlops.planning.plan import Key
+from mlops.planning.plan import Key, Settings
+from tests.planning.builders import SETTINGS
 from tests.simulation import scenarios
 from tests.simulation.invariants import Violation
 from tests.simulation.scenarios import SCENARIOS, Step
@@ -21,6 +22,7 @@ _STORM_SECONDS = 150.0
 # In a storm the user does all steps in this time, and does not wait for anything.
 _ALL_STEPS_SECONDS = 240.0
 _REST_MINUTES = 600.0
+_LATER = replace(SETTINGS, image="mlops-workloads:later", environment_digest="sha256:" + "f" * 64)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Case:
     scenario: str
     seed: int
     replicas: int = 1
+    # With 2 there are two releases at once: of two replicas one each, and whoever is started anew is of the later one.
+    releases: int = 1
     storm: bool = False
     disturbances: tuple[Disturbance, ...] = ()
 
@@ -90,7 +94,7 @@ def _weather(random: Random) -> dict[str, Any]:
             {"stale": random.randrange(1, 60)},
             {"stale": random.randrange(1, 200)},
             {"watch_delay": random.uniform(1.0, 40.0)},
-            {"events_lost": random.uniform(0.05, 0.5)},
+            {"events_lost": random.uniform(0.05, 1.0)},
             {"events_doubled": random.uniform(0.1, 1.0)},
             {"events_reordered": random.uniform(0.1, 1.0)},
         ]
@@ -108,6 +112,11 @@ def _stall(random: Random) -> dict[str, Any]:
     # What comes over two watches, a Job and its pod, is what a late one can spoil.
     kind = random.choice([*sorted(WATCHED), "Pod", "Pod", "Job"])
     return {**_slot(random), "kind": kind, "seconds": random.uniform(1.0, 45.0)}
+
+
+def _silence(random: Random) -> dict[str, Any]:
+    kinds = random.sample(sorted(WATCHED), random.choice([1, 2, len(WATCHED), len(WATCHED)]))
+    return {**_slot(random), "kinds": kinds, "seconds": random.uniform(5.0, 75.0)}
 
 
 def _at_write(random: Random) -> dict[str, Any]:
@@ -166,6 +175,11 @@ def _nth(world: World, kind: str, index: int) -> Key | None:
 def _do_delete(world: World, kind: str, index: int, propagation: str = "Background") -> None:
     if (key := _nth(world, kind, index)) is not None:
         world.user.delete(key, propagation)
+
+
+def _do_strip(world: World, kind: str, index: int) -> None:
+    if (key := _nth(world, kind, index)) is not None:
+        world.user.strip_owners(key)
 
 
 def _do_scale(world: World, index: int) -> None:
@@ -247,6 +261,7 @@ DISTURBANCES: dict[str, _Kind] = {
     "weather": _Kind(_weather, _do_weather, 8),
     "cut": _Kind(_cut, World.cut, 4),
     "stall": _Kind(_stall, World.stall, 4),
+    "silence": _Kind(_silence, World.silence, 4),
     "kill": _Kind(_slot, World.kill, 2),
     "kill at write": _Kind(_at_write, World.kill_at_write, 5),
     "terminate": _Kind(_slot, World.terminate, 1),
@@ -259,6 +274,8 @@ DISTURBANCES: dict[str, _Kind] = {
     "a leader is stopped": _Kind(_hand_over, _do_hand_over, 2),
     "pods fare badly": _Kind(_passing, _do_fates, 3),
     "a child is deleted": _Kind(_child, _do_delete, 2),
+    "a child's owners are taken off": _Kind(_child, _do_strip, 2),
+    "a Job's owners are taken off": _Kind(_job, lambda world, index: _do_strip(world, "Job", index), 2, passing=False),
     "a Deployment is scaled": _Kind(_job, _do_scale, 1),
     "pods fail": _Kind(_final, _do_fates, 5, passing=False),
     "a Job is deleted": _Kind(_job, lambda world, index: _do_delete(world, "Job", index), 2, passing=False),
@@ -295,8 +312,8 @@ def draw(seed: int) -> Case:
                 else round(random.expovariate(0.2), 3)
             )
             found.append(Disturbance(step, at, name, DISTURBANCES[name].draw(random)))
-    replicas = random.choice([1, 2])
-    return Case(scenario, seed, replicas, storm, tuple(found))
+    replicas, releases = random.choice([1, 2]), random.choice([1, 1, 2])
+    return Case(scenario, seed, replicas, releases, storm, tuple(found))
 
 
 # --- running ---
@@ -304,7 +321,7 @@ def draw(seed: int) -> Case:
 
 def run(case: Case) -> Result:
     """Run one case."""
-    world = World(case.seed, replicas=case.replicas)
+    world = World(case.seed, replicas=case.replicas, releases=_releases(case))
     pictures: list[dict[str, Any]] = []
     at_step = 0
     violation: tuple[str, str] | None = None
@@ -321,6 +338,13 @@ def run(case: Case) -> Result:
     finally:
         world.close()
     return Result(world.steps, world.loop.time(), tuple(pictures), violation, at_step)
+
+
+def _releases(case: Case) -> tuple[Settings, ...]:
+    if case.releases == 1:
+        return (SETTINGS,)
+    # What a run is pinned to is another environment then, and an end another end.
+    return SETTINGS, _LATER if case.storm else replace(SETTINGS, image=_LATER.image)
 
 
 def _one_step(world: World, case: Case, number: int, step: Step) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mlops.cluster.client import Client
+from mlops.cluster.client import METADATA, Client
+from mlops.cluster.heads import heads_of
 from mlops.engine.cluster import Unavailable
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import Answer, ApiServer
@@ -152,4 +154,6 @@ class SimulatedClient(Client):
                 answer = await self._network.send(self._user, self._weather, method, url, body, content_type)
         except (TimeoutError, OSError) as error:
             raise Unavailable(key, f"{method} got no answer: {error or type(error).__name__}") from error
+        if accept == METADATA and answer.status < 300:
+            return answer.status, answer.headers, heads_of(json.dumps(answer.body).encode())
         return answer.status, answer.headers, answer.body

@@ -9,7 +9,7 @@ from tests.simulation.cases import Case, judge
 
 
 def shrink(case: Case, name: str, say: Callable[[str], None] = lambda text: None) -> Case:
-    """Return a smaller case that violates the same invariant: fewer disturbances, one replica, each gentler."""
+    """Return a smaller case that violates the same invariant: fewer disturbances, one replica, one release."""
 
     def fails(smaller: Case) -> bool:
         violation = judge(smaller).violation
@@ -28,6 +28,7 @@ def shrink(case: Case, name: str, say: Callable[[str], None] = lambda text: None
         if size == 1 and not cut:
             break
         size = max(1, size // 2)
-    if case.replicas > 1 and fails(smaller := replace(case, replicas=1)):
-        case = smaller
+    for simpler in ({"releases": 1}, {"replicas": 1}):
+        if fails(smaller := replace(case, **simpler)):  # type: ignore[arg-type]
+            case = smaller
     return case

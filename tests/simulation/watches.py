@@ -30,6 +30,8 @@ class Watch:
         self._open = self._closed = False
         # Up to which change everything was seen, and when the last event is delivered.
         self._position, self._last = 0, 0.0
+        # Until when it delivers nothing and does not know.
+        self._silent_until = 0.0
         self.delivered = 0
         server.listen(self._changed)
 
@@ -66,6 +68,10 @@ class Watch:
         """Hold back every event for so long."""
         self._last = max(self._last, self._loop.time() + seconds)
 
+    def silence(self, seconds: float) -> None:
+        """Lose every event for so long."""
+        self._silent_until = max(self._silent_until, self._loop.time() + seconds)
+
     def _matches(self, manifest: Manifest | None) -> bool:
         if manifest is None or self._label is None:
             return manifest is not None
@@ -81,7 +87,7 @@ class Watch:
             return
         type_ = "MODIFIED" if before and after else "ADDED" if after else "DELETED"
         random, weather = self._random, self._weather
-        if random.random() < weather.events_lost:
+        if self._loop.time() < self._silent_until or random.random() < weather.events_lost:
             return
         self._deliver(type_, change.new)
         if random.random() < weather.events_doubled:

@@ -50,9 +50,11 @@ class Workloads:
     # What the champion of a comparison scores, by the same names.
     champions: dict[str, str] = field(default_factory=dict)
     champion: str = "0.80"
-    # By the version that is checked, or by the monitor's name.
     # How much longer than usual training takes.
     training_seconds: float = 0.0
+    # By image. In one that is not here is what the task asks for.
+    environments: dict[str, str] = field(default_factory=dict)
+    # By the version that is checked, or by the monitor's name.
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     verdict: Verdict = "Stable"
     # Milliseconds, by the model's name.
@@ -65,15 +67,15 @@ class Workloads:
     # Addresses of models that are verified well, and whose servers do not become ready all the same.
     unready: dict[str, None] = field(default_factory=dict)
 
-    def report(self, task: tasks.Task, job_name: str) -> tasks.Report:
-        """Return what the pod of that Job reports; a FailureReport is bad input, with exit code 2."""
+    def report(self, task: tasks.Task, job_name: str, image: str = "") -> tasks.Report:
+        """Return what the pod of that Job and image reports; a FailureReport is bad input, with exit code 2."""
         match task:
             case tasks.IngestTask():
                 return self._ingested(task, job_name)
             case tasks.FetchTask():
                 return tasks.FetchReport(rows=_ROWS)
             case tasks.TrainTask():
-                return self._trained(task)
+                return self._trained(task, self.environments.get(image, task.environment_digest))
             case tasks.VerifyTask():
                 return self._verified(task)
             case tasks.DriftTask():
@@ -103,7 +105,7 @@ class Workloads:
             as_of=format_time(_moment_of(task.as_of, job_name)),
         )
 
-    def _trained(self, task: tasks.TrainTask) -> tasks.Report:
+    def _trained(self, task: tasks.TrainTask, environment: str) -> tasks.Report:
         name = task.model_name or task.run
         inputs = [
             task.dataset_digest,
@@ -111,14 +113,14 @@ class Workloads:
             task.estimator.dump() if task.estimator else None,
             task.search.dump() if task.search else None,
             task.seed,
-            task.environment_digest,
+            environment,
         ]
         output = digest_of(["model", *inputs])
         champion = self.champions.get(name, self.champions.get(task.run, self.champion))
         return tasks.TrainReport(
             output_digest=output,
             prediction_digest=digest_of(["predictions", output]),
-            environment_digest=task.environment_digest,
+            environment_digest=environment,
             format="onnx",
             metrics=_metrics(self.scores.get(name, self.scores.get(task.run, self.score))),
             champion_metrics=_metrics(champion) if task.champion_artifact else (),

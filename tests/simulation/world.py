@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mlops.api import labels
 from mlops.api.kinds import KINDS
 from mlops.engine.cluster import labels_of
-from mlops.planning.plan import Key, Manifest
+from mlops.planning.plan import Key, Manifest, Settings
 from tests.planning.builders import SETTINGS
 from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.controllers.controllers import Controllers
@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 class World:
     """`seed` decides every delay. Faults come from outside, through the methods of the second half."""
 
-    def __init__(self, seed: int, *, replicas: int = 1) -> None:
+    def __init__(self, seed: int, *, replicas: int = 1, releases: tuple[Settings, ...] = (SETTINGS,)) -> None:
         self.random = Random(f"world {seed}")
         self.loop = Loop()
         self.server = ApiServer(self.loop.now, Random(f"server {seed}"))
@@ -50,6 +50,9 @@ class World:
         self.operators: list[Operator] = []
         self.weather = [Weather() for _ in range(replicas)]
         self._started = 0
+        self._releases = releases
+        for each in releases:
+            self.workloads.environments[each.image] = each.environment_digest
         self._gone: list[Operator] = []
         # When something last changed, or the faults ended: until a while later nobody can say that nothing follows.
         self._changed_at = 0.0
@@ -178,6 +181,13 @@ class World:
         if operator.alive and operator.watches:
             operator.watches.by_kind[kind].stall(seconds)
 
+    def silence(self, slot: int, kinds: list[str], seconds: float) -> None:
+        """Lose the events of some watches, which stay open."""
+        operator = self._operator(slot)
+        if operator.alive and operator.watches:
+            for kind in kinds:
+                operator.watches.by_kind[kind].silence(seconds)
+
     def kill(self, slot: int) -> None:
         """SIGKILL."""
         operator = self._operator(slot)
@@ -228,6 +238,7 @@ class World:
 
     def _start(self, slot: int) -> Operator:
         self._started += 1
+        later = slot > 0 or self._started > len(self.weather)
         operator = Operator(
             f"operator-{slot}-{self._started}",
             self.loop,
@@ -235,7 +246,7 @@ class World:
             self.network,
             self.weather[slot],
             Random(self.random.random()),
-            replace(SETTINGS),
+            replace(self._releases[-1 if later else 0]),
             skew=self.random.uniform(-2.0, 2.0),
         )
         operator.learning = self.invariants.learning

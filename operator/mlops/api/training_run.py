@@ -95,8 +95,16 @@ ParamName = Annotated[str, text(r"^[A-Za-z][A-Za-z0-9_]*$", "a parameter's name 
 ClassName = Annotated[
     str, text(r"^[A-Z][A-Za-z0-9]*$", "the class name of an estimator, such as RandomForestClassifier", 64)
 ]
+# Host and port, path, tag, digest: https://github.com/distribution/reference, with hosts in lower case only.
+_PART = "[a-z0-9]+([._-]+[a-z0-9]+)*"
 Image = Annotated[
-    str, text(r"^[a-z0-9][A-Za-z0-9._/:@-]*$", "an image reference, such as registry.example.com/trainer:1.2", 512)
+    str,
+    text(
+        rf"^([a-z0-9][a-z0-9.-]*(:[0-9]+)?/)?{_PART}(/{_PART})*"
+        r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[a-f0-9]{32,128})?$",
+        "an image reference, such as registry.example.com/team/trainer:1.2",
+        512,
+    ),
 ]
 
 
@@ -127,9 +135,7 @@ class DatasetRef(Model):
 class Estimator(Model):
     """A scikit-learn estimator by its own name."""
 
-    name: Annotated[
-        str, text(r"^[A-Z][A-Za-z0-9]*$", "the class name of an estimator, such as RandomForestClassifier", 64)
-    ] = Field(
+    name: ClassName = Field(
         description="The class name of an allowed classifier or regressor, such as HistGradientBoostingClassifier."
     )
     params: Annotated[dict[ParamName, Text], Field(max_length=64)] = Field(
@@ -159,10 +165,7 @@ Argument = Annotated[str, StringConstraints(max_length=4096)]
 class Container(Model):
     """Your own code: reads $(MLOPS_INPUTS), writes a model and metrics.json to $(MLOPS_OUTPUTS)."""
 
-    image: Annotated[
-        str,
-        text(r"^[a-z0-9][A-Za-z0-9._/:@-]*$", "an image reference, such as registry.example.com/team/trainer:1.2", 512),
-    ] = Field(description="The image of your code.")
+    image: Image = Field(description="The image of your code.")
     command: Annotated[tuple[Argument, ...], Field(min_length=1, max_length=64)] = Field(
         description="The command; $(MLOPS_INPUTS) and $(MLOPS_OUTPUTS) are the two folders."
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -39,8 +39,10 @@ Planner = Callable[[Any], Plan]
 # a comparison of the wanted fields with the present ones cannot.
 APPLIED = "mlops.dev/applied"
 
-
 _LOOK_AT_PROBLEMS = timedelta(seconds=60)
+
+# What tells the elements of a list from each other; a list whose elements have none of these is one value.
+_MERGED_BY = ("uid", "name")
 
 # Fields whose values are quantities.
 _AMOUNTS = ("limits", "requests", "sizeLimit")
@@ -247,14 +249,20 @@ def covers(present: Any, wanted: Any, *, amounts: bool = False) -> bool:
             for name, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
-        return (
-            isinstance(present, list | tuple)
-            and len(present) == len(wanted)
-            and all(covers(*pair) for pair in zip(present, wanted, strict=True))
-        )
+        return isinstance(present, list | tuple) and _covers_list(present, wanted)
     if amounts and present != wanted:
         return _amount(present) is not None and _amount(present) == _amount(wanted)
     return bool(present == wanted)
+
+
+def _covers_list(present: Sequence[Any], wanted: Sequence[Any]) -> bool:
+    """Others may add elements of their own to a list that is merged by a key (owners by uid, containers and variables
+    by name), and applying ours does not take theirs away: it would be applied again and again."""
+    key = next((name for name in _MERGED_BY if all(isinstance(each, dict) and name in each for each in wanted)), None)
+    if key is None or not wanted:
+        return len(present) == len(wanted) and all(covers(*pair) for pair in zip(present, wanted, strict=True))
+    there = {each.get(key): each for each in present if isinstance(each, dict)}
+    return all(covers(there.get(each[key]), each) for each in wanted)
 
 
 def _amount(quantity: Any) -> Decimal | None:

@@ -179,6 +179,16 @@ def _is_available(there: Manifest) -> bool:
     )
 
 
+def _ready_pods(there: Manifest) -> int:
+    """Return how many pods of the present template are ready at least: a Deployment counts those of any template."""
+    status = there.get("status", {})
+    if not _is_current(there):
+        return 0
+    updated = int(status.get("updatedReplicas", 0))
+    of_before = int(status.get("replicas", updated)) - updated
+    return min(updated, max(0, int(status.get("readyReplicas", 0)) - of_before))
+
+
 def _gave_up(there: Manifest) -> bool:
     """Return whether the Deployment says that its progress deadline has passed."""
     return _is_current(there) and any(
@@ -382,7 +392,7 @@ def _progress_message(view: ModelView, candidate: Candidate, traffic: Traffic) -
     for stage in candidate.stages:
         if traffic.is_chosen(candidate, stage) and not _serves(view, candidate, stage):
             there = _deployment(view, stage)
-            ready = there.get("status", {}).get("readyReplicas", 0) if there and _shows(there, candidate) else 0
+            ready = _ready_pods(there) if there and _shows(there, candidate) else 0
             wanted = next(each.replicas for each in candidate.version.spec.promotion.stages if each.name == stage)
             return f"{stage}: {ready} of {wanted} pods ready"
     newer = [each.number for each in traffic.chosen.values() if each.number > candidate.number]

@@ -120,7 +120,7 @@ class Work:
                 return Course(seconds)
         if task is None:
             return Course(seconds)
-        report = self._workloads.report(task, pod["metadata"]["labels"].get(JOB_NAME, ""))
+        report = self._workloads.report(task, pod["metadata"]["labels"].get(JOB_NAME, ""), container["image"])
         failed = isinstance(report, tasks.FailureReport)
         return Course(seconds, tasks.EXIT_BAD_INPUT if failed else tasks.EXIT_DONE, tasks.write_report(report))
 
