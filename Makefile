@@ -61,7 +61,7 @@ tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, on
 test: venv tools ## everything but what takes minutes by itself: real API server, real S3 servers, a real cluster
 	@$(MAKE) --no-print-directory check
 	@echo "==> simulation" && $(BIN)/python -m tests.simulation --steps 200000 --seed $(SEED)
-	@echo "==> tests with real parts" && $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 \
+	@echo "==> tests with real parts" && $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=15 \
 		-m "(thorough or slow or apiserver or s3) and not cluster $(WITHOUT)"
 	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m "cluster $(WITHOUT)"
 

@@ -173,6 +173,7 @@ def test_the_watches_run_though_the_image_does_not_know_the_user(
         assert "the watches ended" not in program.log
 
 
+@pytest.mark.long
 def test_watches_that_never_begin_are_not_healthy(namespace: str, tmp_path: Path, credentials: Path) -> None:
     """Lists alone keep the operator going, a minute late: that must not look well."""
     (tmp_path / "sitecustomize.py").write_text(WATCHLESS)

@@ -57,6 +57,7 @@ def shaky(tmp_path: Path) -> Iterator[Shaky]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_outage_is_waited_for_though_only_the_replay_moves_the_clock(shaky: Shaky, tmp_path: Path) -> None:
     """A Job that failed for a passing reason comes back after minutes of the clock; the run goes on by itself."""
     manifest = tmp_path / "scenario/parts.yaml"

@@ -240,8 +240,8 @@ BUGS = (
         "a child that was changed is left as it is",
         "convergence",
         "engine/reconcile.py",
-        "        if present is not None and covers(present, marked):\n            return\n",
-        '        if present is not None and present["metadata"].get("annotations", {}).get(APPLIED) == _digest(wanted):\n            return\n',
+        "        if present is not None and covers(present, marked):\n",
+        '        if present is not None and present["metadata"].get("annotations", {}).get(APPLIED) == _digest(wanted):\n',
     ),
     Bug(
         "a status is written whether it differs or not",

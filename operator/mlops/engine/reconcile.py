@@ -41,9 +41,6 @@ APPLIED = "mlops.dev/applied"
 
 _LOOK_AT_PROBLEMS = timedelta(seconds=60)
 
-# What tells the elements of a list from each other; a list whose elements have none of these is one value.
-_MERGED_BY = ("uid", "name")
-
 # Fields whose values are quantities.
 _AMOUNTS = ("limits", "requests", "sizeLimit")
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
@@ -85,6 +82,9 @@ class Reconciler:
         self._clock, self._metrics = clock, metrics
         # Children that the cluster refused.
         self._refused: dict[Key, _Refusal] = {}
+        # Of children that the cluster makes something else of (a webhook adds a variable): the digests of what was
+        # applied, and of what came of it.
+        self._made_of: dict[Key, tuple[str, str]] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Bring the world of `key` one step closer to its plan; returns when to look again.
@@ -201,12 +201,21 @@ class Reconciler:
             log.debug("an Event was not written: %s", error)
 
     async def _apply(self, wanted: Manifest) -> None:
-        marked = _marked(wanted)
-        present = self._cluster.get(key_of(wanted))
+        key, marked = key_of(wanted), _marked(wanted)
+        present = self._cluster.get(key)
         if present is not None and covers(present, marked):
+            self._made_of.pop(key, None)
             return
-        await self._cluster.apply(marked)
-        self._metrics.wrote("apply", key_of(wanted).kind)
+        digest = _digest(marked)
+        if present is not None and self._made_of.get(key) == (digest, _essence(present, marked)):
+            # Writing it again would end the same.
+            return
+        applied = await self._cluster.apply(marked)
+        self._metrics.wrote("apply", key.kind)
+        if not covers(applied, marked):
+            there = self._cluster.get(key) or applied
+            self._made_of[key] = digest, _essence(there, marked)
+            log.warning("%s: the cluster makes something else of what is applied", key)
 
     async def _create(self, wanted: Manifest) -> None:
         key = key_of(wanted)
@@ -225,6 +234,7 @@ class Reconciler:
         present = self._cluster.get(key)
         if present is None or present["metadata"].get("uid") != uid or present["metadata"].get("deletionTimestamp"):
             return
+        self._made_of.pop(key, None)
         await self._cluster.delete(key, uid)
         self._metrics.wrote("delete", key.kind)
 
@@ -238,6 +248,20 @@ def _digest(wanted: Manifest) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _essence(present: Manifest, wanted: Manifest) -> str:
+    """Return a digest of what of a child counts: all but its status, and annotations that are not ours."""
+    metadata, ours = present["metadata"], wanted["metadata"]["annotations"]
+    return _digest(
+        {
+            "spec": present.get("spec"),
+            "uid": metadata.get("uid"),
+            "labels": metadata.get("labels"),
+            "annotations": {name: (metadata.get("annotations") or {}).get(name) for name in ours},
+            "owners": owners_of(present),
+        }
+    )
+
+
 def covers(present: Any, wanted: Any, *, amounts: bool = False) -> bool:
     """Return whether every field of `wanted` stands in `present`, which may hold more (defaults, others' fields).
 
@@ -245,24 +269,28 @@ def covers(present: Any, wanted: Any, *, amounts: bool = False) -> bool:
     """
     if isinstance(wanted, dict):
         return isinstance(present, dict) and all(
-            covers(present[name], value, amounts=amounts or name in _AMOUNTS) if name in present else value in ("", [])
+            _owned(present[name], value)
+            if name == "ownerReferences" and name in present
+            else covers(present[name], value, amounts=amounts or name in _AMOUNTS)
+            if name in present
+            else value in ("", [])
             for name, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
-        return isinstance(present, list | tuple) and _covers_list(present, wanted)
+        return (
+            isinstance(present, list | tuple)
+            and len(present) == len(wanted)
+            and all(covers(*pair) for pair in zip(present, wanted, strict=True))
+        )
     if amounts and present != wanted:
         return _amount(present) is not None and _amount(present) == _amount(wanted)
     return bool(present == wanted)
 
 
-def _covers_list(present: Sequence[Any], wanted: Sequence[Any]) -> bool:
-    """Others may add elements of their own to a list that is merged by a key (owners by uid, containers and variables
-    by name), and applying ours does not take theirs away: it would be applied again and again."""
-    key = next((name for name in _MERGED_BY if all(isinstance(each, dict) and name in each for each in wanted)), None)
-    if key is None or not wanted:
-        return len(present) == len(wanted) and all(covers(*pair) for pair in zip(present, wanted, strict=True))
-    there = {each.get(key): each for each in present if isinstance(each, dict)}
-    return all(covers(there.get(each[key]), each) for each in wanted)
+def _owned(present: Sequence[Manifest], wanted: Sequence[Manifest]) -> bool:
+    """Return whether our owners stand among those that are there: others may have made it theirs as well."""
+    there = {each.get("uid"): each for each in present}
+    return all(covers(there.get(each["uid"]), each) for each in wanted)
 
 
 def _amount(quantity: Any) -> Decimal | None:
