@@ -98,6 +98,7 @@ class Invariants:
             _pinned(change)
         if kind in KINDS and ours and change.type == "MODIFIED":
             _says_why(change)
+            _not_denied(change)
         if kind == "Lease" and change.type != "DELETED":
             self._holder = (change.new.get("spec") or {}).get("holderIdentity") or ""
         if kind == "Job":
@@ -303,6 +304,13 @@ def _says_why(change: Change) -> None:
     for each in _conditions(change.new):
         if each["type"] == "Ready" and each["status"] != "True" and not (each.get("reason") and each.get("message")):
             raise Violation("ReadySaysWhy", f"{change.key}: {each}")
+
+
+def _not_denied(change: Change) -> None:
+    """Simulated training gives the same bytes for the same inputs: nobody may say that it did not."""
+    for each in _conditions(change.new):
+        if each["type"] == "Reproducible" and each["status"] == "False":
+            raise Violation("SameInputsSameBytes", f"{change.key}: {each.get('message')}")
 
 
 def _grows(change: Change) -> None:

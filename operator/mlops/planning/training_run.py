@@ -237,12 +237,7 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         case Failure() as failure:
             return _failed(step, *_explained(run, job, failure))
         case report if report.environment_digest != resolved.environment_digest:
-            return _failed(
-                step,
-                Reason.ENVIRONMENT_MISMATCH,
-                f"the pod's environment is {report.environment_digest}, the run is pinned to "
-                f"{resolved.environment_digest}: use the workload image of this release, and make a new run",
-            )
+            return _failed(step, Reason.ENVIRONMENT_MISMATCH, _other_environment(report, resolved))
         case report:
             message = f"trained as {report.format}" + (f", {report.trials} trials" if report.trials else "")
             recorded = replace(step, status=_recorded(step.status, report)).saying(
@@ -294,6 +289,13 @@ def _is_own(run: TrainingRun, status: TrainingRunStatus, job: JobView) -> bool:
 def _job(view: TrainingRunView, inputs: str, attempt: int, *, verifying: bool) -> JobView | None:
     name = training_job_name(view.run, inputs, attempt, verifying=verifying)
     return next((job for job in view.jobs if job.name == name), None)
+
+
+def _other_environment(report: tasks.TrainReport, resolved: Resolved) -> str:
+    return (
+        f"the pod's environment is {report.environment_digest}, the run is pinned to "
+        f"{resolved.environment_digest}: use the workload image of this release, and make a new run"
+    )
 
 
 def _explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[str, str]:
@@ -399,6 +401,12 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             reason, message = _explained(view.run, second, failure)
             return replace(step, standing=stand.stalled(reason, message)).saying(
                 condition(REPRODUCIBLE, "Unknown", reason, message)
+            )
+        case report if report.environment_digest != resolved.environment_digest:
+            # The release was changed between the two: other bytes would prove nothing.
+            message = _other_environment(report, resolved)
+            return replace(step, standing=stand.stalled(Reason.ENVIRONMENT_MISMATCH, message)).saying(
+                condition(REPRODUCIBLE, "Unknown", Reason.ENVIRONMENT_MISMATCH, message)
             )
         case report:
             equal = report.output_digest == step.status.output_digest

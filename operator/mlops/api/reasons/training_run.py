@@ -59,12 +59,6 @@ TRAINING_RUN = (
         ("Running", "Unknown", "The training pod works, or waits for a node.", WAIT),
         ("Succeeded", "True", "The run is done."),
         ("Cached", "", "The result of a run with equal inputs is taken over; cachedFrom names it."),
-        (
-            "EnvironmentMismatch",
-            "False",
-            "The pod's libraries are of another release than the operator.",
-            "Use the workload image of the operator's release, and make a new run.",
-        ),
     ),
     *explanations(
         ("TrainingRun",),
@@ -98,6 +92,12 @@ TRAINING_RUN = (
     *explanations(
         ("TrainingRun",),
         "Succeeded Reproducible",
+        (
+            "EnvironmentMismatch",
+            "False",
+            "The pod's libraries are not those that the run is pinned to: the release was changed meanwhile.",
+            "Use the workload image of the operator's release, and make a new run.",
+        ),
         (
             "EstimatorUnknown",
             "False",
