@@ -304,12 +304,12 @@ def draw(seed: int) -> Case:
     shares = [DISTURBANCES[name].share for name in names]
     found = []
     for step in range(steps):
-        for _ in range(random.choice([0, 1, 1, 2, 3, 5])):
+        for _ in range(random.choice([0, 1, 2, 3, 5, 8])):
             name = random.choices(names, shares)[0]
             at = (
                 round(random.uniform(0.0, _STORM_SECONDS), 3)
-                if random.random() < 0.6
-                else round(random.expovariate(0.2), 3)
+                if random.random() < 0.5
+                else round(random.expovariate(0.1), 3)
             )
             found.append(Disturbance(step, at, name, DISTURBANCES[name].draw(random)))
     replicas, releases = random.choice([1, 2]), random.choice([1, 1, 2])

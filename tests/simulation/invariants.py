@@ -194,8 +194,10 @@ class Invariants:
         template = change.new["spec"]["template"]["metadata"]
         name = template.get("labels", {}).get(labels.MODEL_VERSION)
         version = self._server.get(Key("ModelVersion", change.key.namespace, str(name)))
-        if version is None:
-            # It was deleted a moment ago: nobody can have looked it up later than its last plan.
+        owners = {each["uid"] for each in owners_of(change.new)}
+        if version is None or version["metadata"]["uid"] not in owners:
+            # It was deleted a moment ago, and perhaps made again: nobody can have looked it up later than its last
+            # plan. What belongs to the one that is gone goes with it.
             return
         status = version.get("status") or {}
         artifact = template.get("annotations", {}).get(labels.ARTIFACT)
