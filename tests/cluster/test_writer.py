@@ -85,6 +85,27 @@ async def test_apply_corrects_what_somebody_edited(
     assert server.get(service)[1]["spec"]["ports"] == want
 
 
+async def test_another_owner_beside_ours_stays(
+    cluster: KubernetesCluster, server: ApiServer, memory: Memory, namespace: str
+) -> None:
+    """What somebody else made theirs as well is put right without taking it from them."""
+    ours, theirs = ({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": name} for name in ("ours", "theirs"))
+    service = a_service(namespace)
+    service["metadata"]["ownerReferences"] = [ours]
+    await cluster.apply(service)
+    edit = {
+        "metadata": {"ownerReferences": [theirs, ours]},
+        "spec": {"ports": [{"name": "http", "port": 80, "targetPort": "http"}, {"name": "more", "port": 90}]},
+    }
+    status, edited = server.patch(service, edit, fieldManager="kubectl-edit")
+    assert status == 200, edited
+    memory.take(edited)
+    await cluster.apply(service)
+    there = server.get(service)[1]
+    assert {each["name"] for each in there["metadata"]["ownerReferences"]} == {"ours", "theirs"}
+    assert [each["port"] for each in there["spec"]["ports"]] == [80]
+
+
 async def test_a_strangers_object_is_found_and_not_overwritten(
     cluster: KubernetesCluster, server: ApiServer, namespace: str
 ) -> None:

@@ -132,6 +132,12 @@ def _passing(random: Random) -> dict[str, Any]:
     return {"seconds": random.uniform(5.0, 60.0), "changes": {fate: random.uniform(0.1, 0.7)}}
 
 
+def _unseen(random: Random) -> dict[str, Any]:
+    fates = {random.choice(["evicted", "late", "evicted"]): random.uniform(0.3, 0.9)}
+    kinds = random.choice([["Pod"], ["Pod"], ["Job"], ["Job", "Pod"]])
+    return {**_slot(random), "seconds": random.uniform(15.0, 60.0), "changes": fates, "kinds": kinds}
+
+
 def _final(random: Random) -> dict[str, Any]:
     fates = ["fail", "fail", "fail", "bad_input", "hang", "out_of_memory", "vanish", "garbage", "silent", "never_ready"]
     share = random.choice([random.uniform(0.1, 0.9), 1.0])
@@ -165,6 +171,12 @@ def _do_weather(world: World, slot: int, seconds: float, changes: dict[str, Any]
 
 def _do_fates(world: World, seconds: float, changes: dict[str, float]) -> None:
     world.change_fates(seconds, **changes)
+
+
+def _do_unseen(world: World, slot: int, seconds: float, changes: dict[str, float], kinds: list[str]) -> None:
+    world.change_fates(seconds, **changes)
+    for kind in kinds:
+        world.stall(slot, kind, seconds)
 
 
 def _nth(world: World, kind: str, index: int) -> Key | None:
@@ -271,6 +283,12 @@ DISTURBANCES: dict[str, _Kind] = {
         World.pause_at_write,
         3,
     ),
+    "writes are lost": _Kind(
+        lambda random: {**_slot(random), "count": random.randrange(1, 12), "number": random.choice([1, 1, 2, 4])},
+        World.lose_writes,
+        4,
+    ),
+    "pods fare badly unseen": _Kind(_unseen, _do_unseen, 3),
     "a leader is stopped": _Kind(_hand_over, _do_hand_over, 2),
     "pods fare badly": _Kind(_passing, _do_fates, 3),
     "a child is deleted": _Kind(_child, _do_delete, 2),

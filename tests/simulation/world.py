@@ -64,6 +64,8 @@ class World:
         self._doomed: dict[int, tuple[int, bool]] = {}
         # Likewise of one that is to be stopped, and for how long.
         self._drowsy: dict[int, tuple[int, float]] = {}
+        # Likewise of one whose write is lost on its way, with those after it.
+        self._losing: dict[int, tuple[int, int]] = {}
         self.server.listen(self._note)
         for slot in range(replicas):
             self.operators.append(self._start(slot))
@@ -202,6 +204,10 @@ class World:
         """SIGSTOP when the count-th write from now arrives: its answer and what follows wait for the SIGCONT."""
         self._drowsy[slot % len(self.operators)] = (count, seconds)
 
+    def lose_writes(self, slot: int, count: int, number: int) -> None:
+        """Lose a number of writes, the first of them the count-th from now."""
+        self._losing[slot % len(self.operators)] = (count, number)
+
     def terminate(self, slot: int) -> None:
         """SIGTERM."""
         operator = self._operator(slot)
@@ -226,6 +232,7 @@ class World:
         _set(self.fates, {each.name: 0.0 for each in fields(Fates)})
         self._doomed.clear()
         self._drowsy.clear()
+        self._losing.clear()
         self._changed_at = self.loop.time()
         for operator in self.operators:
             if operator.paused:
@@ -282,6 +289,16 @@ class World:
                     if count <= 1:
                         del self._drowsy[slot]
                         self.pause(slot, seconds)
+            for slot, (count, number) in list(self._losing.items()):
+                if self.operators[slot].name != user:
+                    continue
+                if count > 1:
+                    self._losing[slot] = (count - 1, number)
+                    continue
+                self._losing[slot] = (1, number - 1)
+                if number <= 1:
+                    del self._losing[slot]
+                return False
             for slot, (count, after) in list(self._doomed.items()):
                 if self.operators[slot].name != user:
                     continue

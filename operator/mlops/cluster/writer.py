@@ -47,8 +47,11 @@ class Writer:
             # A Service's port that somebody renumbered would stand twice in the merged list. If it is the manifest
             # that is invalid, this is refused too.
             return await self._replace(key, manifest)
-        # Server-side apply leaves items in lists alone that others put there: a variable, a port.
-        return applied if covers(applied, manifest) else await self._replace(key, manifest)
+        if covers(applied, manifest):
+            return applied
+        # Server-side apply leaves items in lists alone that others put there: a variable, a port. Owners may stay.
+        kept = {name: value for name, value in manifest["metadata"].items() if name != "ownerReferences"}
+        return await self._replace(key, {**manifest, "metadata": kept})
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Make the object; raises AlreadyExists with the one that is there."""
