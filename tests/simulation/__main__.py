@@ -17,6 +17,7 @@ from tests.simulation.shrink import shrink
 from tests.simulation.worker import work
 
 _SAY_SECONDS = 10.0
+_KEPT = Path(__file__).parent / "regressions"
 
 
 def say(text: str) -> None:
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run a case from a file again, with the log")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first violation, nor shrink it")
     parser.add_argument("--first", action="store_true", help="print the first violation as one line of JSON, and end")
+    parser.add_argument("--kept", action="store_true", help="with --first: try the cases that are kept as tests before")
     options = parser.parse_args(arguments)
     if options.first:
         return _first(options)
@@ -107,6 +109,10 @@ def _first(options: argparse.Namespace) -> int:
     logging.disable(logging.CRITICAL)
     started, seed, cases, steps = time.monotonic(), options.seed, 0, 0
     found: tuple[str, str] | None = None
+    for kept in sorted(_KEPT.glob("*.json")) if options.kept else ():
+        result = judge(Case.load(kept.read_text("utf-8")))
+        cases, steps, found = cases + 1, steps + result.steps, found or result.violation
+    drawn = found is None
     while found is None and time.monotonic() - started < options.seconds:
         result = judge(draw(seed))
         cases, steps, found, seed = cases + 1, steps + result.steps, result.violation, seed + 1
@@ -116,7 +122,7 @@ def _first(options: argparse.Namespace) -> int:
         "seconds": round(time.monotonic() - started, 2),
         "cases": cases,
         "steps": steps,
-        "seed": seed - 1 if found else None,
+        "seed": seed - 1 if found and drawn else None,
     }
     print(json.dumps(said))
     return 1 if found else 0

@@ -135,7 +135,8 @@ def _passing(random: Random) -> dict[str, Any]:
 def _unseen(random: Random) -> dict[str, Any]:
     fates = {random.choice(["evicted", "late", "evicted"]): random.uniform(0.3, 0.9)}
     kinds = random.choice([["Pod"], ["Pod"], ["Job"], ["Job", "Pod"]])
-    return {**_slot(random), "seconds": random.uniform(15.0, 60.0), "changes": fates, "kinds": kinds}
+    later = random.uniform(0.0, 60.0)
+    return {**_slot(random), "seconds": random.uniform(20.0, 75.0), "changes": fates, "kinds": kinds, "later": later}
 
 
 def _final(random: Random) -> dict[str, Any]:
@@ -173,10 +174,13 @@ def _do_fates(world: World, seconds: float, changes: dict[str, float]) -> None:
     world.change_fates(seconds, **changes)
 
 
-def _do_unseen(world: World, slot: int, seconds: float, changes: dict[str, float], kinds: list[str]) -> None:
+def _do_unseen(
+    world: World, slot: int, seconds: float, changes: dict[str, float], kinds: list[str], later: float
+) -> None:
+    # That the first pod failed is seen, and what came of the next one is not.
     world.change_fates(seconds, **changes)
     for kind in kinds:
-        world.stall(slot, kind, seconds)
+        world.loop.call_later(later, world.stall, slot, kind, seconds)
 
 
 def _nth(world: World, kind: str, index: int) -> Key | None:

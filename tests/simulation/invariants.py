@@ -134,8 +134,7 @@ class Invariants:
                 raise Violation("OneJobPerAttempt", f"Job {key.name} had finished, and is made again")
             if run or labels_of(change.new).get(labels.MODEL_VERSION):
                 self._one_execution(change, owner)
-            if not run:
-                self._work_that_was_done(change, owner)
+            self._work_that_was_done(change, owner)
         if change.type == "ADDED":
             self._made_for[key] = next((each["uid"] for each in owners_of(change.new)), "")
         if change.type == "MODIFIED" and _complete(change.new):
@@ -184,6 +183,8 @@ class Invariants:
             if job["metadata"]["name"] == change.key.name or not _complete(job) or _task(job) != task:
                 continue
             if not any(each["uid"] == owner for each in owners_of(job)):
+                continue
+            if _proves(job) != _proves(change.new):
                 continue
             for pod in self._server.list("Pod"):
                 if labels_of(pod).get(JOB_NAME) == job["metadata"]["name"] and _has_reported(pod):
@@ -361,6 +362,11 @@ def _task(job: Manifest) -> str | None:
     return next((each.get("value") for each in environment if each["name"] == tasks.TASK_VARIABLE), None)
 
 
+def _proves(job: Manifest) -> bool:
+    """Return whether a Job does a run's work a second time on purpose."""
+    return labels.RUN in labels_of(job) and str(job["metadata"]["name"]).endswith("-v")
+
+
 def _has_reported(pod: Manifest) -> bool:
     if pod.get("status", {}).get("phase") != "Succeeded":
         return False
@@ -370,7 +376,7 @@ def _has_reported(pod: Manifest) -> bool:
         except tasks.ReportError:
             continue
         # A pod that writes anything may write a report of something else.
-        return isinstance(report, tasks.IngestReport | tasks.VerifyReport)
+        return isinstance(report, tasks.IngestReport | tasks.TrainReport | tasks.VerifyReport)
     return False
 
 

@@ -362,12 +362,17 @@ def plant(bug: Bug, folder: Path) -> Path:
 
 
 def search(bug: Bug, seconds: float, seed: int) -> Found:
-    """Run the simulation on a copy with the bug until an invariant breaks."""
+    """Run the simulation on a copy with the bug until an invariant breaks: the kept cases first, then new ones."""
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         environment = {**os.environ, "PYTHONPATH": f"{plant(bug, Path(folder))}{os.pathsep}{ROOT}"}
         command = [sys.executable, "-m", "tests.simulation", "--seconds", str(seconds), "--seed", str(seed)]
         done = subprocess.run(
-            [*command, "--jobs", "1", "--first"], capture_output=True, text=True, env=environment, cwd=ROOT, check=False
+            [*command, "--jobs", "1", "--first", "--kept"],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+            check=False,
         )
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
     try:
