@@ -22,7 +22,7 @@ _TEXT = """{prefix}before
         pytest.param("/opt/lib/mlops/cluster/main.py", True, id="ours"),
         pytest.param("/opt/lib/kopf/_core/reactor/running.py", True, id="kopf"),
         pytest.param("/usr/lib/python3.11/asyncio/tasks.py", True, id="event loop"),
-        pytest.param("/work/train.py", False, id="a user's own trainer"),
+        pytest.param("/home/ann/train.py", False, id="a user's own trainer"),
     ],
 )
 def test_a_traceback_of_ours_is_found(prefix: str, file: str, found: bool) -> None:
