@@ -213,8 +213,8 @@ class Reconciler:
         applied = await self._cluster.apply(marked)
         self._metrics.wrote("apply", key.kind)
         if not covers(applied, marked):
-            there = self._cluster.get(key) or applied
-            self._made_of[key] = digest, _essence(there, marked)
+            # Of the answer, not of memory: an edit that came meanwhile is to be corrected.
+            self._made_of[key] = digest, _essence(applied, marked)
             log.warning("%s: the cluster makes something else of what is applied", key)
 
     async def _create(self, wanted: Manifest) -> None:
