@@ -44,8 +44,12 @@ class _Interruption:
             loop.add_signal_handler(number, self._interrupt, number, task)
         # From whatever thread or callback the line came that nobody reads.
         self._console.closed = lambda: loop.call_soon_threadsafe(self._interrupt, signal.SIGPIPE, task)
-        result: int = await task
-        return result
+        try:
+            result: int = await task
+            return result
+        finally:
+            if self.number is not None:
+                _ignore(loop)
 
     def _interrupt(self, number: int, task: asyncio.Future[int]) -> None:
         if self.number is None:
@@ -54,14 +58,24 @@ class _Interruption:
             task.cancel()
 
 
+def _ignore(loop: asyncio.AbstractEventLoop) -> None:
+    """From now on a signal changes nothing: neither while the loop is closed nor after it.
+
+    A loop takes its handlers back only after it has closed what they write to; and a signal between the two handlers
+    would end the process.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    for number in _STOPPING:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
 def interruptible(work: Coroutine[Any, Any, int], console: Output) -> int:
     """Run `work` and return its exit code; 128 + n if signal n ended it, as a shell says it."""
     interruption = _Interruption(console)
     try:
         return asyncio.run(interruption.guard(work))
     except asyncio.CancelledError:
-        # A second Ctrl-C must not cut off the message.
-        for number in _STOPPING:
-            signal.signal(number, signal.SIG_IGN)
         console.print("stopped; the same command goes on from here", highlight=False)
         return 128 + (interruption.number or signal.SIGINT)
