@@ -22,8 +22,9 @@ export PYTHONUNBUFFERED := 1
 # quarter of the time: they are built for `make test-full` and by the benchmarks.
 TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl coredns helm minio
 MORE_TOOLS := kwok versitygw kstatus
-# How long `make simulate` draws new cases, and from which seed on.
-SECONDS ?= 60
+# How far `make simulate` goes: so many steps, or so many seconds if they are given; and from which seed on.
+STEPS ?= 200000
+SECONDS ?=
 SEED ?= 1
 
 .PHONY: help venv demo check test test-full test-faults simulate tools generate lock format images cluster-up cluster-down load-image bench clean
@@ -60,7 +61,7 @@ tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, on
 
 test: venv tools ## everything but what takes minutes by itself: real API server, real S3 servers, a real cluster
 	@$(MAKE) --no-print-directory check
-	@echo "==> simulation" && $(BIN)/python -m tests.simulation --steps 200000 --seed $(SEED)
+	@echo "==> simulation" && $(MAKE) --no-print-directory simulate
 	@echo "==> tests with real parts" && $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=15 \
 		-m "(thorough or slow or apiserver or s3) and not cluster $(WITHOUT)"
 	@echo "==> tests on a real cluster" && $(BIN)/pytest -q -s -m "cluster $(WITHOUT)"
@@ -71,8 +72,8 @@ test-full: ## really everything: also all examples, fifty kills, faults as long 
 test-faults: venv tools ## the catalogue of faults on a real cluster, each as long as it says; about an hour
 	@MLOPS_FULL_FAULTS=1 $(BIN)/pytest -q -s tests/cluster_faults tests/faults_on_cluster
 
-simulate: venv ## the control loop with faults on virtual time, all invariants at each step: SECONDS=60 SEED=1
-	@$(BIN)/python -m tests.simulation --seconds $(SECONDS) --seed $(SEED)
+simulate: venv ## the control loop with faults on virtual time, all invariants at each step: STEPS=200000, or SECONDS=600; SEED=1
+	@$(BIN)/python -m tests.simulation $(if $(SECONDS),--seconds $(SECONDS),--steps $(STEPS)) --seed $(SEED)
 
 images: venv ## build the container images into dist/images (buildah here; `docker build` works too)
 	@$(BIN)/python hack/images.py build --output dist/images

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -36,8 +37,8 @@ class Violation(Exception):
 class Invariants:
     """Looks at every change of the server's state as it happens, and keeps the first violation."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, server: ApiServer, clock: Callable[[], float]) -> None:
+        self._server, self._clock = server, clock
         self.violation: Violation | None = None
         self._finished: set[tuple[str, str]] = set()
         # Uids of the owners of which a Job was complete, and by Job the owner that it was made for.
@@ -47,6 +48,7 @@ class Invariants:
         self._known_gone: set[tuple[str, str]] = set()
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
         self._holder = ""
+        self._renewed = -math.inf
         server.listen(self.changed)
 
     def changed(self, change: Change) -> None:
@@ -100,7 +102,7 @@ class Invariants:
             _says_why(change)
             _not_denied(change)
         if kind == "Lease" and change.type != "DELETED":
-            self._holder = (change.new.get("spec") or {}).get("holderIdentity") or ""
+            self._held(change)
         if kind == "Job":
             self._job(change)
         if kind in ("TrainingRun", "ModelVersion", "Dataset") and ours and change.type == "MODIFIED":
@@ -118,6 +120,15 @@ class Invariants:
                 _of_its_spec(change.new)
         if kind == "DriftMonitor" and change.type == "MODIFIED":
             self._acted(change)
+
+    def _held(self, change: Change) -> None:
+        before = (change.old or {}).get("spec") or {}
+        spec = change.new.get("spec") or {}
+        self._holder = spec.get("holderIdentity") or ""
+        was, since, self._renewed = before.get("holderIdentity"), self._clock() - self._renewed, self._clock()
+        if was and self._holder not in ("", was) and since < before["leaseDurationSeconds"]:
+            said = f"{self._holder} takes the Lease {since:.1f} s after {was} has renewed it"
+            raise Violation("TheLeaseRunsOut", said)
 
     def _job(self, change: Change) -> None:
         key = change.key

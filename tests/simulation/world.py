@@ -45,7 +45,7 @@ class World:
             self.server, self.loop, self.loop.now, Random(f"controllers {seed}"), self.fates, self.workloads
         )
         self.user = User(self.server, self.loop)
-        self.invariants = Invariants(self.server)
+        self.invariants = Invariants(self.server, self.loop.time)
         self.network.arriving = self._arriving
         self.operators: list[Operator] = []
         self.weather = [Weather() for _ in range(replicas)]
