@@ -80,7 +80,7 @@ def operator(
     program = Program(process, port, log)
     try:
         if ready:
-            eventually(lambda: program.probe("/readyz") == 200 or process.poll() is not None, 30, lambda: program.log)
+            eventually(lambda: program.probe("/readyz") == 200 or process.poll() is not None, 60, lambda: program.log)
             assert process.poll() is None, program.log
         yield program
     finally:
@@ -90,7 +90,7 @@ def operator(
     assert_no_traceback(log)
 
 
-def eventually(condition: Callable[[], Value], seconds: float = 20, explain: Callable[[], str] = str) -> Value:
+def eventually(condition: Callable[[], Value], seconds: float = 60, explain: Callable[[], str] = str) -> Value:
     """Return the condition's value once it is true."""
     deadline = time.monotonic() + seconds
     while True:

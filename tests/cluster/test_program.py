@@ -76,7 +76,7 @@ def test_the_loop_closes_and_a_restart_writes_nothing(
         assert (code, seconds < 5) == (0, True), program.log
     assert "Traceback" not in program.log
     with operator(tmp_path, credentials, *scope) as again:
-        eventually(lambda: again.metric("mlops_operator_reconciles_total") >= 3, 30, lambda: again.log)
+        eventually(lambda: again.metric("mlops_operator_reconciles_total") >= 3, 60, lambda: again.log)
         time.sleep(3)
         assert again.metric("mlops_operator_writes_total") == 0, again.log
     after = objects_of(server, namespace)
@@ -91,7 +91,7 @@ def test_a_user_sees_what_it_says(server: ApiServer, namespace: str, program: Pr
     """Status, one Job, and Events with reasons; nothing of what the user wrote is touched."""
     dataset = in_namespace(a_dataset(), namespace)
     made = server.create(dataset)[1]
-    eventually(lambda: looked_at(server, dataset), 20, lambda: program.log)
+    eventually(lambda: looked_at(server, dataset), 60, lambda: program.log)
     there = server.get(dataset)[1]
     assert condition(there, "Ready")[0] == "Unknown"
     jobs = eventually(lambda: server.list("batch/v1", "Job", namespace)[1]["items"])
@@ -106,11 +106,11 @@ def test_a_user_sees_what_it_says(server: ApiServer, namespace: str, program: Pr
 
 def test_what_happened_last_is_told_before_it_ends(server: ApiServer, namespace: str, program: Program) -> None:
     """A SIGTERM right after a status was written: its Event is there when the process is gone."""
-    eventually(lambda: program.metric("mlops_operator_lease_held") == 1, 20)
+    eventually(lambda: program.metric("mlops_operator_lease_held") == 1, 60)
     made = [in_namespace(a_dataset(f"rain-{number}"), namespace) for number in range(20)]
     for dataset in made:
         server.create(dataset)
-    eventually(lambda: looked_at(server, made[-1]), 20, lambda: program.log)
+    eventually(lambda: looked_at(server, made[-1]), 60, lambda: program.log)
     told = [dataset["metadata"]["name"] for dataset in made if looked_at(server, dataset)]
     assert program.stop()[0] == 0
     events = server.list("events.k8s.io/v1", "Event", namespace)[1]["items"]
@@ -129,7 +129,7 @@ def test_a_strangers_object_is_told_and_left_alone(server: ApiServer, namespace:
     assert server.create(stranger)[0] == 201
     dataset = in_namespace(a_dataset(refresh={"schedule": "0 0 * * *"}), namespace)
     server.create(dataset)
-    eventually(lambda: condition(server.get(dataset)[1], "Stalled") == ("True", "NameTaken"), 30, lambda: program.log)
+    eventually(lambda: condition(server.get(dataset)[1], "Stalled") == ("True", "NameTaken"), 60, lambda: program.log)
     there = server.get(stranger)[1]
     assert there["spec"]["schedule"] == "0 1 * * *"
     assert "labels" not in there["metadata"]
@@ -141,15 +141,15 @@ def test_a_child_that_somebody_deletes_comes_back(server: ApiServer, namespace: 
     def jobs() -> list[Object]:
         return list(server.list("batch/v1", "Job", namespace)[1]["items"])
 
-    (job,) = eventually(jobs, 20, lambda: program.log)
+    (job,) = eventually(jobs, 60, lambda: program.log)
     server.delete({"apiVersion": "batch/v1", "kind": "Job", **job})
-    again = eventually(lambda: [each for each in jobs() if each["metadata"]["uid"] != job["metadata"]["uid"]], 20)
+    again = eventually(lambda: [each for each in jobs() if each["metadata"]["uid"] != job["metadata"]["uid"]], 60)
     assert again[0]["metadata"]["name"] == job["metadata"]["name"]
 
 
 def test_health_and_metrics(namespace: str, program: Program) -> None:
     """Every series that alerts and dashboards use is there from the start."""
-    eventually(lambda: program.metric("mlops_operator_watches_missing") == 0, 20)
+    eventually(lambda: program.metric("mlops_operator_watches_missing") == 0, 60)
     assert program.probe("/healthz") == 200
     assert program.probe("/readyz") == 200
     eventually(lambda: program.metric("mlops_operator_lease_held") == 1)
@@ -167,7 +167,7 @@ def test_the_watches_run_though_the_image_does_not_know_the_user(
     environ = {"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONPATH": str(tmp_path)}
     scope = ("--namespace", namespace, "--lease-namespace", namespace)
     with operator(tmp_path, credentials, *scope, environ=environ) as program:
-        eventually(lambda: program.metric("mlops_operator_watches_missing") == 0, 20, lambda: program.log)
+        eventually(lambda: program.metric("mlops_operator_watches_missing") == 0, 60, lambda: program.log)
         time.sleep(3)
         assert program.metric("mlops_operator_watches_missing") == 0, program.log
         assert "the watches ended" not in program.log
@@ -190,28 +190,29 @@ def test_a_second_replica_waits_and_takes_over(
     """It is ready, writes nothing, and begins within seconds of the other's SIGTERM."""
     scope = ("--namespace", namespace, "--lease-namespace", namespace)
     with operator(tmp_path, credentials, *scope, "--identity", "one") as first:
-        eventually(lambda: first.metric("mlops_operator_lease_held") == 1, 20)
+        eventually(lambda: first.metric("mlops_operator_lease_held") == 1, 60)
         with operator(tmp_path, credentials, *scope, "--identity", "two") as second:
             dataset = in_namespace(a_dataset(), namespace)
             server.create(dataset)
-            eventually(lambda: looked_at(server, dataset), 20, lambda: first.log)
+            eventually(lambda: looked_at(server, dataset), 60, lambda: first.log)
             assert second.metric("mlops_operator_lease_held") == 0
             assert second.metric("mlops_operator_writes_total") == 0
             assert second.probe("/healthz") == 200
             code, seconds = first.stop()
             assert code == 0
-            assert seconds < 5
-            eventually(lambda: second.metric("mlops_operator_lease_held") == 1, 5, lambda: second.log)
+            # Less than the 15 s after which it would have run out by itself; docs/faults.md says how much less.
+            assert seconds < 10
+            eventually(lambda: second.metric("mlops_operator_lease_held") == 1, 10, lambda: second.log)
             other = in_namespace(a_dataset("sun"), namespace)
             server.create(other)
-            eventually(lambda: looked_at(server, other), 5, lambda: second.log)
+            eventually(lambda: looked_at(server, other), 60, lambda: second.log)
 
 
 def test_a_lease_that_is_taken_ends_the_process(server: ApiServer, namespace: str, program: Program) -> None:
     """With exit code 1: whoever holds the Lease is the only one that writes."""
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
     lease["metadata"] = {"name": "mlops-operator", "namespace": namespace}
-    eventually(lambda: program.metric("mlops_operator_lease_held") == 1, 20)
+    eventually(lambda: program.metric("mlops_operator_lease_held") == 1, 60)
     assert server.patch(lease, {"spec": {"holderIdentity": "somebody"}})[0] == 200
     assert program.process.wait(timeout=20) == 1
     assert "is lost" in program.log
@@ -226,7 +227,7 @@ def test_cluster_wide(server: ApiServer, namespace: str, tmp_path: Path) -> None
     with operator(tmp_path, file, "--lease-namespace", namespace, "--log-format", "json") as program:
         later = in_namespace(a_dataset(), server.new_namespace())
         assert server.create(later)[0] == 201
-        eventually(lambda: looked_at(server, later), 20, lambda: program.log)
+        eventually(lambda: looked_at(server, later), 60, lambda: program.log)
         assert program.stop(signal.SIGINT)[0] == 0
     first, *_ = (json.loads(line) for line in program.log.splitlines())
     assert first["message"].startswith("mlops-operator 0.1.0: namespaces all, image mlops-workloads:test")

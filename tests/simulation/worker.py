@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,10 @@ from tests.simulation.cases import draw, judge
 
 
 def work(first: int, stride: int, results: Any) -> None:
-    """Run every `stride`-th case from `first` on, until ended, and put (seed, result) into the queue."""
+    """Run every `stride`-th case from `first` on, until ended, or the parent is, and put (seed, result) into the queue."""
     logging.disable(logging.CRITICAL)
-    seed = first
-    while True:
+    seed, parent = first, multiprocessing.parent_process()
+    # Whoever ends the parent by a signal ends its workers too.
+    while parent is None or parent.is_alive():
         results.put((seed, replace(judge(draw(seed)), pictures=())))
         seed += stride
