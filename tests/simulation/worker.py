@@ -11,7 +11,7 @@ from tests.simulation.cases import draw, judge
 
 
 def work(first: int, stride: int, results: Any) -> None:
-    """Run every `stride`-th case from `first` on, until ended, or the parent is, and put (seed, result) into the queue."""
+    """Run every `stride`-th case from `first` on until this or its parent ends; put (seed, result) into the queue."""
     logging.disable(logging.CRITICAL)
     seed, parent = first, multiprocessing.parent_process()
     # Whoever ends the parent by a signal ends its workers too.
