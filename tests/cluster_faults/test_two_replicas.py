@@ -17,9 +17,9 @@ import pytest
 from tests.cluster.programs import eventually
 from tests.cluster_faults.example import in_namespace
 from tests.cluster_faults.operators import Operator, operator
-from tests.cluster_faults.scale import FULL, RECOVERY_SECONDS
+from tests.cluster_faults.scale import FULL, HAND_OVER_SECONDS, RECOVERY_SECONDS
 from tests.engine.objects import a_dataset
-from tests.servers.api_proxy import ApiProxy, Write, api_proxy
+from tests.servers.api_proxy import ApiProxy, Requests, Slow, Write, api_proxy
 from tests.servers.apiserver import ApiServer
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -156,7 +156,7 @@ def test_a_killed_leader_is_followed_in_twenty_seconds(server: ApiServer, tmp_pa
 
 
 def test_a_leader_that_is_told_to_stop_hands_over(server: ApiServer, tmp_path: Path) -> None:
-    """SIGTERM: it ends within 5 s with code 0, and the other writes within 3 s."""
+    """SIGTERM: it ends with code 0, and the other writes within 3 s."""
     tries, seconds = 10 if FULL else 3, []
     with two_replicas(server, tmp_path, restart=False) as pair:
         for _ in range(tries):
@@ -165,12 +165,30 @@ def test_a_leader_that_is_told_to_stop_hands_over(server: ApiServer, tmp_path: P
             leader.process.signal(signal.SIGTERM)
             pair.make_work()
             seconds.append(pair.first_write(pair.other(leader), told, 30))
-            assert leader.process.wait(5) == 0
+            assert leader.process.wait(10) == 0
             leader.process.start_again()
             pair.both_ready()
         pair.only_the_holder_wrote()
     print(f"SIGTERM: first write of the other after {sorted(round(s, 1) for s in seconds)} s")
-    assert max(seconds) <= 3.0
+    assert max(seconds) <= HAND_OVER_SECONDS
+
+
+def test_a_leader_whose_writes_are_on_their_way_does_not_hand_over(server: ApiServer, tmp_path: Path) -> None:
+    """SIGTERM while the API server is slow: the Lease runs out instead, and nothing comes after the other's first."""
+    with two_replicas(server, tmp_path, restart=False) as pair:
+        leader = pair.leader()
+        with leader.proxy.fault(Slow(8.0), Requests(path="/events", methods=("POST",))):
+            pair.make_work()
+            eventually(lambda: "versioned" in leader.process.log.read_text().lower() or leader.writes, 30)
+            time.sleep(1.0)
+            told = time.time()
+            leader.process.signal(signal.SIGTERM)
+            assert leader.process.wait(15) == 0
+            assert pair.holder() == leader.name
+            assert "still under way" in leader.process.log.read_text()
+            pair.make_work()
+            pair.first_write(pair.other(leader), told, 40)
+        pair.only_the_holder_wrote()
 
 
 def test_a_leader_that_was_stopped_ends_before_it_writes(server: ApiServer, tmp_path: Path) -> None:

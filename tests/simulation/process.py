@@ -124,10 +124,12 @@ class Operator(Process):
         self._events.pause()
         await self._write_client.settle(2.5)
         await self._events.flush(1.0)
+        quiet = await self._write_client.settle(1.0)
         for task in (stop, *tasks):
             task.cancel()
         await asyncio.gather(stop, *tasks, return_exceptions=True)
-        await self.lease.release()
+        if quiet:
+            await self.lease.release()
         self._close()
         self.exit_code, self.alive = (1 if errors else 0), False
         self.error = next((error for error in errors if not isinstance(error, LeaseLost)), None)

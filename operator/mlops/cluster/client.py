@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import ssl
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
@@ -33,6 +34,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 _CONNECT_SECONDS = 5.0
+# What is left between the end of a Lease's renewals and the end of the Lease itself.
+_ON_ITS_WAY_SECONDS = 5.0
 # A server that asks for more patience than this is asked again all the same.
 _LONGEST_PAUSE = 300.0
 _INVALID = (400, 413, 415, 422)
@@ -50,6 +53,8 @@ class Client:
         self._busy = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+        # When a request was given up last whose answer had not come.
+        self._gave_up = -math.inf
         # As a server asked that has too much to do: not before this moment of the loop's clock.
         self._not_before = 0.0
 
@@ -84,13 +89,18 @@ class Client:
         self._metrics.api_error(str(status))
         raise self._error(key, status, headers, answer)
 
-    async def settle(self, seconds: float) -> None:
-        """Wait until no request is under way, at most for `seconds`."""
+    async def settle(self, seconds: float) -> bool:
+        """Wait until no request is under way, at most for `seconds`.
+
+        Returns whether nothing can arrive at the server any more: one that was given up a moment ago can.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
         except TimeoutError:
             log.warning("%d requests to the API server are still under way", self._busy)
+            return False
+        return asyncio.get_running_loop().time() - self._gave_up > _ON_ITS_WAY_SECONDS
 
     async def close(self) -> None:
         """Close every connection."""
@@ -153,6 +163,9 @@ class Client:
         self._quiet.clear()
         try:
             yield
+        except (Unavailable, asyncio.CancelledError):
+            self._gave_up = asyncio.get_running_loop().time()
+            raise
         finally:
             self._busy -= 1
             if self._busy == 0:

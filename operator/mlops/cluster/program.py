@@ -145,11 +145,14 @@ class Operator:
         self._events.pause()
         await self._write_client.settle(_FINISH_SECONDS)
         await self._events.flush(_NEWS_SECONDS)
+        quiet = await self._write_client.settle(_NEWS_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._lease is not None:
+        if self._lease is not None and quiet:
             await self._lease.release()
+        elif self._lease is not None:
+            log.warning("the Lease is left to run out: a write that is on its way must not come after another's first")
         for client in (self._client, self._lease_client, self._write_client):
             await client.close()
 
