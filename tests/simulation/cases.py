@@ -317,7 +317,7 @@ DISTURBANCES: dict[str, _Kind] = {
     "suspend or resume": _Kind(_object, _do_suspend, 4, passing=False),
     "new rows": _Kind(lambda random: {"letter": random.choice("3456789abcd")}, _do_new_rows, 6, passing=False),
     "other columns": _Kind(
-        lambda random: {"back": random.choice([None, random.uniform(0.0, 20.0)])}, _do_columns, 5, passing=False
+        lambda random: {"back": random.choice([None, random.uniform(0.0, 20.0)])}, _do_columns, 8, passing=False
     ),
     "new rows while a run works": _Kind(
         lambda random: {"letter": random.choice("345678a"), "pause": random.uniform(0.0, 40.0)},
@@ -333,7 +333,7 @@ def draw(seed: int) -> Case:
     """Return the case of a seed."""
     random = Random(f"case {seed}")
     scenario = random.choice(sorted(SCENARIOS))
-    storm = random.random() < 0.4
+    storm = random.random() < 0.5
     steps = len(SCENARIOS[scenario])
     names = [name for name, kind in DISTURBANCES.items() if storm or kind.passing]
     if random.random() < _FEW:
