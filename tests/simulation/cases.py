@@ -197,7 +197,8 @@ def _do_delete(world: World, kind: str, index: int, propagation: str = "Backgrou
 
 
 def _do_strip(world: World, kind: str, index: int) -> None:
-    if (key := _nth(world, kind, index)) is not None:
+    # Of what nobody owns any more nobody is left to mend it: that would be orphaning, as with --cascade=orphan.
+    if (key := _nth(world, kind, index)) is not None and world.is_owned(key):
         world.user.strip_owners(key)
 
 

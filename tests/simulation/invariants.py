@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,8 @@ _PINNED = {
     "TrainingRun": ("resolved", "inputsDigest", "outputDigest", "predictionDigest"),
     "ModelVersion": ("artifact", "lineage"),
 }
+# Whose attempts a Job is one of, by the label that says it.
+_JOBS_OF = {"Dataset": labels.DATASET, "TrainingRun": labels.RUN, "ModelVersion": labels.MODEL_VERSION}
 
 
 class Violation(Exception):
@@ -46,6 +49,9 @@ class Invariants:
         self._made_for: dict[Key, str] = {}
         # By process and uid: what it knows to be gone.
         self._known_gone: set[tuple[str, str]] = set()
+        # By the object that a Job is of: the uids of those that have ended, and how many ends it has counted.
+        self._ended: dict[Key, set[str]] = {}
+        self._counted: Counter[str] = Counter()
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
         self._holder = ""
         self._renewed = -math.inf
@@ -107,6 +113,7 @@ class Invariants:
             self._job(change)
         if kind in ("TrainingRun", "ModelVersion", "Dataset") and ours and change.type == "MODIFIED":
             self._result_is_its_own(change)
+            self._each_end_counts_once(change)
         if kind == "Deployment" and ours and change.type != "DELETED":
             self._verified(change)
         if kind == "ModelVersion" and change.type == "MODIFIED":
@@ -132,6 +139,10 @@ class Invariants:
 
     def _job(self, change: Change) -> None:
         key = change.key
+        if change.type == "DELETED" or _over(change.new):
+            for kind, label in _JOBS_OF.items():
+                if name := labels_of(change.new).get(label):
+                    self._ended.setdefault(Key(kind, key.namespace, name), set()).add(change.new["metadata"]["uid"])
         if change.type == "DELETED":
             return
         if change.type == "ADDED" and change.user.startswith("operator"):
@@ -153,6 +164,20 @@ class Invariants:
             for each in owners_of(change.new):
                 if labels_of(change.new).get(labels.RUN):
                     self._finished.add((each["uid"], key.name))
+
+    def _each_end_counts_once(self, change: Change) -> None:
+        """An attempt that failed is one Job that has ended: what is taken in again and again is tried ever later."""
+        before = ((change.old or {}).get("status") or {}).get("attempts") or 0
+        more = ((change.new.get("status") or {}).get("attempts") or 0) - before
+        if more > 0:
+            uid = change.new["metadata"]["uid"]
+            self._counted[uid] += more
+            ended = len(self._ended.get(change.key, ()))
+            if self._counted[uid] > ended:
+                said = (
+                    f"{change.key} has counted {self._counted[uid]} attempts that failed, and {ended} Jobs have ended"
+                )
+                raise Violation("EachEndCountsOnce", said)
 
     def _result_is_its_own(self, change: Change) -> None:
         """What an object says of its result came of a Job made for it, and not for one of the same name before."""

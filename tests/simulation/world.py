@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from mlops.api import labels
 from mlops.api.kinds import KINDS
-from mlops.engine.cluster import labels_of
+from mlops.engine.cluster import labels_of, owners_of
 from mlops.planning.plan import Key, Manifest, Settings
 from tests.planning.builders import SETTINGS
 from tests.simulation.api_server.server import ApiServer, Change
@@ -91,6 +91,17 @@ class World:
             return ""
         ready = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
         return str(ready.get("reason", ""))
+
+    def is_owned(self, key: Key) -> bool:
+        """Return whether an object has an owner that is there to stay."""
+        owners = owners_of(self.server.get(key) or {"metadata": {}})
+        there = [(self.server.get(Key(owner["kind"], key.namespace, owner["name"])), owner) for owner in owners]
+        return any(
+            manifest is not None
+            and manifest["metadata"]["uid"] == owner["uid"]
+            and not manifest["metadata"].get("deletionTimestamp")
+            for manifest, owner in there
+        )
 
     def shuffled(self, items: Iterable[Item]) -> list[Item]:
         """Return the items in an order of this seed."""
