@@ -385,7 +385,7 @@ def search(bug: Bug, seconds: float, seed: int) -> Found:
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if every bug was found, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0, help="for how long to look for each (default: 300)")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for how long to look for each (default: 600)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
     parser.add_argument("bugs", nargs="*", metavar="TEXT", help="only those whose name contains one of these")
     parser.add_argument("--jobs", type=int, default=2, help="bugs side by side (default: 2)")
