@@ -179,8 +179,7 @@ def test_a_leader_whose_writes_are_on_their_way_does_not_hand_over(server: ApiSe
         leader = pair.leader()
         with leader.proxy.fault(Slow(8.0), Requests(path="/events", methods=("POST",))):
             pair.make_work()
-            eventually(lambda: "versioned" in leader.process.log.read_text().lower() or leader.writes, 30)
-            time.sleep(1.0)
+            eventually(lambda: any("/events" in each.request.path and not each.status for each in leader.writes), 30)
             told = time.time()
             leader.process.signal(signal.SIGTERM)
             assert leader.process.wait(15) == 0

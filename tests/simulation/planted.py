@@ -396,8 +396,17 @@ def main(arguments: list[str] | None = None) -> int:
     with ThreadPoolExecutor(options.jobs) as pool:
         for found in pool.map(lambda bug: search(bug, options.seconds, options.seed), chosen):
             missed += found.invariant is None
-            said = [found.bug.name, found.bug.kind, found.invariant or "**not found**", f"{found.seconds:.1f}"]
-            said += [str(found.cases), f"{found.steps:,}", "" if found.seed is None else str(found.seed)]
+            by = f"`{found.invariant}`" if found.invariant else "**not found**"
+            seed = "a kept case" if found.seed is None and found.invariant else str(found.seed or "")
+            said = [
+                found.bug.name,
+                found.bug.kind,
+                by,
+                f"{found.seconds:.1f}",
+                str(found.cases),
+                f"{found.steps:,}",
+                seed,
+            ]
             print(f"| {' | '.join(said)} |", flush=True)
     print(f"{time.strftime('%H:%M:%S')} {len(chosen) - missed} of {len(chosen)} found", file=sys.stderr)
     return 1 if missed else 0
