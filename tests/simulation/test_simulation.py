@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.cases import Case, draw, judge, run
-from tests.simulation.planted import BUGS, SOURCES, Bug
+from tests.simulation.planted import BUGS, SOURCES, Bug, plant
 from tests.simulation.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,3 +61,18 @@ def test_a_case_is_read_as_it_was_written() -> None:
 def test_a_planted_bug_has_its_place(bug: Bug) -> None:
     """Whoever changes the line plants the bug anew."""
     assert (SOURCES / "mlops" / bug.file).read_text("utf-8").count(bug.right) == 1
+
+
+@pytest.mark.parametrize("bug", [pytest.param(bug, id=bug.name) for bug in BUGS if bug.kept])
+def test_a_kept_case_still_shows_its_bug(bug: Bug, tmp_path: Path) -> None:
+    """Who changes what the simulation draws changes what its cases are: one that shows nothing any more is no test."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--replay", str(REGRESSIONS[0].with_name(f"{bug.kept}.json"))],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{plant(bug, tmp_path)}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "WorkIsDoneOnce" in done.stdout
