@@ -200,12 +200,11 @@ def test_a_second_replica_waits_and_takes_over(
             assert second.probe("/healthz") == 200
             code, seconds = first.stop()
             assert code == 0
-            # Less than the 15 s after which it would have run out by itself; docs/faults.md says how much less.
-            assert seconds < 10
-            eventually(lambda: second.metric("mlops_operator_lease_held") == 1, 10, lambda: second.log)
+            assert seconds < 5
+            eventually(lambda: second.metric("mlops_operator_lease_held") == 1, 5, lambda: second.log)
             other = in_namespace(a_dataset("sun"), namespace)
             server.create(other)
-            eventually(lambda: looked_at(server, other), 60, lambda: second.log)
+            eventually(lambda: looked_at(server, other), 5, lambda: second.log)
 
 
 def test_a_lease_that_is_taken_ends_the_process(server: ApiServer, namespace: str, program: Program) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.cluster.programs import eventually
 from tests.cluster_faults.example import in_namespace
 from tests.cluster_faults.operators import Operator, operator
-from tests.cluster_faults.scale import FULL, HAND_OVER_SECONDS, RECOVERY_SECONDS
+from tests.cluster_faults.scale import FULL, RECOVERY_SECONDS
 from tests.engine.objects import a_dataset
 from tests.servers.api_proxy import ApiProxy, Requests, Slow, Write, api_proxy
 from tests.servers.apiserver import ApiServer
@@ -156,7 +156,7 @@ def test_a_killed_leader_is_followed_in_twenty_seconds(server: ApiServer, tmp_pa
 
 
 def test_a_leader_that_is_told_to_stop_hands_over(server: ApiServer, tmp_path: Path) -> None:
-    """SIGTERM: it ends with code 0, and the other writes within 3 s."""
+    """SIGTERM: it ends within 5 s with code 0, and the other writes within 3 s."""
     tries, seconds = 10 if FULL else 3, []
     with two_replicas(server, tmp_path, restart=False) as pair:
         for _ in range(tries):
@@ -165,12 +165,12 @@ def test_a_leader_that_is_told_to_stop_hands_over(server: ApiServer, tmp_path: P
             leader.process.signal(signal.SIGTERM)
             pair.make_work()
             seconds.append(pair.first_write(pair.other(leader), told, 30))
-            assert leader.process.wait(10) == 0
+            assert leader.process.wait(5) == 0
             leader.process.start_again()
             pair.both_ready()
         pair.only_the_holder_wrote()
     print(f"SIGTERM: first write of the other after {sorted(round(s, 1) for s in seconds)} s")
-    assert max(seconds) <= HAND_OVER_SECONDS
+    assert max(seconds) <= 3.0
 
 
 def test_a_leader_whose_writes_are_on_their_way_does_not_hand_over(server: ApiServer, tmp_path: Path) -> None:

@@ -66,6 +66,5 @@ def test_a_pod_that_is_deleted_does_not_wait_for_its_grace_period(tmp_path: Path
             assert process.stderr is not None
             assert process.stderr.read().endswith("told to stop\n")
             assert process.wait(30) == 128 + signal.SIGTERM
-            # Not as long as the store may take to answer.
-            assert time.monotonic() - start < 30
+            assert time.monotonic() - start < 5
             asked.close()

@@ -330,7 +330,7 @@ def test_a_drip_of_bytes_does_not_hold_a_connection(server: Served) -> None:
     started = time.monotonic()
     received = exchange(server, HEAD + b"Content-Length: 1000\r\n\r\n", *[b" "] * 100, pause=0.1)
     assert received.startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 15
 
 
 def test_an_upload_without_end_is_cut_and_memory_stays(server: Served) -> None:
