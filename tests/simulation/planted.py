@@ -26,7 +26,7 @@ SOURCES = ROOT / "operator"
 class Bug:
     """`right` stands once in `file` (below operator/mlops) and is replaced by `wrong`; `kind` is the pattern it is of.
 
-    `kept` names the case in `regressions/` that was kept when the operator had this bug.
+    `kept` names the case in `regressions/` that was kept when the operator had this bug, and the invariant it breaks.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Bug:
     file: str
     right: str
     wrong: str
-    kept: str = ""
+    kept: tuple[str, str] | None = None
 
 
 BUGS = (
@@ -224,7 +224,7 @@ BUGS = (
         "cluster/memory.py",
         '            return not ends["Succeeded"]\n',
         '            return not ends["Succeeded"] + ends["Failed"]\n',
-        "a-job-is-told-by-its-last-pod",
+        ("a-job-is-told-by-its-last-pod", "WorkIsDoneOnce"),
     ),
     Bug(
         "another's Lease is taken at once",
@@ -239,6 +239,14 @@ BUGS = (
         "cluster/lease.py",
         "        return self._clock.monotonic() < self._held_until\n",
         "        return self._held_until > 0\n",
+    ),
+    Bug(
+        "the Lease is given up while an Event is on its way",
+        "leadership",
+        "cluster/stopping.py",
+        "    quiet = await writes.settle(_NEWS_SECONDS)\n",
+        "    quiet = True\n",
+        ("no-event-comes-after-the-lease-is-given-up", "OnlyTheHolderWrites"),
     ),
     # --- what the planners decide ---
     Bug(

@@ -14,6 +14,7 @@ from mlops.cluster.lease_api import ApiLease
 from mlops.cluster.memory import Memory
 from mlops.cluster.port import KubernetesCluster
 from mlops.cluster.resync import Resync
+from mlops.cluster.stopping import wind_down
 from mlops.cluster.writer import Writer
 from mlops.engine.controller import Controller
 from mlops.engine.metrics import Counters
@@ -121,15 +122,7 @@ class Operator(Process):
         done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
         errors = [error for task in done if (error := task.exception()) is not None]
         self._stopping.set()
-        self._events.pause()
-        await self._write_client.settle(2.5)
-        await self._events.flush(1.0)
-        quiet = await self._write_client.settle(1.0)
-        for task in (stop, *tasks):
-            task.cancel()
-        await asyncio.gather(stop, *tasks, return_exceptions=True)
-        if quiet:
-            await self.lease.release()
+        await wind_down(self._write_client, self._events, [stop, *tasks], self.lease)
         self._close()
         self.exit_code, self.alive = (1 if errors else 0), False
         self.error = next((error for error in errors if not isinstance(error, LeaseLost)), None)

@@ -25,6 +25,7 @@ from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.options import SERVICE_ACCOUNT, Options
 from mlops.cluster.port import KubernetesCluster
 from mlops.cluster.resync import Resync
+from mlops.cluster.stopping import wind_down
 from mlops.cluster.writer import Writer
 from mlops.engine.clock import RealClock
 from mlops.engine.controller import Controller
@@ -43,9 +44,6 @@ _SILENT_SECONDS = 150.0
 _HOPELESS_SECONDS = 120.0
 # For how long a start's watches may be on their way once lists are answered.
 _BEGIN_SECONDS = 30.0
-_FINISH_SECONDS = 2.5
-# What is told in the last moments waits for nothing longer than this.
-_NEWS_SECONDS = 1.0
 
 
 class Operator:
@@ -141,18 +139,7 @@ class Operator:
     async def _stop(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         self._stopping.set()
         self._informers.stop()
-        # No write begins any more; those under way end, so that none of them comes after the Lease is given up.
-        self._events.pause()
-        await self._write_client.settle(_FINISH_SECONDS)
-        await self._events.flush(_NEWS_SECONDS)
-        quiet = await self._write_client.settle(_NEWS_SECONDS)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._lease is not None and quiet:
-            await self._lease.release()
-        elif self._lease is not None:
-            log.warning("the Lease is left to run out: a write that is on its way must not come after another's first")
+        await wind_down(self._write_client, self._events, tasks, self._lease)
         for client in (self._client, self._lease_client, self._write_client):
             await client.close()
 
