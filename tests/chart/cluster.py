@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,30 @@ class Cluster:
     def definition(self, name: str) -> Object:
         """Return a CustomResourceDefinition."""
         return self.get(CRD["apiVersion"], CRD["kind"], name)
+
+    def remove_definitions(self) -> None:
+        """Delete the chart's CustomResourceDefinitions and wait until they are gone.
+
+        The API server empties a kind before its definition goes. Of a kind that nobody has listed yet, it first finds
+        that "storage is (re)initializing", and tries again 5 ms later with the definition of its cache; if that is
+        behind by then, its write is in conflict, and it waits for an event that it ignores (crd_finalizer.go of
+        Kubernetes 1.34). In a cluster somebody always lists every kind; here nobody does. A change of the object is an
+        event that it does not ignore. Raises AssertionError if one is still there after a minute and a half.
+        """
+        for name in DEFINITIONS:
+            self.server.delete({**CRD, "metadata": {"name": name}})
+        deadline = time.monotonic() + 90
+        look_again = time.monotonic() + 10
+        while left := [name for name in DEFINITIONS if self.server.get({**CRD, "metadata": {"name": name}})[0] != 404]:
+            now = time.monotonic()
+            assert now < deadline, f"still there: {[self.definition(name).get('status') for name in left]}"
+            if now > look_again:
+                look_again = now + 10
+                for name in left:
+                    change = {"metadata": {"annotations": {"tests.mlops.dev/look-again": str(now)}}}
+                    self.server.patch({**CRD, "metadata": {"name": name}}, change)
+            time.sleep(0.1)
+        self.server._resources.clear()
 
     def everything(self) -> list[Object]:
         """Return every object there is, of every kind that can be listed."""

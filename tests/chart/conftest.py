@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chart.cluster import CRD, DEFINITIONS, Cluster, write_kubeconfig
+from tests.chart.cluster import Cluster, write_kubeconfig
 from tests.chart.helm import NAMESPACE
 from tests.servers.apiserver import api_server
 from tests.servers.process import program
@@ -29,7 +29,4 @@ def cluster(started: Cluster) -> Iterator[Cluster]:
     yield started
     for each in json.loads(started.helm("list", "--all-namespaces", "--output", "json")):
         started.helm("uninstall", each["name"], "--namespace", each["namespace"])
-    for name in DEFINITIONS:
-        started.server.delete({**CRD, "metadata": {"name": name}})
-    started.kubectl("wait", "--for=delete", "--timeout=150s", *(f"crd/{name}" for name in DEFINITIONS))
-    started.server._resources.clear()
+    started.remove_definitions()
