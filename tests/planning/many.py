@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from tests.planning import any_world
@@ -64,7 +65,8 @@ def main() -> int:
     if arguments.world is not None:
         world(arguments.seed, arguments.world, Seen())
         return 0
-    seen = run(arguments.objects, arguments.seed)
+    # Into a file or a pipe, too, progress is shown when it is made.
+    seen = run(arguments.objects, arguments.seed, partial(print, flush=True))
     for what, count in sorted(seen.writes.items()):
         print(f"{count:9}  {what}")
     for (kind, type_, status, reason), count in sorted(seen.conditions.items()):
