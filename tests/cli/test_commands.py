@@ -264,7 +264,7 @@ def test_a_terminal_gets_a_live_table(done: Done, tmp_path: Path) -> None:
         ["script", "--quiet", "--return", "--command", words, "/dev/null"],
         capture_output=True,
         env=environment() | {"TERM": "xterm", "COLUMNS": "120"},
-        timeout=300,
+        timeout=120,
         check=True,
     ).stdout.decode()
     assert "\x1b[" in shown
