@@ -16,6 +16,7 @@ from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning import standing, training_run
 from mlops.planning.plan import Key, Manifest, Settings
+from mlops.planning.training_manifests import USERS_CONTAINER
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
@@ -234,18 +235,24 @@ class Gatherer:
 
 def _end_of(pod: Manifest) -> Manifest | None:
     """Return the terminated state that tells how a finished pod ended: that of the init container that failed, else
-    that of the last container."""
+    that of the last container. What a user's own code says there is nobody's report: only its exit code counts."""
     status = pod.get("status", {})
     if status.get("phase") not in ("Succeeded", "Failed"):
         return None
     ends = [
-        container["state"]["terminated"]
+        _without_message(container["state"]["terminated"])
+        if container.get("name") == USERS_CONTAINER
+        else container["state"]["terminated"]
         for field in ("initContainerStatuses", "containerStatuses")
         for container in status.get(field, ())
         if "terminated" in container.get("state", {})
     ]
     failed = (end for end in ends if end.get("exitCode") != 0)
     return next(failed, ends[-1] if ends else None)
+
+
+def _without_message(end: Manifest) -> Manifest:
+    return {key: value for key, value in end.items() if key != "message"}
 
 
 def _owned_by(child: Manifest, owner: Manifest) -> bool:
