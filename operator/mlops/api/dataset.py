@@ -53,6 +53,7 @@ class Reason(StrEnum):
     FORMAT_ERROR = "FormatError"
     DATA_UNUSABLE = "DataUnusable"
     SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_FORBIDDEN = "SourceForbidden"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     ADDRESS_FORBIDDEN = "AddressForbidden"
     ACCESS_DENIED = "AccessDenied"

@@ -22,6 +22,7 @@ from mlops.workloads.ingest.download import http_file
 from mlops.workloads.ingest.json_lines import read_jsonl
 from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
+from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
 from mlops.workloads.ingest.split import parts_of, sizes
@@ -103,7 +104,9 @@ def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> It
 
 
 def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivered]:
-    return s3_files(source.uri, s3_environ(source, task.namespace, pod.environ), pod.scratch)
+    check_outside(source, task.namespace, pod.environ)
+    environ = s3_environ(source, task.namespace, pod.environ)
+    return s3_files(source.uri, environ, pod.scratch, stores_folder(pod.environ))
 
 
 def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
