@@ -29,6 +29,7 @@ from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
 from mlops.workloads.train.fit import classes_of, say
+from mlops.workloads.train.personal import check_adopted
 
 METRICS_FILE = "metrics.json"
 MAX_METRICS_BYTES = 1 << 20
@@ -54,9 +55,13 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
         signature = read_signature(folder)
         _check_columns(signature, data)
         _take(outputs, f"model.{signature.format}", folder)
+        if data.schema.pii:
+            write_signature(_marked(signature, data), folder)
     else:
         _take(outputs, "model.onnx", folder)
-        write_signature(describe((folder / "model.onnx").read_bytes(), data), folder)
+        signature = describe((folder / "model.onnx").read_bytes(), data)
+        write_signature(signature, folder)
+    check_adopted(signature, folder, data)
     return read_metrics(outputs)
 
 
@@ -79,6 +84,13 @@ def _take(outputs: Path, name: str, folder: Path) -> None:
         raise _invalid(f"{name} is no plain file in {outputs}: {ALLOWED}")
     check_file(source, name)
     shutil.copyfile(source, folder / name)
+
+
+def _marked(signature: Signature, data: Data) -> Signature:
+    """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
+    marks = {one.name: one.pii for one in data.inputs}
+    inputs = tuple(one.model_copy(update={"pii": marks[one.name]}) for one in signature.inputs)
+    return signature.model_copy(update={"inputs": inputs})
 
 
 def _check_columns(signature: Signature, data: Data) -> None:
