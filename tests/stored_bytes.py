@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import sqlite3
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
+
+_ESCAPED = re.compile(rb"\\u([0-9a-fA-F]{4})")
 
 
 def found_in(folder: Path, marks: Iterable[str], *, but: Iterable[Path] = ()) -> dict[str, list[str]]:
@@ -31,7 +34,7 @@ def read_as(content: bytes) -> Iterator[bytes]:
     yield content
     # JSON may write any character as \\uXXXX.
     if b"\\u" in content:
-        yield content.decode("utf-8", "replace").encode().decode("unicode_escape", "replace").encode("utf-8", "replace")
+        yield _ESCAPED.sub(lambda found: chr(int(found[1], 16)).encode("utf-8", "surrogatepass"), content)
     if content.startswith(b"\x1f\x8b"):
         yield from read_as(gzip.decompress(content))
     elif content.startswith(b"PK\x03\x04"):
@@ -46,7 +49,8 @@ def read_as(content: bytes) -> Iterator[bytes]:
             yield "\0".join(column.cast(pl.String, strict=False).fill_null("").to_list()).encode()
     elif content.startswith(b"SQLite format 3\0"):
         base = sqlite3.connect(":memory:")
-        base.deserialize(content)
+        # Bytes 18 and 19 say that there is a write-ahead log beside the file, which is read as a file of its own.
+        base.deserialize(content[:18] + b"\x01\x01" + content[20:])
         for (table,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             for row in base.execute(f'SELECT * FROM "{table}"'):
                 yield "\0".join(str(value) for value in row).encode()

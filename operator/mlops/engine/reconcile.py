@@ -254,6 +254,7 @@ def _essence(present: Manifest, wanted: Manifest) -> str:
     return _digest(
         {
             "spec": present.get("spec"),
+            "data": present.get("data"),
             "uid": metadata.get("uid"),
             "labels": metadata.get("labels"),
             "annotations": {name: (metadata.get("annotations") or {}).get(name) for name in ours},

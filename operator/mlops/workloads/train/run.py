@@ -31,7 +31,7 @@ from mlops.workloads.train.evaluate import measure, reported
 from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
 from mlops.workloads.train.fit import Target, encoding_of, fit, say, target_of
 from mlops.workloads.train.parameters import build
-from mlops.workloads.train.personal import check_estimator, check_label, masks_of
+from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.search import Params, run_search, trials_of
 
 # Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
@@ -90,7 +90,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     check_estimator(data, name)
     columns = data.arrays("train")
     target = target_of(data.label, data.labels("train"), kind.task, name)
-    encoding = encoding_of(data.columns, columns, kind)
+    encoding = encoding_of(data.columns, columns, kind, hidden_columns(data.schema))
     if masks := masks_of(data, columns):
         # What is rare and in which order categories come is decided by their values; from here on there are tokens.
         encoding, data = masked_encoding(masks, encoding), replace(data, masks=masks)
