@@ -142,6 +142,6 @@ def test_no_stored_byte_outside_the_rows_holds_personal_data(
     # The rows were there to be found, the quarantined ones too, and the loop went round to the report.
     assert len({name for names in found_in(state, marks).values() for name in names}) > 100
     captured = [pl.read_parquet(path) for path in (state / "store").rglob("requests/**/*.parquet")]
-    assert sum(frame.height for frame in captured) == 90
+    assert sum(frame.height for frame in captured) == 90, ended.stdout + ended.stderr
     assert all(frame["in.name"].null_count() == frame["in.salary"].null_count() == frame.height for frame in captured)
     assert list((state / "reports").rglob("*.html"))

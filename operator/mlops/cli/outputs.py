@@ -47,6 +47,7 @@ def newest_report(state: State, monitor: str, namespace: str) -> Path:
     if not mine:
         names = ", ".join(m["metadata"]["name"] for m in monitors) or "none"
         raise UserError(f"DriftMonitor {monitor!r} not found in namespace {namespace!r}; there are: {names}")
+    state.make_private()
     lay_out_reports(mine, open_store(state.store.resolve().as_uri(), os.environ), state.reports)
     reports = sorted((state.reports / monitor).glob("*.html"))
     if not reports:

@@ -28,13 +28,13 @@ Entry = dict[str, Any]
 def segments(view: ModelView, statuses: Mapping[Key, Manifest]) -> Iterator[Manifest]:
     """Yield the ConfigMaps that have something new to hold, given the statuses that this plan writes before them."""
     known = entries(view.history)
-    seen = {_identity(entry) for entry in known}
+    seen = {identity(entry) for entry in known}
     of_versions = (
         entry
         for version in view.versions
         for entry in entries_of(version, statuses.get(Key(*version.key)) or version.status.dump())
     )
-    new = [entry for entry in of_versions if _identity(entry) not in seen]
+    new = [entry for entry in of_versions if identity(entry) not in seen]
     gone = {entry["uid"]: entry for entry in known if entry["uid"] not in view.present}
     over = {entry["uid"] for entry in known if entry["event"] == DELETED}
     new += [_deleted(entry, format_time(view.now)) for uid, entry in gone.items() if uid not in over]
@@ -80,7 +80,8 @@ def _deleted(entry: Entry, time: str) -> Entry:
     return {"time": time, "event": DELETED, **{name: entry[name] for name in ("version", "number", "uid")}}
 
 
-def _identity(entry: Entry) -> tuple[Any, ...]:
+def identity(entry: Entry) -> tuple[Any, ...]:
+    """Return what tells one entry from another: the same one is never recorded twice."""
     return entry["uid"], entry["event"], entry.get("stage"), "" if entry["event"] == REGISTERED else entry["time"]
 
 

@@ -85,9 +85,7 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     return kind
 
 
-def compute(
-    frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[str] = frozenset()
-) -> pl.DataFrame:
+def compute(frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[str] = frozenset()) -> pl.DataFrame:
     """Return `frame` with one column more for each feature, in order; a later one may use an earlier one.
 
     The features must have passed `check`. Raises ExpressionError if a value cannot be computed, such as a cast of

@@ -15,7 +15,7 @@ from mlops.workloads.model.signature import Mask
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
 from tests.stored_bytes import found_in
-from tests.workloads.train.runs import FEATURES, FIELDS, Place, a_frame, a_schema, metric
+from tests.workloads.train.runs import FEATURES, Place, a_frame, a_schema, metric
 
 MARKS = {"north": "Ångström, Fru Märta", "south": "Braund, Mr. Owen Harris", "west": "Cumings, Mrs. John"}
 UPPER = [mark.upper() for mark in MARKS.values()]
@@ -116,5 +116,7 @@ def test_a_champion_with_masks_is_compared(place: Place, tmp_path: Path) -> None
     """The next model meets the rows in plain text, and the champion masks them by its own salt."""
     dataset = place.dataset(frame(), schema(pii=["region"]))
     champion = place.run(dataset)
-    report = place.run(dataset, "RandomForestClassifier", params={"n_estimators": "5"}, champion_artifact=champion.output_digest)
+    report = place.run(
+        dataset, "RandomForestClassifier", params={"n_estimators": "5"}, champion_artifact=champion.output_digest
+    )
     assert metric(report, "accuracy", champion=True) == metric(champion, "accuracy")

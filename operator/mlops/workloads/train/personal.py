@@ -101,7 +101,9 @@ def _private_texts(data: Data) -> dict[str, str]:
 
 def _described(signature: Signature) -> list[str]:
     texts = [category for one in signature.inputs for category in one.categories or ()]
-    texts += [category for one in (signature.encoding.texts if signature.encoding else ()) for category in one.categories]
+    texts += [
+        category for one in (signature.encoding.texts if signature.encoding else ()) for category in one.categories
+    ]
     return texts + [one for one in signature.classes or () if isinstance(one, str)]
 
 

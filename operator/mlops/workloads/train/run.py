@@ -120,10 +120,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
     """Return a signature whose format, outputs and tolerance the export fills in."""
     categories = {text.column: text.categories for text in encoding.texts}
-    inputs = tuple(
-        one.model_copy(update={"categories": _public(one.name, categories, data)})
-        for one in data.inputs
-    )
+    inputs = tuple(one.model_copy(update={"categories": _public(one.name, categories, data)}) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",
