@@ -23,7 +23,7 @@ def found_in(folder: Path, marks: Iterable[str], *, but: Iterable[Path] = ()) ->
     for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink()):
         if path in allowed or not path.stat().st_size:
             continue
-        readings = list(read_as(path.read_bytes())) + [str(path.relative_to(folder)).encode()]
+        readings = [*read_as(path.read_bytes()), str(path.relative_to(folder)).encode()]
         if texts := [mark for mark, raw in wanted if any(raw in reading for reading in readings)]:
             held[path.relative_to(folder).as_posix()] = texts
     return held
