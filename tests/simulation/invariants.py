@@ -288,7 +288,9 @@ class Invariants:
             same = run["metadata"]["namespace"] == namespace and run["spec"]["datasetRef"]["name"] == name
             if same and resolved.get("datasetVersion") == status.get("version") is not None:
                 if resolved.get("datasetDigest") != status.get("digest"):
-                    said = f"{change.key}: version {status['version']} is what {run['metadata']['name']} had by that name"
+                    said = (
+                        f"{change.key}: version {status['version']} is what {run['metadata']['name']} had by that name"
+                    )
                     raise Violation("NumbersAreNotReused", said)
 
     # --- at rest ---

@@ -86,8 +86,8 @@ BUGS = (
         "the record of a model is made anew from the versions that are there",
         "lost past",
         "planning/model_history.py",
-        '''    number, text = (0, "") if newest is None else (_number(newest), _text(newest))\n''',
-        '''    number, text = 0, ""\n''',
+        """    number, text = (0, "") if newest is None else (_number(newest), _text(newest))\n""",
+        """    number, text = 0, ""\n""",
     ),
     Bug(
         "that a version is gone is not recorded",

@@ -319,7 +319,7 @@ def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: P
     from mlops.cli import outputs
 
     for text in outputs.logs(State(folder), kind, name, namespace, every=every):
-        click.echo(text) if raw else show(text)
+        show(text, raw=raw)
 
 
 @cli.command(epilog=_examples("xdg-open $(mlops report weather)"))

@@ -14,9 +14,10 @@ def harmless(text: str) -> str:
     return "".join(char if char.isprintable() or char in _KEPT else repr(char)[1:-1] for char in text)
 
 
-def show(text: object) -> None:
-    """Print a text. A terminal gets it harmless; a pipe or a file gets it as it is."""
-    click.echo(harmless(str(text)) if sys.stdout.isatty() else str(text))
+def show(text: object, *, raw: bool = False) -> None:
+    """Print a text. A terminal gets it harmless, unless `raw`; a pipe or a file gets it as it is."""
+    # Else click would leave the escapes out, and only those.
+    click.echo(str(text) if raw or not sys.stdout.isatty() else harmless(str(text)), color=True)
 
 
 def note(text: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mlops.workloads.model.golden import check_golden, read_golden
 from mlops.workloads.model.masks import masked, salt_of
 from mlops.workloads.model.predictor import Predictor
 from mlops.workloads.model.signature import Mask
@@ -53,6 +54,8 @@ def test_no_stored_byte_of_a_model_holds_a_personal_text(
     folder = place.model(report)
     assert found_in(folder, [*MARKS.values(), *UPPER]) == {}
     assert found_in(place.model(place.run(place.dataset(frame(), schema()), estimator, params=params)), MARKS.values())
+    predictor = Predictor.load(folder)
+    assert check_golden(predictor, read_golden(folder, predictor.signature)) is None
 
 
 @pytest.mark.parametrize(("estimator", "params", "form"), ESTIMATORS)
