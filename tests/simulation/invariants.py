@@ -286,12 +286,10 @@ class Invariants:
         for run in self._server.list("TrainingRun"):
             resolved = (run.get("status") or {}).get("resolved") or {}
             same = run["metadata"]["namespace"] == namespace and run["spec"]["datasetRef"]["name"] == name
-            if same and resolved.get("datasetVersion") == status.get("version") is not None:
-                if resolved.get("datasetDigest") != status.get("digest"):
-                    said = (
-                        f"{change.key}: version {status['version']} is what {run['metadata']['name']} had by that name"
-                    )
-                    raise Violation("NumbersAreNotReused", said)
+            spoken_for = same and resolved.get("datasetVersion") == status.get("version") is not None
+            if spoken_for and resolved.get("datasetDigest") != status.get("digest"):
+                said = f"{change.key}: version {status['version']} is what {run['metadata']['name']} had by that name"
+                raise Violation("NumbersAreNotReused", said)
 
     # --- at rest ---
 
