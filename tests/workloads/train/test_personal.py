@@ -12,7 +12,7 @@ import pytest
 from mlops.workloads.model.golden import check_golden, read_golden
 from mlops.workloads.model.masks import masked, salt_of
 from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import Mask
+from mlops.workloads.model.signature import Mask, read_signature
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
 from tests.stored_bytes import found_in
@@ -123,3 +123,42 @@ def test_a_champion_with_masks_is_compared(place: Place, tmp_path: Path) -> None
         dataset, "RandomForestClassifier", params={"n_estimators": "5"}, champion_artifact=champion.output_digest
     )
     assert metric(report, "accuracy", champion=True) == metric(champion, "accuracy")
+
+
+def _own_model(place: Place, outputs: Path, **changes: Any) -> str:
+    """Leave a model of a trainer's own, made of plain values; return the Dataset to collect it for."""
+    made = place.run(place.dataset(frame(), schema()))
+    place.store.get(made.output_digest, outputs)
+    return place.dataset(frame(), schema(**changes))
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["described", "a graph alone"])
+def test_a_trainers_own_model_with_personal_texts_is_refused(place: Place, bare: bool) -> None:
+    """In its description and in its graph: what we do not write ourselves is looked through."""
+    outputs = place.new("outputs")
+    dataset = _own_model(place, outputs, pii=["region"])
+    if bare:
+        (outputs / "model.json").unlink()
+    want = r"model\.onnx" if bare else r"model\.json"
+    with pytest.raises(BadInput, match=rf"{want} holds 3 values of 'region', which is in governance\.pii") as info:
+        place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert info.value.reason == "OutputInvalid"
+    assert not [mark for mark in MARKS.values() if mark in info.value.message]
+
+
+def test_a_trainers_own_model_may_hold_what_is_declared_or_public(place: Place) -> None:
+    """By piiInModels, or if the same texts stand in a column that is not personal."""
+    outputs = place.new("outputs")
+    declared = _own_model(place, outputs, pii=["region", "loud"], piiInModels=["region", "loud"])
+    assert place.run(declared, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs))).format == "onnx"
+
+
+def test_servers_know_from_the_model_what_not_to_record(place: Place) -> None:
+    """The mark is the Dataset's: a trainer's own description cannot take it away."""
+    outputs = place.new("outputs")
+    dataset = _own_model(
+        place, outputs, pii=["price", "holiday", "region"], piiInModels=["region"], piiInCaptures=["price"]
+    )
+    for report in (place.run(dataset), place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))):
+        marked = [one.name for one in read_signature(place.model(report)).inputs if one.pii]
+        assert marked == ["holiday", "region"]
