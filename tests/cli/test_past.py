@@ -112,7 +112,9 @@ def serving(done: Path, tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen
 def _claims(state: Path) -> bool:
     """Whether any command says that something serves, and the JSON an address."""
     version = json.loads(said(state, "get", "mver", "tiny-v1", "-o", "json"))
-    shown = said(state, "get", "mver", "-o", "wide") + said(state, "describe", "mver", "tiny-v1")
+    # Events tell what was, and may.
+    described = said(state, "describe", "mver", "tiny-v1").partition("\nEVENT ")[0]
+    shown = said(state, "get", "mver", "-o", "wide") + described
     claims = {"url" in version["status"], bool(version["status"]["readyReplicas"]), "http://" in shown}
     claims |= {bool(re.search(r"\bServing\b", shown))}
     assert len(claims) == 1, shown

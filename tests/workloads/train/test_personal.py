@@ -162,3 +162,12 @@ def test_servers_know_from_the_model_what_not_to_record(place: Place) -> None:
     for report in (place.run(dataset), place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))):
         marked = [one.name for one in read_signature(place.model(report)).inputs if one.pii]
         assert marked == ["holiday", "region"]
+
+
+def test_a_personal_timestamp_is_not_in_the_reference(place: Place) -> None:
+    """When somebody was there is about somebody, too; drift checks go without it."""
+    reference = pl.read_parquet(
+        place.model(place.run(place.dataset(frame(), schema(pii=["time"])))) / "reference.parquet"
+    )
+    assert "time" not in reference.columns
+    assert "in.price" in reference.columns
