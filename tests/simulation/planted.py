@@ -222,8 +222,8 @@ BUGS = (
         "the newest version alone owns what serves",
         "ownership",
         "planning/model_version.py",
-        "        apply=tuple(_servers(view, traffic, present)),\n",
-        "        apply=tuple(_servers(view, traffic, present[-1:])),\n",
+        "        apply=(*model_history.segments(view, statuses), *_servers(view, traffic, present)),\n",
+        "        apply=(*model_history.segments(view, statuses), *_servers(view, traffic, present[-1:])),\n",
     ),
     # --- who may write ---
     Bug(

@@ -29,9 +29,11 @@ def segments(view: ModelView, statuses: Mapping[Key, Manifest]) -> Iterator[Mani
     """Yield the ConfigMaps that have something new to hold, given the statuses that this plan writes before them."""
     known = entries(view.history)
     seen = {identity(entry) for entry in known}
+    # Steps of the same second: those of one version in their order, whatever the order of the view.
+    ordered = sorted(view.versions, key=lambda version: (version.spec.version, version.metadata.name))
     of_versions = (
         entry
-        for version in view.versions
+        for version in ordered
         for entry in entries_of(version, statuses.get(Key(*version.key)) or version.status.dump())
     )
     new = [entry for entry in of_versions if identity(entry) not in seen]
@@ -45,7 +47,7 @@ def entries(history: Iterable[Manifest]) -> list[Entry]:
     """Return what ConfigMaps of one model record, the oldest first. Lines that nobody of ours wrote are passed over."""
     return [
         entry
-        for segment in sorted(history, key=_number)
+        for segment in sorted(history, key=_order)
         for line in _text(segment).splitlines()
         if (entry := _entry(line)) is not None
     ]
@@ -92,7 +94,7 @@ def _line(entry: Entry) -> str:
 def _written(view: ModelView, lines: Sequence[str]) -> Iterator[Manifest]:
     if not lines:
         return
-    newest = max(view.history, key=_number, default=None)
+    newest = max(view.history, key=_order, default=None)
     number, text = (0, "") if newest is None else (_number(newest), _text(newest))
     if text and not text.endswith("\n"):
         text += "\n"
@@ -122,6 +124,10 @@ def _segment(view: ModelView, number: int, text: str) -> Manifest:
 def segment_name(model_name: str, number: int) -> str:
     """Return the name of a segment: `<model>-history`, then `<model>-history-1` and so on."""
     return f"{model_name}-{HISTORY}" if number == 0 else f"{model_name}-{HISTORY}-{number}"
+
+
+def _order(segment: Manifest) -> tuple[int, str]:
+    return _number(segment), str(segment["metadata"]["name"])
 
 
 def _number(segment: Manifest) -> int:
