@@ -157,7 +157,7 @@ def test_servers_know_from_the_model_what_not_to_record(place: Place) -> None:
     """The mark is the Dataset's: a trainer's own description cannot take it away."""
     outputs = place.new("outputs")
     dataset = _own_model(
-        place, outputs, pii=["price", "holiday", "region"], piiInModels=["region"], piiInCaptures=["price"]
+        place, outputs, pii=["price", "holiday", "region"], piiInModels=["region", "loud"], piiInCaptures=["price"]
     )
     for report in (place.run(dataset), place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))):
         marked = [one.name for one in read_signature(place.model(report)).inputs if one.pii]
