@@ -21,7 +21,15 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_LONGEST = {"CronJob": 52, "Job": 63, "Deployment": 63, "Service": 63, "TrainingRun": 52, "ModelVersion": 52}
+_LONGEST = {
+    "CronJob": 52,
+    "Job": 63,
+    "Deployment": 63,
+    "Service": 63,
+    "PodDisruptionBudget": 63,
+    "TrainingRun": 52,
+    "ModelVersion": 52,
+}
 _PYTHON = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 
 

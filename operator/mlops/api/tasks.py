@@ -40,6 +40,7 @@ OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
 TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
 JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
+DRAIN_VARIABLE = "MLOPS_DRAIN_SECONDS"  # for how long it goes on answering after it was told to stop
 S3_SECRET_VARIABLE = "MLOPS_S3_SECRET"  # namespace/name of the Secret that the S3 settings come from, for messages
 SOURCE_PREFIX = "SOURCE_"  # before each key of a source's own Secret in the environment
 HTTP_NETWORKS_VARIABLE = "MLOPS_HTTP_ALLOWED_NETWORKS"  # CIDRs that http sources may reach though not public

@@ -49,3 +49,5 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     store_secret: str = "mlops-store"
     serving_port: int = 8080
+    # The PriorityClass of model servers; empty: the cluster's default.
+    serving_priority_class: str = ""
