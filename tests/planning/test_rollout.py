@@ -1,4 +1,4 @@
-"""Whose fault it is that a version does not come up: its own, which is named at once, or the cluster's, which passes."""
+"""Whose fault it is that a version does not come up: its own, named at once, or the cluster's, which passes."""
 
 from __future__ import annotations
 

@@ -196,7 +196,9 @@ class StageFailure(Model):
     """Why a version does not serve in a stage."""
 
     stage: StageName = Field(description="The stage.")
-    reason: Text = Field(description="Why, in one word: what its pods said, or ServingFailed.")
+    reason: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)] = Field(
+        description="Why, in one word: what its pods said, or ServingFailed."
+    )
     message: Annotated[str, StringConstraints(max_length=1024)] = Field(
         default="", description="Why, in the words of its pods."
     )

@@ -83,7 +83,8 @@ def server_pod(manifest: Manifest) -> ServerPod | None:
     conditions = {str(each.get("type")): each for each in status.get("conditions") or ()}
     scheduled = conditions.get("PodScheduled", {})
     unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == UNSCHEDULABLE
-    container = next((each for each in status.get("containerStatuses") or () if each.get("name") == _CONTAINER), {})
+    containers = {each.get("name"): each for each in status.get("containerStatuses") or ()}
+    container: Manifest = containers.get(_CONTAINER, {})
     state = container.get("state") or {}
     last = (container.get("lastState") or {}).get("terminated")
     end = state.get("terminated") or last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mlops.api import digests, labels, tasks
 from mlops.api.model_version import ModelVersion, Stage
@@ -78,6 +79,8 @@ def deployment(
     """
     spec = version.spec
     wanted = _stage(version, stage)
+    named = settings.serving_priority_class
+    priority: dict[str, Any] = {"priorityClassName": named} if named else {}
     selector = _selector(spec.model_name, stage)
     own = _server_labels(spec.model_name, stage) | {
         labels.MODEL_VERSION: version.metadata.name,
@@ -112,7 +115,7 @@ def deployment(
                 # A pod that is deleted or evicted goes on answering until another is ready, as a rule, and only then
                 # ends: see MLOPS_DRAIN_SECONDS.
                 terminationGracePeriodSeconds=_drain_seconds(settings) + _GRACE_SECONDS,
-                **({"priorityClassName": settings.serving_priority_class} if settings.serving_priority_class else {}),
+                **priority,
             ),
         },
     }
@@ -144,9 +147,9 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         name="server",
         env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
         ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
-        # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end it:
-        # a pod that is busy answers slowly, one that is started again not at all. Probes that time out one by one count
-        # the same way: the only pod of a stage must not lose its address over one slow answer.
+        # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
+        # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
+        # to take the only pod of a stage off its address.
         startupProbe=_probe("live", period=1, failures=STARTUP_SECONDS),
         readinessProbe=_probe("ready", period=2, failures=5),
         livenessProbe=_probe("live", period=10, failures=12),
