@@ -61,6 +61,14 @@ _DIGEST_FILE = "/etc/mlops/environment-digest"
     help="Port of the model servers.",
 )
 @click.option(
+    "--serving-priority-class",
+    envvar=f"{_PREFIX}_SERVING_PRIORITY_CLASS",
+    default="",
+    show_envvar=True,
+    metavar="NAME",
+    help="PriorityClass of the model servers. Default: the cluster's.",
+)
+@click.option(
     "--listen",
     envvar=f"{_PREFIX}_LISTEN",
     default="0.0.0.0:8081",
@@ -134,6 +142,7 @@ def main(
     pod_env: tuple[str, ...],
     store_secret: str,
     serving_port: int,
+    serving_priority_class: str,
     listen: str,
     workers: int,
     lease_name: str,
@@ -162,6 +171,7 @@ def main(
                 environment=options.pod_environment(pod_env, os.environ.get(f"{_PREFIX}_POD_ENV", "")),
                 store_secret=store_secret,
                 serving_port=serving_port,
+                serving_priority_class=options.priority_class(serving_priority_class),
             ),
             namespaces=options.namespaces_of(namespaces, os.environ.get(f"{_PREFIX}_NAMESPACES", "")),
             host=host,
