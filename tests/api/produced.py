@@ -24,11 +24,11 @@ ENUMS = {
     "ModelVersion": model_version.Reason,
     "DriftMonitor": drift_monitor.Reason,
 }
-# The workload whose pods report to a kind. Pods that serve report to nobody: their Deployment is what is seen.
+# The workloads whose pods report to a kind.
 WORKLOADS = {
     "Dataset": ("mlops.workloads.ingest.run",),
     "TrainingRun": ("mlops.workloads.train.run", "mlops.workloads.train.fetch"),
-    "ModelVersion": ("mlops.workloads.serve.verify",),
+    "ModelVersion": ("mlops.workloads.serve.verify", "mlops.workloads.serve.run"),
     "DriftMonitor": ("mlops.workloads.drift.run",),
 }
 # Of every pod: its entry, its surroundings.
