@@ -117,8 +117,8 @@ MODEL_VERSION = (
             "ServingFailed",
             "False",
             "Its server is up and does not become ready within 120 s, or ends again and again without a word; if "
-            "another good version is there, that one serves. Or a setting of the installation stops every server: it is "
-            "tried again.",
+            "another good version is there, that one serves. Or a setting of the installation stops every server, "
+            "which is tried again.",
             "Read the pods' logs; any edit of spec.promotion or spec.capture tries again, or make a new version.",
         ),
     ),
