@@ -21,7 +21,16 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_LONGEST = {"CronJob": 52, "Job": 63, "Deployment": 63, "Service": 63, "TrainingRun": 52, "ModelVersion": 52}
+_LONGEST = {
+    "ConfigMap": 253,
+    "CronJob": 52,
+    "Job": 63,
+    "Deployment": 63,
+    "Service": 63,
+    "TrainingRun": 52,
+    "ModelVersion": 52,
+}
+MOST_DATA_BYTES = 1 << 20
 _PYTHON = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 
 
@@ -69,8 +78,10 @@ def check_child(manifest: Any) -> None:
     assert pattern.fullmatch(name), f"{kind} {name!r}"
     assert len(name) <= _LONGEST[kind], f"{kind} {name!r}"
     _check_metadata(metadata)
-    spec = manifest["spec"]
+    spec = manifest.get("spec")
     match kind:
+        case "ConfigMap":
+            assert sum(len(text.encode()) for text in manifest["data"].values()) <= MOST_DATA_BYTES
         case "Job":
             _check_pod(spec["template"])
         case "CronJob":

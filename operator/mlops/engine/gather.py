@@ -15,6 +15,7 @@ from mlops.api.training_run import TrainingRun
 from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning import standing, training_run
+from mlops.planning.model_history import HISTORY, highest_dataset_version
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.training_manifests import USERS_CONTAINER
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
@@ -118,6 +119,7 @@ class Gatherer:
                 ),
             ),
             captured_versions=self._versions(namespace, captured.model_name) if captured else (),
+            spoken_for=self._spoken_for(dataset),
         )
 
     def _training_run(self, run: TrainingRun) -> TrainingRunView:
@@ -134,6 +136,7 @@ class Gatherer:
             jobs=self._jobs(run, labels.RUN),
             siblings=self._parsed_of(TrainingRun, others.values()),
             versions=versions,
+            history=self._history(namespace, register.model_name) if register else (),
         )
 
     def _runs_of_template(self, template: TrainingRun, dataset: Dataset | None) -> Iterator[Manifest]:
@@ -189,7 +192,8 @@ class Gatherer:
             kind: {str(one["metadata"]["name"]): one for one in self._reader.list(kind, namespace, selector)}
             for kind in ("Deployment", "Service")
         }
-        if not versions and not any(served.values()):
+        history = self._history(namespace, model_name)
+        if not versions and not history and not any(served.values()):
             return None
         sources = {version.spec.source.training_run_ref.name for version in versions if version.spec.source}
         runs = (self._one(TrainingRun, namespace, name) for name in sorted(sources))
@@ -203,7 +207,31 @@ class Gatherer:
             deployments=served["Deployment"],
             services=served["Service"],
             runs={run.metadata.name: run for run in runs if run},
+            history=history,
+            present=frozenset(
+                str(version["metadata"].get("uid", ""))
+                for version in self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
+            ),
         )
+
+    def _history(self, namespace: str, model_name: str | None = None) -> tuple[Manifest, ...]:
+        """Return what is recorded of one model, or of all."""
+        selector = {labels.MODEL: model_name} if model_name else {}
+        return tuple(self._reader.list("ConfigMap", namespace, {labels.COMPONENT: HISTORY, **selector}))
+
+    def _spoken_for(self, dataset: Dataset) -> int:
+        """Return the highest version of a Dataset of this name that anything speaks of; asked for once in its life."""
+        namespace, name = dataset.metadata.namespace, dataset.metadata.name
+        if dataset.status.version is not None:
+            return 0
+        numbers = [highest_dataset_version(self._history(namespace), name)]
+        for run in self._reader.by_field("TrainingRun", namespace, "spec.datasetRef.name", name):
+            numbers.append(field_of(run, "status.resolved.datasetVersion") or 0)
+        for version in self._reader.list("ModelVersion", namespace):
+            for lineage in (field_of(version, "status.lineage"), field_of(version, "spec.lineage")):
+                if isinstance(lineage, dict) and lineage.get("dataset") == name:
+                    numbers.append(lineage.get("datasetVersion") or 0)
+        return max(numbers)
 
     def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
         found = self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)

@@ -49,7 +49,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     rows = clean(rows, spec.clean, contract)
-    rows = rows.map(lambda chunk: _with_features(chunk, spec))
+    rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
     outcome = validate(rows, contract, spec.validation, spill)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
@@ -114,9 +114,9 @@ def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract
         yield from _READERS[spec.format](file.path, file.name, contract)
 
 
-def _with_features(chunk: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
+def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
     try:
-        return expressions.compute(chunk, spec.features)
+        return expressions.compute(chunk, spec.features, contract.pii)
     except expressions.ExpressionError as error:
         i = next(i for i, one in enumerate(spec.features) if one.expression == error.expression)
         raise BadInput(Reason.EXPRESSION_INVALID, f"spec.features[{i}].expression: {error}") from error

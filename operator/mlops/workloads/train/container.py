@@ -33,6 +33,7 @@ from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
 from mlops.workloads.train.fit import classes_of, say
 from mlops.workloads.train.outputs import MAX_FILE_BYTES, checked_files, shown
+from mlops.workloads.train.personal import check_adopted
 
 METRICS_FILE = "metrics.json"
 MAX_METRICS_BYTES = 1 << 20
@@ -60,9 +61,13 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
             signature = read_signature(folder)
             _check_columns(signature, data)
             _take(files, f"model.{signature.format}", folder, MAX_FILE_BYTES)
+            if data.schema.pii:
+                write_signature(_marked(signature, data), folder)
         else:
             _take(files, "model.onnx", folder, MAX_FILE_BYTES)
-            write_signature(describe((folder / "model.onnx").read_bytes(), data), folder)
+            signature = describe((folder / "model.onnx").read_bytes(), data)
+            write_signature(signature, folder)
+        check_adopted(signature, folder, data)
         return read_metrics(outputs)
     except PermissionError as error:
         raise _invalid(f"{error.filename}: may not be read: leave the outputs readable") from error
@@ -86,6 +91,13 @@ def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> N
         raise _invalid(f"{name} is larger than {longest} bytes")
     check_file(files[name], name)
     shutil.copyfile(files[name], folder / name)
+
+
+def _marked(signature: Signature, data: Data) -> Signature:
+    """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
+    marks = {one.name: one.pii for one in data.inputs}
+    inputs = tuple(one.model_copy(update={"pii": marks[one.name]}) for one in signature.inputs)
+    return signature.model_copy(update={"inputs": inputs})
 
 
 def _check_columns(signature: Signature, data: Data) -> None:
