@@ -59,6 +59,10 @@ class NotFound(ClusterError):
     """There is no such object."""
 
 
+class Ending(ClusterError):
+    """The namespace is being deleted, or gone: nothing can be made in it any more, and what is in it goes too."""
+
+
 class Invalid(ClusterError):
     """The cluster refuses the object's content: trying again cannot help."""
 
