@@ -76,6 +76,10 @@ class Unavailable(ClusterError):
     """The cluster cannot be reached, or may not be used, right now."""
 
 
+class NotAllowed(Unavailable):
+    """Every such write is refused right now: a right is missing, or a webhook that has to be asked does not answer."""
+
+
 class Reader(Protocol):
     """What is known of the cluster, from memory. Manifests are shared: nobody changes one in place."""
 
