@@ -68,6 +68,11 @@ class OperatorMetrics:
             ["kind"],
             registry=registry,
         )
+        self._lost_namespaces = Gauge(
+            "mlops_operator_namespaces_lost",
+            "Namespaces that it should work in and where it may list nothing: gone, or the Role in them is.",
+            registry=registry,
+        )
         self._missing = Gauge("mlops_operator_watches_missing", "Watches that do not run.", registry=registry)
         self._restarts = Gauge(
             "mlops_operator_watch_restarts", "How often all watches were started anew.", registry=registry
@@ -143,11 +148,13 @@ class OperatorMetrics:
         lag: Lag,
         count: Callable[[str], int],
         unavailable: Container[str] = (),
+        lost: int = 0,
     ) -> bytes:
         """Return everything in Prometheus' text format; what is given is as of now."""
         self._oldest.set(oldest)
         self._held.set(held)
         self._missing.set(missing)
+        self._lost_namespaces.set(lost)
         self._restarts.set(restarts)
         self._lag.labels("wall").set(lag.wall)
         self._lag.labels("cpu").set(lag.cpu)

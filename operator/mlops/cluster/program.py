@@ -31,6 +31,7 @@ from mlops.cluster.resync import Resync, Trouble
 from mlops.cluster.stopping import wind_down
 from mlops.cluster.writer import Writer
 from mlops.engine.clock import RealClock
+from mlops.engine.cluster import key_of
 from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
 from mlops.planning.plan import Manifest
@@ -143,9 +144,22 @@ class Operator:
             await self._lease.acquired()
             # What another leader wrote last may not have come over the watch yet.
             await self._resync.fill()
-        self._memory.watch(self._controller.observe)
+        self._resync.regained = self._look_at
+        self._memory.watch(self._observe)
         log.info("reconciling")
         await self._controller.run()
+
+    def _observe(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Take in a change, unless it is in a namespace of which not everything may be known."""
+        seen = new or old
+        if seen is not None and key_of(seen).namespace not in self._resync.lost:
+            self._controller.observe(old, new)
+
+    def _look_at(self, namespace: str) -> None:
+        """Look at everything in a namespace."""
+        for kind in WATCHED:
+            for manifest in self._memory.list(kind, namespace):
+                self._controller.observe(None, manifest)
 
     async def _look_after(self) -> None:
         """Say each second what is wrong; returns when the watches do not come back, though their kinds are served."""
@@ -222,6 +236,7 @@ class Operator:
             held=self._may_write(),
             missing=len(self._informers.missing),
             unavailable=self._resync.troubles,
+            lost=len(self._resync.lost),
             restarts=self._informers.restarts,
             lag=self._lag,
             count=self._memory.count,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -15,7 +15,7 @@ from mlops.cluster.client import JSON, METADATA, Client
 from mlops.cluster.kinds import WATCHED, Served
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.engine.cluster import ClusterError, NotFound
+from mlops.engine.cluster import ClusterError, NotAllowed, NotFound
 from mlops.engine.queue import is_worth_a_line
 from mlops.planning.plan import Key, Manifest
 
@@ -69,6 +69,12 @@ class Resync:
         # By kind that cannot be listed. Replaced as a whole: other threads read it.
         self.troubles: Mapping[str, Trouble] = {}
         self._in_doubt = {kind: asyncio.Event() for kind in WATCHED}
+        # Namespaces in which nothing may be listed, while it may be in others: they are gone, or a Role in them is.
+        # Nothing in them may be planned from what is known. Replaced as a whole.
+        self.lost: frozenset[str] = frozenset()
+        self._refused: dict[str | None, set[str]] = {namespace: set() for namespace in self._namespaces}
+        # Told of each namespace that was lost, once everything in it is known.
+        self.regained: Callable[[str], None] = lambda namespace: None
 
     async def fill(self) -> None:
         """List everything, as it is now and not as a cache remembers it; tries until that is done.
@@ -76,6 +82,7 @@ class Resync:
         In one go: of kinds that were listed long before the others, memory may be older than theirs.
         """
         while not all([await self.list_once(kind) for kind in WATCHED]):
+            self._lose()
             await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.5, 1.0))
         self.filled.set()
 
@@ -93,6 +100,40 @@ class Resync:
         async with asyncio.TaskGroup() as group:
             for kind in WATCHED:
                 group.create_task(self._repeat(kind))
+            if len(self._namespaces) > 1:
+                group.create_task(self._look_after_namespaces())
+
+    async def _look_after_namespaces(self) -> None:
+        while True:
+            await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.75, 1.0))
+            self._lose()
+            for namespace in sorted(self.lost):
+                if await self._list_all(namespace):
+                    self._refused[namespace].clear()
+                    self.lost -= {namespace}
+                    log.info("namespace %s is worked in again", namespace)
+                    self.regained(namespace)
+
+    async def _list_all(self, namespace: str) -> bool:
+        """List every kind in a namespace; returns whether that was possible, of all of them in one go."""
+        try:
+            for served in WATCHED.values():
+                await self._list(served, namespace)
+        except ClusterError as error:
+            log.debug("namespace %s is still lost: %s", namespace, error)
+            return False
+        return True
+
+    def _lose(self) -> None:
+        """Give up the namespaces in which no kind may be listed, if there are others."""
+        lost = {each for each, kinds in self._refused.items() if each is not None and len(kinds) == len(WATCHED)}
+        if lost - self.lost and len(lost) < len(self._namespaces):
+            log.warning(
+                "nothing may be listed in the namespaces %s: each is gone, or the Role in it; the others are worked in. "
+                "Take it out of the operator's namespaces, or make it again and run helm upgrade",
+                ", ".join(sorted(lost - self.lost)),
+            )
+            self.lost |= lost
 
     async def _repeat(self, kind: str) -> None:
         good = True
@@ -119,12 +160,17 @@ class Resync:
         failure = None
         for namespace in self._namespaces:
             self._metrics.attempted(kind)
+            if namespace in self.lost:
+                continue
             try:
                 differences = await (self._compare if cached else self._list)(WATCHED[kind], namespace)
             except ClusterError as error:
                 # A namespace that is gone, and the Role in it, must not hide what happens in the others.
                 failure = failure or error
+                if isinstance(error, NotAllowed):
+                    self._refused[namespace].add(kind)
                 continue
+            self._refused[namespace].discard(kind)
             if self.filled.is_set():
                 self._metrics.repaired(kind, differences)
         if failure is not None:
