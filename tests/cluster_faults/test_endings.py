@@ -123,7 +123,7 @@ def test_a_listed_namespace_that_goes_with_its_role_costs_the_others_nothing(
         kept = in_namespace(a_dataset(), staying)
         assert server.create(kept)[0] == 201
         eventually(lambda: started(server, kept), 30, lambda: program.log)
-        eventually(lambda: program.metric("mlops_operator_namespaces_lost") == 1, 30, lambda: program.log)
+        eventually(lambda: program.metric("mlops_operator_namespaces_lost") == 1, 90, lambda: program.log)
         time.sleep(max(0.0, began + 45 - time.monotonic()))
         assert program.process.poll() is None
         assert (program.probe("/healthz"), program.probe("/readyz")) == (200, 200)

@@ -129,8 +129,8 @@ class Resync:
         lost = {each for each, kinds in self._refused.items() if each is not None and len(kinds) == len(WATCHED)}
         if lost - self.lost and len(lost) < len(self._namespaces):
             log.warning(
-                "nothing may be listed in the namespaces %s: each is gone, or the Role in it; the others are worked in. "
-                "Take it out of the operator's namespaces, or make it again and run helm upgrade",
+                "nothing may be listed in the namespaces %s: each is gone, or the Role in it; the others are "
+                "worked in. Take it out of the operator's namespaces, or make it again and run helm upgrade",
                 ", ".join(sorted(lost - self.lost)),
             )
             self.lost |= lost
