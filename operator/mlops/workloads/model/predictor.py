@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.contents import check_contents
 from mlops.workloads.model.engines import Engine, open_engine
 from mlops.workloads.model.signature import Signature, read_signature
@@ -53,11 +54,15 @@ class Predictor:
         Numbers are float64 (NaN: missing), int64 or bool; strings are objects or str (None or "": missing).
         Raises KeyError for an input that is not there.
         """
-        columns = self._with_features(inputs) if self.signature.features else inputs
-        answer = self._engine.run({name: columns[name] for name in self._columns})
+        answer = self.answer(inputs)
         if self._classes is None:
             return Prediction(answer.values, None)
         return Prediction(self._classes[answer.values], answer.probabilities)
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
+        """Return what the engine says of n rows: numbers, or indices of classes."""
+        columns = self._with_features(inputs) if self.signature.features else inputs
+        return self._engine.run({name: columns[name] for name in self._columns})
 
     def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         # polars is imported for models with computed features only: a server without them starts faster.
