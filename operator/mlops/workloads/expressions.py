@@ -88,8 +88,8 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
 def compute(frame: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
     """Return `frame` with one column more for each feature, in order; a later one may use an earlier one.
 
-    The features must have passed `check`. Raises ExpressionError if a value cannot be computed, such as a cast of
-    text that is no number.
+    Raises ExpressionError for a feature that `check` refuses, and if a value cannot be computed, such as a cast of text
+    that is no number.
     """
     for feature in features:
         result = evaluate(frame, feature.expression)
@@ -98,8 +98,9 @@ def compute(frame: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
 
 
 def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
-    """Return the expression's values, one per row, in the type of a column. Raises ExpressionError."""
-    parsed = _parse(expression, tuple(frame.columns))
+    """Return the expression's values, one per row, in the type of a column. Raises ExpressionError as `check` does."""
+    kinds = ((name, _kind(dtype)) for name, dtype in frame.schema.items())
+    parsed = _checked(expression, tuple((name, kind) for name, kind in kinds if kind is not None))
     names = sorted(set(parsed.meta.root_names()) & set(frame.columns))
     marker = "\0rows"
     inside = frame.select(pl.int_range(pl.len()).alias(marker), *(_entering(frame, name) for name in names))
@@ -110,7 +111,20 @@ def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
     return _leaving(result)
 
 
-# A model server computes the same few expressions for every request.
+def names_in(expression: str, columns: Mapping[str, FieldType]) -> list[str]:
+    """Return which of the columns an expression is computed from. Raises ExpressionError as `check` does."""
+    roots = set(_checked(expression, tuple(columns.items())).meta.root_names())
+    return [name for name in columns if name in roots]
+
+
+# Whoever computes an expression comes through here, so that there is no way around the check. A model server computes
+# the same few expressions for every request.
+@lru_cache(maxsize=512)
+def _checked(expression: str, columns: tuple[tuple[str, FieldType], ...]) -> pl.Expr:
+    check(expression, dict(columns))
+    return _parse(expression, tuple(name for name, _ in columns))
+
+
 @lru_cache(maxsize=512)
 def _parse(expression: str, columns: tuple[str, ...]) -> pl.Expr:
     known = set(columns)

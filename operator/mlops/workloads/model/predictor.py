@@ -46,6 +46,11 @@ class Predictor:
         """
         check_contents(folder)
         signature = read_signature(folder)
+        if signature.features:
+            # polars is imported for models with computed features only: a server without them starts faster.
+            from mlops.workloads.model.features import check_features
+
+            check_features(signature)
         return cls(signature, open_engine(signature, folder))
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Prediction:
@@ -65,7 +70,6 @@ class Predictor:
         return self._engine.run({name: columns[name] for name in self._columns})
 
     def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        # polars is imported for models with computed features only: a server without them starts faster.
         from mlops.workloads.model.features import with_features
 
         return with_features(self.signature, inputs)
