@@ -112,8 +112,11 @@ def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
 
 
 def names_in(expression: str, columns: Mapping[str, FieldType]) -> list[str]:
-    """Return which of the columns an expression is computed from. Raises ExpressionError as `check` does."""
-    roots = set(_checked(expression, tuple(columns.items())).meta.root_names())
+    """Return which of the columns an expression names, without computing it.
+
+    Raises ExpressionError if it cannot be parsed, or has a subquery, chance or the clock.
+    """
+    roots = set(_parse(expression, tuple(columns)).meta.root_names())
     return [name for name in columns if name in roots]
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text, finite, label_text, moment
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
 
 DESCRIPTION = "model.json"
@@ -54,7 +55,12 @@ def load_reference(store: Store, artifact: str) -> Reference:
         rows = store.read_file(artifact, ROWS)
     except NotFound as error:
         raise BadInput("DataUnusable", f"the model {artifact} has no reference to compare with: {error}") from error
-    return make_reference(description, pl.read_parquet(io.BytesIO(rows)), where=artifact)
+    try:
+        check_parquet(rows)
+        frame = pl.read_parquet(io.BytesIO(rows))
+    except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise BadInput("DataUnusable", f"{ROWS} of {artifact} cannot be read: {error}: train the model again") from error
+    return make_reference(description, frame, where=artifact)
 
 
 def make_reference(description: Mapping[str, Any], frame: pl.DataFrame, *, where: str) -> Reference:

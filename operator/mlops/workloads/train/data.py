@@ -21,6 +21,7 @@ from mlops.api.training_run import Part, Reason
 from mlops.workloads.expressions import ExpressionError, names_in
 from mlops.workloads.model.features import array_of
 from mlops.workloads.model.signature import ComputedFeature, Input, LabelColumn, ModelColumn
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput, Pod
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -139,8 +140,9 @@ def read_schema(folder: Path) -> Schema:
 def _read_part(folder: Path, part: Part, schema: Schema) -> pl.DataFrame:
     path = folder / f"{part}.parquet"
     try:
+        check_parquet(path)
         frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _unusable(f"{path.name}: {str(error).splitlines()[0]}: ingest the data again") from error
     names = [field.name for field in schema.fields] + [feature.name for feature in schema.features]
     if absent := [name for name in names if name not in frame.columns]:
