@@ -109,14 +109,22 @@ def _done(work: Callable[[dict[str, Any], Arrays], Answer], document: dict[str, 
     try:
         return work(document, arrays)
     except BadInput as error:
+        if _is_memory(error):
+            return {"fault": "memory"}, {}
         return {"fault": error.reason, "message": error.message}, {}
     except MemoryError:
         return {"fault": "memory"}, {}
     # Libraries of native code raise what is no Exception either (a panic). Here nothing is lost by calling it a reason.
     except BaseException as error:  # noqa: BLE001
-        if "alloc" in str(error).lower():
+        if _is_memory(error):
             return {"fault": "memory"}, {}
         return {"fault": "FormatForbidden", "message": f"it cannot be used: {type(error).__name__}: {str(error)[:300]}"}, {}
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether a library could not get memory: each says so in its own words, some in an error of another kind."""
+    text = str(error).lower()
+    return any(words in text for words in ("bad_alloc", "bad alloc", "allocate memory", "memory allocation", "alloc_"))
 
 
 if __name__ == "__main__":

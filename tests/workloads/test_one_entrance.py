@@ -1,0 +1,56 @@
+"""There is one way from an expression's text to something that polars computes, and it leads through the check."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import mlops
+from mlops.api.dataset import Feature
+from mlops.workloads import expressions
+
+PACKAGE = Path(mlops.__file__ or "").parent
+# What makes polars read SQL.
+READERS = {"sql_expr", "sql", "SQLContext"}
+
+
+def _uses(names: set[str]) -> list[tuple[str, str]]:
+    """Return (file, enclosing function) of each use of one of these names in the package."""
+    found: list[tuple[str, str]] = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]:
+            for node in ast.walk(function):
+                used = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+                if used in names:
+                    found.append((path.relative_to(PACKAGE).as_posix(), function.name))
+        imported = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
+        assert not names & {alias.name for one in imported for alias in one.names}, f"{path} imports {names}"
+    return found
+
+
+def test_polars_reads_an_expression_in_one_function_only() -> None:
+    """A second place would be an entrance without the check."""
+    places = [one for one in _uses(READERS) if one[0].startswith("workloads/")]
+    assert places == [("workloads/expressions.py", "_parse")]
+    assert not [one for one in _uses({"sql_expr", "SQLContext"}) if not one[0].startswith("workloads/")]
+
+
+def test_what_is_computed_was_checked() -> None:
+    """`_parse` alone lets aggregates through: who computes comes by `_checked`, which calls `check`."""
+    inside = "workloads/expressions.py"
+    assert {name for place, name in _uses({"_parse"}) if place == inside} == {"check", "_checked", "names_in"}
+    assert {name for place, name in _uses({"_checked"}) if place == inside} == {"evaluate"}
+
+
+@pytest.mark.parametrize("expression", ["SUM(a)", "a - LAG(a) OVER ()", "(SELECT 1)", "RANDOM()"])
+def test_an_expression_that_nobody_checked_before_is_not_computed(expression: str) -> None:
+    """Whoever calls `compute` or `evaluate` need not remember."""
+    frame = pl.DataFrame({"a": [1.0, 2.0]})
+    with pytest.raises(expressions.ExpressionError):
+        expressions.compute(frame, [Feature(name="b", expression=expression)])
+    with pytest.raises(expressions.ExpressionError):
+        expressions.evaluate(frame, expression)
