@@ -21,7 +21,7 @@ _HEADER_BYTES: Final = 4096
 _MAX_DEPTH: Final = 16
 _MAX_VALUES: Final = 1 << 23
 # Bytes of a decoded value by physical type: boolean, int32, int64, int96, float, double, text; of fixed length.
-_WIDTHS: Final = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 16}
+_WIDTHS: Final[dict[int | None, int]] = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 16}
 _FIXED: Final = 7
 _DATA, _INDEX, _DICTIONARY, _DATA_V2 = 0, 1, 2, 3
 _REPEATED: Final = 2
@@ -77,8 +77,10 @@ class _File:
         values = _count(meta, 5, "a column's number of values")
         if rows is not None and values != rows:
             raise ParquetError(f"a column has {values} values in {rows} rows")
-        kind = meta.get(1)
-        width = _count(leaf, 2, "a column's width") if kind == _FIXED else _WIDTHS.get(kind) if kind in _WIDTHS else None
+        kind = meta.get(1) if isinstance(meta.get(1), int) else None
+        width = (
+            _count(leaf, 2, "a column's width") if kind == _FIXED else _WIDTHS.get(kind) if kind in _WIDTHS else None
+        )
         if width is None or kind != leaf.get(1):
             raise ParquetError(f"a column is of type {kind!r}")
         length = _count(meta, 7, "a column's size")
@@ -121,8 +123,8 @@ class _File:
         self._decoded += size
         if self._decoded > FREE_OF_RATIO and self._decoded > MAX_RATIO * self._size:
             raise ParquetError(
-                f"it is made to fill a memory: its {self._size} bytes grow to more than {FREE_OF_RATIO >> 20} MiB, more than {MAX_RATIO} to 1: "
-                "write it without repeating values, or as several files"
+                f"it is made to fill a memory: its {self._size} bytes grow to more than {FREE_OF_RATIO >> 20} MiB, "
+                f"more than {MAX_RATIO} to 1: write it without repeating values, or as several files"
             )
 
     def _page(self, at: int, end: int) -> tuple[int, dict[int, Any]]:

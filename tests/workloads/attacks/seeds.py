@@ -122,9 +122,11 @@ def _write(estimator: Any, form: str, folder: Path) -> bool:
     columns = inputs()
     matrix = Encoder(ENCODING).matrix({**columns, "b": np.clip(columns["b"], -9, 9)})
     score = matrix[:, 0] + matrix[:, 3] + np.random.default_rng(1).normal(size=ROWS) * 0.3
-    classifies = hasattr(estimator, "classes_") or estimator._estimator_type == "classifier" if hasattr(
-        estimator, "_estimator_type"
-    ) else type(estimator).__name__.endswith(("Classifier", "SVC", "Regression", "Analysis", "NB", "Centroid"))
+    classifies = (
+        hasattr(estimator, "classes_") or estimator._estimator_type == "classifier"
+        if hasattr(estimator, "_estimator_type")
+        else type(estimator).__name__.endswith(("Classifier", "SVC", "Regression", "Analysis", "NB", "Centroid"))
+    )
     truth = np.digitize(score, [0.0, 1.0]) if classifies else score
     estimator.fit(matrix, truth)
     outputs = Outputs()

@@ -47,7 +47,7 @@ def structs(delta: int, *items: bytes) -> bytes:
 
 
 def repeated(rows: int, declared: int | None = None, in_page: int | None = None) -> bytes:
-    """A whole file with one number `rows` times: a dictionary of it, and one run. `declared` is what the footer says."""
+    """A whole file with one number `rows` times: a dictionary of it, and one run. `declared`: what the footer says."""
     footer_rows = rows if declared is None else declared
     entry = (7).to_bytes(8, "little")
     head = number(1, 2) + number(1, len(entry)) + number(1, len(entry)) + struct(4, number(1, 1), number(1, 0)) + b"\0"
@@ -120,16 +120,11 @@ def test_a_small_file_that_fills_a_memory_is_refused_by_what_it_declares(
 
 
 def test_a_run_that_is_longer_than_its_page_says_ends_nothing(tmp_path: Path) -> None:
-    """The checks look at headers only: what a page itself says is for the reader, in the child first."""
+    """The checks look at headers only. The reader takes what the page has room for, in the child first."""
     path = tmp_path / "x.parquet"
     path.write_bytes(repeated(600_000_000, declared=10, in_page=10))
     with Child(1 << 30) as child:
-        try:
-            rows = sum(chunk.height for chunk in read_parquet(path, "x.parquet", CONTRACT, child))
-        except BadInput as error:
-            assert error.reason == "FormatError"
-        else:
-            assert rows == 10
+        assert sum(chunk.height for chunk in read_parquet(path, "x.parquet", CONTRACT, child)) == 10
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "lz4", "uncompressed"])

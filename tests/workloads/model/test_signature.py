@@ -68,9 +68,13 @@ def test_a_sound_document_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "want"),
     [
-        pytest.param({"inputs": [{"name": "a", "type": "float64"}] * 2}, "inputs: 'a' is there twice", id="input twice"),
         pytest.param(
-            {"features": [{"name": "a", "expression": "b", "type": "int64"}]}, "features: 'a' is there twice", id="shadow"
+            {"inputs": [{"name": "a", "type": "float64"}] * 2}, "inputs: 'a' is there twice", id="input twice"
+        ),
+        pytest.param(
+            {"features": [{"name": "a", "expression": "b", "type": "int64"}]},
+            "features: 'a' is there twice",
+            id="shadow",
         ),
         pytest.param(
             {"inputs": [{"name": f"x{n}", "type": "float64"} for n in range(MAX_INPUTS + 1)]}, "inputs", id="inputs"
@@ -95,7 +99,9 @@ def test_a_sound_document_is_read(tmp_path: Path) -> None:
         pytest.param({"tolerance": "x"}, "no number from 0 to 0.01", id="tolerance text"),
         pytest.param({"encoding": None}, "encoding is missing", id="no encoding"),
         pytest.param(
-            {"encoding": _encoding(numbers=[{"column": "a", "scale": 0.0}, {"column": "d"}])}, "its scale is 0", id="scale"
+            {"encoding": _encoding(numbers=[{"column": "a", "scale": 0.0}, {"column": "d"}])},
+            "its scale is 0",
+            id="scale",
         ),
         pytest.param(
             {"encoding": _encoding(numbers=[{"column": "a", "fill": float("nan")}, {"column": "d"}])},
@@ -106,7 +112,8 @@ def test_a_sound_document_is_read(tmp_path: Path) -> None:
         pytest.param(
             {
                 "encoding": _encoding(
-                    numbers=[{"column": "a"}], texts=[{"column": n, "kind": "ordinal", "categories": ["1"]} for n in "cd"]
+                    numbers=[{"column": "a"}],
+                    texts=[{"column": n, "kind": "ordinal", "categories": ["1"]} for n in "cd"],
                 )
             },
             "'d' is float64, not string",

@@ -102,7 +102,8 @@ def _found(value: Any, name: str) -> dict[str, Any]:
     """Return the first node of an attribute or of a class."""
     for node in _all(value):
         if name in node or node.get("__class__") == name:
-            return node[name] if name in node else node  # type: ignore[no-any-return]
+            found: dict[str, Any] = node.get(name, node)
+            return found
     raise KeyError(name)
 
 
@@ -173,9 +174,16 @@ def _made_otherwise(name: str, loader: str) -> Callable[[dict[str, Any], dict[st
         pytest.param(FOREST, _value("n_jobs", 64), "n_jobs is 64", id="processes"),
         pytest.param(FOREST, _value("n_features_in_", 9), "takes 9 numbers", id="width"),
         pytest.param(HISTOGRAM, _array("nodes", _set("left", 0, 1 << 20)), "none of the nodes after", id="histogram"),
-        pytest.param(HISTOGRAM, _array("nodes", _set("feature_idx", 0, 99)), "outside of the 4", id="histogram feature"),
+        pytest.param(
+            HISTOGRAM, _array("nodes", _set("feature_idx", 0, 99)), "outside of the 4", id="histogram feature"
+        ),
         pytest.param(HISTOGRAM, _array("nodes", _set("is_categorical", 0, 1)), "neither a leaf nor", id="categorical"),
-        pytest.param(HISTOGRAM, _array("is_categorical_", lambda a: a | 1, "_bin_mapper"), "categories of its own", id="categories"),
+        pytest.param(
+            HISTOGRAM,
+            _array("is_categorical_", lambda a: a | 1, "_bin_mapper"),
+            "categories of its own",
+            id="categories",
+        ),
         pytest.param(GRADIENT, _array("class_prior_", lambda a: a[:1]), "class_prior_ has the shape", id="first"),
         pytest.param(GRADIENT, _array("classes_", lambda a: a[:2]), "estimators_ has the shape", id="columns"),
         pytest.param(KNN, _array("_y", _set(None, 0, 1 << 40)), "outside of the 3", id="label of a neighbour"),
@@ -251,7 +259,9 @@ def _first_branch(name: str, value: int) -> Callable[[dict[str, Any]], None]:
         pytest.param(lambda a: a["nodes_modes"].strings.__setitem__(0, b"X"), "mode is 'X'", id="mode"),
     ],
 )
-def test_trees_of_a_graph_with_one_wrong_number_are_refused(change: Callable[[dict[str, Any]], None], want: str) -> None:
+def test_trees_of_a_graph_with_one_wrong_number_are_refused(
+    change: Callable[[dict[str, Any]], None], want: str
+) -> None:
     """The runtime looks up nodes by their numbers and follows what it finds."""
     check_onnx(_ensemble(lambda _: None))
     with pytest.raises(BadInput, match=want) as info:
@@ -325,7 +335,9 @@ def test_functions_that_call_each_other_without_end_or_too_often_are_refused() -
     """They are put in place of their calls: twenty that call the next one twice are a million nodes."""
 
     def function(name: str, *calls: str) -> onnx.FunctionProto:
-        nodes = [helper.make_node(call, ["a"], [f"b{number}"], domain="ai.onnx.ml") for number, call in enumerate(calls)]
+        nodes = [
+            helper.make_node(call, ["a"], [f"b{number}"], domain="ai.onnx.ml") for number, call in enumerate(calls)
+        ]
         nodes.append(helper.make_node("Identity", ["a"], ["b"]))
         return helper.make_function("ai.onnx.ml", name, ["a"], ["b"], nodes, [helper.make_opsetid("", 18)])
 

@@ -59,7 +59,9 @@ def load_reference(store: Store, artifact: str) -> Reference:
         check_parquet(rows)
         frame = pl.read_parquet(io.BytesIO(rows))
     except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise BadInput("DataUnusable", f"{ROWS} of {artifact} cannot be read: {error}: train the model again") from error
+        raise BadInput(
+            "DataUnusable", f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
+        ) from error
     return make_reference(description, frame, where=artifact)
 
 

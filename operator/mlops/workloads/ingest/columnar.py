@@ -35,9 +35,9 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
     _check_magic(path, name)
     _check_structure(path, name)
     if child is not None and path.stat().st_size <= _TRIED_BYTES:
-        wanted = [field.name for field in contract.fields]
+        columns = [field.name for field in contract.fields]
         try:
-            child.ask("parquet", {"path": str(path), "name": name, "columns": wanted}, seconds=_TRIED_SECONDS)
+            child.ask("parquet", {"path": str(path), "name": name, "columns": columns}, seconds=_TRIED_SECONDS)
         except Ended as error:
             raise format_error(name, f"the Parquet file is not read: {error}: write it again") from error
     try:

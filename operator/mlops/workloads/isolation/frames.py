@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ class FrameError(ValueError):
     """What arrived is no frame, or is larger than was agreed."""
 
 
-def write_frame(stream: BinaryIO, document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
+def write_frame(
+    stream: IO[bytes], document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
+) -> None:
     """Write one frame. Arrays are float64, int64, bool, or objects: texts and None."""
     announced, parts, texts = [], [], {}
     for name, array in (arrays or {}).items():
@@ -39,7 +41,7 @@ def write_frame(stream: BinaryIO, document: Mapping[str, Any], arrays: Mapping[s
     stream.flush()
 
 
-def read_frame(stream: BinaryIO, most: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+def read_frame(stream: IO[bytes], most: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
     """Return one frame's document and arrays, or None at the end of the stream.
 
     Raises FrameError for what is none, and for arrays of more than `most` bytes together.
@@ -75,7 +77,7 @@ def read_frame(stream: BinaryIO, most: int) -> tuple[dict[str, Any], dict[str, N
     return document, arrays
 
 
-def _exactly(stream: BinaryIO, length: int) -> bytes:
+def _exactly(stream: IO[bytes], length: int) -> bytes:
     content = stream.read(length)
     if len(content) != length:
         raise FrameError("the frame is cut off")

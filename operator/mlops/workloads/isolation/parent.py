@@ -40,7 +40,9 @@ class Child:
     def __enter__(self) -> Child:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -49,7 +51,13 @@ class Child:
         return self._process.pid if self._process is not None else None
 
     def ask(
-        self, work: str, document: Mapping[str, Any], arrays: Arrays | None = None, *, seconds: float, most: int = DOCUMENT_BYTES
+        self,
+        work: str,
+        document: Mapping[str, Any],
+        arrays: Arrays | None = None,
+        *,
+        seconds: float,
+        most: int = DOCUMENT_BYTES,
     ) -> tuple[dict[str, Any], Arrays]:
         """Have a piece of work done; its answer has arrays of at most `most` bytes.
 

@@ -57,7 +57,7 @@ class SklearnEngine:
         matrix = self._encoder.matrix(columns)
         try:
             return self._answer(matrix)
-        except Exception as error:  # noqa: BLE001 -- an estimator made of a file can raise anything
+        except Exception as error:
             problem = f"{type(error).__name__}: {str(error)[:300]}"
             raise BadInput("OutputInvalid", f"model.skops: it cannot answer: {problem}") from error
 

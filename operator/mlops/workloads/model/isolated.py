@@ -52,7 +52,7 @@ class IsolatedPredictor(Predictor):
             raise refused(self._file, error) from error
         values, table = found.get("values"), found.get("probabilities")
         fits = values is not None and values.shape == (rows,) and values.dtype.kind == ("i" if classes else "f")
-        if fits and classes:
+        if values is not None and fits and classes:
             fits = rows == 0 or bool(values.min() >= 0 and values.max() < classes)
         if table is not None:
             fits = fits and table.shape == (rows, classes) and table.dtype.kind == "f"

@@ -1,4 +1,4 @@
-"""What must hold of an ONNX graph before ONNX Runtime sees it: bounded work, whole tensors, indices that lead somewhere.
+"""What must hold of an ONNX graph before ONNX Runtime sees it: bounded work, whole tensors, indices that lead to nodes.
 
 The runtime checks types and shapes of most operators itself. It does not end a loop, and the operators of ai.onnx.ml
 follow the indices in their attributes.
@@ -22,12 +22,12 @@ MAX_TURNS: Final = 1 << 20
 MAX_RANK: Final = 16
 MAX_INDEX: Final = 1 << 24
 _ML: Final = "ai.onnx.ml"
-_BYTES: Final = {
+_BYTES: Final[dict[int, int]] = {
     TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.INT64: 8, TensorProto.INT32: 4, TensorProto.BOOL: 1,
     TensorProto.UINT8: 1, TensorProto.INT8: 1, TensorProto.UINT16: 2, TensorProto.INT16: 2, TensorProto.UINT32: 4,
     TensorProto.UINT64: 8, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2,
 }  # fmt: skip
-_FIELDS: Final = {
+_FIELDS: Final[dict[int, str]] = {
     TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data",
     TensorProto.UINT64: "uint64_data", TensorProto.UINT32: "uint64_data", TensorProto.STRING: "string_data",
 }  # fmt: skip
@@ -73,9 +73,7 @@ class _Checker:
                 raise self.bad(f"it has more than {MAX_NODES} nodes")
             self.node(node, constants, depth, turns)
 
-    def node(
-        self, node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], depth: int, turns: int
-    ) -> None:
+    def node(self, node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], depth: int, turns: int) -> None:
         names = [attribute.name for attribute in node.attribute]
         if len(set(names)) != len(names):
             raise self.bad(f"{node.op_type} has an attribute twice")
@@ -91,7 +89,7 @@ class _Checker:
             for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
                 self.graph(graph, depth + 1, turns)
         if node.op_type == "Constant" and node.output:
-            constants.update({node.output[0]: one.t for one in node.attribute if one.name == "value"})
+            constants.update((node.output[0], one.t) for one in node.attribute if one.name == "value")
         called = (node.domain, node.op_type)
         if called in self.functions:
             if called in self._calls:
@@ -261,9 +259,7 @@ def _place_of(
     return np.asarray(order[found])
 
 
-def _check_trees(
-    at: _Attributes, tree: NDArray[Any], inner: NDArray[Any], yes: NDArray[Any], no: NDArray[Any]
-) -> None:
+def _check_trees(at: _Attributes, tree: NDArray[Any], inner: NDArray[Any], yes: NDArray[Any], no: NDArray[Any]) -> None:
     """Each node has one parent, but one root of each tree: then every way down ends.
 
     A child may stand in the lists twice only as both children of one node, as exporters write a comparison without
@@ -342,7 +338,7 @@ def _labels(at: _Attributes) -> None:
 
 def _scaler(at: _Attributes) -> None:
     offset, scale = at.length("offset"), at.length("scale")
-    if not scale or offset not in (scale, 1) and scale != 1:
+    if not scale or (offset not in (scale, 1) and scale != 1):
         raise at.bad("offset and scale differ in length")
 
 

@@ -119,7 +119,9 @@ def _check_tree(short: str, thing: Thing) -> None:
         raise bad(f"{short}.nodes has the fields {', '.join(names)[:200]}")
     count, depth = whole(thing.get("node_count")), whole(thing.get("max_depth"))
     if count is None or count < 1 or count != nodes.shape[0] or depth is None or not 0 <= depth <= count:
-        raise bad(f"{short} says {thing.get('node_count')!r} nodes, depth {thing.get('max_depth')!r}; it has {nodes.size}")
+        raise bad(
+            f"{short} says {thing.get('node_count')!r} nodes, depth {thing.get('max_depth')!r}; it has {nodes.size}"
+        )
     _array(short, thing, "values", "f", (count, outputs, int(classes.max())))
     left, right = nodes["left_child"], nodes["right_child"]
     if left.dtype.kind != "i" or right.dtype.kind != "i" or nodes["feature"].dtype.kind != "i":
@@ -163,7 +165,7 @@ def _predictor(thing: Thing, features: int) -> None:
     short = "TreePredictor"
     nodes = _array(short, thing, "nodes", "V", (None,))
     wanted = {"feature_idx": "i", "left": "u", "right": "u", "is_leaf": "u", "is_categorical": "u"}
-    fields = nodes.dtype.fields or {}
+    fields: Mapping[str, Any] = nodes.dtype.fields or {}
     if nodes.shape[0] < 1 or any(name not in fields or fields[name][0].kind != kind for name, kind in wanted.items()):
         raise bad(f"{short} has no nodes, or other ones")
     inner = nodes["is_leaf"] == 0
@@ -284,7 +286,9 @@ def _search_tree(short: str, thing: Thing) -> None:
     distance = state[11]
     if not isinstance(distance, Thing) or not distance.type.startswith("sklearn.metrics._dist_metrics."):
         raise bad(f"{short} has no distance")
-    if _weights(distance) not in (0, 1, width) or (distance.type.endswith(".MinkowskiDistance64") and _weights(distance)):
+    if _weights(distance) not in (0, 1, width) or (
+        distance.type.endswith(".MinkowskiDistance64") and _weights(distance)
+    ):
         raise bad(f"{short}: its distance has weights of its own")
 
 

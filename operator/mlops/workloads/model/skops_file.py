@@ -64,15 +64,15 @@ def load_estimator(content: bytes, width: int | None = None) -> Any:
             schema = json.loads(archive.read("schema.json"))
             _check_types(schema)
             check_graph(read_graph(schema, archive), width)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RecursionError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RecursionError, EOFError) as error:
         raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {error}") from error
-    except RuntimeError as error:  # such as a member that is encrypted
+    except RuntimeError as error:  # a member is encrypted, or compressed in a way that is not known
         raise BadInput("FormatForbidden", f"{FILE}: cannot be read: {error}") from error
     try:
         return skops.io.loads(content, trusted=sorted(TRUSTED))
     except UntrustedTypesFoundException as error:
         raise BadInput("UntrustedType", f"{FILE}: {error}") from error
-    except Exception as error:  # noqa: BLE001 -- what the constructors of a file's types raise has no class in common
+    except Exception as error:
         raise BadInput(
             "Incompatible",
             f"{FILE}: cannot be read with skops {skops.__version__} (written with {schema.get('_skops_version')}): "
@@ -86,7 +86,7 @@ def _check_sizes(archive: zipfile.ZipFile, packed: int) -> None:
     if unpacked > MAX_UNPACKED_BYTES or (unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed):
         raise BadInput(
             "FormatForbidden",
-            f"{FILE}: unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES}, and at most {MAX_RATIO} times its size",
+            f"{FILE}: unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES}, and {MAX_RATIO} times its size",
         )
     if len({member.filename for member in members}) != len(members):
         raise BadInput("FormatForbidden", f"{FILE}: holds two members of one name")
@@ -118,7 +118,9 @@ def _check_types(schema: Any) -> None:
         raise BadInput("FormatForbidden", f"{FILE}: schema.json is no object")
     # Other protocols have loaders of their own, which make other things of the same schema.
     if schema.get("protocol") != PROTOCOL or isinstance(schema.get("protocol"), bool):
-        raise BadInput("Incompatible", f"{FILE}: its protocol is {schema.get('protocol')!r}, this program reads {PROTOCOL}")
+        raise BadInput(
+            "Incompatible", f"{FILE}: its protocol is {schema.get('protocol')!r}, this program reads {PROTOCOL}"
+        )
     for loader, name in sorted(type_names(schema)):
         if name not in TRUSTED or loader not in LOADERS:
             raise BadInput(

@@ -184,7 +184,15 @@ class _Reader:
             raise bad("an array of it has no file")
         try:
             content = self._archive.read(name)
-        except (KeyError, zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError, RuntimeError) as error:
+        except (
+            KeyError,
+            zipfile.BadZipFile,
+            ValueError,
+            NotImplementedError,
+            OSError,
+            EOFError,
+            RuntimeError,
+        ) as error:
             raise bad(f"{name[:60]!r} cannot be read: {error}") from error
         array = _npy(content, name[:60])
         if scalar and (array.shape != () or array.dtype.kind not in "biuf"):

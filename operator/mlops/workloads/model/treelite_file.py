@@ -22,7 +22,7 @@ MAX_TREES: Final = 1 << 20
 MAX_CLASSES: Final = 1 << 16
 MAX_FEATURES: Final = 1 << 24
 # Of a leaf and of a threshold, by treelite's number of the type; both are of one type.
-_FLOATS: Final = {2: np.dtype("<f4"), 3: np.dtype("<f8")}
+_FLOATS: Final[dict[int, np.dtype[Any]]] = {2: np.dtype("<f4"), 3: np.dtype("<f8")}
 _LEAF, _NUMBER_TEST, _CATEGORY_TEST = 0, 1, 2
 _OPERATORS: Final = (1, 5)  # ==, <, <=, >, >=
 _POSTPROCESSORS: Final = frozenset(
@@ -121,7 +121,7 @@ class _Reader:
 
 
 def _header(reader: _Reader) -> tuple[Forest, np.dtype[Any], tuple[int, int], NDArray[np.bool_]]:
-    """Return the forest, the type of its numbers, the shape of a leaf vector, and which trees may have single leaves."""
+    """Return the forest, its type of numbers, the shape of a leaf, and which trees may have leaves of one number."""
     major, _, _ = (reader.scalar("i") for _ in range(3))
     if major != MAJOR_VERSION:
         raise reader.bad(f"version {major} is not {MAJOR_VERSION}")
@@ -130,7 +130,9 @@ def _header(reader: _Reader) -> tuple[Forest, np.dtype[Any], tuple[int, int], ND
         raise reader.bad(f"the types of thresholds and leaves ({threshold}, {leaf}) are not both float or both double")
     trees, features = reader.scalar("Q"), reader.scalar("i")
     if trees > MAX_TREES or not 1 <= features <= MAX_FEATURES:
-        raise reader.bad(f"{trees} trees of {features} features; at most {MAX_TREES} of {MAX_FEATURES}, and one feature")
+        raise reader.bad(
+            f"{trees} trees of {features} features; at most {MAX_TREES} of {MAX_FEATURES}, and one feature"
+        )
     if reader.scalar("B") > 4:
         raise reader.bad("the kind of task is not known")
     reader.flag("average_tree_output")
@@ -209,9 +211,7 @@ def _spans(reader: _Reader, name: str, nodes: int, length: int) -> NDArray[np.in
     return (end - begin).astype(np.int64) if begin.shape[0] else np.zeros(nodes, dtype=np.int64)
 
 
-def _check_shape(
-    reader: _Reader, leaf: NDArray[np.bool_], left: NDArray[Any], right: NDArray[Any], nodes: int
-) -> None:
+def _check_shape(reader: _Reader, leaf: NDArray[np.bool_], left: NDArray[Any], right: NDArray[Any], nodes: int) -> None:
     """Refuse children outside of the tree, and a node with two parents: then no way leads down for ever."""
     if not (right[leaf] == -1).all():
         raise reader.bad("a leaf has a child")
