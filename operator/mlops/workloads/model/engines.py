@@ -50,7 +50,7 @@ class SklearnEngine:
             raise ValueError("an estimator needs an encoding")
         self._encoder = Encoder(signature.encoding)
         self._estimator = estimator
-        self._classifies = signature.classes is not None
+        self._classes = len(signature.classes) if signature.classes is not None else None
 
     def run(self, columns: Columns) -> Answer:
         """Return the estimator's own answers. Raises BadInput(OutputInvalid) if it has none."""
@@ -62,9 +62,11 @@ class SklearnEngine:
             raise BadInput("OutputInvalid", f"model.skops: it cannot answer: {problem}") from error
 
     def _answer(self, matrix: NDArray[np.float64]) -> Answer:
-        if not self._classifies:
+        if self._classes is None:
             return Answer(np.asarray(self._estimator.predict(matrix), dtype=np.float64).reshape(-1))
         values = np.asarray(self._estimator.predict(matrix)).astype(np.int64)
+        if values.size and not (values.min() >= 0 and values.max() < self._classes):
+            raise ValueError(f"its answers are other classes than the {self._classes} of model.json")
         if not hasattr(self._estimator, "predict_proba"):
             return Answer(values)
         return Answer(values, np.asarray(self._estimator.predict_proba(matrix), dtype=np.float64))

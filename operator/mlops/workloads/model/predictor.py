@@ -14,6 +14,7 @@ from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.contents import check_contents
 from mlops.workloads.model.engines import Engine, open_engine
 from mlops.workloads.model.signature import Signature, read_signature
+from mlops.workloads.pod import BadInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,19 @@ class Predictor:
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
         """Return what the engine says of n rows: numbers, or indices of classes."""
         columns = self._with_features(inputs) if self.signature.features else inputs
-        return self._engine.run({name: columns[name] for name in self._columns})
+        answer = self._engine.run({name: columns[name] for name in self._columns})
+        self._check_shape(answer, len(next(iter(inputs.values()))))
+        return answer
+
+    def _check_shape(self, answer: Answer, rows: int) -> None:
+        """One answer to each row, and of a classifier one probability for each class."""
+        table = answer.probabilities
+        fits = answer.values.shape == (rows,)
+        if table is not None:
+            fits = fits and table.shape == (rows, len(self._classes) if self._classes is not None else 0)
+        if not fits:
+            shown = answer.values.shape if table is None else (answer.values.shape, table.shape)
+            raise BadInput("OutputInvalid", f"model.{self.signature.format}: answers to {rows} rows have shape {shown}")
 
     def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         from mlops.workloads.model.features import with_features

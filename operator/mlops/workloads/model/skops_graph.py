@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +22,8 @@ from mlops.workloads.pod import BadInput
 FILE: Final = "model.skops"
 # Of a fitted forest or a search tree: records of numbers. Objects in an array are a list in the schema instead.
 _KINDS: Final = frozenset("biufUV")
+# numpy parses a header as Python's literals, and an old one by its tokens.
+_HEADER_ERRORS: Final = (ValueError, KeyError, TypeError, SyntaxError, RecursionError, tokenize.TokenError)
 _MAX_DEPTH: Final = 64
 _MAX_NODES: Final = 1 << 22
 _SCALARS: Final = {
@@ -217,7 +220,7 @@ def _npy(content: bytes, name: str) -> NDArray[Any]:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = read(stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+    except (*_HEADER_ERRORS, MemoryError, OverflowError) as error:
         raise bad(f"{name!r} is no array: {str(error)[:100]}") from error
     if dtype.hasobject or dtype.kind not in _KINDS or (dtype.kind == "V" and dtype.names is None):
         raise bad(f"{name!r} is an array of {dtype}")
