@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import struct
+import tokenize
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +98,7 @@ def _array(content: bytes, chance: random.Random, canary: Path) -> bytes:
         return pickle.dumps(Payload(canary))
     try:
         array = np.load(io.BytesIO(content)).copy()
-    except (ValueError, EOFError, OSError):
+    except (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError):
         return flipped(content, chance)
     way = chance.randrange(6)
     if way == 0:
