@@ -46,6 +46,28 @@ def test_what_is_computed_was_checked() -> None:
     assert {name for place, name in _uses({"_checked"}) if place == inside} == {"evaluate"}
 
 
+# What opens Parquet in the program, and what it calls before: a file that was not judged is not read.
+READERS_OF_PARQUET = {"read_parquet", "scan_parquet", "read_parquet_schema"}
+
+
+def test_who_reads_parquet_judges_it_before() -> None:
+    """In a pod; the command line reads its user's own files."""
+    for path in sorted((PACKAGE / "workloads").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls = [one.func for one in ast.walk(tree) if isinstance(one, ast.Call)]
+        readers = [
+            one
+            for one in calls
+            if isinstance(one, ast.Attribute) and one.attr in READERS_OF_PARQUET and _is_polars(one)
+        ]
+        checks = [one for one in calls if isinstance(one, ast.Name) and one.id == "check_parquet"]
+        assert not readers or checks, f"{path} reads Parquet without check_parquet"
+
+
+def _is_polars(attribute: ast.Attribute) -> bool:
+    return isinstance(attribute.value, ast.Name) and attribute.value.id == "pl"
+
+
 @pytest.mark.parametrize("expression", ["SUM(a)", "a - LAG(a) OVER ()", "(SELECT 1)", "RANDOM()"])
 def test_an_expression_that_nobody_checked_before_is_not_computed(expression: str) -> None:
     """Whoever calls `compute` or `evaluate` need not remember."""

@@ -27,7 +27,8 @@ def attacked(form: str, count: int, folder: Path) -> dict[str, int]:
         text=True,
         check=True,
     )
-    counts: dict[str, int] = json.loads(done.stdout)
+    # Before it stands what a library printed.
+    counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return counts
 
 
