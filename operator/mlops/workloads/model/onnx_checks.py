@@ -55,6 +55,8 @@ class _Checker:
 
     def graph(self, graph: onnx.GraphProto, depth: int, turns: int) -> None:
         constants = {one.name: one for one in graph.initializer}
+        if len(constants) != len(graph.initializer):
+            raise self.bad("two tensors have one name")
         for tensor in graph.initializer:
             self.tensor(tensor)
         for sparse in graph.sparse_initializer:
