@@ -57,11 +57,21 @@ class _Checker:
         constants = {one.name: one for one in graph.initializer}
         if len(constants) != len(graph.initializer):
             raise self.bad("two tensors have one name")
+        for one in (*graph.input, *graph.output):
+            self.named(one)
         for tensor in graph.initializer:
             self.tensor(tensor)
         for sparse in graph.sparse_initializer:
             self.sparse(sparse)
         self.nodes(graph.node, constants, depth, turns)
+
+    def named(self, one: onnx.ValueInfoProto) -> None:
+        """The names of an input or output, and of its dimensions, are texts: the runtime hands them out as such."""
+        try:
+            for name in (one.name, *(dim.dim_param for dim in one.type.tensor_type.shape.dim)):
+                name.encode()
+        except (UnicodeError, AttributeError) as error:
+            raise self.bad("an input or output, or a dimension of it, has a name that is no text") from error
 
     def nodes(
         self, nodes: Sequence[onnx.NodeProto], constants: dict[str, onnx.TensorProto], depth: int, turns: int
