@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import struct
@@ -23,8 +24,10 @@ from mlops.workloads.model.onnx_checks import MAX_TURNS
 from mlops.workloads.model.onnx_engine import check_onnx
 from mlops.workloads.model.onnx_graph import pipeline_graph
 from mlops.workloads.model.signature import Encoding, NumberEncoding
+from mlops.workloads.model.skops_checks import checked_types
 from mlops.workloads.model.skops_file import dump_estimator, load_estimator
 from mlops.workloads.model.treelite_file import Forest, check_treelite
+from mlops.workloads.model.trusted_types import TRUSTED
 from mlops.workloads.pod import BadInput
 
 WIDTH = 4
@@ -205,6 +208,22 @@ def test_an_estimator_with_one_lie_is_refused(estimator: Any, change: Any, want:
     with pytest.raises(BadInput, match=want) as info:
         load_estimator(_packed(estimator, change), WIDTH)
     assert info.value.reason == "FormatForbidden"
+
+
+def test_each_trusted_type_of_native_code_is_checked() -> None:
+    """Who adds a type to the list has to look at what its native code indexes; the losses calculate with one number."""
+    harmless = ("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast.", "numpy.")
+    native = []
+    for name in sorted(TRUSTED):
+        module = importlib.import_module(name.rpartition(".")[0])
+        if (getattr(module, "__file__", None) or "").endswith(".so") and not name.startswith(harmless):
+            native.append(name)
+    assert len(native) >= 7
+    assert set(native) <= set(checked_types())
+    # Python classes that hand arrays of their own to native code at a prediction.
+    for stem in ("GradientBoosting", "HistGradientBoosting", "KNeighbors"):
+        assert sum(name.rpartition(".")[2].startswith(stem) for name in checked_types()) == 2
+    assert {"SVC", "NuSVC", "SVR", "NuSVR"} <= {name.rpartition(".")[2] for name in checked_types()}
 
 
 def test_an_older_protocol_of_skops_is_not_read() -> None:

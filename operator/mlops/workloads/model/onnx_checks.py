@@ -6,7 +6,7 @@ follow the indices in their attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -286,13 +286,13 @@ def _check_trees(at: _Attributes, tree: NDArray[Any], inner: NDArray[Any], yes: 
         raise at.bad("a tree has no root, or two")
     # One root and one parent each could still leave a ring apart from the root: no vote reaches it, but the runtime
     # may build it. Walk down from the roots; what is reached is a tree.
-    reached = int((parents == 0).sum())
-    below = {int(parent): (int(a), int(b)) for parent, a, b in zip(inner, yes, no, strict=True)}
-    level = np.nonzero(parents == 0)[0].tolist()
-    while level:
-        following = [child for one in level if one in below for child in set(below[one])]
-        reached += len(following)
-        level = following
+    below = np.full((2, tree.shape[0]), -1, dtype=np.int64)
+    below[0, inner], below[1, inner] = yes, np.where(yes == no, -1, no)
+    level, reached = np.nonzero(parents == 0)[0], 0
+    while level.size:
+        reached += level.shape[0]
+        following = below[:, level].ravel()
+        level = following[following >= 0]
     if reached != tree.shape[0]:
         raise at.bad("a node is reached from no root")
 
@@ -381,8 +381,3 @@ _OPERATORS: Final[dict[str, Callable[[_Attributes], None]]] = {
     "TreeEnsembleClassifier": _ensemble,
     "TreeEnsembleRegressor": _ensemble,
 }
-
-
-def operators() -> Iterator[str]:
-    """The operators of ai.onnx.ml whose attributes are checked."""
-    yield from _OPERATORS

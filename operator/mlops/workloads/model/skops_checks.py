@@ -380,3 +380,8 @@ _CHECKS: Final[dict[str, Check]] = {
     "numpy.random._generator.Generator": _generator,
     **_linear("sklearn.svm._classes", "LinearSVC", "LinearSVR"),
 }
+
+
+def checked_types() -> frozenset[str]:
+    """Return the full names of the types that are held against more than the list."""
+    return frozenset(_CHECKS)
