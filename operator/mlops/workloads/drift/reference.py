@@ -13,11 +13,11 @@ import polars as pl
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text, finite, label_text, moment
-from mlops.workloads.model.signature import MAX_SIGNATURE_BYTES
 from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
 
 DESCRIPTION = "model.json"
+MAX_DESCRIPTION_BYTES = 16 << 20
 ROWS = "reference.parquet"
 
 
@@ -68,7 +68,7 @@ def load_reference(store: Store, artifact: str) -> Reference:
 
 def _description(content: bytes, artifact: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(content) if len(content) <= MAX_SIGNATURE_BYTES else None
+        found = json.loads(content) if len(content) <= MAX_DESCRIPTION_BYTES else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

@@ -119,10 +119,8 @@ def _done(work: Callable[[dict[str, Any], Arrays], Answer], document: dict[str, 
     except BaseException as error:  # noqa: BLE001
         if _is_memory(error):
             return {"fault": "memory"}, {}
-        return {
-            "fault": "FormatForbidden",
-            "message": f"it cannot be used: {type(error).__name__}: {str(error)[:300]}",
-        }, {}
+        problem = f"it cannot be used: {type(error).__name__}: {str(error)[:300]}"
+        return {"fault": "none", "message": problem}, {}
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -20,6 +20,17 @@ from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.pod import BadInput
 
 _MODULE: Final = "mlops.workloads.isolation.child"
+# What the work may give as its reason; from whoever leads the child, another word is none.
+_REASONS: Final = frozenset(
+    {
+        "FormatError",
+        "FormatForbidden",
+        "GoldenFailed",
+        "Incompatible",
+        "OutputInvalid",
+        "UntrustedType",
+    }
+)
 # What an answer without arrays may be.
 DOCUMENT_BYTES: Final = 1 << 20
 Arrays = dict[str, NDArray[Any]]
@@ -86,7 +97,10 @@ class Child:
             self.close()
             raise Ended(self._memory_problem())
         if "fault" in found:
-            raise BadInput(str(found["fault"])[:60], str(found.get("message"))[:4000])
+            reason, message = found["fault"], str(found.get("message"))[:4000]
+            if reason not in _REASONS:
+                raise Ended(message)
+            raise BadInput(reason, message)
         return found, made
 
     def close(self) -> None:
