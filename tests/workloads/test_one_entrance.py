@@ -43,8 +43,8 @@ def test_what_is_computed_was_checked() -> None:
     """`_parse` alone lets aggregates through: who computes comes by `_checked`, which calls `check`."""
     inside = "workloads/expressions.py"
     parsing = {name for place, name in _uses({"_parse"}) if place == inside}
-    assert parsing <= {"check", "_checked", "names_in", "_grows"}
-    assert "evaluate" in {name for place, name in _uses({"_checked"}) if place == inside} <= {"evaluate", "names_in"}
+    assert parsing <= {"check", "_checked", "computed_from", "_grows"}
+    assert "evaluate" in {name for place, name in _uses({"_checked"}) if place == inside} <= {"evaluate"}
 
 
 # What opens Parquet in the program, and what it calls before: a file that was not judged is not read.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.contents import check_contents
 from mlops.workloads.model.engines import Engine, open_engine
+from mlops.workloads.model.masks import masked
 from mlops.workloads.model.signature import Signature, read_signature
 from mlops.workloads.pod import BadInput
 
@@ -68,6 +69,8 @@ class Predictor:
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
         """Return what the engine says of n rows: numbers, or indices of classes."""
         columns = self._with_features(inputs) if self.signature.features else inputs
+        if self.signature.masks:
+            columns = masked(self.signature.masks, columns)
         answer = self._engine.run({name: columns[name] for name in self._columns})
         self._check_shape(answer, len(next(iter(inputs.values()))))
         return answer

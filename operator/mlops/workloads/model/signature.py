@@ -46,6 +46,8 @@ class Input(Model):
     nullable: bool = False
     # Of a string: the values seen in training, unless there were too many to name.
     categories: Categories | None = None
+    # Personal data: captures leave its values out, and drift checks show none.
+    pii: bool | None = None
 
 
 class ComputedFeature(Feature):
@@ -94,6 +96,13 @@ class Encoding(Model):
     texts: Annotated[tuple[TextEncoding, ...], Field(max_length=MAX_INPUTS + MAX_FEATURES)] = ()
     # The matrix is rounded to float32: trees do so inside, and all engines must then compare the same numbers.
     single: bool = False
+
+
+class Mask(Model):
+    """A column whose values the engine knows by tokens only, see `masks`."""
+
+    column: FieldName
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class LabelColumn(Model):
@@ -150,6 +159,8 @@ class Signature(Model):
     estimator: EstimatorOf
     # None: the ONNX graph takes the columns as they are.
     encoding: Encoding | None = None
+    # Columns of text with personal data, computed ones too; None where there are none.
+    masks: Annotated[tuple[Mask, ...], Field(max_length=MAX_INPUTS + MAX_FEATURES)] | None = None
     outputs: Outputs = Field(default_factory=Outputs)
     tolerance: Text
     export: Export = Field(default_factory=Export)
@@ -231,6 +242,11 @@ def _check(signature: Signature) -> None:
     _check_answer(signature)
     if signature.format != "onnx" and signature.encoding is None:
         raise _bad(f"encoding is missing: {signature.format} takes a matrix")
+    for mask in signature.masks or ():
+        if types.get(mask.column) != "string":
+            raise _bad(f"masks: {mask.column!r} is no column of text")
+    if len({mask.column for mask in signature.masks or ()}) != len(signature.masks or ()):
+        raise _bad("masks: a column is there twice")
     if signature.encoding is not None:
         _check_encoding(signature.encoding, types)
 
