@@ -135,11 +135,11 @@ def _check_tree(short: str, thing: Thing) -> None:
 
 def _tree_of(short: str, thing: Thing) -> None:
     """An estimator with a Tree takes as many numbers as the tree knows, and its tree has what its answers need."""
-    if "tree_" not in thing.state:
+    if thing.get("tree_") is None:
         return  # what an ensemble was to be made of; it says itself that it is not fitted
     tree = thing.get("tree_")
     if not isinstance(tree, Thing) or tree.type != _TREE:
-        raise bad(f"{short} has no tree")
+        raise bad(f"{short} has something else for a tree")
     if _features(short, thing) != tree.arguments[0] or whole(thing.get("n_outputs_")) != tree.arguments[2]:
         raise bad(f"{short}: its tree has other numbers of features or outputs than it says")
 

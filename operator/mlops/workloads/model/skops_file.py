@@ -29,6 +29,18 @@ MAX_UNPACKED_BYTES = 4 << 30
 MAX_SCHEMA_BYTES = 256 << 20
 # As of text: numbers do not shrink by more, and what is small may.
 MAX_RATIO, SMALL_BYTES = 250, 256 << 20
+# A schema that is made to mislead may have anything in any place.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    EOFError,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -64,7 +76,7 @@ def load_estimator(content: bytes, width: int | None = None) -> Any:
             schema = json.loads(archive.read("schema.json"))
             _check_types(schema)
             check_graph(read_graph(schema, archive), width)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RecursionError, EOFError) as error:
+    except (*_UNREADABLE, zlib.error) as error:
         raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {error}") from error
     except RuntimeError as error:  # a member is encrypted, or compressed in a way that is not known
         raise BadInput("FormatForbidden", f"{FILE}: cannot be read: {error}") from error
