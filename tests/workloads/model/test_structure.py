@@ -372,3 +372,28 @@ def test_functions_that_call_each_other_without_end_or_too_often_are_refused() -
     many = [function(f"f{n}", *[f"f{n + 1}"] * 20) for n in range(6)]
     with pytest.raises(BadInput, match="more than 65536 nodes"):
         check_onnx(model(*many, function("f6")))
+
+
+def test_a_name_in_a_graph_that_is_no_text_is_refused() -> None:
+    """The runtime hands the names of inputs and dimensions out as texts, and fails where it is asked for them."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["X"], ["y"])],
+        "names",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["many", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["many", 2])],
+    )
+    content = bytes(helper.make_model(graph, ir_version=9).SerializeToString())
+    check_onnx(content)
+    with pytest.raises(BadInput, match="a name that is no text"):
+        check_onnx(content.replace(b"many", b"\xff\xfeny"))
+
+
+def test_an_estimator_without_a_state_where_one_should_be_is_refused() -> None:
+    """Not by an error of the program's own."""
+
+    def without(schema: dict[str, Any], _: dict[str, bytes]) -> None:
+        _found(schema, "DecisionTreeClassifier").pop("content", None)
+        schema["content"] = None
+
+    with pytest.raises(BadInput, match="it holds no estimator"):
+        load_estimator(_packed(FOREST, without), WIDTH)
