@@ -237,7 +237,7 @@ def test_a_model_whose_structure_lies_is_refused_by_name_and_never_opened_beside
     place.store.get(place.run(place.dataset(), "HistGradientBoostingClassifier").output_digest, outputs)
     content = bytearray((outputs / "model.treelite").read_bytes())
     # The first child of the first tree stands behind its length, which stands behind the types of the nodes.
-    at = content.index(b"sigmoid") + 7 + 8 + 8 + 8 + 8 + 4
+    at = content.index(b"{}", content.index(b"sigmoid")) + 2 + 4
     nodes = int.from_bytes(content[at : at + 4], "little")
     cleft = at + 4 + 1 + 8 + nodes + 8
     content[cleft : cleft + 4] = (1 << 29).to_bytes(4, "little")
