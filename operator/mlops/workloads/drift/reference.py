@@ -12,8 +12,9 @@ import polars as pl
 
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text, finite, label_text, moment
+from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
 from mlops.workloads.pod import BadInput
+from mlops.workloads.records.columns import finite, label_text, moment
 
 DESCRIPTION = "model.json"
 ROWS = "reference.parquet"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,14 +38,6 @@ def read_parquet(path: Path, name: str, contract: Contract) -> Iterator[pl.DataF
                 {field.name: convert(chunk[field.name], field, name, row, contract.pii) for field in contract.fields}
             )
             row += chunk.height
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
-
-
-def schema_of(data: bytes, name: str) -> dict[str, pl.DataType]:
-    """Return the columns of a Parquet file in memory."""
-    try:
-        return dict(pl.read_parquet_schema(io.BytesIO(data)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
 

@@ -256,7 +256,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _fits(self, size: int, allowed: int) -> bool:
         if size > allowed:
             most = self.limits.head_bytes
-            self._refuse(431, f"the request's line and headers, or its trailers, have more than {most} bytes; send fewer")
+            self._refuse(
+                431, f"the request's line and headers, or its trailers, have more than {most} bytes; send fewer"
+            )
         return size <= allowed
 
     def _refuse(self, status: int, message: str, *headers: bytes) -> None:

@@ -80,7 +80,9 @@ class Metrics:
 
     def _recorded(self) -> Iterator[Metric]:
         stored = CounterMetricFamily("mlops_stored_rows", "Rows that are in the store.", labels=["kind"])
-        dropped = CounterMetricFamily("mlops_dropped_rows", "Rows lost: too many waited for the store.", labels=["kind"])
+        dropped = CounterMetricFamily(
+            "mlops_dropped_rows", "Rows lost: too many waited for the store.", labels=["kind"]
+        )
         failed = CounterMetricFamily("mlops_failed_flushes", "Times the store did not take rows.", labels=["kind"])
         backlog = GaugeMetricFamily("mlops_backlog_rows", "Rows that are not in the store yet.", labels=["kind"])
         waiting = GaugeMetricFamily("mlops_backlog_bytes", "What these rows take.", labels=["kind"])

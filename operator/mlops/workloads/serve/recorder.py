@@ -178,7 +178,9 @@ class Recorder(Generic[Item]):
         if now - self._said_at >= _SAY_SECONDS:
             lost = self.dropped_rows - self._said_dropped
             self._said_dropped, self._said_at = self.dropped_rows, now
-            sys.stderr.write(f"{lost} {self._kind} are dropped: {self.waiting.limit} bytes of them wait for the store\n")
+            sys.stderr.write(
+                f"{lost} {self._kind} are dropped: {self.waiting.limit} bytes of them wait for the store\n"
+            )
 
     async def _put(self, batch: Sequence[File], stored: Flushed) -> Flushed:
         loop = asyncio.get_running_loop()
