@@ -33,6 +33,7 @@ _THOROUGH = (
     "store/test_faults.py",
     "workloads/drift",
     "workloads/ingest",
+    "workloads/records",
     "workloads/serve",
     "workloads/train",
 )

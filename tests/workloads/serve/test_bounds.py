@@ -203,7 +203,6 @@ def test_a_client_that_closes_its_side_gets_its_answer(server: Served) -> None:
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="http/2"),
         pytest.param(HEAD + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n", 408, id="expect, and no body"),
         pytest.param(b"\r\n", 408, id="a blank line, and nothing"),
-        pytest.param(GOOD + b"\r\n", 200, id="a blank line behind"),
     ],
 )
 def test_no_other_protocol_and_no_silence_holds_a_connection(server: Served, data: bytes, status: int) -> None:
