@@ -84,6 +84,7 @@ class Metrics:
             "mlops_dropped_rows", "Rows lost: too many waited for the store.", labels=["kind"]
         )
         failed = CounterMetricFamily("mlops_failed_flushes", "Times the store did not take rows.", labels=["kind"])
+        failing = GaugeMetricFamily("mlops_flush_failing", "Why rows wait for the store.", labels=["kind", "reason"])
         backlog = GaugeMetricFamily("mlops_backlog_rows", "Rows that are not in the store yet.", labels=["kind"])
         waiting = GaugeMetricFamily("mlops_backlog_bytes", "What these rows take.", labels=["kind"])
         age = GaugeMetricFamily("mlops_flush_age_seconds", "Since all rows were in the store.", labels=["kind"])
@@ -94,4 +95,6 @@ class Metrics:
             backlog.add_metric([kind], recorder.backlog)
             waiting.add_metric([kind], recorder.waiting.used)
             age.add_metric([kind], max(0.0, time.time() - recorder.flushed_at))
-        yield from (stored, dropped, failed, backlog, waiting, age)
+            if recorder.failing:
+                failing.add_metric([kind, recorder.failing], 1)
+        yield from (stored, dropped, failed, failing, backlog, waiting, age)

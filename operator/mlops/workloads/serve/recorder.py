@@ -62,10 +62,13 @@ class Recorder(Generic[Item]):
         flush_rows: int,
         flush_seconds: float,
         max_bytes: int,
-        kind: str,
+        name: str = "rows",
     ) -> None:
+        self._name = name
+        # Why the store does not take rows, as a reason; empty while it does.
+        self.failing = ""
         self._sink, self._encode = sink, encode
-        self._flush_rows, self._flush_seconds, self._kind = flush_rows, flush_seconds, kind
+        self._flush_rows, self._flush_seconds = flush_rows, flush_seconds
         # Everything from `add` to the store: items, then files.
         self.waiting = Budget(max_bytes)
         self._items: deque[tuple[Item, int, int]] = deque()
@@ -113,6 +116,9 @@ class Recorder(Generic[Item]):
                 batch = [self._pending.popleft() for _ in range(min(_PARALLEL_PUTS, len(self._pending)))]
                 stored = await self._put(batch, stored)
             self.flushed_at = time.time()
+            if self.failing:
+                sys.stderr.write(f"{self._name}: the store takes them again, none waits\n")
+                self.failing = ""
             return stored
 
     async def run(self) -> None:
@@ -126,9 +132,18 @@ class Recorder(Generic[Item]):
             try:
                 await self.flush()
                 self._pause, pause = 1.0, self._flush_seconds
-            except StoreError:
+            except StoreError as error:
                 self.failed_flushes += 1
+                self._say_failing(error)
                 pause, self._pause = min(self._pause, self._flush_seconds), min(2 * self._pause, LONGEST_PAUSE)
+
+    def _say_failing(self, error: StoreError) -> None:
+        """Say it when it begins and when the cause changes; the metrics tell how it goes on."""
+        if error.reason != self.failing:
+            waiting = f"{self.backlog} rows wait in memory, up to {self._max_bytes} bytes, until the store takes them"
+            sys.stderr.write(f"{self._name}: {waiting}: {error.reason}: {error}\n")
+            sys.stderr.flush()
+        self.failing = error.reason
 
     async def flush_until(self, deadline: float) -> int:
         """Flush, if need be again until `deadline` (of time.monotonic); return the rows that are still not stored."""
@@ -179,7 +194,7 @@ class Recorder(Generic[Item]):
             lost = self.dropped_rows - self._said_dropped
             self._said_dropped, self._said_at = self.dropped_rows, now
             sys.stderr.write(
-                f"{lost} {self._kind} are dropped: {self.waiting.limit} bytes of them wait for the store\n"
+                f"{self._name}: {lost} rows are dropped: {self.waiting.limit} bytes of them wait for the store\n"
             )
 
     async def _put(self, batch: Sequence[File], stored: Flushed) -> Flushed:

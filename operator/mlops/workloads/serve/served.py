@@ -63,7 +63,7 @@ class Served:
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
-            kind="captured rows",
+            name="captures",
         )
         self.labels: Recorder[list[Label]] = Recorder(
             sink,
@@ -71,7 +71,7 @@ class Served:
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes // 4,
-            kind="labels",
+            name="labels",
         )
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
 
