@@ -140,7 +140,9 @@ class Recorder(Generic[Item]):
     def _say_failing(self, error: StoreError) -> None:
         """Say it when it begins and when the cause changes; the metrics tell how it goes on."""
         if error.reason != self.failing:
-            waiting = f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until the store takes them"
+            waiting = (
+                f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until the store takes them"
+            )
             sys.stderr.write(f"{self._name}: {waiting}: {error.reason}: {error}\n")
             sys.stderr.flush()
         self.failing = error.reason
