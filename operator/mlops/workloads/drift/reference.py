@@ -12,9 +12,10 @@ import polars as pl
 
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text, finite, label_text, moment
+from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
 from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
+from mlops.workloads.records.columns import finite, label_text, moment
 
 DESCRIPTION = "model.json"
 MAX_DESCRIPTION_BYTES = 16 << 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,15 +65,6 @@ def read_through(path: Path, name: str, columns: list[str]) -> None:
         there = scan.collect_schema()
         for _ in scan.select([one for one in columns if one in there]).collect_batches(chunk_size=_ROWS):
             pass
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
-
-
-def schema_of(data: bytes, name: str) -> dict[str, pl.DataType]:
-    """Return the columns of a Parquet file in memory."""
-    _check_structure(data, name)
-    try:
-        return dict(pl.read_parquet_schema(io.BytesIO(data)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
 
