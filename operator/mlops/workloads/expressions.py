@@ -41,7 +41,7 @@ _LONGEST_PROBLEM = 200
 _CLOCK = {"now", "today", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "getdate"}
 _CHANCE = {"random", "rand", "uuid", "gen_random_uuid"}
 _SUBQUERY = {"select", "exists"}
-_WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|--|/\*""")
+_WORD = re.compile(r"""'[^']*'?|"[^"]*"?|[A-Za-z_][A-Za-z0-9_]*|--|/\*""")
 
 
 class ExpressionError(ValueError):
