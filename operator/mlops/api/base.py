@@ -166,8 +166,8 @@ def text(pattern: str, message: str, max_length: int) -> StringConstraints:
     """Return the constraint, and keep its message for the API server and the parser.
 
     The pattern is read by three engines: Rust's (pydantic), Python's (messages) and RE2 (the API server). It says what
-    all three read alike, and what Python reads in linear time: no \\s, \\d or \\w, whose letters differ, no look-around,
-    no two ways to read one text.
+    all three read alike, and what Python reads in linear time: no \\s, \\d or \\w, whose letters differ, no
+    look-around, no two ways to read one text.
     """
     # In Python a `$` also stands before a line break at the end.
     whole = re.compile(pattern.removesuffix("$") + r"\Z")
