@@ -187,7 +187,6 @@ def test_five_redirects_are_followed_and_six_are_not(server: str, tmp_path: Path
         pytest.param("//[", "is no URL", id="to half an address"),
         pytest.param("http://a..b/", "has the host 'a..b', which is none", id="to an empty label"),
         pytest.param(f"http://{'a' * 64}.example/", "which is none", id="to a long label"),
-        pytest.param("http:///x", "has no host", id="to no host"),
         pytest.param("http://./x", "has no host", id="to a dot"),
         pytest.param("http://%E2%80%A5/", "which is none", id="to dots in one letter"),
         pytest.param("http://\u2100.example/", "is no URL", id="to a letter that becomes a slash"),
