@@ -111,7 +111,7 @@ def _a_panic() -> BaseException:
         pytest.param(RecursionError("too deep"), tasks.EXIT_BAD_INPUT, id="recursion"),
         pytest.param(MemoryError(), tasks.EXIT_BAD_INPUT, id="memory"),
         pytest.param(KeyError("x"), tasks.EXIT_BAD_INPUT, id="key"),
-        pytest.param(_a_panic(), tasks.EXIT_BAD_INPUT, id="panic of a library"),
+        pytest.param(None, tasks.EXIT_BAD_INPUT, id="panic of a library"),
         pytest.param(tasks.ReportError("too long"), tasks.EXIT_BAD_INPUT, id="report too long"),
         pytest.param(OSError(errno.ENAMETOOLONG, "too long"), tasks.EXIT_BAD_INPUT, id="a name of the data"),
         pytest.param(OSError(errno.ENOSPC, "disk full"), tasks.EXIT_RETRY, id="disk full"),
@@ -120,9 +120,14 @@ def _a_panic() -> BaseException:
     ],
 )
 def test_what_nobody_foresaw_is_reported_by_name(
-    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException | None,
+    code: int,
 ) -> None:
     """Without a report the Job would be done again for ever; the log still says where."""
+    error = error or _a_panic()
     _raising(monkeypatch, error)
     assert entry_point.main() == code
     report = tasks.parse_report(log.read_text())
@@ -139,7 +144,7 @@ def test_being_told_to_stop_is_no_mistake(log: Path, monkeypatch: pytest.MonkeyP
     assert not log.exists()
 
 
-@pytest.mark.parametrize("letter", ["a", "\u4e16", "\U0001f600", '"', "\\", "\x01", "\n", "\ud800", "\udfff"])
+@pytest.mark.parametrize("letter", ["a", "\u4e16", "\U0001f600", '"', "\\", "\x01", "\n", "\ud800"])
 def test_a_message_of_any_letters_becomes_a_report(log: Path, monkeypatch: pytest.MonkeyPatch, letter: str) -> None:
     """A report has 4096 bytes, and letters have up to six there."""
     _raising(monkeypatch, BadInput("FormatError", letter * 5000))

@@ -68,6 +68,20 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
 _CLOCK = {"now", "today", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "getdate"}
 _CHANCE = {"random", "rand", "uuid", "gen_random_uuid"}
 _SUBQUERY = {"select", "exists"}
+_AGGREGATES = {
+    "array_agg",
+    "avg",
+    "count",
+    "first",
+    "last",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "stddev",
+    "sum",
+    "variance",
+}
 # Words that may stand before a bracket and call nothing: operators, and types with a size.
 _OPERATORS = {
     *("and", "as", "between", "by", "case", "distinct", "else", "escape", "for", "from", "ilike", "in", "is", "like"),
@@ -153,8 +167,9 @@ def _check_word(token: str, after: str, known: set[str]) -> None:
     if word in _CLOCK and (called or word.startswith(("current_", "local"))):
         raise SqlRefused(f"uses the clock ({word}): a row must always give the same value")
     if called and word not in FUNCTIONS and word not in _OPERATORS and word not in _TYPES:
+        what = "an aggregate, " if word in _AGGREGATES else ""
         raise SqlRefused(
-            f"is not computed row by row: it has {word}(), which is not on the list of functions in docs/dataset.md"
+            f"is not computed row by row: it has {what}{word}(), which is not on the list of functions in docs/dataset.md"
         )
 
 

@@ -65,10 +65,16 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
     if field.type != "float64" or dtype == pl.String:
         at = first_unread(column, values)
         if at is not None:
-            # As text: Python has no moment beyond the year 9999.
-            wrong = column[at : at + 1].cast(pl.String)[0] if dtype.is_temporal() else column[at]
-            raise bad_value(name, rows_before + at + 1, field, wrong, pii)
+            raise bad_value(name, rows_before + at + 1, field, _shown_cell(column, at), pii)
     return normal(values)
+
+
+def _shown_cell(column: pl.Series, at: int) -> object:
+    """Return a cell; of a moment its number, since Python has none beyond the year 9999."""
+    if not isinstance(column.dtype, pl.Datetime | pl.Date):
+        return column[at]
+    unit = column.dtype.time_unit if isinstance(column.dtype, pl.Datetime) else "days"
+    return f"{column.to_physical()[at]} {unit} since 1970"
 
 
 def _check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
