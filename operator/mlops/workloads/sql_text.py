@@ -169,7 +169,8 @@ def _check_word(token: str, after: str, known: set[str]) -> None:
     if called and word not in FUNCTIONS and word not in _OPERATORS and word not in _TYPES:
         what = "an aggregate, " if word in _AGGREGATES else ""
         raise SqlRefused(
-            f"is not computed row by row: it has {what}{word}(), which is not on the list of functions in docs/dataset.md"
+            f"is not computed row by row: it has {what}{word}(), which is not on the list of functions in "
+            "docs/dataset.md"
         )
 
 

@@ -74,7 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, location: str = "") -> None:
         self.send_response(status)
         if location:
-            self.send_header("Location", location)
+            # As the bytes of UTF-8, which is what servers send that know no better.
+            self.send_header("Location", location.encode("utf-8", "surrogatepass").decode("latin-1"))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -188,8 +189,6 @@ def test_five_redirects_are_followed_and_six_are_not(server: str, tmp_path: Path
         pytest.param("http://a..b/", "has the host 'a..b', which is none", id="to an empty label"),
         pytest.param(f"http://{'a' * 64}.example/", "which is none", id="to a long label"),
         pytest.param("http://./x", "has no host", id="to a dot"),
-        pytest.param("http://%E2%80%A5/", "which is none", id="to dots in one letter"),
-        pytest.param("http://\u2100.example/", "is no URL", id="to a letter that becomes a slash"),
     ],
 )
 def test_a_redirect_is_judged_like_the_first_url(server: str, tmp_path: Path, location: str, says: str) -> None:
