@@ -1,4 +1,4 @@
-"""The entry point of every workload pod: `python -m mlops.workloads`, with the task in MLOPS_TASK.
+"""The entry point of every workload pod: `python -P -m mlops.workloads`, with the task in MLOPS_TASK.
 
 Exit codes: 0 done, 1 may be retried, 2 the input is bad. The report goes to the termination message.
 """
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from mlops.api import tasks
 from mlops.store import errors as store_errors
+from mlops.workloads import secrecy
 from mlops.workloads.pod import BadInput, PassingFault, Pod, is_panic
 
 
@@ -57,6 +58,7 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 
 def main() -> int:
     """Run the task of this pod's environment and return its exit code."""
+    secrecy.keep_memory_private()
     termination_log = Path(os.environ.get(tasks.TERMINATION_VARIABLE, "/dev/termination-log"))
     if os.getpid() == 1:
         # The first process of a container ignores a signal that it has no handler for: without one, whoever deletes
@@ -96,7 +98,10 @@ def _unexpected(termination_log: Path, error: BaseException) -> int:
     passing = isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, OSError) and error.errno in _PASSING
     )
-    message = f"{type(error).__name__}: {error}: this is a mistake of the program; its pod's log has the traceback"
+    # What an exception says may repeat a value of the data, which nobody has looked at: only the system's words are safe.
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    said = error.strerror if isinstance(error, OSError) else f"{Path(where.filename).name} line {where.lineno}"
+    message = f"{type(error).__name__} ({said}): the program did not foresee this; the pod's log has the traceback"
     return _fail(termination_log, "InternalError", message, tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT)
 
 

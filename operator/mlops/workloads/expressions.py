@@ -84,20 +84,23 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     return kind
 
 
-def compute(frame: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
+def compute(frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[str] = frozenset()) -> pl.DataFrame:
     """Return `frame` with one column more for each feature, in order; a later one may use an earlier one.
 
     Raises ExpressionError for a feature that `check` refuses, and if a value cannot be computed, such as a cast of text
-    that is no number.
+    that is no number; it shows no value of a `hidden` column.
     """
     for feature in features:
-        result = evaluate(frame, feature.expression)
+        result = evaluate(frame, feature.expression, hidden)
         frame = frame.with_columns(result.alias(feature.name))
     return frame
 
 
-def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
-    """Return the expression's values, one per row, in the type of a column. Raises ExpressionError as `check` does."""
+def evaluate(frame: pl.DataFrame, expression: str, hidden: frozenset[str] = frozenset()) -> pl.Series:
+    """Return the expression's values, one per row, in the type of a column.
+
+    Raises ExpressionError as `check` does; its message shows no value if one of the columns is `hidden`.
+    """
     kinds = ((name, _kind(dtype)) for name, dtype in frame.schema.items())
     parsed = _checked(expression, tuple((name, kind) for name, kind in kinds if kind is not None))
     names = sorted(set(parsed.meta.root_names()) & set(frame.columns))
@@ -105,7 +108,7 @@ def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
     inside = frame.select(pl.int_range(pl.len()).alias(marker), *(_entering(frame, name) for name in names))
     pieces = []
     for piece in _pieces(expression, frame.columns, inside):
-        with _engine(expression, "cannot be computed"):
+        with _engine(expression, "cannot be computed", hidden=bool(hidden.intersection(names))):
             pieces.append(_leaving(piece.select(pl.col(marker), parsed.alias("\0result"))["\0result"]))
         _check_result(expression, pieces, inside)
     return pieces[0] if len(pieces) == 1 else pl.concat(pieces)
@@ -162,6 +165,22 @@ def names_in(expression: str, columns: Mapping[str, FieldType]) -> list[str]:
     return [name for name in columns if name in roots]
 
 
+def computed_from(expression: str, columns: Iterable[str]) -> frozenset[str]:
+    """Return which of the columns an expression reads. Raises ExpressionError."""
+    known = tuple(columns)
+    return frozenset(_parse(expression, known).meta.root_names()) & frozenset(known)
+
+
+def with_derived(names: Iterable[str], features: Iterable[tuple[str, str]], columns: Iterable[str]) -> frozenset[str]:
+    """Return the columns named, and every feature (name, expression) that is computed from one of them, however far."""
+    found, known = set(names), list(columns)
+    for name, expression in features:
+        if computed_from(expression, known) & found:
+            found.add(name)
+        known.append(name)
+    return frozenset(found)
+
+
 # Whoever computes an expression comes through here, so that there is no way around the check. A model server computes
 # the same few expressions for every request.
 @lru_cache(maxsize=512)
@@ -181,17 +200,23 @@ def _parse(expression: str, columns: tuple[str, ...]) -> pl.Expr:
 
 
 @contextmanager
-def _engine(expression: str, problem: str) -> Iterator[None]:
-    """Turn what the engine raises into an error of the expression, also when it gives up."""
+def _engine(expression: str, problem: str, *, hidden: bool = False) -> Iterator[None]:
+    """Turn what the engine raises into an error of the expression, also when it gives up; `hidden` shows no value."""
     try:
         yield
     except ExpressionError:
         raise
     except pl.exceptions.PolarsError as error:
-        raise ExpressionError(expression, f"{problem}: {_first_line(error)}") from error
+        said = _first_line(error)
+        if hidden:
+            # Polars ends its message in the values that it could not read.
+            raise ExpressionError(expression, f"{problem}: {said.partition(': [')[0]}") from None
+        raise ExpressionError(expression, f"{problem}: {said}") from error
     except BaseException as error:
         if not (is_panic(error) or isinstance(error, _OF_THE_BINDING)):
             raise
+        if hidden:
+            raise ExpressionError(expression, f"{problem}: the SQL engine gave up") from None
         raise ExpressionError(expression, f"{problem}: the SQL engine gave up: {_first_line(error)}") from error
 
 
