@@ -98,7 +98,7 @@ def _unexpected(termination_log: Path, error: BaseException) -> int:
     passing = isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, OSError) and error.errno in _PASSING
     )
-    # What an exception says may repeat a value of the data, which nobody has looked at: only the system's words are safe.
+    # What an exception says may repeat a value of the data: only the system's own words are safe.
     where = traceback.extract_tb(error.__traceback__)[-1]
     said = error.strerror if isinstance(error, OSError) else f"{Path(where.filename).name} line {where.lineno}"
     message = f"{type(error).__name__} ({said}): the program did not foresee this; the pod's log has the traceback"

@@ -206,11 +206,11 @@ def read_metrics(outputs: Path) -> Metrics:
         return {}
     metrics: Metrics = {}
     if unknown := sorted(set(document) - set(PARTS)):
-        raise _invalid(f"{METRICS_FILE}: {shown(unknown[0])}: expected one of {', '.join(PARTS)}")
+        raise _invalid(f"{METRICS_FILE}: {_cell(unknown[0])}: expected one of {', '.join(PARTS)}")
     for part in PARTS:
         values = document.get(part, {})
         if not isinstance(values, dict):
-            raise _invalid(f"{METRICS_FILE}: {part}: expected names and numbers, got {shown(values)}")
+            raise _invalid(f"{METRICS_FILE}: {part}: expected names and numbers, got {_cell(values)}")
         metrics[part] = {name: _number(part, name, value) for name, value in values.items()}
     say(f"{METRICS_FILE}: {sum(len(values) for values in metrics.values())} values of your own")
     return metrics
@@ -220,7 +220,7 @@ def _number(part: str, name: str, value: Any) -> float:
     where = f"{METRICS_FILE}: {part}.{name}"
     if not _METRIC.fullmatch(name):
         raise _invalid(
-            f"{METRICS_FILE}: {part}: {shown(name)}: a metric's name has lower-case letters, digits and underscores, "
+            f"{METRICS_FILE}: {part}: {_cell(name)}: a metric's name has lower-case letters, digits and underscores, "
             "at most 64"
         )
     try:
@@ -230,11 +230,11 @@ def _number(part: str, name: str, value: Any) -> float:
     except (ValueError, OverflowError):
         number = None
     if number is None or not math.isfinite(number):
-        raise _invalid(f"{where}: {shown(value)} is no finite number")
+        raise _invalid(f"{where}: {_cell(value)} is no finite number")
     return number
 
 
-def shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     """Return a value of the file as it may stand in a message: a text in quotation marks, and short."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
