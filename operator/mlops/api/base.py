@@ -275,6 +275,12 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]{1,6})([dhms])", text)))
 
 
+def earlier(moment: datetime, span: timedelta) -> datetime:
+    """Return the moment a span before another, at the earliest the first one of the calendar: 9999d may mean "all"."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return moment - span if moment - first > span else first
+
+
 def parse_time(text: str) -> datetime:
     """Return the moment of a `Timestamp`, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops.api.base import earlier
 from mlops.api.tasks import partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.columns import CANONICAL, INPUT, KEY, MOMENT, PROBABILITY, finite, label_text, moment
@@ -229,7 +230,7 @@ def _labels(
     wanted = rows.select(*KEY)
     matched: list[pl.DataFrame] = []
     unmatched = unusable = 0
-    for frame in _files(store, _keys(store, prefix, span.start - timedelta(days=1), None)):
+    for frame in _files(store, _keys(store, prefix, earlier(span.start, timedelta(days=1)), None)):
         present = frame.schema
         _need(present.names(), ("id", "row", "label", "received"), "a file of labels")
         text = reference.classes != ()
