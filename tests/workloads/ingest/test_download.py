@@ -294,3 +294,11 @@ def test_many_more_urls_end_in_a_reason(server: str, tmp_path: Path, monkeypatch
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
     monkeypatch.setattr(download, "READ_SECONDS", 0.2)
     _fetch_any(server, tmp_path, seed=2, count=10_000)
+
+
+@pytest.mark.parametrize("host", ["٣..", "bücher.example..", "b\xfccher.example", "\uff0e", "a\u3002.", "\xad"])
+def test_a_host_that_is_no_ascii_ends_in_a_reason(tmp_path: Path, host: str) -> None:
+    """What is sent as Host is made of the name that was resolved."""
+    with pytest.raises((BadInput, PassingFault)) as caught:
+        list(http_file(_source(f"http://{host}:1/"), LOOPBACK, tmp_path, lambda *_: ["127.0.0.1"]))
+    assert caught.value.reason in {"AddressForbidden", "SourceUnavailable"}

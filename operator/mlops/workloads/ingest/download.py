@@ -235,7 +235,10 @@ def _get(
 ) -> urllib3.BaseHTTPResponse:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+    host = parts.netloc
+    if not host.isascii():
+        name = _ascii(url, (parts.hostname or "").rstrip(".").lower())
+        host = f"{name}:{parts.port}" if parts.port is not None else name
     headers = {"Host": host, "Accept-Encoding": "identity", "User-Agent": "mlops-operator"}
     if authorization is not None:
         headers["Authorization"] = authorization
