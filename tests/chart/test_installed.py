@@ -143,22 +143,30 @@ def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, values
         assert status == 201, answer["message"]
 
 
-def _credentials(cluster: Cluster, namespace: str) -> dict[str, str]:
-    data = cluster.get("v1", "Secret", "mlops-store", namespace)["data"]
+def _credentials(cluster: Cluster, namespace: str, role: str = "") -> dict[str, str]:
+    data = cluster.get("v1", "Secret", f"mlops-store{role}", namespace)["data"]
     return {name: b64decode(value).decode() for name, value in data.items()}
 
 
 def test_the_demos_credentials_are_random_and_survive_upgrades(cluster: Cluster) -> None:
-    """The same in every namespace; an upgrade does not restart MinIO, which would empty it."""
+    """A user for each namespace and role, and none of them the administrator; an upgrade does not restart MinIO, which
+    would empty it."""
     values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a", "team-b"]}}
     cluster.install(values)
     first = _credentials(cluster, "team-a")
     assert len(first["AWS_SECRET_ACCESS_KEY"]) == 40
     root = cluster.get("v1", "Secret", f"{RELEASE}-minio", NAMESPACE)["data"]
-    assert b64decode(root["rootUser"]).decode() == first["AWS_ACCESS_KEY_ID"]
+    places = [
+        (each, role) for each in ("team-a", "team-b", NAMESPACE) for role in ("", "-reader", "-server", "-delivery")
+    ]
+    all_first = [_credentials(cluster, *place) for place in places]
+    ids = [each["AWS_ACCESS_KEY_ID"] for each in all_first]
+    assert len({*ids, b64decode(root["rootUser"]).decode()}) == 13
+    assert b64decode(root["rootPassword"]).decode() not in [each["AWS_SECRET_ACCESS_KEY"] for each in all_first]
     pod = cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"]
-    cluster.install({**values, "workers": 5, "podLabels": {"changed": "yes"}})
-    assert [_credentials(cluster, each) for each in ("team-a", "team-b", NAMESPACE)] == [first] * 3
+    more = {"demoMinio": {"enabled": True, "namespaces": ["team-a", "team-b", "default"]}}
+    cluster.install({**more, "workers": 5, "podLabels": {"changed": "yes"}})
+    assert [_credentials(cluster, *place) for place in places] == all_first
     assert cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"] == pod
     cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
     cluster.install(values)

@@ -265,10 +265,10 @@ def _loop(**environ: str) -> Any:
 
 def test_helm_test_applies_objects_that_the_types_take() -> None:
     """They are written as a user would write them."""
-    loop = _loop(MLOPS_STORE="s3://mlops/prefix/", MLOPS_TEST_NAMESPACE="a")
+    loop = _loop(MLOPS_TEST_DATA="s3://mlops/mlops-helm-test", MLOPS_TEST_NAMESPACE="a")
     for manifest in loop.objects().values():
         assert kinds.parse(manifest).metadata.name == "helm-test"
-    assert loop.objects()["datasets"]["spec"]["source"]["s3"]["uri"] == "s3://mlops/prefix/helm-test/rows.csv"
+    assert loop.objects()["datasets"]["spec"]["source"]["s3"]["uri"] == "s3://mlops/mlops-helm-test/a/rows.csv"
 
 
 @pytest.mark.slow
@@ -276,7 +276,7 @@ def test_what_helm_test_asks_for_comes_out(tmp_path: Path) -> None:
     """The same table and objects on one machine: trained, registered, served."""
     from tests.cli.project import mlops
 
-    loop = _loop(MLOPS_STORE="s3://raw", MLOPS_TEST_NAMESPACE="default")
+    loop = _loop(MLOPS_TEST_DATA="s3://raw/mlops-helm-test", MLOPS_TEST_NAMESPACE="default")
     project = tmp_path / "project"
     project.mkdir()
     (project / "objects.yaml").write_text(yaml.safe_dump_all(loop.objects().values()))

@@ -69,6 +69,30 @@ app.kubernetes.io/component: {{ last . }}
 {{- merge (dict) .Values.podEnvironment $settings | toJson }}
 {{- end }}
 
+{{/* The Secret of a role in each namespace: (list $ "reader"). The demo has one for each; else it is the store's if not named. */}}
+{{- define "mlops-operator.roleSecret" -}}
+{{- $root := first . }}
+{{- $role := last . }}
+{{- $named := get $root.Values.store (printf "%sSecretName" $role) }}
+{{- if $named }}
+{{- $named }}
+{{- else if $root.Values.demoMinio.enabled }}
+{{- printf "%s-%s" $root.Values.store.secretName $role }}
+{{- end }}
+{{- end }}
+
+{{/* Where `helm test` puts its table; empty if there is no place outside of the store that is known. */}}
+{{- define "mlops-operator.testData" -}}
+{{- $segments := .Values.store.uri | trimPrefix "s3://" | trimSuffix "/" | splitList "/" }}
+{{- if .Values.tests.dataUri }}
+{{- .Values.tests.dataUri | trimSuffix "/" }}
+{{- else if .Values.demoMinio.enabled }}
+{{- printf "s3://raw/mlops-helm-test" }}
+{{- else if and (gt (len $segments) 1) (not (contains "{" (index $segments 1))) }}
+{{- printf "s3://%s/mlops-helm-test" (first $segments) }}
+{{- end }}
+{{- end }}
+
 {{/* What Pod Security `restricted` asks of a pod, and of a container. */}}
 {{- define "mlops-operator.podSecurity" -}}
 fsGroup: 65532

@@ -7,7 +7,7 @@ from mlops.api.reasons.explanation import LOG, WAIT, explanations
 MODEL_VERSION = (
     *explanations(
         ("ModelVersion",),
-        "ArtifactVerified",
+        "ArtifactVerified Available",
         (
             "TrainingRunNotFound",
             "False",
@@ -25,8 +25,10 @@ MODEL_VERSION = (
         (
             "ArtifactNotFound",
             "False",
-            "The store has no artifact of that digest.",
-            "Correct the digest in a new ModelVersion, restore the artifact, or train again.",
+            "The store has no artifact of that digest, or no longer. Pods that answer stay; if none does, the newest "
+            "other good version serves.",
+            "Correct the digest in a new ModelVersion, train again, or restore the artifact and edit spec.promotion or "
+            "spec.capture.",
         ),
         (
             "GoldenFailed",
@@ -70,7 +72,12 @@ MODEL_VERSION = (
             "The verification took longer than 600 s. It is tried again.",
             "Wait; if it happens again, train a smaller model.",
         ),
-        ("OOMKilled", "False", "The verifying pod needed more memory than its 2 GiB.", "Train a smaller model."),
+        (
+            "OOMKilled",
+            "False",
+            "The verifying pod needed more memory than its 2 GiB, or a server more than its limit.",
+            "Train a smaller model, or raise the stage's resources in spec.promotion.",
+        ),
         ("ReportMissing", "False", "The verifying pod left no report. It is tried again.", f"{LOG}."),
         ("BackoffLimitExceeded", "False", "The verifying pod failed and left no report.", f"{LOG}."),
     ),
@@ -115,7 +122,9 @@ MODEL_VERSION = (
         (
             "ServingFailed",
             "False",
-            "Its pods did not become ready within 120 s; if another good version is there, that one serves.",
+            "Its server is up and does not become ready within 120 s, or ends again and again without a word; if "
+            "another good version is there, that one serves. Or a setting of the installation stops every server, "
+            "which is tried again.",
             "Read the pods' logs; any edit of spec.promotion or spec.capture tries again, or make a new version.",
         ),
     ),
