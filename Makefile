@@ -13,7 +13,7 @@ STATE ?= .demo
 WITHOUT := and not long
 # Where the quick tests are: collecting the others would import every library.
 UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/model \
-	tests/workloads/test_expressions.py
+	tests/workloads/test_expressions.py tests/workloads/test_main.py
 
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from mlops.api.base import earlier, format_time, parse_duration
 from mlops.api.crd import crds
 from mlops.api.kinds import InvalidObject, check_update, parse
 from tests.api.derived import Violation, constraints, covered, violations
@@ -80,3 +83,13 @@ def _messages(node: object) -> set[str]:
     if isinstance(node, list):
         return set().union(*(_messages(child) for child in node))
     return set()
+
+
+@pytest.mark.parametrize("duration", ["0s", "1d", "9999d", "999999d", "999999d999999d999999d999999d"])
+def test_a_window_of_any_length_begins_within_the_calendar(duration: str) -> None:
+    """999999d is how people say "all": 2737 years before any day there is."""
+    first = datetime.min.replace(tzinfo=UTC)
+    for end in (first, datetime(2026, 1, 31, 12, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        start = earlier(end, parse_duration(duration))
+        assert start in (first, end - min(parse_duration(duration), end - first))
+        assert format_time(start).endswith("Z")

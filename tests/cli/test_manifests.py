@@ -11,6 +11,7 @@ import yaml
 
 from mlops.cli import manifests
 from mlops.cli.errors import UserError
+from mlops.cli.yaml_text import NotAManifest, documents
 from tests.cli.project import MANIFESTS
 
 DATASET, RUN = MANIFESTS.split("---\n")
@@ -144,3 +145,10 @@ def test_every_mistake_of_every_document_is_listed(tmp_path: Path) -> None:
     assert "spec.fields[2].type: Unsupported value: 'float'" in message
     assert "spec.fields[3].type" in message
     assert "spec.gate: unknown field" in message
+
+
+@pytest.mark.parametrize("content", ['{"a": ' + "1" * 5000 + "}", "a: " + "1" * 5000, "{a: " + "1" * 5000 + "}"])
+def test_a_json_number_of_too_many_digits_is_no_traceback(content: str) -> None:
+    """Python refuses to read it with a ValueError that is none of JSON's."""
+    with pytest.raises(NotAManifest, match="more than 4300 digits"):
+        list(documents(content))

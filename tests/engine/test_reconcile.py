@@ -335,3 +335,14 @@ async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -
 )
 def test_covers(present: Manifest, wanted: Manifest, want: bool) -> None:
     assert covers(present, wanted) is want
+
+
+@pytest.mark.parametrize("quantity", ["1.2.3", ".", "", "1e99999999999999999999", "١", "1" * 5000, "1Qi", None, {}, []])
+def test_what_is_no_quantity_is_none(quantity: Any) -> None:
+    """Also what looks like a number: never an exception of the decimal type."""
+    assert not covers({"cpu": quantity}, {"cpu": "1000m"})
+
+
+def test_quantities_are_compared_by_what_they_are_worth() -> None:
+    for one, other in (("1", "1000m"), ("1.", "1"), (".5", "500m"), ("1e3", "1k"), ("1Ki", "1024")):
+        assert covers({"resources": {"limits": {"cpu": one}}}, {"resources": {"limits": {"cpu": other}}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -11,10 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mlops.api import tasks
+from mlops.workloads import __main__ as entry_point
 from mlops.workloads.__main__ import __file__ as entry
+from mlops.workloads.pod import BadInput
 from tests.containers import expanded
 from tests.planning.builders import a_dataset
 
@@ -68,3 +72,85 @@ def test_a_pod_that_is_deleted_does_not_wait_for_its_grace_period(tmp_path: Path
             assert process.wait(30) == 128 + signal.SIGTERM
             assert time.monotonic() - start < 5
             asked.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the report of a pod of this process goes."""
+    task = tasks.IngestTask(
+        namespace="team", dataset="rain", spec=a_dataset().spec, as_of="2026-01-01T00:00:00Z", captures=False
+    )
+    for variable in tasks.task_environment(task):
+        monkeypatch.setenv(variable["name"], variable["value"])
+    path = tmp_path / "termination-log"
+    monkeypatch.setenv(tasks.TERMINATION_VARIABLE, str(path))
+    return path
+
+
+def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(entry_point, "run", run)
+
+
+def _a_panic() -> BaseException:
+    try:
+        pl.sql_expr("least()")
+    except BaseException as error:
+        if not isinstance(error, pl.exceptions.PanicException):
+            raise
+        return error
+    raise AssertionError("polars has learned it")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(OverflowError("date value out of range"), tasks.EXIT_BAD_INPUT, id="overflow"),
+        pytest.param(RecursionError("too deep"), tasks.EXIT_BAD_INPUT, id="recursion"),
+        pytest.param(MemoryError(), tasks.EXIT_BAD_INPUT, id="memory"),
+        pytest.param(KeyError("x"), tasks.EXIT_BAD_INPUT, id="key"),
+        pytest.param(None, tasks.EXIT_BAD_INPUT, id="panic of a library"),
+        pytest.param(tasks.ReportError("too long"), tasks.EXIT_BAD_INPUT, id="report too long"),
+        pytest.param(OSError(errno.ENAMETOOLONG, "too long"), tasks.EXIT_BAD_INPUT, id="a name of the data"),
+        pytest.param(OSError(errno.ENOSPC, "disk full"), tasks.EXIT_RETRY, id="disk full"),
+        pytest.param(ConnectionResetError("gone"), tasks.EXIT_RETRY, id="connection gone"),
+        pytest.param(TimeoutError("late"), tasks.EXIT_RETRY, id="timeout"),
+    ],
+)
+def test_what_nobody_foresaw_is_reported_by_name(
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException | None,
+    code: int,
+) -> None:
+    """Without a report the Job would be done again for ever; the log still says where."""
+    error = error or _a_panic()
+    _raising(monkeypatch, error)
+    assert entry_point.main() == code
+    report = tasks.parse_report(log.read_text())
+    assert isinstance(report, tasks.FailureReport)
+    assert report.reason == "InternalError"
+    assert report.message.startswith(type(error).__name__)
+    assert "in run\n" in capsys.readouterr().err
+
+
+def test_being_told_to_stop_is_no_mistake(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _raising(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        entry_point.main()
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("letter", ["a", "\u4e16", "\U0001f600", '"', "\\", "\x01", "\n", "\ud800"])
+def test_a_message_of_any_letters_becomes_a_report(log: Path, monkeypatch: pytest.MonkeyPatch, letter: str) -> None:
+    """A report has 4096 bytes, and letters have up to six there."""
+    _raising(monkeypatch, BadInput("FormatError", letter * 5000))
+    assert entry_point.main() == tasks.EXIT_BAD_INPUT
+    assert len(log.read_bytes()) <= tasks.MAX_REPORT_BYTES
+    report = tasks.parse_report(log.read_text())
+    assert isinstance(report, tasks.FailureReport)
+    assert report.reason == "FormatError"
+    assert len(report.message) >= 300

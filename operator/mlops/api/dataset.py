@@ -32,7 +32,14 @@ from mlops.api.base import (
 )
 from mlops.api.conditions import Condition
 
-Url = Annotated[str, text(r"^https?://[^\s@/\\]+(/[^\s\\]*)?$", "an http or https URL without user information", 2048)]
+Url = Annotated[
+    str,
+    text(
+        r"^https?://[^\x00-\x20\x7f@/\\]+(/[^\x00-\x20\x7f\\]*)?$",
+        "an http or https URL without user information",
+        2048,
+    ),
+]
 RuleName = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
 Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
@@ -90,9 +97,7 @@ class S3Source(Model):
 class HttpSource(Model):
     """A file on a web server. Loopback, link-local, private and metadata addresses are refused."""
 
-    url: Annotated[
-        str, text(r"^https?://[^\s@/\\]+(/[^\s\\]*)?$", "an http or https URL without user information", 2048)
-    ] = Field(description="An http or https URL without user information.")
+    url: Url = Field(description="An http or https URL without user information.")
     sha256: Annotated[str, text(r"^[0-9a-f]{64}$", "64 lower-case hex digits, as sha256sum prints them", 64)] = Field(
         description="The sha256 of the file in hex; other bytes are refused."
     )

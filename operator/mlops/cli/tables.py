@@ -33,7 +33,7 @@ def value_at(manifest: Manifest, path: str) -> Any:
     Knows what the kinds' columns use: `.a.b` and `[?(@.key=='value')]`.
     """
     found: Any = manifest
-    for step in re.findall(r"\.\w+|\[\?\([^]]*\)\]", path):
+    for step in re.findall(r"\.\w+|\[\?\([^][]*\)\]", path):
         if found is None:
             return None
         if match := _FILTER.match(step):

@@ -11,6 +11,8 @@ import yaml
 
 # An alias bomb is small as text and endless as data.
 MAX_NODES = 20_000
+# Python's limit for the digits of a whole number, which keeps the time to read one short.
+_TOO_MANY_DIGITS = f"a number has more than {sys.get_int_max_str_digits()} digits"
 
 
 class NotAManifest(ValueError):
@@ -78,6 +80,10 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
                 raise NotAManifest(f"not JSON: {error.msg}", error.lineno, error.colno) from error
         except RecursionError as error:
             raise NotAManifest("nested too deeply") from error
+        except NotAManifest:
+            raise
+        except ValueError as error:
+            raise NotAManifest(_TOO_MANY_DIGITS) from error
     try:
         yield from yaml.load_all(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -92,8 +98,7 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
     except RecursionError as error:
         raise NotAManifest("nested too deeply") from error
     except ValueError as error:
-        # Python's limit for the digits of a whole number, which keeps the time to read one short.
-        raise NotAManifest(f"a number has more than {sys.get_int_max_str_digits()} digits") from error
+        raise NotAManifest(_TOO_MANY_DIGITS) from error
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -48,7 +48,9 @@ _MOST_NOT_ALLOWED = 10_000
 
 # Fields whose values are quantities.
 _AMOUNTS = ("limits", "requests", "sizeLimit")
-_QUANTITY = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_QUANTITY = re.compile(
+    r"((?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][-+]?[0-9]{1,3})?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
+)
 _SUFFIXES: dict[str | None, Decimal] = {
     None: Decimal(1),
     "m": Decimal("0.001"),

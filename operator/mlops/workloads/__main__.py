@@ -5,10 +5,13 @@ Exit codes: 0 done, 1 may be retried, 2 the input is bad. The report goes to the
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import tempfile
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +20,7 @@ from pydantic import ValidationError
 from mlops.api import tasks
 from mlops.store import errors as store_errors
 from mlops.workloads import secrecy
-from mlops.workloads.pod import BadInput, PassingFault, Pod
+from mlops.workloads.pod import BadInput, PassingFault, Pod, is_panic
 
 
 def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
@@ -68,6 +71,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mlops-") as scratch:
         try:
             report = run(Pod(os.environ, Path(scratch)), task)
+            if report is not None:
+                termination_log.write_text(tasks.write_report(report))
         except BadInput as error:
             return _fail(termination_log, error.reason, error.message, tasks.EXIT_BAD_INPUT)
         except PassingFault as error:
@@ -75,9 +80,29 @@ def main() -> int:
         except store_errors.StoreError as error:
             code = tasks.EXIT_RETRY if error.retryable else tasks.EXIT_BAD_INPUT
             return _fail(termination_log, error.reason, str(error), code)
-        if report is not None:
-            termination_log.write_text(tasks.write_report(report))
+        except BaseException as error:
+            # A library in Rust that gives up raises no Exception.
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
+            return _unexpected(termination_log, error)
     return tasks.EXIT_DONE
+
+
+# Of the node, not of the data: it may be better the next time.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN)
+
+
+def _unexpected(termination_log: Path, error: BaseException) -> int:
+    """Report what nobody foresaw under a name, with its traceback in the log: the same data would lead there again."""
+    traceback.print_exception(error)
+    passing = isinstance(error, ConnectionError | TimeoutError) or (
+        isinstance(error, OSError) and error.errno in _PASSING
+    )
+    # What an exception says may repeat a value of the data: only the system's own words are safe.
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    said = error.strerror if isinstance(error, OSError) else f"{Path(where.filename).name} line {where.lineno}"
+    message = f"{type(error).__name__} ({said}): the program did not foresee this; the pod's log has the traceback"
+    return _fail(termination_log, "InternalError", message, tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
@@ -87,10 +112,19 @@ def _leave(number: int, _: FrameType | None) -> None:
 
 
 def _fail(termination_log: Path, reason: str, message: str, code: int) -> int:
+    # Data may hold halves of letters, which no log and no report can.
+    message = message.encode("utf-8", "backslashreplace").decode()
     sys.stderr.write(f"{reason}: {message}\n")
-    # A message is for a person; what does not fit into the termination message stands in the pod's log.
-    termination_log.write_text(tasks.write_report(tasks.FailureReport(reason=reason, message=message[:1500])))
+    termination_log.write_text(_fitting(reason, message))
     return code
+
+
+def _fitting(reason: str, message: str) -> str:
+    """Return the report with as much of the message as fits; what does not stands in the pod's log."""
+    for length in (1500, 700, 300):
+        with suppress(tasks.ReportError):
+            return tasks.write_report(tasks.FailureReport(reason=reason, message=message[:length]))
+    return tasks.write_report(tasks.FailureReport(reason=reason, message="see the pod's log"))
 
 
 if __name__ == "__main__":

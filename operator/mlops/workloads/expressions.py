@@ -11,15 +11,19 @@ not a number is missing. Infinity is left standing: the contract of a Dataset re
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
 import polars as pl
 
 from mlops.api.dataset import Feature, FieldType
+from mlops.workloads.pod import is_panic
+from mlops.workloads.sql_growth import Growth, Unbounded, growth
+from mlops.workloads.sql_text import SqlRefused, check_text
 
 DTYPES: Mapping[FieldType, pl.DataType] = {
     "float64": pl.Float64(),
@@ -38,10 +42,13 @@ _FUNCTIONS = {
 }  # fmt: skip
 _REFUSED_MEMBERS = {"All", "Any", "ConcatVertical", "IsDuplicated", "IsFirstDistinct", "IsLastDistinct", "IsUnique"}
 _LONGEST_PROBLEM = 200
-_CLOCK = {"now", "today", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "getdate"}
-_CHANCE = {"random", "rand", "uuid", "gen_random_uuid"}
-_SUBQUERY = {"select", "exists"}
-_WORD = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|--|/\*""")
+MAX_DEPTH = 100
+# A text that an expression makes, unless the row's own are longer; and all of them of one frame together.
+LONGEST_TEXT, LARGEST_RESULT = 1 << 20, 1 << 30
+# What may be in memory at once while texts are computed.
+_AT_ONCE = 256 << 20
+# Python's moments go no further, and what reads a version writes them as such.
+FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 class ExpressionError(ValueError):
@@ -60,23 +67,15 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     have, or is not row by row: aggregates, windows, shifts, subqueries, chance, the clock.
     """
     parsed = _parse(expression, tuple(columns))
-    for tag, member in _nodes(_tree(parsed)):
-        if tag not in _NODES and tag not in {"function"}:
-            raise ExpressionError(expression, _not_row_by_row(tag))
-        if tag == "function" and member is not None:
-            name, *inner = member
-            if name not in _FUNCTIONS or (inner and inner[0] in _REFUSED_MEMBERS):
-                raise ExpressionError(expression, _not_row_by_row(inner[0] if inner else name))
+    _check_nodes(expression, parsed)
     unknown = [name for name in parsed.meta.root_names() if name not in columns]
     if unknown:
         there = ", ".join(columns) or "none"
         raise ExpressionError(expression, f'names "{unknown[0]}", which is no column; there are: {there}')
     empty = pl.LazyFrame(schema={name: _inside(DTYPES[kind]) for name, kind in columns.items()})
-    try:
+    with _engine(expression, "cannot be computed"):
         dtype = empty.select(parsed.alias("result")).collect_schema()["result"]
         empty.select(parsed.alias("result")).collect()
-    except pl.exceptions.PolarsError as error:
-        raise ExpressionError(expression, f"cannot be computed: {_first_line(error)}") from error
     kind = _kind(dtype)
     if kind is None:
         allowed = ", ".join(DTYPES)
@@ -100,22 +99,64 @@ def compute(frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[
 def evaluate(frame: pl.DataFrame, expression: str, hidden: frozenset[str] = frozenset()) -> pl.Series:
     """Return the expression's values, one per row, in the type of a column.
 
-    Raises ExpressionError as `check` does, and one whose message shows no value if one of the columns is `hidden`.
+    Raises ExpressionError as `check` does; its message shows no value if one of the columns is `hidden`.
     """
     kinds = ((name, _kind(dtype)) for name, dtype in frame.schema.items())
     parsed = _checked(expression, tuple((name, kind) for name, kind in kinds if kind is not None))
     names = sorted(set(parsed.meta.root_names()) & set(frame.columns))
     marker = "\0rows"
     inside = frame.select(pl.int_range(pl.len()).alias(marker), *(_entering(frame, name) for name in names))
-    try:
-        result = inside.select(pl.col(marker), parsed.alias("\0result"))["\0result"]
-    except pl.exceptions.PolarsError as error:
-        problem = _first_line(error)
-        if hidden.intersection(names):
-            # Polars ends its message in the values that it could not read.
-            raise ExpressionError(expression, f"cannot be computed: {problem.partition(': [')[0]}") from None
-        raise ExpressionError(expression, f"cannot be computed: {problem}") from error
-    return _leaving(result)
+    pieces = []
+    for piece in _pieces(expression, frame.columns, inside):
+        with _engine(expression, "cannot be computed", hidden=bool(hidden.intersection(names))):
+            pieces.append(_leaving(piece.select(pl.col(marker), parsed.alias("\0result"))["\0result"]))
+        _check_result(expression, pieces, inside)
+    return pieces[0] if len(pieces) == 1 else pl.concat(pieces)
+
+
+def _pieces(expression: str, frame_columns: Iterable[str], inside: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield the rows in pieces for which what the expression may make of their texts fits into memory."""
+    texts = [name for name, dtype in inside.schema.items() if dtype == pl.String]
+    grows = _grows(expression, tuple(frame_columns))
+    together = (
+        inside.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().fill_null(0))).to_series() if texts else None
+    )
+    longest = cast("int", together.max() or 0) if together is not None else 0
+    row = grows.factor * longest + grows.added
+    if row > _AT_ONCE:
+        raise ExpressionError(
+            expression, f"may make a text of {row:.0f} bytes of one of {longest}; at most {_AT_ONCE} are allowed"
+        )
+    whole = (grows.factor * cast("int", together.sum()) if together is not None else 0.0) + grows.added * len(inside)
+    if whole <= _AT_ONCE or not row:
+        yield inside
+        return
+    rows = max(1, int(_AT_ONCE // row))
+    for first in range(0, len(inside), rows):
+        yield inside[first : first + rows]
+
+
+def _check_result(expression: str, pieces: list[pl.Series], inside: pl.DataFrame) -> None:
+    """Refuse what no column can hold: endless texts, moments beyond the calendar."""
+    newest = pieces[-1]
+    if newest.dtype == pl.String:
+        longest = cast("int", newest.str.len_bytes().max() or 0)
+        if longest > LONGEST_TEXT:
+            texts = [column for column in inside.get_columns() if column.dtype == pl.String]
+            own = max((cast("int", column.str.len_bytes().max() or 0) for column in texts), default=0)
+            if longest > own:
+                raise ExpressionError(
+                    expression, f"gives a text of {longest} bytes; at most {LONGEST_TEXT} are allowed: shorten it"
+                )
+        if len(pieces) > 1 and sum(piece.estimated_size() for piece in pieces) > LARGEST_RESULT:
+            raise ExpressionError(
+                expression, f"gives more than {LARGEST_RESULT} bytes for {len(inside)} rows: shorten its texts"
+            )
+
+
+@lru_cache(maxsize=512)
+def _grows(expression: str, columns: tuple[str, ...]) -> Growth:
+    return growth(_tree(expression, _parse(expression, columns)))
 
 
 def computed_from(expression: str, columns: Iterable[str]) -> frozenset[str]:
@@ -144,62 +185,94 @@ def _checked(expression: str, columns: tuple[tuple[str, FieldType], ...]) -> pl.
 
 @lru_cache(maxsize=512)
 def _parse(expression: str, columns: tuple[str, ...]) -> pl.Expr:
-    known = set(columns)
-    for match in _WORD.finditer(expression):
-        word = match[0].lower()
-        called = expression[match.end() :].lstrip().startswith("(")
-        if match[0] in known and not called:
-            continue
-        if word in {"--", "/*"}:
-            raise ExpressionError(expression, "has a comment: leave it out")
-        if word in _SUBQUERY:
-            raise ExpressionError(expression, "has a subquery, but must be computed row by row from the row's columns")
-        if word in _CHANCE and called:
-            raise ExpressionError(expression, f"uses {word}(): a row must always give the same value")
-        if word in _CLOCK and (called or word.startswith(("current_", "local"))):
-            raise ExpressionError(expression, f"uses the clock ({word}): a row must always give the same value")
     try:
+        check_text(expression, columns)
+    except SqlRefused as error:
+        raise ExpressionError(expression, str(error)) from error
+    with _engine(expression, "cannot be parsed"):
         return pl.sql_expr(expression)
+
+
+@contextmanager
+def _engine(expression: str, problem: str, *, hidden: bool = False) -> Iterator[None]:
+    """Turn what the engine raises into an error of the expression, also when it gives up; `hidden` shows no value."""
+    try:
+        yield
+    except ExpressionError:
+        raise
     except pl.exceptions.PolarsError as error:
-        raise ExpressionError(expression, f"cannot be parsed: {_first_line(error)}") from error
+        said = _first_line(error)
+        if hidden:
+            # Polars ends its message in the values that it could not read.
+            raise ExpressionError(expression, f"{problem}: {said.partition(': [')[0]}") from None
+        raise ExpressionError(expression, f"{problem}: {said}") from error
+    except BaseException as error:
+        if not (is_panic(error) or isinstance(error, _OF_THE_BINDING)):
+            raise
+        if hidden:
+            raise ExpressionError(expression, f"{problem}: the SQL engine gave up") from None
+        raise ExpressionError(expression, f"{problem}: the SQL engine gave up: {_first_line(error)}") from error
 
 
-def _tree(parsed: pl.Expr) -> Any:
-    with warnings.catch_warnings():
+# What the engine's Python side raises for values that its types cannot hold.
+_OF_THE_BINDING = (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError)
+
+
+def _tree(expression: str, parsed: pl.Expr) -> Any:
+    with warnings.catch_warnings(), _engine(expression, f"is nested too deeply, at most {MAX_DEPTH} are allowed"):
         warnings.simplefilter("ignore")  # the JSON form is for this version only, and is not kept
         return json.loads(parsed.meta.serialize(format="json"))
 
 
-def _nodes(tree: Any) -> Iterator[tuple[str, tuple[str, ...] | None]]:
-    """Yield (tag, None) for each node of an expression, and ("function", (name, member)) for each function."""
-    match tree:
-        case str():
-            yield tree, None
-        case {"Literal": literal} if isinstance(literal, dict) and {"Scalar", "Dyn"} & literal.keys():
-            yield "Literal", None
-        case {"Column": _}:
-            yield "Column", None
-        case {"Alias": [inner, _]}:
-            yield "Alias", None
-            yield from _nodes(inner)
-        case {"BinaryExpr": {"left": left, "right": right}}:
-            yield from _nodes(left)
-            yield from _nodes(right)
-        case {"Cast": {"expr": inner, "dtype": {"Literal": dtype}}}:
-            if isinstance(dtype, dict) and dtype.get("Datetime", [None, None])[1] is not None:
-                yield "time zone", None
-            yield from _nodes(inner)
-        case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
-            for inner in (predicate, truthy, falsy):
-                yield from _nodes(inner)
-        case {"Function": {"input": inputs, "function": function}}:
-            yield "function", _member(function)
-            for inner in inputs:
-                yield from _nodes(inner)
-        case dict():
-            yield next(iter(tree)), None
-        case _:
-            yield type(tree).__name__, None
+def _check_nodes(expression: str, parsed: pl.Expr) -> None:
+    tree = _tree(expression, parsed)
+    for depth, tag, member in _nodes(tree):
+        if depth > MAX_DEPTH:
+            raise ExpressionError(
+                expression, f"is nested more than {MAX_DEPTH} deep: split it into several features, or use brackets"
+            )
+        if tag not in _NODES and tag not in {"function"}:
+            raise ExpressionError(expression, _not_row_by_row(tag))
+        if tag == "function" and member is not None:
+            name, *inner = member
+            if name not in _FUNCTIONS or (inner and inner[0] in _REFUSED_MEMBERS):
+                raise ExpressionError(expression, _not_row_by_row(inner[0] if inner else name))
+    try:
+        growth(tree)
+    except Unbounded as error:
+        raise ExpressionError(expression, str(error)) from error
+
+
+def _nodes(tree: Any) -> Iterator[tuple[int, str, tuple[str, ...] | None]]:
+    """Yield (depth, tag, None) for each node, and (depth, "function", (name, member)) for each function."""
+    todo = [(1, tree)]
+    while todo:
+        depth, node = todo.pop()
+        match node:
+            case str():
+                yield depth, node, None
+            case {"Literal": literal} if isinstance(literal, dict) and {"Scalar", "Dyn"} & literal.keys():
+                yield depth, "Literal", None
+            case {"Column": _}:
+                yield depth, "Column", None
+            case {"Alias": [inner, _]}:
+                yield depth, "Alias", None
+                todo.append((depth + 1, inner))
+            case {"BinaryExpr": {"left": left, "right": right}}:
+                todo += [(depth + 1, right), (depth + 1, left)]
+            case {"Cast": {"expr": inner, "dtype": {"Literal": dtype}}}:
+                if isinstance(dtype, dict) and dtype.get("Datetime", [None, None])[1] is not None:
+                    yield depth, "time zone", None
+                todo.append((depth + 1, inner))
+            case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
+                todo += [(depth + 1, each) for each in (falsy, truthy, predicate)]
+            case {"Function": {"input": inputs, "function": function}}:
+                yield depth, "function", _member(function)
+                todo += [(depth + 1, each) for each in reversed(inputs)]
+            case dict():
+                yield depth, next(iter(node)), None
+            case _:
+                yield depth, type(node).__name__, None
 
 
 def _member(function: Any) -> tuple[str, ...]:
@@ -250,7 +323,10 @@ def _entering(frame: pl.DataFrame, name: str) -> pl.Expr:
 def _leaving(result: pl.Series) -> pl.Series:
     kind = _kind(result.dtype)
     if kind == "timestamp":
-        return result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        moments = result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        if not moments.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(True).all():
+            raise pl.exceptions.ComputeError("a timestamp outside of the years 1 to 9999")
+        return moments
     result = result.cast(DTYPES[kind]) if kind is not None else result
     return plain_floats(result) if kind == "float64" else result
 
@@ -280,15 +356,16 @@ def _try_out(expression: str, parsed: pl.Expr, columns: Mapping[str, FieldType])
         data = {name: pl.Series(_SAMPLES[columns[name]][sample]) for name in names}
         frame = pl.DataFrame(data or {"\0": [0] * 6}).cast({name: _inside(DTYPES[columns[name]]) for name in names})
         try:
-            whole = frame.with_columns(parsed.alias("\0r"))["\0r"]
-            single = pl.concat([frame[i : i + 1].with_columns(parsed.alias("\0r"))["\0r"] for i in range(6)])
-        except pl.exceptions.PolarsError:
+            with _engine(expression, "cannot be computed"):
+                whole = frame.with_columns(parsed.alias("\0r"))["\0r"]
+                single = pl.concat([frame[i : i + 1].with_columns(parsed.alias("\0r"))["\0r"] for i in range(6)])
+        except ExpressionError:
             continue  # these values cannot be computed (text that is no number); others may
         if not whole.equals(single, null_equal=True):
             raise ExpressionError(expression, "is not computed row by row: a row's value depends on other rows")
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     line = str(error).partition("\n")[0]
     # Some of them go on with the parser's own view of the text, which says nothing to anybody.
     return line if len(line) <= _LONGEST_PROBLEM else line.partition(": ")[0][:_LONGEST_PROBLEM]

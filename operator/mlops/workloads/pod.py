@@ -29,6 +29,11 @@ class PassingFault(Exception):
         self.reason, self.message = reason, message
 
 
+def is_panic(error: BaseException) -> bool:
+    """Return whether a library in Rust gave up: its PanicException is no Exception, and is of no module to import."""
+    return type(error).__name__ == "PanicException"
+
+
 @dataclass(frozen=True)
 class Pod:
     """The surroundings of one task."""

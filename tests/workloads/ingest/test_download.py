@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
+import urllib.parse
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
 from mlops.api.dataset import HttpSource
 from mlops.workloads.ingest import download
@@ -34,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "status":
             self._send(int(value), b"")
         elif kind == "to":
-            self._send(302, b"", value)
+            self._send(302, b"", urllib.parse.unquote(value))
         elif kind == "hop":
             left = int(value)
             self._send(307, b"", f"/hop/{left - 1}" if left > 1 else "/file")
@@ -43,11 +48,34 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(BODY)))
             self.end_headers()
             self.wfile.write(BODY[:50])
+        elif kind == "drip":
+            self._drip(value)
+
+    def _drip(self, where: str) -> None:
+        """Send one byte after the other without end: in the head, in a body of known or unknown length, in chunks."""
+        head = b"HTTP/1.1 200 OK\r\n"
+        starts = {
+            "head": head + b"X-Slow: ",
+            "length": head + b"Content-Length: 1000000\r\n\r\n",
+            "close": head + b"Connection: close\r\n\r\n",
+            "chunks": head + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n",
+            "size": head + b"Transfer-Encoding: chunked\r\n\r\n",
+            "silence": b"",
+        }
+        try:
+            self.wfile.write(starts[where])
+            for _ in range(1000):
+                if where != "silence":
+                    self.wfile.write(b"0")
+                time.sleep(0.02)
+        except OSError:
+            self.close_connection = True
 
     def _send(self, status: int, body: bytes, location: str = "") -> None:
         self.send_response(status)
         if location:
-            self.send_header("Location", location)
+            # As the bytes of UTF-8, which is what servers send that know no better.
+            self.send_header("Location", location.encode("utf-8", "surrogatepass").decode("latin-1"))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -155,6 +183,12 @@ def test_five_redirects_are_followed_and_six_are_not(server: str, tmp_path: Path
         pytest.param("gopher://127.0.0.1/", "has the scheme 'gopher'", id="to gopher"),
         pytest.param("http://user@127.0.0.1/", "has user information", id="with a user"),
         pytest.param("http://127.0.0.1:99999/", "is no URL", id="to no port"),
+        pytest.param("http://[::1", "is no URL", id="to an open bracket"),
+        pytest.param("http://]/", "is no URL", id="to a closed bracket"),
+        pytest.param("//[", "is no URL", id="to half an address"),
+        pytest.param("http://a..b/", "has the host 'a..b', which is none", id="to an empty label"),
+        pytest.param(f"http://{'a' * 64}.example/", "which is none", id="to a long label"),
+        pytest.param("http://./x", "has no host", id="to a dot"),
     ],
 )
 def test_a_redirect_is_judged_like_the_first_url(server: str, tmp_path: Path, location: str, says: str) -> None:
@@ -195,3 +229,76 @@ def test_a_file_beyond_the_cap_is_not_read_to_its_end(
     monkeypatch.setattr(download, "MAX_BYTES", 100)
     with pytest.raises(BadInput, match="the file is larger than"):
         list(http_file(_source(f"{server}/file"), LOOPBACK, tmp_path))
+
+
+@pytest.mark.parametrize("where", ["head", "length", "close", "chunks", "size", "silence"])
+def test_one_deadline_holds_however_slowly_a_server_sends(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A byte now and then keeps no connection open: not in the head, not in the body, not between chunks."""
+    monkeypatch.setattr(download, "WHOLE_SECONDS", 0.5)
+    start = time.monotonic()
+    with pytest.raises(PassingFault, match=r"not there after 0\.5 s") as caught:
+        list(http_file(_source(f"{server}/drip/{where}"), LOOPBACK, tmp_path))
+    assert caught.value.reason == "SourceUnavailable"
+    assert time.monotonic() - start < 5
+
+
+def test_redirects_count_into_the_deadline(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six slow answers are as slow as one."""
+    monkeypatch.setattr(download, "WHOLE_SECONDS", 0.5)
+
+    def slowly(host: str, port: int) -> list[str]:
+        time.sleep(0.2)
+        return ["127.0.0.1"]
+
+    with pytest.raises(PassingFault, match="not there after"):
+        list(http_file(_source(f"{server}/hop/5"), LOOPBACK, tmp_path, slowly))
+
+
+_PIECES = (
+    "http://", "https://", "//", "/", ":", "@", "[", "]", "::1", "127.0.0.1", "a", "..", ".", "%", "%00", "%0d%0a", "#",
+    "?", "\\", " ", "\t", "\x01", "\x7f", "\u2100", "\uff0e", "\u3002", "\xad", "\xe4", "\ud800", "xn--", "xn--a", "-",
+    "a" * 70, "99999", "0", "-1", "٣", "example", "localhost", "user:pw@", "file:", "javascript:", ";", "=", "&", "\0",
+)  # fmt: skip
+
+
+def _any_url(draw: Random) -> str:
+    return "".join(draw.choice(_PIECES) for _ in range(draw.randint(1, 8)))
+
+
+def _fetch_any(server: str, tmp_path: Path, seed: int, count: int) -> None:
+    draw = Random(seed)
+    for number in range(count):
+        url = _any_url(draw)
+        places = [f"{server}/to/{urllib.parse.quote(url, errors='surrogatepass')}"]
+        with suppress(ValidationError):
+            # A port that is closed or none: whatever host it is, it is taken for this machine.
+            places.append(HttpSource(url=f"http://{url}:1/", sha256=SHA).url)
+        for place in places:
+            with pytest.raises((BadInput, PassingFault)) as caught:
+                list(http_file(_source(place), LOOPBACK, tmp_path, lambda *_: ["127.0.0.1"]))
+            reasons = {"AddressForbidden", "SourceNotFound", "SourceUnavailable"}
+            assert caught.value.reason in reasons, (seed, number, url)
+
+
+def test_any_url_and_any_redirect_end_in_a_reason(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets, ports, empty and long labels, escapes, letters that become others: never another exception."""
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
+    _fetch_any(server, tmp_path, seed=1, count=300)
+
+
+@pytest.mark.long
+def test_many_more_urls_end_in_a_reason(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
+    _fetch_any(server, tmp_path, seed=2, count=10_000)
+
+
+@pytest.mark.parametrize("host", ["٣..", "bücher.example..", "b\xfccher.example", "\uff0e", "a\u3002.", "\xad"])
+def test_a_host_that_is_no_ascii_ends_in_a_reason(tmp_path: Path, host: str) -> None:
+    """What is sent as Host is made of the name that was resolved."""
+    with pytest.raises((BadInput, PassingFault)) as caught:
+        list(http_file(_source(f"http://{host}:1/"), LOOPBACK, tmp_path, lambda *_: ["127.0.0.1"]))
+    assert caught.value.reason in {"AddressForbidden", "SourceUnavailable"}

@@ -420,3 +420,50 @@ def test_every_field_of_the_contract_is_in_the_fixture() -> None:
     """So that no case above passes because a column is not looked at."""
     assert HEADER.strip().split(",") == [field["name"] for field in FIELDS] == a_frame().columns
     assert fields_with("id")[0] == FIELDS[0]
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"),
+    [
+        pytest.param("10000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", id="the year 10000"),
+        pytest.param("+10000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", id="the year 10000 with a sign"),
+        pytest.param("9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59-05:00", id="the end of time west of Greenwich"),
+        pytest.param("0001-01-01T00:00:00+05:00", "0001-01-01T00:00:00+05:00", id="the beginning east of it"),
+        pytest.param("-0044-03-15", "-0044-03-15", id="before our time"),
+        pytest.param("0000-01-01", "0000-01-01", id="the year 0"),
+    ],
+)
+def test_a_moment_beyond_the_calendar_is_refused_with_its_address(desk: Desk, time: str, shown: str) -> None:
+    """What a sentinel such as 9999-12-31 becomes in UTC: never an exception of the date type."""
+    desk.deliver("things/a.csv", HEADER + GOOD + _row(time=time))
+    reason, message = desk.refusal()
+    assert reason == "SchemaMismatch"
+    assert message.startswith(f'{FILE}: row 3, column "time": "{shown}" is not a timestamp')
+
+
+@pytest.mark.parametrize("time", ["9999-12-31", "9999-12-31T23:59:59.999999Z", "0001-01-01"])
+def test_the_ends_of_the_calendar_are_moments(desk: Desk, time: str) -> None:
+    desk.deliver("things/a.csv", HEADER + GOOD + _row(time=time))
+    assert desk.ingest().rows == 3
+
+
+@pytest.mark.parametrize("micros", [253_402_300_800_000_000, -62_135_596_800_000_001, 2**63 - 1, -(2**63)])
+def test_a_moment_beyond_the_calendar_in_parquet_is_refused_with_its_address(desk: Desk, micros: int) -> None:
+    moments = pl.Series("time", [0, micros], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    sink = io.BytesIO()
+    a_frame(2).with_columns(moments).write_parquet(sink)
+    desk.deliver("things/a.parquet", sink.getvalue())
+    reason, message = desk.refusal(a_spec(format="parquet"))
+    assert reason == "SchemaMismatch"
+    assert message.startswith('s3://raw/things/a.parquet: row 2, column "time": ')
+
+
+@pytest.mark.parametrize("limit", ["1e999", "-1e999", "1e400", "99999999999999999999", "0.5", "1e-999"])
+def test_limits_beyond_64_bits_are_limits(desk: Desk, limit: str) -> None:
+    """A limit that no integer reaches is kept or broken by all of them."""
+    desk.deliver("things/a.csv", HEADER + GOOD)
+    spec = a_spec(fields=fields_with("count", min=limit))
+    if limit in ("-1e999", "0.5", "1e-999"):
+        assert desk.ingest(spec).rows == 2
+    else:
+        assert desk.refusal(spec)[0] == "Rejected"

@@ -114,6 +114,12 @@ ANY_KIND = (
             "See the service's own words in the message.",
         ),
         (
+            "InternalError",
+            "False",
+            "The program met what it did not foresee, in the data perhaps; the message and the pod's log say what.",
+            "Read the pod's log; change the data or the spec, and report the mistake.",
+        ),
+        (
             "TaskInvalid",
             "False",
             "The pod does not understand its task: operator and image are of different releases.",

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from mlops.api import tasks
-from mlops.api.base import format_time, parse_duration
+from mlops.api.base import earlier, format_time, parse_duration
 from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
@@ -135,7 +135,7 @@ def _span(job: str, task: tasks.DriftTask) -> Span:
     length = parse_duration(task.window.duration)
     if length <= timedelta(0):
         raise BadInput("ConfigurationInvalid", "spec.window.duration: is 0, a window needs a span of time")
-    return Span(end - length, end, end - parse_duration(task.labels.max_delay))
+    return Span(earlier(end, length), end, earlier(end, parse_duration(task.labels.max_delay)))
 
 
 def _cut(text: str, length: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from mlops.api.base import parse_duration
+from mlops.api.base import earlier, parse_duration
 from mlops.api.dataset import CapturedSource, DataField, Reason
 from mlops.api.tasks import captures_prefix, feedback_prefix
 from mlops.store.artifacts import Store
@@ -29,7 +29,7 @@ class Window(Span):
     @classmethod
     def before(cls, end: datetime, source: CapturedSource) -> Window:
         """Return the source's window that ends at `end`."""
-        return cls(end - parse_duration(source.window), end)
+        return cls(earlier(end, parse_duration(source.window)), end)
 
     def of(self, chunk: pl.DataFrame, contract: Contract) -> pl.DataFrame:
         """Return the rows whose timestamp is in the window; one without a timestamp is not."""

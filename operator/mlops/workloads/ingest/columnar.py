@@ -12,7 +12,7 @@ from mlops.workloads.expressions import DTYPES
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import format_error
-from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
+from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, in_calendar, normal, shown
 from mlops.workloads.isolation.parent import Child, Ended
 from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
@@ -77,14 +77,22 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
     elif field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
         moments = column.cast(pl.Datetime("us")) if isinstance(dtype, pl.Date) else column.dt.cast_time_unit("us")
         zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-        values = moments.dt.convert_time_zone("UTC") if zoned else moments.dt.replace_time_zone("UTC")
+        values = in_calendar(moments.dt.convert_time_zone("UTC") if zoned else moments.dt.replace_time_zone("UTC"))
     else:
         values = column.cast(target, strict=False)
     if field.type != "float64" or dtype == pl.String:
         at = first_unread(column, values)
         if at is not None:
-            raise bad_value(name, rows_before + at + 1, field, column[at], pii)
+            raise bad_value(name, rows_before + at + 1, field, _shown_cell(column, at), pii)
     return normal(values)
+
+
+def _shown_cell(column: pl.Series, at: int) -> object:
+    """Return a cell; of a moment its number, since Python has none beyond the year 9999."""
+    if not isinstance(column.dtype, pl.Datetime | pl.Date):
+        return column[at]
+    unit = column.dtype.time_unit if isinstance(column.dtype, pl.Datetime) else "days"
+    return f"{column.to_physical()[at]} {unit} since 1970"
 
 
 def _check_type(name: str, field: DataField, dtype: pl.DataType) -> None:

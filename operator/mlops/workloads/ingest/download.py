@@ -2,17 +2,24 @@
 
 The host's name is resolved once, every address of it is judged, and the connection goes to a judged address: a name
 that gives another answer the second time leads nowhere. Each redirect goes through the same.
+
+One deadline holds from the first connection to the last byte, redirects included: when it is over the connection is
+shut down, whatever it is waiting for, so that a server which sends a byte a second gains nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import ipaddress
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -20,6 +27,7 @@ from urllib3.util import Timeout
 
 from mlops.api.dataset import HttpSource, Reason
 from mlops.api.tasks import HTTP_NETWORKS_VARIABLE
+from mlops.workloads.ingest.addresses import Address, Network, carried, is_public
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.pod import BadInput, PassingFault
 
@@ -28,15 +36,7 @@ MAX_BYTES = 64 << 30
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 60.0, 6 * 3600.0
 _REDIRECTS = {301, 302, 303, 307, 308}
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], list[str]]
-
-# Public by registry, and yet a way inside: translation and tunnels to IPv4, and the metadata services of clouds.
-_NEVER = tuple(
-    ipaddress.ip_network(network)
-    for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "100.64.0.0/10", "168.63.129.16/32")
-)
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -61,17 +61,52 @@ class Policy:
 
     def permits(self, address: Address) -> bool:
         """Return whether the address is public or expressly allowed."""
-        if isinstance(address, ipaddress.IPv6Address):
-            if address.ipv4_mapped is not None:
-                return self.permits(address.ipv4_mapped)
-            if address.scope_id is not None:
-                return False
-        if any(address in network for network in self.allowed):
-            return True
-        if address.is_multicast or not address.is_global or any(address in network for network in _NEVER):
+        address = carried(address)
+        if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
             return False
-        # ::a.b.c.d, the deprecated form of an IPv4 address.
-        return not (isinstance(address, ipaddress.IPv6Address) and int(address) < 2**32)
+        return is_public(address) or any(address in network for network in self.allowed)
+
+
+class _Deadline:
+    """Shuts the watched connection down when the time is over, whatever it waits for: TLS, a head, a byte."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.over = seconds, False
+        self._lock, self._socket = threading.Lock(), socket.socket()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._socket.close()
+
+    def watch(self, connection: socket.socket) -> None:
+        # A copy: TLS takes the file descriptor out of the socket that it is given.
+        with self._lock:
+            self._socket.close()
+            self._socket = connection.dup()
+            if self.over:
+                _shut(self._socket)
+
+    def _end(self) -> None:
+        with self._lock:
+            self.over = True
+            _shut(self._socket)
+
+    def check(self, url: str) -> None:
+        """Raise PassingFault if the time is over."""
+        if self.over:
+            raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: not there after {self.seconds:g} s")
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # It is not connected, or no more.
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def http_file(
@@ -98,26 +133,35 @@ def http_file(
 
 
 def _fetch(url: str, policy: Policy, path: Path, resolver: Resolve, authorization: str | None) -> str:
-    deadline = time.monotonic() + WHOLE_SECONDS
     first = url
-    for _ in range(MAX_REDIRECTS + 1):
-        with _connect(url, policy, resolver) as pool:
-            # A redirect may lead anywhere, also to the same host without TLS: what is secret stays where it was meant.
-            response = _get(pool, url, authorization if _origin(url) == _origin(first) else None)
-            try:
-                if response.status not in _REDIRECTS:
-                    _check_status(url, response, has_secret=authorization is not None)
-                    return _save(url, response, path, deadline)
-                location = response.headers.get("Location")
-            finally:
-                response.close()
-        if not location:
-            raise BadInput(Reason.SOURCE_NOT_FOUND, f"{url}: status {response.status} without a Location")
-        url = urljoin(url, location)
+    with _Deadline(WHOLE_SECONDS) as deadline:
+        for _ in range(MAX_REDIRECTS + 1):
+            deadline.check(url)
+            with _connect(url, policy, resolver, deadline) as pool:
+                # A redirect may lead anywhere, also to the same host without TLS: what is secret stays where it was
+                # meant.
+                response = _get(pool, url, authorization if _origin(url) == _origin(first) else None, deadline)
+                try:
+                    if response.status not in _REDIRECTS:
+                        _check_status(url, response, has_secret=authorization is not None)
+                        return _save(url, response, path, deadline)
+                    location = response.headers.get("Location")
+                finally:
+                    response.close()
+            if not location:
+                raise BadInput(Reason.SOURCE_NOT_FOUND, f"{url}: status {response.status} without a Location")
+            url = _joined(url, location)
     raise BadInput(Reason.SOURCE_NOT_FOUND, f"{url}: more than {MAX_REDIRECTS} redirects")
 
 
-def _connect(url: str, policy: Policy, resolver: Resolve) -> urllib3.HTTPConnectionPool:
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise _forbidden(url, f"leads to {location[:200]!r}, which is no URL: {error}") from error
+
+
+def _connect(url: str, policy: Policy, resolver: Resolve, deadline: _Deadline) -> urllib3.HTTPConnectionPool:
     """Return a connection to an address of the URL's host that the policy permits; all of them must be."""
     try:
         parts = urlsplit(url)
@@ -128,25 +172,51 @@ def _connect(url: str, policy: Policy, resolver: Resolve) -> urllib3.HTTPConnect
         raise _forbidden(url, f"has the scheme {parts.scheme!r}; http and https are allowed")
     if parts.username is not None or parts.password is not None or "@" in parts.netloc or "\\" in url:
         raise _forbidden(url, "has user information")
-    name = host.rstrip(".").lower()
-    if not name:
-        raise _forbidden(url, "has no host")
+    name = _ascii(url, host.rstrip(".").lower())
     try:
         found = [ipaddress.ip_address(one) for one in resolver(name, port)]
+    except ValueError as error:
+        raise _forbidden(url, f"has the host {host!r}, which cannot be resolved: {error}") from error
     except OSError as error:
         raise PassingFault(
             Reason.SOURCE_UNAVAILABLE, f"{url}: the host {host!r} cannot be resolved: {error}"
         ) from error
+    if not found:
+        raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: the host {host!r} has no address")
     for address in found:
         if not policy.permits(address):
             way_out = f"; {HTTP_NETWORKS_VARIABLE} of the operator allows more"
             raise _forbidden(url, f"leads to {address}, which is not public{way_out}")
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    pool: urllib3.HTTPConnectionPool
     if parts.scheme == "https":
-        return urllib3.HTTPSConnectionPool(
+        pool = urllib3.HTTPSConnectionPool(
             str(found[0]), port, timeout=timeout, retries=False, server_hostname=name, assert_hostname=name
         )
-    return urllib3.HTTPConnectionPool(str(found[0]), port, timeout=timeout, retries=False)
+    else:
+        pool = urllib3.HTTPConnectionPool(str(found[0]), port, timeout=timeout, retries=False)
+    pool.ConnectionCls = _watched(pool.ConnectionCls, deadline)
+    return pool
+
+
+def _watched(connection: Any, deadline: _Deadline) -> Any:
+    class Watched(connection):  # type: ignore[misc]
+        def _new_conn(self) -> socket.socket:
+            opened: socket.socket = super()._new_conn()
+            deadline.watch(opened)
+            return opened
+
+    return Watched
+
+
+def _ascii(url: str, name: str) -> str:
+    """Return a host's name as it goes over the wire."""
+    if not name:
+        raise _forbidden(url, "has no host")
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError as error:
+        raise _forbidden(url, f"has the host {name[:100]!r}, which is none: {error}") from error
 
 
 def _forbidden(url: str, problem: str) -> BadInput:
@@ -160,15 +230,24 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _get(pool: urllib3.HTTPConnectionPool, url: str, authorization: str | None) -> urllib3.BaseHTTPResponse:
+def _get(
+    pool: urllib3.HTTPConnectionPool, url: str, authorization: str | None, deadline: _Deadline
+) -> urllib3.BaseHTTPResponse:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "mlops-operator"}
+    host = parts.netloc
+    if not host.isascii():
+        name = _ascii(url, (parts.hostname or "").rstrip(".").lower())
+        host = f"{name}:{parts.port}" if parts.port is not None else name
+    headers = {"Host": host, "Accept-Encoding": "identity", "User-Agent": "mlops-operator"}
     if authorization is not None:
         headers["Authorization"] = authorization
     try:
         return pool.urlopen("GET", target, headers=headers, redirect=False, preload_content=False, decode_content=False)
-    except urllib3.exceptions.HTTPError as error:
+    except (ValueError, http.client.InvalidURL) as error:
+        raise _forbidden(url, f"cannot be asked for: {error}") from error
+    except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+        deadline.check(url)
         raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: {error}") from error
 
 
@@ -186,18 +265,27 @@ def _check_status(url: str, response: urllib3.BaseHTTPResponse, *, has_secret: b
     raise BadInput(Reason.SOURCE_NOT_FOUND, f"{url}: status {status}")
 
 
-def _save(url: str, response: urllib3.BaseHTTPResponse, path: Path, deadline: float) -> str:
+def _save(url: str, response: urllib3.BaseHTTPResponse, path: Path, deadline: _Deadline) -> str:
     seen, size = hashlib.sha256(), 0
-    try:
-        with path.open("wb") as sink:
-            for chunk in response.stream(1 << 20, decode_content=False):
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise BadInput(Reason.FORMAT_ERROR, f"{url}: the file is larger than {MAX_BYTES >> 30} GiB")
-                if time.monotonic() > deadline:
-                    raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: not there after {WHOLE_SECONDS:.0f} s")
-                seen.update(chunk)
-                sink.write(chunk)
-    except urllib3.exceptions.HTTPError as error:
-        raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: cut off after {size} bytes: {error}") from error
+    with path.open("wb") as sink:
+        for chunk in _chunks(url, response, deadline):
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise BadInput(Reason.FORMAT_ERROR, f"{url}: the file is larger than {MAX_BYTES >> 30} GiB")
+            seen.update(chunk)
+            sink.write(chunk)
     return seen.hexdigest()
+
+
+def _chunks(url: str, response: urllib3.BaseHTTPResponse, deadline: _Deadline) -> Iterator[bytes]:
+    size = 0
+    try:
+        for chunk in response.stream(1 << 20, decode_content=False):
+            deadline.check(url)
+            size += len(chunk)
+            yield chunk
+    except (urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError, OSError) as error:
+        deadline.check(url)
+        raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: cut off after {size} bytes: {error}") from error
+    # A connection that was shut down looks like one whose file is over.
+    deadline.check(url)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType, Reason
-from mlops.workloads.expressions import DTYPES, plain_floats
+from mlops.workloads.expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
 from mlops.workloads.pod import BadInput
 
 _FORMATS = (
@@ -18,12 +18,16 @@ _FORMATS = (
     ("%Y-%m-%d", False),
 )
 _SHOWN = 60
+# A year that is written as one, and is none of the four digits that RFC 3339 has.
+_BEYOND = re.compile(r"(?:[+-][0-9]{4}|[+]?[0-9]{5}|0000)[0-9]{0,10}-[0-9]")
 
 
 def bad_value(name: str, row: int, field: DataField, value: object, pii: frozenset[str]) -> BadInput:
     """Return the error for a value that is not of its field's type; `row` counts from 1, without the header."""
     text = "a value" if field.name in pii else f'"{shown(value)}"'
     hint = " (write RFC 3339, such as 2024-05-01T12:00:00Z)" if field.type == "timestamp" else ""
+    if field.type == "timestamp" and _BEYOND.match(str(value)):
+        hint = " of the years 1 to 9999"
     article = "an" if field.type == "int64" else "a"
     return BadInput(
         Reason.SCHEMA_MISMATCH, f'{name}: row {row}, column "{field.name}": {text} is not {article} {field.type}{hint}'
@@ -92,4 +96,11 @@ def _moments(text: pl.Series) -> pl.Series:
         if not (values.is_null() & text.is_not_null()).any():
             break
     assert values is not None
-    return values
+    return in_calendar(values)
+
+
+def in_calendar(moments: pl.Series) -> pl.Series:
+    """Return the moments of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
+    frame = pl.DataFrame({"moment": moments})
+    inside = pl.col("moment").is_between(FIRST_MOMENT, LAST_MOMENT)
+    return frame.select(pl.when(inside).then(pl.col("moment"))).to_series().alias(moments.name)

@@ -76,7 +76,9 @@ def _field_checks(one: DataField) -> Iterator[Check]:
 
 def _number(one: DataField, text: str) -> float | int:
     value = Decimal(text)
-    return int(value) if one.type == "int64" and value == value.to_integral_value() else float(value)
+    # Beyond 64 bits a float says the same: every integer of a column is below or above it.
+    whole = one.type == "int64" and abs(value) < 2**63 and value == value.to_integral_value()
+    return int(value) if whole else float(value)
 
 
 def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spill) -> Outcome:

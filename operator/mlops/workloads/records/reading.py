@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops.api.base import earlier
 from mlops.api.tasks import SPANS, partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.parquet_file import ParquetError, check_parquet
@@ -109,7 +110,7 @@ def labels_of(
     found: list[pl.DataFrame] = []
     unmatched = 0
     # A label comes after its request: partitions are read without an end.
-    for key, frame in _files(store, _keys(store, prefix, span.start - LABEL_DATED_BEFORE, None)):
+    for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
         _need(frame, (*KEY, "label", "received"), key)
         given = frame.select(
             pl.col("id").cast(pl.String),

@@ -217,11 +217,11 @@ def read_metrics(outputs: Path) -> Metrics:
         return {}
     metrics: Metrics = {}
     if unknown := sorted(set(document) - set(PARTS)):
-        raise _invalid(f"{METRICS_FILE}: {unknown[0]!r}: expected one of {', '.join(PARTS)}")
+        raise _invalid(f"{METRICS_FILE}: {_cell(unknown[0])}: expected one of {', '.join(PARTS)}")
     for part in PARTS:
         values = document.get(part, {})
         if not isinstance(values, dict):
-            raise _invalid(f"{METRICS_FILE}: {part}: expected names and numbers, got {values!r}")
+            raise _invalid(f"{METRICS_FILE}: {part}: expected names and numbers, got {_cell(values)}")
         metrics[part] = {name: _number(part, name, value) for name, value in values.items()}
     say(f"{METRICS_FILE}: {sum(len(values) for values in metrics.values())} values of your own")
     return metrics
@@ -230,16 +230,25 @@ def read_metrics(outputs: Path) -> Metrics:
 def _number(part: str, name: str, value: Any) -> float:
     where = f"{METRICS_FILE}: {part}.{name}"
     if not _METRIC.fullmatch(name):
-        raise _invalid(f"{where}: a metric's name has lower-case letters, digits and underscores, at most 64")
+        raise _invalid(
+            f"{METRICS_FILE}: {part}: {_cell(name)}: a metric's name has lower-case letters, digits and underscores, "
+            "at most 64"
+        )
     try:
         number = (
             float(np.float64(value)) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         number = None
     if number is None or not math.isfinite(number):
-        raise _invalid(f"{where}: {value!r} is no finite number")
+        raise _invalid(f"{where}: {_cell(value)} is no finite number")
     return number
+
+
+def _cell(value: Any) -> str:
+    """Return a value of the file as it may stand in a message: a text in quotation marks, and short."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _invalid(message: str) -> BadInput:

@@ -13,7 +13,7 @@ from mlops.workloads.pod import BadInput
 from mlops.workloads.train.estimators import RESERVED, class_of
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _WORDS: dict[str, Any] = {
     "true": True,
     "false": False,
