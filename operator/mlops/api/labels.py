@@ -27,6 +27,7 @@ SINCE = "mlops.dev/since"
 REQUESTED_AT = "mlops.dev/requested-at"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
 
 
 def standard(component: str, instance: str, **own: str) -> dict[str, str]:
@@ -34,7 +35,7 @@ def standard(component: str, instance: str, **own: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": component,
         INSTANCE: instance,
-        "app.kubernetes.io/component": component,
+        COMPONENT: component,
         "app.kubernetes.io/part-of": "mlops",
         MANAGED_BY: MANAGER,
         **{f"mlops.dev/{key.replace('_', '-')}": value for key, value in own.items()},

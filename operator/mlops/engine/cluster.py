@@ -18,6 +18,7 @@ API_VERSIONS = {
     "Deployment": "apps/v1",
     "Service": "v1",
     "PodDisruptionBudget": "policy/v1",
+    "ConfigMap": "v1",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
 }

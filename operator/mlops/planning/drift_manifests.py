@@ -41,7 +41,7 @@ def cron_job(
         monitor,
         cron_job_name(monitor),
         own,
-        pods.pod(own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
+        pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
         schedule=spec.schedule,
         time_zone=spec.time_zone,
         suspend=suspend,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mlops.api import labels
 from mlops.api.model_version import ModelVersion
-from mlops.planning import rollout
+from mlops.planning import model_history, rollout
 from mlops.planning.candidates import Candidate, candidates
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
@@ -21,14 +21,15 @@ def plan(view: ModelView) -> Plan:
     present = [version for version in view.versions if not is_leaving(version)]
     if not present:
         # The Deployments and Services are owned by the versions: the garbage collector takes them.
-        return Plan()
+        return Plan(apply=tuple(model_history.segments(view, {})))
     found = [rollout.observed(view, each) for each in candidates(view, present)]
     wanted = traffic(view, found)
     again = [each.checked.look_again for each in found if each.checked.look_again]
     again += rollout.looks_again(view, found)
+    statuses = {key_of(each.version): status_of(view, each, wanted).dump() for each in found}
     return Plan(
-        statuses={key_of(each.version): status_of(view, each, wanted).dump() for each in found},
-        apply=tuple(_servers(view, wanted, present)),
+        statuses=statuses,
+        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present)),
         create=tuple(manifest for each in found for manifest in each.checked.create),
         delete=tuple(_no_longer_wanted(view, found, wanted)),
         look_again=min(again, default=None),
