@@ -38,6 +38,7 @@ FULL: Values = {
     },
     "podEnvironment": {"MLOPS_MAX_BATCH_ROWS": "1000"},
     "servingPort": 9090,
+    "servingPriorityClass": {"name": "models", "create": True, "value": 5000},
     "workers": 8,
     "logging": {"level": "debug", "format": "text"},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],

@@ -98,7 +98,8 @@ def test_a_busy_node_drops_no_request(cluster: Cluster) -> None:
         serving(there)
         (pod,) = ready_pods(there)
         image = there.get("pod", pod)["spec"]["containers"][0]["image"]
-        there.apply("\n---\n".join(json.dumps(_loop(name, image)) for name in ("one", "two")))
+        loops = [_loop(name, image) for name in ("one", "two")]
+        there.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": loops}))
         for name in ("one", "two"):
             there.takes(f"{name} runs", lambda name=name: there.get("pod", name)["status"]["phase"] == "Running", 120)
         with Asking(there, rate=RATE) as asking:

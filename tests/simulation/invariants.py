@@ -28,7 +28,7 @@ _PINNED = {
     "ModelVersion": ("artifact", "lineage"),
 }
 # Longer than what happens can stay unknown: lists repair what watches missed.
-_KNOWN_SECONDS = 120.0
+_KNOWN_SECONDS = 80.0
 # Whose attempts a Job is one of, by the label that says it.
 _JOBS_OF = {"Dataset": labels.DATASET, "TrainingRun": labels.RUN, "ModelVersion": labels.MODEL_VERSION}
 
