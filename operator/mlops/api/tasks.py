@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
@@ -65,6 +66,10 @@ NUMERIC_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
 }
+
+
+# What a CronJob's Jobs are called: its name, and minutes since 1970.
+_SCHEDULED = re.compile(r"(.*?)-(-?[0-9]{1,9})")
 
 
 class IngestTask(Model):
@@ -192,6 +197,8 @@ class DriftTask(Model):
     window: Window
     labels: Labels
     checks: tuple[Check, ...]
+    # The end of the window: an RFC 3339 time. None in the Jobs of a CronJob, whose names carry their time.
+    as_of: str | None = None
 
 
 class DriftReport(Model):
@@ -293,13 +300,26 @@ def partition_span(key: str) -> tuple[datetime, datetime] | None:
     return start, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
 
-def scheduled_time(job: str) -> int:
+def refresh_name(dataset: str) -> str:
+    """Return the name of a Dataset's CronJob; Kubernetes allows 52 characters."""
+    return labels.child_name(dataset, "refresh", limit=52)
+
+
+def check_name(monitor: str) -> str:
+    """Return the name of a DriftMonitor's CronJob; Kubernetes allows 52 characters."""
+    return labels.child_name(monitor, "check", limit=52)
+
+
+def scheduled_time(job: str, cron_job: str | None = None) -> int | None:
     """Return the scheduled time, in minutes since 1970, that a CronJob's Job carries as the last part of its name.
 
-    Before 1970 it is negative, as in `weather--5784480`: a replay's clock may show any year.
+    Before 1970 it is negative, as in `weather--5784480`: a replay's clock may show any year. None: the name has none,
+    since a person made the Job (`kubectl create job --from=cronjob/...`) under a name of their own.
     """
-    name, _, minutes = job.rpartition("-")
-    return -int(minutes) if name.endswith("-") else int(minutes)
+    found = _SCHEDULED.fullmatch(job)
+    if found is None or (cron_job is not None and found[1] != cron_job):
+        return None
+    return int(found[2])
 
 
 def task_environment(task: Task) -> list[dict[str, Any]]:

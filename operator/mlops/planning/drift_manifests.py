@@ -16,8 +16,8 @@ _AMOUNTS = pods.resources(cpu="250m", memory="256Mi", cpu_limit="1", memory_limi
 
 
 def cron_job_name(monitor: DriftMonitor) -> str:
-    """Return the name of the CronJob; Kubernetes allows 52 characters."""
-    return labels.child_name(monitor.metadata.name, "check", limit=52)
+    """Return the name of the CronJob."""
+    return tasks.check_name(monitor.metadata.name)
 
 
 def cron_job(

@@ -10,6 +10,7 @@ from mlops.api import labels
 from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.conditions import READY, Condition, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Reason, Transition
+from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.artifact_check import Checked, Gates, check, judge_gates
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -92,7 +93,10 @@ def plan(view: ModelView) -> Plan:
     again = [each.checked.look_again for each in candidates if each.checked.look_again]
     again += _looks_again(view, candidates)
     return Plan(
-        statuses={key_of(each.version): _status(view, each, traffic).dump() for each in candidates},
+        statuses={
+            key_of(each.version): status.dump()
+            for each, status in sorted(((each, _status(view, each, traffic)) for each in candidates), key=_leaves)
+        },
         apply=tuple(_servers(view, traffic, present)),
         create=tuple(manifest for each in candidates for manifest in each.checked.create),
         delete=tuple(_no_longer_wanted(view, candidates, traffic)),
@@ -131,7 +135,7 @@ def _candidate(view: ModelView, version: ModelVersion, rival: ModelVersion | Non
 def _observed(view: ModelView, candidate: Candidate) -> Candidate:
     """Return the candidate with what its Deployments show: where it became available, and where it did not."""
     version, status = candidate.version, candidate.version.status
-    edited = status.observed_generation != version.metadata.generation
+    edited = status.observed_generation != version.metadata.generation or retrying.wanted(version) is not None
     passed = set(status.passed_stages) & set(candidate.stages)
     # An edit of the spec is the user's way to have it tried again.
     failed = set() if edited else set(status.failed_stages) & set(candidate.stages)
@@ -142,7 +146,7 @@ def _observed(view: ModelView, candidate: Candidate) -> Candidate:
         if _is_available(there):
             passed.add(stage)
             failed.discard(stage)
-        elif _gave_up(there) and _had_its_time(view, there, candidate):
+        elif not retrying.wanted(version) and _gave_up(there) and _had_its_time(view, there, candidate):
             failed.add(stage)
     return replace(candidate, passed=frozenset(passed), failed=frozenset(failed))
 
@@ -228,6 +232,8 @@ def _since(view: ModelView, choice: Candidate, stage: str) -> str:
     there = _deployment(view, stage)
     known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
     same = there is not None and _shows(there, choice) and _is_applied(there, choice)
+    if retrying.wanted(choice.version):
+        return format_time(view.now)
     return known if same and is_moment(known) else format_time(view.now)
 
 
@@ -295,6 +301,13 @@ def _is_of(view: ModelView, there: Manifest) -> bool:
 # --- what each version says of itself ---
 
 
+def _leaves(planned: tuple[Candidate, ModelVersionStatus]) -> bool:
+    """Return whether a version leaves a stage. Statuses are written one by one, those of such versions last: in
+    between two are live in that stage, and never none."""
+    candidate, status = planned
+    return bool(set(candidate.version.status.stages) - set(status.stages))
+
+
 def _status(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelVersionStatus:
     version, generation = candidate.version, candidate.version.metadata.generation
     live = traffic.live_stages(candidate)
@@ -315,6 +328,7 @@ def _status(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelVer
     return candidate.checked.status.model_copy(
         update={
             "observed_generation": generation,
+            "retried": retrying.wanted(version) or version.status.retried,
             "passed_stages": tuple(stage for stage in candidate.stages if stage in candidate.passed),
             "failed_stages": tuple(stage for stage in candidate.stages if stage in candidate.failed),
             "stages": live,

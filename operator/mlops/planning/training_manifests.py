@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from mlops.api import digests, labels, tasks
 from mlops.api.base import API_VERSION
+from mlops.api.estimator import Estimator
 from mlops.api.training_run import (
     Container,
     Resolved,
@@ -23,6 +24,7 @@ from mlops.planning.plan import Manifest, Settings
 TRAIN = "train"
 VERIFY = "verify-training"
 
+_MAX_PARAMS = 64
 _INPUTS, _OUTPUTS = "/inputs", "/outputs"
 _DEFAULT_AMOUNTS = pods.resources(cpu="250m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
 _FETCH_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
@@ -199,6 +201,8 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
         "inputsDigest": status.inputs_digest,
         "environmentDigest": resolved.environment_digest,
         "parentVersion": resolved.champion_version,
+        "estimator": estimator.dump() if (estimator := trained_as(run)) else None,
+        "since": run.spec.dataset_ref.since,
     }
     return {
         "apiVersion": API_VERSION,
@@ -217,6 +221,26 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
             "capture": register.capture.dump(),
         },
     }
+
+
+def trained_as(run: TrainingRun) -> Estimator | None:
+    """Return the estimator with the parameters that it was trained with: the search's findings over the spec's."""
+    estimator = run.spec.trainer.estimator
+    if estimator is None:
+        return None
+    params = {**estimator.params, **(run.status.best_params or {})}
+    # More than a version can keep were never searched for.
+    return estimator.model_copy(update={"params": dict(list(params.items())[:_MAX_PARAMS])})
+
+
+def trigger_of(run: TrainingRun) -> str | None:
+    """Return what made a run of a template: TemplateChange, DatasetVersion or DriftMonitor; None of any other run."""
+    try:
+        record = json.loads(run.metadata.annotations.get(labels.TRIGGER, ""))
+    except ValueError:
+        return None
+    kind = record.get("kind") if isinstance(record, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def model_version_name(model_name: str, number: int) -> str:
