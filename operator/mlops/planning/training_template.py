@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlops.api import digests, labels
-from mlops.api.conditions import READY, RECONCILING, STALLED, find, is_false, is_true
+from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, find, is_true
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import Reason, TrainingRun, TrainingRunStatus, TriggerRecord
 from mlops.planning import retrying
@@ -298,35 +298,44 @@ def _standing(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pe
     if newest is None:
         return stand.done(Reason.TEMPLATE, f"a template of runs; the newest run, {status.last_run}, was deleted")
     said = stand.standing_of(newest.status.conditions)
-    if said is None:
-        return stand.in_progress(Reason.RUNNING, f"TrainingRun {status.last_run} was made")
-    if said.ready != "True":
-        return Standing(
-            said.ready,
-            said.reason,
-            f"TrainingRun {status.last_run}: {said.message}"[:2048],
-            reconciling=said.reconciling,
-            stalled=said.stalled,
-        )
+    # One text for all that is on its way: what it is at is the run's and the version's to tell.
+    on_its_way = stand.in_progress(Reason.RUNNING, f"TrainingRun {status.last_run}, or what it makes, is under way")
+    if said is None or said.ready == "Unknown":
+        return on_its_way if said is None or said.reconciling else replace(said, message=_of_run(status, said))
+    if said.ready == "False":
+        return replace(said, message=_of_run(status, said))
     made = next((each for each in view.versions if each.metadata.name == newest.status.model_version_ref), None)
-    not_serving = _not_serving(made) if made is not None else None
-    message = f"a template of runs; the newest run is {status.last_run}{_not_reached(view)}"
-    return not_serving or stand.done(Reason.TEMPLATE, message)
+    if made is not None and not _has_served(made):
+        ready = find(made.status.conditions, READY)
+        if ready is None or ready.status == "Unknown":
+            return on_its_way
+        if ready.status == "False":
+            return _not_serving(made, ready)
+    return stand.done(Reason.TEMPLATE, f"a template of runs; the newest run is {status.last_run}{_not_reached(view)}")
 
 
-def _not_serving(version: ModelVersion) -> Standing | None:
-    """Return why what the newest run has made does not serve; None if it does, or did until something else took over."""
-    conditions = version.status.conditions
-    ready = find(conditions, READY)
-    why = f"ModelVersion {version.metadata.name}: " + (f"{ready.reason}: {ready.message}" if ready else "not seen yet")
-    if is_true(conditions, STALLED):
-        return stand.stalled(Reason.NOT_SERVING, why[:2048])
-    served = {stage.name for stage in version.spec.promotion.stages} <= set(version.status.passed_stages)
-    if served or version.spec.withdrawn or is_true(conditions, READY):
-        return None
-    if is_false(conditions, READY) and not is_true(conditions, RECONCILING):
-        return stand.waiting(Reason.NOT_SERVING, why[:2048])
-    return Standing(ready.status if ready else "Unknown", Reason.NOT_SERVING, why[:2048], reconciling=True)
+def _of_run(status: TrainingRunStatus, said: Standing) -> str:
+    return f"TrainingRun {status.last_run}: {said.message}"[:2048]
+
+
+def _has_served(version: ModelVersion) -> bool:
+    """Return whether the version has been in all of its stages, or is not to be: what follows is of other causes."""
+    stages = {stage.name for stage in version.spec.promotion.stages}
+    return version.spec.withdrawn or (
+        stages <= set(version.status.passed_stages) and not is_true(version.status.conditions, STALLED)
+    )
+
+
+def _not_serving(version: ModelVersion, ready: Condition) -> Standing:
+    """Return why what the newest run has made does not serve."""
+    conditions, why = version.status.conditions, f"ModelVersion {version.metadata.name}: {ready.reason}: "
+    return Standing(
+        "False",
+        Reason.NOT_SERVING,
+        (why + ready.message)[:2048],
+        reconciling=is_true(conditions, RECONCILING),
+        stalled=is_true(conditions, STALLED),
+    )
 
 
 def _not_reached(view: TrainingRunView) -> str:

@@ -51,8 +51,16 @@ DRIFT_MONITOR = (
         (
             "CircuitOpen",
             "",
-            "guard.maxRejectedChallengers runs in a row led to no new version: actions have stopped.",
-            "See why those runs were rejected; then edit the monitor, which closes the circuit.",
+            "guard.maxRejectedChallengers runs in a row for this verdict led to no new version: it calls for no more.",
+            "See why those runs were rejected; then edit the monitor, or ask for a retry: both close the circuit. One run "
+            "is let through after guard.circuitResetAfter.",
+        ),
+        (
+            "NothingNew",
+            "",
+            "The same run on the same data gave the model that serves. The Dataset is looked at again, and makes a run "
+            "if its content has changed.",
+            "Deliver new data, or edit the template.",
         ),
         ("Unconfirmed", "", "Fewer than guard.confirmations checks in a row came to this verdict.", WAIT),
         ("OnHold", "", "The action for the verdict is Hold: nothing is trained.", "Mend the data."),
@@ -82,12 +90,6 @@ DRIFT_MONITOR = (
     *explanations(
         ("DriftMonitor",),
         "Checked",
-        (
-            "CheckFailed",
-            "False",
-            "The check's Job was not made by its CronJob, so it has no scheduled time.",
-            "Start it from the CronJob: `kubectl create job --from=cronjob/...`, or wait for the schedule.",
-        ),
         (
             "ConfigurationInvalid",
             "False",
