@@ -370,9 +370,7 @@ class DriftMonitorStatus(Model):
     circuits: Annotated[tuple[Circuit, ...], Field(max_length=8)] = Field(
         default=(), description="By verdict: runs without a new version, and whether they have stopped."
     )
-    circuit_generation: int | None = Field(
-        default=None, description="The generation that the open circuits are of."
-    )
+    circuit_generation: int | None = Field(default=None, description="The generation that the open circuits are of.")
     nothing_new: NothingNew | None = Field(
         default=None, description="What the last run that gave nothing new was made of."
     )

@@ -40,7 +40,9 @@ def _keys(manifest: Manifest, reader: Reader) -> Iterator[Key]:
         case "Dataset":
             yield key
             yield from _runs_on(key, reader)
-            yield from map(key_of, reader.by_field("DriftMonitor", key.namespace, "status.nothingNew.dataset", key.name))
+            yield from map(
+                key_of, reader.by_field("DriftMonitor", key.namespace, "status.nothingNew.dataset", key.name)
+            )
         case "TrainingRun":
             yield key
             yield from _of_run(key, manifest, reader)

@@ -11,6 +11,7 @@ from mlops.api.dataset import Dataset
 from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import (
     Action,
+    ActionName,
     Circuit,
     DriftMonitor,
     DriftMonitorStatus,
@@ -22,6 +23,7 @@ from mlops.api.drift_monitor import (
 from mlops.api.training_run import Reason as RunReason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.standing import is_over
+from mlops.planning.training_manifests import inputs_digest
 
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
@@ -104,9 +106,7 @@ def _refusal(
     return None
 
 
-def _circuit_refuses(
-    monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict, at: datetime
-) -> str | None:
+def _circuit_refuses(monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict, at: datetime) -> str | None:
     """Return why the circuit of the verdict lets no run through; once in a while it lets one, to see."""
     cause = cause_of(monitor, verdict)
     circuit = next((each for each in _circuits(status) if each.verdict == cause), None)
@@ -239,12 +239,23 @@ def recipe_of(spec: TrainingRunSpec) -> str:
     return digest_of(content)
 
 
-def would_be_the_same(status: DriftMonitorStatus, spec: TrainingRunSpec, dataset: Dataset | None) -> bool:
-    """Return whether a run of `spec` was made before, on the present content, and gave the model that serves."""
+def nothing_new(
+    status: DriftMonitorStatus,
+    kind: ActionName,
+    spec: TrainingRunSpec,
+    dataset: Dataset,
+    *,
+    serves: str | None,
+    environment: str,
+) -> NothingNew | None:
+    """Return what a run of `spec` on the present content is made of, if it would give the model that serves.
+
+    That is so if it was tried and did, or if its inputs are those of the version that serves: `serves`, its digest.
+    """
+    digest, recipe = dataset.status.digest, recipe_of(spec)
+    if digest is None:
+        return None
+    found = NothingNew(kind=kind, recipe=recipe, dataset=dataset.metadata.name, dataset_digest=digest)
     known = status.nothing_new
-    return (
-        known is not None
-        and dataset is not None
-        and (known.dataset, known.dataset_digest) == (dataset.metadata.name, dataset.status.digest)
-        and known.recipe == recipe_of(spec)
-    )
+    tried = known is not None and known.model_copy(update={"asked": None, "kind": kind}) == found
+    return found if tried or serves == inputs_digest(spec, digest, environment) else None

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
-from mlops.api.conditions import Condition, ConditionStatus, find
+from mlops.api.conditions import RECONCILING, Condition, ConditionStatus, find, is_true
 from mlops.api.drift_monitor import (
     ActionName,
     DriftMonitor,
     DriftMonitorStatus,
     HistoryCheck,
     LastAction,
+    NothingNew,
     Reason,
     Verdict,
 )
@@ -27,8 +28,8 @@ from mlops.planning.drift_actions import (
     called_for,
     decide,
     followed_up,
+    nothing_new,
     with_action,
-    would_be_the_same,
 )
 from mlops.planning.drift_manifests import (
     Champion,
@@ -198,13 +199,11 @@ def _judged(
 ) -> Progress:
     monitor = view.monitor
     status = _counted(monitor, _measured(status, report), report, before=progress.status)
-    decision = _decided(view, status, report.verdict, scheduled)
+    decision, same = _decided(view, status, report.verdict, scheduled)
     if decision.acts:
         status = with_action(status, _action(view, status, decision, scheduled))
-    if status.nothing_new is not None:
-        look = decision.reason == Reason.NOTHING_NEW and _is_refreshed(view)
-        asked = format_time(scheduled) if look else None
-        status = status.model_copy(update={"nothing_new": status.nothing_new.model_copy(update={"asked": asked})})
+    known = same or (status.nothing_new and status.nothing_new.model_copy(update={"asked": None}))
+    status = status.model_copy(update={"nothing_new": known})
     entry = HistoryCheck(
         time=format_time(scheduled),
         verdict=report.verdict,
@@ -248,18 +247,35 @@ def _own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
     return tuple(run for run in view.runs if run.metadata.labels.get(labels.MONITOR) == name)
 
 
-def _decided(view: DriftMonitorView, status: DriftMonitorStatus, verdict: Verdict, at: datetime) -> Decision:
-    """Return what to do: what the guard lets through, unless the same run has given nothing new before."""
+def _decided(
+    view: DriftMonitorView, status: DriftMonitorStatus, verdict: Verdict, at: datetime
+) -> tuple[Decision, NothingNew | None]:
+    """Return what to do: what the guard lets through, unless that run would give nothing new; then what it is."""
     decision = decide(view.monitor, status, verdict, at, runs=_own_runs(view), template=view.template)
-    if not decision.acts or view.template is None:
-        return decision
+    if not decision.acts or view.template is None or view.dataset is None:
+        return decision, None
     run = run_of_action(view.monitor, view.template, _action(view, status, decision, at), _champion(view))
-    if not would_be_the_same(status, TrainingRunSpec.model_validate(run["spec"]), view.dataset):
-        return decision
-    look = "; the source is looked at again, and other content makes a run" if _is_refreshed(view) else ""
-    name = view.template.spec.dataset_ref.name
-    message = f"{verdict}: the same run on the same content of Dataset {name} gave the model that serves{look}"
-    return Decision(decision.action, Reason.NOTHING_NEW, message)
+    same = nothing_new(
+        status,
+        decision.action.do if decision.action else "Hold",
+        TrainingRunSpec.model_validate(run["spec"]),
+        view.dataset,
+        serves=_inputs_of_what_serves(view),
+        environment=view.settings.environment_digest,
+    )
+    if same is None:
+        return decision, None
+    asks = _is_refreshed(view)
+    look = "; the source is looked at again, and other content makes a run" if asks else ""
+    message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{look}"
+    asked = same.model_copy(update={"asked": format_time(at) if asks else None})
+    return Decision(decision.action, Reason.NOTHING_NEW, message), asked
+
+
+def _inputs_of_what_serves(view: DriftMonitorView) -> str | None:
+    newest = newest_wanted(view.versions)
+    lineage = (newest.status.lineage or newest.spec.lineage) if newest else None
+    return lineage.inputs_digest if lineage else None
 
 
 def _is_refreshed(view: DriftMonitorView) -> bool:
@@ -275,7 +291,7 @@ def _looked_again(view: DriftMonitorView, progress: Progress) -> Progress:
         return progress
     at = parse_time(known.asked)
     if data.status.digest != known.dataset_digest:
-        decision = _decided(view, status, status.verdict, at)
+        decision, _ = _decided(view, status, status.verdict, at)
         if decision.acts:
             status = with_action(status, _action(view, status, decision, at))
         own = progress.own | {TRIGGERED: _triggered(decision)}
@@ -389,6 +405,11 @@ def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
             )
             return stand.waiting(Reason.TARGET_NOT_FOUND, message)
         message = f'no version of model "{target.model_name}" is live in stage "{target.stage}"'
+        newest = newest_wanted(view.versions)
+        leaves = any(target.stage in version.status.stages for version in view.versions)
+        if newest is not None and (leaves or is_true(newest.status.conditions, RECONCILING)):
+            # One is on its way: that is how every loop begins, and how a withdrawn version is replaced.
+            return stand.in_progress(Reason.TARGET_NOT_LIVE, f"{message} yet; {newest.metadata.name} is on its way")
         return stand.waiting(Reason.TARGET_NOT_LIVE, message)
     ref = monitor.spec.training_run_ref
     if ref is not None and view.template is None:

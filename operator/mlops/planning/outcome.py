@@ -109,8 +109,8 @@ def _failure(job: JobView) -> Failure:
 
 
 def setback(job: JobView | None) -> Failure | None:
-    """Return why the newest try of a Job failed that is not finished, and waits for the next one; None if it works."""
-    if job is None or is_finished(job) or job.working or job.exit_code in (None, tasks.EXIT_DONE):
+    """Return why the newest pod of a Job failed that makes another one; None if it works, or is over."""
+    if job is None or is_finished(job) or job.working or job.exit_code != tasks.EXIT_RETRY:
         return None
     said = _said(job)
     return _as_said(said.reason, said.message.strip() or "see the pod's log", job) if said is not None else None

@@ -92,7 +92,12 @@ DATASET = (
             "The look took longer than an hour. It is tried again.",
             "Deliver in smaller parts.",
         ),
-        ("OOMKilled", "False", "The pod needed more memory than its 3 GiB.", "Deliver fewer rows or columns, and ask for a retry."),
+        (
+            "OOMKilled",
+            "False",
+            "The pod needed more memory than its 3 GiB.",
+            "Deliver fewer rows or columns, and ask for a retry.",
+        ),
         ("ReportMissing", "False", "The pod left no report. It is tried again.", f"{LOG}."),
         ("BackoffLimitExceeded", "False", "The pod failed and left no report. It is tried again.", f"{LOG}."),
     ),

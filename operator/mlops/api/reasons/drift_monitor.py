@@ -17,8 +17,8 @@ DRIFT_MONITOR = (
         ),
         (
             "TargetNotLive",
-            "False",
-            "No version of the model is live in that stage.",
+            "False Unknown",
+            "No version of the model is live in that stage; with Ready=Unknown one is on its way.",
             "See why its ModelVersions are not, or correct spec.targetRef.stage.",
         ),
         (
