@@ -30,8 +30,9 @@ from mlops.api.drift_monitor import (
     Verdict,
     Window,
 )
+from mlops.api.estimator import Estimator
 from mlops.api.model_version import Capture, VersionVerification
-from mlops.api.training_run import Estimator, MetricValue, Search
+from mlops.api.training_run import MetricValue, Search
 
 TASK_VARIABLE = "MLOPS_TASK"
 STORE_VARIABLE = "MLOPS_STORE"  # file:///… or s3://bucket/prefix

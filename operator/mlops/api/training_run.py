@@ -23,6 +23,7 @@ from mlops.api.base import (
     text,
 )
 from mlops.api.conditions import Condition
+from mlops.api.estimator import ClassName as ClassName
 from mlops.api.estimator import Estimator, ParamName
 from mlops.api.model_version import Capture, Promotion
 

@@ -7,6 +7,7 @@ from mlops.api.dataset import Dataset
 from mlops.planning import pods
 from mlops.planning.plan import Manifest, Settings
 
+AS_OF = labels.AS_OF
 INGEST = "ingest"
 REFRESH = "refresh"
 
@@ -70,7 +71,7 @@ def ingest_job(
         _pod(settings, dataset, own, as_of=as_of, captures=captures),
         backoff_limit=_BACKOFF_LIMIT,
         active_deadline_seconds=_DEADLINE,
-        annotations={labels.AS_OF: as_of},
+        annotations={AS_OF: as_of},
     )
 
 

@@ -118,7 +118,7 @@ def _circuit_refuses(monitor: DriftMonitor, status: DriftMonitorStatus, verdict:
         return None
     return (
         f"{circuit.rejected} runs in a row for {cause} led to no new version: look into it. One more is let through "
-        f"guard.circuitResetAfter ({after}) after {circuit.opened}; an edit of the monitor, or mlops retry, closes it now"
+        f"guard.circuitResetAfter ({after}) after {circuit.opened}; an edit of the monitor, or a retry, closes it now"
     )
 
 

@@ -22,7 +22,7 @@ def artifact_of(version: ModelVersion | None) -> str | None:
 
 
 def newest_wanted(versions: Iterable[ModelVersion]) -> ModelVersion | None:
-    """Return the version that serves, or will if nothing goes wrong: the newest that is neither withdrawn nor failed."""
+    """Return the version that serves, or is about to: the newest that is neither withdrawn nor failed."""
     able = [v for v in versions if not v.spec.withdrawn and not is_true(v.status.conditions, STALLED)]
     return max(able, key=lambda v: (v.spec.version, v.metadata.name), default=None)
 

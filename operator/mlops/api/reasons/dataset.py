@@ -72,7 +72,8 @@ DATASET = (
             "AddressForbidden",
             "False",
             "The URL leads to an address that is not public, which pods must not reach.",
-            "Use a public address; or have the installation allow the network (MLOPS_HTTP_ALLOWED_NETWORKS), and ask for a retry.",
+            "Use a public address; or have the installation allow the network (MLOPS_HTTP_ALLOWED_NETWORKS), and ask "
+            "for a retry.",
         ),
         (
             "ExpressionInvalid",

@@ -52,8 +52,8 @@ DRIFT_MONITOR = (
             "CircuitOpen",
             "",
             "guard.maxRejectedChallengers runs in a row for this verdict led to no new version: it calls for no more.",
-            "See why those runs were rejected; then edit the monitor, or ask for a retry: both close the circuit. One run "
-            "is let through after guard.circuitResetAfter.",
+            "See why those runs were rejected; then edit the monitor, or ask for a retry: both close the circuit. One "
+            "run is let through after guard.circuitResetAfter.",
         ),
         (
             "NothingNew",

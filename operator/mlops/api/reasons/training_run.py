@@ -68,8 +68,8 @@ TRAINING_RUN = (
         (
             "NothingNew",
             "True",
-            "The model is, byte for byte, the one that serves or is about to (or one that was withdrawn): no version is "
-            "made of it.",
+            "The model is, byte for byte, the one that serves or is about to (or one that was withdrawn): no version "
+            "is made of it.",
         ),
     ),
     *explanations(
@@ -118,7 +118,8 @@ TRAINING_RUN = (
             "EnvironmentMismatch",
             "False",
             "The pod's libraries are not those that the run is pinned to: the release was changed meanwhile.",
-            "Use the workload image of the operator's release, and ask for a retry: it is pinned to what is there then.",
+            "Use the workload image of the operator's release, and ask for a retry: it is pinned to what is "
+            "there then.",
         ),
         (
             "EstimatorUnknown",
@@ -142,7 +143,8 @@ TRAINING_RUN = (
             "TrainingFailed",
             "False",
             "scikit-learn could not fit, or your own container failed.",
-            "Read the message and the pod's log; make a new run with what they call for, or ask for a retry if it was not the recipe.",
+            "Read the message and the pod's log; make a new run with what they call for, or ask for a "
+            "retry if it was not the recipe.",
         ),
         (
             "ExportFailed",
