@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.reasons.explanation import LOG, WAIT, explanations
+from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 
 DATASET = (
     *explanations(
@@ -66,7 +66,7 @@ DATASET = (
             "SourceUnavailable",
             "False",
             "The web server does not answer, or not in time. It is tried again.",
-            "Wait, or check the URL's host.",
+            "Wait, or check the URL's host and ask for a retry.",
         ),
         (
             "AddressForbidden",
@@ -91,7 +91,7 @@ DATASET = (
             "DeadlineExceeded",
             "False",
             "The look took longer than an hour. It is tried again.",
-            "Deliver in smaller parts.",
+            "Deliver in smaller parts; then wait, or ask for a retry.",
         ),
         (
             "OOMKilled",
@@ -99,7 +99,12 @@ DATASET = (
             "The pod needed more memory than its 3 GiB.",
             "Deliver fewer rows or columns, and ask for a retry.",
         ),
-        ("ReportMissing", "False", "The pod left no report. It is tried again.", f"{LOG}."),
-        ("BackoffLimitExceeded", "False", "The pod failed and left no report. It is tried again.", f"{LOG}."),
+        ("ReportMissing", "False", "The pod left no report. It is tried again.", f"{LOG}; then wait, or {RETRY}."),
+        (
+            "BackoffLimitExceeded",
+            "False",
+            "The pod failed and left no report. It is tried again.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.reasons.explanation import LOG, WAIT, explanations
+from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 
 DRIFT_MONITOR = (
     *explanations(
@@ -74,7 +74,12 @@ DRIFT_MONITOR = (
     *explanations(
         ("DriftMonitor",),
         "DataDriftDetected ConceptDriftDetected",
-        ("Detected", "", "A check of that type detected.", "Read the report: `mlops report MONITOR`."),
+        (
+            "Detected",
+            "",
+            "A check of that type detected.",
+            "Read the report: `mlops report MONITOR`, of a cluster `mlops report DIGEST --store URL`.",
+        ),
         ("NotDetected", "", "No check of that type detected."),
     ),
     *explanations(
@@ -100,13 +105,13 @@ DRIFT_MONITOR = (
             "DataUnusable",
             "False",
             "The model has no reference to compare with, or captured rows cannot be read.",
-            "Train the model anew, or look at the file that the message names.",
+            "Train the model anew; or mend the file that the message names, and ask for a retry.",
         ),
         (
             "DigestMismatch",
             "False",
             "Stored bytes are not what their digest says.",
-            "Restore the bytes, or train the model anew.",
+            "Restore the bytes, and ask for a retry; or train the model anew.",
         ),
         (
             "DeadlineExceeded",
@@ -115,7 +120,17 @@ DRIFT_MONITOR = (
             "Use a smaller spec.window.maxSamples.",
         ),
         ("OOMKilled", "False", "The check needed more memory than its 2 GiB.", "Use a smaller spec.window.maxSamples."),
-        ("ReportMissing", "False", "The pod left no report; the next check tries again.", f"{LOG}."),
-        ("BackoffLimitExceeded", "False", "The pod failed and left no report; the next check tries.", f"{LOG}."),
+        (
+            "ReportMissing",
+            "False",
+            "The pod left no report; the next check tries again.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
+        (
+            "BackoffLimitExceeded",
+            "False",
+            "The pod failed and left no report; the next check tries.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
     ),
 )

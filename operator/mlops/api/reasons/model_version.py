@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.reasons.explanation import LOG, WAIT, explanations
+from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 
 MODEL_VERSION = (
     *explanations(
@@ -68,11 +68,21 @@ MODEL_VERSION = (
             "DeadlineExceeded",
             "False",
             "The verification took longer than 600 s. It is tried again.",
-            "Wait; if it happens again, train a smaller model.",
+            "Wait, or ask for a retry; if it happens again, train a smaller model.",
         ),
         ("OOMKilled", "False", "The verifying pod needed more memory than its 2 GiB.", "Train a smaller model."),
-        ("ReportMissing", "False", "The verifying pod left no report. It is tried again.", f"{LOG}."),
-        ("BackoffLimitExceeded", "False", "The verifying pod failed and left no report.", f"{LOG}."),
+        (
+            "ReportMissing",
+            "False",
+            "The verifying pod left no report. It is tried again.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
+        (
+            "BackoffLimitExceeded",
+            "False",
+            "The verifying pod failed and left no report.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
     ),
     *explanations(
         ("ModelVersion",),
