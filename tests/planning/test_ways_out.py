@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -716,12 +716,3 @@ def test_what_the_engine_says_has_a_test(reason: str) -> None:
     assert f"def {test}(" in text
     assert reason in text
     assert all(reason in {each.reason for each in REASONS if kind in each.kinds} for kind in ALL)
-
-
-def test_times_are_of_the_world() -> None:
-    """Checks are scheduled by the world's clock."""
-    place = Place()
-    monitored()(place)
-    place.check()
-    status = place.get("DriftMonitor", "rain-drift").status
-    assert datetime.fromisoformat(status.last_check_time) <= place.now
