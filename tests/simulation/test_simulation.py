@@ -24,6 +24,27 @@ def test_an_undisturbed_story_comes_to_its_end(scenario: str) -> None:
     assert result.violation is None
 
 
+# What a person should look at in a story in which nothing goes wrong but what the user does: these, and nothing else.
+_NEWS: dict[str, set[str]] = {
+    "loop": {"Detected"},
+    "slow training": {"Detected"},
+    "several causes": {"Detected", "GatesFailed"},
+    "revoked keys": {"AccessDenied"},
+    "ways back": {"TrainingFailed"},
+    "runs": {"DatasetNotFound", "GatesFailed"},
+    "stages": {"VersionConflict"},
+    "a broken version": {"ServingFailed"},
+    "new data": set(),
+    "schedules": set(),
+}
+
+
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS))
+def test_an_undisturbed_story_warns_of_what_is_wrong_only(scenario: str) -> None:
+    """Events that cry wolf are read by nobody: a loop that is applied at once, and each of its rollouts, are silent."""
+    assert set(run(Case(scenario, 0)).warnings) == _NEWS[scenario]
+
+
 @pytest.mark.parametrize("file", [pytest.param(file, id=file.stem) for file in REGRESSIONS])
 def test_what_was_found_once_stays_mended(file: Path) -> None:
     """Each is the smallest case that showed a bug."""

@@ -311,16 +311,21 @@ def check_name(monitor: str) -> str:
     return labels.child_name(monitor, "check", limit=52)
 
 
-def scheduled_time(job: str, cron_job: str | None = None) -> int | None:
+def scheduled_time(job: str, *names: str) -> int | None:
     """Return the scheduled time, in minutes since 1970, that a CronJob's Job carries as the last part of its name.
 
     Before 1970 it is negative, as in `weather--5784480`: a replay's clock may show any year. None: the name has none,
-    since a person made the Job (`kubectl create job --from=cronjob/...`) under a name of their own.
+    or does not begin like one of `names` (any, if none is given): a person made the Job (`kubectl create job
+    --from=cronjob/...`) under a name of their own, which may end in digits too.
     """
     found = _SCHEDULED.fullmatch(job)
-    if found is None or (cron_job is not None and found[1] != cron_job):
-        return None
-    return int(found[2])
+    # By the last word: a long name in front of it is cut.
+    alike = found is not None and (not names or _last_word(found[1]) in map(_last_word, names))
+    return int(found[2]) if found is not None and alike else None
+
+
+def _last_word(name: str) -> str:
+    return name.rpartition("-")[2]
 
 
 def task_environment(task: Task) -> list[dict[str, Any]]:

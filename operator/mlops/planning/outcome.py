@@ -67,8 +67,8 @@ def scheduled_at(job: JobView) -> datetime | None:
     if is_moment(noted):
         return parse_time(noted)
     owners = metadata.get("ownerReferences") or ()
-    cron_job = next((owner["name"] for owner in owners if owner["kind"] == "CronJob"), None)
-    minutes = None if labels.INSTANTIATED in annotations else tasks.scheduled_time(job.name, cron_job)
+    cron_jobs = [owner["name"] for owner in owners if owner["kind"] == "CronJob"]
+    minutes = None if labels.INSTANTIATED in annotations else tasks.scheduled_time(job.name, *cron_jobs)
     if minutes is not None:
         return datetime.fromtimestamp(minutes * 60, UTC)
     born = metadata.get("creationTimestamp")

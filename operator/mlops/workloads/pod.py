@@ -51,9 +51,10 @@ class Pod:
         """Return the name of the Job that this pod belongs to."""
         return self.environ.get(tasks.JOB_VARIABLE, "")
 
-    def time_of(self, cron_job: str) -> datetime:
-        """Return the scheduled time of a CronJob's Job; of one that a person made from it, the present moment."""
-        minutes = tasks.scheduled_time(self.job, cron_job)
+    def time_of(self, *names: str) -> datetime:
+        """Return the scheduled time of a Job of the CronJob of one of these names; of one that a person made from it,
+        the present moment."""
+        minutes = tasks.scheduled_time(self.job, *names)
         if minutes is None:
             return datetime.now(UTC).replace(microsecond=0)
         return datetime.fromtimestamp(minutes * 60, UTC)

@@ -124,7 +124,7 @@ def _fits(report: tasks.DriftReport) -> bool:
 
 
 def _span(pod: Pod, task: tasks.DriftTask) -> Span:
-    end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor))
+    end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     length = parse_duration(task.window.duration)
     if length <= timedelta(0):
         raise BadInput("ConfigurationInvalid", "spec.window.duration: is 0, a window needs a span of time")

@@ -80,7 +80,9 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
 
 def moment_of(pod: Pod, task: IngestTask) -> datetime:
     """Return the moment that a task is about: as written, or the time of its CronJob's Job."""
-    return pod.time_of(refresh_name(task.dataset)) if task.as_of == "scheduled" else parse_time(task.as_of)
+    return (
+        pod.time_of(refresh_name(task.dataset), task.dataset) if task.as_of == "scheduled" else parse_time(task.as_of)
+    )
 
 
 def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
