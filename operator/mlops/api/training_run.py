@@ -252,7 +252,8 @@ class Trigger(Model):
     """What makes a run of a template. A DriftMonitor that names the template makes runs of it as well."""
 
     template_change: Empty | None = Field(
-        default=None, description="Every edit of the template makes a run; its creation is the first."
+        default=None,
+        description="Every edit of what decides a run's result makes a run; the template's creation is the first.",
     )
     dataset_version: Empty | None = Field(default=None, description="Every new version of the Dataset makes a run.")
     rules: ClassVar = (exactly_one_of("templateChange", "datasetVersion", path="spec.triggers[]"),)
