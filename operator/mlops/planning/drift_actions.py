@@ -28,6 +28,7 @@ from mlops.planning.training_manifests import inputs_digest
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
 _MOST = 1_000_000
+_MOST_CAUSES = 8
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def followed_up(
 
 def _circuits(status: DriftMonitorStatus) -> tuple[Circuit, ...]:
     """Return what is remembered by verdict; earlier releases counted the runs for all of them together."""
-    if status.circuits or not status.rejected_in_a_row or status.last_action is None:
+    if status.circuits or status.rejected_in_a_row <= 0 or status.last_action is None:
         return status.circuits
     last = status.last_action
     opened = last.time if status.circuit == "Open" else None
@@ -212,7 +213,7 @@ def _counted(
     too_many = rejected >= monitor.spec.guard.max_rejected_challengers
     counted = known.model_copy(update={"rejected": rejected, "opened": last.time if too_many else None})
     kept = tuple(each for each in others if each.verdict != cause)
-    return _with_circuits(status, (*kept, counted), generation)
+    return _with_circuits(status, (*kept, counted)[-_MOST_CAUSES:], generation)
 
 
 def _remembered(last: LastAction, run: TrainingRun) -> NothingNew | None:

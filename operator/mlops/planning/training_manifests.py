@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from mlops.api import digests, labels, tasks
@@ -25,6 +26,7 @@ TRAIN = "train"
 VERIFY = "verify-training"
 
 _MAX_PARAMS = 64
+_PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _INPUTS, _OUTPUTS = "/inputs", "/outputs"
 _DEFAULT_AMOUNTS = pods.resources(cpu="250m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
 _FETCH_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
@@ -228,8 +230,9 @@ def trained_as(run: TrainingRun) -> Estimator | None:
     estimator = run.spec.trainer.estimator
     if estimator is None:
         return None
-    params = {**estimator.params, **(run.status.best_params or {})}
-    # More than a version can keep were never searched for.
+    # A pod reported them, and says what it likes: only what may stand in a spec.
+    found = {name: value for name, value in (run.status.best_params or {}).items() if _PARAM.fullmatch(name)}
+    params = {**estimator.params, **found}
     return estimator.model_copy(update={"params": dict(list(params.items())[:_MAX_PARAMS])})
 
 

@@ -145,8 +145,14 @@ def _without_needless_jobs(view: TrainingRunView, step: Step) -> Step:
     """Return the step without Jobs of the run that nobody waits for: it has taken over another's result meanwhile."""
     if step.status.cached_from is None:
         return step
-    needless = [key_and_uid(j.manifest) for j in view.jobs if not is_finished(j) and _is_own(view.run, step.status, j)]
-    return replace(step, delete=(*step.delete, *(each for each in needless if each not in step.delete)))
+    wanted = {manifest["metadata"]["name"] for manifest in step.create}
+    needless = [
+        found
+        for job in view.jobs
+        if not is_finished(job) and _is_own(view.run, step.status, job) and job.name not in wanted
+        if (found := key_and_uid(job.manifest)) not in step.delete
+    ]
+    return replace(step, delete=(*step.delete, *needless))
 
 
 def _pending() -> Standing:

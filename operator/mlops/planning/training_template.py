@@ -301,9 +301,9 @@ def _standing(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pe
     # One text for all that is on its way: what it is at is the run's and the version's to tell.
     on_its_way = stand.in_progress(Reason.RUNNING, f"TrainingRun {status.last_run}, or what it makes, is under way")
     if said is None or said.ready == "Unknown":
-        return on_its_way if said is None or said.reconciling else replace(said, message=_of_run(status, said))
+        return on_its_way if said is None or said.reconciling else stand.resting(said.reason, _of_run(status, said))
     if said.ready == "False":
-        return replace(said, message=_of_run(status, said))
+        return replace(said, message=_of_run(status, said), reconciling=said.reconciling and not said.stalled)
     made = next((each for each in view.versions if each.metadata.name == newest.status.model_version_ref), None)
     if made is not None and not _has_served(made):
         ready = find(made.status.conditions, READY)
@@ -333,7 +333,7 @@ def _not_serving(version: ModelVersion, ready: Condition) -> Standing:
         "False",
         Reason.NOT_SERVING,
         (why + ready.message)[:2048],
-        reconciling=is_true(conditions, RECONCILING),
+        reconciling=is_true(conditions, RECONCILING) and not is_true(conditions, STALLED),
         stalled=is_true(conditions, STALLED),
     )
 
