@@ -55,7 +55,14 @@ _DATASET = _object(
             "fractions": {"train": "0.6", "validation": "0.2", "test": "0.2"},
         },
         "refresh": {"schedule": "0 3 * * 1", "timeZone": "Europe/Berlin"},
-        "governance": {"owner": "grid", "purpose": "forecast", "license": "CC-BY-4.0", "pii": ["id"]},
+        "governance": {
+            "owner": "grid",
+            "purpose": "forecast",
+            "license": "CC-BY-4.0",
+            "pii": ["id", "class"],
+            "piiInModels": ["class"],
+            "piiInCaptures": ["id"],
+        },
         "suspend": False,
     },
 )

@@ -52,6 +52,18 @@ RULES = [
         "a field of role timestamp must have type timestamp",
     ),
     _case(
+        "personal field of models that is not personal",
+        a_dataset(**{"spec.governance.piiInModels": ["price"]}),
+        "spec.governance",
+        "spec.governance.piiInModels must name fields of spec.governance.pii",
+    ),
+    _case(
+        "personal field of captures that is not personal",
+        a_dataset(**{"spec.governance.piiInCaptures": ["price"]}),
+        "spec.governance",
+        "spec.governance.piiInCaptures must name fields of spec.governance.pii",
+    ),
+    _case(
         "fill with two values",
         a_dataset(**{"spec.clean.2.fillNull.strategy": "mean"}),
         "spec.clean[2].fillNull",

@@ -265,3 +265,22 @@ def test_an_option_that_cannot_be_used_is_named(arguments: list[str], says: str)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_operator_with_a_lease_of_its_own_writes_nothing(
+    server: ApiServer, namespace: str, tmp_path: Path, credentials: Path
+) -> None:
+    """Each is started as the docs say for different namespaces, and both are given the same one."""
+    scope = ("--namespace", namespace, "--lease-namespace", namespace)
+    (tmp_path / "second").mkdir()
+    with operator(tmp_path, credentials, *scope) as first:
+        assert server.create(example(namespace)[0])[0] == 201
+        eventually(lambda: server.list("batch/v1", "Job", namespace)[1]["items"], 60, lambda: first.log)
+        until_quiet(first)
+        before = objects_of(server, namespace)
+        with operator(tmp_path / "second", credentials, *scope, "--lease-name", "second") as second:
+            why = f'namespace "{namespace}" belongs to the operator of Lease {namespace}/mlops-operator'
+            eventually(lambda: why in second.log, 60, lambda: second.log)
+            time.sleep(3)
+            assert second.metric("mlops_operator_writes_total") == 0
+        assert objects_of(server, namespace) == before

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from mlops.api import labels, tasks
 from mlops.api.base import Model, format_time
+from mlops.engine.cluster import API_VERSIONS
 from mlops.planning.dataset_manifests import AS_OF
 from tests.containers import task_of as task_in
 from tests.planning.any_objects import NAMESPACE, REASONS
@@ -254,13 +255,14 @@ def tampered(draw: Draw, child: Object, uid: str) -> Object:
 
 def a_strangers(draw: Draw, kind: str, uid: str) -> Object:
     """Return an object of a child's kind that was never ours, perhaps with our labels on it."""
-    version = {"Job": "batch/v1", "CronJob": "batch/v1", "Deployment": "apps/v1", "Service": "v1"}[kind]
+    version = API_VERSIONS[kind]
     pod = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
     spec: Object = {
         "Job": {"template": pod},
         "CronJob": {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": pod}}},
         "Deployment": {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": pod},
         "Service": {"ports": [{"port": 80}]},
+        "ConfigMap": {},
     }[kind]
     own = {
         labels.MANAGED_BY: draw.one((labels.MANAGER, "Helm")),
@@ -269,8 +271,8 @@ def a_strangers(draw: Draw, kind: str, uid: str) -> Object:
         labels.MODEL: draw.one(MODELS),
         labels.MONITOR: draw.one(NAMES),
         labels.STAGE: draw.one(STAGES),
-        "app.kubernetes.io/component": draw.one(("ingest", "train", "check")),
+        "app.kubernetes.io/component": draw.one(("ingest", "train", "check", "history")),
     }
-    name = draw.one((*NAMES, f"{draw.one(MODELS)}-{draw.one(STAGES)}"))
+    name = draw.one((*NAMES, f"{draw.one(MODELS)}-{draw.one(STAGES)}", f"{draw.one(MODELS)}-history"))
     metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, "labels": {k: own[k] for k in draw.some(tuple(own))}}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": copy.deepcopy(spec)}

@@ -139,9 +139,10 @@ class AnyCluster:
             "annotations": metadata.get("annotations", {}) | wanted.get("annotations", {}),
             # The list of owners is a map by uid: those whose objects are gone are the garbage collector's.
             "ownerReferences": self._alive(list(owners.values())),
-            "generation": metadata.get("generation", 1) + (there["spec"] != manifest["spec"]),
+            "generation": metadata.get("generation", 1) + (there.get("spec") != manifest.get("spec")),
         }
-        self.objects[key] = {**there, "metadata": merged, "spec": manifest["spec"]}
+        content = {part: manifest[part] for part in ("spec", "data") if part in manifest}
+        self.objects[key] = {**there, "metadata": merged, **content}
         return self.objects[key]
 
     async def create(self, manifest: Manifest) -> Manifest:

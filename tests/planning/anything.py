@@ -315,7 +315,14 @@ def _monitor(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn["trainingRunRef"] = fields["trainingRunRef"](draw)
 
 
+def _governance(draw: Draw, drawn: Object, fields: Fields) -> None:
+    for name in ("piiInModels", "piiInCaptures"):
+        if name in drawn:
+            drawn[name] = [each for each in drawn[name] if each in drawn.get("pii", ())]
+
+
 MENDS: dict[str, Mend] = {
+    "Governance": _governance,
     "Source": _one_of("s3", "http", "captured"),
     "DataField": _field,
     "FillNull": _one_of("value", "strategy"),

@@ -21,7 +21,16 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-_LONGEST = {"CronJob": 52, "Job": 63, "Deployment": 63, "Service": 63, "TrainingRun": 52, "ModelVersion": 52}
+_LONGEST = {
+    "ConfigMap": 253,
+    "CronJob": 52,
+    "Job": 63,
+    "Deployment": 63,
+    "Service": 63,
+    "TrainingRun": 52,
+    "ModelVersion": 52,
+}
+MOST_DATA_BYTES = 1 << 20
 _PYTHON = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 
 
@@ -69,8 +78,10 @@ def check_child(manifest: Any) -> None:
     assert pattern.fullmatch(name), f"{kind} {name!r}"
     assert len(name) <= _LONGEST[kind], f"{kind} {name!r}"
     _check_metadata(metadata)
-    spec = manifest["spec"]
+    spec = manifest.get("spec")
     match kind:
+        case "ConfigMap":
+            assert sum(len(text.encode()) for text in manifest["data"].values()) <= MOST_DATA_BYTES
         case "Job":
             _check_pod(spec["template"])
         case "CronJob":
@@ -105,6 +116,55 @@ def _check_pod(template: Any) -> None:
         assert all(_VARIABLE.fullmatch(each) for each in variables), variables
         assert all(isinstance(each.get("value", ""), str) for each in container["env"])
         assert {each["name"] for each in container["volumeMounts"]} <= volumes
+    _check_isolation(spec, containers)
+
+
+# What a user's own code hands over: it writes there, and our containers only read.
+_HANDED_OVER = "outputs"
+
+
+def _check_isolation(spec: Any, containers: list[Any]) -> None:
+    """Fail if a container can reach another of other trust but by the outputs, or its node's disk without bound."""
+    assert not any(spec.get(name) for name in ("shareProcessNamespace", "hostPID", "hostIPC", "hostNetwork"))
+    for volume in spec["volumes"]:
+        assert volume.get("secret") or volume["emptyDir"]["sizeLimit"], volume
+    writers: dict[str, set[bool]] = {}
+    users: dict[str, set[bool]] = {}
+    for container in containers:
+        assert container["resources"]["limits"]["ephemeral-storage"], container["name"]
+        assert container["resources"]["requests"]["ephemeral-storage"], container["name"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        ours = is_ours(container)
+        for mount in container["volumeMounts"]:
+            users.setdefault(mount["name"], set()).add(ours)
+            if not mount.get("readOnly"):
+                writers.setdefault(mount["name"], set()).add(ours)
+        if ours:
+            _check_imports(container)
+    for name, found in users.items():
+        # What is written at one level of trust and seen at another: data for the user's code, and what it hands over.
+        if len(found) > 1:
+            assert writers[name] == ({False} if name == _HANDED_OVER else {True}), name
+    if not all(map(is_ours, containers)):
+        for container in filter(is_ours, containers):
+            # A sandbox has one /dev/shm for all containers without one of their own.
+            assert "/dev/shm" in {each["mountPath"] for each in container["volumeMounts"]}, container["name"]
+
+
+def is_ours(container: Any) -> bool:
+    """Return whether the container runs a task of ours, and so may hold keys."""
+    return any(each["name"] == "MLOPS_TASK" for each in container["env"])
+
+
+def _check_imports(container: Any) -> None:
+    """Fail if a module that lies in some folder could be taken for one that is installed."""
+    assert container["command"] == ["python", "-P", "-m", "mlops.workloads"]
+    values = {each["name"]: each.get("value") for each in container["env"]}
+    assert (values["PYTHONSAFEPATH"], values["PYTHONNOUSERSITE"]) == ("1", "1")
+    folder = container["workingDir"]
+    for mount in container["volumeMounts"]:
+        path = mount["mountPath"].rstrip("/")
+        assert mount.get("readOnly") or not (folder + "/").startswith(path + "/"), f"{folder} can be written to"
 
 
 def check_event(event: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mlops.api.conditions import find, is_true
 from mlops.api.training_run import TrainingRun
 from mlops.planning.ownership import key_of
-from mlops.planning.plan import Manifest, Plan
+from mlops.planning.plan import Manifest, Plan, Settings
 from mlops.planning.training_run import plan
 from mlops.planning.views import JobView, TrainingRunView
 from tests.planning.builders import (
@@ -174,13 +174,53 @@ def test_the_users_code_gets_no_credentials_and_cannot_change_the_numeric_enviro
     assert {each["name"]: each["value"] for each in trainer["env"]}["OMP_NUM_THREADS"] == "1"
 
 
+def test_an_installation_says_how_much_disk_a_pod_may_take() -> None:
+    """Per pod and per folder of it; without a limit the node has the last word, as where it counts no disk at all."""
+    view = a_pinned_view(a_container_run())
+    for settings in (replace(SETTINGS, scratch_limit="500Gi", scratch_request="1Gi"), unlimited_disk()):
+        spec = the_job(replace(view, settings=settings))["spec"]["template"]["spec"]
+        wanted = {"sizeLimit": settings.scratch_limit} if settings.scratch_limit else {}
+        assert all(volume["emptyDir"] == wanted for volume in spec["volumes"])
+        for container in [*spec["initContainers"], *spec["containers"]]:
+            for side, amount in (("limits", settings.scratch_limit), ("requests", settings.scratch_request)):
+                assert container["resources"][side].get("ephemeral-storage", "") == amount
+
+
+def unlimited_disk() -> Settings:
+    """Return the settings of a cluster that counts no disk."""
+    return replace(SETTINGS, scratch_limit="", scratch_request="")
+
+
+def test_the_secret_of_a_container_is_the_one_of_its_role() -> None:
+    """Who only reads artifacts can be given keys that only read; whoever names none has one Secret for all."""
+    settings = replace(SETTINGS, reader_secret="reader", server_secret="server")
+    view = a_pinned_view(a_container_run())
+    for each, reads, writes in ((SETTINGS, "mlops-store", "mlops-store"), (settings, "reader", "mlops-store")):
+        spec = the_job(replace(view, settings=each))["spec"]["template"]["spec"]
+        fetch, trainer, collect = *spec["initContainers"], *spec["containers"]
+        assert "envFrom" not in trainer
+        for container, name in ((fetch, reads), (collect, writes)):
+            assert container["envFrom"] == [{"secretRef": {"name": name, "optional": True}}]
+            told = {one["name"]: one.get("value") for one in container["env"]}
+            assert told["MLOPS_S3_SECRET"] == f"team/{name}"
+
+
+def test_a_namespace_can_have_a_store_of_its_own() -> None:
+    """{namespace} in the address is the object's own; what all of them lie under is told too, since it is no source."""
+    settings = replace(SETTINGS, environment={"MLOPS_STORE": "s3://artifacts/mlops/{namespace}/v1"})
+    [container] = the_job(replace(a_pinned_view(), settings=settings))["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one.get("value") for one in container["env"]}
+    assert told["MLOPS_STORE"] == "s3://artifacts/mlops/team/v1"
+    assert told["MLOPS_STORE_ROOT"] == "s3://artifacts/mlops"
+
+
 def test_who_names_one_side_of_a_resource_gets_the_other_equal() -> None:
     """A request above the default limit must not make the API server refuse the Job."""
     run = a_run(spec={"resources": {"requests": {"memory": "8Gi"}, "limits": {"cpu": "1"}}})
     [container] = the_job(a_pinned_view(run))["spec"]["template"]["spec"]["containers"]
     assert container["resources"] == {
-        "requests": {"cpu": "1", "memory": "8Gi"},
-        "limits": {"cpu": "1", "memory": "8Gi"},
+        "requests": {"cpu": "1", "memory": "8Gi", "ephemeral-storage": "256Mi"},
+        "limits": {"cpu": "1", "memory": "8Gi", "ephemeral-storage": "32Gi"},
     }
 
 

@@ -101,6 +101,10 @@ class World:
         crons = (manifest for key, manifest in self.objects.items() if key.kind == "CronJob")
         return next((each for each in crons if each["metadata"]["ownerReferences"][0]["uid"] == uid), None)
 
+    def _history(self, model: str | None) -> tuple[Manifest, ...]:
+        maps = (manifest for key, manifest in self.objects.items() if key.kind == "ConfigMap")
+        return tuple(each for each in maps if each["metadata"]["labels"][labels.MODEL] == model)
+
     def plans(self) -> Iterator[Plan]:
         """Yield a plan for every object, each from what is there at that moment."""
         for key in [key for key in sorted(self.objects) if key.kind in kinds.KINDS]:
@@ -142,6 +146,7 @@ class World:
                         jobs=self._jobs(labels.RUN, name),
                         siblings=tuple(r for r in runs if r.metadata.name != name),
                         versions=tuple(v for v in versions if v.spec.model_name == model),
+                        history=self._history(model),
                     )
                 )
             case kinds.ModelVersion() as it:
@@ -157,6 +162,8 @@ class World:
                         deployments={k.name: m for k, m in self.objects.items() if k.kind == "Deployment"},
                         services={k.name: m for k, m in self.objects.items() if k.kind == "Service"},
                         runs={r.metadata.name: r for r in runs},
+                        history=self._history(model),
+                        present=frozenset(v.metadata.uid for v in versions),
                     )
                 )
             case it:
@@ -218,7 +225,7 @@ class World:
         wanted["status"] = there.get("status", {})
         if wanted == {"status": {}, **there}:
             return False
-        wanted["metadata"]["generation"] += wanted["spec"] != there["spec"]
+        wanted["metadata"]["generation"] += wanted.get("spec") != there.get("spec")
         self.objects[key] = wanted
         return True
 

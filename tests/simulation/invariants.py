@@ -15,6 +15,7 @@ from mlops.api.kinds import KINDS
 from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
+from mlops.planning.model_history import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.workloads import schema_digest
@@ -126,8 +127,11 @@ class Invariants:
             self._note_serving(change)
         if kind == "ModelVersion" and change.type == "MODIFIED":
             self._live(change)
+        if kind == "ConfigMap" and change.type == "MODIFIED" and change.old is not None:
+            _only_adds(change)
         if kind == "Dataset" and change.type == "MODIFIED":
             _grows(change)
+            self._is_a_new_number(change)
             if (
                 ours
                 and (change.new.get("status") or {}).get("observedGeneration") == change.new["metadata"]["generation"]
@@ -321,6 +325,17 @@ class Invariants:
         if run is not None and not is_over(run):
             raise Violation("OneRunOfAMonitor", f"{change.key.name} acts again, and its run {name} is not over")
 
+    def _is_a_new_number(self, change: Change) -> None:
+        """What finished runs say they were trained on must not become something else."""
+        (_, namespace, name), status = change.key, change.new.get("status") or {}
+        for run in self._server.list("TrainingRun"):
+            resolved = (run.get("status") or {}).get("resolved") or {}
+            same = run["metadata"]["namespace"] == namespace and run["spec"]["datasetRef"]["name"] == name
+            spoken_for = same and resolved.get("datasetVersion") == status.get("version") is not None
+            if spoken_for and resolved.get("datasetDigest") != status.get("digest"):
+                said = f"{change.key}: version {status['version']} is what {run['metadata']['name']} had by that name"
+                raise Violation("NumbersAreNotReused", said)
+
     # --- at rest ---
 
     def at_rest(self) -> None:
@@ -340,6 +355,21 @@ class Invariants:
             self._serves(version)
         for dataset in self._server.list("Dataset"):
             _of_its_spec(dataset)
+        self._is_on_record()
+
+    def _is_on_record(self) -> None:
+        """What a version has been is on record as long as it is there, and that it is gone when it is gone."""
+        maps = [each for each in self._server.list("ConfigMap") if labels_of(each).get(labels.COMPONENT) == HISTORY]
+        recorded = entries(maps)
+        known = {(entry["uid"], entry["event"], entry.get("stage")) for entry in recorded}
+        versions = {each["metadata"]["uid"]: each for each in self._server.list("ModelVersion")}
+        for uid, version in versions.items():
+            for step in (version.get("status") or {}).get("transitions") or ():
+                if {(uid, "Live", step["to"]), (uid, step["to"], None)}.isdisjoint(known):
+                    raise Violation("ThePastIsOnRecord", f"{version['metadata']['name']}: {step} is on no record")
+        for entry in recorded:
+            if entry["uid"] not in versions and (entry["uid"], "Deleted", None) not in known:
+                raise Violation("ThePastIsOnRecord", f"that {entry['version']} was deleted is on no record")
 
     def _has_a_route_and_all_owners(self, deployment: Manifest) -> None:
         name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
@@ -402,6 +432,12 @@ def _grows(change: Change) -> None:
     new = (change.new.get("status") or {}).get("version") or 0
     if new < old:
         raise Violation("VersionsGrow", f"{change.key}: version {new} after {old}")
+
+
+def _only_adds(change: Change) -> None:
+    old, new = ((each.get("data") or {}).get(FILE, "") for each in (change.old or {}, change.new))
+    if not new.startswith(old):
+        raise Violation("ThePastStays", f"{change.key} was {old!r}, is {new!r}")
 
 
 def _not_stuck(kind: str, manifest: Manifest) -> None:

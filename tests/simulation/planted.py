@@ -81,6 +81,28 @@ BUGS = (
         "    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)\n",
         "    return Need(as_of, ingest_job_name(dataset, as_of, 0, status.retried), new_content)\n",
     ),
+    # --- what was ---
+    Bug(
+        "the record of a model is made anew from the versions that are there",
+        "lost past",
+        "planning/model_history.py",
+        """    number, text = (0, "") if newest is None else (_number(newest), _text(newest))\n""",
+        """    number, text = 0, ""\n""",
+    ),
+    Bug(
+        "that a version is gone is not recorded",
+        "lost past",
+        "planning/model_history.py",
+        "for uid, entry in gone.items() if uid not in over]",
+        "for uid, entry in gone.items() if uid in over]",
+    ),
+    Bug(
+        "a Dataset that was made again begins at version 1",
+        "lost past",
+        "planning/dataset.py",
+        "(status.version or spoken_for) + 1",
+        "(status.version or 0) + 1",
+    ),
     # --- stale reads ---
     Bug(
         "older versions of an object are taken in",
@@ -200,8 +222,8 @@ BUGS = (
         "the newest version alone owns what serves",
         "ownership",
         "planning/model_version.py",
-        "        apply=tuple(_servers(view, traffic, present)),\n",
-        "        apply=tuple(_servers(view, traffic, present[-1:])),\n",
+        "        apply=(*model_history.segments(view, statuses), *_servers(view, traffic, present)),\n",
+        "        apply=(*model_history.segments(view, statuses), *_servers(view, traffic, present[-1:])),\n",
     ),
     # --- who may write ---
     Bug(

@@ -132,6 +132,10 @@ def _live(name: str, stage: str = "production") -> Callable[[World], bool]:
     return is_live
 
 
+def _new_content(letter: str) -> Callable[[World], None]:
+    return lambda world: world.workloads.contents.update(weather=letter)
+
+
 def _new_rows(letter: str) -> Callable[[World], None]:
     def act(world: World) -> None:
         world.workloads.contents["weather"] = letter
@@ -351,6 +355,17 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ),
         Step("delete the template", _delete("TrainingRun", "rain"), _live("rain-v4")),
         Step("delete the data", _delete("Dataset", "weather"), _gone("Dataset", "weather")),
+        Step(
+            "the data again, and a run on it",
+            _all_of(_new_content("made again"), _create(dataset(), run("again"))),
+            _all(_ready("TrainingRun", "again", "Succeeded"), _live("rain-v5")),
+        ),
+        Step(
+            "delete the run and its version",
+            _all_of(_delete("TrainingRun", "again"), _delete("ModelVersion", "rain-v5")),
+            _all(_gone("ModelVersion", "rain-v5"), _live("rain-v4")),
+        ),
+        Step("another run", _create(run("more", "6")), _live("rain-v6")),
     ),
     "runs": (
         Step(

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     FORMAT_ERROR = "FormatError"
     DATA_UNUSABLE = "DataUnusable"
     SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_FORBIDDEN = "SourceForbidden"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     ADDRESS_FORBIDDEN = "AddressForbidden"
     ACCESS_DENIED = "AccessDenied"
@@ -307,7 +308,29 @@ class Governance(Model):
     purpose: Text | None = Field(default=None, description="What it may be used for.")
     license: Text | None = Field(default=None, description="Under which licence it is.")
     pii: Annotated[tuple[FieldName, ...], Field(max_length=256)] = Field(
-        default=(), description="Fields with personal data: profiles and reports show no value of theirs."
+        default=(),
+        description="Fields with personal data: profiles, reports, messages and captures show no value of theirs, and "
+        "models know their categories by keyed hashes only.",
+    )
+    pii_in_models: Annotated[tuple[FieldName, ...], Field(max_length=256)] = Field(
+        default=(),
+        description="Those of pii that may stand in a model in plain text: as categories, as classes of the label, in "
+        "estimators that keep rows.",
+    )
+    pii_in_captures: Annotated[tuple[FieldName, ...], Field(max_length=256)] = Field(
+        default=(), description="Those of pii that model servers record with the requests; others are left out."
+    )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.piiInModels) || (has(self.pii) && self.piiInModels.all(f, f in self.pii))",
+            "spec.governance.piiInModels must name fields of spec.governance.pii",
+            lambda self: set(self.pii_in_models) <= set(self.pii),
+        ),
+        Rule(
+            "!has(self.piiInCaptures) || (has(self.pii) && self.piiInCaptures.all(f, f in self.pii))",
+            "spec.governance.piiInCaptures must name fields of spec.governance.pii",
+            lambda self: set(self.pii_in_captures) <= set(self.pii),
+        ),
     )
 
 

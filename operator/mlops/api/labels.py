@@ -33,6 +33,7 @@ AS_OF = "mlops.dev/as-of"
 INSTANTIATED = "cronjob.kubernetes.io/instantiate"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
 
 
 def standard(component: str, instance: str, **own: str) -> dict[str, str]:
@@ -40,7 +41,7 @@ def standard(component: str, instance: str, **own: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": component,
         INSTANCE: instance,
-        "app.kubernetes.io/component": component,
+        COMPONENT: component,
         "app.kubernetes.io/part-of": "mlops",
         MANAGED_BY: MANAGER,
         **{f"mlops.dev/{key.replace('_', '-')}": value for key, value in own.items()},

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     SERVING = "Serving"
     SERVING_FAILED = "ServingFailed"
+    NOT_RUNNING = "NotRunning"
     SUPERSEDED = "Superseded"
     WITHDRAWN = "Withdrawn"
     VERSION_CONFLICT = "VersionConflict"

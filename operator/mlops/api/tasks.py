@@ -42,6 +42,8 @@ OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
 TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
 JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
+STORE_ROOT_VARIABLE = "MLOPS_STORE_ROOT"  # with a store per namespace: what all of them lie under
+S3_KEYS_VARIABLE = "MLOPS_S3_KEYS"  # a folder with a file per key of the Secret, which follows the Secret's changes
 S3_SECRET_VARIABLE = "MLOPS_S3_SECRET"  # namespace/name of the Secret that the S3 settings come from, for messages
 SOURCE_PREFIX = "SOURCE_"  # before each key of a source's own Secret in the environment
 HTTP_NETWORKS_VARIABLE = "MLOPS_HTTP_ALLOWED_NETWORKS"  # CIDRs that http sources may reach though not public
@@ -55,6 +57,9 @@ MAX_REPORT_BYTES = 4096
 _LONGEST_VALUE = 100_000
 # A kubelet puts variables in where a value has $(NAME), and takes $$ for $.
 _REFERENCE = re.compile(r"\$(?=[$(])")
+
+# Nothing is imported but what is installed: no folder that somebody else may write to is on the interpreter's path.
+SAFE_PYTHON = {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
 
 # What a training or serving process must see, so that the same inputs give the same bits (see docs/reproducibility.md).
 NUMERIC_ENVIRONMENT = {

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import click
 
+from mlops.cli.terminal import harmless
+
 
 class UserError(click.ClickException):
     """Shown as `Error: …` without a traceback."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        """Return the sentence: it may repeat what a file or a pod says."""
+        return harmless(self.message)

@@ -10,24 +10,35 @@ from typing import Any
 
 import yaml
 
+from mlops.api import labels
 from mlops.api.base import parse_time
 from mlops.api.kinds import KINDS, parse
+from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 from mlops.cli.errors import UserError
 from mlops.cli.progress import headline, ready
 from mlops.cli.state import State
 from mlops.cli.tables import age, aligned, kinds_of, rows
+from mlops.engine.cluster import labels_of
 from mlops.local.records import read_objects
+from mlops.planning import model_history
+from mlops.planning.stopped import stopped
 from mlops.planning.training_manifests import inputs_digest
 
 Manifest = dict[str, Any]
 
 
 def load(state: State) -> list[Manifest]:
-    """Return every object in a state folder. Raises UserError if there is none."""
+    """Return every object in a state folder. Raises UserError if there is none.
+
+    When no process holds the folder, however the last one ended, versions do not claim to serve.
+    """
     if not state.exists:
         raise UserError(f"{state.folder}: there is no state here yet; `mlops run` makes it, --state names another")
-    return _read(state)
+    # Looked at first: a run that ends meanwhile is believed for what it was, one that begins shows at the next look.
+    in_use = state.in_use
+    objects = _read(state)
+    return objects if in_use else [stopped(manifest) for manifest in objects]
 
 
 def _read(state: State) -> list[Manifest]:
@@ -104,13 +115,16 @@ def lineage(state: State, model: str, at: datetime | None, namespace: str | None
     """Return where every version of a model comes from and when it was live; with `at`, which one was live then."""
     objects = load(state)
     versions = [m for m in _select(objects, "ModelVersion", (), namespace) if m["spec"]["modelName"] == model]
-    if not versions:
-        names = sorted({m["spec"]["modelName"] for m in _select(objects, "ModelVersion", (), namespace)})
+    events = _events(_history(objects, namespace, model), versions)
+    if not versions and not events:
+        known = {m["spec"]["modelName"] for m in _select(objects, "ModelVersion", (), namespace)}
+        recorded = (labels_of(m).get(labels.MODEL) for m in _history(objects, namespace))
+        names = sorted(known | {name for name in recorded if name})
         raise UserError(f"no version of a model {model!r}; there are {', '.join(names) or 'no models'}")
     versions.sort(key=lambda m: m["spec"]["version"])
     if at is not None:
-        return _live_at(versions, at)
-    parts = []
+        return _live_at(events, at)
+    parts = [*_deleted(events)]
     for version in versions:
         made_of = version.get("status", {}).get("lineage") or version["spec"].get("lineage", {})
         facts = [
@@ -186,26 +200,73 @@ def _events_of(objects: list[Manifest], manifest: Manifest) -> list[list[str]]:
     return [[e["type"], e["reason"], age(e.get("eventTime"), now), e.get("note", "")] for e in mine[-20:]]
 
 
-def _live_at(versions: list[Manifest], at: datetime) -> str:
-    """Return the stages with the version that had entered each last before `at`, and was not replaced by then."""
-    entered: dict[str, tuple[datetime, str]] = {}
-    steps = [
-        (parse_time(step["time"]), index, version["metadata"]["name"], step["to"])
-        for version in versions
-        for index, step in enumerate(reversed(version.get("status", {}).get("transitions", [])))
+def _history(objects: list[Manifest], namespace: str | None, model: str | None = None) -> list[Manifest]:
+    return [
+        m
+        for m in _select(objects, "ConfigMap", (), namespace)
+        if labels_of(m).get(labels.COMPONENT) == model_history.HISTORY
+        and model in (None, labels_of(m).get(labels.MODEL))
     ]
-    for time, _, name, to in sorted(steps):
-        if time > at:
+
+
+def _events(history: list[Manifest], versions: list[Manifest]) -> list[Manifest]:
+    """Return what was recorded of a model, and what its versions say that is not on record yet, in order of time."""
+    found = model_history.entries(history)
+    there = {m["metadata"]["uid"] for m in versions}
+    found = [entry for entry in found if entry["event"] != model_history.DELETED or entry["uid"] not in there]
+    known = {model_history.identity(entry) for entry in found}
+    for manifest in versions:
+        version = parse(manifest)
+        if isinstance(version, ModelVersion):
+            told = model_history.entries_of(version, manifest.get("status") or {})
+            found += [entry for entry in told if model_history.identity(entry) not in known]
+    return sorted(found, key=lambda entry: str(entry["time"]))
+
+
+def _deleted(events: list[Manifest]) -> list[str]:
+    """Return a part of the lineage for each version that is there no more."""
+    gone = [entry["uid"] for entry in events if entry["event"] == model_history.DELETED]
+    return [_deleted_version([entry for entry in events if entry["uid"] == uid]) for uid in dict.fromkeys(gone)]
+
+
+def _deleted_version(events: list[Manifest]) -> str:
+    made = next((entry for entry in events if entry["event"] == model_history.REGISTERED), events[0])
+    facts = [
+        ["artifact", made.get("artifact", "")],
+        ["run", made.get("trainingRun", "")],
+        ["dataset", f"{made.get('dataset', '')} version {made.get('datasetVersion', '')}"],
+        ["dataset digest", made.get("datasetDigest", "")],
+        ["inputs digest", made.get("inputsDigest", "")],
+        ["environment", made.get("environmentDigest", "")],
+        ["compared with", made.get("parentVersion", "nothing")],
+    ]
+    steps = [
+        [entry["time"], entry.get("stage") or entry["event"], entry.get("reason", "")]
+        for entry in events
+        if entry is not made
+    ]
+    title = f"{made['version']}   Deleted   version {made['number']}"
+    return "\n".join([title, *(f"  {line}" for line in aligned(facts + steps_as_facts(steps)).splitlines())])
+
+
+def _live_at(events: list[Manifest], at: datetime) -> str:
+    """Return the stages with the version that had entered each last before `at`, and was not replaced by then."""
+    entered: dict[str, Manifest] = {}
+    for entry in events:
+        if parse_time(entry["time"]) > at or entry["event"] == model_history.REGISTERED:
             continue
-        if to in ("Superseded", "Withdrawn", "Failed"):
-            entered = {stage: there for stage, there in entered.items() if there[1] != name}
+        if entry["event"] == model_history.LIVE:
+            entered[entry["stage"]] = entry
         else:
-            entered[to] = (time, name)
+            entered = {stage: there for stage, there in entered.items() if there["uid"] != entry["uid"]}
     if not entered:
         return f"no version was live at {at:%Y-%m-%dT%H:%M:%SZ}"
-    artifacts = {v["metadata"]["name"]: v.get("status", {}).get("artifact", "") for v in versions}
+    artifacts = {entry["uid"]: entry["artifact"] for entry in events if entry.get("artifact")}
     table = [["STAGE", "VERSION", "SINCE", "ARTIFACT"]]
-    table += [[stage, name, f"{time:%Y-%m-%dT%H:%M:%SZ}", artifacts[name]] for stage, (time, name) in entered.items()]
+    table += [
+        [stage, entry["version"], f"{parse_time(entry['time']):%Y-%m-%dT%H:%M:%SZ}", artifacts.get(entry["uid"], "")]
+        for stage, entry in entered.items()
+    ]
     return aligned(table)
 
 

@@ -13,6 +13,7 @@ import click
 
 from mlops.cli.errors import UserError
 from mlops.cli.state import State, default_folder
+from mlops.cli.terminal import note, show
 
 # What the user can do something about: a folder that may not be written, a full disk, a name that is too long.
 _OF_THE_USER = {
@@ -151,8 +152,10 @@ def put(file: Path, uri: str, folder: Path) -> None:
         raise UserError(
             f"{uri!r}: the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\"
         ) from error
-    place, _ = deliver(file, wanted.uri, State(folder))
-    click.echo(f"{file} -> {place}")
+    state = State(folder)
+    state.make_private()
+    place, _ = deliver(file, wanted.uri, state)
+    show(f"{file} -> {place}")
 
 
 @cli.command(
@@ -208,7 +211,10 @@ def get(kinds: str, names: tuple[str, ...], output: str, namespace: str | None, 
     """List objects: KINDS are such as dset,trun,mver,dmon or all."""
     from mlops.cli import inspect
 
-    click.echo(inspect.get(State(folder), kinds, names, namespace, output))
+    state = State(folder)
+    show(inspect.get(state, kinds, names, namespace, output))
+    if output in ("table", "wide") and not state.in_use:
+        note("no `mlops run` works on this folder: nothing runs and nothing serves; this is how the last one left it")
 
 
 @cli.command(
@@ -225,7 +231,7 @@ def describe(kind: str, name: str, namespace: str | None, folder: Path) -> None:
     """Show all about one object: spec, status, conditions, events."""
     from mlops.cli import inspect
 
-    click.echo(inspect.describe(State(folder), kind, name, namespace))
+    show(inspect.describe(State(folder), kind, name, namespace))
 
 
 @cli.command(
@@ -245,7 +251,7 @@ def lineage(model: str, at: str | None, namespace: str | None, folder: Path) -> 
     """
     from mlops.cli import inspect
 
-    click.echo(inspect.lineage(State(folder), model, _moment(at), namespace))
+    show(inspect.lineage(State(folder), model, _moment(at), namespace))
 
 
 @cli.command(
@@ -267,7 +273,7 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
 
     documents: list[dict[str, Any]] = [document.manifest for document in manifests.read(paths).documents]
     given = _pairs(digests, "--dataset-digest")
-    click.echo(inspect.digest(documents, State(folder), given, environment.digest()))
+    show(inspect.digest(documents, State(folder), given, environment.digest()))
 
 
 @cli.command(
@@ -279,13 +285,18 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
 @click.argument("kind")
 @click.argument("names", nargs=-1, required=True)
 @click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("--force", is_flag=True, help="Also what is in use.")
 @_STATE
-def delete(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> None:
-    """Delete objects, and what they own."""
+def delete(kind: str, names: tuple[str, ...], namespace: str, force: bool, folder: Path) -> None:
+    """Delete objects, and what they own.
+
+    What is in use (a live version, a Dataset that something was or is to be trained on) is refused without --force.
+    What a deleted version was, and when it was live, `mlops lineage` still tells.
+    """
     from mlops.cli.delete import delete as delete_objects
 
-    for line in delete_objects(State(folder), kind, names, namespace):
-        click.echo(line)
+    for line in delete_objects(State(folder), kind, names, namespace, force=force):
+        show(line)
 
 
 @cli.command(
@@ -309,7 +320,7 @@ def retry(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> No
     from mlops.local.clock import RealClock
 
     for line in retry_objects(State(folder), kind, names, namespace, RealClock()):
-        click.echo(line)
+        show(line)
 
 
 @cli.command(
@@ -321,14 +332,18 @@ def retry(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> No
 @click.argument("kind")
 @click.argument("name")
 @click.option("--all", "every", is_flag=True, help="Of every pod, not only the newest.")
+@click.option("--raw", is_flag=True, help="To a terminal too, as the pods wrote it: it may steer the terminal.")
 @click.option("-n", "--namespace", default="default", show_default=True)
 @_STATE
-def logs(kind: str, name: str, every: bool, namespace: str, folder: Path) -> None:
-    """Show what the pods of an object wrote."""
+def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: Path) -> None:
+    """Show what the pods of an object wrote.
+
+    On a terminal control characters are spelled out; into a pipe or a file the logs go as they are.
+    """
     from mlops.cli import outputs
 
     for text in outputs.logs(State(folder), kind, name, namespace, every=every):
-        click.echo(text)
+        show(text, raw=raw)
 
 
 @cli.command(
@@ -356,9 +371,9 @@ def report(monitor: str, namespace: str, store: str | None, to: Path, folder: Pa
     from mlops.cli import outputs
 
     if store is None:
-        click.echo(outputs.newest_report(State(folder), monitor, namespace))
+        show(outputs.newest_report(State(folder), monitor, namespace))
     else:
-        click.echo(outputs.report_of_store(store, monitor, to))
+        show(outputs.report_of_store(store, monitor, to))
 
 
 @cli.command(epilog=_examples("mlops explain DatasetNotReady"))
@@ -367,7 +382,7 @@ def explain(reason: str) -> None:
     """Say what a condition's reason means, and the way out."""
     from mlops.cli import explanations
 
-    click.echo(explanations.of(reason))
+    show(explanations.of(reason))
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

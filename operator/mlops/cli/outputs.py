@@ -39,7 +39,7 @@ def logs(state: State, word: str, name: str, namespace: str, *, every: bool) -> 
     for pod in pods if every else pods[-1:]:
         for file in sorted(pod.glob("*.log"), key=lambda file: file.stat().st_mtime_ns):
             yield f"==> {file} <=="
-            yield file.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+            yield file.read_bytes().decode("utf-8", "replace").rstrip("\n")
 
 
 def newest_report(state: State, monitor: str, namespace: str) -> Path:
@@ -49,6 +49,7 @@ def newest_report(state: State, monitor: str, namespace: str) -> Path:
     if not mine:
         names = ", ".join(m["metadata"]["name"] for m in monitors) or "none"
         raise UserError(f"DriftMonitor {monitor!r} not found in namespace {namespace!r}; there are: {names}")
+    state.make_private()
     lay_out_reports(mine, open_store(state.store.resolve().as_uri(), os.environ), state.reports)
     reports = sorted((state.reports / monitor).glob("*.html"))
     if not reports:

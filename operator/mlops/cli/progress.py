@@ -147,9 +147,9 @@ class View:
             status, reason, message = ready(manifest)
             table.add_row(
                 short_kind(manifest["kind"]),
-                manifest["metadata"]["name"],
+                Text(printable(manifest["metadata"]["name"])),
                 Text(status, style=_COLOURS[status]),
-                reason,
+                Text(printable(reason)),
                 # Not as markup: a message may hold brackets.
                 Text(printable(headline(manifest) or message)),
             )

@@ -27,6 +27,7 @@ from mlops.cli.progress import View, ready
 from mlops.cli.replay import Position, Sender, Stream, Target
 from mlops.cli.settings import local_settings
 from mlops.cli.state import State
+from mlops.cli.terminal import harmless
 from mlops.engine.cluster import Clock
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
@@ -63,6 +64,7 @@ def run(options: Options) -> int:
     ended it; everything that was started is stopped, what was done stays. Raises UserError for a mistake.
     """
     given = manifests.read(options.paths)
+    options.state.make_private()
     setting = scenario.read(options.scenario) if options.scenario else scenario.beside(options.paths)
     console = Output()
     return interruptible(_Run(options, given, setting, console).run(), console)
@@ -209,13 +211,16 @@ class _Run:
         reports = summary.lay_out_reports(objects, store, self.state.reports)
         text = summary.summary(objects, troubles)
         if text:
-            self.console.print(f"\n{text}", highlight=False, markup=False, soft_wrap=True)
+            self.console.print(f"\n{harmless(text)}", highlight=False, markup=False, soft_wrap=True)
         if reports:
             self.console.print(
-                f"\n{reports} drift reports: {self.state.reports}/", highlight=False, markup=False, soft_wrap=True
+                harmless(f"\n{reports} drift reports: {self.state.reports}/"),
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
         self.console.print(
-            f"state: {self.state.folder}   look: mlops get all --state {self.state.folder}",
+            harmless(f"state: {self.state.folder}   look: mlops get all --state {self.state.folder}"),
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -223,7 +228,9 @@ class _Run:
 
     async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
-            self.console.print(f"serving {service['metadata']['name']} at {_url(service)}", highlight=False)
+            self.console.print(
+                harmless(f"serving {service['metadata']['name']} at {_url(service)}"), highlight=False, markup=False
+            )
         self.console.print("Ctrl-C stops it", highlight=False)
         view.as_lines()
         await _keep_refreshing(view)

@@ -7,7 +7,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops.local.records import is_held
+
 VARIABLE = "MLOPS_STATE"
+# What stands in a state folder; see below, `local.records` and `local.node`.
+_OURS = frozenset(
+    (
+        "objects.sqlite", "objects.sqlite-wal", "objects.sqlite-shm", "lock", "replay.json",
+        "store", "buckets", "logs", "reports", "pods",
+    )
+)  # fmt: skip
 
 
 def default_folder() -> Path:
@@ -31,6 +40,26 @@ class State:
     def exists(self) -> bool:
         """Return whether a run has made this folder."""
         return (self.folder / "objects.sqlite").is_file()
+
+    def make_private(self) -> None:
+        """Leave the folder and what is in it to its owner: rows, models and logs are nobody else's.
+
+        The folder itself keeps its mode if it holds something of somebody else, or belongs to another user.
+        """
+        os.umask(0o077)
+        if not self.folder.is_dir() or self.folder.stat().st_uid != os.getuid():
+            return
+        names = {path.name for path in self.folder.iterdir()}
+        for path in (self.folder / name for name in names & _OURS):
+            if not path.is_symlink() and path.stat().st_uid == os.getuid():
+                path.chmod(path.stat().st_mode & 0o700)
+        if names & _OURS and names <= _OURS:
+            self.folder.chmod(0o700)
+
+    @property
+    def in_use(self) -> bool:
+        """Return whether a process works on this folder: without one, nothing that it says of servers is true."""
+        return is_held(self.folder)
 
     @property
     def store(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops.api.base import Column, parse_time
 from mlops.api.kinds import KINDS
+from mlops.cli.terminal import harmless
 
 Manifest = dict[str, Any]
 
@@ -75,7 +76,7 @@ def _cell(manifest: Manifest, column: Column, now: datetime) -> str:
 
 def printable(text: str) -> str:
     """Return `text` on one line and without what would steer a terminal: data and file names end up in messages."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return harmless(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def aligned(table: Sequence[Sequence[str]]) -> str:

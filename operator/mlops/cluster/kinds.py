@@ -49,6 +49,7 @@ WATCHED = {
         Served("CronJob", API_VERSIONS["CronJob"], "cronjobs", _OURS),
         Served("Deployment", API_VERSIONS["Deployment"], "deployments", _OURS),
         Served("Service", API_VERSIONS["Service"], "services", _OURS),
+        Served("ConfigMap", API_VERSIONS["ConfigMap"], "configmaps", _OURS),
         Served("Pod", API_VERSIONS["Pod"], "pods", _OURS),
     )
 }

@@ -52,6 +52,38 @@ _DIGEST_FILE = "/etc/mlops/environment-digest"
     help="Secret with the store's credentials, in the namespace of each object.",
 )
 @click.option(
+    "--reader-secret",
+    envvar=f"{_PREFIX}_READER_SECRET",
+    default="",
+    show_envvar=True,
+    help="Secret for pods that only read artifacts. Default: that of --store-secret.",
+)
+@click.option(
+    "--server-secret",
+    envvar=f"{_PREFIX}_SERVER_SECRET",
+    default="",
+    show_envvar=True,
+    help="Secret for model servers, which read artifacts and write captures. Default: that of --store-secret.",
+)
+@click.option(
+    "--scratch-limit",
+    envvar=f"{_PREFIX}_SCRATCH_LIMIT",
+    default="32Gi",
+    show_default=True,
+    show_envvar=True,
+    metavar="QUANTITY",
+    help="The most that a workload pod may keep on its node's disk; an empty one sets no limit.",
+)
+@click.option(
+    "--scratch-request",
+    envvar=f"{_PREFIX}_SCRATCH_REQUEST",
+    default="256Mi",
+    show_default=True,
+    show_envvar=True,
+    metavar="QUANTITY",
+    help="What a workload pod asks of its node's disk; an empty one asks for nothing.",
+)
+@click.option(
     "--serving-port",
     envvar=f"{_PREFIX}_SERVING_PORT",
     type=click.IntRange(1, 65535),
@@ -133,6 +165,10 @@ def main(
     environment_digest: str | None,
     pod_env: tuple[str, ...],
     store_secret: str,
+    reader_secret: str,
+    server_secret: str,
+    scratch_limit: str,
+    scratch_request: str,
     serving_port: int,
     listen: str,
     workers: int,
@@ -161,6 +197,10 @@ def main(
                 environment_digest=options.environment_digest(environment_digest, digest_file),
                 environment=options.pod_environment(pod_env, os.environ.get(f"{_PREFIX}_POD_ENV", "")),
                 store_secret=store_secret,
+                reader_secret=reader_secret,
+                server_secret=server_secret,
+                scratch_limit=options.quantity("--scratch-limit", scratch_limit),
+                scratch_request=options.quantity("--scratch-request", scratch_request),
                 serving_port=serving_port,
             ),
             namespaces=options.namespaces_of(namespaces, os.environ.get(f"{_PREFIX}_NAMESPACES", "")),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops.api import tasks
 from mlops.planning.plan import Settings
 
 # Where a pod finds its token and its namespace.
@@ -17,6 +18,8 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STORE = re.compile(r"[^{}]*|[a-z0-9]+://[^/{}]*/[^{}]*\{namespace\}[^{}]*")
+_QUANTITY = re.compile(r"[1-9][0-9]{0,14}(?:[kMGTP]|[KMGTP]i)?")
 
 
 class BadOption(ValueError):
@@ -72,7 +75,19 @@ def pod_environment(given: Sequence[str], variable: str) -> Mapping[str, str]:
     for name in environment:
         if not _VARIABLE.fullmatch(name):
             raise BadOption(f"--pod-env {name!r} is not the name of an environment variable")
+    if not _STORE.fullmatch(store := environment.get(tasks.STORE_VARIABLE, "")):
+        raise BadOption(
+            f"--pod-env {tasks.STORE_VARIABLE}={store!r}: {{namespace}} can stand once, after the bucket, such as "
+            "s3://mlops/{namespace}; no other braces can"
+        )
     return environment
+
+
+def quantity(option: str, text: str) -> str:
+    """Return a quantity of bytes as Kubernetes writes it, such as 32Gi; an empty one is none."""
+    if text and not _QUANTITY.fullmatch(text):
+        raise BadOption(f"{option} {text!r} is no quantity of bytes: write a number and a unit, such as 32Gi")
+    return text
 
 
 def environment_digest(given: str | None, file: Path) -> str:

@@ -73,6 +73,7 @@ class Operator:
             metrics=self._metrics,
             random=Random(),
             longest_delay=_LONGEST_DELAY,
+            identity=f"{options.lease.namespace}/{options.lease.name}" if options.lease else None,
         )
         self._resync = Resync(self._client, self._memory, options.namespaces, self._metrics)
         self._job_ends = JobEnds(self._client, self._memory)

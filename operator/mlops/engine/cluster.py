@@ -17,6 +17,7 @@ API_VERSIONS = {
     "CronJob": "batch/v1",
     "Deployment": "apps/v1",
     "Service": "v1",
+    "ConfigMap": "v1",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
 }

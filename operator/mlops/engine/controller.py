@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from random import Random
 
 from mlops.api.kinds import KINDS
+from mlops.engine.claims import Claims
 from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters, Metrics
@@ -26,7 +27,8 @@ class Controller:
     """Runs every planner on one cluster.
 
     Whoever watches the cluster calls `observe` for each change; time and randomness come from outside, so that the
-    same controller runs in a cluster, on one machine and in a simulation.
+    same controller runs in a cluster, on one machine and in a simulation. `identity` tells one installation from
+    another, see `Claims`; None where there can be only one.
     """
 
     def __init__(
@@ -40,12 +42,13 @@ class Controller:
         metrics: Metrics | None = None,
         random: Random | None = None,
         longest_delay: float = 60.0,
+        identity: str | None = None,
     ) -> None:
         self._cluster, self._workers = cluster, workers
         self.metrics: Metrics = metrics or Counters()
         self.queue = Queue(clock, random=random or Random(0), longest_delay=longest_delay)
         self._gatherer = Gatherer(cluster, settings, clock)
-        self._reconciler = Reconciler(cluster, self._gatherer, planners, clock, self.metrics)
+        self._reconciler = Reconciler(cluster, self._gatherer, planners, clock, self.metrics, Claims(cluster, identity))
 
     def observe(self, old: Manifest | None, new: Manifest | None) -> None:
         """Take in one change: made (old is None), changed, or gone (new is None)."""
@@ -59,7 +62,8 @@ class Controller:
 
     async def resync(self) -> None:
         """Look at everything: after a start. What changes meanwhile is observed as ever."""
-        for kind in KINDS:
+        # Of a model whose versions are all gone only its history is left, which does not know yet that they are.
+        for kind in (*KINDS, "ConfigMap"):
             for number, manifest in enumerate(self._cluster.list(kind), start=1):
                 self.observe(None, manifest)
                 if number % _AT_A_TIME == 0:

@@ -15,7 +15,9 @@ from mlops.api.training_run import TrainingRun
 from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning import standing, training_run, training_template
+from mlops.planning.model_history import HISTORY, highest_dataset_version
 from mlops.planning.plan import Key, Manifest, Settings
+from mlops.planning.training_manifests import USERS_CONTAINER
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
@@ -122,6 +124,7 @@ class Gatherer:
                 for monitor in self._reader.by_field("DriftMonitor", namespace, "status.nothingNew.dataset", name)
                 if isinstance(asked := field_of(monitor, "status.nothingNew.asked"), str)
             ),
+            spoken_for=self._spoken_for(dataset),
         )
 
     def _training_run(self, run: TrainingRun) -> TrainingRunView:
@@ -138,6 +141,7 @@ class Gatherer:
             jobs=self._jobs(run, labels.RUN),
             siblings=self._parsed_of(TrainingRun, others.values()),
             versions=versions,
+            history=self._history(namespace, register.model_name) if register else (),
         )
 
     def _runs_of_template(self, template: TrainingRun, dataset: Dataset | None) -> Iterator[Manifest]:
@@ -193,7 +197,8 @@ class Gatherer:
             kind: {str(one["metadata"]["name"]): one for one in self._reader.list(kind, namespace, selector)}
             for kind in ("Deployment", "Service")
         }
-        if not versions and not any(served.values()):
+        history = self._history(namespace, model_name)
+        if not versions and not history and not any(served.values()):
             return None
         sources = {version.spec.source.training_run_ref.name for version in versions if version.spec.source}
         runs = (self._one(TrainingRun, namespace, name) for name in sorted(sources))
@@ -207,7 +212,31 @@ class Gatherer:
             deployments=served["Deployment"],
             services=served["Service"],
             runs={run.metadata.name: run for run in runs if run},
+            history=history,
+            present=frozenset(
+                str(version["metadata"].get("uid", ""))
+                for version in self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
+            ),
         )
+
+    def _history(self, namespace: str, model_name: str | None = None) -> tuple[Manifest, ...]:
+        """Return what is recorded of one model, or of all."""
+        selector = {labels.MODEL: model_name} if model_name else {}
+        return tuple(self._reader.list("ConfigMap", namespace, {labels.COMPONENT: HISTORY, **selector}))
+
+    def _spoken_for(self, dataset: Dataset) -> int:
+        """Return the highest version of a Dataset of this name that anything speaks of; asked for once in its life."""
+        namespace, name = dataset.metadata.namespace, dataset.metadata.name
+        if dataset.status.version is not None:
+            return 0
+        numbers = [highest_dataset_version(self._history(namespace), name)]
+        for run in self._reader.by_field("TrainingRun", namespace, "spec.datasetRef.name", name):
+            numbers.append(field_of(run, "status.resolved.datasetVersion") or 0)
+        for version in self._reader.list("ModelVersion", namespace):
+            for lineage in (field_of(version, "status.lineage"), field_of(version, "spec.lineage")):
+                if isinstance(lineage, dict) and lineage.get("dataset") == name:
+                    numbers.append(lineage.get("datasetVersion") or 0)
+        return max(numbers)
 
     def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
         found = self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
@@ -241,18 +270,24 @@ class Gatherer:
 
 def _end_of(pod: Manifest) -> Manifest | None:
     """Return the terminated state that tells how a finished pod ended: that of the init container that failed, else
-    that of the last container."""
+    that of the last container. What a user's own code says there is nobody's report: only its exit code counts."""
     status = pod.get("status", {})
     if status.get("phase") not in ("Succeeded", "Failed"):
         return None
     ends = [
-        container["state"]["terminated"]
+        _without_message(container["state"]["terminated"])
+        if container.get("name") == USERS_CONTAINER
+        else container["state"]["terminated"]
         for field in ("initContainerStatuses", "containerStatuses")
         for container in status.get(field, ())
         if "terminated" in container.get("state", {})
     ]
     failed = (end for end in ends if end.get("exitCode") != 0)
     return next(failed, ends[-1] if ends else None)
+
+
+def _without_message(end: Manifest) -> Manifest:
+    return {key: value for key, value in end.items() if key != "message"}
 
 
 def _owned_by(child: Manifest, owner: Manifest) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mlops.api.kinds import InvalidObject
 from mlops.engine import problems, waiting
+from mlops.engine.claims import Claims
 from mlops.engine.cluster import (
     AlreadyExists,
     Clock,
@@ -76,8 +77,15 @@ class Reconciler:
     """Carries out plans: statuses, then what is converged, then what is created, then what must go."""
 
     def __init__(
-        self, cluster: Cluster, gatherer: Gatherer, planners: Mapping[str, Planner], clock: Clock, metrics: Metrics
+        self,
+        cluster: Cluster,
+        gatherer: Gatherer,
+        planners: Mapping[str, Planner],
+        clock: Clock,
+        metrics: Metrics,
+        claims: Claims | None = None,
     ) -> None:
+        self._claims = claims or Claims(cluster, None)
         self._cluster, self._gatherer, self._planners = cluster, gatherer, planners
         self._clock, self._metrics = clock, metrics
         # Children that the cluster refused.
@@ -91,18 +99,20 @@ class Reconciler:
 
         Raises ClusterError if a write was not done, and whatever a planner's bug raises.
         """
-        if key.kind == "Model":
+        if key.kind == "Model" and await self._claims.holds(key.namespace):
             for manifest, error in self._gatherer.invalid_versions(key.namespace, key.name):
                 await self._refuse(manifest, error)
         try:
             view = self._gatherer.view(key)
         except InvalidObject as error:
             present = self._cluster.get(key)
-            if present is not None:
+            if present is not None and await self._claims.holds(key.namespace):
                 await self._refuse(present, error)
             return None
         if view is None:
             return None
+        if not await self._claims.holds(key.namespace):
+            return self._clock.now() + _LOOK_AT_PROBLEMS
         plan = self._planners[key.kind](view)
         hopeless = await self._carry_out(key, plan)
         if not hopeless:
@@ -254,6 +264,7 @@ def _essence(present: Manifest, wanted: Manifest) -> str:
     return _digest(
         {
             "spec": present.get("spec"),
+            "data": present.get("data"),
             "uid": metadata.get("uid"),
             "labels": metadata.get("labels"),
             "annotations": {name: (metadata.get("annotations") or {}).get(name) for name in ours},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import site
 import socket
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ _INHERITED = (
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
 )
+_INSTALLED = Path(tasks.__file__)
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_][A-Za-z0-9_.-]*)\))")
 _FIELD_WITH_KEY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
@@ -105,7 +107,8 @@ def _mounts(container: Manifest, pod: Manifest, place: Path) -> list[tuple[str, 
     found = []
     for mount in container.get("volumeMounts", ()):
         volume = volumes.get(mount["name"])
-        if volume is None or "emptyDir" not in volume:
+        # There are no Secrets here: an optional one is a folder without files, as on a node.
+        if volume is None or not ("emptyDir" in volume or volume.get("secret", {}).get("optional")):
             raise CannotStart(
                 "CreateContainerConfigError",
                 f"volume {mount['name']!r} is not an emptyDir: without a cluster there is no other kind",
@@ -125,6 +128,9 @@ def _rewrite(text: str, mounts: list[tuple[str, Path]]) -> str:
 
 def _environ(container: Manifest, pod: Manifest, mounts: list[tuple[str, Path]], machine: Machine) -> dict[str, str]:
     environ = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    if path := environ.get("PYTHONPATH"):
+        # What is relative was meant from here, not from a container's folder, where others may write.
+        environ["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep) if part)
     # `python` is this interpreter, with everything that is installed beside it.
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # No node has to learn that a pod is going: its routes are closed before it is told.
@@ -136,6 +142,9 @@ def _environ(container: Manifest, pod: Manifest, mounts: list[tuple[str, Path]],
         else:
             value = _expand(entry.get("value", ""), environ)
         environ[entry["name"]] = _rewrite(value, mounts)
+    if _INSTALLED.is_relative_to(site.getusersitepackages()):
+        # Installed for one user, the program itself lies in the folder that is left out elsewhere.
+        environ.pop("PYTHONNOUSERSITE", None)
     return environ
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from mlops.planning.plan import Key, Manifest
 
 _FILE = "objects.sqlite"
 _LOCK = "lock"
+_ATTEMPTS, _PAUSE = 5, 0.02
 _FORMAT = 1
 _SCHEMA = """
 CREATE TABLE objects (
@@ -41,7 +43,7 @@ class Records:
     """The writer's side; exclusive. A kill at any moment leaves each write either done or not done."""
 
     def __init__(self, state: Path) -> None:
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _lock(state)
         self._database = sqlite3.connect(state / _FILE, isolation_level=None)
         try:
@@ -114,14 +116,34 @@ def _manifests(database: sqlite3.Connection) -> Iterator[Manifest]:
         yield json.loads(manifest)
 
 
-def _lock(state: Path) -> int:
-    file = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def is_held(state: Path) -> bool:
+    """Return whether a process has this folder to itself, as `mlops run` does until it ends, however that happens."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pid = int(os.read(file, 32) or 0)
+        file = os.open(state / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
         os.close(file)
-        raise StateInUse(state, pid) from error
+    return False
+
+
+def _lock(state: Path) -> int:
+    file = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for attempt in range(_ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            # Who only looks whether the folder is in use holds it for a moment.
+            if attempt == _ATTEMPTS - 1:
+                pid = int(os.read(file, 32) or 0)
+                os.close(file)
+                raise StateInUse(state, pid) from error
+            time.sleep(_PAUSE)
     os.ftruncate(file, 0)
     os.write(file, str(os.getpid()).encode())
     return file

@@ -50,7 +50,7 @@ def plan(view: DatasetView) -> Plan:
         return Plan()
     status = _known(dataset)
     for job in _news(view, status):
-        status = _taken_in(dataset, status, job)
+        status = _taken_in(dataset, status, job, view.spoken_for)
     need = _need(view, status)
     under_way = _under_way(view)
     start = _start(view, status, need, under_way)
@@ -264,7 +264,7 @@ def _cron_jobs(view: DatasetView) -> tuple[Manifest, ...]:
 # --- what a look's outcome means ---
 
 
-def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView) -> DatasetStatus:
+def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView, spoken_for: int) -> DatasetStatus:
     """Return the status after this Job: the last good version stays whatever came of it."""
     # Never backwards: after the look that is due, an earlier one than the newest, that one would be news again, and so
     # on for ever.
@@ -272,7 +272,7 @@ def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView) -> DatasetS
     looked = {"last_job": job.name, "last_job_time": format_time(finished_at(job))} if newer else {}
     match outcome(job, tasks.IngestReport):
         case tasks.IngestReport() as report:
-            return _delivered(dataset, status, report, finished_at(job)).model_copy(update=looked)
+            return _delivered(dataset, status, report, finished_at(job), spoken_for).model_copy(update=looked)
         case Failure(final=True) as failure:
             # Looked at and found bad: it counts as looked at, so that only a new spec or a later look tries again.
             return status.model_copy(
@@ -293,9 +293,11 @@ def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView) -> DatasetS
             )
 
 
-def _delivered(dataset: Dataset, status: DatasetStatus, report: tasks.IngestReport, when: datetime) -> DatasetStatus:
+def _delivered(
+    dataset: Dataset, status: DatasetStatus, report: tasks.IngestReport, when: datetime, spoken_for: int
+) -> DatasetStatus:
     unchanged = status.digest == report.digest
-    number = status.version if unchanged and status.version else (status.version or 0) + 1
+    number = status.version if unchanged and status.version else (status.version or spoken_for) + 1
     entry = HistoryEntry(
         version=number, digest=report.digest, artifact=report.artifact, time=format_time(when), rows=report.rows
     )

@@ -114,4 +114,4 @@ def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: st
     )
     secret = dataset.spec.source.secret
     main = pods.container(settings, task, _AMOUNTS, source_secret=secret, env=[pods.JOB_NAME_VARIABLE])
-    return pods.pod(own, [main])
+    return pods.pod(settings, own, [main])

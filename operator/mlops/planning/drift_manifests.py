@@ -95,7 +95,7 @@ def _pod(
         checks=spec.checks,
         as_of=as_of,
     )
-    return pods.pod(own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
+    return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
 
 
 def suspended(there: Manifest, settings: Settings, monitor: DriftMonitor) -> Manifest | None:

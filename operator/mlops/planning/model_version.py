@@ -10,7 +10,7 @@ from mlops.api import labels
 from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.conditions import READY, Condition, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Reason, Transition
-from mlops.planning import retrying
+from mlops.planning import model_history, retrying
 from mlops.planning import standing as stand
 from mlops.planning.artifact_check import Checked, Gates, check, judge_gates
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -86,18 +86,17 @@ def plan(view: ModelView) -> Plan:
     present = [version for version in view.versions if not is_leaving(version)]
     if not present:
         # The Deployments and Services are owned by the versions: the garbage collector takes them.
-        return Plan()
+        return Plan(apply=tuple(model_history.segments(view, {})))
     first = _first_claims(present)
     candidates = [_candidate(view, version, _rival(version, first)) for version in present]
     traffic = _traffic(view, candidates)
     again = [each.checked.look_again for each in candidates if each.checked.look_again]
     again += _looks_again(view, candidates)
+    planned = sorted(((each, _status(view, each, traffic)) for each in candidates), key=_leaves)
+    statuses = {key_of(each.version): status.dump() for each, status in planned}
     return Plan(
-        statuses={
-            key_of(each.version): status.dump()
-            for each, status in sorted(((each, _status(view, each, traffic)) for each in candidates), key=_leaves)
-        },
-        apply=tuple(_servers(view, traffic, present)),
+        statuses=statuses,
+        apply=(*model_history.segments(view, statuses), *_servers(view, traffic, present)),
         create=tuple(manifest for each in candidates for manifest in each.checked.create),
         delete=tuple(_no_longer_wanted(view, candidates, traffic)),
         look_again=min(again, default=None),

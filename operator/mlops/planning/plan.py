@@ -45,7 +45,14 @@ class Settings:
     # The image of the workload pods.
     image: str = "mlops-workloads:0.1.0"
     environment_digest: str = "sha256:" + "0" * 64
-    # Environment that every pod gets, such as the store's address; credentials come by envFrom of `store_secret`.
+    # Environment that every pod gets, such as the store's address, in which {namespace} stands for the object's own.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # The Secret with the keys to the store, and those of pods that only read artifacts and of model servers: by default
+    # the same one.
     store_secret: str = "mlops-store"
+    reader_secret: str = ""
+    server_secret: str = ""
+    # What a pod asks of its node's disk, and the most that it may keep there; an empty one is left out.
+    scratch_request: str = "256Mi"
+    scratch_limit: str = "32Gi"
     serving_port: int = 8080

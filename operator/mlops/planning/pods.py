@@ -11,6 +11,9 @@ from mlops.planning.ownership import owner_of
 from mlops.planning.plan import Manifest, Settings
 
 _USER = 65532
+# The Secret of the store as files: a kubelet renews them when it changes, which it cannot do with an environment.
+_KEYS_VOLUME, _KEYS_FOLDER = "store-keys", "/var/run/mlops/store-keys"
+_NAMESPACE_FIELD = "{namespace}"
 
 
 def resources(*, cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Manifest:
@@ -29,30 +32,55 @@ def container(
 ) -> Manifest:
     """Return the container of one of our own workloads; `more` adds keys such as ports and probes.
 
-    Its environment holds the keys of the store's Secret and, under a prefix, those of `source_secret`. Both are
-    optional: without them the pod starts and says what is missing, instead of waiting where no condition tells of it.
+    It is given the keys of the store's Secret, as its environment or, where it lives on, as files; and under a prefix
+    those of `source_secret`. All are optional: without them the pod starts and says what is missing, instead of waiting
+    where no condition tells of it.
     """
     env = more.pop("env", [])
     mounts = more.pop("volume_mounts", [])
+    lives_on = isinstance(task, tasks.ServeTask)
+    secrets: list[Manifest] = [] if lives_on else [{"secretRef": {"name": secret_of(settings, task), "optional": True}}]
+    if source_secret:
+        secrets.append({"prefix": tasks.SOURCE_PREFIX, "secretRef": {"name": source_secret, "optional": True}})
+    if lives_on:
+        mounts = [*mounts, {"name": _KEYS_VOLUME, "mountPath": _KEYS_FOLDER, "readOnly": True}]
     return {
         "name": name,
         "image": settings.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "-m", "mlops.workloads"],
-        "env": [*tasks.task_environment(task), *_environment(settings, task.namespace), *env],
-        "envFrom": [
-            {"secretRef": {"name": settings.store_secret, "optional": True}},
-            *(
-                [{"prefix": tasks.SOURCE_PREFIX, "secretRef": {"name": source_secret, "optional": True}}]
-                if source_secret
-                else []
-            ),
-        ],
-        "resources": amounts,
+        # Nothing is imported from the working folder (-P), and nobody can write to it.
+        "command": ["python", "-P", "-m", "mlops.workloads"],
+        "workingDir": "/",
+        "env": [*tasks.task_environment(task), *_environment(settings, task), *env],
+        **({"envFrom": secrets} if secrets else {}),
+        "resources": with_scratch(settings, amounts),
         "securityContext": container_security(),
         "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],
+        "volumeMounts": [own_tmp(name), *mounts],
         **more,
+    }
+
+
+def secret_of(settings: Settings, task: tasks.Task) -> str:
+    """Return the name of the Secret with the keys for `task`: what it may do to the store is a policy's to say."""
+    match task:
+        case tasks.ServeTask():
+            return settings.server_secret or settings.store_secret
+        case tasks.FetchTask() | tasks.VerifyTask():
+            return settings.reader_secret or settings.store_secret
+    return settings.store_secret
+
+
+def own_tmp(name: str) -> Manifest:
+    """Return the mount of /tmp of the container `name`: no other container of the pod sees what it leaves there."""
+    return {"name": f"tmp-{name}", "mountPath": "/tmp"}
+
+
+def with_scratch(settings: Settings, amounts: Manifest) -> Manifest:
+    """Return a container's resources with what it may take of its node's disk."""
+    scratch = {"requests": settings.scratch_request, "limits": settings.scratch_limit}
+    return {
+        side: {**amounts[side], **({"ephemeral-storage": amount} if amount else {})} for side, amount in scratch.items()
     }
 
 
@@ -80,22 +108,37 @@ JOB_NAME_VARIABLE: Manifest = {
 }
 
 
-def _environment(settings: Settings, namespace: str) -> list[Manifest]:
-    secret = {tasks.S3_SECRET_VARIABLE: f"{namespace}/{settings.store_secret}"}
-    # The numeric environment comes last: an installation's setting must not change the bits of a model.
-    return variables({**settings.environment, **secret, **tasks.NUMERIC_ENVIRONMENT})
+def _environment(settings: Settings, task: tasks.Task) -> list[Manifest]:
+    keys = {tasks.S3_SECRET_VARIABLE: f"{task.namespace}/{secret_of(settings, task)}"}
+    if isinstance(task, tasks.ServeTask):
+        keys[tasks.S3_KEYS_VARIABLE] = _KEYS_FOLDER
+    # These come last: an installation's setting must not change the bits of a model, nor what is imported.
+    fixed = {**tasks.NUMERIC_ENVIRONMENT, **tasks.SAFE_PYTHON}
+    return variables({**settings.environment, **_store(settings, task.namespace), **keys, **fixed})
+
+
+def _store(settings: Settings, namespace: str) -> dict[str, str]:
+    """Return the address of the namespace's own store, and of what the stores of all namespaces lie under."""
+    url = settings.environment.get(tasks.STORE_VARIABLE, "")
+    root, found, _ = url.partition(_NAMESPACE_FIELD)
+    if not found:
+        return {}
+    return {
+        tasks.STORE_VARIABLE: url.replace(_NAMESPACE_FIELD, namespace),
+        tasks.STORE_ROOT_VARIABLE: root.rpartition("/")[0],
+    }
 
 
 def pod(
+    settings: Settings,
     labels: Mapping[str, str],
     containers: list[Manifest],
     *,
     restart_policy: str = "Never",
     annotations: Mapping[str, str] | None = None,
-    volumes: tuple[str, ...] = (),
     **more: Any,
 ) -> Manifest:
-    """Return a pod template; `volumes` names empty folders beside /tmp, `more` adds keys of the pod's spec."""
+    """Return a pod template with the volumes that its containers mount; `more` adds keys of the pod's spec."""
     return {
         "metadata": {"labels": dict(labels)} | ({"annotations": dict(annotations)} if annotations else {}),
         "spec": {
@@ -111,10 +154,21 @@ def pod(
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": containers,
-            "volumes": [{"name": name, "emptyDir": {}} for name in ("tmp", *volumes)],
+            "volumes": _volumes(settings, [*more.get("initContainers", ()), *containers]),
             **more,
         },
     }
+
+
+def _volumes(settings: Settings, containers: list[Manifest]) -> list[Manifest]:
+    """Return each volume that a container mounts: a bounded empty folder, or the keys of model servers."""
+    names = dict.fromkeys(mount["name"] for each in containers for mount in each["volumeMounts"])
+    bounded = {"sizeLimit": settings.scratch_limit} if settings.scratch_limit else {}
+    keys = {"secretName": settings.server_secret or settings.store_secret, "optional": True}
+    return [
+        {"name": name, "secret": dict(keys)} if name == _KEYS_VOLUME else {"name": name, "emptyDir": dict(bounded)}
+        for name in names
+    ]
 
 
 def job_spec(template: Manifest, *, backoff_limit: int, active_deadline_seconds: int) -> Manifest:

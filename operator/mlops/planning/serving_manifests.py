@@ -45,7 +45,7 @@ def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, atte
         version,
         verify_job_name(version, artifact, attempt),
         own,
-        pods.pod(own, [pods.container(settings, task, _VERIFY_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
+        pods.pod(settings, own, [pods.container(settings, task, _VERIFY_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
         backoff_limit=2,
         active_deadline_seconds=600,
     )
@@ -97,6 +97,7 @@ def deployment(
             # A pod of the version before goes only when one of the new version is ready.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": pods.pod(
+                settings,
                 own,
                 [_server(settings, version, artifact, stage)],
                 annotations={labels.ARTIFACT: artifact},

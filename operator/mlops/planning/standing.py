@@ -65,8 +65,15 @@ def stalled(reason: str, message: str) -> Standing:
 
 
 def condition(type_: str, status: ConditionStatus, reason: str, message: str = "") -> Condition:
-    """Return a condition; texts that come from a pod may be too long and are cut."""
-    return Condition(type=type_, status=status, reason=str(reason), message=message[:_MAX_MESSAGE])
+    """Return a condition; texts that come from a pod may be too long and are cut, and steer no terminal."""
+    return Condition(type=type_, status=status, reason=str(reason), message=_harmless(message)[:_MAX_MESSAGE])
+
+
+def _harmless(text: str) -> str:
+    """Return the text with control and formatting characters spelled out: kubectl prints messages as they are."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def is_reason(text: str) -> bool:

@@ -27,6 +27,9 @@ VERIFY = "verify-training"
 
 _MAX_PARAMS = 64
 _PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+# The container that runs the user's code: what it writes is data, and never a report.
+USERS_CONTAINER = "trainer"
+
 _INPUTS, _OUTPUTS = "/inputs", "/outputs"
 _DEFAULT_AMOUNTS = pods.resources(cpu="250m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
 _FETCH_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
@@ -97,13 +100,17 @@ def _train_task(run: TrainingRun, resolved: Resolved) -> tasks.TrainTask:
 def _built_in_pod(settings: Settings, run: TrainingRun, resolved: Resolved, own: dict[str, str]) -> Manifest:
     amounts = _amounts(run.spec.resources)
     main = pods.container(settings, _train_task(run, resolved), amounts, env=[pods.JOB_NAME_VARIABLE])
-    return pods.pod(own, [main])
+    return pods.pod(settings, own, [main])
 
 
 def _container_pod(
     settings: Settings, run: TrainingRun, resolved: Resolved, own: dict[str, str], user: Container
 ) -> Manifest:
-    """Return fetch -> the user's code -> collect. Only our own containers are given the store's credentials."""
+    """Return fetch -> the user's code -> collect.
+
+    Only our own containers are given the store's credentials, and what the user's code writes reaches them by one
+    volume, which they can only read. /dev/shm, too, is the whole pod's unless a container has its own.
+    """
     fetch = tasks.FetchTask(
         namespace=run.metadata.namespace,
         run=run.metadata.name,
@@ -116,18 +123,19 @@ def _container_pod(
     inputs = {"name": "inputs", "mountPath": _INPUTS}
     outputs = {"name": "outputs", "mountPath": _OUTPUTS}
     trainer = {
-        "name": "trainer",
+        "name": USERS_CONTAINER,
         "image": user.image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(user.command),
         "args": list(user.args),
         "env": _user_environment(run, user),
-        "resources": _amounts(run.spec.resources),
+        "resources": pods.with_scratch(settings, _amounts(run.spec.resources)),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, inputs | {"readOnly": True}, outputs],
+        "volumeMounts": [pods.own_tmp(USERS_CONTAINER), inputs | {"readOnly": True}, outputs],
     }
     return pods.pod(
+        settings,
         own,
         [
             pods.container(
@@ -136,10 +144,9 @@ def _container_pod(
                 _DEFAULT_AMOUNTS,
                 name="collect",
                 env=[*folders, pods.JOB_NAME_VARIABLE],
-                volume_mounts=[inputs | {"readOnly": True}, outputs],
+                volume_mounts=[inputs | {"readOnly": True}, outputs | {"readOnly": True}, _shared_memory("collect")],
             )
         ],
-        volumes=("inputs", "outputs"),
         initContainers=[
             pods.container(
                 settings,
@@ -147,11 +154,15 @@ def _container_pod(
                 _FETCH_AMOUNTS,
                 name="fetch",
                 env=[*folders, pods.JOB_NAME_VARIABLE],
-                volume_mounts=[inputs],
+                volume_mounts=[inputs, _shared_memory("fetch")],
             ),
             trainer,
         ],
     )
+
+
+def _shared_memory(container: str) -> Manifest:
+    return {"name": f"shm-{container}", "mountPath": "/dev/shm"}
 
 
 def _user_environment(run: TrainingRun, user: Container) -> list[Manifest]:

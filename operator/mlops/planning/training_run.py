@@ -13,6 +13,7 @@ from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunSta
 from mlops.planning import retrying, training_template
 from mlops.planning import standing as stand
 from mlops.planning.liveness import artifact_of, champion, newest_wanted
+from mlops.planning.model_history import highest_number
 from mlops.planning.moments import moment, not_before
 from mlops.planning.outcome import (
     BACKOFF_LIMIT_EXCEEDED,
@@ -597,7 +598,7 @@ def _free_number(view: TrainingRunView) -> int:
         and sibling.spec.register_ is not None
         and sibling.spec.register_.model_name == model
     }
-    number = max((version.spec.version for version in view.versions), default=0) + 1
+    number = max((highest_number(view.history), *(version.spec.version for version in view.versions))) + 1
     while model_version_name(model, number) in names:
         number += 1
     return number

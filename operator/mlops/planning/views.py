@@ -71,6 +71,9 @@ class DatasetView:
     asked: tuple[str, ...] = ()
     # Versions of the model that spec.source.captured names: any that was ever live makes captures readable.
     captured_versions: tuple[ModelVersion, ...] = ()
+    # The highest version of a Dataset of this name that runs, models and their history speak of: one that was deleted
+    # and made again goes on after it. Known while there is no version.
+    spoken_for: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class TrainingRunView:
     siblings: tuple[TrainingRun, ...] = ()
     # Versions of spec.register.modelName.
     versions: tuple[ModelVersion, ...] = ()
+    # What is recorded of that model, see `model_history`.
+    history: tuple[Manifest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,10 @@ class ModelView:
     services: Mapping[str, Manifest] = field(default_factory=dict)
     # Runs that a version's spec.source names, by name.
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
+    # The ConfigMaps that record what was, and the uids of all versions that are there, also of those that are leaving
+    # or that no longer parse: what is not among them has been deleted.
+    history: tuple[Manifest, ...] = ()
+    present: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mlops.store.bucket import Bucket
 from mlops.store.errors import AddressInvalid
 from mlops.store.folder import FolderBucket
 from mlops.store.layout import check_path, check_prefix
+from mlops.store.renewed import RenewedBucket, read_keys
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -20,18 +21,31 @@ IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 def open_store(url: str, environ: Mapping[str, str]) -> Store:
     """The store at `file:///absolute/path` or `s3://bucket[/prefix]`; for S3 see `S3Settings.from_environ`.
 
+    With `MLOPS_S3_KEYS` the settings that the environment does not hold come from that folder, a file each, and are
+    read again when they change: the mounted Secret of a process that lives long.
     Raises AddressInvalid, PathForbidden and CredentialsMissing; does not yet talk to the service.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "file":
-        return Store(FolderBucket(_folder(url)))
+        return Store(FolderBucket(folder_of(url)))
     if scheme == "s3":
         # The SDK takes half a second to import: a pod beside a folder does not pay for it.
-        from mlops.store.s3 import S3Bucket, S3Settings
+        from mlops.store.s3 import SETTINGS, S3Bucket, S3Settings
 
         name, _, prefix = rest.partition("/")
         prefix = prefix.removesuffix("/")
-        return Store(S3Bucket(S3Settings.from_environ(environ), _bucket_name(name), prefix))
+        _bucket_name(name)
+
+        def connect(environ: Mapping[str, str]) -> Bucket:
+            return S3Bucket(S3Settings.from_environ(environ), name, prefix)
+
+        if not (keys := environ.get("MLOPS_S3_KEYS")):
+            return Store(connect(environ))
+        # As in a container's environment, what is set for it goes before what its Secret holds.
+        given = {each: environ[each] for each in (*SETTINGS, "MLOPS_S3_SECRET") if environ.get(each)}
+        renewed = RenewedBucket(lambda: {**read_keys(Path(keys), SETTINGS), **given}, connect)
+        renewed.current()
+        return Store(renewed)
     raise AddressInvalid(repr(url), "has no scheme that is allowed here", "use s3://bucket/prefix or file:///path")
 
 
@@ -50,13 +64,14 @@ def open_source(uri: str, environ: Mapping[str, str]) -> tuple[Bucket, str]:
     _bucket_name(name)
     check_prefix(key)
     if buckets := environ.get("MLOPS_BUCKETS"):
-        return FolderBucket(_folder(buckets) / name), key
+        return FolderBucket(folder_of(buckets) / name), key
     from mlops.store.s3 import S3Bucket, S3Settings
 
     return S3Bucket(S3Settings.from_environ(environ), name), key
 
 
-def _folder(url: str) -> Path:
+def folder_of(url: str) -> Path:
+    """Return the folder that a file:// URL names. Raises AddressInvalid and PathForbidden."""
     # A URL has a space or an umlaut percent-encoded; what is not UTF-8 then is refused as no valid Unicode.
     path = unquote(url.removeprefix("file://"), errors="surrogateescape")
     if not url.startswith("file:///"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.store.bucket import CHUNK, Body, Bucket, Stat
-from mlops.store.errors import DigestMismatch, NotFound, PathForbidden, TargetOccupied
+from mlops.store.errors import AccessDenied, DigestMismatch, NotFound, PathForbidden, TargetOccupied
 from mlops.store.layout import (
     Entry,
     Manifest,
@@ -174,7 +174,11 @@ class Store:
 
     def _is_fresh(self, key: str, size: int) -> bool:
         """Whether the object is in place, whole, and safe from a garbage collection that is under way."""
-        found = self.bucket.stat(key)
+        try:
+            found = self.bucket.stat(key)
+        except AccessDenied:
+            # Keys that may not list are told this of what is not there. Whether they may write, writing tells.
+            return False
         return found is not None and found.size == size and self._clock() - found.modified < GRACE / 2
 
     def _chunks(self, key: str, name: str) -> Iterator[bytes]:

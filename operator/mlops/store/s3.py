@@ -48,6 +48,7 @@ SIGNED_WITH = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 MIB = 1 << 20
 PART = 16 * MIB  # an object up to this size goes in one request; three larger parts are in flight at a time
 MOST_PARTS = 10_000  # S3's limit
+LARGEST_REQUEST = 5 << 30  # S3's limit
 
 MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "ResourceNotFound"})
 DENIED = frozenset(
@@ -230,6 +231,9 @@ class S3Bucket:
     def _upload(self, key: str, name: str, body: Body, sha256: str | None) -> None:
         source, size = open_body(body)
         part = max(PART, (size // MOST_PARTS // MIB + 1) * MIB)
+        if isinstance(body, bytes):
+            # What is in memory goes in one request: keys that may only write cannot look at what parts became.
+            part = max(part, min(size, LARGEST_REQUEST))
         with source:
             reader = cast(BinaryIO, CheckedReader(key, source, size, sha256))
             self._client.put_object(self._bucket, name, reader, size, part_size=part)

@@ -1,4 +1,4 @@
-"""The entry point of every workload pod: `python -m mlops.workloads`, with the task in MLOPS_TASK.
+"""The entry point of every workload pod: `python -P -m mlops.workloads`, with the task in MLOPS_TASK.
 
 Exit codes: 0 done, 1 may be retried, 2 the input is bad. The report goes to the termination message.
 """
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from mlops.api import tasks
 from mlops.store import errors as store_errors
+from mlops.workloads import secrecy
 from mlops.workloads.pod import BadInput, PassingFault, Pod
 
 
@@ -54,6 +55,7 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 
 def main() -> int:
     """Run the task of this pod's environment and return its exit code."""
+    secrecy.keep_memory_private()
     termination_log = Path(os.environ.get(tasks.TERMINATION_VARIABLE, "/dev/termination-log"))
     if os.getpid() == 1:
         # The first process of a container ignores a signal that it has no handler for: without one, whoever deletes

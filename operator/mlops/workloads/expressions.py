@@ -85,20 +85,23 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     return kind
 
 
-def compute(frame: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
+def compute(frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[str] = frozenset()) -> pl.DataFrame:
     """Return `frame` with one column more for each feature, in order; a later one may use an earlier one.
 
     The features must have passed `check`. Raises ExpressionError if a value cannot be computed, such as a cast of
-    text that is no number.
+    text that is no number; it shows no value of a `hidden` column.
     """
     for feature in features:
-        result = evaluate(frame, feature.expression)
+        result = evaluate(frame, feature.expression, hidden)
         frame = frame.with_columns(result.alias(feature.name))
     return frame
 
 
-def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
-    """Return the expression's values, one per row, in the type of a column. Raises ExpressionError."""
+def evaluate(frame: pl.DataFrame, expression: str, hidden: frozenset[str] = frozenset()) -> pl.Series:
+    """Return the expression's values, one per row, in the type of a column.
+
+    Raises ExpressionError, whose message shows no value if one of the columns is `hidden`.
+    """
     parsed = _parse(expression, tuple(frame.columns))
     names = sorted(set(parsed.meta.root_names()) & set(frame.columns))
     marker = "\0rows"
@@ -106,8 +109,28 @@ def evaluate(frame: pl.DataFrame, expression: str) -> pl.Series:
     try:
         result = inside.select(pl.col(marker), parsed.alias("\0result"))["\0result"]
     except pl.exceptions.PolarsError as error:
-        raise ExpressionError(expression, f"cannot be computed: {_first_line(error)}") from error
+        problem = _first_line(error)
+        if hidden.intersection(names):
+            # Polars ends its message in the values that it could not read.
+            raise ExpressionError(expression, f"cannot be computed: {problem.partition(': [')[0]}") from None
+        raise ExpressionError(expression, f"cannot be computed: {problem}") from error
     return _leaving(result)
+
+
+def computed_from(expression: str, columns: Iterable[str]) -> frozenset[str]:
+    """Return which of the columns an expression reads. Raises ExpressionError."""
+    known = tuple(columns)
+    return frozenset(_parse(expression, known).meta.root_names()) & frozenset(known)
+
+
+def with_derived(names: Iterable[str], features: Iterable[tuple[str, str]], columns: Iterable[str]) -> frozenset[str]:
+    """Return the columns named, and every feature (name, expression) that is computed from one of them, however far."""
+    found, known = set(names), list(columns)
+    for name, expression in features:
+        if computed_from(expression, known) & found:
+            found.add(name)
+        known.append(name)
+    return frozenset(found)
 
 
 # A model server computes the same few expressions for every request.

@@ -21,6 +21,7 @@ ROOTS = (
     "batch/v1.Job",
     "batch/v1.CronJob",
     "apps/v1.Deployment",
+    "core/v1.ConfigMap",
     "core/v1.Service",
     "core/v1.Pod",
     "events/v1.Event",

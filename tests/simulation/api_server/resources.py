@@ -524,6 +524,15 @@ class LeaseResource(Builtin):
     generations, unconditional, creates_on_update = False, False, True
 
 
+class ConfigMapResource(Builtin):
+    """ConfigMaps: they have neither a spec nor a status, and no generation."""
+
+    generations = False
+
+    def prepare_update(self, manifest: Manifest, old: Manifest) -> Manifest:
+        return manifest
+
+
 @cache
 def served() -> dict[tuple[str, str, str], Resource]:
     """Every kind by group, version and plural."""
@@ -533,6 +542,7 @@ def served() -> dict[tuple[str, str, str], Resource]:
         JobResource("batch/v1.Job", "jobs", default=defaults.job, rules=job_rules.job),
         Builtin("batch/v1.CronJob", "cronjobs", default=defaults.cron_job, rules=job_rules.cron_job),
         DeploymentResource("apps/v1.Deployment", "deployments", default=defaults.deployment, rules=rules.deployment),
+        ConfigMapResource("core/v1.ConfigMap", "configmaps", rules=rules.config_map, status=False),
         ServiceResource("core/v1.Service", "services", default=defaults.service, rules=rules.service),
         PodResource("core/v1.Pod", "pods", default=defaults.pod, rules=pod_rules.pod),
         EventResource("events/v1.Event", "events", rules=rules.event, group="events.k8s.io", status=False),

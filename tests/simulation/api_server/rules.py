@@ -206,3 +206,19 @@ def lease(manifest: Manifest, old: Manifest | None) -> list[Cause]:
         text = "must be greater than or equal to 0"
         causes.append(invalid("spec.leaseTransitions", spec["leaseTransitions"], text))
     return causes
+
+
+_MOST_BYTES = 1 << 20
+
+
+def config_map(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    """At most a MiB of data; the keys are file names."""
+    data = manifest.get("data") or {}
+    causes = [
+        invalid(f"data[{key}]", key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'")
+        for key in data
+        if not re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) or key in (".", "..")
+    ]
+    if sum(len(value.encode()) for value in data.values()) > _MOST_BYTES:
+        causes.append(Cause("", f"Too long: may not be more than {_MOST_BYTES} bytes", "FieldValueTooLong"))
+    return causes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import threading
 import time
 from datetime import UTC, datetime
@@ -234,3 +235,19 @@ def wait_for(condition: Any, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came to hold"
         time.sleep(0.05)
+
+
+def test_what_the_model_marks_as_personal_is_not_recorded(model: Path, tmp_path: Path) -> None:
+    """Masked at the source, without anybody naming it in capture.redact; the answer is the same."""
+    marked = shutil.copytree(model, tmp_path / "marked")
+    document = json.loads((marked / "model.json").read_text())
+    for one in document["inputs"]:
+        one |= {"pii": True} if one["name"] in ("colour", "count") else {}
+    (marked / "model.json").write_text(json.dumps(document))
+    artifact = artifact_of(tmp_path / "store", marked)
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact)) as served:
+        served.infer(request_of(rows(5), id="a"))
+        served.flush()
+        frame = served.recorded()
+    assert frame["in.colour"].null_count() == frame["in.count"].null_count() == frame.height == 5
+    assert frame["in.temperature"].null_count() == frame["in.windy"].null_count() == 0

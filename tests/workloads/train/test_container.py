@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.linear_model import LogisticRegression
 
+from mlops.api import tasks
 from mlops.workloads.model.onnx_graph import pipeline_graph
 from mlops.workloads.model.predictor import Predictor
 from mlops.workloads.model.signature import Encoding, NumberEncoding
 from mlops.workloads.pod import BadInput
+from mlops.workloads.train.outputs import MAX_ENTRIES
 from tests.workloads.train.runs import FIELDS, Place, a_frame, a_schema, field, metric
 
 NUMBERS = [one for one in FIELDS if one["name"] not in ("region", "demand", "holiday")]
@@ -191,4 +197,87 @@ def test_a_signature_for_other_columns_is_refused(place: Place, outputs: Path) -
     document["encoding"]["flags"] = []
     (outputs / "model.json").write_text(json.dumps(document))
     with pytest.raises(BadInput, match=r"'weight' \(float64\) is no feature of the data; those are: demand"):
+        place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+
+
+def deep(outputs: Path) -> None:
+    """Folders in folders, more than a path can name."""
+    place = os.open(outputs, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=place)
+        inner = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+
+
+def many(outputs: Path) -> None:
+    """More files than a model can need."""
+    for number in range(MAX_ENTRIES + 1):
+        (outputs / f"{number}").touch()
+
+
+def sparse(size: int, name: str = "model.onnx") -> Callable[[Path], None]:
+    """A file of which nothing was written but the first byte."""
+
+    def leave(outputs: Path) -> None:
+        with (outputs / name).open("wb") as stream:
+            stream.write(b"\x08")
+            stream.truncate(size)
+
+    return leave
+
+
+def a_socket(outputs: Path) -> None:
+    """A socket, by a name that is short enough for it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        link = Path(tempfile.mkdtemp()) / "o"
+        link.symlink_to(outputs)
+        listener.bind(str(link / "s"))
+
+
+HOSTILE = [
+    pytest.param(deep, r"nested deeper than 32 levels", id="3,000 nested folders"),
+    pytest.param(many, r"more than 10000 files and folders", id="many files"),
+    pytest.param(sparse(1 << 40), r"more than \d+ bytes \(with model\.onnx\)", id="a tebibyte of nothing"),
+    pytest.param(sparse(64 << 20), r"model\.onnx: has holes: 67108864 bytes", id="a file with holes"),
+    pytest.param(sparse(8 << 20, "checkpoint.bin"), r"checkpoint\.bin: has holes", id="holes in what nobody reads"),
+    pytest.param(lambda at: os.mkfifo(at / "model.onnx"), r"model\.onnx is no plain file, but a pipe", id="a pipe"),
+    pytest.param(lambda at: os.mkfifo(at / "metrics.json"), r"metrics\.json is no plain file", id="a pipe of metrics"),
+    pytest.param(a_socket, r"s is no plain file, but a socket", id="a socket"),
+    pytest.param(
+        lambda at: (at / "data").symlink_to("/etc"), r"data is no plain file, but a link", id="a linked folder"
+    ),
+    pytest.param(
+        lambda at: (at / "loop").symlink_to("loop"), r"loop is no plain file, but a link", id="a link to itself"
+    ),
+    pytest.param(lambda at: (at / "\x1b[2Jx").touch(), r"it holds \\x1b\[2Jx\)", id="a name that clears a terminal"),
+    pytest.param(lambda at: (at / os.fsdecode(b"\xff")).touch(), r"it holds \\udcff\)", id="a name that is no text"),
+    pytest.param(
+        lambda at: (at / "model.json").write_bytes(b" " * (17 << 20)), r"model\.json is larger", id="a large model.json"
+    ),
+]
+
+
+@pytest.mark.parametrize(("leave", "message"), HOSTILE)
+def test_outputs_are_looked_at_before_they_are_opened(
+    place: Place, outputs: Path, leave: Callable[[Path], None], message: str
+) -> None:
+    """Whatever a user's code leaves there ends in a clear word that fits into a report, at once."""
+    leave(outputs)
+    try:
+        with pytest.raises(BadInput, match=message) as info:
+            place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+        assert info.value.reason == "OutputInvalid"
+        assert info.value.message.isprintable()
+        tasks.write_report(tasks.FailureReport(reason="OutputInvalid", message=info.value.message))
+    finally:
+        subprocess.run(["rm", "-rf", outputs], check=True)
+
+
+def test_an_outputs_folder_that_was_exchanged_is_not_followed(place: Place, outputs: Path) -> None:
+    """On one machine the user's code can put a link in its place."""
+    outputs.rmdir()
+    outputs.symlink_to(place.folder)
+    with pytest.raises(BadInput, match="is no folder"):
         place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))

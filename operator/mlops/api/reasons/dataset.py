@@ -63,6 +63,12 @@ DATASET = (
             "Correct spec.source, the message names prefixes like it; or deliver it, and ask for a retry.",
         ),
         (
+            "SourceForbidden",
+            "False",
+            "The source lies where the artifact store keeps what it has, or around that.",
+            "Deliver to another bucket or prefix; read captured requests by spec.source.captured.",
+        ),
+        (
             "SourceUnavailable",
             "False",
             "The web server does not answer, or not in time. It is tried again.",

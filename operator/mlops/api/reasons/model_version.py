@@ -117,6 +117,12 @@ MODEL_VERSION = (
         ("Progressing", "Unknown", "Pods are starting, or a newer version is rolled out first.", WAIT),
         ("Serving", "True", "It is live."),
         (
+            "NotRunning",
+            "False",
+            "No `mlops run` works on the state folder, so nothing serves (shown by the command line only).",
+            "Start `mlops run` again; with --keep-serving the servers stay up after it is done.",
+        ),
+        (
             "ServingFailed",
             "False",
             "Its pods did not become ready within 120 s; if another good version is there, that one serves.",

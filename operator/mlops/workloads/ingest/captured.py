@@ -75,7 +75,9 @@ def captured_rows(
         field.name: convert(_column(joined, field, name, contract), field, name, 0, contract.pii)
         for field in contract.fields
     }
-    yield pl.DataFrame(columns)
+    rows = pl.DataFrame(columns)
+    _check_recorded(rows, contract, name)
+    yield rows
 
 
 def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contract) -> pl.Series:
@@ -98,6 +100,18 @@ def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contrac
         f'{name}: there is no column "in.{field.name}" for the field "{field.name}": '
         "the model was trained without it, or its capture leaves it out",
     )
+
+
+def _check_recorded(rows: pl.DataFrame, contract: Contract, name: str) -> None:
+    """Raise BadInput for personal data that every row lacks and no row may lack: model servers leave it out."""
+    for field in contract.fields:
+        left_out = field.name in contract.pii and field.role == "feature" and not field.nullable
+        if left_out and rows.height and rows[field.name].null_count() == rows.height:
+            raise BadInput(
+                Reason.SCHEMA_MISMATCH,
+                f'{name}: "{field.name}" is in governance.pii, so no row was recorded with it: name it in '
+                "governance.piiInCaptures of the Dataset that the model is trained on, or set nullable: true",
+            )
 
 
 def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> pl.DataFrame | None:

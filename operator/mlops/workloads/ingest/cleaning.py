@@ -31,7 +31,7 @@ def _step(rows: Rows, step: CleanStep, contract: Contract, path: str) -> Rows:
         return rows.map(lambda chunk: chunk.drop_nulls(names))
     if step.filter:
         condition = step.filter
-        return rows.map(lambda chunk: chunk.filter(_truth(chunk, condition, f"{path}.filter")))
+        return rows.map(lambda chunk: chunk.filter(_truth(chunk, condition, f"{path}.filter", contract.pii)))
     if step.deduplicate:
         kept = _last_of_equals(rows, list(step.deduplicate.by))
         return rows.through(lambda chunks: _masked(chunks, kept))
@@ -39,9 +39,9 @@ def _step(rows: Rows, step: CleanStep, contract: Contract, path: str) -> Rows:
     return _fill(rows, step.fill_null, contract, f"{path}.fillNull")
 
 
-def _truth(chunk: pl.DataFrame, condition: str, path: str) -> pl.Series:
+def _truth(chunk: pl.DataFrame, condition: str, path: str, pii: frozenset[str]) -> pl.Series:
     try:
-        return expressions.evaluate(chunk, condition)
+        return expressions.evaluate(chunk, condition, pii)
     except expressions.ExpressionError as error:
         raise BadInput(Reason.EXPRESSION_INVALID, f"{path}: {error}") from error
 

@@ -27,7 +27,7 @@ def read_parquet(path: Path, name: str, contract: Contract) -> Iterator[pl.DataF
     try:
         scan = pl.scan_parquet(path, glob=False)
         there = dict(scan.collect_schema())
-        check_columns(name, list(there), contract.fields)
+        check_columns(name, list(there), contract.fields, contract.pii)
         for field in contract.fields:
             _check_type(name, field, there[field.name])
         if extra := [column for column in there if column not in contract.schema]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -19,7 +20,11 @@ class Contract:
     fields: tuple[DataField, ...]
     # name -> type, in order
     features: dict[str, FieldType]
+    # With the features that are computed from them.
     pii: frozenset[str]
+    # Those of them that may stand in models, and in captures, as they are.
+    pii_in_models: frozenset[str] = frozenset()
+    pii_in_captures: frozenset[str] = frozenset()
 
     @property
     def kinds(self) -> dict[str, FieldType]:
@@ -84,8 +89,29 @@ def contract_of(spec: DatasetSpec) -> Contract:
     for i, rule in enumerate(spec.validation.rules_):
         _condition(rule.expression, kinds, f"spec.validation.rules[{i}].expression")
     _known(spec.governance.pii, kinds, "spec.governance.pii")
+    _known(spec.governance.pii_in_models, kinds, "spec.governance.piiInModels")
+    _known(spec.governance.pii_in_captures, kinds, "spec.governance.piiInCaptures")
     features = {name: kind for name, kind in kinds.items() if name not in raw}
-    return Contract(spec.fields, features, frozenset(spec.governance.pii))
+    return Contract(
+        spec.fields,
+        features,
+        _with_derived(spec, spec.governance.pii),
+        _allowed_in_models(spec),
+        frozenset(spec.governance.pii_in_captures),
+    )
+
+
+def _with_derived(spec: DatasetSpec, names: Iterable[str]) -> frozenset[str]:
+    """Return the columns with the features that are computed from them: what is said of a person in other words."""
+    computed = [(feature.name, feature.expression) for feature in spec.features]
+    return expressions.with_derived(names, computed, [field.name for field in spec.fields])
+
+
+def _allowed_in_models(spec: DatasetSpec) -> frozenset[str]:
+    """Return the personal columns that are declared for models; a feature is if all it is computed from are."""
+    allowed = spec.governance.pii_in_models
+    kept_out = _with_derived(spec, set(spec.governance.pii) - set(allowed))
+    return (_with_derived(spec, spec.governance.pii) - kept_out) | frozenset(allowed)
 
 
 def _known(names: tuple[str, ...], kinds: dict[str, FieldType], path: str) -> None:

@@ -29,8 +29,8 @@ def read_csv(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame
     first = next(pieces, b"")
     if not first:
         raise format_error(name, "the file is empty: it must have a header at least")
-    header, rest = _header(first, name)
-    check_columns(name, header, contract.fields)
+    header, rest = _header(first, name, contract)
+    check_columns(name, header, contract.fields, contract.pii)
     _note_extra(name, header, contract)
     reader = _Reader(name, header, contract)
     for block in chain([rest], pieces):
@@ -38,7 +38,7 @@ def read_csv(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame
             yield reader.read(block)
 
 
-def _header(block: bytes, name: str) -> tuple[list[str], bytes]:
+def _header(block: bytes, name: str, contract: Contract) -> tuple[list[str], bytes]:
     end = block.find(b"\n") + 1 or len(block)
     while block.count(b'"', 0, end) % 2 and end < len(block):
         end = block.find(b"\n", end) + 1 or len(block)
@@ -53,7 +53,10 @@ def _header(block: bytes, name: str) -> tuple[list[str], bytes]:
         raise format_error(name, f"the header cannot be read: {error}") from error
     for i, column in enumerate(header):
         if column in header[:i]:
-            raise format_error(name, f'the header has column "{shown(column)}" twice')
+            # Without a header these are values of the first row.
+            known = not contract.pii or column in contract.schema
+            what = f'column "{shown(column)}"' if known else "a column that is not in spec.fields"
+            raise format_error(name, f"the header has {what} twice")
     return header, block[end:]
 
 

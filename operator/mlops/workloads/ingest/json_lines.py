@@ -42,7 +42,7 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFra
             yield pl.DataFrame(columns)
     if not row:
         raise format_error(name, "the file is empty")
-    check_columns(name, list(seen), [field for field in contract.fields if not field.nullable])
+    check_columns(name, list(seen), [field for field in contract.fields if not field.nullable], contract.pii)
     if extra := [key for key in seen if key not in contract.schema]:
         log(f"{name}: {len(extra)} keys are not in spec.fields and are left out: {shown(', '.join(extra))}")
 

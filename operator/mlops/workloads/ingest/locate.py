@@ -12,6 +12,8 @@ from mlops.api.dataset import Reason
 from mlops.store.address import open_source
 from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import NotFound
+from mlops.store.folder import FolderBucket
+from mlops.workloads.ingest.own_place import forbidden
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.pod import BadInput
 
@@ -26,10 +28,11 @@ class Delivered:
     path: Path
 
 
-def s3_files(uri: str, environ: Mapping[str, str], scratch: Path) -> Iterator[Delivered]:
+def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | None = None) -> Iterator[Delivered]:
     """Yield the object at `uri`, or every object under it in the order of names; each is gone after its turn.
 
-    Raises BadInput with reason SourceNotFound if nothing is there, naming prefixes like it.
+    `store` is the artifact store's folder, into which no link of a bucket's folder may lead. Raises BadInput:
+    SourceForbidden for such a link, SourceNotFound if nothing is there, naming prefixes like it.
     """
     bucket, key = open_source(uri, environ)
     bucket_name = uri.removeprefix("s3://").partition("/")[0]
@@ -40,6 +43,8 @@ def s3_files(uri: str, environ: Mapping[str, str], scratch: Path) -> Iterator[De
     if not found:
         raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{_similar(bucket, key, bucket_name)}")
     for one in found:
+        if store and isinstance(bucket, FolderBucket) and (bucket.root / one.key).resolve().is_relative_to(store):
+            raise forbidden(f"s3://{bucket_name}/{one.key}")
         path = scratch / "delivered"
         with path.open("wb") as sink:
             for chunk in bucket.read(one.key):

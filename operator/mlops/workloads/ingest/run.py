@@ -22,6 +22,7 @@ from mlops.workloads.ingest.download import http_file
 from mlops.workloads.ingest.json_lines import read_jsonl
 from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
+from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
 from mlops.workloads.ingest.split import parts_of, sizes
@@ -48,7 +49,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     rows = clean(rows, spec.clean, contract)
-    rows = rows.map(lambda chunk: _with_features(chunk, spec))
+    rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
     outcome = validate(rows, contract, spec.validation, spill)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
@@ -103,7 +104,9 @@ def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> It
 
 
 def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivered]:
-    return s3_files(source.uri, s3_environ(source, task.namespace, pod.environ), pod.scratch)
+    check_outside(source, task.namespace, pod.environ)
+    environ = s3_environ(source, task.namespace, pod.environ)
+    return s3_files(source.uri, environ, pod.scratch, stores_folder(pod.environ))
 
 
 def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
@@ -111,9 +114,9 @@ def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract
         yield from _READERS[spec.format](file.path, file.name, contract)
 
 
-def _with_features(chunk: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
+def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
     try:
-        return expressions.compute(chunk, spec.features)
+        return expressions.compute(chunk, spec.features, contract.pii)
     except expressions.ExpressionError as error:
         i = next(i for i, one in enumerate(spec.features) if one.expression == error.expression)
         raise BadInput(Reason.EXPRESSION_INVALID, f"spec.features[{i}].expression: {error}") from error

@@ -94,7 +94,7 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
         nonlocal total, bad_rows
         for chunk in chunks:
             total += chunk.height
-            broken = _broken(chunk, checks)
+            broken = _broken(chunk, checks, contract.pii)
             _count(chunk, broken, checks, contract.pii)
             # With Warn a broken rule of the user's leaves its row in; a broken contract does not.
             weighty = [
@@ -136,14 +136,14 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
     return Outcome(good, quarantined, total, result, good_rows, checks)
 
 
-def _broken(chunk: pl.DataFrame, checks: list[Check]) -> pl.DataFrame:
+def _broken(chunk: pl.DataFrame, checks: list[Check], pii: frozenset[str]) -> pl.DataFrame:
     plain = [check.broken.fill_null(False).alias(check.title) for check in checks if check.broken is not None]
     broken = chunk.select(plain) if plain else pl.DataFrame()
     own = []
     for check in checks:
         if check.condition is not None:
             try:
-                holds = expressions.evaluate(chunk, check.condition)
+                holds = expressions.evaluate(chunk, check.condition, pii)
             except expressions.ExpressionError as error:
                 path = f"spec.validation.rules[{check.title}].expression"
                 raise BadInput(Reason.EXPRESSION_INVALID, f"{path}: {error}") from error

@@ -91,4 +91,7 @@ def schema_document(spec: DatasetSpec, contract: Contract) -> dict[str, Any]:
         "timestamp": contract.timestamp,
         "entityKey": entity[0] if entity else None,
         "pii": sorted(contract.pii),
+        # Only where they are declared: other Datasets keep the bytes that they have.
+        **({"piiInModels": sorted(contract.pii_in_models)} if contract.pii_in_models else {}),
+        **({"piiInCaptures": sorted(contract.pii_in_captures)} if contract.pii_in_captures else {}),
     }

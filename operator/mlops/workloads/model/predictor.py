@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlops.workloads.model.contents import check_contents
 from mlops.workloads.model.engines import Engine, open_engine
+from mlops.workloads.model.masks import masked
 from mlops.workloads.model.signature import Signature, read_signature
 
 
@@ -54,6 +55,8 @@ class Predictor:
         Raises KeyError for an input that is not there.
         """
         columns = self._with_features(inputs) if self.signature.features else inputs
+        if self.signature.masks:
+            columns = masked(self.signature.masks, columns)
         answer = self._engine.run({name: columns[name] for name in self._columns})
         if self._classes is None:
             return Prediction(answer.values, None)

@@ -30,6 +30,8 @@ class Input(Model):
     nullable: bool = False
     # Of a string: the values seen in training, unless there were too many to name.
     categories: tuple[str, ...] | None = None
+    # Personal data: captures leave its values out, and drift checks show none.
+    pii: bool | None = None
 
 
 class ComputedFeature(Feature):
@@ -78,6 +80,13 @@ class Encoding(Model):
     texts: tuple[TextEncoding, ...] = ()
     # The matrix is rounded to float32: trees do so inside, and all engines must then compare the same numbers.
     single: bool = False
+
+
+class Mask(Model):
+    """A column whose values the engine knows by tokens only, see `masks`."""
+
+    column: FieldName
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class LabelColumn(Model):
@@ -134,6 +143,8 @@ class Signature(Model):
     estimator: EstimatorOf
     # None: the ONNX graph takes the columns as they are.
     encoding: Encoding | None = None
+    # Columns of text with personal data, computed ones too; None where there are none.
+    masks: tuple[Mask, ...] | None = None
     outputs: Outputs = Field(default_factory=Outputs)
     tolerance: str
     export: Export = Field(default_factory=Export)
@@ -197,6 +208,9 @@ def _check(signature: Signature) -> None:
     if signature.format != "onnx" and signature.encoding is None:
         raise BadInput("OutputInvalid", f"{SIGNATURE_FILE}: encoding is missing: {signature.format} takes a matrix")
     types = {column.name: column.type for column in signature.columns}
+    for mask in signature.masks or ():
+        if types.get(mask.column) != "string":
+            raise BadInput("OutputInvalid", f"{SIGNATURE_FILE}: masks: {mask.column!r} is no column of text")
     if signature.encoding is not None:
         named = [number.column for number in signature.encoding.numbers]
         named += [text.column for text in signature.encoding.texts]

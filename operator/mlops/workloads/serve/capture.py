@@ -64,7 +64,8 @@ class CaptureEncoder:
     def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
         self._task, self._signature, self._names = task, signature, names
         self._prefix = tasks.captures_prefix(task.namespace, task.model_name, task.stage)
-        self._redacted = frozenset(task.capture.redact)
+        personal = [one.name for one in signature.inputs if one.pii]
+        self._redacted = frozenset([*task.capture.redact, *personal])
 
     def __call__(self, requests: Sequence[CapturedRequest]) -> list[File]:
         """Return a file per day of event time, or per month if there are many."""

@@ -74,6 +74,7 @@ class Metrics:
         stored = CounterMetricFamily("mlops_stored_rows", "Rows that are in the store.", labels=["kind"])
         dropped = CounterMetricFamily("mlops_dropped_rows", "Rows lost since the store was away.", labels=["kind"])
         failed = CounterMetricFamily("mlops_failed_flushes", "Times the store did not take rows.", labels=["kind"])
+        failing = GaugeMetricFamily("mlops_flush_failing", "Why rows wait for the store.", labels=["kind", "reason"])
         backlog = GaugeMetricFamily("mlops_backlog_rows", "Rows that are not in the store yet.", labels=["kind"])
         age = GaugeMetricFamily("mlops_flush_age_seconds", "Since all rows were in the store.", labels=["kind"])
         for kind, recorder in self.recorders.items():
@@ -82,4 +83,6 @@ class Metrics:
             failed.add_metric([kind], recorder.failed_flushes)
             backlog.add_metric([kind], recorder.backlog)
             age.add_metric([kind], max(0.0, time.time() - recorder.flushed_at))
-        yield from (stored, dropped, failed, backlog, age)
+            if recorder.failing:
+                failing.add_metric([kind, recorder.failing], 1)
+        yield from (stored, dropped, failed, failing, backlog, age)

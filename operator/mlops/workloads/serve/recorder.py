@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -57,7 +58,11 @@ class Recorder(Generic[Item]):
         flush_rows: int,
         flush_seconds: float,
         max_bytes: int,
+        name: str = "rows",
     ) -> None:
+        self._name = name
+        # Why the store does not take rows, as a reason; empty while it does.
+        self.failing = ""
         self._sink, self._encode = sink, encode
         self._flush_rows, self._flush_seconds, self._max_bytes = flush_rows, flush_seconds, max_bytes
         self._items: list[Item] = []
@@ -100,6 +105,9 @@ class Recorder(Generic[Item]):
                 batch = [self._pending.popleft() for _ in range(min(_PARALLEL_PUTS, len(self._pending)))]
                 stored = await self._put(batch, stored)
             self.flushed_at = time.time()
+            if self.failing:
+                sys.stderr.write(f"{self._name}: the store takes them again, none waits\n")
+                self.failing = ""
             return stored
 
     async def run(self) -> None:
@@ -113,9 +121,18 @@ class Recorder(Generic[Item]):
             try:
                 await self.flush()
                 self._pause, pause = 1.0, self._flush_seconds
-            except StoreError:
+            except StoreError as error:
                 self.failed_flushes += 1
+                self._say_failing(error)
                 pause, self._pause = min(self._pause, self._flush_seconds), min(2 * self._pause, LONGEST_PAUSE)
+
+    def _say_failing(self, error: StoreError) -> None:
+        """Say it when it begins and when the cause changes; the metrics tell how it goes on."""
+        if error.reason != self.failing:
+            waiting = f"{self.backlog} rows wait in memory, up to {self._max_bytes} bytes, until the store takes them"
+            sys.stderr.write(f"{self._name}: {waiting}: {error.reason}: {error}\n")
+            sys.stderr.flush()
+        self.failing = error.reason
 
     async def flush_until(self, deadline: float) -> int:
         """Flush, if need be again until `deadline` (of time.monotonic); return the rows that are still not stored."""

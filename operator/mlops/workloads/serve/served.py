@@ -59,6 +59,7 @@ class Served:
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
+            name="captures",
         )
         self.labels: Recorder[list[Label]] = Recorder(
             sink,
@@ -66,6 +67,7 @@ class Served:
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
+            name="labels",
         )
 
         metrics.recorders = {"captures": self.captures, "labels": self.labels}

@@ -106,7 +106,7 @@ def _reference_of(predictor: Predictor, data: Data, rows: pl.DataFrame, part: st
     answer = predictor.predict(inputs_of(rows, signature.inputs))
     columns = [rows[one.name].alias(f"in.{one.name}") for one in signature.inputs if one.name not in data.schema.pii]
     columns.append(rows[signature.label.name].alias("label"))
-    if data.schema.timestamp is not None:
+    if data.schema.timestamp is not None and data.schema.timestamp not in data.schema.pii:
         columns.append(rows[data.schema.timestamp].alias("time"))
     columns.append(pl.Series("part", [part] * rows.height, dtype=pl.String))
     columns.append(prediction_series(answer, signature.label.type, classifies=signature.classes is not None))

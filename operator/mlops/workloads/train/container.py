@@ -6,6 +6,8 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.model.onnx_engine import check_onnx, open_session
 from mlops.workloads.model.predictor import Prediction
 from mlops.workloads.model.signature import (
+    MAX_SIGNATURE_BYTES,
     SIGNATURE_FILE,
     EstimatorOf,
     Outputs,
@@ -29,6 +32,8 @@ from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
 from mlops.workloads.train.fit import classes_of, say
+from mlops.workloads.train.outputs import MAX_FILE_BYTES, checked_files, shown
+from mlops.workloads.train.personal import check_adopted
 
 METRICS_FILE = "metrics.json"
 MAX_METRICS_BYTES = 1 << 20
@@ -48,37 +53,51 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
     """
     if not outputs.is_dir():
         raise _invalid(f"{outputs} is not there: {ALLOWED}")
-    _refuse_pickle_only(outputs)
-    if (outputs / SIGNATURE_FILE).is_file():
-        _take(outputs, SIGNATURE_FILE, folder)
-        signature = read_signature(folder)
-        _check_columns(signature, data)
-        _take(outputs, f"model.{signature.format}", folder)
-    else:
-        _take(outputs, "model.onnx", folder)
-        write_signature(describe((folder / "model.onnx").read_bytes(), data), folder)
-    return read_metrics(outputs)
+    files = checked_files(outputs)
+    try:
+        _refuse_pickle_only(outputs, files)
+        if SIGNATURE_FILE in files:
+            _take(files, SIGNATURE_FILE, folder, MAX_SIGNATURE_BYTES)
+            signature = read_signature(folder)
+            _check_columns(signature, data)
+            _take(files, f"model.{signature.format}", folder, MAX_FILE_BYTES)
+            if data.schema.pii:
+                write_signature(_marked(signature, data), folder)
+        else:
+            _take(files, "model.onnx", folder, MAX_FILE_BYTES)
+            signature = describe((folder / "model.onnx").read_bytes(), data)
+            write_signature(signature, folder)
+        check_adopted(signature, folder, data)
+        return read_metrics(outputs)
+    except PermissionError as error:
+        raise _invalid(f"{error.filename}: may not be read: leave the outputs readable") from error
 
 
-def _refuse_pickle_only(outputs: Path) -> None:
+def _refuse_pickle_only(outputs: Path, files: Mapping[str, Path]) -> None:
     """Say what is wrong with a pickle before saying that a model is missing."""
-    if any((outputs / name).exists() for name in (SIGNATURE_FILE, "model.onnx")):
+    if SIGNATURE_FILE in files or "model.onnx" in files:
         return
-    files = sorted(path for path in outputs.rglob("*") if path.is_file() and not path.is_symlink())
-    for path in files:
+    for name, path in files.items():
         if path.name.lower().endswith(PICKLE_SUFFIXES) or path.stem == "model":
-            check_file(path, path.relative_to(outputs).as_posix())
-    there = ", ".join(path.relative_to(outputs).as_posix() for path in files[:10]) or "nothing"
+            check_file(path, shown(name))
+    there = ", ".join(map(shown, islice(files, 10))) or "nothing"
     raise _invalid(f"{outputs} holds no model (it holds {there}): {ALLOWED}")
 
 
-def _take(outputs: Path, name: str, folder: Path) -> None:
-    source = outputs / name
-    # A link could name a file of the pod that nobody meant to publish.
-    if source.is_symlink() or not source.is_file():
-        raise _invalid(f"{name} is no plain file in {outputs}: {ALLOWED}")
-    check_file(source, name)
-    shutil.copyfile(source, folder / name)
+def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> None:
+    if name not in files:
+        raise _invalid(f"{name} is no plain file in the outputs folder: {ALLOWED}")
+    if files[name].stat().st_size > longest:
+        raise _invalid(f"{name} is larger than {longest} bytes")
+    check_file(files[name], name)
+    shutil.copyfile(files[name], folder / name)
+
+
+def _marked(signature: Signature, data: Data) -> Signature:
+    """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
+    marks = {one.name: one.pii for one in data.inputs}
+    inputs = tuple(one.model_copy(update={"pii": marks[one.name]}) for one in signature.inputs)
+    return signature.model_copy(update={"inputs": inputs})
 
 
 def _check_columns(signature: Signature, data: Data) -> None:

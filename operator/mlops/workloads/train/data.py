@@ -19,7 +19,8 @@ from mlops.api.base import parse_time
 from mlops.api.dataset import FieldType, Role, Split
 from mlops.api.training_run import Part, Reason
 from mlops.workloads.model.features import array_of
-from mlops.workloads.model.signature import ComputedFeature, Input, LabelColumn, ModelColumn
+from mlops.workloads.model.masks import masked
+from mlops.workloads.model.signature import ComputedFeature, Input, LabelColumn, Mask, ModelColumn
 from mlops.workloads.pod import BadInput, Pod
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -53,6 +54,8 @@ class Schema(Document):
     label: str | None = None
     timestamp: str | None = None
     pii: tuple[str, ...] = ()
+    pii_in_models: tuple[str, ...] = ()
+    pii_in_captures: tuple[str, ...] = ()
 
     def field(self, name: str) -> SchemaField:
         """Return the field of this name."""
@@ -66,15 +69,20 @@ class Data:
     schema: Schema
     label: LabelColumn
     parts: dict[Part, pl.DataFrame]
+    # Columns that the engine knows by tokens only.
+    masks: tuple[Mask, ...] = ()
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """Return what a request carries: fields of role feature."""
         return tuple(
-            Input(name=field.name, type=field.type, nullable=field.nullable)
+            Input(name=field.name, type=field.type, nullable=field.nullable, pii=self._recorded_without(field.name))
             for field in self.schema.fields
             if field.role == "feature"
         )
+
+    def _recorded_without(self, name: str) -> bool | None:
+        return True if name in self.schema.pii and name not in self.schema.pii_in_captures else None
 
     @property
     def columns(self) -> tuple[ModelColumn, ...]:
@@ -83,8 +91,9 @@ class Data:
         return (*inputs, *(ModelColumn(name=one.name, type=one.type) for one in self.schema.features))
 
     def arrays(self, part: Part) -> dict[str, NDArray[Any]]:
-        """Return the columns that the model sees, as arrays, inputs and features alike."""
-        return {column.name: array_of(self.parts[part][column.name]) for column in self.columns}
+        """Return the columns that the model sees, as arrays, inputs and features alike, tokens in masked ones."""
+        columns = {column.name: array_of(self.parts[part][column.name]) for column in self.columns}
+        return dict(masked(self.masks, columns))
 
     def labels(self, part: Part) -> NDArray[Any]:
         """Return the truth of a part."""

@@ -87,9 +87,15 @@ def classes_of(label: LabelColumn, truth: NDArray[Any]) -> tuple[Class, ...]:
     return tuple(sorted(counts))
 
 
-def encoding_of(columns: tuple[ModelColumn, ...], data: Mapping[str, NDArray[Any]], kind: Kind) -> Encoding:
+def encoding_of(
+    columns: tuple[ModelColumn, ...],
+    data: Mapping[str, NDArray[Any]],
+    kind: Kind,
+    personal: frozenset[str] = frozenset(),
+) -> Encoding:
     """Learn the encoding that an estimator of this kind needs from the rows to train on.
 
+    What is missing becomes the median, which is a value of one row; of `personal` columns the mean, which is nobody's.
     Raises BadInput(DataUnusable) for a column without a single value.
     """
     numbers: list[NumberEncoding] = []
@@ -103,14 +109,14 @@ def encoding_of(columns: tuple[ModelColumn, ...], data: Mapping[str, NDArray[Any
         usable = np.abs(values) <= LARGEST
         if not usable.any():
             raise _unusable(f"the feature {column.name!r} has no value in the rows to train on: leave it out (ignored)")
-        numbers.append(_number(column.name, values[usable], kind))
+        numbers.append(_number(column.name, values[usable], kind, personal=column.name in personal))
         if not kind.missing and not usable.all():
             flags.append(column.name)
     return Encoding(numbers=tuple(numbers), flags=tuple(flags), texts=tuple(texts), single=kind.single)
 
 
-def _number(name: str, values: FloatArray, kind: Kind) -> NumberEncoding:
-    fill = None if kind.missing else float(np.median(values))
+def _number(name: str, values: FloatArray, kind: Kind, *, personal: bool) -> NumberEncoding:
+    fill = None if kind.missing else float(values.mean() if personal else np.median(values))
     if not kind.scale:
         return NumberEncoding(column=name, fill=fill)
     mean, scale = float(values.mean()), float(values.std())

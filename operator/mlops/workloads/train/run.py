@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.workloads.model.engines import SklearnEngine
 from mlops.workloads.model.golden import prediction_digest
+from mlops.workloads.model.masks import masked_encoding
 from mlops.workloads.model.predictor import Prediction, Predictor, class_array
 from mlops.workloads.model.signature import (
     Encoding,
     EstimatorOf,
-    Input,
     Signature,
     Task,
     write_signature,
@@ -31,6 +31,7 @@ from mlops.workloads.train.evaluate import measure, reported
 from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
 from mlops.workloads.train.fit import Target, encoding_of, fit, say, target_of
 from mlops.workloads.train.parameters import build
+from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.search import Params, run_search, trials_of
 
 # Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
@@ -52,6 +53,7 @@ class _Made:
 def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
     """Do the task. Raises BadInput with a reason of the TrainingRun, and the store's errors."""
     data = read_data(fetch_artifact(pod, task.dataset_artifact, pod.scratch / "data"), task.since)
+    check_label(data)
     say(f"rows: {', '.join(f'{part} {data.parts[part].height}' for part in PARTS)}")
     folder = pod.scratch / "model"
     folder.mkdir()
@@ -85,9 +87,14 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     # Every trial's parameters are judged before the first fit: a typing error must not cost an hour.
     for params in trials:
         build(name, {**estimator_spec.params, **params}, task.seed, paths)
+    check_estimator(data, name)
     columns = data.arrays("train")
     target = target_of(data.label, data.labels("train"), kind.task, name)
-    encoding = encoding_of(data.columns, columns, kind)
+    encoding = encoding_of(data.columns, columns, kind, hidden_columns(data.schema))
+    if masks := masks_of(data, columns):
+        # What is rare and in which order categories come is decided by their values; from here on there are tokens.
+        encoding, data = masked_encoding(masks, encoding), replace(data, masks=masks)
+        columns = data.arrays("train")
     blank = _signature(data, kind.task, name, encoding, target)
 
     def attempt(params: Params) -> tuple[Any, dict[str, float]]:
@@ -113,10 +120,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
     """Return a signature whose format, outputs and tolerance the export fills in."""
     categories = {text.column: text.categories for text in encoding.texts}
-    inputs = tuple(
-        Input(name=one.name, type=one.type, nullable=one.nullable, categories=_public(one.name, categories, data))
-        for one in data.inputs
-    )
+    inputs = tuple(one.model_copy(update={"categories": _public(one.name, categories, data)}) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",
@@ -128,6 +132,7 @@ def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Ta
         positive=target.classes[1] if target.classes is not None and len(target.classes) == 2 else None,
         estimator=EstimatorOf(name=name),
         encoding=encoding,
+        masks=data.masks or None,
         tolerance=TOLERANCES["skops"],
         libraries=environment.libraries(),
     )
@@ -152,7 +157,7 @@ def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
     """Columns of the rows on which an export must give scikit-learn's answers: held-out ones where there are any."""
     pool = data.held_out if data.held_out.height else data.parts["train"]
     rows = sample(pool, MAX_COMPARED_ROWS, seed)
-    columns: dict[str, Any] = Data(data.schema, data.label, {**data.parts, "test": rows}).arrays("test")
+    columns: dict[str, Any] = replace(data, parts={**data.parts, "test": rows}).arrays("test")
     return columns
 
 

@@ -1,0 +1,99 @@
+"""Users and policies of the demo's MinIO: one user per namespace and role, each with just what its pods do.
+
+    python users.py users.json
+
+The same policies, for any S3 service, stand in docs/store.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from minio import Minio
+from minio.credentials import StaticProvider
+from minio.error import MinioException
+from minio.minioadmin import MinioAdmin
+
+Policy = dict[str, Any]
+
+ADDRESS = os.environ.get("MINIO_DEMO_ADDRESS", "127.0.0.1:9000")
+READ, WRITE = ["s3:GetObject"], ["s3:PutObject", "s3:AbortMultipartUpload"]
+
+
+def policies(bucket: str, prefix: str, namespace: str, data: str) -> dict[str, Policy]:
+    """Return the policy of each role in `namespace`, for a store at s3://`bucket`/`prefix` and sources in `data`."""
+    root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    artifacts = [_objects(bucket, f"{root}{kind}/*") for kind in ("blobs", "manifests")]
+    captured = f"{root}objects/captures/{namespace}/*"
+    captures = [_objects(bucket, captured)]
+    sources = [_objects(data, "*")]
+    return {
+        "writer": _policy(
+            _allow([*READ, *WRITE], artifacts),
+            _allow(READ, [*captures, *sources]),
+            _allow(["s3:ListBucket"], [_objects(bucket)], {"StringLike": {"s3:prefix": [captured]}}),
+            _allow(["s3:ListBucket"], [_objects(data)]),
+        ),
+        "reader": _policy(_allow(READ, artifacts)),
+        "server": _policy(_allow(READ, artifacts), _allow(WRITE, captures)),
+        "delivery": _policy(
+            _allow([*READ, *WRITE, "s3:DeleteObject"], sources), _allow(["s3:ListBucket"], [_objects(data)])
+        ),
+    }
+
+
+def _objects(bucket: str, key: str = "") -> str:
+    return f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
+
+
+def _policy(*statements: Policy) -> Policy:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allow(actions: list[str], resources: list[str], condition: Policy | None = None) -> Policy:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources} | (
+        {"Condition": condition} if condition else {}
+    )
+
+
+def make(wanted: dict[str, Any], root_user: str, root_password: str) -> None:
+    """Make the users of `wanted`, whose policies are those of its bucket, prefix and data bucket."""
+    admin = MinioAdmin(endpoint=ADDRESS, credentials=StaticProvider(root_user, root_password), secure=False)
+    for user in wanted["users"]:
+        prefix = wanted["prefix"].replace("{namespace}", user["namespace"])
+        policy = policies(wanted["bucket"], prefix, user["namespace"], wanted["data"])[user["role"]]
+        name = f"{user['namespace']}-{user['role']}"
+        admin.user_add(user["accessKey"], user["secretKey"])
+        admin.policy_add(name, policy=policy)
+        admin.policy_set(name, user=user["accessKey"])
+
+
+def main() -> int:
+    """Wait for MinIO, and make its users."""
+    root_user, root_password = os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"]
+    pool = urllib3.PoolManager(timeout=5, retries=False)
+    client = Minio(ADDRESS, root_user, root_password, secure=False, http_client=pool)
+    wanted = json.loads(Path(sys.argv[1]).read_text())
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            client.list_buckets()
+            make(wanted, root_user, root_password)
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            if time.monotonic() > deadline:
+                sys.stdout.write(f"MinIO does not take the users: {error}\n")
+                return 1
+            time.sleep(1)
+        else:
+            sys.stdout.write(f"{len(wanted['users'])} users are made\n")
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

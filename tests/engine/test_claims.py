@@ -1,0 +1,80 @@
+"""A namespace has one operator: a second one with a Lease of its own does nothing there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+
+from mlops.engine.claims import CLAIM, Claims
+from mlops.engine.controller import Controller
+from mlops.engine.planners import PLANNERS
+from mlops.local.clock import VirtualClock
+from mlops.planning.plan import Key, Settings
+from tests.engine.objects import NotedCluster, a_dataset
+from tests.engine.test_controller import idle
+
+KEY = Key("ConfigMap", "default", CLAIM)
+
+
+def _operator(cluster: NotedCluster, clock: VirtualClock, identity: str | None) -> Controller:
+    return Controller(cluster, PLANNERS, Settings(), clock, identity=identity)
+
+
+async def _work(controller: Controller) -> None:
+    task = asyncio.create_task(controller.run())
+    await idle(controller)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_second_operator_writes_nothing_and_says_why(
+    cluster: NotedCluster, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the settings of the two are: the namespace is the first one's."""
+    cluster.by_user(a_dataset())
+    await _work(_operator(cluster, clock, "mlops-system/mlops-operator"))
+    settled = {key: cluster.get(key) for key in (KEY, Key("Dataset", "default", "rain"))}
+    assert settled[KEY] is not None
+    cluster.by_user(a_dataset("second"))
+    with caplog.at_level(logging.ERROR):
+        await _work(_operator(cluster, clock, "elsewhere/mlops-operator"))
+    assert cluster.now("Dataset", "second").get("status", {}) == {}
+    assert {key: cluster.get(key) for key in settled} == settled
+    assert [record.getMessage() for record in caplog.records] == [
+        'namespace "default" belongs to the operator of Lease mlops-system/mlops-operator, and this is that of Lease '
+        "elsewhere/mlops-operator: nothing is done there. Give the two different namespaces, or uninstall one; if the "
+        "other is gone: kubectl -n default delete configmap mlops-operator"
+    ]
+
+
+async def test_replicas_of_one_installation_share_the_claim(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """They have the same Lease; the next leader goes on."""
+    for name in ("rain", "second"):
+        cluster.by_user(a_dataset(name))
+        await _work(_operator(cluster, clock, "mlops-system/mlops-operator"))
+        assert cluster.now("Dataset", name)["status"]["conditions"]
+
+
+async def test_a_claim_that_was_deleted_is_the_next_ones(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """The way out that the message gives: the operator that waited looks again within a minute."""
+    claims = Claims(cluster, "old/mlops-operator")
+    assert await claims.holds("default")
+    cluster.by_user(a_dataset())
+    controller = _operator(cluster, clock, "new/mlops-operator")
+    await _work(controller)
+    assert cluster.now("Dataset", "rain").get("status", {}) == {}
+    cluster.remove(KEY)
+    clock.advance(clock.now() + timedelta(seconds=61))
+    await _work(_operator(cluster, clock, "new/mlops-operator"))
+    assert cluster.now("Dataset", "rain")["status"]["conditions"]
+    assert not await claims.holds("default")
+
+
+async def test_where_there_can_be_only_one_nothing_is_claimed(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """On one machine the lock of the state folder does it."""
+    cluster.by_user(a_dataset())
+    await _work(_operator(cluster, clock, None))
+    assert cluster.get(KEY) is None
