@@ -191,6 +191,14 @@ def test_the_same_model_is_nothing_new_whoever_made_it() -> None:
     assert run.status.model_version_ref is None
 
 
+def test_a_model_is_not_asked_to_be_better_than_itself() -> None:
+    """A gate against the champion that refuses the champion's own bytes says nothing about challengers."""
+    loop = Loop(gates=[{"metric": "roc_auc", "compareTo": "champion", "minDelta": "0.5"}])
+    loop.check()
+    assert loop.monitor.last_action.outcome == "NothingNew"
+    assert (loop.monitor.rejected_in_a_row, loop.names("ModelVersion")) == (0, ["rain-v1"])
+
+
 def test_a_withdrawn_model_is_not_put_back_by_the_loop() -> None:
     """The person who withdrew it knew why; the same data gives the same model."""
     loop = Loop()
