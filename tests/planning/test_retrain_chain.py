@@ -159,6 +159,16 @@ def test_a_retrain_on_the_same_data_makes_no_version_and_is_not_asked_for_again(
     assert (loop.triggered(), loop.live().metadata.name) == ("RunCreated", "rain-v2")
 
 
+def test_new_content_makes_one_run_if_the_template_fires_on_it_by_itself() -> None:
+    """The monitor had the source looked at; the template makes a run of what was found."""
+    loop = Loop(search=False)
+    loop.change("TrainingRun", "rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
+    loop.settle()
+    loop.check(content="2")
+    assert loop.live().metadata.name == "rain-v2"
+    assert len(loop.names("TrainingRun")) == 3
+
+
 def test_another_recipe_is_asked_for_on_the_same_data() -> None:
     """What gave nothing new was that recipe."""
     loop = Loop()

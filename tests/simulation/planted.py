@@ -27,6 +27,7 @@ class Bug:
     """`right` stands once in `file` (below operator/mlops) and is replaced by `wrong`; `kind` is the pattern it is of.
 
     `kept` names the case in `regressions/` that was kept when the operator had this bug, and the invariant it breaks.
+    `story` is one that shows it though nothing goes wrong in it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Bug:
     right: str
     wrong: str
     kept: tuple[str, str] | None = None
+    story: str | None = None
 
 
 BUGS = (
@@ -376,6 +378,7 @@ BUGS = (
         "planning/training_run.py",
         "    if (serves := _same_model(view, step.status)) is not None:\n",
         "    if (serves := _same_model(view, step.status)) is not None and not view.run.spec.gates:\n",
+        story="slow training",
     ),
     Bug(
         "a run on the same data is asked for again",
@@ -383,6 +386,7 @@ BUGS = (
         "planning/drift_monitor.py",
         "    if same is None:\n        return decision, None\n",
         "    if same is None or status.breaches:\n        return decision, None\n",
+        story="slow training",
     ),
     Bug(
         "nobody looks whether there is anything new",
@@ -390,6 +394,7 @@ BUGS = (
         "planning/dataset.py",
         "for text in (asked, *view.asked) if",
         "for text in (asked,) if",
+        story="slow training",
     ),
     Bug(
         "refused runs for one cause stop those for all",
@@ -397,6 +402,7 @@ BUGS = (
         "planning/drift_actions.py",
         "    circuit = next((each for each in _circuits(status) if each.verdict == cause), None)\n",
         "    circuit = next((each for each in _circuits(status) if each.opened), None)\n",
+        story="several causes",
     ),
     Bug(
         "keys that are refused once are refused for ever",
@@ -404,6 +410,7 @@ BUGS = (
         "planning/outcome.py",
         "    final = job.exit_code == tasks.EXIT_BAD_INPUT and reason not in _MENDED_OUTSIDE\n",
         "    final = job.exit_code == tasks.EXIT_BAD_INPUT\n",
+        story="revoked keys",
     ),
     Bug(
         "a template that is put back takes its first run for the newest",
@@ -411,6 +418,7 @@ BUGS = (
         "planning/training_template.py",
         "    if before is not None and (not stand.is_over(before.status.conditions) or _serves(view, before)):\n",
         "    if before is not None:\n",
+        story="ways back",
     ),
     Bug(
         "a failed run that was deleted is forgotten",
@@ -418,6 +426,7 @@ BUGS = (
         "planning/training_template.py",
         "    if _lost(view):\n",
         "    if _lost(view) and template.status.last_trigger is None:\n",
+        story="ways back",
     ),
     Bug(
         "a retry takes the Job that failed",
@@ -425,6 +434,7 @@ BUGS = (
         "planning/training_run.py",
         '        status = status.model_copy(update={"attempts": run.status.attempts + 1})\n',
         '        status = status.model_copy(update={"attempts": run.status.attempts})\n',
+        story="ways back",
     ),
     Bug(
         "a template says Ready whatever its run says",
@@ -432,6 +442,7 @@ BUGS = (
         "planning/training_template.py",
         '    if said.ready == "False":\n',
         '    if said.ready == "False" and said.reason == Reason.NOT_SERVING:\n',
+        story="ways back",
     ),
     Bug(
         "more pods call for a training",
@@ -439,6 +450,7 @@ BUGS = (
         "planning/training_template.py",
         '    "register_": {"promotion", "capture"},\n',
         "",
+        story="ways back",
     ),
 )
 

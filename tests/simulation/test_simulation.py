@@ -98,3 +98,19 @@ def test_a_kept_case_still_shows_its_bug(bug: Bug, tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
     assert invariant in done.stdout
+
+
+@pytest.mark.parametrize("bug", [pytest.param(bug, id=bug.name) for bug in BUGS if bug.story])
+def test_a_story_shows_the_bug_that_it_was_told_for(bug: Bug, tmp_path: Path) -> None:
+    """What the loop decides wrongly shows without any fault beside it."""
+    case = tmp_path / "case.json"
+    case.write_text(Case(str(bug.story), 0).dump())
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--replay", str(case)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{plant(bug, tmp_path)}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]

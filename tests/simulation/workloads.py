@@ -122,8 +122,10 @@ class Workloads:
         inputs = [
             task.dataset_digest,
             task.since,
-            task.estimator.dump() if task.estimator else None,
-            task.search.dump() if task.search else None,
+            # As with a real search: the best trial is the model that its parameters alone would give.
+            {**task.estimator.dump(), "params": {**task.estimator.params, **(_best(task) or {})}}
+            if task.estimator
+            else None,
             task.seed,
             environment,
         ]
