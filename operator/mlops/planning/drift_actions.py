@@ -23,7 +23,6 @@ from mlops.api.drift_monitor import (
 from mlops.api.training_run import Reason as RunReason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.standing import is_over
-from mlops.planning.training_manifests import inputs_digest
 
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
@@ -241,22 +240,15 @@ def recipe_of(spec: TrainingRunSpec) -> str:
 
 
 def nothing_new(
-    status: DriftMonitorStatus,
-    kind: ActionName,
-    spec: TrainingRunSpec,
-    dataset: Dataset,
-    *,
-    serves: str | None,
-    environment: str,
+    status: DriftMonitorStatus, kind: ActionName, spec: TrainingRunSpec, dataset: Dataset
 ) -> NothingNew | None:
-    """Return what a run of `spec` on the present content is made of, if it would give the model that serves.
+    """Return what a run of `spec` on the present content is made of, if that was tried and gave the model that serves.
 
-    That is so if it was tried and did, or if its inputs are those of the version that serves: `serves`, its digest.
+    The first run is always made: it has the source looked at, and finds out.
     """
-    digest, recipe = dataset.status.digest, recipe_of(spec)
-    if digest is None:
+    known, digest = status.nothing_new, dataset.status.digest
+    if known is None or digest is None:
         return None
+    recipe = recipe_of(spec)
     found = NothingNew(kind=kind, recipe=recipe, dataset=dataset.metadata.name, dataset_digest=digest)
-    known = status.nothing_new
-    tried = known is not None and known.model_copy(update={"asked": None, "kind": kind}) == found
-    return found if tried or serves == inputs_digest(spec, digest, environment) else None
+    return found if known.model_copy(update={"asked": None, "kind": kind}) == found else None

@@ -260,8 +260,6 @@ def _decided(
         decision.action.do if decision.action else "Hold",
         TrainingRunSpec.model_validate(run["spec"]),
         view.dataset,
-        serves=_inputs_of_what_serves(view),
-        environment=view.settings.environment_digest,
     )
     if same is None:
         return decision, None
@@ -270,12 +268,6 @@ def _decided(
     message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{look}"
     asked = same.model_copy(update={"asked": format_time(at) if asks else None})
     return Decision(decision.action, Reason.NOTHING_NEW, message), asked
-
-
-def _inputs_of_what_serves(view: DriftMonitorView) -> str | None:
-    newest = newest_wanted(view.versions)
-    lineage = (newest.status.lineage or newest.spec.lineage) if newest else None
-    return lineage.inputs_digest if lineage else None
 
 
 def _is_refreshed(view: DriftMonitorView) -> bool:
