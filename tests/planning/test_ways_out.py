@@ -603,7 +603,7 @@ STORIES: dict[tuple[str, str], Story] = {
     ("DriftMonitor", "NothingNew"): Story(
         "DriftMonitor",
         "rain-drift",
-        then(drifting(), check, check),
+        then(drifting(), check, check, check),
         (
             Way("new data", then(set_to(content="3"), check)),
             Way("edit the template", then(change("TrainingRun", "rain", **SEED), check)),
