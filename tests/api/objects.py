@@ -68,7 +68,15 @@ _DATASET = _object(
 )
 _PROMOTION = {
     "stages": [
-        {"name": "dev", "gates": [{"golden": {}}], "replicas": 1},
+        {
+            "name": "dev",
+            "gates": [{"golden": {}}],
+            "replicas": 1,
+            "resources": {
+                "requests": {"cpu": "500m", "memory": "512Mi"},
+                "limits": {"cpu": "2", "memory": "2Gi"},
+            },
+        },
         {"name": "production", "gates": [{"latency": {"p99Milliseconds": 50}}], "replicas": 2},
     ]
 }

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from mlops.api import dataset, drift_monitor, model_version, training_run
-from mlops.engine import problems, waiting
-from mlops.planning import outcome
+from mlops.engine import problems
+from mlops.planning import outcome, server_pods
 from mlops.store import errors
 
 ROOT = Path(__file__).resolve().parents[2] / "operator"
@@ -24,11 +24,11 @@ ENUMS = {
     "ModelVersion": model_version.Reason,
     "DriftMonitor": drift_monitor.Reason,
 }
-# The workload whose pods report to a kind. Pods that serve report to nobody: their Deployment is what is seen.
+# The workloads whose pods report to a kind.
 WORKLOADS = {
     "Dataset": ("mlops.workloads.ingest.run",),
     "TrainingRun": ("mlops.workloads.train.run", "mlops.workloads.train.fetch"),
-    "ModelVersion": ("mlops.workloads.serve.verify",),
+    "ModelVersion": ("mlops.workloads.serve.verify", "mlops.workloads.serve.run"),
     "DriftMonitor": ("mlops.workloads.drift.run",),
 }
 # Of every pod: its entry, its surroundings.
@@ -61,7 +61,7 @@ def _all(kind: str) -> Iterator[tuple[str, str]]:
         yield constant, "mlops.planning.outcome"
     for constant in (problems.NAME_TAKEN, problems.INVALID_SPEC, problems.CHILD_REFUSED):
         yield constant, "mlops.engine.problems"
-    for constant in (*waiting._REASONS.values(), waiting.UNSCHEDULABLE):
+    for constant in (*server_pods.WAITING.values(), server_pods.UNSCHEDULABLE):
         yield constant, "mlops.engine.waiting"
     for error in errors.StoreError.__subclasses__():
         yield error.__name__, "mlops.store.errors"

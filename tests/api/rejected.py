@@ -328,6 +328,18 @@ RULES = [
         for quantity in ("1GBi", "1.5.Gi", "-1Gi", "lots")
     ),
     _case(
+        "server's memory request above its limit",
+        a_version(**{"spec.promotion.stages.0.resources.requests.memory": "9Gi"}),
+        "spec.promotion.stages[0].resources",
+        "requests.memory must not exceed limits.memory",
+    ),
+    _case(
+        "server's quantity",
+        a_version(**{"spec.promotion.stages.0.resources.limits.cpu": "two"}),
+        "spec.promotion.stages[0].resources.limits.cpu",
+        "must match a number with m, k, M",
+    ),
+    _case(
         "stage gate of two",
         a_version(**{"spec.promotion.stages.0.gates": [{"golden": {}, "latency": {"p99Milliseconds": 5}}]}),
         "spec.promotion.stages[0].gates[0]",

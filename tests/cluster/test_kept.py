@@ -13,6 +13,7 @@ from mlops.cluster.kept import Keeper
 from mlops.engine.cluster import owners_of
 from mlops.engine.waiting import trouble_of
 from mlops.planning.plan import Key, Manifest
+from mlops.planning.server_pods import server_pod
 from tests.engine.objects import a_run
 
 OWNER = {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "u", "controller": True}
@@ -116,3 +117,27 @@ def test_a_thousand_objects_have_the_same_texts_and_the_same_recipe() -> None:
     (first, second) = (next(iter(each["metadata"]["labels"].items())) for each in (one, two))
     assert first[0] is second[0]
     assert first[1] is second[1]
+
+
+def test_a_pod_that_serves_keeps_what_it_says_of_its_model() -> None:
+    """Whether it answers, and how its server ended the last time: what a plan reads, and no more."""
+    end = {"exitCode": 2, "reason": "Error", "message": "said", "startedAt": "t", "finishedAt": "t"}
+    pod = a_pod("Running", {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}})
+    pod["metadata"]["labels"] |= {labels.STAGE: "production", labels.MODEL_VERSION: "rain-v1", labels.DIGEST: "1"}
+    container = pod["status"]["containerStatuses"][0]
+    container |= {"name": "server", "lastState": {"terminated": {**end, "containerID": "x"}}, "started": False}
+    again = kept(pod)
+    assert server_pod(again) == server_pod(pod)
+    assert again["status"]["containerStatuses"] == [
+        {
+            "name": "server",
+            "image": "workloads:1",
+            "started": False,
+            "restartCount": 0,
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+            "lastState": {"terminated": end},
+        }
+    ]
+    running = a_pod("Running", {"running": {"startedAt": "2026-01-10T12:00:00Z"}})
+    running["metadata"]["labels"] = pod["metadata"]["labels"]
+    assert server_pod(kept(running)) == server_pod(running)

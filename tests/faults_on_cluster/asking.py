@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import urllib3
 
@@ -12,9 +13,13 @@ from tests.faults_on_cluster.place import Place
 
 
 class Asking:
-    """Asks the model's Service twenty times a second, from this machine, each time over a new connection."""
+    """Asks the model's Service `rate` times a second, from this machine, each time over a new connection.
 
-    def __init__(self, there: Place) -> None:
+    What takes longer than its turn puts off the next ones, which then come at once: none is left out.
+    """
+
+    def __init__(self, there: Place, *, rate: float = 20.0) -> None:
+        self._pause = 1.0 / rate
         spec = there.get("service", "parts-production")["spec"]
         self._url = f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}/v2/models/parts/infer"
         inputs = [{"name": name, "datatype": "FP64", "shape": [1, 1], "data": [0.5]} for name in scenarios.INPUTS]
@@ -33,7 +38,9 @@ class Asking:
 
     def _ask(self) -> None:
         headers = {"Connection": "close", "Content-Type": "application/json"}
-        while not self._over.wait(0.05):
+        due = time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            due += self._pause
             try:
                 answer = urllib3.request("POST", self._url, body=self._body, headers=headers, retries=False, timeout=10)
             except urllib3.exceptions.HTTPError as error:

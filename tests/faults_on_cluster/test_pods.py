@@ -175,14 +175,14 @@ def crashing_server(there: Place) -> str:
         there.patch("modelversion", "parts-v2", stages)
         start = time.monotonic()
         log = there.takes("a new pod says DigestMismatch", lambda: _said_by(there, "DigestMismatch"), 240)
-        said = there.says("modelversion", "parts-v2", "ServingFailed", 400)
+        said = there.says("modelversion", "parts-v2", "DigestMismatch", 60)
         told = time.monotonic() - start
         assert "version 1 serves there" in said["message"], said
         live = there.ready("modelversion", "parts-v1")
         assert live["status"]["stages"] == ["production"]
     assert asking.failed == []
     assert there.pod("mlops.dev/stage=staging")["metadata"]["uid"] == staging
-    there.event("parts-v2", "ServingFailed")
+    there.event("parts-v2", "DigestMismatch")
     there.store.client().put_object("mlops", key, *_stream(right))
     # Any edit of the promotion has it tried again.
     stages["spec"]["promotion"]["stages"][1]["replicas"] = 2  # type: ignore[index]

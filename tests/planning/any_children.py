@@ -204,6 +204,66 @@ def a_rollout(draw: Draw, deployment: Object) -> Object:
     return deployment
 
 
+def server_pods(draw: Draw, deployment: Object, now: datetime, uid: str) -> list[Object]:
+    """Return pods of the Deployment in any state, of its present template or of another version's."""
+    metadata, found = deployment["metadata"], []
+    for number in range(draw.one((1, 1, 0, 2, 3))):
+        own = dict(deployment["spec"]["template"]["metadata"].get("labels", {}))
+        if draw.chance(0.15):
+            own[labels.MODEL_VERSION] = draw.one(NAMES)
+        found.append(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": f"{metadata['name']}-{number}",
+                    "namespace": metadata["namespace"],
+                    "uid": f"{uid}-{number}",
+                    "labels": own,
+                    "ownerReferences": [{"kind": "ReplicaSet", "name": metadata["name"], "uid": "of-a-replica-set"}],
+                    **({"deletionTimestamp": format_time(now)} if draw.chance(0.1) else {}),
+                },
+                "spec": deployment["spec"]["template"]["spec"],
+                "status": _server_status(draw, now),
+            }
+        )
+    return found
+
+
+def _server_status(draw: Draw, now: datetime) -> Object:
+    moment = format_time(now - timedelta(seconds=draw.one((0, 30, 150, 7200))))
+    status: Object = {"phase": draw.one(("Running", "Pending", "Running", "Failed", "Unknown"))}
+    ready = draw.one(("True", "False"))
+    status["conditions"] = [{"type": "Ready", "status": ready}]
+    if draw.chance(0.2):
+        status["conditions"].append({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"})
+    if draw.chance(0.1):
+        return status
+    server: Object = {"name": "server", "image": "i", "started": draw.one((True, False))}
+    server["restartCount"] = draw.one((0, 1, 3, 99))
+    match draw.random.randrange(4):
+        case 0 | 1:
+            server["state"] = {"running": {"startedAt": moment}}
+        case 2:
+            server["state"] = {"waiting": {"reason": draw.one(WAITING)}}
+        case _:
+            server["state"] = {"terminated": _server_end(draw, moment)}
+    if draw.chance(0.5):
+        server["lastState"] = {"terminated": _server_end(draw, moment)}
+    status["containerStatuses"] = [server, {"name": "mesh", "state": {"waiting": {"reason": "PodInitializing"}}}]
+    return status
+
+
+def _server_end(draw: Draw, moment: str) -> Object:
+    end: Object = {"exitCode": draw.one((2, 1, 0, 137, 139)), "reason": draw.one(("Error", "OOMKilled"))}
+    if draw.chance(0.8):
+        end |= {"startedAt": moment, "finishedAt": draw.one((moment, "2026-01-10T12:00:00Z", "soon"))}
+    if draw.chance(0.7):
+        said = tasks.FailureReport(reason=draw.one(ANY_REASON), message=draw.one(("no", "", "m" * 3000, "日本語")))
+        end["message"] = draw.one((tasks.write_report(said), *GARBAGE))
+    return end
+
+
 def an_address(draw: Draw, service: Object) -> Object:
     """Return the Service with any address that a load balancer may give it."""
     ingress = draw.one(
@@ -263,6 +323,7 @@ def a_strangers(draw: Draw, kind: str, uid: str) -> Object:
         "Deployment": {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": pod},
         "Service": {"ports": [{"port": 80}]},
         "ConfigMap": {},
+        "PodDisruptionBudget": {"minAvailable": 1},
     }[kind]
     own = {
         labels.MANAGED_BY: draw.one((labels.MANAGER, "Helm")),

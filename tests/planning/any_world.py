@@ -21,7 +21,7 @@ def _drawn(random: Random, objects: int, cluster: AnyCluster, *, fresh: bool = F
     for _ in range(objects):
         _put(draw, cluster)
     for _ in range(draw.one((0, 0, 1, 2))):
-        kind = draw.one(("Deployment", "Service", "Job", "CronJob", "ConfigMap"))
+        kind = draw.one(("Deployment", "Service", "PodDisruptionBudget", "Job", "CronJob", "ConfigMap"))
         cluster.put(child.a_strangers(draw, kind, cluster.uid()))
         cluster.seen.children += 1
     return draw, cluster
@@ -101,6 +101,9 @@ def _happen(draw: Draw, cluster: AnyCluster, key: Key) -> None:
                     cluster.put(made)
         case "Deployment":
             cluster.put(child.a_rollout(draw, there))
+            for pod in child.server_pods(draw, there, cluster.present, cluster.uid()):
+                cluster.put(pod)
+                cluster.seen.children += 1
         case "Service" if draw.chance(0.3):
             cluster.put(child.an_address(draw, there))
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints
 
-from mlops.api import base, dataset, training_run
+from mlops.api import base, dataset, resources, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -73,7 +73,7 @@ PATTERNS: dict[str, Sequence[str]] = {
         (training_run.ParamName, ("C", "max_iter", "P" * 64)),
         (training_run.ClassName, ("LogisticRegression", "Ridge", "Nothing", "E" * 64)),
         (training_run.Image, ("registry.example/train:1", "i", "i" * 512)),
-        (training_run.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
+        (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
     )
 } | {
     r"^[0-9a-f]{64}$": ("ab" * 32, "0" * 64),

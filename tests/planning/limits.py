@@ -27,6 +27,7 @@ _LONGEST = {
     "Job": 63,
     "Deployment": 63,
     "Service": 63,
+    "PodDisruptionBudget": 63,
     "TrainingRun": 52,
     "ModelVersion": 52,
 }

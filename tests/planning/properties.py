@@ -14,7 +14,7 @@ from tests.planning import limits
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 # What a planner may want beside statuses; a user's objects are never written but for their status.
-CONVERGED = {"ConfigMap", "CronJob", "Deployment", "Service"}
+CONVERGED = {"ConfigMap", "CronJob", "Deployment", "Service", "PodDisruptionBudget"}
 CREATED = {"Job", "TrainingRun", "ModelVersion"}
 
 
@@ -117,7 +117,7 @@ def _check_deletes(view: Any, plan: Plan, there: Objects) -> None:
 def _shown(view: Any) -> set[tuple[Key, str]]:
     found = [job.manifest for job in view.jobs]
     if isinstance(view, ModelView):
-        found += [*view.deployments.values(), *view.services.values()]
+        found += [*view.deployments.values(), *view.services.values(), *view.disruption_budgets.values()]
     elif isinstance(view, DatasetView | DriftMonitorView) and view.cron_job is not None:
         found.append(view.cron_job)
     return {(_key(each), each["metadata"].get("uid", "")) for each in found}
@@ -126,11 +126,11 @@ def _shown(view: Any) -> set[tuple[Key, str]]:
 def shuffled(view: Any) -> Any:
     """Return the view with the objects in another order: memory's order may differ after a restart."""
     mixed: dict[str, Any] = {}
-    for name in ("jobs", "siblings", "versions", "runs", "waiting_runs", "captured_versions"):
+    for name in ("jobs", "pods", "siblings", "versions", "runs", "waiting_runs", "captured_versions"):
         items = getattr(view, name, ())
         if isinstance(items, tuple) and len(items) > 1:
             mixed[name] = tuple(random.Random(len(items)).sample(items, len(items)))
-    for name in ("deployments", "services"):
+    for name in ("deployments", "services", "disruption_budgets"):
         if items := getattr(view, name, {}):
             mixed[name] = dict(reversed(items.items()))
     return replace(view, **mixed)

@@ -194,7 +194,7 @@ def test_a_deployment_without_its_stage_label_is_mended_not_deleted() -> None:
     )
     plan = model_version.plan(view)
     assert not plan.delete
-    assert {each["kind"] for each in plan.apply} == {"ConfigMap", "Deployment", "Service"}
+    assert {each["kind"] for each in plan.apply} == {"ConfigMap", "Deployment", "Service", "PodDisruptionBudget"}
 
 
 def test_an_action_without_a_run_makes_none() -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from mlops.api import kinds, labels, tasks
-from mlops.api.base import format_time
+from mlops.api.base import format_time, parse_time
 from mlops.planning import dataset, drift_monitor, model_version, training_run
 from mlops.planning.plan import Key, Manifest, Plan
-from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
+from mlops.planning.views import (
+    DatasetView,
+    DriftMonitorView,
+    JobView,
+    ModelView,
+    ServerPod,
+    TrainingRunView,
+)
 from tests.containers import task_of
 from tests.planning.builders import NOW, SETTINGS
 
@@ -39,7 +46,11 @@ class World:
         self.objects: dict[Key, Manifest] = {}
         self.messages: dict[str, tuple[str | None, int]] = {}
         self.containers: dict[str, str] = {}
+        # Of these the pods come up and are silent, or do as their entry in `troubles` says.
         self.broken_artifacts: set[str] = set()
+        self.troubles: dict[str, dict[str, Any]] = {}
+        # Pods of earlier templates that answer still, by stage: the name of their version and its artifact.
+        self.left: dict[str, tuple[str, str]] = {}
         self.now = NOW
         self.made: list[str] = []
         self.status_writes = 0
@@ -161,6 +172,10 @@ class World:
                         jobs=self._jobs(labels.MODEL, model),
                         deployments={k.name: m for k, m in self.objects.items() if k.kind == "Deployment"},
                         services={k.name: m for k, m in self.objects.items() if k.kind == "Service"},
+                        disruption_budgets={
+                            k.name: m for k, m in self.objects.items() if k.kind == "PodDisruptionBudget"
+                        },
+                        pods=tuple(self.pods_of_servers()),
                         runs={r.metadata.name: r for r in runs},
                         history=self._history(model),
                         present=frozenset(v.metadata.uid for v in versions),
@@ -292,6 +307,21 @@ class World:
             conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
             counts = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted}
         manifest["status"] = {"observedGeneration": generation, "conditions": conditions, **counts}
+
+    def pods_of_servers(self) -> Iterator[ServerPod]:
+        """Yield one pod of each Deployment's present template, and those that are left of earlier ones."""
+        for key, manifest in sorted(self.objects.items()):
+            if key.kind != "Deployment":
+                continue
+            own, annotations = manifest["metadata"]["labels"], manifest["metadata"]["annotations"]
+            artifact = annotations[labels.ARTIFACT]
+            pod = ServerPod(f"{key.name}-1", own[labels.STAGE], own[labels.MODEL_VERSION], own[labels.DIGEST])
+            broken = artifact in self.broken_artifacts
+            up = {"started": True, "running_since": parse_time(annotations[labels.SINCE])}
+            yield replace(pod, **self.troubles.get(artifact, up)) if broken else replace(pod, ready=True)
+            if (left := self.left.get(pod.stage)) is not None:
+                name, of = left
+                yield ServerPod(f"{key.name}-0", pod.stage, name, labels.short(of, 16), ready=True)
 
     def schedule(self, cron_job: str, when: datetime) -> str:
         """Make the Job of a CronJob for the time `when`, as its controller would; return its name."""

@@ -18,16 +18,19 @@ from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning.model_history import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
-from tests.simulation.workloads import schema_digest
+from tests.simulation.loop import EPOCH
+from tests.simulation.workloads import Workloads, schema_digest
 
 # Whatever goes wrong with watches, what is older than this was seen by everybody.
 _LONG_UNSEEN = 300.0
-CHILDREN = ("Job", "CronJob", "Deployment", "Service")
+CHILDREN = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget")
 # Pinned when they are first set: what ran has to be provable.
 _PINNED = {
     "TrainingRun": ("resolved", "inputsDigest", "outputDigest", "predictionDigest"),
     "ModelVersion": ("artifact", "lineage"),
 }
+# Longer than what happens can stay unknown: lists repair what watches missed.
+_KNOWN_SECONDS = 120.0
 # Whose attempts a Job is one of, by the label that says it.
 _JOBS_OF = {"Dataset": labels.DATASET, "TrainingRun": labels.RUN, "ModelVersion": labels.MODEL_VERSION}
 
@@ -43,8 +46,8 @@ class Violation(Exception):
 class Invariants:
     """Looks at every change of the server's state as it happens, and keeps the first violation."""
 
-    def __init__(self, server: ApiServer, clock: Callable[[], float]) -> None:
-        self._server, self._clock = server, clock
+    def __init__(self, server: ApiServer, clock: Callable[[], float], workloads: Workloads) -> None:
+        self._server, self._clock, self._workloads = server, clock, workloads
         self.violation: Violation | None = None
         self._finished: set[tuple[str, str]] = set()
         # Uids of the owners of which a Job was complete, and by Job the owner that it was made for.
@@ -125,6 +128,8 @@ class Invariants:
             self._verified(change)
         if kind == "ModelVersion" and change.type != "DELETED":
             self._note_serving(change)
+        if kind == "Deployment" and ours and change.type == "MODIFIED":
+            self._goes_back(change)
         if kind == "ModelVersion" and change.type == "MODIFIED":
             self._live(change)
         if kind == "ConfigMap" and change.type == "MODIFIED" and change.old is not None:
@@ -291,6 +296,46 @@ class Invariants:
             before = (change.old or {}).get("spec", {}).get("template", {}).get("metadata", {})
             if before.get("annotations", {}).get(labels.ARTIFACT) != artifact:
                 raise Violation("OnlyVerifiedServes", f"{change.key.name} serves {artifact} of {name}: not verified")
+
+    def _goes_back(self, change: Change) -> None:
+        """A stage goes back from a version that has served there to an older one only if the model is to blame, and
+        none of its pods answers."""
+        stage = labels_of(change.new).get(labels.STAGE, "")
+        before, after = (self._shown(each) for each in (change.old or {}, change.new))
+        if before is None or after is None or after["spec"]["version"] >= before["spec"]["version"]:
+            return
+        status, spec = before.get("status") or {}, before["spec"]
+        seen = status.get("observedGeneration") == before["metadata"]["generation"]
+        if stage not in (status.get("passedStages") or ()) or spec.get("withdrawn") or not seen:
+            return
+        name = before["metadata"]["name"]
+        if self._workloads.serves(status["artifact"]):
+            said = f"{name} has served in {stage}, its model is well, and {after['metadata']['name']} takes its place"
+            raise Violation("ProvenIsNotReplacedByOlder", said)
+        for pod in self._server.list("Pod"):
+            own = labels_of(pod)
+            if (own.get(labels.MODEL_VERSION), own.get(labels.STAGE)) == (name, stage) and self._answers_long(pod):
+                raise Violation("AnsweringPodsStay", f"{name} answers in {stage}, and an older version takes its place")
+
+    def _shown(self, deployment: Manifest) -> Manifest | None:
+        """Return the version that a Deployment is of, if it is still there and to stay."""
+        name = labels_of(deployment["spec"]["template"]).get(labels.MODEL_VERSION) if deployment else None
+        namespace = deployment["metadata"]["namespace"] if deployment else ""
+        version = self._server.get(Key("ModelVersion", namespace, str(name)))
+        if version is None or version["metadata"].get("deletionTimestamp"):
+            return None
+        # One that was made again is another one.
+        owners = {each["uid"] for each in owners_of(deployment)}
+        return version if version["metadata"]["uid"] in owners else None
+
+    def _answers_long(self, pod: Manifest) -> bool:
+        """Return whether a pod has answered for so long that every process knows."""
+        if pod["metadata"].get("deletionTimestamp"):
+            return False
+        ready = next((each for each in _conditions(pod) if each["type"] == "Ready"), {})
+        if ready.get("status") != "True":
+            return False
+        return (EPOCH - parse_time(ready["lastTransitionTime"])).total_seconds() + self._clock() > _KNOWN_SECONDS
 
     def _live(self, change: Change) -> None:
         status = change.new.get("status") or {}

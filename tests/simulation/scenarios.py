@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlops.api import labels
 from mlops.api.base import API_VERSION
 from mlops.api.drift_monitor import Verdict
+from mlops.engine.cluster import labels_of
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.users import TEAM
 
@@ -229,8 +231,52 @@ def _retry_the_newest_run(world: World) -> None:
     _retry("TrainingRun", _newest_run(world))(world)
 
 
+def _images_come_slowly(world: World) -> None:
+    """For ten minutes, each takes longer than any deadline."""
+    world.workloads.pull_seconds = 400.0
+    world.loop.call_later(600.0, lambda: setattr(world.workloads, "pull_seconds", 0.0))
+
+
+def _store_away(world: World) -> None:
+    """For ten minutes no server finds the store."""
+    world.workloads.store_away = True
+    world.loop.call_later(600.0, lambda: setattr(world.workloads, "store_away", False))
+
+
+def _upgrade(world: World) -> None:
+    world.upgrade()
+
+
+def _removed(letter: str) -> Callable[[World], None]:
+    return lambda world: world.workloads.missing.update({"sha256:" + letter * 64: None})
+
+
+def _restored(world: World) -> None:
+    world.workloads.missing.clear()
+
+
+def _lose_the_pods(world: World) -> None:
+    for pod in world.server.list("Pod"):
+        if labels.STAGE in labels_of(pod):
+            world.user.delete(Key("Pod", TEAM, pod["metadata"]["name"]))
+
+
+def _later(seconds: float, *acts: Callable[[World], None]) -> Callable[[World], None]:
+    """Do something later, unless the world is another one by then: in a storm the user does all at once."""
+
+    def act(world: World) -> None:
+        def do() -> None:
+            with contextlib.suppress(AssertionError):
+                _all_of(*acts)(world)
+
+        world.loop.call_later(seconds, do)
+
+    return act
+
+
 def _nothing_left(world: World) -> bool:
-    return not any(world.server.list(kind) for kind in ("Job", "CronJob", "Deployment", "Service", "Pod"))
+    children = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget", "Pod")
+    return not any(world.server.list(kind) for kind in children)
 
 
 def _delete_all(world: World) -> None:
@@ -444,11 +490,47 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         Step(
             "one that does not",
             _all_of(_unready("2"), _create(version(2, "2"))),
-            _all(_live("rain-v1"), _ready("ModelVersion", "rain-v2", "ServingFailed")),
+            _all(_live("rain-v1"), _ready("ModelVersion", "rain-v2", "GoldenFailed")),
         ),
         Step("a third", _create(version(3, "3")), _live("rain-v3")),
         Step("without the good ones", _withdraw("rain-v3", "rain-v1"), _ready("ModelVersion", "rain-v1", "Withdrawn")),
         Step("with one of them", _change("ModelVersion", "rain-v1", withdrawn=False), _live("rain-v1")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    # Rollouts of versions that have served, disturbed for longer than any deadline.
+    "slow rollouts": (
+        Step("one after the other", _create(version(1, "1"), version(2, "2")), _live("rain-v2")),
+        Step("an upgrade, and images come slowly", _all_of(_images_come_slowly, _upgrade), _live("rain-v2")),
+        Step(
+            "an edit, and the store is away",
+            _all_of(_store_away, _change("ModelVersion", "rain-v2", capture={"percent": 50})),
+            _live("rain-v2"),
+        ),
+        Step("pods are lost, and the store is away", _all_of(_store_away, _lose_the_pods), _live("rain-v2")),
+        Step(
+            "a third, and both",
+            _all_of(_store_away, _images_come_slowly, _create(version(3, "3"))),
+            _live("rain-v3"),
+        ),
+        Step(
+            "an edit, and its artifact is gone for a while",
+            _all_of(
+                _removed("3"),
+                _change("ModelVersion", "rain-v3", capture={"percent": 50}),
+                _later(250.0, _restored, _change("ModelVersion", "rain-v3", capture={"percent": 60})),
+            ),
+            _live("rain-v3"),
+        ),
+        Step(
+            "pods are lost, and its artifact is gone",
+            _all_of(_removed("3"), _lose_the_pods),
+            _all(_live("rain-v2"), _ready("ModelVersion", "rain-v3", "ArtifactNotFound")),
+        ),
+        Step(
+            "it is back, and asked for",
+            _all_of(_restored, _change("ModelVersion", "rain-v3", capture={"percent": 70})),
+            _live("rain-v3"),
+        ),
         Step("delete all", _delete_all, _nothing_left),
     ),
     "schedules": (

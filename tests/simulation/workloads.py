@@ -70,6 +70,11 @@ class Workloads:
     broken: dict[str, None] = field(default_factory=dict)
     # Addresses of models that are verified well, and whose servers do not become ready all the same.
     unready: dict[str, None] = field(default_factory=dict)
+    # Addresses of models that were removed from the store.
+    missing: dict[str, None] = field(default_factory=dict)
+    # How long the image of a new server takes to come, in seconds, and whether servers find their store.
+    pull_seconds: float = 0.0
+    store_away: bool = False
 
     def report(self, task: tasks.Task, job_name: str, image: str = "") -> tasks.Report:
         """Return what the pod of that Job and image reports; a FailureReport is bad input, with exit code 2."""
@@ -88,9 +93,20 @@ class Workloads:
                 return self._checked(task, job_name)
         return _failure("ServingFailed", "a server has nothing to report")
 
-    def serves(self, task: tasks.ServeTask) -> bool:
+    def serves(self, artifact: str) -> bool:
         """Return whether a server of that model becomes ready, if nothing happens to it."""
-        return task.artifact not in self.broken and task.artifact not in self.unready
+        return not any(artifact in bad for bad in (self.broken, self.unready, self.missing))
+
+    def refusal(self, task: tasks.ServeTask) -> tasks.FailureReport | None:
+        """Return what a server of that model says when it is started, None if it serves. Trouble of the store is what
+        it finds first."""
+        if self.store_away:
+            return _failure("StoreUnavailable", "the store does not answer")
+        if task.artifact in self.missing:
+            return _failure("ArtifactNotFound", f"{task.artifact}: not found")
+        if not self.serves(task.artifact):
+            return _failure("GoldenFailed", "row 0: the recorded answer is another one")
+        return None
 
     def _ingested(self, task: tasks.IngestTask, job_name: str) -> tasks.Report:
         content = self.contents.get(task.dataset, self.content)

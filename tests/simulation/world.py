@@ -45,7 +45,7 @@ class World:
             self.server, self.loop, self.loop.now, Random(f"controllers {seed}"), self.fates, self.workloads
         )
         self.user = User(self.server, self.loop)
-        self.invariants = Invariants(self.server, self.loop.time)
+        self.invariants = Invariants(self.server, self.loop.time, self.workloads)
         self.network.arriving = self._arriving
         self.operators: list[Operator] = []
         self.weather = [Weather() for _ in range(replicas)]
@@ -122,7 +122,7 @@ class World:
         for kind in KINDS:
             for manifest in self.server.list(kind):
                 found[f"{kind}/{_without_time(manifest['metadata']['name'])}"] = _essence(manifest)
-        for kind in ("Deployment", "Service", "CronJob"):
+        for kind in ("Deployment", "Service", "PodDisruptionBudget", "CronJob"):
             for manifest in self.server.list(kind):
                 template = manifest["spec"].get("template", {}) if kind == "Deployment" else {}
                 found[f"{kind}/{manifest['metadata']['name']}"] = [
@@ -224,6 +224,14 @@ class World:
         operator = self._operator(slot)
         if operator.alive:
             operator.terminate()
+
+    def upgrade(self) -> None:
+        """Install another workload image: every process ends, and those that come after it are of the next release."""
+        later = replace(self._releases[-1], image=f"{self._releases[-1].image}-upgraded")
+        self.workloads.environments[later.image] = later.environment_digest
+        self._releases = (*self._releases, later)
+        for slot in range(len(self.operators)):
+            self.terminate(slot)
 
     def pause(self, slot: int, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from mlops.api.base import (
     Column,
@@ -25,6 +25,7 @@ from mlops.api.base import (
 )
 from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
+from mlops.api.resources import Resources
 
 
 class Reason(StrEnum):
@@ -87,6 +88,7 @@ class Stage(Model):
         default=(), description="Conditions to enter; all must hold."
     )
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="How many pods serve.")
+    resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
 
 
 class Promotion(Model):
@@ -198,6 +200,18 @@ class Transition(Model):
     reason: Text = Field(default="", description="Why.")
 
 
+class StageFailure(Model):
+    """Why a version does not serve in a stage."""
+
+    stage: StageName = Field(description="The stage.")
+    reason: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)] = Field(
+        description="Why, in one word: what its pods said, or ServingFailed."
+    )
+    message: Annotated[str, StringConstraints(max_length=1024)] = Field(
+        default="", description="Why, in the words of its pods."
+    )
+
+
 class ModelVersionStatus(Model):
     """What is."""
 
@@ -218,6 +232,9 @@ class ModelVersionStatus(Model):
     failed_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(),
         description="The stages where its pods did not become ready; a change of the spec, or a retry, tries again.",
+    )
+    failures: Annotated[tuple[StageFailure, ...], Field(max_length=5)] = Field(
+        default=(), description="Why, for each of these stages."
     )
     stage: StageName | None = Field(default=None, description="The furthest stage where it is live.")
     stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(

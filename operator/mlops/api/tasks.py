@@ -44,6 +44,7 @@ JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.ku
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
 STORE_ROOT_VARIABLE = "MLOPS_STORE_ROOT"  # with a store per namespace: what all of them lie under
 S3_KEYS_VARIABLE = "MLOPS_S3_KEYS"  # a folder with a file per key of the Secret, which follows the Secret's changes
+DRAIN_VARIABLE = "MLOPS_DRAIN_SECONDS"  # for how long it goes on answering after it was told to stop
 S3_SECRET_VARIABLE = "MLOPS_S3_SECRET"  # namespace/name of the Secret that the S3 settings come from, for messages
 SOURCE_PREFIX = "SOURCE_"  # before each key of a source's own Secret in the environment
 HTTP_NETWORKS_VARIABLE = "MLOPS_HTTP_ALLOWED_NETWORKS"  # CIDRs that http sources may reach though not public

@@ -26,6 +26,8 @@ _METADATA = (
 )
 _CONDITION = ("type", "status", "reason", "lastTransitionTime")
 _POD_LABELS = (JOB_NAME, labels.MANAGED_BY, labels.MODEL_VERSION, *OWNERS)
+_SERVER_LABELS = (*_POD_LABELS, labels.STAGE, labels.DIGEST)
+_END = ("exitCode", "reason", "message", "finishedAt")
 # Longer texts are hardly ever twice the same.
 _LONGEST_SHARED = 128
 # Parts of specs that are kept once, however many objects have them.
@@ -102,7 +104,10 @@ def _job(job: Manifest) -> Manifest:
 
 def _pod(pod: Manifest) -> Manifest:
     metadata, status = _child_metadata(pod["metadata"]), pod.get("status") or {}
-    metadata["labels"] = _some(metadata.get("labels") or {}, _POD_LABELS)
+    own = metadata.get("labels") or {}
+    if labels.STAGE in own:
+        return _server(pod, metadata, status)
+    metadata["labels"] = _some(own, _POD_LABELS)
     metadata.pop("annotations", None)
     kept = _some(status, ("phase",))
     if kept.get("phase") not in ("Succeeded", "Failed"):
@@ -114,11 +119,39 @@ def _pod(pod: Manifest) -> Manifest:
     return {"apiVersion": pod["apiVersion"], "kind": "Pod", "metadata": metadata, "spec": {}, "status": kept}
 
 
+def _server(pod: Manifest, metadata: Manifest, status: Manifest) -> Manifest:
+    """Return what is read of a pod that serves: whether it answers and, if not, why. There are few of these."""
+    metadata["labels"] = _some(metadata["labels"], _SERVER_LABELS)
+    metadata.pop("annotations", None)
+    told = (each for each in status.get("conditions") or () if each["type"] in ("PodScheduled", "Ready"))
+    kept = {
+        **_some(status, ("phase",)),
+        "conditions": [_some(each, ("type", "status", "reason", "message")) for each in told],
+        "containerStatuses": [_server_container(each) for each in status.get("containerStatuses") or ()],
+    }
+    return {"apiVersion": pod["apiVersion"], "kind": "Pod", "metadata": metadata, "spec": {}, "status": kept}
+
+
+def _server_container(status: Manifest) -> Manifest:
+    state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated")
+    kept: Manifest = {}
+    for name, fields in (("waiting", ("reason", "message")), ("running", ("startedAt",))):
+        if name in state:
+            kept[name] = _some(state[name], fields)
+    if "terminated" in state:
+        kept["terminated"] = _some(state["terminated"], (*_END, "startedAt"))
+    return {
+        **_some(status, ("name", "image", "started", "restartCount")),
+        "state": kept,
+        **({"lastState": {"terminated": _some(last, (*_END, "startedAt"))}} if last else {}),
+    }
+
+
 def _container(status: Manifest) -> Manifest:
     state = status.get("state") or {}
     kept: Manifest = {}
     if "terminated" in state:
-        kept["terminated"] = _some(state["terminated"], ("exitCode", "reason", "message", "finishedAt"))
+        kept["terminated"] = _some(state["terminated"], _END)
     if "waiting" in state:
         kept["waiting"] = _some(state["waiting"], ("reason", "message"))
         return {**_some(status, ("image",)), "state": kept}

@@ -93,6 +93,14 @@ _DIGEST_FILE = "/etc/mlops/environment-digest"
     help="Port of the model servers.",
 )
 @click.option(
+    "--serving-priority-class",
+    envvar=f"{_PREFIX}_SERVING_PRIORITY_CLASS",
+    default="",
+    show_envvar=True,
+    metavar="NAME",
+    help="PriorityClass of the model servers. Default: the cluster's.",
+)
+@click.option(
     "--listen",
     envvar=f"{_PREFIX}_LISTEN",
     default="0.0.0.0:8081",
@@ -170,6 +178,7 @@ def main(
     scratch_limit: str,
     scratch_request: str,
     serving_port: int,
+    serving_priority_class: str,
     listen: str,
     workers: int,
     lease_name: str,
@@ -202,6 +211,7 @@ def main(
                 scratch_limit=options.quantity("--scratch-limit", scratch_limit),
                 scratch_request=options.quantity("--scratch-request", scratch_request),
                 serving_port=serving_port,
+                serving_priority_class=options.priority_class(serving_priority_class),
             ),
             namespaces=options.namespaces_of(namespaces, os.environ.get(f"{_PREFIX}_NAMESPACES", "")),
             host=host,

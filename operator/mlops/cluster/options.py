@@ -17,6 +17,7 @@ from mlops.planning.plan import Settings
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_CLASS = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STORE = re.compile(r"[^{}]*|[a-z0-9]+://[^/{}]*/[^{}]*\{namespace\}[^{}]*")
 _QUANTITY = re.compile(r"[1-9][0-9]{0,14}(?:[kMGTP]|[KMGTP]i)?")
@@ -102,6 +103,13 @@ def environment_digest(given: str | None, file: Path) -> str:
     if not _DIGEST.fullmatch(digest):
         raise BadOption(f"{source}: {digest!r} is no digest: write sha256: and 64 hex digits")
     return digest
+
+
+def priority_class(name: str) -> str:
+    """Return the name of `--serving-priority-class`; empty: none."""
+    if name and not (_CLASS.fullmatch(name) and len(name) <= 253):
+        raise BadOption(f"--serving-priority-class {name!r} is not the name of a PriorityClass")
+    return name
 
 
 def listening(address: str) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning import standing, training_run, training_template
 from mlops.planning.model_history import HISTORY, highest_dataset_version
 from mlops.planning.plan import Key, Manifest, Settings
+from mlops.planning.server_pods import server_pod
 from mlops.planning.training_manifests import USERS_CONTAINER
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
@@ -195,7 +196,7 @@ class Gatherer:
         selector = {labels.MODEL: model_name}
         served = {
             kind: {str(one["metadata"]["name"]): one for one in self._reader.list(kind, namespace, selector)}
-            for kind in ("Deployment", "Service")
+            for kind in ("Deployment", "Service", "PodDisruptionBudget")
         }
         history = self._history(namespace, model_name)
         if not versions and not history and not any(served.values()):
@@ -211,6 +212,8 @@ class Gatherer:
             jobs=self._job_views(self._reader.list("Job", namespace, selector)),
             deployments=served["Deployment"],
             services=served["Service"],
+            disruption_budgets=served["PodDisruptionBudget"],
+            pods=tuple(filter(None, map(server_pod, self._reader.list("Pod", namespace, selector)))),
             runs={run.metadata.name: run for run in runs if run},
             history=history,
             present=frozenset(

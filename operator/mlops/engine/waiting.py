@@ -11,6 +11,7 @@ from mlops.api.base import format_time
 from mlops.api.conditions import READY, RECONCILING
 from mlops.engine.cluster import Reader
 from mlops.planning.plan import Key, Manifest
+from mlops.planning.server_pods import UNSCHEDULABLE, WAITING
 
 # A pod of ours says by this label whose work it does.
 _WORKS_FOR = {
@@ -19,17 +20,6 @@ _WORKS_FOR = {
     "ModelVersion": labels.MODEL_VERSION,
     "DriftMonitor": labels.MONITOR,
 }
-# What the kubelet calls it, and what we call it.
-_REASONS = {
-    "ImagePullBackOff": "ImagePull",
-    "ErrImagePull": "ImagePull",
-    "ErrImageNeverPull": "ImagePull",
-    "InvalidImageName": "ImagePull",
-    "CreateContainerConfigError": "ContainerConfig",
-    "CreateContainerError": "ContainerConfig",
-    "RunContainerError": "ContainerConfig",
-}
-UNSCHEDULABLE = "Unschedulable"
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ def _of_pod(pod: Manifest) -> Trouble | None:
     for field in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(field, ()):
             waits = container.get("state", {}).get("waiting") or {}
-            if reason := _REASONS.get(waits.get("reason", "")):
+            if reason := WAITING.get(waits.get("reason", "")):
                 image = f" {container.get('image')}" if reason == "ImagePull" else ""
                 return Trouble(reason, f"pod {name}: {waits['reason']}{image}: {waits.get('message') or 'no details'}")
     return None

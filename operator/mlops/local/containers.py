@@ -18,7 +18,6 @@ from mlops.planning.plan import Manifest
 
 HOST = "127.0.0.1"
 HOST_VARIABLE = "MLOPS_HOST"
-DRAIN_VARIABLE = "MLOPS_DRAIN_SECONDS"
 
 # All that a container sees of the user's own environment: where programs, certificates and the home folder are.
 _INHERITED = (
@@ -134,7 +133,7 @@ def _environ(container: Manifest, pod: Manifest, mounts: list[tuple[str, Path]],
     # `python` is this interpreter, with everything that is installed beside it.
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # No node has to learn that a pod is going: its routes are closed before it is told.
-    environ[DRAIN_VARIABLE] = "0"
+    environ[tasks.DRAIN_VARIABLE] = "0"
     environ |= machine.environment
     for entry in container.get("env", ()):
         if "valueFrom" in entry:

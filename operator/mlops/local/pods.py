@@ -49,6 +49,7 @@ class Pod:
         self._states: dict[str, Manifest] = {}
         self._last: dict[str, Manifest] = {}
         self._ready: dict[str, bool] = {}
+        self._started: dict[str, bool] = {}
         self._restart_counts: dict[str, int] = {}
         self._processes: dict[str, Process] = {}
         self._phase = "Pending"
@@ -153,6 +154,7 @@ class Pod:
         self._processes[name] = process
         self._states[name] = {"running": {"startedAt": started_at}}
         self._ready[name] = probed and not any(p in container for p in ("readinessProbe", "startupProbe"))
+        self._started[name] = "startupProbe" not in container
         self._phase = "Running" if probed else "Pending"
         self._report()
         watcher = asyncio.create_task(self._watch(container, process)) if probed else None
@@ -162,7 +164,7 @@ class Pod:
             if watcher:
                 watcher.cancel()
         # Still among the processes: stopping one that has ended does nothing.
-        self._ready[name] = False
+        self._ready[name] = self._started[name] = False
         message = _message(container, start.termination_log, log, end)
         self._states[name] = self._terminated(end, started_at, message)
         self._report()
@@ -187,7 +189,9 @@ class Pod:
             if not await self._passes(startup):
                 await process.stop(float(self._spec.get("terminationGracePeriodSeconds", 30)))
                 return
-            self._set_ready(container, "readinessProbe" not in container)
+            self._started[container["name"]] = True
+            self._ready[container["name"]] = "readinessProbe" not in container
+            self._report()
         watches = []
         if readiness := container.get("readinessProbe"):
             watches.append(self._watch_readiness(container, readiness))
@@ -264,6 +268,7 @@ class Pod:
             "name": name,
             "image": container.get("image", ""),
             "ready": self._ready.get(name, False),
+            "started": self._started.get(name, False),
             "restartCount": self._restart_counts.get(name, 0),
             "state": self._states.get(name, {"waiting": {"reason": "PodInitializing"}}),
             **({"lastState": self._last[name]} if name in self._last else {}),

@@ -56,3 +56,5 @@ class Settings:
     scratch_request: str = "256Mi"
     scratch_limit: str = "32Gi"
     serving_port: int = 8080
+    # The PriorityClass of model servers; empty: the cluster's default.
+    serving_priority_class: str = ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlops.api import tasks
 from mlops.api.base import Resource
+from mlops.api.resources import ResourceAmounts, Resources
 from mlops.planning.ownership import owner_of
 from mlops.planning.plan import Manifest, Settings
 
@@ -19,6 +20,17 @@ _NAMESPACE_FIELD = "{namespace}"
 def resources(*, cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Manifest:
     """Return a container's resources."""
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
+
+
+def amounts(wanted: Resources | None, default: Manifest) -> Manifest:
+    """Return the default overridden per resource: who names one side only gets the other side equal to it."""
+    wanted = wanted or Resources()
+    requests, limits = dict(default["requests"]), dict(default["limits"])
+    for name in ResourceAmounts.model_fields:
+        request, limit = getattr(wanted.requests, name), getattr(wanted.limits, name)
+        if request or limit:
+            requests[name], limits[name] = request or limit, limit or request
+    return {"requests": requests, "limits": limits}
 
 
 def container(

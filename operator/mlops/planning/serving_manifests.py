@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mlops.api import digests, labels, tasks
-from mlops.api.model_version import ModelVersion
+from mlops.api.model_version import ModelVersion, Stage
 from mlops.planning import pods
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
@@ -13,10 +14,18 @@ from mlops.planning.plan import Manifest, Settings
 VERIFY = "verify"
 SERVE = "serve"
 
+# How long a server that is up may take to become ready, and a process to be up: that one says nothing of the model, but
+# of the node, and may take its time.
 PROGRESS_DEADLINE = 120
+STARTUP_SECONDS = 600
 
 _VERIFY_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
-_SERVE_AMOUNTS = pods.resources(cpu="100m", memory="256Mi", cpu_limit="2", memory_limit="2Gi")
+# More than any batch work asks for by default (250m): what a container requests is its share of a node that is busy.
+_SERVE_AMOUNTS = pods.resources(cpu="300m", memory="512Mi", cpu_limit="2", memory_limit="2Gi")
+
+# What a server has for its end beside the time in which it drains: to answer what is under way, to store what waits.
+_GRACE_SECONDS = 40
+_DRAIN_SECONDS = 20
 
 
 def verify_job_name(version: ModelVersion, artifact: str, attempt: int) -> str:
@@ -69,7 +78,9 @@ def deployment(
     Every version of the model is an owner: it goes with the last of them, not with the first that is deleted.
     """
     spec = version.spec
-    replicas = next(each.replicas for each in spec.promotion.stages if each.name == stage)
+    wanted = _stage(version, stage)
+    named = settings.serving_priority_class
+    priority: dict[str, Any] = {"priorityClassName": named} if named else {}
     selector = _selector(spec.model_name, stage)
     own = _server_labels(spec.model_name, stage) | {
         labels.MODEL_VERSION: version.metadata.name,
@@ -90,7 +101,7 @@ def deployment(
             "ownerReferences": owned_by_all(owners),
         },
         "spec": {
-            "replicas": replicas,
+            "replicas": wanted.replicas,
             "progressDeadlineSeconds": PROGRESS_DEADLINE,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector},
@@ -102,10 +113,23 @@ def deployment(
                 [_server(settings, version, artifact, stage)],
                 annotations={labels.ARTIFACT: artifact},
                 restart_policy="Always",
-                terminationGracePeriodSeconds=30,
+                # A pod that is deleted or evicted goes on answering until another is ready, as a rule, and only then
+                # ends: see MLOPS_DRAIN_SECONDS.
+                terminationGracePeriodSeconds=_drain_seconds(settings) + _GRACE_SECONDS,
+                **priority,
             ),
         },
     }
+
+
+def _stage(version: ModelVersion, name: str) -> Stage:
+    return next(each for each in version.spec.promotion.stages if each.name == name)
+
+
+def _drain_seconds(settings: Settings) -> int:
+    given = settings.environment.get(tasks.DRAIN_VARIABLE, "")
+    # What is no number the server refuses, and says so.
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else _DRAIN_SECONDS
 
 
 def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str) -> Manifest:
@@ -120,19 +144,42 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
     return pods.container(
         settings,
         task,
-        _SERVE_AMOUNTS,
+        pods.amounts(_stage(version, stage).resources, _SERVE_AMOUNTS),
         name="server",
         env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
         ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
-        # Loading and checking the golden answers may take its time; only then does the liveness probe count.
-        startupProbe={"httpGet": _get("/v2/health/live"), "periodSeconds": 1, "failureThreshold": 110},
-        readinessProbe={"httpGet": _get("/v2/health/ready"), "periodSeconds": 2, "failureThreshold": 2},
-        livenessProbe={"httpGet": _get("/v2/health/live"), "periodSeconds": 10, "failureThreshold": 3},
+        # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
+        # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
+        # to take the only pod of a stage off its address.
+        startupProbe=_probe("live", period=1, failures=STARTUP_SECONDS),
+        readinessProbe=_probe("ready", period=2, failures=5),
+        livenessProbe=_probe("live", period=10, failures=12),
     )
 
 
-def _get(path: str) -> Manifest:
-    return {"path": path, "port": "http"}
+def _probe(health: str, *, period: int, failures: int) -> Manifest:
+    get = {"path": f"/v2/health/{health}", "port": "http"}
+    return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": 10, "failureThreshold": failures}
+
+
+def disruption_budget(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:
+    """Return the PodDisruptionBudget of a stage: drains and autoscalers take one pod at a time."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": server_name(model_name, stage),
+            "namespace": namespace,
+            "labels": _server_labels(model_name, stage),
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": _selector(model_name, stage)},
+            # A pod that does not answer anyway holds up no drain.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
 
 
 def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:

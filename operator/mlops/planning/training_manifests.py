@@ -12,8 +12,6 @@ from mlops.api.estimator import Estimator
 from mlops.api.training_run import (
     Container,
     Resolved,
-    ResourceAmounts,
-    Resources,
     TrainingRun,
     TrainingRunSpec,
     TriggerRecord,
@@ -98,7 +96,7 @@ def _train_task(run: TrainingRun, resolved: Resolved) -> tasks.TrainTask:
 
 
 def _built_in_pod(settings: Settings, run: TrainingRun, resolved: Resolved, own: dict[str, str]) -> Manifest:
-    amounts = _amounts(run.spec.resources)
+    amounts = pods.amounts(run.spec.resources, _DEFAULT_AMOUNTS)
     main = pods.container(settings, _train_task(run, resolved), amounts, env=[pods.JOB_NAME_VARIABLE])
     return pods.pod(settings, own, [main])
 
@@ -129,7 +127,7 @@ def _container_pod(
         "command": list(user.command),
         "args": list(user.args),
         "env": _user_environment(run, user),
-        "resources": pods.with_scratch(settings, _amounts(run.spec.resources)),
+        "resources": pods.with_scratch(settings, pods.amounts(run.spec.resources, _DEFAULT_AMOUNTS)),
         "securityContext": pods.container_security(),
         "terminationMessagePolicy": "File",
         "volumeMounts": [pods.own_tmp(USERS_CONTAINER), inputs | {"readOnly": True}, outputs],
@@ -176,16 +174,6 @@ def _user_environment(run: TrainingRun, user: Container) -> list[Manifest]:
     # $(MLOPS_INPUTS) in the command or in a user's value is expanded from what stands before it: ours come first.
     theirs = {each.name: each.value for each in user.env if each.name not in ours}
     return [*pods.variables(ours), *pods.variables(theirs)]
-
-
-def _amounts(wanted: Resources) -> Manifest:
-    """Return the defaults overridden per resource: who names one side only gets the other side equal to it."""
-    requests, limits = dict(_DEFAULT_AMOUNTS["requests"]), dict(_DEFAULT_AMOUNTS["limits"])
-    for name in ResourceAmounts.model_fields:
-        request, limit = getattr(wanted.requests, name), getattr(wanted.limits, name)
-        if request or limit:
-            requests[name], limits[name] = request or limit, limit or request
-    return {"requests": requests, "limits": limits}
 
 
 def model_version(run: TrainingRun, number: int) -> Manifest:

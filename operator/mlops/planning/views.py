@@ -55,6 +55,41 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class PodEnd:
+    """How a container ended the last time; `message` is its termination message."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+    began: datetime | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ServerPod:
+    """A pod of a model's server that is not on its way out, as far as it tells why it does not answer."""
+
+    name: str
+    stage: str
+    # The name of the ModelVersion, and the first digits of the artifact's digest, as its labels say.
+    version: str
+    digest: str
+    ready: bool = False
+    # The scheduler's words if no node fits.
+    unschedulable: str | None = None
+    image: str = ""
+    # The kubelet's reason and words for what its container waits for.
+    waits: str = ""
+    why: str = ""
+    # Whether its startup probe has succeeded since its container started, and when that was started.
+    started: bool = False
+    running_since: datetime | None = None
+    restarts: int = 0
+    # Of this run of the container or, while another is on its way, of the one before.
+    end: PodEnd | None = None
+
+
+@dataclass(frozen=True)
 class DatasetView:
     """A Dataset, its Jobs, and who waits for a refresh of it."""
 
@@ -109,6 +144,9 @@ class ModelView:
     # By name.
     deployments: Mapping[str, Manifest] = field(default_factory=dict)
     services: Mapping[str, Manifest] = field(default_factory=dict)
+    disruption_budgets: Mapping[str, Manifest] = field(default_factory=dict)
+    # The pods of its Deployments.
+    pods: tuple[ServerPod, ...] = ()
     # Runs that a version's spec.source names, by name.
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     # The ConfigMaps that record what was, and the uids of all versions that are there, also of those that are leaving

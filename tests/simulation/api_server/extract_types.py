@@ -26,6 +26,7 @@ ROOTS = (
     "core/v1.Pod",
     "events/v1.Event",
     "coordination/v1.Lease",
+    "policy/v1.PodDisruptionBudget",
 )
 _SOURCES = {
     "batch/v1": "api@{}/batch/v1",
@@ -33,6 +34,7 @@ _SOURCES = {
     "core/v1": "api@{}/core/v1",
     "events/v1": "api@{}/events/v1",
     "coordination/v1": "api@{}/coordination/v1",
+    "policy/v1": "api@{}/policy/v1",
     "meta/v1": "apimachinery@{}/pkg/apis/meta/v1",
 }
 _PACKAGES = {"metav1": "meta/v1", "v1": "core/v1", "corev1": "core/v1"}

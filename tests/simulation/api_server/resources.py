@@ -437,6 +437,12 @@ class ServiceResource(Builtin):
         return {**kept, "spec": {**spec, **missing}} if missing else kept
 
 
+class BudgetResource(Builtin):
+    """PodDisruptionBudgets: an update must say which one was seen."""
+
+    unconditional = False
+
+
 class PodResource(Builtin):
     """Pods: they begin as Pending, and go by and by."""
 
@@ -545,6 +551,12 @@ def served() -> dict[tuple[str, str, str], Resource]:
         ConfigMapResource("core/v1.ConfigMap", "configmaps", rules=rules.config_map, status=False),
         ServiceResource("core/v1.Service", "services", default=defaults.service, rules=rules.service),
         PodResource("core/v1.Pod", "pods", default=defaults.pod, rules=pod_rules.pod),
+        BudgetResource(
+            "policy/v1.PodDisruptionBudget",
+            "poddisruptionbudgets",
+            default=defaults.nothing,
+            rules=rules.disruption_budget,
+        ),
         EventResource("events/v1.Event", "events", rules=rules.event, group="events.k8s.io", status=False),
         LeaseResource("coordination/v1.Lease", "leases", rules=rules.lease, group="coordination.k8s.io", status=False),
     ]

@@ -94,6 +94,21 @@ def _rolling(rolling: Manifest, path: str) -> list[Cause]:
     return causes
 
 
+def disruption_budget(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec, causes = manifest["spec"], []
+    if "minAvailable" in spec and "maxUnavailable" in spec:
+        causes.append(invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+    for name in ("minAvailable", "maxUnavailable"):
+        if isinstance(spec.get(name), int) and spec[name] < 0:
+            causes.append(invalid(f"spec.{name}", spec[name], "must be greater than or equal to 0"))
+    for value in ((spec.get("selector") or {}).get("matchLabels") or {}).values():
+        causes += label_value(value, "spec.selector.matchLabels")
+    policy = spec.get("unhealthyPodEvictionPolicy")
+    if policy is not None and policy not in ("AlwaysAllow", "IfHealthyBudget"):
+        causes.append(unsupported("spec.unhealthyPodEvictionPolicy", policy, ("AlwaysAllow", "IfHealthyBudget")))
+    return causes
+
+
 def service(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     spec, causes = manifest["spec"], []
     ports = spec.get("ports") or []

@@ -21,7 +21,8 @@ from tests.simulation.controllers.work import Behaviour, Work
 from tests.simulation.workloads import Workloads
 
 KINDS = (
-    "Dataset", "TrainingRun", "ModelVersion", "DriftMonitor", "CronJob", "Job", "Deployment", "Service", "Pod"
+    "Dataset", "TrainingRun", "ModelVersion", "DriftMonitor", "CronJob", "Job", "Deployment", "Service",
+    "PodDisruptionBudget", "Pod",
 )  # fmt: skip
 
 

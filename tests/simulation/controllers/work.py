@@ -83,11 +83,11 @@ class Work:
         fates, random = self._fates, self._random
         outcome = fates.outcome(random, serving=_is_server(pod))
         before_its_end = random.random() < 0.5
+        pull = self._workloads.pull_seconds if _is_server(pod) else 0.0
         return Fate(
             outcome=outcome,
-            # The two together are shorter than the progress deadline of a server: they pass, and nothing is given up.
             unschedulable=random.uniform(5, 40) if random.random() < fates.unschedulable else 0.0,
-            unpullable=random.uniform(5, 40) if random.random() < fates.image else 0.0,
+            unpullable=pull + (random.uniform(5, 40) if random.random() < fates.image else 0.0),
             late=random.uniform(30, 900) if random.random() < fates.late else 0.0,
             evicted_after=random.uniform(0.1, 40) if outcome == "evicted" else 0.0,
             vanishes_after=random.uniform(0.1, 40) if outcome == "vanish" and before_its_end else 0.0,
@@ -128,12 +128,14 @@ class Work:
 
     def _serving(self, task: tasks.ServeTask, fate: Fate, restarts: int) -> Course:
         random = self._random
-        if not self._workloads.serves(task):
-            report = tasks.FailureReport(reason="GoldenFailed", message="row 0: the recorded answer is another one")
-            return Course(2.0, tasks.EXIT_BAD_INPUT, tasks.write_report(report), hopeless=True)
+        refusal = self._workloads.refusal(task)
+        if refusal is not None:
+            passes = refusal.reason == "StoreUnavailable"
+            code = tasks.EXIT_RETRY if passes else tasks.EXIT_BAD_INPUT
+            return Course(2.0, code, tasks.write_report(refusal), hopeless=not passes)
         if random.random() < self._fates.never_ready:
-            # The startup probe gives up: the kubelet ends the container and starts another.
-            return Course(110.0, KILLED)
+            # It is up and silent until it hangs altogether: the kubelet ends the container and starts another.
+            return Course(400.0, KILLED)
         ready = random.uniform(1, 15)
         if restarts == 0 and fate.outcome in ("fail", "out_of_memory"):
             seconds = random.uniform(0.5, 300)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from mlops.engine.cluster import owners_of
-from mlops.engine.waiting import _REASONS
 from mlops.planning.plan import Manifest
+from mlops.planning.server_pods import WAITING
 
 GONE = "gone"
 
@@ -81,8 +81,8 @@ def _pod(pod: Manifest) -> list[str]:
         for container in status.get(field) or ():
             state = container.get("state", {})
             waits = (state.get("waiting") or {}).get("reason", "")
-            if waits in _REASONS and not ended and not pod["metadata"].get("deletionTimestamp"):
-                shown.append(_REASONS[waits])
+            if waits in WAITING and not ended and not pod["metadata"].get("deletionTimestamp"):
+                shown.append(WAITING[waits])
             if ended and (end := state.get("terminated")):
                 message = f":{end['message']!r}" if end.get("message") else ""
                 shown.append(f"{container['name']}={end['exitCode']}:{end.get('reason', '')}{message}")

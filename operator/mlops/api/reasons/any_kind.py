@@ -20,6 +20,10 @@ ANY_KIND = (
             "The name of a child belongs to somebody else's object, which is not touched.",
             "Delete or rename one of the two.",
         ),
+    ),
+    *explanations(
+        ALL,
+        "Available",
         (
             "ChildRefused",
             "False",
@@ -30,7 +34,7 @@ ANY_KIND = (
             "Unschedulable",
             "False",
             "No node fits a pod; the message repeats the scheduler's.",
-            "Make room, or ask for less in spec.resources.",
+            "Make room, or ask for less in the resources of the spec.",
         ),
         (
             "ImagePull",
@@ -47,7 +51,7 @@ ANY_KIND = (
     ),
     *explanations(
         ALL,
-        "Validated Succeeded Reproducible ArtifactVerified Checked",
+        "Validated Succeeded Reproducible ArtifactVerified Checked Available",
         (
             "StoreUnavailable",
             "False",

@@ -7,7 +7,7 @@ from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 MODEL_VERSION = (
     *explanations(
         ("ModelVersion",),
-        "ArtifactVerified",
+        "ArtifactVerified Available",
         (
             "TrainingRunNotFound",
             "False",
@@ -25,7 +25,8 @@ MODEL_VERSION = (
         (
             "ArtifactNotFound",
             "False",
-            "The store has no artifact of that digest.",
+            "The store has no artifact of that digest, or no longer. Pods that answer stay; if none does, the newest "
+            "other good version serves.",
             "Restore the artifact and ask for a retry; or make a ModelVersion with the right digest, or train again.",
         ),
         (
@@ -70,7 +71,12 @@ MODEL_VERSION = (
             "The verification took longer than 600 s. It is tried again.",
             "Wait, or ask for a retry; if it happens again, train a smaller model.",
         ),
-        ("OOMKilled", "False", "The verifying pod needed more memory than its 2 GiB.", "Train a smaller model."),
+        (
+            "OOMKilled",
+            "False",
+            "The verifying pod needed more memory than its 2 GiB, or a server more than its limit.",
+            "Train a smaller model, or raise the stage's resources in spec.promotion.",
+        ),
         (
             "ReportMissing",
             "False",
@@ -125,7 +131,9 @@ MODEL_VERSION = (
         (
             "ServingFailed",
             "False",
-            "Its pods did not become ready within 120 s; if another good version is there, that one serves.",
+            "Its server is up and does not become ready within 120 s, or ends again and again without a word; if "
+            "another good version is there, that one serves. Or a setting of the installation stops every server, "
+            "which is tried again.",
             "Read the pods' logs; then ask for a retry, edit spec.promotion or spec.capture, or make a new version.",
         ),
     ),

@@ -144,8 +144,7 @@ class Application:
         return _json(200, {"name": "mlops", "version": self._version, "extensions": ["binary_tensor_data"]})
 
     def _ready(self) -> Answer:
-        if self.draining:
-            raise unavailable("the server is shutting down")
+        # Also while it drains: of a stage's only pod, which is going, the routes are kept as long as it says so.
         self._model()
         return _json(200, {"name": self._task.model_name, "ready": True})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlops.api.tasks import DRAIN_VARIABLE
 from mlops.workloads.pod import BadInput
 
 
@@ -22,9 +23,9 @@ class Limits:
     # From the first byte of a request to its last.
     request_seconds: int = 30
     keep_alive_seconds: int = 75
-    # From SIGTERM until the socket closes: routers learn in this time that the pod is going. On a node that is short of
-    # cycles the two seconds that are common were not enough.
-    drain_seconds: int = 5
+    # From SIGTERM until the socket closes: routers learn in this time that the pod is going and, if it was the only one
+    # of its stage, another one comes up. A node that is short of cycles is slow at both.
+    drain_seconds: int = 20
     # For what is still being answered, and again for what is still to be stored.
     grace_seconds: int = 10
     # Captured rows and labels that could not be stored yet, encoded.
@@ -45,7 +46,7 @@ class Limits:
             connections=_whole(environ, "MLOPS_MAX_CONNECTIONS", defaults.connections),
             request_seconds=_whole(environ, "MLOPS_REQUEST_SECONDS", defaults.request_seconds),
             keep_alive_seconds=_whole(environ, "MLOPS_KEEP_ALIVE_SECONDS", defaults.keep_alive_seconds),
-            drain_seconds=_whole(environ, "MLOPS_DRAIN_SECONDS", defaults.drain_seconds, lowest=0),
+            drain_seconds=_whole(environ, DRAIN_VARIABLE, defaults.drain_seconds, lowest=0),
             grace_seconds=_whole(environ, "MLOPS_GRACE_SECONDS", defaults.grace_seconds),
             capture_bytes=_whole(environ, "MLOPS_CAPTURE_BUFFER_BYTES", defaults.capture_bytes),
             capture_rows=_whole(environ, "MLOPS_CAPTURE_FLUSH_ROWS", defaults.capture_rows),

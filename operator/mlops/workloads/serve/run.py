@@ -63,8 +63,8 @@ async def _serve(pod: Pod, task: ServeTask, limits: Limits, listener: socket.soc
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
         await stopped
         app.draining = True
-        # In a cluster requests keep coming for a moment, until each node has learnt that the pod is going. They are
-        # answered, each with `Connection: close`.
+        # In a cluster requests keep coming for a moment, until each node has learnt that the pod is going, and as long
+        # as no other pod of the stage is ready. They are answered, each with `Connection: close`.
         await asyncio.sleep(limits.drain_seconds)
         server.should_exit = True
         await serving
