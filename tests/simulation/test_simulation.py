@@ -33,7 +33,8 @@ _NEWS: dict[str, set[str]] = {
     "ways back": {"TrainingFailed"},
     "runs": {"DatasetNotFound", "GatesFailed"},
     "stages": {"VersionConflict"},
-    "a broken version": {"ServingFailed"},
+    "a broken version": {"GoldenFailed"},
+    "slow rollouts": {"ArtifactNotFound", "ImagePull", "StoreUnavailable"},
     "new data": set(),
     "schedules": set(),
 }

@@ -21,6 +21,7 @@ from mlops.api.tasks import partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.columns import CANONICAL, INPUT, KEY, MOMENT, PROBABILITY, finite, label_text, moment
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
 
 _FILES_AT_ONCE = 16
@@ -303,6 +304,8 @@ def _files(store: Store, keys: list[str]) -> Iterator[pl.DataFrame]:
             some = keys[first : first + _FILES_AT_ONCE]
             for key, data in zip(some, pool.map(store.get_object, some), strict=True):
                 try:
-                    yield pl.read_parquet(io.BytesIO(data))
-                except pl.exceptions.PolarsError as error:
+                    check_parquet(data)
+                    frame = pl.read_parquet(io.BytesIO(data))
+                except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
                     raise BadInput("DataUnusable", f"{key} is no readable Parquet file: {error}") from error
+                yield frame

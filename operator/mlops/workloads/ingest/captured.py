@@ -18,6 +18,7 @@ from mlops.workloads.expressions import DTYPES
 from mlops.workloads.ingest.columnar import convert, schema_of
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
 
 _KEY = ["id", "row"]
@@ -157,7 +158,8 @@ def _objects(store: Store, prefix: str, window: Window) -> Iterator[tuple[str, b
 
 def _parquet(data: bytes, columns: list[str], name: str) -> pl.DataFrame:
     try:
+        check_parquet(data)
         return pl.read_parquet(io.BytesIO(data), columns=columns)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         problem = str(error).partition("\n")[0]
         raise BadInput(Reason.FORMAT_ERROR, f"{name}: the captured file cannot be read: {problem}") from error
