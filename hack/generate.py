@@ -103,7 +103,8 @@ In brackets stand the conditions that may have the reason. `Reconciling=True` an
 the reason of `Ready`: with `Reconciling` it goes on by itself, with `Stalled` only a change by a person helps. Two more
 may bring words of their own: a pod of your own image may report any reason, and other releases may know others.
 
-"To ask for a look" at a Dataset's source is the annotation `mlops.dev/requested-at` with the present moment.
+"To ask for a retry" of any object is the annotation `mlops.dev/retry` with a text that it did not have before, such as
+the present moment; on one machine `mlops retry KIND NAME` sets it. See [operations.md](operations.md#trying-again).
 """
 
 

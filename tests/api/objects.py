@@ -129,6 +129,8 @@ _VERSION = _object(
             "inputsDigest": DIGEST,
             "environmentDigest": DIGEST,
             "parentVersion": "electricity-v11",
+            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}},
+            "since": "2026-01-01T00:00:00Z",
         },
         "promotion": _PROMOTION,
         "capture": _CAPTURE,
@@ -158,7 +160,13 @@ _MONITOR = _object(
         ],
         "actions": [{"when": ["DataDrift"], "do": "Retrain"}, {"when": ["DataQuality"], "do": "Hold"}],
         "trainingRunRef": {"name": "electricity"},
-        "guard": {"cooldown": "1d12h", "maxRunsPerWeek": 2, "maxRejectedChallengers": 3, "confirmations": 2},
+        "guard": {
+            "cooldown": "1d12h",
+            "maxRunsPerWeek": 2,
+            "maxRejectedChallengers": 3,
+            "confirmations": 2,
+            "circuitResetAfter": "14d",
+        },
     },
 )
 

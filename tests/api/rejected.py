@@ -25,6 +25,12 @@ _CRON = "spec.schedule"
 
 # Each rule that has a message of its own; the plain limits (lengths, enums, types) are derived from the schema itself.
 RULES = [
+    _case(
+        "when a circuit is tried again",
+        a_monitor(**{"spec.guard.circuitResetAfter": "1 week"}),
+        "spec.guard.circuitResetAfter",
+        "a duration is numbers with d, h, m or s",
+    ),
     _case("no source", a_dataset(**{"spec.source": {}}), "spec.source", "exactly one of spec.source.s3"),
     _case(
         "two sources",

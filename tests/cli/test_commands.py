@@ -165,6 +165,31 @@ def test_delete_takes_along_what_is_owned(copied: Done) -> None:
     assert "TrainingRun not found: tiny; nothing was deleted" in again.stderr
 
 
+def test_a_retry_is_asked_for_here_and_said_for_a_cluster(copied: Done) -> None:
+    """The annotation is the same; the next run of mlops acts on it, once."""
+    said = copied.mlops("retry", "dmon", "tiny")
+    asked = re.search(r"kubectl annotate driftmonitors.mlops.dev tiny -n default --overwrite (\S+)=(\S+)\n", said)
+    assert asked is not None, said
+    assert "driftmonitor.mlops.dev/tiny is tried again by the next mlops run" in said
+    assert the(copied, "dmon", "tiny")["metadata"]["annotations"] == {asked[1]: asked[2]}
+    again = mlops("retry", "trun", "nobody", "--state", copied.state)
+    assert again.returncode == 2
+    assert "TrainingRun not found: nobody; nothing was asked for" in again.stderr
+
+
+def test_a_report_is_read_from_a_store_by_its_digest(done: Done, tmp_path: Path) -> None:
+    """As whoever watches a cluster with kubectl does: status.report names it."""
+    digest = str(the(done, "dmon", "tiny")["status"]["report"])
+    store = (done.state / "store").as_uri()
+    ended = mlops("report", digest, "--store", store, "--to", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    page = Path(ended.stdout.strip())
+    assert b"<html" in page.read_bytes()
+    assert json.loads(page.with_suffix(".json").read_text())["monitor"]
+    wrong = mlops("report", "tiny", "--store", store)
+    assert (wrong.returncode, "is no digest" in wrong.stderr) == (2, True)
+
+
 @dataclass
 class Running:
     """`mlops run` under way."""

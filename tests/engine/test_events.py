@@ -39,6 +39,27 @@ def a_condition(type_: str, status: str, reason: str = "Why", message: str = "")
         pytest.param([], [a_condition("DataDriftDetected", "True")], [("Why", "Warning")], id="drift"),
         pytest.param([], [a_condition("DataDriftDetected", "False")], [], id="no drift was never news"),
         pytest.param([], [a_condition("Reconciling", "True")], [], id="being at work is no news"),
+        pytest.param(
+            [], [a_condition("Versioned", "False", "Pending")], [("Pending", "Normal")], id="nothing has come yet"
+        ),
+        pytest.param(
+            [a_condition("Ready", "Unknown")],
+            [a_condition("Ready", "False", "TargetNotFound")],
+            [("TargetNotFound", "Normal")],
+            id="applied all at once",
+        ),
+        pytest.param(
+            [a_condition("Ready", "True")],
+            [a_condition("Ready", "False", "TargetNotLive")],
+            [("TargetNotLive", "Warning")],
+            id="what was there is gone",
+        ),
+        pytest.param(
+            [],
+            [a_condition("LabelsAvailable", "False", "Inconclusive")],
+            [("Inconclusive", "Normal")],
+            id="no labels yet",
+        ),
     ],
 )
 def test_events(before: list[Manifest], after: list[Manifest], want: list[tuple[str, str]]) -> None:

@@ -187,6 +187,18 @@ async def test_an_object_that_does_not_parse_gets_a_condition_with_the_field(
     assert "spec.format" in str(cluster.now("Dataset", "rain")["status"])
 
 
+async def test_an_object_that_was_mended_is_planned_again(cluster: NotedCluster, reconcile: Any) -> None:
+    """InvalidSpec is left by editing the object as the message says."""
+    stored = cluster.by_user(a_dataset())
+    cluster._put(RAIN, {**stored, "spec": {**stored["spec"], "format": "xls"}}, None, {})
+    await reconcile(lambda _: Plan())
+    assert cluster.condition("Dataset", "rain", "Stalled") == ("True", "InvalidSpec")
+    cluster.by_user(a_dataset(format="csv"))
+    await reconcile(lambda _: a_plan(cluster))
+    assert cluster.condition("Dataset", "rain", "Stalled") is None
+    assert cluster.condition("Dataset", "rain", "Ready") == ("True", "Versioned")
+
+
 async def test_one_version_that_does_not_parse_does_not_stop_the_model(cluster: NotedCluster, reconcile: Any) -> None:
     cluster.by_user(a_version())
     bad = cluster.by_user(a_version("rain-v2", version=2))

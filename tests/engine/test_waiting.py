@@ -85,6 +85,24 @@ async def test_the_reason_stands_in_ready(
     assert (conditions["Reconciling"]["status"], conditions["Reconciling"]["reason"]) == ("True", reason)
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        pytest.param(waits("ImagePullBackOff"), "ImagePull", id="the image can be pulled"),
+        pytest.param(waits("CreateContainerConfigError"), "ContainerConfig", id="the Secret is there"),
+        pytest.param(NO_NODE, "Unschedulable", id="there is room"),
+    ],
+)
+async def test_a_pod_that_starts_after_all_takes_it_back(
+    cluster: NotedCluster, reconcile: Any, status: Manifest, reason: str
+) -> None:
+    cluster.by_user(a_pod({}))
+    cluster.set_status(Key("Pod", "default", "rain-1-abc"), status)
+    assert (await reconcile())["Ready"]["reason"] == reason
+    cluster.set_status(Key("Pod", "default", "rain-1-abc"), {"phase": "Running"})
+    assert (await reconcile())["Ready"]["reason"] == "Ingesting"
+
+
 async def test_it_is_said_once_and_taken_back(cluster: NotedCluster, clock: VirtualClock, reconcile: Any) -> None:
     pod = Key("Pod", "default", "rain-1-abc")
     cluster.by_user(a_pod({}))

@@ -44,6 +44,9 @@ def an_object(draw: Draw, kind: str, uid: str) -> Object:
         metadata["labels"] = _labels(draw)
     if draw.chance(0.2):
         metadata["annotations"] = {labels.REQUESTED_AT: draw.one((*MOMENTS, "soon", "", "2026-01-10"))}
+    if draw.chance(0.2):
+        asked = {labels.RETRY: draw.one(("now", "", "again", "r" * 300, "日本語"))}
+        metadata["annotations"] = {**metadata.get("annotations", {}), **asked}
     if draw.chance(0.03):
         metadata["deletionTimestamp"] = "2026-01-10T12:00:00Z"
     made: Object = {

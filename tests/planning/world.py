@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,19 @@ from mlops.planning.views import (
 from tests.containers import task_of
 from tests.planning.builders import NOW, SETTINGS
 
-Answer = tasks.Report | None
+
+@dataclass(frozen=True)
+class End:
+    """How a Job ends whose pods do not report well: its last pod's message, exit code and container's reason, and why
+    the Job failed (None: it is complete all the same)."""
+
+    message: str | None = None
+    exit_code: int = 2
+    container: str = "Error"
+    why: str | None = "PodFailurePolicy"
+
+
+Answer = tasks.Report | End | None
 
 
 class World:
@@ -32,7 +44,8 @@ class World:
     def __init__(self, pods: Callable[[tasks.Task], Answer] | None = None) -> None:
         self.pods = pods or (lambda task: None)
         self.objects: dict[Key, Manifest] = {}
-        self.messages: dict[str, tuple[str, int]] = {}
+        self.messages: dict[str, tuple[str | None, int]] = {}
+        self.containers: dict[str, str] = {}
         # Of these the pods come up and are silent, or do as their entry in `troubles` says.
         self.broken_artifacts: set[str] = set()
         self.troubles: dict[str, dict[str, Any]] = {}
@@ -64,6 +77,10 @@ class World:
         manifest["spec"].update(spec)
         manifest["metadata"]["generation"] += 1
 
+    def annotate(self, kind: str, name: str, annotation: str, text: str) -> None:
+        metadata = self.objects[Key(kind, "team", name)]["metadata"]
+        metadata["annotations"] = {**metadata.get("annotations", {}), annotation: text}
+
     def delete(self, kind: str, name: str) -> None:
         """Delete an object, and by garbage collection all whose last owner it was."""
         gone = self.objects.pop(Key(kind, "team", name))
@@ -86,7 +103,8 @@ class World:
         for key, manifest in sorted(self.objects.items()):
             if key.kind == "Job" and manifest["metadata"].get("labels", {}).get(label) == value:
                 message, code = self.messages.get(key.name, (None, None))
-                found.append(JobView(copy.deepcopy(manifest), message, code, "Error" if code else None))
+                ended = self.containers.get(key.name, "Error" if code else None)
+                found.append(JobView(copy.deepcopy(manifest), message, code, ended))
         return tuple(found)
 
     def _cron_job(self, owner: Any) -> Manifest | None:
@@ -118,6 +136,13 @@ class World:
                         cron_job=self._cron_job(it),
                         waiting_runs=tuple(r for r in runs if r.spec.dataset_ref.name == name),
                         captured_versions=tuple(v for v in versions if v.spec.model_name == captured),
+                        asked=tuple(
+                            monitor.status.nothing_new.asked
+                            for monitor in self._of("DriftMonitor")
+                            if monitor.status.nothing_new
+                            and monitor.status.nothing_new.dataset == name
+                            and monitor.status.nothing_new.asked
+                        ),
                     )
                 )
             case kinds.TrainingRun() as it:
@@ -158,6 +183,8 @@ class World:
                 )
             case it:
                 ref = it.spec.training_run_ref.name if it.spec.training_run_ref else None
+                template = next((r for r in runs if r.metadata.name == ref), None)
+                data = template.spec.dataset_ref.name if template else None
                 return drift_monitor.plan(
                     DriftMonitorView(
                         now=self.now,
@@ -166,7 +193,8 @@ class World:
                         cron_job=self._cron_job(it),
                         jobs=self._jobs(labels.MONITOR, name),
                         versions=tuple(v for v in versions if v.spec.model_name == it.spec.target_ref.model_name),
-                        template=next((r for r in runs if r.metadata.name == ref), None),
+                        template=template,
+                        dataset=next((d for d in self._of("Dataset") if d.metadata.name == data), None),
                         runs=tuple(r for r in runs if r.metadata.labels.get(labels.TEMPLATE) == ref),
                     )
                 )
@@ -254,10 +282,20 @@ class World:
         report = self.pods(task)
         if report is None:
             return
+        if isinstance(report, End):
+            self._end_badly(key, manifest, report)
+            return
         bad = isinstance(report, tasks.FailureReport)
         end = {"type": "Failed" if bad else "Complete", "status": "True", "lastTransitionTime": format_time(self.now)}
         manifest["status"] = {"conditions": [end]}
         self.messages[key.name] = (tasks.write_report(report), 2 if bad else 0)
+
+    def _end_badly(self, key: Key, manifest: Manifest, end: End) -> None:
+        said = {"type": "Failed" if end.why else "Complete", "status": "True"}
+        said |= {"reason": end.why} if end.why else {}
+        manifest["status"] = {"conditions": [{**said, "lastTransitionTime": format_time(self.now)}]}
+        self.messages[key.name] = (end.message, end.exit_code)
+        self.containers[key.name] = end.container
 
     def _roll_out(self, manifest: Manifest) -> None:
         wanted, generation = manifest["spec"]["replicas"], manifest["metadata"]["generation"]

@@ -76,6 +76,8 @@ class Result:
     pictures: tuple[dict[str, Any], ...]
     violation: tuple[str, str] | None = None
     at_step: int = 0
+    # Reasons of the Events that warned.
+    warnings: tuple[str, ...] = ()
 
 
 # --- what can go wrong ---
@@ -375,7 +377,8 @@ def run(case: Case) -> Result:
         violation = (found.name, str(found))
     finally:
         world.close()
-    return Result(world.steps, world.loop.time(), tuple(pictures), violation, at_step)
+    warned = {str(each["reason"]) for each in world.server.list("Event") if each["type"] == "Warning"}
+    return Result(world.steps, world.loop.time(), tuple(pictures), violation, at_step, tuple(sorted(warned)))
 
 
 def _releases(case: Case) -> tuple[Settings, ...]:

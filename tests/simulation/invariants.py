@@ -21,6 +21,8 @@ from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.loop import EPOCH
 from tests.simulation.workloads import Workloads, schema_digest
 
+# Whatever goes wrong with watches, what is older than this was seen by everybody.
+_LONG_UNSEEN = 300.0
 CHILDREN = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget")
 # Pinned when they are first set: what ran has to be provable.
 _PINNED = {
@@ -56,6 +58,8 @@ class Invariants:
         # By the object that a Job is of: the uids of those that have ended, and how many ends it has counted.
         self._ended: dict[Key, set[str]] = {}
         self._counted: Counter[str] = Counter()
+        # By version: where it is live, whether it is withdrawn or has failed, and since when that is so.
+        self._serving: dict[Key, tuple[tuple[tuple[str, ...], bool, bool], float]] = {}
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
         self._holder = ""
         self._renewed = -math.inf
@@ -111,6 +115,8 @@ class Invariants:
         if kind in KINDS and ours and change.type == "MODIFIED":
             _says_why(change)
             _not_denied(change)
+        if ours and kind == "ModelVersion" and change.type == "ADDED":
+            self._something_new(change)
         if kind == "Lease" and change.type != "DELETED":
             self._held(change)
         if kind == "Job":
@@ -120,6 +126,8 @@ class Invariants:
             self._each_end_counts_once(change)
         if kind == "Deployment" and ours and change.type != "DELETED":
             self._verified(change)
+        if kind == "ModelVersion" and change.type != "DELETED":
+            self._note_serving(change)
         if kind == "Deployment" and ours and change.type == "MODIFIED":
             self._goes_back(change)
         if kind == "ModelVersion" and change.type == "MODIFIED":
@@ -206,8 +214,45 @@ class Invariants:
                 raise Violation(
                     "ResultsAreItsOwn", f"{key} takes over {status['cachedFrom']}'s, which had other inputs"
                 )
+        elif key.kind == "TrainingRun" and self._is_of_a_version(key.namespace, status):
+            # A run that would only make again what there is takes it from there.
+            return
         elif uid not in self._executed:
             raise Violation("ResultsAreItsOwn", f"{key} has {field}, and no Job of its own was complete")
+
+    def _note_serving(self, change: Change) -> None:
+        """Remember since when a version is live where, and wanted there."""
+        spec, status = change.new["spec"], change.new.get("status") or {}
+        stalled = any(each["type"] == "Stalled" and each["status"] == "True" for each in _conditions(change.new))
+        now = (tuple(status.get("stages") or ()), bool(spec.get("withdrawn")), stalled)
+        if self._serving.get(change.key, ((), 0.0))[0] != now:
+            self._serving[change.key] = now, self._clock()
+
+    def _something_new(self, change: Change) -> None:
+        """What the operator makes a version of differs from what serves, and has for longer than anything is unseen."""
+        spec = change.new["spec"]
+        others = [
+            each
+            for each in self._server.list("ModelVersion")
+            if each["spec"]["modelName"] == spec["modelName"] and each["metadata"]["name"] != change.key.name
+        ]
+        newest = max(others, key=lambda each: int(each["spec"]["version"]), default=None)
+        if newest is None:
+            return
+        (stages, withdrawn, stalled), since = self._serving.get(key_of(newest), (((), False, True), 0.0))
+        last = [stage["name"] for stage in newest["spec"].get("promotion", {}).get("stages", [])][-1:]
+        serves = stages and not withdrawn and not stalled and (not last or last[0] in stages)
+        same = (newest.get("status") or {}).get("artifact") == (spec.get("artifact") or {}).get("digest")
+        if serves and same and self._clock() - since > _LONG_UNSEEN:
+            raise Violation("SomethingNew", f"{change.key.name} is {newest['metadata']['name']}, byte for byte")
+
+    def _is_of_a_version(self, namespace: str, status: Manifest) -> bool:
+        return any(
+            each["metadata"]["namespace"] == namespace
+            and (each["spec"].get("lineage") or {}).get("inputsDigest") == status.get("inputsDigest")
+            and (each["spec"].get("artifact") or {}).get("digest") == status.get("outputDigest")
+            for each in self._server.list("ModelVersion")
+        )
 
     def _one_execution(self, change: Change, owner: str) -> None:
         others = [

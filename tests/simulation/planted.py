@@ -27,6 +27,7 @@ class Bug:
     """`right` stands once in `file` (below operator/mlops) and is replaced by `wrong`; `kind` is the pattern it is of.
 
     `kept` names the case in `regressions/` that was kept when the operator had this bug, and the invariant it breaks.
+    `story` is one that shows it though nothing goes wrong in it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Bug:
     right: str
     wrong: str
     kept: tuple[str, str] | None = None
+    story: str | None = None
 
 
 BUGS = (
@@ -71,15 +73,15 @@ BUGS = (
         "what a run is pinned to is looked up at each plan",
         "order of writes",
         "planning/training_run.py",
-        "    if run.status.resolved is None:\n        return _pin(view, known)\n",
-        "    if run.status.output_digest is None:\n        return _pin(view, known)\n",
+        "    if known.status.resolved is None:\n        return _pin(view, known)\n",
+        "    if known.status.output_digest is None:\n        return _pin(view, known)\n",
     ),
     Bug(
         "a failed attempt's Job is not told from the next one's",
         "order of writes",
         "planning/dataset.py",
-        "    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts), new_content)\n",
-        "    return Need(as_of, ingest_job_name(dataset, as_of, 0), new_content)\n",
+        "    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)\n",
+        "    return Need(as_of, ingest_job_name(dataset, as_of, 0, status.retried), new_content)\n",
     ),
     # --- what was ---
     Bug(
@@ -310,8 +312,8 @@ BUGS = (
         "a finished run is judged again",
         "planning",
         "planning/training_run.py",
-        "    if stand.is_over(run.status.conditions):\n        # A run is one execution",
-        "    if stand.is_over(run.status.conditions) and not run.spec.register_:\n        # A run is one execution",
+        "    elif stand.is_over(run.status.conditions):\n        # A run is one execution",
+        "    elif stand.is_over(run.status.conditions) and not run.spec.register_:\n        # A run is one execution",
     ),
     Bug(
         "a result is taken over from a run on other data",
@@ -409,8 +411,89 @@ BUGS = (
         "a firing is forgotten when its status is written",
         "planning",
         "planning/training_template.py",
-        "    if name == _change_name(template):\n        return _Firing(name, _change_record(template))\n",
+        "    return _Firing(name, status.last_trigger)\n",
+        "    return None\n",
+    ),
+    # --- decisions of the loop ---
+    Bug(
+        "the same model again is a version",
+        "no-op as progress",
+        "planning/training_run.py",
+        "    if (serves := _same_model(view, step.status)) is not None:\n",
+        "    if (serves := _same_model(view, step.status)) is not None and not view.run.spec.gates:\n",
+        story="slow training",
+    ),
+    Bug(
+        "a run on the same data is asked for again",
+        "no-op as progress",
+        "planning/drift_monitor.py",
+        "    if same is None:\n        return decision, None\n",
+        "    if same is None or status.breaches:\n        return decision, None\n",
+        story="slow training",
+    ),
+    Bug(
+        "nobody looks whether there is anything new",
+        "missed event",
+        "planning/dataset.py",
+        "for text in (asked, *view.asked) if",
+        "for text in (asked,) if",
+        story="slow training",
+    ),
+    Bug(
+        "refused runs for one cause stop those for all",
+        "one counter for several causes",
+        "planning/drift_actions.py",
+        "    circuit = next((each for each in _circuits(status) if each.verdict == cause), None)\n",
+        "    circuit = next((each for each in _circuits(status) if each.opened), None)\n",
+        story="several causes",
+    ),
+    Bug(
+        "keys that are refused once are refused for ever",
+        "no way back",
+        "planning/outcome.py",
+        "    final = job.exit_code == tasks.EXIT_BAD_INPUT and reason not in _MENDED_OUTSIDE\n",
+        "    final = job.exit_code == tasks.EXIT_BAD_INPUT\n",
+        story="revoked keys",
+    ),
+    Bug(
+        "a template that is put back takes its first run for the newest",
+        "no way back",
+        "planning/training_template.py",
+        "    if before is not None and (not stand.is_over(before.status.conditions) or _serves(view, before)):\n",
+        "    if before is not None:\n",
+        story="ways back",
+    ),
+    Bug(
+        "a failed run that was deleted is forgotten",
+        "no way back",
+        "planning/training_template.py",
+        "    if _lost(view):\n",
+        "    if _lost(view) and template.status.last_trigger is None:\n",
+        story="ways back",
+    ),
+    Bug(
+        "a retry takes the Job that failed",
+        "no way back",
+        "planning/training_run.py",
+        '        status = status.model_copy(update={"attempts": run.status.attempts + 1})\n',
+        '        status = status.model_copy(update={"attempts": run.status.attempts})\n',
+        story="ways back",
+    ),
+    Bug(
+        "a template says Ready whatever its run says",
+        "false status",
+        "planning/training_template.py",
+        '    if said.ready == "False":\n',
+        '    if said.ready == "False" and said.reason == Reason.NOT_SERVING:\n',
+        story="ways back",
+    ),
+    Bug(
+        "more pods call for a training",
+        "no-op as progress",
+        "planning/training_template.py",
+        '    "register_": {"promotion", "capture"},\n',
         "",
+        story="ways back",
     ),
 )
 

@@ -158,9 +158,77 @@ def _slow_training(world: World) -> None:
     world.workloads.training_seconds = 1_500.0
 
 
+def _drifts_on_the_same_rows(world: World) -> None:
+    world.workloads.verdicts["rain-drift"] = "DataDrift"
+
+
 def _drifts_for_good(world: World) -> None:
     world.workloads.verdicts["rain-drift"] = "DataDrift"
     world.workloads.contents["weather"] = "2"
+
+
+def _champion_scores(score: str) -> Callable[[World], None]:
+    return lambda world: setattr(world.workloads, "champion", score)
+
+
+def _circuit_closed(world: World) -> bool:
+    status = (world.server.get(Key("DriftMonitor", TEAM, "rain-drift")) or {}).get("status") or {}
+    return status.get("circuit") == "Closed"
+
+
+def _rows_come(letter: str) -> Callable[[World], None]:
+    return lambda world: world.workloads.contents.update(weather=letter)
+
+
+def _triggered(*reasons: str) -> Callable[[World], bool]:
+    """Return whether the monitor's newest check led to this."""
+
+    def is_triggered(world: World) -> bool:
+        status = (world.server.get(Key("DriftMonitor", TEAM, "rain-drift")) or {}).get("status") or {}
+        said = [each for each in status.get("conditions", ()) if each["type"] == "RetrainingTriggered"]
+        return bool(said) and said[0]["reason"] in reasons
+
+    return is_triggered
+
+
+def _retry(kind: str, name: str, text: str = "now") -> Callable[[World], None]:
+    change = {"metadata": {"annotations": {labels.RETRY: text}}}
+    return lambda world: _ok(world.user.change(Key(kind, TEAM, name), change).status)
+
+
+def _no_keys_for(seconds: float) -> Callable[[World], None]:
+    """Return: the store's keys are revoked, and there again after a while."""
+
+    def act(world: World) -> None:
+        world.workloads.denied = True
+        world.loop.call_later(seconds, lambda: setattr(world.workloads, "denied", False))
+
+    return act
+
+
+def _fails(now: bool) -> Callable[[World], None]:
+    return lambda world: setattr(world.workloads, "training_fails", now)
+
+
+def _recipe(c: str) -> Callable[[World], None]:
+    return _change("TrainingRun", "rain", trainer={"estimator": {"params": {"C": c}}})
+
+
+def _number_of_runs(number: int) -> Callable[[World], bool]:
+    """Return whether there are so many runs beside the template."""
+    return lambda world: len(world.server.list("TrainingRun")) == number + 1
+
+
+def _newest_run(world: World) -> str:
+    return str((world.server.get(Key("TrainingRun", TEAM, "rain")) or {})["status"]["lastRun"])
+
+
+def _delete_the_newest_run(world: World) -> None:
+    _delete("TrainingRun", _newest_run(world))(world)
+
+
+def _retry_the_newest_run(world: World) -> None:
+    _retry("TrainingRun", _newest_run(world))(world)
 
 
 def _images_come_slowly(world: World) -> None:
@@ -217,6 +285,14 @@ def _delete_all(world: World) -> None:
             world.user.delete(Key(kind, TEAM, manifest["metadata"]["name"]))
 
 
+_JUDGED = run(
+    "rain", gates=[{"metric": "roc_auc", "compareTo": "champion", "minDelta": "0.0"}], triggers=[{"templateChange": {}}]
+)
+_SEARCHED = run(
+    "rain",
+    search={"objective": {"metric": "roc_auc"}, "parameters": [{"name": "max_iter", "values": ["100", "200"]}]},
+    triggers=[{"templateChange": {}}],
+)
 _TEMPLATE = run("rain", triggers=[{"templateChange": {}}])
 _ON_DATA = run("rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
 
@@ -238,11 +314,90 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "slow training": (
         Step(
             "apply all",
-            _all_of(_slow_training, _create(dataset(), _TEMPLATE, _EAGER)),
+            _all_of(_slow_training, _create(dataset(), _SEARCHED, _EAGER)),
             _all(_live("rain-v1"), _ready("DriftMonitor", "rain-drift", "Checked")),
         ),
-        Step("the inputs drift for good", _drifts_for_good, _live("rain-v3"), minutes=300.0),
+        # On the same rows there is nothing new: one run finds out, and then there is none.
+        Step(
+            "the inputs drift for good",
+            _drifts_on_the_same_rows,
+            _all(_live("rain-v1"), _triggered("NothingNew")),
+            minutes=300.0,
+        ),
+        # The monitor has the source looked at, though nobody else does.
+        Step("new rows come", _rows_come("3"), _live("rain-v2"), minutes=300.0),
         Step("delete all", _delete_all, _nothing_left),
+    ),
+    # The keys to the store are revoked for a while, and nobody does anything but give them back.
+    "revoked keys": (
+        Step("apply all", _create(dataset(), _TEMPLATE), _live("rain-v1")),
+        Step(
+            "another recipe, and no keys for a while",
+            _all_of(
+                _no_keys_for(seconds=600.0),
+                _change("TrainingRun", "rain", trainer={"estimator": {"params": {"C": "7"}}}),
+            ),
+            _all(_live("rain-v2"), _ready("TrainingRun", "rain", "Template")),
+        ),
+        Step(
+            "new rows, and no keys for a while",
+            _all_of(_no_keys_for(seconds=600.0), _new_rows("2")),
+            _ready("Dataset", "weather", "Versioned"),
+        ),
+    ),
+    # What failed is tried again by a retry, by an edit, and by deleting the run.
+    "ways back": (
+        Step("apply all", _create(dataset(), _TEMPLATE), _live("rain-v1")),
+        Step("one that fails", _all_of(_fails(True), _recipe("8")), _ready("TrainingRun", "rain", "TrainingFailed")),
+        Step(
+            "a retry of the template",
+            _all_of(_fails(False), _retry("TrainingRun", "rain")),
+            _all(_live("rain-v2"), _ready("TrainingRun", "rain", "Template")),
+        ),
+        Step("another", _all_of(_fails(True), _recipe("9")), _ready("TrainingRun", "rain", "TrainingFailed")),
+        Step(
+            "its run is deleted",
+            _all_of(_fails(False), _delete_the_newest_run),
+            _all(_live("rain-v3"), _ready("TrainingRun", "rain", "Template")),
+        ),
+        Step("a third", _all_of(_fails(True), _recipe("10")), _ready("TrainingRun", "rain", "TrainingFailed")),
+        Step(
+            "a retry of its run",
+            _all_of(_fails(False), _retry_the_newest_run),
+            _all(_live("rain-v4"), _ready("TrainingRun", "rain", "Template")),
+        ),
+        Step(
+            "put back to the first", _recipe("0.1"), _all(_live("rain-v5"), _ready("TrainingRun", "rain", "Template"))
+        ),
+        Step(
+            "more pods are no other recipe",
+            _change(
+                "TrainingRun",
+                "rain",
+                register={"promotion": {"stages": [{"name": "production", "replicas": 2}]}},
+            ),
+            _all(_live("rain-v5"), _ready("TrainingRun", "rain", "Template"), _number_of_runs(6)),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    # Retrains for moved inputs are refused until their circuit opens; the concept drifts all the same.
+    "several causes": (
+        Step(
+            "apply all",
+            _create(dataset(), _JUDGED, monitor()),
+            _all(_live("rain-v1"), _ready("DriftMonitor", "rain-drift", "Checked")),
+        ),
+        Step(
+            "the inputs drift, and no challenger is better",
+            _all_of(_champion_scores("0.9"), _drifts_for_good),
+            _triggered("CircuitOpen"),
+            minutes=600.0,
+        ),
+        Step(
+            "the concept drifts",
+            _all_of(_champion_scores("0.5"), _drifts("ConceptDrift", "rain-v1")),
+            _all(_live("rain-v2"), _circuit_closed),
+        ),
     ),
     "new data": (
         Step("apply all", _create(dataset(), _ON_DATA), _live("rain-v1")),

@@ -24,6 +24,28 @@ def test_an_undisturbed_story_comes_to_its_end(scenario: str) -> None:
     assert result.violation is None
 
 
+# What a person should look at in a story in which nothing goes wrong but what the user does: these, and nothing else.
+_NEWS: dict[str, set[str]] = {
+    "loop": {"Detected"},
+    "slow training": {"Detected"},
+    "several causes": {"Detected", "GatesFailed"},
+    "revoked keys": {"AccessDenied"},
+    "ways back": {"TrainingFailed"},
+    "runs": {"DatasetNotFound", "GatesFailed"},
+    "stages": {"VersionConflict"},
+    "a broken version": {"GoldenFailed"},
+    "slow rollouts": {"ArtifactNotFound", "ImagePull", "StoreUnavailable"},
+    "new data": set(),
+    "schedules": set(),
+}
+
+
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS))
+def test_an_undisturbed_story_warns_of_what_is_wrong_only(scenario: str) -> None:
+    """Events that cry wolf are read by nobody: a loop that is applied at once, and each of its rollouts, are silent."""
+    assert set(run(Case(scenario, 0)).warnings) == _NEWS[scenario]
+
+
 @pytest.mark.parametrize("file", [pytest.param(file, id=file.stem) for file in REGRESSIONS])
 def test_what_was_found_once_stays_mended(file: Path) -> None:
     """Each is the smallest case that showed a bug."""
@@ -77,3 +99,19 @@ def test_a_kept_case_still_shows_its_bug(bug: Bug, tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
     assert invariant in done.stdout
+
+
+@pytest.mark.parametrize("bug", [pytest.param(bug, id=bug.name) for bug in BUGS if bug.story])
+def test_a_story_shows_the_bug_that_it_was_told_for(bug: Bug, tmp_path: Path) -> None:
+    """What the loop decides wrongly shows without any fault beside it."""
+    case = tmp_path / "case.json"
+    case.write_text(Case(str(bug.story), 0).dump())
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--replay", str(case)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{plant(bug, tmp_path)}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]

@@ -60,6 +60,10 @@ class Workloads:
     # Milliseconds, by the model's name.
     latencies: dict[str, str] = field(default_factory=dict)
     latency: str = "1.5"
+    # Whether the store refuses the keys.
+    denied: bool = False
+    # Whether training fails, for a reason that is no fault of the recipe.
+    training_fails: bool = False
     # Models whose requests have no labels.
     unlabelled: dict[str, None] = field(default_factory=dict)
     # Addresses of models that a server cannot load, and that cannot be verified.
@@ -74,6 +78,8 @@ class Workloads:
 
     def report(self, task: tasks.Task, job_name: str, image: str = "") -> tasks.Report:
         """Return what the pod of that Job and image reports; a FailureReport is bad input, with exit code 2."""
+        if self.denied:
+            return _failure("AccessDenied", "s3://artifacts/: the keys are refused")
         match task:
             case tasks.IngestTask():
                 return self._ingested(task, job_name)
@@ -118,16 +124,24 @@ class Workloads:
             bytes=4096,
             splits=SplitRows(train=60, validation=20, test=20),
             validation=ValidationResult(passed=3, failed=0),
-            as_of=format_time(_moment_of(task.as_of, job_name)),
+            as_of=format_time(
+                _scheduled(job_name, tasks.refresh_name(task.dataset))
+                if task.as_of == "scheduled"
+                else datetime.fromisoformat(task.as_of)
+            ),
         )
 
     def _trained(self, task: tasks.TrainTask, environment: str) -> tasks.Report:
+        if self.training_fails:
+            return _failure("TrainingFailed", "the disk of the node is full")
         name = task.model_name or task.run
         inputs = [
             task.dataset_digest,
             task.since,
-            task.estimator.dump() if task.estimator else None,
-            task.search.dump() if task.search else None,
+            # As with a real search: the best trial is the model that its parameters alone would give.
+            {**task.estimator.dump(), "params": {**task.estimator.params, **(_best(task) or {})}}
+            if task.estimator
+            else None,
             task.seed,
             environment,
         ]
@@ -152,10 +166,7 @@ class Workloads:
         return tasks.VerifyReport(golden_rows=64, max_difference="0", p99_milliseconds=p99, format="onnx")
 
     def _checked(self, task: tasks.DriftTask, job_name: str) -> tasks.Report:
-        try:
-            end = datetime.fromtimestamp(tasks.scheduled_time(job_name) * 60, UTC)
-        except ValueError:
-            return _failure("CheckFailed", f"{tasks.JOB_VARIABLE}: {job_name!r} does not end in a scheduled time")
+        end = datetime.fromisoformat(task.as_of) if task.as_of else _scheduled(job_name, tasks.check_name(task.monitor))
         labelled = 0 if task.target.model_name in self.unlabelled else 400
         verdict = self.verdicts.get(task.model_version, self.verdicts.get(task.monitor, self.verdict))
         needs_labels = verdict in ("PerformanceDrop", "ConceptDrift")
@@ -206,10 +217,9 @@ def _content_of(spec: DatasetSpec) -> dict[str, object]:
     return {name: value for name, value in content.items() if value != {}}
 
 
-def _moment_of(as_of: str, job_name: str) -> datetime:
-    if as_of == "scheduled":
-        return datetime.fromtimestamp(tasks.scheduled_time(job_name) * 60, UTC)
-    return datetime.fromisoformat(as_of)
+def _scheduled(job_name: str, cron_job: str) -> datetime:
+    minutes = tasks.scheduled_time(job_name, cron_job)
+    return datetime.fromtimestamp((minutes or 0) * 60, UTC)
 
 
 def _metrics(score: str) -> tuple[MetricValue, ...]:

@@ -450,6 +450,9 @@ class DatasetStatus(Model):
     attempts: int = Field(
         default=0, description="Looks in a row that failed for a passing reason; the next one waits longer."
     )
+    retried: Text | None = Field(
+        default=None, description="The value of the annotation mlops.dev/retry that was last acted on."
+    )
     validation: ValidationResult | None = Field(default=None, description="What validation found last.")
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
         default=(), description="The newest versions, the current one first."

@@ -53,7 +53,6 @@ class Reason(StrEnum):
     WAITING_FOR_FIRST_CHECK = "WaitingForFirstCheck"
     SUSPENDED = "Suspended"
     CHECKED = "Checked"
-    CHECK_FAILED = "CheckFailed"
     DETECTED = "Detected"
     NOT_DETECTED = "NotDetected"
     INCONCLUSIVE = "Inconclusive"
@@ -61,6 +60,7 @@ class Reason(StrEnum):
     IN_COOLDOWN = "InCooldown"
     WEEKLY_LIMIT = "WeeklyLimit"
     CIRCUIT_OPEN = "CircuitOpen"
+    NOTHING_NEW = "NothingNew"
     UNCONFIRMED = "Unconfirmed"
     ON_HOLD = "OnHold"
     RUN_ACTIVE = "RunActive"
@@ -186,7 +186,14 @@ class Guard(Model):
     )
     max_rejected_challengers: Annotated[int, Field(ge=1, le=100)] = Field(
         default=3,
-        description="After so many runs in a row without a new version, actions stop: the circuit is open.",
+        description=(
+            "After so many runs in a row for one verdict without a new version, that verdict calls for no more: its "
+            "circuit is open."
+        ),
+    )
+    circuit_reset_after: Duration = Field(
+        default="7d",
+        description="So long after a circuit opened, one more run is let through: a new version closes it.",
     )
     confirmations: Annotated[int, Field(ge=1, le=100)] = Field(
         default=1, description="A verdict must come from so many checks in a row before it is acted on."
@@ -276,7 +283,34 @@ class LastAction(Model):
     verdict: Verdict = Field(description="The verdict that called for it.")
     ref: Name | None = Field(default=None, description="The TrainingRun made.")
     since: Timestamp | None = Field(default=None, description="Rebuild: the event time from which rows are used.")
-    outcome: Literal["Pending", "Running", "Promoted", "Rejected", "Failed"] = Field(description="What came of it.")
+    outcome: Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed"] = Field(
+        description="What came of it."
+    )
+
+
+class Circuit(Model):
+    """What the guard remembers of the runs for one verdict."""
+
+    verdict: Verdict = Field(description="The verdict that called for them.")
+    rejected: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=0, description="Runs in a row that did not lead to a new version."
+    )
+    opened: Timestamp | None = Field(
+        default=None, description="Open since: the scheduled time of the check whose run was the last one too many."
+    )
+
+
+class NothingNew(Model):
+    """A run that gave the model that serves already: the same is not asked for again."""
+
+    kind: ActionName = Field(description="The action.")
+    recipe: Digest = Field(description="The digest of what the run was made of, beside the data.")
+    dataset: Name = Field(description="The Dataset.")
+    dataset_digest: Digest = Field(description="The digest of its content.")
+    asked: Timestamp | None = Field(
+        default=None,
+        description="The scheduled time of the check for which the source is looked at again; news makes a run.",
+    )
 
 
 class HistoryCheck(Model):
@@ -323,11 +357,26 @@ class DriftMonitorStatus(Model):
     report: Digest | None = Field(default=None, description="The address of the newest report in the store.")
     breaches: int = Field(default=0, description="Checks in a row with the newest verdict, if it calls for an action.")
     last_action: LastAction | None = Field(default=None, description="The newest action.")
-    rejected_in_a_row: int = Field(default=0, description="Runs in a row that did not lead to a new version.")
-    circuit: Literal["Closed", "Open"] = Field(
-        default="Closed", description="Open: actions have stopped; any change of the spec closes it."
+    action: ActionName | None = Field(
+        default=None, description="What the newest verdict calls for; if it calls for nothing, the newest action."
     )
-    circuit_generation: int | None = Field(default=None, description="The generation at which the circuit opened.")
+    rejected_in_a_row: int = Field(
+        default=0, description="Runs in a row for one verdict that did not lead to a new version: the most of any."
+    )
+    circuit: Literal["Closed", "Open"] = Field(
+        default="Closed",
+        description="Open: a verdict calls for no more runs; a change of the spec, a retry or time closes it.",
+    )
+    circuits: Annotated[tuple[Circuit, ...], Field(max_length=8)] = Field(
+        default=(), description="By verdict: runs without a new version, and whether they have stopped."
+    )
+    circuit_generation: int | None = Field(default=None, description="The generation that the open circuits are of.")
+    nothing_new: NothingNew | None = Field(
+        default=None, description="What the last run that gave nothing new was made of."
+    )
+    retried: Text | None = Field(
+        default=None, description="The value of the annotation mlops.dev/retry that was last acted on."
+    )
     action_times: Annotated[tuple[Timestamp, ...], Field(max_length=50)] = Field(
         default=(), description="Scheduled times of the actions of the last seven days."
     )
@@ -356,7 +405,7 @@ class DriftMonitor(Resource):
         Column("Model", ".spec.targetRef.modelName"),
         Column("Verdict", ".status.verdict"),
         Column("Last Check", ".status.lastCheckTime", "date"),
-        Column("Action", ".status.lastAction.kind"),
+        Column("Action", ".status.action"),
         *standing_columns(
             Column("Outcome", ".status.lastAction.outcome", priority=1),
             Column("Circuit", ".status.circuit", priority=1),

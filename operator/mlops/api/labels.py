@@ -25,6 +25,12 @@ GENERATION = "mlops.dev/generation"
 SINCE = "mlops.dev/since"
 # Annotation of a Dataset: look at the source as of this moment, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
+# Annotation of any of the four kinds: try again what failed. Another text each time; the status keeps the last one.
+RETRY = "mlops.dev/retry"
+# Annotation of a Job: the moment that it looks at.
+AS_OF = "mlops.dev/as-of"
+# Annotations of a Job that a person made from a CronJob, by `kubectl create job --from`.
+INSTANTIATED = "cronjob.kubernetes.io/instantiate"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"

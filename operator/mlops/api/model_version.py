@@ -24,6 +24,7 @@ from mlops.api.base import (
     standing_columns,
 )
 from mlops.api.conditions import Condition
+from mlops.api.estimator import Estimator
 from mlops.api.resources import Resources
 
 
@@ -142,6 +143,12 @@ class Lineage(Model):
     inputs_digest: Digest | None = Field(default=None, description="The digest of everything that went in.")
     environment_digest: Digest | None = Field(default=None, description="The digest of the training environment.")
     parent_version: Name | None = Field(default=None, description="The version it was compared with.")
+    estimator: Estimator | None = Field(
+        default=None, description="What was trained, with the parameters that a search had found: a Retrain keeps them."
+    )
+    since: Timestamp | None = Field(
+        default=None, description="The event time from which rows were used: a Retrain keeps it."
+    )
 
 
 _PINNED = ("modelName", "version", "artifact", "source", "lineage")
@@ -216,11 +223,15 @@ class ModelVersionStatus(Model):
     attempts: int = Field(
         default=0, description="Verifications in a row that failed for a passing reason; the next one waits longer."
     )
+    retried: Text | None = Field(
+        default=None, description="The value of the annotation mlops.dev/retry that was last acted on."
+    )
     passed_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(), description="The stages where it has been available: it may enter the one after."
     )
     failed_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
-        default=(), description="The stages where its pods did not become ready; a change of the spec tries again."
+        default=(),
+        description="The stages where its pods did not become ready; a change of the spec, or a retry, tries again.",
     )
     failures: Annotated[tuple[StageFailure, ...], Field(max_length=5)] = Field(
         default=(), description="Why, for each of these stages."

@@ -23,6 +23,8 @@ from mlops.api.base import (
     text,
 )
 from mlops.api.conditions import Condition
+from mlops.api.estimator import ClassName as ClassName
+from mlops.api.estimator import Estimator, ParamName
 from mlops.api.model_version import Capture, Promotion
 from mlops.api.resources import Resources
 
@@ -43,6 +45,8 @@ class Reason(StrEnum):
     VERIFYING = "Verifying"
     SUCCEEDED = "Succeeded"
     CACHED = "Cached"
+    NOTHING_NEW = "NothingNew"
+    NOT_SERVING = "NotServing"
     GATES_PASSED = "GatesPassed"
     GATES_FAILED = "GatesFailed"
     METRIC_MISSING = "MetricMissing"
@@ -90,12 +94,6 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "r2": True,
 }
 MetricName = Annotated[str, text(r"^[a-z][a-z0-9_]*$", "a metric's name has lower-case letters, digits and _", 64)]
-ParamName = Annotated[str, text(r"^[A-Za-z][A-Za-z0-9_]*$", "a parameter's name has letters, digits and _", 64)]
-
-
-ClassName = Annotated[
-    str, text(r"^[A-Z][A-Za-z0-9]*$", "the class name of an estimator, such as RandomForestClassifier", 64)
-]
 # Host and port, path, tag, digest: https://github.com/distribution/reference, with hosts in lower case only.
 _PART = "[a-z0-9]+([._-]+[a-z0-9]+)*"
 Image = Annotated[
@@ -130,17 +128,6 @@ class DatasetRef(Model):
             "version and notBefore exclude each other: a fixed version is not refreshed",
             lambda self: self.version is None or self.not_before is None,
         ),
-    )
-
-
-class Estimator(Model):
-    """A scikit-learn estimator by its own name."""
-
-    name: ClassName = Field(
-        description="The class name of an allowed classifier or regressor, such as HistGradientBoostingClassifier."
-    )
-    params: Annotated[dict[ParamName, Text], Field(max_length=64)] = Field(
-        default_factory=dict, description='Its parameters, values written as text: {learning_rate: "0.1"}.'
     )
 
 
@@ -266,7 +253,8 @@ class Trigger(Model):
     """What makes a run of a template. A DriftMonitor that names the template makes runs of it as well."""
 
     template_change: Empty | None = Field(
-        default=None, description="Every edit of the template makes a run; its creation is the first."
+        default=None,
+        description="Every edit of what decides a run's result makes a run; the template's creation is the first.",
     )
     dataset_version: Empty | None = Field(default=None, description="Every new version of the Dataset makes a run.")
     rules: ClassVar = (exactly_one_of("templateChange", "datasetVersion", path="spec.triggers[]"),)
@@ -367,7 +355,7 @@ class Verification(Model):
 class TriggerRecord(Model):
     """Why a run of a template was made."""
 
-    kind: Literal["TemplateChange", "DatasetVersion", "DriftMonitor"] = Field(description="What fired.")
+    kind: Literal["TemplateChange", "DatasetVersion", "DriftMonitor", "Retry"] = Field(description="What fired.")
     ref: Text = Field(default="", description="Which object fired.")
     reason: Text = Field(default="", description="Why.")
 
@@ -381,7 +369,8 @@ class TrainingRunStatus(Model):
         default=None, description="The digest of data, recipe, parameters, seed and environment."
     )
     attempts: int = Field(
-        default=0, description="Executions that an outage of the store took; the next one waits longer."
+        default=0,
+        description="Executions that an outage took, or that were asked for again; each has a Job of its own.",
     )
     output_digest: Digest | None = Field(default=None, description="The address of the model's files in the store.")
     prediction_digest: Digest | None = Field(default=None, description="The digest of its answers on a fixed batch.")
@@ -398,11 +387,21 @@ class TrainingRunStatus(Model):
     model_version_ref: Name | None = Field(default=None, description="The ModelVersion made of this run.")
     cached_from: Name | None = Field(default=None, description="The run with equal inputs whose result this is.")
     last_run: Name | None = Field(default=None, description="Of a template: the newest run made of it.")
+    last_trigger: TriggerRecord | None = Field(
+        default=None, description="Of a template: what called for the newest run."
+    )
     last_template_digest: Digest | None = Field(
-        default=None, description="Of a template: the digest of the spec that a run was last made of."
+        default=None, description="Of a template: the digest of the spec that was last seen."
+    )
+    last_recipe_digest: Digest | None = Field(
+        default=None,
+        description="Of a template: the digest of the part of the spec that decides a run's result, as last run.",
     )
     last_dataset_version: int | None = Field(
         default=None, description="Of a template: the Dataset's version that a run was last made of."
+    )
+    retried: Text | None = Field(
+        default=None, description="The value of the annotation mlops.dev/retry that was last acted on."
     )
     conditions: tuple[Condition, ...] = Field(
         default=(), description="Ready, Reconciling, Stalled, DatasetReady, Succeeded, GatesPassed, Reproducible."

@@ -301,6 +301,30 @@ def delete(kind: str, names: tuple[str, ...], namespace: str, force: bool, folde
 
 @cli.command(
     epilog=_examples(
+        "mlops retry trun weather-22411e67",
+        "mlops retry dset weather -n team",
+    )
+)
+@click.argument("kind")
+@click.argument("names", nargs=-1, required=True)
+@click.option("-n", "--namespace", default="default", show_default=True)
+@_STATE
+def retry(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> None:
+    """Have what failed tried again.
+
+    A run makes another attempt, a template another run; a Dataset is looked at, a version verified and served; a
+    monitor checks, and its circuit closes. The next `mlops run` does it. In a cluster the annotation that is printed
+    does the same.
+    """
+    from mlops.cli.retry import retry as retry_objects
+    from mlops.local.clock import RealClock
+
+    for line in retry_objects(State(folder), kind, names, namespace, RealClock()):
+        show(line)
+
+
+@cli.command(
+    epilog=_examples(
         "mlops logs trun weather-22411e67",
         "mlops logs mver weather-v1 --all",
     )
@@ -322,15 +346,34 @@ def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: P
         show(text, raw=raw)
 
 
-@cli.command(epilog=_examples("xdg-open $(mlops report weather)"))
-@click.argument("monitor")
+@cli.command(
+    epilog=_examples(
+        "xdg-open $(mlops report weather)",
+        "mlops report sha256:… --store s3://artifacts/ --to .   # of a monitor in a cluster: its status.report",
+    )
+)
+@click.argument("monitor", metavar="MONITOR|DIGEST")
 @click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("--store", help="Read the report DIGEST from this store, s3://bucket/prefix, with your own keys.")
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="With --store: the folder to write to.  [default: this one]",
+)
 @_STATE
-def report(monitor: str, namespace: str, folder: Path) -> None:
-    """Print where a monitor's newest report is."""
+def report(monitor: str, namespace: str, store: str | None, to: Path, folder: Path) -> None:
+    """Print where a monitor's newest report is.
+
+    With --store, of a monitor in a cluster: its keys are MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY of your environment, as of every S3 client.
+    """
     from mlops.cli import outputs
 
-    show(outputs.newest_report(State(folder), monitor, namespace))
+    if store is None:
+        show(outputs.newest_report(State(folder), monitor, namespace))
+    else:
+        show(outputs.report_of_store(store, monitor, to))
 
 
 @cli.command(epilog=_examples("mlops explain DatasetNotReady"))

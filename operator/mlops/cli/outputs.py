@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mlops.store.address import open_store
 
 Manifest = dict[str, Any]
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAKES_PODS = ("Job", "CronJob", "Deployment")
 
 
@@ -53,6 +55,22 @@ def newest_report(state: State, monitor: str, namespace: str) -> Path:
     if not reports:
         raise UserError(f"DriftMonitor {monitor!r} has made no check yet")
     return reports[-1]
+
+
+def report_of_store(store: str, digest: str, folder: Path) -> Path:
+    """Return the file of the report of that digest, fetched from a store.
+
+    Raises UserError for what is no digest, and the store's errors.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise UserError(f"{digest!r} is no digest: --store wants the one in status.report, sha256:… with 64 hex digits")
+    opened = open_store(store, os.environ)
+    files = {name: opened.read_file(digest, name) for name in ("report.html", "report.json")}
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"report-{digest.removeprefix('sha256:')[:12]}"
+    for name, content in files.items():
+        place.with_suffix(Path(name).suffix).write_bytes(content)
+    return place.with_suffix(".html")
 
 
 def _children(objects: list[Manifest], uid: str) -> list[str]:

@@ -33,7 +33,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "status.modelVersionRef",
     ),
     "ModelVersion": ("spec.modelName", "spec.source.trainingRunRef.name"),
-    "DriftMonitor": ("spec.targetRef.modelName", "spec.trainingRunRef.name"),
+    "DriftMonitor": ("spec.targetRef.modelName", "spec.trainingRunRef.name", "status.nothingNew.dataset"),
 }
 
 

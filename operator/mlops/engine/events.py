@@ -12,6 +12,20 @@ from mlops.planning.plan import Manifest
 
 REPORTER = "mlops.dev/operator"
 _MAX_NOTE = 1024
+# What each object says on its way when a whole loop is applied at once. Once it was there and is not any more, it is
+# worth a warning.
+_EXPECTED_AT_FIRST = frozenset(
+    {
+        "Pending",
+        "DatasetNotReady",
+        "TargetNotFound",
+        "TargetNotLive",
+        "TrainingRunNotReady",
+        "NoLiveModel",
+        "WaitingForRefresh",
+        "Inconclusive",
+    }
+)
 
 
 def events_of(present: Manifest, status: Manifest, now: datetime) -> list[Manifest]:
@@ -23,7 +37,7 @@ def events_of(present: Manifest, status: Manifest, now: datetime) -> list[Manife
     news: dict[tuple[str, str], Manifest] = {}
     for condition in _flips(before, status.get("conditions", ())):
         news.setdefault((condition["reason"], condition.get("message", "")), condition)
-    return [_event(present, condition, now) for condition in news.values()]
+    return [_event(present, each, now, warns=_is_warning(before, each)) for each in news.values()]
 
 
 def _flips(before: Manifest, conditions: list[Manifest]) -> Iterator[Manifest]:
@@ -40,13 +54,17 @@ def _good_when_false(type_: str) -> bool:
     return type_ in (STALLED, "Superseded", "RetrainingTriggered") or type_.endswith("Detected")
 
 
-def _is_warning(condition: Manifest) -> bool:
+def _is_warning(before: Manifest, condition: Manifest) -> bool:
+    """Return whether a person should look: nothing is wrong with what has only not come yet."""
+    was = before.get(condition["type"], {}).get("status")
+    if condition["reason"] in _EXPECTED_AT_FIRST and was != "True":
+        return False
     if condition["type"] == STALLED or condition["type"].endswith("Detected"):
         return bool(condition["status"] == "True")
     return bool(condition["status"] == "False" and not _good_when_false(condition["type"]))
 
 
-def _event(present: Manifest, condition: Manifest, now: datetime) -> Manifest:
+def _event(present: Manifest, condition: Manifest, now: datetime, *, warns: bool) -> Manifest:
     metadata = present["metadata"]
     note = condition.get("message") or f"{condition['type']} is {condition['status']}"
     identity = "/".join(
@@ -66,7 +84,7 @@ def _event(present: Manifest, condition: Manifest, now: datetime) -> Manifest:
         "action": condition["type"],
         "reason": condition["reason"],
         "note": note[:_MAX_NOTE],
-        "type": "Warning" if _is_warning(condition) else "Normal",
+        "type": "Warning" if warns else "Normal",
         "regarding": {
             "apiVersion": present["apiVersion"],
             "kind": present["kind"],

@@ -14,7 +14,7 @@ from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
-from mlops.planning import standing, training_run
+from mlops.planning import standing, training_run, training_template
 from mlops.planning.model_history import HISTORY, highest_dataset_version
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.server_pods import server_pod
@@ -120,6 +120,11 @@ class Gatherer:
                 ),
             ),
             captured_versions=self._versions(namespace, captured.model_name) if captured else (),
+            asked=tuple(
+                asked
+                for monitor in self._reader.by_field("DriftMonitor", namespace, "status.nothingNew.dataset", name)
+                if isinstance(asked := field_of(monitor, "status.nothingNew.asked"), str)
+            ),
             spoken_for=self._spoken_for(dataset),
         )
 
@@ -144,10 +149,10 @@ class Gatherer:
         """Yield the runs of a template that tell whether it has to fire: those under way, and those on the Dataset's
         current version."""
         namespace, name, last = template.metadata.namespace, template.metadata.name, template.status.last_run
-        newest = self._reader.get(Key("TrainingRun", namespace, last)) if last else None
-        if newest is not None:
-            yield newest
         version = dataset.status.version if dataset else None
+        # The newest one, and those whose names the next firing would take.
+        names = (last, training_template.change_name(template), training_template.version_name(template, version))
+        yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
         for run in self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: name}):
             if not is_over(run) or field_of(run, "status.resolved.datasetVersion") == version:
                 yield run
@@ -170,7 +175,8 @@ class Gatherer:
                     yield other
 
     def _drift_monitor(self, monitor: DriftMonitor) -> DriftMonitorView:
-        namespace, template = monitor.metadata.namespace, monitor.spec.training_run_ref
+        namespace, ref = monitor.metadata.namespace, monitor.spec.training_run_ref
+        template = self._one(TrainingRun, namespace, ref.name) if ref else None
         return DriftMonitorView(
             now=self._clock.now(),
             settings=self._settings,
@@ -178,11 +184,10 @@ class Gatherer:
             cron_job=self._cron_job(monitor, labels.MONITOR),
             jobs=self._jobs(monitor, labels.MONITOR),
             versions=self._versions(namespace, monitor.spec.target_ref.model_name),
-            template=self._one(TrainingRun, namespace, template.name) if template else None,
-            runs=self._parsed_of(
-                TrainingRun, self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: template.name})
-            )
-            if template
+            template=template,
+            dataset=self._one(Dataset, namespace, template.spec.dataset_ref.name) if template else None,
+            runs=self._parsed_of(TrainingRun, self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: ref.name}))
+            if ref
             else (),
         )
 
@@ -256,12 +261,14 @@ class Gatherer:
     def _job_view(self, job: Manifest) -> JobView:
         metadata = job["metadata"]
         pods = self._reader.list("Pod", str(metadata["namespace"]), {JOB_NAME: str(metadata["name"])})
-        finished = [end for pod in pods if _owned_by(pod, job) and (end := _end_of(pod))]
+        own = [pod for pod in pods if _owned_by(pod, job)]
+        working = any(pod.get("status", {}).get("phase") == "Running" for pod in own)
+        finished = [end for pod in own if (end := _end_of(pod))]
         if not finished:
-            return JobView(job)
+            return JobView(job, working=working)
         # Of two that finished in the same second the later one in the list, which was made later, counts.
         newest = max(reversed(finished), key=lambda end: str(end.get("finishedAt", "")))
-        return JobView(job, newest.get("message"), newest.get("exitCode"), newest.get("reason"))
+        return JobView(job, newest.get("message"), newest.get("exitCode"), newest.get("reason"), working)
 
 
 def _end_of(pod: Manifest) -> Manifest | None:

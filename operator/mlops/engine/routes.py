@@ -40,6 +40,9 @@ def _keys(manifest: Manifest, reader: Reader) -> Iterator[Key]:
         case "Dataset":
             yield key
             yield from _runs_on(key, reader)
+            yield from map(
+                key_of, reader.by_field("DriftMonitor", key.namespace, "status.nothingNew.dataset", key.name)
+            )
         case "TrainingRun":
             yield key
             yield from _of_run(key, manifest, reader)
@@ -47,6 +50,8 @@ def _keys(manifest: Manifest, reader: Reader) -> Iterator[Key]:
             yield from _of_version(manifest, reader)
         case "DriftMonitor":
             yield key
+            if dataset := field_of(manifest, "status.nothingNew.dataset"):
+                yield Key("Dataset", namespace, str(dataset))
 
 
 def _runs_on(dataset: Key, reader: Reader) -> Iterator[Key]:
@@ -78,13 +83,21 @@ def _of_version(manifest: Manifest, reader: Reader) -> Iterator[Key]:
     yield Key("Model", namespace, model)
     for path in ("spec.lineage.trainingRun", "spec.source.trainingRunRef.name"):
         if run := field_of(manifest, path):
-            yield Key("TrainingRun", namespace, run)
+            yield from _of_its_run(Key("TrainingRun", namespace, str(run)), reader)
     for kind, field, value in (
         ("TrainingRun", "status.modelVersionRef", name),
         ("DriftMonitor", "spec.targetRef.modelName", model),
         ("Dataset", "spec.source.captured.modelName", model),
     ):
         yield from map(key_of, reader.by_field(kind, namespace, field, value))
+
+
+def _of_its_run(run: Key, reader: Reader) -> Iterator[Key]:
+    """Yield the run of a version and the template of that run, which stands as what came of it does."""
+    yield run
+    there = reader.get(run)
+    if there is not None and (template := labels_of(there).get(labels.TEMPLATE)):
+        yield Key("TrainingRun", run.namespace, template)
 
 
 def is_over(run: Manifest) -> bool:

@@ -9,11 +9,13 @@ from decimal import Decimal
 from mlops.api import tasks
 from mlops.api.conditions import READY, RECONCILING, Condition, find, is_false, is_true
 from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, Reason, VersionVerification
+from mlops.planning import retrying
 from mlops.planning import standing as stand
-from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at
+from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at, setback
 from mlops.planning.plan import Manifest
 from mlops.planning.serving_manifests import verify_job, verify_job_name
 from mlops.planning.standing import Standing, condition
+from mlops.planning.training_manifests import trained_as
 from mlops.planning.views import JobView, ModelView
 
 ARTIFACT_VERIFIED = "ArtifactVerified"
@@ -46,6 +48,13 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
         # Nothing will be served of it, so nothing needs to be known of it.
         message = "not verified: spec.withdrawn is true"
         return Checked(status, condition(ARTIFACT_VERIFIED, "Unknown", Reason.WITHDRAWN, message))
+    asked = retrying.wanted(version)
+    if asked is not None:
+        # What the last attempt said would make this one wait, or be the end.
+        ended = _job(view, verify_job_name(version, artifact, status.attempts))
+        failed = is_false(status.conditions, ARTIFACT_VERIFIED) or (ended is not None and ended.failed)
+        again = {"attempts": status.attempts + failed, "conditions": ()}
+        return _verify(view, version, status.model_copy(update=again), artifact)
     refused = find(status.conditions, ARTIFACT_VERIFIED)
     if refused is not None and is_false(status.conditions, ARTIFACT_VERIFIED):
         return Checked(status, refused, stand.stalled(refused.reason, refused.message))
@@ -80,12 +89,18 @@ def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Stan
         inputs_digest=run.status.inputs_digest,
         environment_digest=resolved.environment_digest if resolved else None,
         parent_version=resolved.champion_version if resolved else None,
+        estimator=trained_as(run),
+        since=run.spec.dataset_ref.since,
     )
     return version.status.model_copy(update={"artifact": run.status.output_digest, "lineage": lineage})
 
 
 def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, artifact: str) -> Checked:
     job = _job(view, verify_job_name(version, artifact, status.attempts))
+    if failed := setback(job):
+        message = f"{failed.message}; the Job tries again"
+        said = condition(ARTIFACT_VERIFIED, "Unknown", failed.reason, message)
+        return Checked(status, said, Standing("False", failed.reason, message[:2048], reconciling=True))
     if job is None or not is_finished(job):
         return _verifying(view, version, status, artifact, started=job is not None)
     match outcome(job, tasks.VerifyReport):
@@ -115,7 +130,7 @@ def _verifying(
     before = _job(view, verify_job_name(version, artifact, status.attempts - 1)) if status.attempts else None
     due = retry_at(finished_at(before), status.attempts) if before is not None else view.now
     last = find(status.conditions, ARTIFACT_VERIFIED)
-    if not started and due > view.now and last is not None:
+    if not started and due > view.now and last is not None and last.reason != Reason.VERIFYING:
         obstacle = Standing("False", last.reason, last.message, reconciling=True)
         return Checked(status, last, obstacle, look_again=due)
     message = "checking bytes, recorded answers and speed"

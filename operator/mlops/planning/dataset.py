@@ -9,9 +9,9 @@ from mlops.api import labels, tasks
 from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.conditions import Condition, ConditionStatus, find
 from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry, Reason
+from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.dataset_manifests import (
-    AS_OF,
     INGEST,
     content_digest,
     ingest_job,
@@ -21,7 +21,7 @@ from mlops.planning.dataset_manifests import (
 )
 from mlops.planning.moments import moment as moment_of
 from mlops.planning.moments import not_before
-from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at, scheduled_at
+from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at, scheduled_at, setback
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.standing import Standing, condition
@@ -82,7 +82,12 @@ def plan(view: DatasetView) -> Plan:
 
 
 def _known(dataset: Dataset) -> DatasetStatus:
-    """Return the status to start from: an edit of the spec ends the waiting after failures, it may be the remedy."""
+    """Return the status to start from: an edit of the spec ends the waiting after failures, it may be the remedy; so
+    does a person who asks for a retry, which is a look of its own."""
+    if asked := retrying.wanted(dataset):
+        content = dataset.status.content_digest or dataset.status.spec_digest
+        again = {"attempts": 0, "spec_digest": None, "content_digest": content, "retried": asked}
+        return dataset.status.model_copy(update=again)
     if dataset.status.observed_generation == dataset.metadata.generation:
         return dataset.status
     return dataset.status.model_copy(update={"attempts": 0})
@@ -100,11 +105,11 @@ def _need(view: DatasetView, status: DatasetStatus) -> Need | None:
     # From what is on record only, never from the clock: after a crash the same look gets the same Job name.
     moments = [_moment(dataset.metadata.creation_timestamp), looked_at, waited_for]
     as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))
-    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts), new_content)
+    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)
 
 
 def _waited_for(view: DatasetView) -> datetime | None:
-    """Return the latest moment since which an unpinned run, or a person, wants the source to have been looked at.
+    """Return the latest moment since which an unpinned run, a monitor or a person wants the source looked at.
 
     A person says so by the annotation `mlops.dev/requested-at`, as with Flux: the way to have a mended file read
     when the spec stays as it is. One that is no moment counts for nothing.
@@ -119,8 +124,7 @@ def _waited_for(view: DatasetView) -> datetime | None:
         and not run.spec.triggers
         and not run.spec.suspend
     ]
-    if is_moment(asked) and (wanted := moment_of(asked)):
-        moments.append(wanted)
+    moments += [wanted for text in (asked, *view.asked) if is_moment(text) and (wanted := moment_of(text))]
     return max(moments, default=None)
 
 
@@ -157,8 +161,16 @@ def _start(view: DatasetView, status: DatasetStatus, need: Need | None, under_wa
         due = retry_at(parse_time(status.last_job_time), status.attempts)
         if due > view.now:
             return _Start(at=due)
-    job = ingest_job(view.settings, view.dataset, as_of=need.as_of, attempt=status.attempts, captures=_captures(view))
-    return _Start(job)
+    return _Start(
+        ingest_job(
+            view.settings,
+            view.dataset,
+            as_of=need.as_of,
+            attempt=status.attempts,
+            captures=_captures(view),
+            retried=status.retried,
+        )
+    )
 
 
 # --- Jobs ---
@@ -314,10 +326,9 @@ def _delivered(
 
 
 def _as_of(job: JobView) -> str | None:
-    """Return the moment that the Job looked at: on record for our own, in the name of a scheduled one."""
-    noted = job.manifest["metadata"].get("annotations", {}).get(AS_OF)
-    scheduled = scheduled_at(job)
-    return noted if noted and is_moment(noted) else (format_time(scheduled) if scheduled else None)
+    """Return the moment that the Job looked at."""
+    looked = scheduled_at(job)
+    return format_time(looked) if looked else None
 
 
 def _validated(status: ConditionStatus, reason: str, message: str) -> tuple[Condition, ...]:
@@ -351,7 +362,8 @@ def _standing(view: DatasetView, status: DatasetStatus, need: Need | None) -> St
             "deliver rows in spec.source.captured.history, or make a ModelVersion",
         )
     if need is not None and not dataset.spec.suspend:
-        return _standing_while_looking(status, need, newest)
+        failed = next(filter(None, map(setback, _under_way(view))), None)
+        return _standing_while_looking(status, need, newest, failed)
     if newest is None:
         return stand.in_progress(Reason.PENDING, "the source was not looked at yet")
     kept = f" (version {status.version} stays)" if status.version else ""
@@ -363,7 +375,12 @@ def _standing(view: DatasetView, status: DatasetStatus, need: Need | None) -> St
     return stand.waiting(newest.reason, f"{newest.message}{kept}")
 
 
-def _standing_while_looking(status: DatasetStatus, need: Need, newest: Condition | None) -> Standing:
+def _standing_while_looking(
+    status: DatasetStatus, need: Need, newest: Condition | None, failed: Failure | None
+) -> Standing:
+    """Return where it stands while a look is due; `failed`: why its newest try failed, before the Job tries again."""
+    if failed is not None:
+        return Standing("False", failed.reason, f"{failed.message}; the Job tries again", reconciling=True)
     if status.attempts and newest is not None:
         message = f"{newest.message}; attempt {status.attempts + 1} follows"
         return Standing("False", newest.reason, message, reconciling=True)

@@ -7,10 +7,9 @@ from mlops.api.dataset import Dataset
 from mlops.planning import pods
 from mlops.planning.plan import Manifest, Settings
 
+AS_OF = labels.AS_OF
 INGEST = "ingest"
 REFRESH = "refresh"
-# An annotation: the moment that a Job looks at.
-AS_OF = "mlops.dev/as-of"
 
 _AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="2", memory_limit="3Gi")
 _BACKOFF_LIMIT = 2
@@ -51,18 +50,23 @@ def look_digest(dataset: Dataset) -> str:
     return digests.digest_of([content, secret]) if secret else content
 
 
-def ingest_job_name(dataset: Dataset, as_of: str, attempt: int) -> str:
+def ingest_job_name(dataset: Dataset, as_of: str, attempt: int, retried: str | None = None) -> str:
     """Return the name of the Job for one look: the same look always has the same name."""
-    inputs = [dataset.metadata.uid, look_digest(dataset), as_of, attempt]
+    inputs: list[object] = [dataset.metadata.uid, look_digest(dataset), as_of, attempt]
+    if retried:
+        # Asked for again by hand: another look than those before, though nothing else differs.
+        inputs.append(retried)
     return labels.child_name(dataset.metadata.name, labels.short(digests.digest_of(inputs)))
 
 
-def ingest_job(settings: Settings, dataset: Dataset, *, as_of: str, attempt: int, captures: bool) -> Manifest:
+def ingest_job(
+    settings: Settings, dataset: Dataset, *, as_of: str, attempt: int, captures: bool, retried: str | None = None
+) -> Manifest:
     """Return the Job that looks at the source once."""
     own = _labels(dataset, INGEST)
     return pods.job(
         dataset,
-        ingest_job_name(dataset, as_of, attempt),
+        ingest_job_name(dataset, as_of, attempt, retried),
         own,
         _pod(settings, dataset, own, as_of=as_of, captures=captures),
         backoff_limit=_BACKOFF_LIMIT,
@@ -72,8 +76,8 @@ def ingest_job(settings: Settings, dataset: Dataset, *, as_of: str, attempt: int
 
 
 def refresh_cron_job_name(dataset: Dataset) -> str:
-    """Return the name of the CronJob; Kubernetes allows 52 characters."""
-    return labels.child_name(dataset.metadata.name, REFRESH, limit=52)
+    """Return the name of the CronJob."""
+    return tasks.refresh_name(dataset.metadata.name)
 
 
 def refresh_cron_job(

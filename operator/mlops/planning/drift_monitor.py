@@ -8,24 +8,44 @@ from decimal import Decimal
 
 from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
-from mlops.api.conditions import Condition, ConditionStatus, find
+from mlops.api.conditions import RECONCILING, Condition, ConditionStatus, find, is_true
 from mlops.api.drift_monitor import (
+    ActionName,
     DriftMonitor,
     DriftMonitorStatus,
     HistoryCheck,
     LastAction,
+    NothingNew,
     Reason,
+    Verdict,
 )
 from mlops.api.model_version import ModelVersion
-from mlops.api.training_run import TrainingRun
+from mlops.api.training_run import TrainingRun, TrainingRunSpec
+from mlops.planning import retrying
 from mlops.planning import standing as stand
-from mlops.planning.drift_actions import Decision, called_for, decide, followed_up, with_action
-from mlops.planning.drift_manifests import cron_job, run_name, run_of_action, suspended
-from mlops.planning.liveness import live_in
+from mlops.planning.drift_actions import (
+    Decision,
+    called_for,
+    decide,
+    followed_up,
+    nothing_new,
+    with_action,
+)
+from mlops.planning.drift_manifests import (
+    Champion,
+    check_job,
+    check_job_name,
+    cron_job,
+    run_name,
+    run_of_action,
+    suspended,
+)
+from mlops.planning.liveness import artifact_of, live_in, newest_wanted
 from mlops.planning.outcome import Failure, is_finished, outcome, scheduled_at
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.standing import Standing, condition
+from mlops.planning.training_manifests import trained_as
 from mlops.planning.views import DriftMonitorView, JobView
 
 # Whether the newest check came to a verdict.
@@ -53,15 +73,18 @@ def plan(view: DriftMonitorView) -> Plan:
     if is_leaving(monitor):
         return Plan()
     generation = monitor.metadata.generation
+    asked = retrying.wanted(monitor)
     followed = followed_up(
-        monitor.status,
+        monitor,
         {run.metadata.name: run for run in view.runs},
-        max_rejected=monitor.spec.guard.max_rejected_challengers,
-        generation=generation,
+        serves=artifact_of(newest_wanted(view.versions)),
+        again=asked is not None,
     )
     progress = Progress(followed, {t: found for t in _OWN if (found := find(monitor.status.conditions, t))})
     for job, scheduled in _news(view):
         progress = _taken_in(view, progress, job, scheduled)
+    progress = _looked_again(view, progress)
+    check = _check_asked_for(view, asked)
     conditions = stand.conditions(
         monitor.status.conditions,
         _standing(view, progress),
@@ -69,9 +92,18 @@ def plan(view: DriftMonitorView) -> Plan:
         now=view.now,
         generation=generation,
     )
-    status = progress.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    status = progress.status.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": conditions,
+            "action": _called_for(monitor, progress.status),
+            # On record once its Job is seen, or since there is nothing to check.
+            "retried": asked if asked and check is None else monitor.status.retried,
+        }
+    )
     apply, delete = _cron_job(view)
-    return Plan(statuses={key_of(monitor): status.dump()}, apply=apply, create=_run_on_record(view), delete=delete)
+    create = (*_run_on_record(view), *((check,) if check else ()))
+    return Plan(statuses={key_of(monitor): status.dump()}, apply=apply, create=create, delete=delete)
 
 
 # --- checks ---
@@ -99,6 +131,31 @@ def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple
         return (), ()
     resting = suspended(view.cron_job, view.settings, view.monitor)
     return ((resting,), ()) if resting else ((), (key_and_uid(view.cron_job),))
+
+
+def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | None:
+    """Return the Job of the check that a person asks for, until it is seen."""
+    target, monitor = _target(view), view.monitor
+    if asked is None or target is None or monitor.spec.suspend:
+        return None
+    if any(job.name == check_job_name(monitor, asked) for job in view.jobs):
+        return None
+    return check_job(
+        view.settings,
+        monitor,
+        asked=asked,
+        model_version=target.metadata.name,
+        artifact=str(target.status.artifact),
+        as_of=format_time(view.now),
+    )
+
+
+def _called_for(monitor: DriftMonitor, status: DriftMonitorStatus) -> ActionName | None:
+    """Return what the newest verdict calls for, be it to hold; else what was done last."""
+    action = called_for(monitor, status.verdict) if status.verdict else None
+    if action is not None:
+        return action.do
+    return status.last_action.kind if status.last_action else None
 
 
 def _news(view: DriftMonitorView) -> list[tuple[JobView, datetime]]:
@@ -142,9 +199,11 @@ def _judged(
 ) -> Progress:
     monitor = view.monitor
     status = _counted(monitor, _measured(status, report), report, before=progress.status)
-    decision = decide(monitor, status, report.verdict, scheduled, runs=_own_runs(view), template=view.template)
+    decision, same = _decided(view, status, report.verdict, scheduled)
     if decision.acts:
-        status = with_action(status, _action(view, report, decision, scheduled))
+        status = with_action(status, _action(view, status, decision, scheduled))
+    known = same or (status.nothing_new and status.nothing_new.model_copy(update={"asked": None}))
+    status = status.model_copy(update={"nothing_new": known})
     entry = HistoryCheck(
         time=format_time(scheduled),
         verdict=report.verdict,
@@ -188,15 +247,81 @@ def _own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
     return tuple(run for run in view.runs if run.metadata.labels.get(labels.MONITOR) == name)
 
 
-def _action(view: DriftMonitorView, report: tasks.DriftReport, decision: Decision, scheduled: datetime) -> LastAction:
+def _decided(
+    view: DriftMonitorView, status: DriftMonitorStatus, verdict: Verdict, at: datetime
+) -> tuple[Decision, NothingNew | None]:
+    """Return what to do: what the guard lets through, unless that run would give nothing new; then what it is."""
+    decision = decide(view.monitor, status, verdict, at, runs=_own_runs(view), template=view.template)
+    if not decision.acts or view.template is None or view.dataset is None:
+        return decision, None
+    run = run_of_action(view.monitor, view.template, _action(view, status, decision, at), _champion(view))
+    same = nothing_new(
+        status,
+        decision.action.do if decision.action else "Hold",
+        TrainingRunSpec.model_validate(run["spec"]),
+        view.dataset,
+    )
+    if same is None:
+        return decision, None
+    asks = _is_refreshed(view)
+    look = "; the source is looked at again, and other content makes a run" if asks else ""
+    message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{look}"
+    asked = same.model_copy(update={"asked": format_time(at) if asks else None})
+    return Decision(decision.action, Reason.NOTHING_NEW, message), asked
+
+
+def _is_refreshed(view: DriftMonitorView) -> bool:
+    """Return whether a run would have the source looked at: one on a version by number takes that, come what may."""
+    return view.template is not None and view.template.spec.dataset_ref.version is None
+
+
+def _looked_again(view: DriftMonitorView, progress: Progress) -> Progress:
+    """Return the progress after the look at the source that the newest check asked for, if it has come to an end."""
+    status, data = progress.status, view.dataset
+    known = status.nothing_new
+    if known is None or known.asked is None or data is None or status.verdict is None:
+        return progress
+    at = parse_time(known.asked)
+    if data.status.digest != known.dataset_digest and _fires_by_itself(view):
+        # A second run on the same version would be one too many.
+        message = f"the content of Dataset {data.metadata.name} has changed: the template makes a run of it"
+        said = condition(TRIGGERED, "False", Reason.RUN_ACTIVE, message)
+        return Progress(status.model_copy(update={"nothing_new": None}), progress.own | {TRIGGERED: said})
+    if data.status.digest != known.dataset_digest:
+        decision, _ = _decided(view, status, status.verdict, at)
+        if decision.acts:
+            status = with_action(status, _action(view, status, decision, at))
+        own = progress.own | {TRIGGERED: _triggered(decision)}
+        return Progress(status.model_copy(update={"nothing_new": None}), own)
+    looked_at = data.status.last_check_time
+    if looked_at is None or parse_time(looked_at) < at:
+        return progress
+    return Progress(status.model_copy(update={"nothing_new": known.model_copy(update={"asked": None})}), progress.own)
+
+
+def _fires_by_itself(view: DriftMonitorView) -> bool:
+    """Return whether the template makes a run of every new version of the Dataset anyway."""
+    return view.template is not None and any(each.dataset_version for each in view.template.spec.triggers)
+
+
+def _triggered(decision: Decision) -> Condition:
+    return condition(TRIGGERED, "True" if decision.acts else "False", decision.reason, decision.message)
+
+
+def _action(view: DriftMonitorView, status: DriftMonitorStatus, decision: Decision, scheduled: datetime) -> LastAction:
+    """Return the action for the verdict and the change point that stand in the status."""
     kind = decision.action.do if decision.action else "Hold"
     template = view.template.metadata.name if view.template else ""
+    name = run_name(template, kind, scheduled.strftime("%Y%m%d%H%M"))
+    if any(run.metadata.name == name for run in view.runs):
+        # A check that a person asked for falls into the minute of another one.
+        name = run_name(template, kind, scheduled.strftime("%Y%m%d%H%M%S"))
     return LastAction(
         time=format_time(scheduled),
         kind=kind,
-        verdict=report.verdict,
-        ref=run_name(template, kind, scheduled.strftime("%Y%m%d%H%M")),
-        since=report.change_point if kind == "Rebuild" else None,
+        verdict=status.verdict or "Inconclusive",
+        ref=name,
+        since=status.change_point if kind == "Rebuild" else None,
         outcome="Pending",
     )
 
@@ -224,7 +349,7 @@ def _said(monitor: DriftMonitor, report: tasks.DriftReport, decision: Decision) 
         ),
         _detected(DATA_DRIFT, "DataDrift", report),
         _detected(CONCEPT_DRIFT, "ConceptDrift", report),
-        condition(TRIGGERED, "True" if decision.acts else "False", decision.reason, decision.message),
+        _triggered(decision),
     ]
     return {each.type: each for each in said if each is not None}
 
@@ -258,15 +383,19 @@ def _run_on_record(view: DriftMonitorView) -> tuple[Manifest, ...]:
         return ()
     if any(run.metadata.name == action.ref for run in view.runs):
         return ()
-    return (run_of_action(view.monitor, view.template, action, _best_params(view)),)
+    return (run_of_action(view.monitor, view.template, action, _champion(view)),)
 
 
-def _best_params(view: DriftMonitorView) -> dict[str, str] | None:
-    """Return what the search behind the live version had found."""
+def _champion(view: DriftMonitorView) -> Champion:
+    """Return how the live version was made: by its own record, or by the run of a version that has none."""
     target = _target(view)
-    lineage = target.status.lineage or target.spec.lineage if target else None
-    run = next((run for run in view.runs if lineage and run.metadata.name == lineage.training_run), None)
-    return run.status.best_params if run else None
+    lineage = (target.status.lineage or target.spec.lineage) if target else None
+    if lineage is None or lineage.estimator is not None:
+        return Champion(lineage.estimator, lineage.since) if lineage else Champion()
+    run = next((run for run in view.runs if run.metadata.name == lineage.training_run), None)
+    if run is None:
+        return Champion(since=lineage.since)
+    return Champion(trained_as(run), lineage.since or run.spec.dataset_ref.since)
 
 
 def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
@@ -282,6 +411,11 @@ def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
             )
             return stand.waiting(Reason.TARGET_NOT_FOUND, message)
         message = f'no version of model "{target.model_name}" is live in stage "{target.stage}"'
+        newest = newest_wanted(view.versions)
+        leaves = any(target.stage in version.status.stages for version in view.versions)
+        if newest is not None and (leaves or is_true(newest.status.conditions, RECONCILING)):
+            # One is on its way: that is how every loop begins, and how a withdrawn version is replaced.
+            return stand.in_progress(Reason.TARGET_NOT_LIVE, f"{message} yet; {newest.metadata.name} is on its way")
         return stand.waiting(Reason.TARGET_NOT_LIVE, message)
     ref = monitor.spec.training_run_ref
     if ref is not None and view.template is None:

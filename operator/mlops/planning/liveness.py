@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mlops.api.conditions import STALLED, is_true
 from mlops.api.model_version import ModelVersion
 
 
@@ -11,6 +12,19 @@ def live_in(versions: Iterable[ModelVersion], stage: str) -> ModelVersion | None
     """Return the newest version that is live in `stage`."""
     there = [v for v in versions if stage in v.status.stages and not v.spec.withdrawn]
     return max(there, key=lambda v: v.spec.version, default=None)
+
+
+def artifact_of(version: ModelVersion | None) -> str | None:
+    """Return the address of a version's model, pinned or named."""
+    if version is None:
+        return None
+    return version.status.artifact or (version.spec.artifact.digest if version.spec.artifact else None)
+
+
+def newest_wanted(versions: Iterable[ModelVersion]) -> ModelVersion | None:
+    """Return the version that serves, or is about to: the newest that is neither withdrawn nor failed."""
+    able = [v for v in versions if not v.spec.withdrawn and not is_true(v.status.conditions, STALLED)]
+    return max(able, key=lambda v: (v.spec.version, v.metadata.name), default=None)
 
 
 def champion(versions: Iterable[ModelVersion]) -> ModelVersion | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlops.api import labels
-from mlops.api.model_version import ModelVersion
+from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning import model_history, rollout
 from mlops.planning.candidates import Candidate, candidates
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -26,7 +26,8 @@ def plan(view: ModelView) -> Plan:
     wanted = traffic(view, found)
     again = [each.checked.look_again for each in found if each.checked.look_again]
     again += rollout.looks_again(view, found)
-    statuses = {key_of(each.version): status_of(view, each, wanted).dump() for each in found}
+    planned = sorted(((each, status_of(view, each, wanted)) for each in found), key=_leaves)
+    statuses = {key_of(each.version): status.dump() for each, status in planned}
     return Plan(
         statuses=statuses,
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present)),
@@ -34,6 +35,13 @@ def plan(view: ModelView) -> Plan:
         delete=tuple(_no_longer_wanted(view, found, wanted)),
         look_again=min(again, default=None),
     )
+
+
+def _leaves(planned: tuple[Candidate, ModelVersionStatus]) -> bool:
+    """Return whether a version leaves a stage. Statuses are written one by one, those of such versions last: in
+    between two are live in that stage, and never none."""
+    candidate, status = planned
+    return bool(set(candidate.version.status.stages) - set(status.stages))
 
 
 def _servers(view: ModelView, wanted: Traffic, owners: list[ModelVersion]) -> Iterable[Manifest]:

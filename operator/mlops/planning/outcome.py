@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from mlops.api import tasks
-from mlops.api.base import Model, parse_time
+from mlops.api import labels, tasks
+from mlops.api.base import Model, is_moment, parse_time
 from mlops.planning.standing import is_reason
 from mlops.planning.views import JobView
 
@@ -18,8 +18,11 @@ BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
 OUT_OF_MEMORY = "OOMKilled"
 REPORT_MISSING = "ReportMissing"
 
+# A pod gives up on these at once, and the object does not have to change: keys that were revoked come back, somebody
+# makes room, trust is mended. They are tried again ever more slowly.
+_MENDED_OUTSIDE = frozenset({"AccessDenied", "NoSpace", "CertificateUntrusted"})
 # What is mended outside of the object, or passes: the same work may succeed later.
-_OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"})
+_OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"}) | _MENDED_OUTSIDE
 
 _LONGEST_WAIT = timedelta(hours=1)
 _LAST_START = datetime.max.replace(tzinfo=UTC) - _LONGEST_WAIT
@@ -53,11 +56,23 @@ def finished_at(job: JobView) -> datetime:
 
 
 def scheduled_at(job: JobView) -> datetime | None:
-    """Return the scheduled time in the name of a CronJob's Job; None for one that a person made from the CronJob."""
-    minutes = job.name.rsplit("-", 1)[-1]
-    if not (minutes.isascii() and minutes.isdigit() and len(minutes) <= 9):
-        return None
-    return datetime.fromtimestamp(tasks.scheduled_time(job.name) * 60, UTC)
+    """Return the moment that a Job looks at: as it is noted, or the scheduled time in the name of a CronJob's Job.
+
+    One that a person made (`kubectl create job --from=cronjob/...`) looks at the moment when it was made. None: nobody
+    can tell.
+    """
+    metadata = job.manifest["metadata"]
+    annotations = metadata.get("annotations") or {}
+    noted = annotations.get(labels.AS_OF, "")
+    if is_moment(noted):
+        return parse_time(noted)
+    owners = metadata.get("ownerReferences") or ()
+    cron_jobs = [owner["name"] for owner in owners if owner["kind"] == "CronJob"]
+    minutes = None if labels.INSTANTIATED in annotations else tasks.scheduled_time(job.name, *cron_jobs)
+    if minutes is not None:
+        return datetime.fromtimestamp(minutes * 60, UTC)
+    born = metadata.get("creationTimestamp")
+    return parse_time(born) if born else None
 
 
 def outcome(job: JobView, wanted: type[R]) -> R | Failure:
@@ -83,7 +98,7 @@ def _failure(job: JobView) -> Failure:
     said = _said(job)
     if said is not None:
         message = said.message.strip() or f"Job {job.name} exited with code {job.exit_code}: see its pod's log"
-        return Failure(said.reason, message, final=job.exit_code == tasks.EXIT_BAD_INPUT)
+        return _as_said(said.reason, message, job)
     if job.exit_code is not None and end.get("reason") in (BACKOFF_LIMIT_EXCEEDED, "PodFailurePolicy"):
         return Failure(
             BACKOFF_LIMIT_EXCEEDED,
@@ -91,6 +106,19 @@ def _failure(job: JobView) -> Failure:
             final=job.exit_code == tasks.EXIT_BAD_INPUT,
         )
     return Failure(REPORT_MISSING, f"Job {job.name} failed and its pod left no report: it may have been lost", False)
+
+
+def setback(job: JobView | None) -> Failure | None:
+    """Return why the newest pod of a Job failed that makes another one; None if it works, or is over."""
+    if job is None or is_finished(job) or job.working or job.exit_code != tasks.EXIT_RETRY:
+        return None
+    said = _said(job)
+    return _as_said(said.reason, said.message.strip() or "see the pod's log", job) if said is not None else None
+
+
+def _as_said(reason: str, message: str, job: JobView) -> Failure:
+    final = job.exit_code == tasks.EXIT_BAD_INPUT and reason not in _MENDED_OUTSIDE
+    return Failure(reason, message, final)
 
 
 def _said(job: JobView) -> tasks.FailureReport | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from mlops.api import labels
 from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.model_version import Reason, StageFailure
-from mlops.planning import server_pods
+from mlops.planning import retrying, server_pods
 from mlops.planning.candidates import Candidate
 from mlops.planning.plan import Manifest
 from mlops.planning.server_pods import Fault, Trouble
@@ -91,8 +91,9 @@ def observed(view: ModelView, candidate: Candidate) -> Candidate:
     """Return the candidate with what its Deployments and pods show: where it came up, and where it did not."""
     version, status = candidate.version, candidate.version.status
     passed = set(status.passed_stages) & set(candidate.stages)
-    # An edit of the spec is the user's way to have it tried again.
-    edited = status.observed_generation != version.metadata.generation
+    # An edit of the spec is the user's way to have it tried again, and so is a retry.
+    asked = retrying.wanted(version) is not None
+    edited = asked or status.observed_generation != version.metadata.generation
     failures = {} if edited else _failures_on_record(candidate)
     for stage in candidate.stages:
         there = deployment_of(view, stage)
@@ -101,7 +102,7 @@ def observed(view: ModelView, candidate: Candidate) -> Candidate:
         if is_available(there):
             passed.add(stage)
             failures.pop(stage, None)
-        elif stage not in failures:
+        elif stage not in failures and not asked:
             blamed = _blamed(view, there, candidate, stage, proven=stage in passed)
             if blamed is not None:
                 message = blamed.message[:_MAX_MESSAGE]
@@ -215,6 +216,8 @@ def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[dateti
 
 def since(view: ModelView, choice: Candidate, stage: str) -> str:
     """Return since when the version, as its spec is now, is to serve in the stage."""
+    if retrying.wanted(choice.version):
+        return format_time(view.now)
     there = deployment_of(view, stage)
     known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
     same = there is not None and shows(there, choice) and is_applied(there, choice)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from mlops.api import digests, labels, tasks
 from mlops.api.base import API_VERSION
+from mlops.api.estimator import Estimator
 from mlops.api.training_run import (
     Container,
     Resolved,
@@ -21,6 +23,8 @@ from mlops.planning.plan import Manifest, Settings
 TRAIN = "train"
 VERIFY = "verify-training"
 
+_MAX_PARAMS = 64
+_PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 # The container that runs the user's code: what it writes is data, and never a report.
 USERS_CONTAINER = "trainer"
 
@@ -198,6 +202,8 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
         "inputsDigest": status.inputs_digest,
         "environmentDigest": resolved.environment_digest,
         "parentVersion": resolved.champion_version,
+        "estimator": estimator.dump() if (estimator := trained_as(run)) else None,
+        "since": run.spec.dataset_ref.since,
     }
     return {
         "apiVersion": API_VERSION,
@@ -216,6 +222,27 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
             "capture": register.capture.dump(),
         },
     }
+
+
+def trained_as(run: TrainingRun) -> Estimator | None:
+    """Return the estimator with the parameters that it was trained with: the search's findings over the spec's."""
+    estimator = run.spec.trainer.estimator
+    if estimator is None:
+        return None
+    # A pod reported them, and says what it likes: only what may stand in a spec.
+    found = {name: value for name, value in (run.status.best_params or {}).items() if _PARAM.fullmatch(name)}
+    params = {**estimator.params, **found}
+    return estimator.model_copy(update={"params": dict(list(params.items())[:_MAX_PARAMS])})
+
+
+def trigger_of(run: TrainingRun) -> str | None:
+    """Return what made a run of a template: TemplateChange, DatasetVersion or DriftMonitor; None of any other run."""
+    try:
+        record = json.loads(run.metadata.annotations.get(labels.TRIGGER, ""))
+    except ValueError:
+        return None
+    kind = record.get("kind") if isinstance(record, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def model_version_name(model_name: str, number: int) -> str:

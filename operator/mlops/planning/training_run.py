@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlops.api import tasks
-from mlops.api.conditions import RECONCILING, Condition, find, is_false, is_true
+from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, find, is_false, is_true
 from mlops.api.dataset import Dataset, HistoryEntry
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus, Verification
+from mlops.planning import retrying, training_template
 from mlops.planning import standing as stand
-from mlops.planning import training_template
-from mlops.planning.liveness import champion
+from mlops.planning.liveness import artifact_of, champion, newest_wanted
 from mlops.planning.model_history import highest_number
 from mlops.planning.moments import moment, not_before
 from mlops.planning.outcome import (
@@ -23,6 +23,7 @@ from mlops.planning.outcome import (
     is_finished,
     outcome,
     retry_at,
+    setback,
 )
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan, Settings
@@ -34,6 +35,7 @@ from mlops.planning.training_manifests import (
     model_version_name,
     training_job,
     training_job_name,
+    trigger_of,
 )
 from mlops.planning.views import JobView, TrainingRunView
 
@@ -43,6 +45,15 @@ GATES_PASSED = "GatesPassed"
 REPRODUCIBLE = "Reproducible"
 
 _OWN = (DATASET_READY, SUCCEEDED, REPRODUCIBLE, GATES_PASSED)
+# What a run says of the inputs that it is pinned to: tried again, it is pinned to what is there by then.
+_OF_THE_INPUTS = frozenset(
+    {
+        Reason.ENVIRONMENT_MISMATCH,
+        Reason.DATA_UNUSABLE,
+        Reason.DIGEST_MISMATCH,
+        *("Incompatible", "NotFound", "ManifestInvalid", "ArtifactNotFound"),
+    }
+)
 _MAX_METRICS = 64
 _MOST_WITHOUT_REPORT = 3
 _MAX_VERSION = 999_999
@@ -71,7 +82,7 @@ def plan(view: TrainingRunView) -> Plan:
         return Plan()
     if run.spec.triggers:
         return training_template.plan(view)
-    step = _next(view)
+    step = _without_needless_jobs(view, _next(view))
     generation = run.metadata.generation
     conditions = stand.conditions(
         run.status.conditions,
@@ -98,14 +109,51 @@ def _next(view: TrainingRunView) -> Step:
     run = view.run
     said = {type_: found for type_ in _OWN if (found := find(run.status.conditions, type_))}
     known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
-    if stand.is_over(run.status.conditions):
+    if (asked := retrying.wanted(run)) and not is_true(run.status.conditions, READY):
+        known = _asked_again(view, known, asked)
+    elif asked:
+        return replace(known, status=run.status.model_copy(update={"retried": asked}))
+    elif stand.is_over(run.status.conditions):
         # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
         return known
-    if run.status.resolved is None:
+    if known.status.resolved is None:
         return _pin(view, known)
-    if run.status.output_digest is None:
-        return _execute(view, known, run.status.resolved)
-    return _conclude(view, known, run.status.resolved)
+    if known.status.output_digest is None:
+        return _execute(view, known, known.status.resolved)
+    return _conclude(view, known, known.status.resolved)
+
+
+def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
+    """Return the step from which a person has the run tried again: what it has made stays, what failed is done again.
+
+    On the inputs that it is pinned to, unless these are why it failed. A run that is at work goes on.
+    """
+    run = view.run
+    status = run.status.model_copy(update={"retried": asked})
+    works = any(not is_finished(job) and _is_own(run, status, job) for job in view.jobs)
+    if works:
+        return replace(step, status=status)
+    failed = find(run.status.conditions, STALLED)
+    if failed is not None and failed.reason not in stand.LAID_OVER and run.status.resolved is not None:
+        status = status.model_copy(update={"attempts": run.status.attempts + 1})
+    if failed is not None and failed.reason in _OF_THE_INPUTS and run.status.output_digest is None:
+        status = status.model_copy(update={"resolved": None, "inputs_digest": None})
+    # What the last attempt said would make this one wait.
+    return replace(step, status=status, own={})
+
+
+def _without_needless_jobs(view: TrainingRunView, step: Step) -> Step:
+    """Return the step without Jobs of the run that nobody waits for: it has taken over another's result meanwhile."""
+    if step.status.cached_from is None:
+        return step
+    wanted = {manifest["metadata"]["name"] for manifest in step.create}
+    needless = [
+        found
+        for job in view.jobs
+        if not is_finished(job) and _is_own(view.run, step.status, job) and job.name not in wanted
+        if (found := key_and_uid(job.manifest)) not in step.delete
+    ]
+    return replace(step, delete=(*step.delete, *needless))
 
 
 def _pending() -> Standing:
@@ -217,6 +265,8 @@ def _compares(run: TrainingRun) -> bool:
 
 def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     run, inputs = view.run, str(step.status.inputs_digest)
+    if serves := _made_of_the_same(view, inputs):
+        return _nothing_new_to_train(step, serves)
     twin = _twin(view, step.status)
     if twin is not None:
         return _conclude(view, _taken_over(step, twin), resolved)
@@ -226,6 +276,8 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     job = _job(view, inputs, attempt, verifying=False)
     if job is None and (waiting := _waiting_for_the_store(view, step, SUCCEEDED, verifying=False)):
         return waiting
+    if failed := setback(job):
+        return _tries_again(step, failed, SUCCEEDED)
     if job is None or not is_finished(job):
         message = f"training on version {resolved.dataset_version} of {run.spec.dataset_ref.name}"
         wanted = training_job(view.settings, run, resolved, inputs, attempt, verifying=False)
@@ -268,11 +320,19 @@ def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure:
     ).saying(condition(type_, "Unknown", failure.reason, message))
 
 
+def _tries_again(step: Step, failed: Failure, type_: str) -> Step:
+    """Return: the newest pod failed, and the Job that it is of makes another."""
+    message = f"{failed.message}; the Job tries again"
+    return replace(step, standing=Standing("False", failed.reason, message, reconciling=True)).saying(
+        condition(type_, "Unknown", failed.reason, message)
+    )
+
+
 def _waiting_for_the_store(view: TrainingRunView, step: Step, type_: str, *, verifying: bool) -> Step | None:
     """Return the step of a run whose last execution met an outage too short a while ago; None if it may go on."""
     attempts, said = step.status.attempts, step.own.get(type_)
     before = _job(view, str(step.status.inputs_digest), attempts - 1, verifying=verifying) if attempts else None
-    if before is None or said is None:
+    if before is None or said is None or said.reason in (Reason.RUNNING, Reason.VERIFYING):
         return None
     due = retry_at(finished_at(before), attempts)
     if due <= view.now:
@@ -364,7 +424,8 @@ def _conclude(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         run.spec.gates,
         step.status.metrics,
         step.status.champion_metrics,
-        has_champion=resolved.champion_artifact is not None,
+        # A model is not asked to be better than itself.
+        has_champion=resolved.champion_artifact not in (None, step.status.output_digest),
     )
     step = step.saying(condition(GATES_PASSED, "True" if judged.passed else "False", judged.reason, judged.message))
     if run.spec.reproducibility.verify == "Once" and step.status.verification is None:
@@ -389,6 +450,8 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     second = _job(view, inputs, attempt, verifying=True)
     if second is None and (waiting := _waiting_for_the_store(view, step, REPRODUCIBLE, verifying=True)):
         return waiting
+    if failed := setback(second):
+        return _tries_again(step, failed, REPRODUCIBLE)
     if second is None or not is_finished(second):
         message = "training a second time to compare the digests"
         wanted = training_job(view.settings, view.run, resolved, inputs, attempt, verifying=True)
@@ -443,6 +506,8 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
     if made is not None:
         status = step.status.model_copy(update={"model_version_ref": made.metadata.name})
         return replace(step, status=status, standing=stand.done(Reason.SUCCEEDED, judged))
+    if (serves := _same_model(view, step.status)) is not None:
+        return _nothing_new(step, serves)
     number = _number_on_record(view, step.status) or _free_number(view)
     if number > _MAX_VERSION:
         message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
@@ -453,6 +518,51 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
     # It is made of the status that is written first: what it names is on record by then.
     made_of = view.run.model_copy(update={"status": status})
     return replace(step, status=status, standing=making, create=(model_version(made_of, number),))
+
+
+def _nothing_new(step: Step, serves: ModelVersion) -> Step:
+    """Return: done, and nothing is registered."""
+    name = serves.metadata.name
+    why = "is withdrawn" if serves.spec.withdrawn else "is this model"
+    message = f"ModelVersion {name} {why}, byte for byte ({step.status.output_digest}): no version is made"
+    status = step.status.model_copy(update={"model_version_ref": None})
+    return replace(step, status=status, standing=stand.done(Reason.NOTHING_NEW, message))
+
+
+def _nothing_new_to_train(step: Step, serves: ModelVersion) -> Step:
+    """Return: done without training, since the model of these inputs is there and nobody asked for it to be judged."""
+    status = step.status.model_copy(update={"output_digest": artifact_of(serves)})
+    message = f"the inputs are those of ModelVersion {serves.metadata.name}: nothing is trained"
+    trained = replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.NOTHING_NEW, message))
+    return _nothing_new(trained, serves)
+
+
+def _made_of_the_same(view: TrainingRunView, inputs: str) -> ModelVersion | None:
+    """Return the version that a run of a monitor would only make again.
+
+    Any other run is trained, or takes its result over: whoever asked for it wants to see its metrics and gates.
+    """
+    if view.run.spec.register_ is None or view.run.spec.reproducibility.verify == "Once":
+        return None
+    if trigger_of(view.run) != "DriftMonitor":
+        return None
+    newest = newest_wanted(view.versions)
+    lineage = (newest.status.lineage or newest.spec.lineage) if newest else None
+    return newest if lineage is not None and lineage.inputs_digest == inputs and artifact_of(newest) else None
+
+
+def _same_model(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
+    """Return the version that has the bytes of this run's model, and serves already or is about to.
+
+    What the loop made by itself is not put back after somebody withdrew it; a person's run may do that.
+    """
+    newest = newest_wanted(view.versions)
+    if newest is not None and artifact_of(newest) == status.output_digest:
+        return newest
+    if trigger_of(view.run) not in ("DriftMonitor", "DatasetVersion"):
+        return None
+    withdrawn = (each for each in view.versions if each.spec.withdrawn and artifact_of(each) == status.output_digest)
+    return max(withdrawn, key=lambda each: each.spec.version, default=None)
 
 
 def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, Condition, find
 from mlops.api.model_version import ModelVersionStatus, Reason, StageFailure, Transition
-from mlops.planning import rollout
+from mlops.planning import retrying, rollout
 from mlops.planning import standing as stand
 from mlops.planning.candidates import Candidate
 from mlops.planning.server_pods import Fault
@@ -42,6 +42,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
     return candidate.checked.status.model_copy(
         update={
             "observed_generation": generation,
+            "retried": retrying.wanted(version) or version.status.retried,
             "passed_stages": tuple(stage for stage in candidate.stages if stage in candidate.passed),
             "failed_stages": tuple(stage for stage in candidate.stages if stage in candidate.failed),
             "failures": tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),

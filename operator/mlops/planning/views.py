@@ -19,12 +19,14 @@ class JobView:
 
     `message` is what the pod's main container (the last one that ran) wrote to its termination log; `exit_code` its
     exit code; `reason` the container's terminated reason (OOMKilled, Error, Completed); None while nothing finished.
+    `working`: a pod of it is at work.
     """
 
     manifest: Manifest
     message: str | None = None
     exit_code: int | None = None
     reason: str | None = None
+    working: bool = False
 
     @property
     def name(self) -> str:
@@ -100,6 +102,8 @@ class DatasetView:
     cron_job: Manifest | None = None
     # Runs that are not pinned yet and whose spec.datasetRef names this Dataset with a notBefore.
     waiting_runs: tuple[TrainingRun, ...] = ()
+    # Moments since which monitors want the source to have been looked at, to tell whether there is anything new.
+    asked: tuple[str, ...] = ()
     # Versions of the model that spec.source.captured names: any that was ever live makes captures readable.
     captured_versions: tuple[ModelVersion, ...] = ()
     # The highest version of a Dataset of this name that runs, models and their history speak of: one that was deleted
@@ -163,5 +167,7 @@ class DriftMonitorView:
     jobs: tuple[JobView, ...] = ()
     versions: tuple[ModelVersion, ...] = ()
     template: TrainingRun | None = None
+    # The template's.
+    dataset: Dataset | None = None
     # Runs labelled mlops.dev/template with the template's name.
     runs: tuple[TrainingRun, ...] = ()

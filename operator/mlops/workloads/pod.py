@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlops.api import tasks
@@ -54,6 +55,14 @@ class Pod:
     def job(self) -> str:
         """Return the name of the Job that this pod belongs to."""
         return self.environ.get(tasks.JOB_VARIABLE, "")
+
+    def time_of(self, *names: str) -> datetime:
+        """Return the scheduled time of a Job of the CronJob of one of these names; of one that a person made from it,
+        the present moment."""
+        minutes = tasks.scheduled_time(self.job, *names)
+        if minutes is None:
+            return datetime.now(UTC).replace(microsecond=0)
+        return datetime.fromtimestamp(minutes * 60, UTC)
 
     def folder(self, variable: str) -> Path:
         """Return the folder that `variable` (MLOPS_INPUTS or MLOPS_OUTPUTS) names."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
-from mlops.workloads.pod import BadInput
+from mlops.workloads.drift.run import check
+from mlops.workloads.pod import BadInput, Pod
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World, parquet
 
 
@@ -229,14 +230,20 @@ def test_a_large_window_is_sampled_the_same_way_whatever_the_files(stable: World
     assert any("600 of 1200 rows" in note for note in found["notes"])
 
 
-def test_a_job_without_a_scheduled_time_is_refused(stable: World) -> None:
-    """The end of the window comes from the Job's name."""
-    from mlops.workloads.drift.run import check
-    from mlops.workloads.pod import Pod
+@pytest.mark.parametrize("name", ["by-hand", "try-2", "churn-check-by-hand", ""])
+def test_a_job_that_a_person_made_looks_at_the_window_up_to_now(stable: World, name: str) -> None:
+    """`kubectl create job --from=cronjob/...` gives a name without a scheduled time."""
+    pod = Pod({**stable.pod().environ, "MLOPS_JOB": name}, stable.root)
+    before = datetime.now(UTC).replace(microsecond=0)
+    report = check(pod, stable.task())
+    assert before <= datetime.fromisoformat(report.window_end) <= datetime.now(UTC)
 
-    pod = Pod({**stable.pod().environ, "MLOPS_JOB": "by-hand"}, stable.root)
-    with pytest.raises(BadInput, match="does not end in a scheduled time"):
-        check(pod, stable.task())
+
+def test_a_check_that_was_asked_for_looks_at_the_window_that_it_is_told(stable: World) -> None:
+    """A retry of the monitor says up to when."""
+    as_of = stable.check().window_end
+    pod = Pod({**stable.pod().environ, "MLOPS_JOB": "churn-check-r0123456789"}, stable.root)
+    assert check(pod, stable.task().model_copy(update={"as_of": as_of})).window_end == as_of
 
 
 def test_a_model_without_a_reference_is_refused(stable: World) -> None:

@@ -125,6 +125,15 @@ def test_the_scheduled_time_is_read_from_the_jobs_name(desk: Desk) -> None:
     assert [row[0] for row in _rows(desk, report)] == ["h0", "h1", "h2", "h3"]
 
 
+def test_a_look_that_a_person_started_is_of_now(desk: Desk) -> None:
+    """`kubectl create job --from=cronjob/...` gives a name without a scheduled time."""
+    _history(desk, list(range(5)))
+    spec = _spec(history={"s3": {"uri": "s3://raw/history.parquet"}})
+    before = datetime.now(UTC).replace(microsecond=0)
+    report = desk.ingest(spec, as_of="scheduled", captures=False, environ={"MLOPS_JOB": "look-2"})
+    assert before <= datetime.fromisoformat(report.as_of) <= datetime.now(UTC)
+
+
 def test_no_labelled_rows_in_the_window_are_no_version(desk: Desk) -> None:
     _requests(desk, "date=2024-01/a.parquet", [("a", 0, 1, 1.0)])
     with pytest.raises(BadInput) as caught:

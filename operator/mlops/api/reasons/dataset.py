@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.reasons.explanation import LOG, WAIT, explanations
+from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 
 DATASET = (
     *explanations(
@@ -36,31 +36,31 @@ DATASET = (
             "Rejected",
             "False",
             "Rows break the contract of the fields or a rule, or there are too few of them.",
-            "Mend the data, or the rule that the message names; then ask for a look.",
+            "Mend the rule that the message names; or the data, and ask for a retry.",
         ),
         (
             "SchemaMismatch",
             "False",
             "A column is missing, or a value has another type than its field.",
-            "Mend the file or spec.fields; the message names file, row and column.",
+            "Mend spec.fields; or the file, and ask for a retry. The message names file, row and column.",
         ),
         (
             "FormatError",
             "False",
             "The file is not of spec.format: damaged, not UTF-8, too large, or an archive that unpacks without end.",
-            "Deliver it again, or correct spec.format.",
+            "Correct spec.format; or deliver it again, and ask for a retry.",
         ),
         (
             "DataUnusable",
             "False",
             "No row is left after reading and cleaning, or the label has one value only or none.",
-            "Check the source's rows and spec.clean.",
+            "Correct spec.clean; or deliver other rows, and ask for a retry.",
         ),
         (
             "SourceNotFound",
             "False",
             "There is no such bucket, object or URL.",
-            "Correct spec.source; the message names prefixes like it.",
+            "Correct spec.source, the message names prefixes like it; or deliver it, and ask for a retry.",
         ),
         (
             "SourceForbidden",
@@ -72,13 +72,14 @@ DATASET = (
             "SourceUnavailable",
             "False",
             "The web server does not answer, or not in time. It is tried again.",
-            "Wait, or check the URL's host.",
+            "Wait, or check the URL's host and ask for a retry.",
         ),
         (
             "AddressForbidden",
             "False",
             "The URL leads to an address that is not public, which pods must not reach.",
-            "Use a public address, or have the installation allow the network (MLOPS_HTTP_ALLOWED_NETWORKS).",
+            "Use a public address; or have the installation allow the network (MLOPS_HTTP_ALLOWED_NETWORKS), and ask "
+            "for a retry.",
         ),
         (
             "ExpressionInvalid",
@@ -90,16 +91,26 @@ DATASET = (
             "DigestMismatch",
             "False",
             "The downloaded file has another sha256 than spec.source.http.sha256; or stored bytes were changed.",
-            "Correct the sha256, or restore the bytes.",
+            "Correct the sha256; or restore the bytes, and ask for a retry.",
         ),
         (
             "DeadlineExceeded",
             "False",
             "The look took longer than an hour. It is tried again.",
-            "Deliver in smaller parts.",
+            "Deliver in smaller parts; then wait, or ask for a retry.",
         ),
-        ("OOMKilled", "False", "The pod needed more memory than its 3 GiB.", "Deliver fewer rows or columns."),
-        ("ReportMissing", "False", "The pod left no report. It is tried again.", f"{LOG}."),
-        ("BackoffLimitExceeded", "False", "The pod failed and left no report. It is tried again.", f"{LOG}."),
+        (
+            "OOMKilled",
+            "False",
+            "The pod needed more memory than its 3 GiB.",
+            "Deliver fewer rows or columns, and ask for a retry.",
+        ),
+        ("ReportMissing", "False", "The pod left no report. It is tried again.", f"{LOG}; then wait, or {RETRY}."),
+        (
+            "BackoffLimitExceeded",
+            "False",
+            "The pod failed and left no report. It is tried again.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.reasons.explanation import LOG, WAIT, explanations
+from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 
 DRIFT_MONITOR = (
     *explanations(
@@ -17,8 +17,8 @@ DRIFT_MONITOR = (
         ),
         (
             "TargetNotLive",
-            "False",
-            "No version of the model is live in that stage.",
+            "False Unknown",
+            "No version of the model is live in that stage; with Ready=Unknown one is on its way.",
             "See why its ModelVersions are not, or correct spec.targetRef.stage.",
         ),
         (
@@ -51,8 +51,16 @@ DRIFT_MONITOR = (
         (
             "CircuitOpen",
             "",
-            "guard.maxRejectedChallengers runs in a row led to no new version: actions have stopped.",
-            "See why those runs were rejected; then edit the monitor, which closes the circuit.",
+            "guard.maxRejectedChallengers runs in a row for this verdict led to no new version: it calls for no more.",
+            "See why those runs were rejected; then edit the monitor, or ask for a retry: both close the circuit. One "
+            "run is let through after guard.circuitResetAfter.",
+        ),
+        (
+            "NothingNew",
+            "",
+            "The same run on the same data gave the model that serves. The Dataset is looked at again, and makes a run "
+            "if its content has changed.",
+            "Deliver new data, or edit the template.",
         ),
         ("Unconfirmed", "", "Fewer than guard.confirmations checks in a row came to this verdict.", WAIT),
         ("OnHold", "", "The action for the verdict is Hold: nothing is trained.", "Mend the data."),
@@ -66,7 +74,12 @@ DRIFT_MONITOR = (
     *explanations(
         ("DriftMonitor",),
         "DataDriftDetected ConceptDriftDetected",
-        ("Detected", "", "A check of that type detected.", "Read the report: `mlops report MONITOR`."),
+        (
+            "Detected",
+            "",
+            "A check of that type detected.",
+            "Read the report: `mlops report MONITOR`, of a cluster `mlops report DIGEST --store URL`.",
+        ),
         ("NotDetected", "", "No check of that type detected."),
     ),
     *explanations(
@@ -83,12 +96,6 @@ DRIFT_MONITOR = (
         ("DriftMonitor",),
         "Checked",
         (
-            "CheckFailed",
-            "False",
-            "The check's Job was not made by its CronJob, so it has no scheduled time.",
-            "Start it from the CronJob: `kubectl create job --from=cronjob/...`, or wait for the schedule.",
-        ),
-        (
             "ConfigurationInvalid",
             "False",
             "A check's metric does not fit the model, or the window spans nothing.",
@@ -98,13 +105,13 @@ DRIFT_MONITOR = (
             "DataUnusable",
             "False",
             "The model has no reference to compare with, or captured rows cannot be read.",
-            "Train the model anew, or look at the file that the message names.",
+            "Train the model anew; or mend the file that the message names, and ask for a retry.",
         ),
         (
             "DigestMismatch",
             "False",
             "Stored bytes are not what their digest says.",
-            "Restore the bytes, or train the model anew.",
+            "Restore the bytes, and ask for a retry; or train the model anew.",
         ),
         (
             "DeadlineExceeded",
@@ -113,7 +120,17 @@ DRIFT_MONITOR = (
             "Use a smaller spec.window.maxSamples.",
         ),
         ("OOMKilled", "False", "The check needed more memory than its 2 GiB.", "Use a smaller spec.window.maxSamples."),
-        ("ReportMissing", "False", "The pod left no report; the next check tries again.", f"{LOG}."),
-        ("BackoffLimitExceeded", "False", "The pod failed and left no report; the next check tries.", f"{LOG}."),
+        (
+            "ReportMissing",
+            "False",
+            "The pod left no report; the next check tries again.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
+        (
+            "BackoffLimitExceeded",
+            "False",
+            "The pod failed and left no report; the next check tries.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
     ),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 ALL = ("Dataset", "TrainingRun", "ModelVersion", "DriftMonitor")
 WAIT = "Wait."
 LOG = "Read the pod's log"
+RETRY = "ask for a retry"
 
 
 @dataclass(frozen=True)

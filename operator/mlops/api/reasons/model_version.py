@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.reasons.explanation import LOG, WAIT, explanations
+from mlops.api.reasons.explanation import LOG, RETRY, WAIT, explanations
 
 MODEL_VERSION = (
     *explanations(
@@ -18,7 +18,7 @@ MODEL_VERSION = (
             "TrainingRunNotReady",
             "False Unknown",
             "The run has no model yet; the message repeats why.",
-            "Wait; if the run failed, make another run and a ModelVersion of it.",
+            "Wait; if the run failed, ask it for a retry, or make another run and a ModelVersion of it.",
         ),
         ("Verifying", "Unknown", "Bytes, recorded answers and speed are being checked.", WAIT),
         ("Verified", "", "The recorded answers are reproduced."),
@@ -27,14 +27,13 @@ MODEL_VERSION = (
             "False",
             "The store has no artifact of that digest, or no longer. Pods that answer stay; if none does, the newest "
             "other good version serves.",
-            "Correct the digest in a new ModelVersion, train again, or restore the artifact and edit spec.promotion or "
-            "spec.capture.",
+            "Restore the artifact and ask for a retry; or make a ModelVersion with the right digest, or train again.",
         ),
         (
             "GoldenFailed",
             "False",
             "The model does not give its recorded answers, or has none.",
-            "Serve it with the libraries that it was trained with, or train again.",
+            "Serve it with the libraries that it was trained with, and ask for a retry; or train again.",
         ),
         (
             "FormatForbidden",
@@ -53,7 +52,7 @@ MODEL_VERSION = (
             "Incompatible",
             "False",
             "The model was written by a newer release, or by another skops.",
-            "Serve it with that release, or train again.",
+            "Serve it with that release, and ask for a retry; or train again.",
         ),
         (
             "OutputInvalid",
@@ -65,13 +64,13 @@ MODEL_VERSION = (
             "DigestMismatch",
             "False",
             "Stored bytes are not what the digest says.",
-            "Restore the bytes, or train again; then make a new ModelVersion.",
+            "Restore the bytes and ask for a retry; or train again, and make a ModelVersion of that run.",
         ),
         (
             "DeadlineExceeded",
             "False",
             "The verification took longer than 600 s. It is tried again.",
-            "Wait; if it happens again, train a smaller model.",
+            "Wait, or ask for a retry; if it happens again, train a smaller model.",
         ),
         (
             "OOMKilled",
@@ -79,8 +78,18 @@ MODEL_VERSION = (
             "The verifying pod needed more memory than its 2 GiB, or a server more than its limit.",
             "Train a smaller model, or raise the stage's resources in spec.promotion.",
         ),
-        ("ReportMissing", "False", "The verifying pod left no report. It is tried again.", f"{LOG}."),
-        ("BackoffLimitExceeded", "False", "The verifying pod failed and left no report.", f"{LOG}."),
+        (
+            "ReportMissing",
+            "False",
+            "The verifying pod left no report. It is tried again.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
+        (
+            "BackoffLimitExceeded",
+            "False",
+            "The verifying pod failed and left no report.",
+            f"{LOG}; then wait, or {RETRY}.",
+        ),
     ),
     *explanations(
         ("ModelVersion",),
@@ -126,7 +135,7 @@ MODEL_VERSION = (
             "Its server is up and does not become ready within 120 s, or ends again and again without a word; if "
             "another good version is there, that one serves. Or a setting of the installation stops every server, "
             "which is tried again.",
-            "Read the pods' logs; any edit of spec.promotion or spec.capture tries again, or make a new version.",
+            "Read the pods' logs; then ask for a retry, edit spec.promotion or spec.capture, or make a new version.",
         ),
     ),
     *explanations(("ModelVersion",), "Superseded Available", ("Superseded", "True", "A newer version took over.")),

@@ -56,9 +56,31 @@ TRAINING_RUN = (
     *explanations(
         ("TrainingRun",),
         "Succeeded",
-        ("Running", "Unknown", "The training pod works, or waits for a node.", WAIT),
+        (
+            "Running",
+            "Unknown",
+            "The training pod works, or waits for a node; of a template: its newest run, or the version of that, is "
+            "under way.",
+            WAIT,
+        ),
         ("Succeeded", "True", "The run is done."),
         ("Cached", "", "The result of a run with equal inputs is taken over; cachedFrom names it."),
+        (
+            "NothingNew",
+            "True",
+            "The model is, byte for byte, the one that serves or is about to (or one that was withdrawn): no version "
+            "is made of it.",
+        ),
+    ),
+    *explanations(
+        ("TrainingRun",),
+        "",
+        (
+            "NotServing",
+            "False",
+            "Of a template: what its newest run made does not serve; the message repeats why.",
+            "Mend the ModelVersion as its own reason says; or edit the template, or ask for a retry, for another run.",
+        ),
     ),
     *explanations(
         ("TrainingRun",),
@@ -96,7 +118,8 @@ TRAINING_RUN = (
             "EnvironmentMismatch",
             "False",
             "The pod's libraries are not those that the run is pinned to: the release was changed meanwhile.",
-            "Use the workload image of the operator's release, and make a new run.",
+            "Use the workload image of the operator's release, and ask for a retry: it is pinned to what is "
+            "there then.",
         ),
         (
             "EstimatorUnknown",
@@ -114,13 +137,14 @@ TRAINING_RUN = (
             "DataUnusable",
             "False",
             "The data has no label, one class only, a timestamp as a feature, too few rows or an empty column.",
-            "Mend the Dataset, and make a new run.",
+            "Mend the Dataset, and ask for a retry: it is pinned to the version that is there then.",
         ),
         (
             "TrainingFailed",
             "False",
             "scikit-learn could not fit, or your own container failed.",
-            "Read the message and the pod's log; make a new run with what they call for.",
+            "Read the message and the pod's log; make a new run with what they call for, or ask for a "
+            "retry if it was not the recipe.",
         ),
         (
             "ExportFailed",
@@ -151,13 +175,13 @@ TRAINING_RUN = (
             "Incompatible",
             "False",
             "The data or the champion was written by a newer release or with other libraries.",
-            "Use the workload image of the newer release, or make them again with this one.",
+            "Use the workload image of the newer release, or make them again with this one; then ask for a retry.",
         ),
         (
             "DigestMismatch",
             "False",
             "Stored bytes are not what their digest says.",
-            "Restore the bytes, or have the Dataset read again; then make a new run.",
+            "Restore the bytes, or have the Dataset read again; then ask for a retry.",
         ),
         (
             "DeadlineExceeded",
@@ -175,13 +199,13 @@ TRAINING_RUN = (
             "ReportMissing",
             "False",
             "The pod left no report; it may have been lost. It is tried again, three times in all.",
-            "Read the pod's log if it stays: is the image a workload image of this release? Then make a new run.",
+            "Read the pod's log if it stays: is the image a workload image of this release? Then ask for a retry.",
         ),
         (
             "BackoffLimitExceeded",
             "False",
             "The pod failed as often as spec.backoffLimit allows, and left no report.",
-            f"{LOG}; then make a new run.",
+            f"{LOG}; then ask for a retry.",
         ),
     ),
 )

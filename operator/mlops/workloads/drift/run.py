@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from mlops.api import tasks
-from mlops.api.base import earlier, format_time, parse_duration
+from mlops.api.base import earlier, format_time, parse_duration, parse_time
 from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
@@ -21,11 +21,11 @@ _LARGEST = 1e99
 
 
 def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
-    """Check the window that ends at the scheduled time in the Job's name, and store report.json and report.html.
+    """Check the window that ends at the task's time, or that of the Job, and store report.json and report.html.
 
     Raises BadInput and the store's errors.
     """
-    span = _span(pod.job, task)
+    span = _span(pod, task)
     store = pod.store
     reference = load_reference(store, task.artifact)
     place = (task.namespace, task.target.model_name, task.target.stage)
@@ -123,15 +123,8 @@ def _fits(report: tasks.DriftReport) -> bool:
     return True
 
 
-def _span(job: str, task: tasks.DriftTask) -> Span:
-    try:
-        end = datetime.fromtimestamp(tasks.scheduled_time(job) * 60, UTC)
-    except (IndexError, ValueError, OverflowError, OSError) as error:
-        raise BadInput(
-            "CheckFailed",
-            f"{tasks.JOB_VARIABLE}: {job!r} does not end in a scheduled time (minutes since 1970), as a CronJob's Job"
-            " does: start the check from its CronJob",
-        ) from error
+def _span(pod: Pod, task: tasks.DriftTask) -> Span:
+    end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     length = parse_duration(task.window.duration)
     if length <= timedelta(0):
         raise BadInput("ConfigurationInvalid", "spec.window.duration: is 0, a window needs a span of time")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
 from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, Reason, S3Source, SplitRows
-from mlops.api.tasks import IngestReport, IngestTask, scheduled_time
+from mlops.api.tasks import IngestReport, IngestTask, refresh_name
 from mlops.workloads import expressions
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
@@ -41,7 +41,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     """
     spec = task.spec
     contract = contract_of(spec)
-    as_of = moment_of(task.as_of, pod.job)
+    as_of = moment_of(pod, task)
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
@@ -80,11 +80,11 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     )
 
 
-def moment_of(as_of: str, job: str) -> datetime:
-    """Return the moment that a task is about: as written, or the scheduled time in the Job's name."""
-    if as_of == "scheduled":
-        return datetime.fromtimestamp(scheduled_time(job) * 60, UTC)
-    return parse_time(as_of)
+def moment_of(pod: Pod, task: IngestTask) -> datetime:
+    """Return the moment that a task is about: as written, or the time of its CronJob's Job."""
+    return (
+        pod.time_of(refresh_name(task.dataset), task.dataset) if task.as_of == "scheduled" else parse_time(task.as_of)
+    )
 
 
 def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
