@@ -32,15 +32,15 @@ LABEL org.opencontainers.image.title="mlops-workloads" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/opt/mlops/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+    HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1
 # Installed in place: copied from another stage, 600 MB would be written twice.
 RUN --mount=type=bind,from=wheels,target=/run/wheels --mount=type=bind,from=tools,source=/build,target=/run/build \
     python3 -m venv --without-pip /opt/mlops && \
     sh /run/build/install.sh libraries /opt/mlops /run/build/requirements-workloads.lock
 COPY --from=package /package/opt/mlops/lib /opt/mlops/lib
-WORKDIR /tmp
+WORKDIR /
 USER 65532:65532
-CMD ["python", "-m", "mlops.workloads"]
+CMD ["python", "-P", "-m", "mlops.workloads"]
 
 # The operator says in which environment a run will train without having the libraries itself.
 FROM workloads AS environment
@@ -53,13 +53,13 @@ LABEL org.opencontainers.image.title="mlops-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/opt/mlops/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+    HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1
 RUN --mount=type=bind,from=wheels,target=/run/wheels --mount=type=bind,from=tools,source=/build,target=/run/build \
     python3 -m venv --without-pip /opt/mlops && \
     sh /run/build/install.sh libraries /opt/mlops /run/build/requirements-operator.lock
 COPY --from=package /package/opt/mlops/bin/mlops-operator /opt/mlops/bin/mlops-operator
 COPY --from=package /package/opt/mlops/lib /opt/mlops/lib
 COPY --from=environment /tmp/environment-digest /etc/mlops/environment-digest
-WORKDIR /tmp
+WORKDIR /
 USER 65532:65532
 ENTRYPOINT ["mlops-operator"]

@@ -31,8 +31,10 @@ _THOROUGH = (
     "statistics/test_two_sample.py",
     "store/test_artifacts.py",
     "store/test_faults.py",
+    "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
+    "workloads/records",
     "workloads/serve",
     "workloads/train",
 )

@@ -37,7 +37,7 @@ class Program:
         account.mkdir()
         (account / "ca.crt").write_bytes(self.cluster.server.ca.read_bytes())
         (account / "token").write_text(self.cluster.server.token)
-        (buckets / "mlops").mkdir(parents=True)
+        (buckets / "raw").mkdir(parents=True)
         environ = {
             **os.environ,
             "MLOPS_TEST_ACCOUNT": str(account),
@@ -46,6 +46,7 @@ class Program:
             "MLOPS_TEST_SECONDS": str(seconds),
             "MLOPS_TEST_SERVER": server,
             "MLOPS_STORE": "s3://mlops",
+            "MLOPS_TEST_DATA": "s3://raw/mlops-helm-test",
             "MLOPS_BUCKETS": buckets.as_uri(),
         }
         command = [sys.executable, str(CHART / "files" / "helm-test" / "loop.py")]

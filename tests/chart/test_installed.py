@@ -143,22 +143,30 @@ def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, values
         assert status == 201, answer["message"]
 
 
-def _credentials(cluster: Cluster, namespace: str) -> dict[str, str]:
-    data = cluster.get("v1", "Secret", "mlops-store", namespace)["data"]
+def _credentials(cluster: Cluster, namespace: str, role: str = "") -> dict[str, str]:
+    data = cluster.get("v1", "Secret", f"mlops-store{role}", namespace)["data"]
     return {name: b64decode(value).decode() for name, value in data.items()}
 
 
 def test_the_demos_credentials_are_random_and_survive_upgrades(cluster: Cluster) -> None:
-    """The same in every namespace; an upgrade does not restart MinIO, which would empty it."""
+    """A user for each namespace and role, and none of them the administrator; an upgrade does not restart MinIO, which
+    would empty it."""
     values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a", "team-b"]}}
     cluster.install(values)
     first = _credentials(cluster, "team-a")
     assert len(first["AWS_SECRET_ACCESS_KEY"]) == 40
     root = cluster.get("v1", "Secret", f"{RELEASE}-minio", NAMESPACE)["data"]
-    assert b64decode(root["rootUser"]).decode() == first["AWS_ACCESS_KEY_ID"]
+    places = [
+        (each, role) for each in ("team-a", "team-b", NAMESPACE) for role in ("", "-reader", "-server", "-delivery")
+    ]
+    all_first = [_credentials(cluster, *place) for place in places]
+    ids = [each["AWS_ACCESS_KEY_ID"] for each in all_first]
+    assert len({*ids, b64decode(root["rootUser"]).decode()}) == 13
+    assert b64decode(root["rootPassword"]).decode() not in [each["AWS_SECRET_ACCESS_KEY"] for each in all_first]
     pod = cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"]
-    cluster.install({**values, "workers": 5, "podLabels": {"changed": "yes"}})
-    assert [_credentials(cluster, each) for each in ("team-a", "team-b", NAMESPACE)] == [first] * 3
+    more = {"demoMinio": {"enabled": True, "namespaces": ["team-a", "team-b", "default"]}}
+    cluster.install({**more, "workers": 5, "podLabels": {"changed": "yes"}})
+    assert [_credentials(cluster, *place) for place in places] == all_first
     assert cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"] == pod
     cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
     cluster.install(values)
@@ -269,3 +277,83 @@ def test_the_notes_of_the_demo_say_that_it_is_one_and_how_to_reach_it(cluster: C
     (command,) = [each for each in _commands(notes, "kubectl") if "get secret" in each]
     exported = dict(re.findall(r"^export (\w+)=(\S+)$", _shell(cluster, command), re.MULTILINE))
     assert exported == _credentials(cluster, NAMESPACE)
+
+
+def _gone(cluster: Cluster, name: str) -> None:
+    """Delete a namespace, and do what its controller does, which does not run here."""
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    cluster.kubectl("-n", name, "delete", "secrets,roles,rolebindings", "--all")
+    assert cluster.server.delete(manifest)[0] == 200
+    status, answer = cluster.server.get(manifest)
+    if status == 200:
+        answer["spec"]["finalizers"] = []
+        assert cluster.server.request("PUT", f"/api/v1/namespaces/{name}/finalize", answer)[0] == 200
+    assert cluster.server.get(manifest)[0] == 404
+
+
+def test_a_namespace_that_is_gone_is_left_out_and_comes_back(cluster: Cluster) -> None:
+    """Of the demo's list, and of those that the operator works in: no upgrade fails for it, and none of the others
+    loses anything. Made again, it gets what it had with the next upgrade."""
+    passing = cluster.server.new_namespace()
+    demo: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a", passing]}}
+    values: helm.Values = {**demo, "namespaces": ["team-a", passing]}
+    for each in (demo, values):
+        cluster.server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": passing}})
+        cluster.install(each)
+        keys = _credentials(cluster, passing)
+        _gone(cluster, passing)
+        notes = cluster.install(each)
+        assert f"NOT THERE, and left out: the namespaces {passing}." in notes
+        assert _credentials(cluster, "team-a") == keys
+        environment = cluster.get("apps/v1", "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"][0]["env"]
+        (works_in,) = [one.get("value", "") for one in environment if one["name"] == "MLOPS_OPERATOR_NAMESPACES"]
+        assert works_in == ("team-a" if each is values else "")
+        cluster.server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": passing}})
+        assert "NOT THERE" not in cluster.install(each)
+        assert _credentials(cluster, passing) == keys
+    assert cluster.get("rbac.authorization.k8s.io/v1", "Role", "mlops-operator", passing)
+
+
+def test_without_any_of_its_namespaces_it_does_not_work_in_all(cluster: Cluster) -> None:
+    """An empty list means all of them, which nobody asked for."""
+    passing = cluster.server.new_namespace()
+    cluster.install({"namespaces": [passing]})
+    _gone(cluster, passing)
+    said = cluster.refused("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, values={"namespaces": [passing]})
+    assert f"namespaces: none of {passing} is there" in said
+
+
+def test_a_secret_that_exists_already_is_left_alone(cluster: Cluster) -> None:
+    """Somebody's own keys are not overwritten, and no upgrade fails for them; deleted, the demo's take their place."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mlops-store", "namespace": "team-b"}}
+    assert cluster.server.create({**secret, "stringData": {"AWS_ACCESS_KEY_ID": "mine"}})[0] == 201
+    values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-b"]}}
+    cluster.install()
+    notes = cluster.install(values)
+    assert "LEFT ALONE: the Secret mlops-store in the namespace team-b" in notes
+    assert _credentials(cluster, "team-b") == {"AWS_ACCESS_KEY_ID": "mine"}
+    assert cluster.server.delete(secret)[0] == 200
+    assert "LEFT ALONE" not in cluster.install(values)
+    assert _credentials(cluster, "team-b") == _credentials(cluster, NAMESPACE)
+
+
+def test_a_change_that_no_deployment_takes_is_refused_before_anything_is_done(cluster: Cluster) -> None:
+    """The selector is immutable: half an upgrade would be there otherwise."""
+    cluster.install({"fullnameOverride": "ops"})
+    values = {"fullnameOverride": "ops", "nameOverride": "other", "workers": 7}
+    said = cluster.refused("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, values=values)
+    assert "put nameOverride back, or delete the Deployment first" in said
+    history = json.loads(cluster.helm("history", RELEASE, "--namespace", NAMESPACE, "--output", "json"))
+    assert [each["status"] for each in history] == ["deployed"]
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    cluster.server.delete({**deployment, "metadata": {"name": "ops", "namespace": NAMESPACE}})
+    cluster.install(values)
+
+
+def test_definitions_that_somebody_deleted_come_back_with_an_upgrade(cluster: Cluster) -> None:
+    """The way out that the operator's readiness and its alert name."""
+    cluster.install()
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))
+    cluster.remove_definitions()
+    cluster.install()
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{name}" for name in DEFINITIONS))

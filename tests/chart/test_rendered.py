@@ -22,6 +22,7 @@ from mlops.cluster.metrics import OperatorMetrics
 from mlops.planning import pods as workload_pods
 from tests.chart import helm
 from tests.chart.helm import CHART, FULL, NAMESPACE, ROOT, Object
+from tests.cluster_faults.operators import PROBE_FAILURES, PROBE_SECONDS
 
 pytestmark = pytest.mark.thorough
 
@@ -265,10 +266,10 @@ def _loop(**environ: str) -> Any:
 
 def test_helm_test_applies_objects_that_the_types_take() -> None:
     """They are written as a user would write them."""
-    loop = _loop(MLOPS_STORE="s3://mlops/prefix/", MLOPS_TEST_NAMESPACE="a")
+    loop = _loop(MLOPS_TEST_DATA="s3://mlops/mlops-helm-test", MLOPS_TEST_NAMESPACE="a")
     for manifest in loop.objects().values():
         assert kinds.parse(manifest).metadata.name == "helm-test"
-    assert loop.objects()["datasets"]["spec"]["source"]["s3"]["uri"] == "s3://mlops/prefix/helm-test/rows.csv"
+    assert loop.objects()["datasets"]["spec"]["source"]["s3"]["uri"] == "s3://mlops/mlops-helm-test/a/rows.csv"
 
 
 @pytest.mark.slow
@@ -276,7 +277,7 @@ def test_what_helm_test_asks_for_comes_out(tmp_path: Path) -> None:
     """The same table and objects on one machine: trained, registered, served."""
     from tests.cli.project import mlops
 
-    loop = _loop(MLOPS_STORE="s3://raw", MLOPS_TEST_NAMESPACE="default")
+    loop = _loop(MLOPS_TEST_DATA="s3://raw/mlops-helm-test", MLOPS_TEST_NAMESPACE="default")
     project = tmp_path / "project"
     project.mkdir()
     (project / "objects.yaml").write_text(yaml.safe_dump_all(loop.objects().values()))
@@ -285,3 +286,34 @@ def test_what_helm_test_asks_for_comes_out(tmp_path: Path) -> None:
     ended = mlops("run", "-f", project, "--state", tmp_path / "state", "--plain")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "helm-test-v1   production" in ended.stdout
+
+
+@pytest.mark.parametrize("values", [*_BOTH, pytest.param({"demoMinio": {"enabled": True}}, id="demo")])
+def test_every_probe_has_room_for_a_busy_node(values: helm.Values) -> None:
+    """A second to answer in, the default, is what a node without cycles to spare does not give; and killing for that
+    makes the node busier."""
+    checked = 0
+    for spec in helm.pods(helm.objects(values)).values():
+        for container in spec["containers"]:
+            for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+                if (probe := container.get(name)) is None:
+                    continue
+                checked += 1
+                assert probe["timeoutSeconds"] >= 3, (container["name"], name)
+                assert probe["failureThreshold"] >= 3, (container["name"], name)
+                if name != "readinessProbe":
+                    assert probe["periodSeconds"] * probe["failureThreshold"] >= 60, (container["name"], name)
+            assert "livenessProbe" not in container or "readinessProbe" in container
+    assert checked >= 3
+
+
+def test_the_faults_are_tried_with_the_probes_of_the_chart() -> None:
+    """Else the tests would be more patient than a kubelet."""
+    (container,) = helm.pods(helm.objects())[helm.RELEASE]["containers"]
+    probe = container["livenessProbe"]
+    assert (probe["periodSeconds"], probe["failureThreshold"]) == (PROBE_SECONDS, PROBE_FAILURES)
+
+
+def test_operators_that_are_not_ready_do_not_hold_up_a_drain() -> None:
+    """Both wait for a definition that is gone: their budget must not keep a node from being emptied."""
+    assert helm.one(helm.objects(), "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"

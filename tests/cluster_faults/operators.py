@@ -21,7 +21,7 @@ from tests.servers.logs import assert_no_traceback
 from tests.servers.process import free_port
 
 # As the chart's Deployment says.
-PROBE_SECONDS, PROBE_FAILURES = 10.0, 3
+PROBE_SECONDS, PROBE_FAILURES = 10.0, 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Probe:
 
 @dataclass
 class Operator:
-    """The operator's process, restarted when it ends with an error or its liveness probe fails three times.
+    """The operator's process, restarted when it ends with an error or its liveness probe fails six times in a row.
 
     `exits` are its exit codes, negative for a signal; `probes` what was seen twice a second.
     """

@@ -61,8 +61,9 @@ class World:
 
     def bucket(self, name: str) -> S3Bucket:
         """Return a bucket of the demo MinIO."""
-        data = self.kubectl.get("secret", "mlops-store", NAMESPACES[0])["data"]
-        environ = {key: base64.b64decode(value).decode() for key, value in data.items()}
+        data = self.kubectl.get("secret", f"{RELEASE}-minio", SYSTEM)["data"]
+        names = {"AWS_ACCESS_KEY_ID": "rootUser", "AWS_SECRET_ACCESS_KEY": "rootPassword"}
+        environ = {name: base64.b64decode(data[key]).decode() for name, key in names.items()}
         environ["MLOPS_S3_ENDPOINT"] = f"http://{self.service(f'{RELEASE}-minio', SYSTEM)}"
         return S3Bucket(S3Settings.from_environ(environ), name)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlops.engine.gather import Gatherer
+from mlops.engine.gather import Gatherer, _end_of
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.training_run import plan
@@ -106,3 +106,13 @@ def test_what_is_over_is_not_kept_twice(cluster: NotedCluster, gatherer: Gathere
         has_run(cluster, name, over=over)
     assert run_view(gatherer, "busy").run is run_view(gatherer, "busy").run
     assert run_view(gatherer, "over").run is not run_view(gatherer, "over").run
+
+
+@pytest.mark.parametrize(("container", "message"), [("trainer", None), ("collect", "said"), ("fetch", "said")])
+def test_what_a_trainer_says_is_no_report(container: str, message: str | None) -> None:
+    """Else a user's code could speak for ours: claim an outage, and be tried again for ever."""
+    state = {"terminated": {"exitCode": 1, "message": "said", "finishedAt": "2026-01-10T12:00:00Z"}}
+    status = {"phase": "Failed", "initContainerStatuses": [{"name": container, "state": state}]}
+    end = _end_of({"status": status})
+    assert end is not None
+    assert (end["exitCode"], end.get("message")) == (1, message)

@@ -322,8 +322,8 @@ def a_strangers(draw: Draw, kind: str, uid: str) -> Object:
         "CronJob": {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": pod}}},
         "Deployment": {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": pod},
         "Service": {"ports": [{"port": 80}]},
-        "PodDisruptionBudget": {"minAvailable": 1},
         "ConfigMap": {},
+        "PodDisruptionBudget": {"minAvailable": 1},
     }[kind]
     own = {
         labels.MANAGED_BY: draw.one((labels.MANAGER, "Helm")),

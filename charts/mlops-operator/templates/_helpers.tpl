@@ -69,6 +69,30 @@ app.kubernetes.io/component: {{ last . }}
 {{- merge (dict) .Values.podEnvironment $settings | toJson }}
 {{- end }}
 
+{{/* The Secret of a role in each namespace: (list $ "reader"). The demo has one for each; else it is the store's if not named. */}}
+{{- define "mlops-operator.roleSecret" -}}
+{{- $root := first . }}
+{{- $role := last . }}
+{{- $named := get $root.Values.store (printf "%sSecretName" $role) }}
+{{- if $named }}
+{{- $named }}
+{{- else if $root.Values.demoMinio.enabled }}
+{{- printf "%s-%s" $root.Values.store.secretName $role }}
+{{- end }}
+{{- end }}
+
+{{/* Where `helm test` puts its table; empty if there is no place outside of the store that is known. */}}
+{{- define "mlops-operator.testData" -}}
+{{- $segments := .Values.store.uri | trimPrefix "s3://" | trimSuffix "/" | splitList "/" }}
+{{- if .Values.tests.dataUri }}
+{{- .Values.tests.dataUri | trimSuffix "/" }}
+{{- else if .Values.demoMinio.enabled }}
+{{- printf "s3://raw/mlops-helm-test" }}
+{{- else if and (gt (len $segments) 1) (not (contains "{" (index $segments 1))) }}
+{{- printf "s3://%s/mlops-helm-test" (first $segments) }}
+{{- end }}
+{{- end }}
+
 {{/* What Pod Security `restricted` asks of a pod, and of a container. */}}
 {{- define "mlops-operator.podSecurity" -}}
 fsGroup: 65532
@@ -86,12 +110,52 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end }}
 
+{{/*
+A namespace's name if it is there, else nothing: (list $ "name"). One that is being deleted is not there. Without a
+cluster to ask, as in GitOps, every namespace is taken to be there; also at the first install into a namespace that Helm
+makes, where what is missing is told by the API server. Asked is only what whoever installs may see.
+*/}}
+{{- define "mlops-operator.ifPresent" -}}
+{{- $root := first . }}
+{{- $name := last . }}
+{{- if or (eq $name $root.Release.Namespace) (not (lookup "v1" "Namespace" "" $root.Release.Namespace)) }}
+{{- $name }}
+{{- else if eq "Active" (((lookup "v1" "Namespace" "" $name).status).phase | default "") }}
+{{- $name }}
+{{- end }}
+{{- end }}
+
+{{/* Those of `namespaces` that are there, separated by commas. */}}
+{{- define "mlops-operator.namespaces" -}}
+{{- $found := list }}
+{{- range .Values.namespaces }}
+{{- $found = append $found (include "mlops-operator.ifPresent" (list $ .)) }}
+{{- end }}
+{{- without $found "" | join "," }}
+{{- end }}
+
+{{/* Namespaces of the values that are not there, separated by commas. */}}
+{{- define "mlops-operator.missingNamespaces" -}}
+{{- $missing := list }}
+{{- $wanted := .Values.namespaces }}
+{{- if .Values.demoMinio.enabled }}
+{{- $wanted = concat $wanted .Values.demoMinio.namespaces }}
+{{- end }}
+{{- range $wanted | uniq }}
+{{- if not (include "mlops-operator.ifPresent" (list $ .)) }}
+{{- $missing = append $missing . }}
+{{- end }}
+{{- end }}
+{{- join "," $missing }}
+{{- end }}
+
 {{/* Where `helm test` works. */}}
 {{- define "mlops-operator.testNamespace" -}}
+{{- $namespaces := without (splitList "," (include "mlops-operator.namespaces" .)) "" }}
 {{- if .Values.tests.namespace }}
 {{- .Values.tests.namespace }}
-{{- else if and .Values.namespaces (not (has .Release.Namespace .Values.namespaces)) }}
-{{- first .Values.namespaces }}
+{{- else if and $namespaces (not (has .Release.Namespace $namespaces)) }}
+{{- first $namespaces }}
 {{- else }}
 {{- .Release.Namespace }}
 {{- end }}
@@ -99,5 +163,25 @@ readOnlyRootFilesystem: true
 
 {{/* The namespaces that get the demo's Secret of the store, separated by commas. */}}
 {{- define "mlops-operator.demoNamespaces" -}}
-{{- append .Values.demoMinio.namespaces .Release.Namespace | uniq | sortAlpha | join "," }}
+{{- $found := list .Release.Namespace }}
+{{- range .Values.demoMinio.namespaces }}
+{{- $found = append $found (include "mlops-operator.ifPresent" (list $ .)) }}
+{{- end }}
+{{- without $found "" | uniq | sortAlpha | join "," }}
+{{- end }}
+
+{{/* "yes" if a Secret is there and not of this release, else nothing: (list $ "namespace" "name"). */}}
+{{- define "mlops-operator.strangersSecret" -}}
+{{- $root := first . }}
+{{- $secret := lookup "v1" "Secret" (index . 1) (last .) }}
+{{- if $secret }}
+{{- $notes := ($secret.metadata).annotations | default dict }}
+{{- $owner := printf "%s/%s" (get $notes "meta.helm.sh/release-namespace") (get $notes "meta.helm.sh/release-name") }}
+{{- if ne $owner (printf "%s/%s" $root.Release.Namespace $root.Release.Name) }}yes{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* The names of the demo's Secrets by role, as JSON. */}}
+{{- define "mlops-operator.demoSecrets" -}}
+{{- dict "writer" .Values.store.secretName "reader" (include "mlops-operator.roleSecret" (list . "reader")) "server" (include "mlops-operator.roleSecret" (list . "server")) "delivery" (printf "%s-delivery" .Values.store.secretName) | toJson }}
 {{- end }}

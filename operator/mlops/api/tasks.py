@@ -40,9 +40,10 @@ OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
 TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
 JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
-DRAIN_VARIABLE = "MLOPS_DRAIN_SECONDS"  # for how long it goes on answering after it was told to stop
+CAPTURE_KEY_VARIABLE = "MLOPS_CAPTURE_KEY"  # what model servers choose captured requests by; a random one if not set
 STORE_ROOT_VARIABLE = "MLOPS_STORE_ROOT"  # with a store per namespace: what all of them lie under
 S3_KEYS_VARIABLE = "MLOPS_S3_KEYS"  # a folder with a file per key of the Secret, which follows the Secret's changes
+DRAIN_VARIABLE = "MLOPS_DRAIN_SECONDS"  # for how long it goes on answering after it was told to stop
 S3_SECRET_VARIABLE = "MLOPS_S3_SECRET"  # namespace/name of the Secret that the S3 settings come from, for messages
 SOURCE_PREFIX = "SOURCE_"  # before each key of a source's own Secret in the environment
 HTTP_NETWORKS_VARIABLE = "MLOPS_HTTP_ALLOWED_NETWORKS"  # CIDRs that http sources may reach though not public
@@ -262,8 +263,9 @@ def write_report(report: Report) -> str:
 def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
     """Return the store key under which a stage's captured requests lie: …/requests/<partition>/<file>.parquet.
 
-    Columns: id (string), row (int64), time (timestamp, UTC, microseconds), modelVersion (int64), modelDigest (string),
-    stage (string), `in.<field>` for each input, `out.prediction`, and `out.p.<class>` for each class of a classifier.
+    Columns: id (string), row (int64), time (timestamp, UTC, microseconds: event time), arrived (timestamp: the server's
+    clock), modelVersion (int64), modelDigest (string), stage (string), `in.<field>` for each input, `out.prediction`,
+    and `out.p.<class>` for each class of a classifier. The first one that arrived counts for (id, row).
     """
     return f"captures/{namespace}/{model_name}/{stage}/requests/"
 
@@ -278,8 +280,11 @@ def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
 
 
 # A partition is a day of event time, or a month when one flush spans many days (a replay, a backfill): a file per day
-# would then be a file per row.
+# would then be a file per row. Where one flush spans many months, the emptiest share a span of days: event times are
+# the clients' choice, and must not choose the number of files.
+SPANS = "dates="
 _PARTITION = re.compile(r"(?:^|/)date=(\d{4})-(\d{2})(?:-(\d{2}))?/")
+_SPAN = re.compile(r"(?:^|/)dates=(\d{4}-\d{2}-\d{2})--(\d{4}-\d{2}-\d{2})/")
 
 
 def partition(moment: datetime, *, monthly: bool) -> str:
@@ -287,16 +292,29 @@ def partition(moment: datetime, *, monthly: bool) -> str:
     return moment.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
 
 
+def partition_of_span(first: datetime, last: datetime) -> str:
+    """Return the partition of event times from `first` to `last`: `dates=1981-02-03--2026-11-21/`."""
+    return f"{SPANS}{first:%Y-%m-%d}--{last:%Y-%m-%d}/"
+
+
 def partition_span(key: str) -> tuple[datetime, datetime] | None:
     """Return the event times [from, to) that a captured file's key allows, or None if it names no partition."""
-    found = _PARTITION.search(key)
-    if found is None:
-        return None
-    year, month, day = int(found[1]), int(found[2]), found[3]
-    start = datetime(year, month, int(day or 1), tzinfo=UTC)
-    if day:
-        return start, start + timedelta(days=1)
-    return start, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    try:
+        if found := _SPAN.search(key):
+            return _day(found[1]), _day(found[2]) + timedelta(days=1)
+        if found := _PARTITION.search(key):
+            year, month = int(found[1]), int(found[2])
+            start = datetime(year, month, int(found[3] or 1), tzinfo=UTC)
+            if found[3]:
+                return start, start + timedelta(days=1)
+            return start, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass  # no day of any calendar
+    return None
+
+
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def scheduled_time(job: str) -> int:

@@ -17,7 +17,7 @@ from kubernetes.aio.client import ApiClient
 
 from mlops.cluster.connection import Connection, NoConnection
 from mlops.cluster.heads import heads_of
-from mlops.engine.cluster import Conflict, Invalid, NotFound, Refused, Unavailable
+from mlops.engine.cluster import Conflict, Ending, Invalid, NotAllowed, NotFound, Refused, Unavailable
 from mlops.planning.plan import Key, Manifest
 
 if TYPE_CHECKING:
@@ -39,8 +39,11 @@ _ON_ITS_WAY_SECONDS = 5.0
 # A server that asks for more patience than this is asked again all the same.
 _LONGEST_PAUSE = 300.0
 _INVALID = (400, 413, 415, 422)
-# Of a quota and of an admission webhook, which say what they have against the object. Any other 403 is about ourselves.
-_REFUSALS = ("exceeded quota", "denied the request")
+# Of a quota, an admission webhook and an admission policy, which say what they have against the object and may say
+# otherwise tomorrow. A policy answers 422 if its author did not choose. Any other 403 is about ourselves.
+_REFUSALS = ("exceeded quota", "denied the request", "denied request")
+_NO_WEBHOOK = "failed calling webhook"
+_ENDING = "because it is being terminated"
 
 
 class Client:
@@ -71,8 +74,9 @@ class Client:
     ) -> Manifest:
         """Return the answer; to `accept=METADATA` a list of name, namespace, uid and resourceVersion of each object.
 
-        Raises Conflict (409), NotFound (404), Invalid (400, 422), Refused (403 for the object's sake) or Unavailable;
-        `key` is the object that the error is about.
+        Raises Conflict (409), NotFound (404), Ending (403 or 404 for the namespace's sake), Invalid (400, 422), Refused
+        (403 or 422 for the sake of what is asked of the object), NotAllowed (any other 403, or a webhook that does not
+        answer) or Unavailable; `key` is the object that the error is about.
         """
         left = self._not_before - asyncio.get_running_loop().time()
         if left > 0:
@@ -144,14 +148,18 @@ class Client:
 
     def _error(self, key: Key, status: int, headers: Mapping[str, str], answer: Manifest) -> Exception:
         message = f"{status} {answer.get('message') or 'no message'}"
+        if status in (403, 404) and (_ENDING in message or _is_of_the_namespace(answer)):
+            return Ending(key, message)
         if status == 404:
             return NotFound(key, message)
         if status == 409:
             return Conflict(key, message)
+        if status in (403, 422) and any(said in message for said in _REFUSALS):
+            return Refused(key, message)
         if status in _INVALID:
             return Invalid(key, str(answer.get("message") or message))
-        if status == 403 and any(said in message for said in _REFUSALS):
-            return Refused(key, message)
+        if status == 403 or (status >= 500 and _NO_WEBHOOK in message):
+            return NotAllowed(key, message)
         if status in (429, 503):
             pause = _seconds(headers.get("Retry-After"))
             self._not_before = asyncio.get_running_loop().time() + min(pause, _LONGEST_PAUSE)
@@ -170,6 +178,16 @@ class Client:
             self._busy -= 1
             if self._busy == 0:
                 self._quiet.set()
+
+
+def _is_of_the_namespace(answer: Manifest) -> bool:
+    """Return whether a refusal says that the namespace is being deleted, or is gone."""
+    details = answer.get("details")
+    if not isinstance(details, dict):
+        return False
+    causes = details.get("causes") or ()
+    ending = any(isinstance(cause, dict) and cause.get("reason") == "NamespaceTerminating" for cause in causes)
+    return ending or details.get("kind") == "namespaces"
 
 
 def _seconds(retry_after: str | None) -> float:

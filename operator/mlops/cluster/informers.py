@@ -2,7 +2,8 @@
 
 kopf runs on an event loop of its own, in a thread. When a watch dies of what kopf does not survive (a 401, 404 or 410
 on the watch request, an ERROR in the stream, a line of JSON that was cut off), the whole of kopf is started anew
-there, and the rest of the program goes on with what is in memory.
+there, and the rest of the program goes on with what is in memory. A kind whose definition is gone is left out until it
+is back: its watch would die again and again, and take those of all other kinds with it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import kopf
+from kopf._cogs.clients import scanning
+from kopf._cogs.structs.references import Insights, Resource
 from kopf._core.engines.peering import Identity
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 Sink = Callable[[str | None, Manifest], None]
 
 _LOOK_SECONDS = 0.5
+_CHANGED = "other kinds are served than before"
 # How long the first watch may take to be there, and from then on, how long one of them may be missing before kopf is
 # started anew: it begins all of them together, and does not bring one back that has died.
 _PATIENCE, _GONE_PATIENCE = 20.0, 2.0
@@ -45,19 +49,25 @@ _SILENCE_SECONDS = 50.0
 class Informers:
     """The watches of every kind in every namespace, kept alive."""
 
-    def __init__(self, connection: Connection, namespaces: tuple[str, ...], sink: Sink) -> None:
+    def __init__(
+        self, connection: Connection, namespaces: tuple[str, ...], sink: Sink, beat: Callable[[], None] = lambda: None
+    ) -> None:
         self._connection, self._namespaces, self._sink = connection, namespaces, sink
+        # Called again and again as long as the thread does its work.
+        self._beat = beat
         self._main = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="informers", daemon=True)
         self._stopping = threading.Event()
-        self._expected = {
-            f"watcher for {served.plural}.{served.version}.{served.group}".rstrip(".") + f"@{namespace}"
-            for served in WATCHED.values()
+        # By the name of a watch: its kind.
+        self._kind_of = {
+            f"watcher for {served.plural}.{served.version}.{served.group}".rstrip(".") + f"@{namespace}": kind
+            for kind, served in WATCHED.items()
             for namespace in (namespaces or (None,))
         }
+        # Told by the main loop, and what the present watches began with. Each is replaced as a whole.
+        self._wanted_out = self._left_out = frozenset[str]()
         # Read from the main loop; replaced as a whole.
-        self._missing = frozenset(self._expected)
-        self._missing_since = time.monotonic()
+        self._missing = frozenset(self._kind_of)
         self._ever_complete = False
         self.restarts = 0
 
@@ -69,30 +79,54 @@ class Informers:
         """End soon; nothing waits for that."""
         self._stopping.set()
 
+    def leave_out(self, kinds: Collection[str]) -> None:
+        """Watch all kinds but these, from soon on: nobody serves them."""
+        self._wanted_out = frozenset(kinds)
+
+    @property
+    def alive(self) -> bool:
+        """Return whether the thread of the watches is there."""
+        return self._thread.is_alive()
+
+    @property
+    def ever_complete(self) -> bool:
+        """Return whether every watch has run at the same time."""
+        return self._ever_complete
+
     @property
     def missing(self) -> frozenset[str]:
         """Return the names of the watches that do not run; before the first start has succeeded, none."""
         return self._missing if self._ever_complete or not self._thread.is_alive() else frozenset()
 
     @property
-    def missing_seconds(self) -> float:
-        """Return for how long not every watch has been running."""
-        return time.monotonic() - self._missing_since if self._missing else 0.0
+    def missing_kinds(self) -> frozenset[str]:
+        """Return the kinds of which a watch should run and does not."""
+        return frozenset(self._kind_of[name] for name in self._missing)
 
     def _run(self) -> None:
         pauses = _pauses()
         while not self._stopping.is_set():
             started = time.monotonic()
+            self._beat()
+            self._left_out = self._wanted_out
             why = asyncio.run(self._watch())
-            self._note(frozenset(self._expected))
+            self._beat()
+            self._note(self._expected())
             if self._stopping.is_set():
                 return
+            if why == _CHANGED:
+                log.info("the watches begin anew: %s", why)
+                continue
             if time.monotonic() - started > _HEALTHY_SECONDS:
                 pauses = _pauses()
             pause = next(pauses)
             self.restarts += 1
             log.warning("the watches ended (%s); starting them anew in %.1f s", why, pause)
             self._stopping.wait(pause)
+
+    def _expected(self) -> frozenset[str]:
+        """Return the names of the watches that should run now."""
+        return frozenset(name for name, kind in self._kind_of.items() if kind not in self._left_out)
 
     async def _watch(self) -> str:
         """Run kopf until it ends or a watch is missing for too long; returns why."""
@@ -116,6 +150,7 @@ class Informers:
             namespaces=self._namespaces,
             standalone=True,
             memories=_NoMemories(),
+            insights=Insights(revised=_Revised()),
             # Only kopf's peering, which is off, has a use for it; made by kopf itself it would be the name of a user
             # that an image need not have, and the lack of one ends all watches.
             identity=Identity("mlops-operator"),
@@ -127,17 +162,19 @@ class Informers:
         since, patience = time.monotonic(), _PATIENCE
         while not self._stopping.is_set():
             await asyncio.sleep(_LOOK_SECONDS)
+            self._beat()
+            if self._wanted_out != self._left_out:
+                return _CHANGED
             running = {task.get_name() for task in asyncio.all_tasks() if not task.done()}
-            self._note(frozenset(self._expected - running))
-            if not self._missing or (patience == _PATIENCE and running & self._expected):
+            expected = self._expected()
+            self._note(expected - running)
+            if not self._missing or (patience == _PATIENCE and running & expected):
                 since, patience = time.monotonic(), _GONE_PATIENCE
             elif time.monotonic() - since > patience:
-                return f"{len(self._missing)} of {len(self._expected)} are missing"
+                return f"{len(self._missing)} of {len(expected)} are missing"
         return "stopped"
 
     def _note(self, missing: frozenset[str]) -> None:
-        if missing and not self._missing:
-            self._missing_since = time.monotonic()
         self._ever_complete = self._ever_complete or not missing
         self._missing = missing
 
@@ -152,8 +189,9 @@ class Informers:
             if not self._stopping.is_set():
                 self._main.call_soon_threadsafe(self._sink, event["type"], dict(event["object"]))
 
-        for served in WATCHED.values():
-            kopf.on.event(served.group, served.version, served.plural, registry=registry, id=served.plural)(seen)
+        for kind, served in WATCHED.items():
+            if kind not in self._left_out:
+                kopf.on.event(served.group, served.version, served.plural, registry=registry, id=served.plural)(seen)
         return registry
 
 
@@ -162,6 +200,52 @@ class _NoMemories(ResourceMemories):
 
     async def recall(self, raw_body: Any, **how: Any) -> ResourceMemory:
         return await super().recall(raw_body, **{**how, "ephemeral": True})
+
+
+class _Revised(asyncio.Condition):
+    """A condition whose news nobody misses: what is known at once is told before kopf begins to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = 0
+        self._heard: dict[asyncio.Task[Any] | None, int] = {}
+
+    def notify_all(self) -> None:
+        self._told += 1
+        super().notify_all()
+
+    async def wait(self) -> Literal[True]:
+        task = asyncio.current_task()
+        while self._heard.get(task, 0) == self._told:
+            await super().wait()
+        self._heard[task] = self._told
+        return True
+
+
+async def _known(**_: Any) -> Collection[Resource]:
+    """Return what kopf would find by discovery: it is known. One API group whose discovery fails, an aggregated one for
+    example, would keep every watch from beginning."""
+    ours = [(served.group, served.version, served.plural, kind) for kind, served in WATCHED.items()]
+    # kopf waits until these two are there, and does not ask for them.
+    asked = [("", "v1", "namespaces", "Namespace")]
+    asked += [("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")]
+    verbs = frozenset({"list", "watch", "patch"})
+    return {
+        Resource(
+            group=group,
+            version=version,
+            plural=plural,
+            kind=kind,
+            singular=kind.lower(),
+            namespaced=(group, version, plural, kind) not in asked,
+            preferred=True,
+            verbs=verbs,
+        )
+        for group, version, plural, kind in [*ours, *asked]
+    }
+
+
+scanning.scan_resources = _known
 
 
 class _Backoffs(Iterable[float]):

@@ -49,8 +49,8 @@ WATCHED = {
         Served("CronJob", API_VERSIONS["CronJob"], "cronjobs", _OURS),
         Served("Deployment", API_VERSIONS["Deployment"], "deployments", _OURS),
         Served("Service", API_VERSIONS["Service"], "services", _OURS),
-        Served("PodDisruptionBudget", API_VERSIONS["PodDisruptionBudget"], "poddisruptionbudgets", _OURS),
         Served("ConfigMap", API_VERSIONS["ConfigMap"], "configmaps", _OURS),
+        Served("PodDisruptionBudget", API_VERSIONS["PodDisruptionBudget"], "poddisruptionbudgets", _OURS),
         Served("Pod", API_VERSIONS["Pod"], "pods", _OURS),
     )
 }

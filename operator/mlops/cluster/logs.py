@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
+
+from mlops.engine.queue import is_worth_a_line
+
+# kopf tries each watch again every 10 s, for as long as it takes.
+_TRIED = re.compile(r"Request attempt #(\d+) failed; will retry")
 
 
 def configure(level: str, style: str) -> None:
@@ -26,6 +32,8 @@ def _calm(record: logging.LogRecord) -> bool:
         return False
     if record.name.startswith("kopf"):
         if "OS signals are ignored" in record.getMessage():
+            return False
+        if (tried := _TRIED.match(record.getMessage())) and not is_worth_a_line(int(tried[1])):
             return False
         if record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, "WARNING"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -60,6 +60,17 @@ class OperatorMetrics:
             "mlops_operator_watch_age_seconds",
             "Since a watch or list of the kind was last heard.",
             ["kind"],
+            registry=registry,
+        )
+        self._unavailable = Gauge(
+            "mlops_operator_kind_unavailable",
+            "1 while a kind cannot be listed: its definition is gone, a right is missing, the API server fails.",
+            ["kind"],
+            registry=registry,
+        )
+        self._lost_namespaces = Gauge(
+            "mlops_operator_namespaces_lost",
+            "Namespaces that it should work in and where it may list nothing: gone, or the Role in them is.",
             registry=registry,
         )
         self._missing = Gauge("mlops_operator_watches_missing", "Watches that do not run.", registry=registry)
@@ -128,16 +139,27 @@ class OperatorMetrics:
         return time.monotonic() - self._attempted[kind]
 
     def exposition(
-        self, *, oldest: float, held: bool, missing: int, restarts: int, lag: Lag, count: Callable[[str], int]
+        self,
+        *,
+        oldest: float,
+        held: bool,
+        missing: int,
+        restarts: int,
+        lag: Lag,
+        count: Callable[[str], int],
+        unavailable: Container[str] = (),
+        lost: int = 0,
     ) -> bytes:
         """Return everything in Prometheus' text format; what is given is as of now."""
         self._oldest.set(oldest)
         self._held.set(held)
         self._missing.set(missing)
+        self._lost_namespaces.set(lost)
         self._restarts.set(restarts)
         self._lag.labels("wall").set(lag.wall)
         self._lag.labels("cpu").set(lag.cpu)
         for kind in WATCHED:
             self._ages.labels(kind).set(time.monotonic() - self._heard[kind])
             self._objects.labels(kind).set(count(kind))
+            self._unavailable.labels(kind).set(kind in unavailable)
         return generate_latest(self._registry)

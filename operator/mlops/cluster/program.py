@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from random import Random
 from typing import Any
@@ -20,14 +21,17 @@ from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lag import Lag
 from mlops.cluster.lease import Lease, LeaseLost
 from mlops.cluster.lease_api import ApiLease, owners_from
+from mlops.cluster.liveness import Liveness
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.options import SERVICE_ACCOUNT, Options
+from mlops.cluster.own_time import OwnTime
 from mlops.cluster.port import KubernetesCluster
-from mlops.cluster.resync import Resync
+from mlops.cluster.resync import Resync, Trouble
 from mlops.cluster.stopping import wind_down
 from mlops.cluster.writer import Writer
 from mlops.engine.clock import RealClock
+from mlops.engine.cluster import key_of
 from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
 from mlops.planning.plan import Manifest
@@ -38,12 +42,22 @@ STOPPED, RESTART = 0, 1
 
 # Of a key that cannot be written because the API server is away: it is tried again this soon after it is back.
 _LONGEST_DELAY = 15.0
-_STUCK_SECONDS = 60.0
+# One object is worked on for so long, or none is taken although some wait. Each write has its own limit of seconds, but
+# an object may need many, and an API server that is slow is not mended by a new process.
+_STUCK_SECONDS = 120.0
 _SILENT_SECONDS = 150.0
-# For how long the watches may be gone although lists are answered, before the process gives up on kopf.
+# What is wrong by these limits has to be so for some time: the measure is of the wall, the patience of own time.
+_PATIENCE_SECONDS = 60.0
+# For how long watches may be gone although their kinds are served, before it is told, and before the process gives up
+# on kopf. Whether a kind is served is known after a list.
+_GONE_SECONDS = 5.0
 _HOPELESS_SECONDS = 120.0
 # For how long a start's watches may be on their way once lists are answered.
 _BEGIN_SECONDS = 30.0
+# A definition that is gone is told at the second list, a right that was taken away when it is more than a server's
+# start, at which 403 is a common answer.
+_UNSERVED_SECONDS, _FORBIDDEN_SECONDS = 4.0, 120.0
+_WATCHES_GONE = "watches do not run though their kinds are served"
 
 
 class Operator:
@@ -77,7 +91,10 @@ class Operator:
         )
         self._resync = Resync(self._client, self._memory, options.namespaces, self._metrics)
         self._job_ends = JobEnds(self._client, self._memory)
-        self._informers = Informers(connection, options.namespaces, self._seen)
+        self._own_time = OwnTime()
+        self._liveness = Liveness(self._own_time.now)
+        self._informers = Informers(connection, options.namespaces, self._seen, self._watches_beat)
+        self._watches_known = False
 
     async def run(self) -> int:
         """Work until SIGTERM or SIGINT (returns 0), or until only a new process can help (returns 1)."""
@@ -88,19 +105,21 @@ class Operator:
         async with serving(
             self._options.host,
             self._options.port,
-            healthy=self._problems,
+            healthy=self._liveness.problems,
             ready=self._not_ready,
             metrics=self._exposition,
         ):
             return await self._work()
 
     async def _work(self) -> int:
+        self._own_time.judge(threading.get_native_id())
+        self._own_time.start()
         self._informers.start()
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         tasks = [
             asyncio.create_task(self._look(), name="resync"),
             asyncio.create_task(self._lead(), name="controller"),
-            asyncio.create_task(self._watch_watches(), name="watchdog"),
+            asyncio.create_task(self._look_after(), name="watchdog"),
             asyncio.create_task(self._job_ends.run(), name="ends of Jobs"),
             asyncio.create_task(self._events.run(), name="Events"),
             asyncio.create_task(self._lag.run(), name="lag of the loop"),
@@ -126,20 +145,49 @@ class Operator:
             await self._lease.acquired()
             # What another leader wrote last may not have come over the watch yet.
             await self._resync.fill()
-        self._memory.watch(self._controller.observe)
+        self._resync.regained = self._look_at
+        self._memory.watch(self._observe)
         log.info("reconciling")
         await self._controller.run()
 
-    async def _watch_watches(self) -> None:
+    def _observe(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Take in a change, unless it is in a namespace of which not everything may be known."""
+        seen = new or old
+        if seen is not None and key_of(seen).namespace not in self._resync.lost:
+            self._controller.observe(old, new)
+
+    def _look_at(self, namespace: str) -> None:
+        """Look at everything in a namespace."""
+        for kind in WATCHED:
+            for manifest in self._memory.list(kind, namespace):
+                self._controller.observe(None, manifest)
+
+    async def _look_after(self) -> None:
+        """Say each second what is wrong; returns when the watches do not come back, though their kinds are served."""
         while True:
             await asyncio.sleep(1.0)
-            answered = all(self._metrics.heard_age(kind) < _SILENT_SECONDS for kind in WATCHED)
-            if answered and self._informers.missing_seconds > _HOPELESS_SECONDS:
+            self._liveness.beat("the program")
+            unserved = self._resync.unserved
+            self._informers.leave_out(unserved)
+            missing = self._informers.missing_kinds - unserved
+            if self._resync.filled.is_set():
+                for kind in missing - self._resync.troubles.keys():
+                    self._resync.doubt(kind)
+            self._liveness.troubles(self._troubles(missing))
+            if self._liveness.lasted(_WATCHES_GONE) > _HOPELESS_SECONDS:
                 return
+
+    def _watches_beat(self) -> None:
+        """Take note that the thread of the watches works; called by it."""
+        if not self._watches_known:
+            self._watches_known = True
+            self._own_time.judge(threading.get_native_id())
+        self._liveness.beat("the watches")
 
     async def _stop(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         self._stopping.set()
         self._informers.stop()
+        self._own_time.stop()
         await wind_down(self._write_client, self._events, tasks, self._lease)
         for client in (self._client, self._lease_client, self._write_client):
             await client.close()
@@ -158,27 +206,38 @@ class Operator:
     def _holds_lease(self) -> bool:
         return self._lease is None or self._lease.held
 
-    def _problems(self) -> Sequence[str]:
-        """Return why a new process would help."""
-        problems = [f"{name} is gone" for name in sorted(self._informers.missing)]
-        if self._resync.filled.is_set() and self._informers.missing_seconds > _BEGIN_SECONDS:
-            # Lists are answered, so it is not the API server that keeps the watches from beginning.
-            problems.append(f"the watches are not all there for {self._informers.missing_seconds:.0f} s")
+    def _troubles(self, missing: Iterable[str]) -> Mapping[str, float]:
+        """Return what only a new process could mend if it lasts, and how long it may: see `Liveness`.
+
+        `missing` are the kinds of which a watch does not run. One that cannot be listed either is not this process's
+        fault.
+        """
+        found = {}
+        if not self._informers.alive and not self._stopping.is_set():
+            found["the thread of the watches is gone"] = 0.0
+        if self._resync.filled.is_set() and any(kind not in self._resync.troubles for kind in missing):
+            found[_WATCHES_GONE] = _GONE_SECONDS if self._informers.ever_complete else _BEGIN_SECONDS
         for kind in WATCHED:
-            if (age := self._metrics.attempt_age(kind)) > _SILENT_SECONDS:
-                problems.append(f"nothing was heard of {kind} for {age:.0f} s")
-        if (age := self._controller.queue.stuck_for()) > _STUCK_SECONDS:
-            problems.append(f"the queue has not moved for {age:.0f} s")
-        return problems
+            if self._metrics.attempt_age(kind) > _SILENT_SECONDS:
+                found[f"nothing was heard or tried of {kind}"] = _PATIENCE_SECONDS
+        if self._controller.queue.stuck_for() > _STUCK_SECONDS:
+            found["the queue has not moved"] = _PATIENCE_SECONDS
+        return found
 
     def _not_ready(self) -> Sequence[str]:
-        return () if self._resync.filled.is_set() else ("not every kind was listed yet",)
+        """Return why it cannot do its work; asked by the thread of the probes."""
+        troubles = self._resync.troubles
+        if not self._resync.filled.is_set():
+            return ("not every kind was listed yet", *(str(trouble.error) for trouble in troubles.values()))
+        return [words for kind, trouble in troubles.items() if (words := _keeps_waiting(kind, trouble))]
 
     def _exposition(self) -> bytes:
         return self._metrics.exposition(
             oldest=self._controller.queue.oldest_age(),
             held=self._may_write(),
             missing=len(self._informers.missing),
+            unavailable=self._resync.troubles,
+            lost=len(self._resync.lost),
             restarts=self._informers.restarts,
             lag=self._lag,
             count=self._memory.count,
@@ -204,6 +263,14 @@ class Operator:
             if options.lease
             else "no Lease",
         )
+
+
+def _keeps_waiting(kind: str, trouble: Trouble) -> str:
+    """Return why a kind that cannot be listed makes the process useless; empty if that may pass in a moment."""
+    if trouble.lasted > (_UNSERVED_SECONDS if trouble.is_unserved else _FORBIDDEN_SECONDS):
+        why = "its CustomResourceDefinition or API is gone" if trouble.is_unserved else "it cannot be listed"
+        return f"{kind}: {why} for {trouble.lasted:.0f} s: {trouble.error}"
+    return ""
 
 
 def _reason_to_restart(done: Iterable[asyncio.Task[Any]]) -> int:

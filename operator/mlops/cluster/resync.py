@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
@@ -12,7 +15,8 @@ from mlops.cluster.client import JSON, METADATA, Client
 from mlops.cluster.kinds import WATCHED, Served
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.engine.cluster import ClusterError
+from mlops.engine.cluster import ClusterError, NotAllowed, NotFound
+from mlops.engine.queue import is_worth_a_line
 from mlops.planning.plan import Key, Manifest
 
 log = logging.getLogger(__name__)
@@ -23,6 +27,25 @@ _AGAIN_SECONDS = 5.0
 _FEW = 20
 # No resourceVersion: as it is now, and not as a cache remembers it.
 _NOW: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a kind cannot be listed, since when (by time.monotonic()), and how often in a row that was tried."""
+
+    error: ClusterError
+    since: float
+    tries: int
+
+    @property
+    def lasted(self) -> float:
+        """Return for how many seconds it has been so."""
+        return time.monotonic() - self.since
+
+    @property
+    def is_unserved(self) -> bool:
+        """Return whether the API server does not know the kind: its definition is gone."""
+        return isinstance(self.error, NotFound)
 
 
 class Resync:
@@ -43,25 +66,89 @@ class Resync:
         self._random = random or Random()
         # Whether each kind was listed once.
         self.filled = asyncio.Event()
+        # By kind that cannot be listed. Replaced as a whole: other threads read it.
+        self.troubles: Mapping[str, Trouble] = {}
+        self._in_doubt = {kind: asyncio.Event() for kind in WATCHED}
+        # Namespaces in which nothing may be listed, while it may be in others: they are gone, or a Role in them is.
+        # Nothing in them may be planned from what is known. Replaced as a whole.
+        self.lost: frozenset[str] = frozenset()
+        self._refused: dict[str | None, set[str]] = {namespace: set() for namespace in self._namespaces}
+        # Told of each namespace that was lost, once everything in it is known.
+        self.regained: Callable[[str], None] = lambda namespace: None
 
     async def fill(self) -> None:
-        """List everything, as it is now and not as a cache remembers it; tries until that is done."""
-        for kind in WATCHED:
-            while not await self.list_once(kind):
-                await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.5, 1.0))
+        """List everything, as it is now and not as a cache remembers it; tries until that is done.
+
+        In one go: of kinds that were listed long before the others, memory may be older than theirs.
+        """
+        while not all([await self.list_once(kind) for kind in WATCHED]):
+            self._lose()
+            await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.5, 1.0))
         self.filled.set()
+
+    @property
+    def unserved(self) -> frozenset[str]:
+        """Return the kinds that the API server does not know."""
+        return frozenset(kind for kind, trouble in self.troubles.items() if trouble.is_unserved)
+
+    def doubt(self, kind: str) -> None:
+        """Have a kind listed soon: its watch has died, and a list tells why."""
+        self._in_doubt[kind].set()
 
     async def run(self) -> None:
         """Compare again and again, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for kind in WATCHED:
                 group.create_task(self._repeat(kind))
+            if len(self._namespaces) > 1:
+                group.create_task(self._look_after_namespaces())
+
+    async def _look_after_namespaces(self) -> None:
+        while True:
+            await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.75, 1.0))
+            self._lose()
+            for namespace in sorted(self.lost):
+                if await self._list_all(namespace):
+                    self._refused[namespace].clear()
+                    self.lost -= {namespace}
+                    log.info("namespace %s is worked in again", namespace)
+                    self.regained(namespace)
+
+    async def _list_all(self, namespace: str) -> bool:
+        """List every kind in a namespace; returns whether that was possible, of all of them in one go."""
+        try:
+            for served in WATCHED.values():
+                await self._list(served, namespace)
+        except ClusterError as error:
+            log.debug("namespace %s is still lost: %s", namespace, error)
+            return False
+        return True
+
+    def _lose(self) -> None:
+        """Give up the namespaces in which no kind may be listed, if there are others."""
+        lost = {each for each, kinds in self._refused.items() if each is not None and len(kinds) == len(WATCHED)}
+        if lost - self.lost and len(lost) < len(self._namespaces):
+            log.warning(
+                "nothing may be listed in the namespaces %s: each is gone, or the Role in it; the others are "
+                "worked in. Take it out of the operator's namespaces, or make it again and run helm upgrade",
+                ", ".join(sorted(lost - self.lost)),
+            )
+            self.lost |= lost
 
     async def _repeat(self, kind: str) -> None:
         good = True
         while True:
-            await asyncio.sleep((_EVERY_SECONDS if good else _AGAIN_SECONDS) * self._random.uniform(0.75, 1.0))
+            if good:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_EVERY_SECONDS * self._random.uniform(0.75, 1.0)):
+                        await self._in_doubt[kind].wait()
+            else:
+                await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.75, 1.0))
             good = await self.list_once(kind, cached=True)
+            # What was in doubt is asked for no more often than what fails.
+            if self._in_doubt[kind].is_set():
+                self._in_doubt[kind].clear()
+                good = False
 
     async def list_once(self, kind: str, *, cached: bool = False) -> bool:
         """List one kind and take it in; returns whether that was possible.
@@ -70,17 +157,49 @@ class Resync:
         only metadata is read, and what is news is looked up: thousands of objects made and thrown away each minute
         leave holes in the memory of the process, which then grows.
         """
+        failure = None
         for namespace in self._namespaces:
             self._metrics.attempted(kind)
+            if namespace in self.lost:
+                continue
             try:
                 differences = await (self._compare if cached else self._list)(WATCHED[kind], namespace)
             except ClusterError as error:
-                log.warning("cannot list %s: %s", WATCHED[kind].plural, error)
-                return False
+                # A namespace that is gone, and the Role in it, must not hide what happens in the others.
+                failure = failure or error
+                if isinstance(error, NotAllowed):
+                    self._refused[namespace].add(kind)
+                continue
+            self._refused[namespace].discard(kind)
             if self.filled.is_set():
                 self._metrics.repaired(kind, differences)
+        if failure is not None:
+            self._failed(kind, failure)
+            return False
         self._metrics.heard(kind)
+        self._succeeded(kind)
         return True
+
+    def _failed(self, kind: str, error: ClusterError) -> None:
+        before = self.troubles.get(kind)
+        same = before is not None and type(before.error) is type(error)
+        trouble = (
+            Trouble(error, before.since, before.tries + 1) if same and before else Trouble(error, time.monotonic(), 1)
+        )
+        self.troubles = {**self.troubles, kind: trouble}
+        served = WATCHED[kind]
+        if trouble.is_unserved and is_worth_a_line(trouble.tries):
+            log.warning(
+                "the definition of %s is gone (%s); waiting until it is back", _definition(served), _whole(error)
+            )
+        elif is_worth_a_line(trouble.tries):
+            log.warning("cannot list %s, tried %d times: %s", served.plural, trouble.tries, error)
+
+    def _succeeded(self, kind: str) -> None:
+        trouble = self.troubles.get(kind)
+        if trouble is not None:
+            self.troubles = {name: each for name, each in self.troubles.items() if name != kind}
+            log.info("%s are listed again, after %.0f s", WATCHED[kind].plural, trouble.lasted)
 
     async def _compare(self, served: Served, namespace: str | None) -> int:
         """Take in what a cached list has that is news here; returns how much that was."""
@@ -110,6 +229,14 @@ class Resync:
         selector = {"labelSelector": served.selector} if served.selector else {}
         path = served.path(namespace)
         return await self._client.request(about, "GET", path, query={**query, **selector}, accept=accept)
+
+
+def _definition(served: Served) -> str:
+    return f"{served.plural}.{served.group}".rstrip(".")
+
+
+def _whole(error: ClusterError) -> str:
+    return str(error).partition(": ")[2]
 
 
 def _items(served: Served, found: Manifest) -> Iterator[Manifest]:

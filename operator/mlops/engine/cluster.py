@@ -17,8 +17,8 @@ API_VERSIONS = {
     "CronJob": "batch/v1",
     "Deployment": "apps/v1",
     "Service": "v1",
-    "PodDisruptionBudget": "policy/v1",
     "ConfigMap": "v1",
+    "PodDisruptionBudget": "policy/v1",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
 }
@@ -61,6 +61,10 @@ class NotFound(ClusterError):
     """There is no such object."""
 
 
+class Ending(ClusterError):
+    """The namespace is being deleted, or gone: nothing can be made in it any more, and what is in it goes too."""
+
+
 class Invalid(ClusterError):
     """The cluster refuses the object's content: trying again cannot help."""
 
@@ -72,6 +76,10 @@ class Refused(ClusterError):
 
 class Unavailable(ClusterError):
     """The cluster cannot be reached, or may not be used, right now."""
+
+
+class NotAllowed(Unavailable):
+    """Every such write is refused right now: a right is missing, or a webhook that has to be asked does not answer."""
 
 
 class Reader(Protocol):

@@ -9,10 +9,10 @@ from random import Random
 
 from mlops.api.kinds import KINDS
 from mlops.engine.claims import Claims
-from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, key_of
+from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, Ending, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters, Metrics
-from mlops.engine.queue import Queue
+from mlops.engine.queue import Queue, is_worth_a_line
 from mlops.engine.reconcile import Planner, Reconciler
 from mlops.engine.routes import keys_of
 from mlops.planning.plan import Key, Manifest, Settings
@@ -94,12 +94,15 @@ class Controller:
         start = asyncio.get_running_loop().time()
         try:
             look_again = await self._reconciler.reconcile(key)
-        except Conflict as error:
-            outcome = "Conflict"
+        except (Conflict, Ending) as error:
+            # Both are the course of things: somebody else was quicker, or a namespace goes with all that is in it.
+            outcome = type(error).__name__
             log.debug("%s; trying again in %.2f s", error, self.queue.failed(key), extra=_fields(key))
         except ClusterError as error:
             outcome = "Unavailable"
-            log.warning("%s; trying again in %.1f s", error, self.queue.failed(key), extra=_fields(key))
+            delay = self.queue.failed(key)
+            level = logging.WARNING if is_worth_a_line(self.queue.failures(key)) else logging.DEBUG
+            log.log(level, "%s; trying again in %.2g s", error, delay, extra=_fields(key))
         except Exception:
             outcome = "Error"
             delay = self.queue.failed(key)

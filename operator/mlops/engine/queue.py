@@ -11,6 +11,12 @@ from mlops.engine.cluster import Clock
 from mlops.planning.plan import Key
 
 
+def is_worth_a_line(tries: int) -> bool:
+    """Return whether a failure in a row is told in the log: the 1st, 2nd, 4th, 8th ... What goes on for hours would
+    bury everything else, and what was told is not told less by that."""
+    return tries & (tries - 1) == 0
+
+
 class Queue:
     """Keys in the order of their first mention, merged while they wait.
 

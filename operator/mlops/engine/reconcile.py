@@ -22,6 +22,7 @@ from mlops.engine.cluster import (
     ClusterError,
     Conflict,
     Invalid,
+    NotAllowed,
     Refused,
     key_of,
     owners_of,
@@ -41,6 +42,9 @@ Planner = Callable[[Any], Plan]
 APPLIED = "mlops.dev/applied"
 
 _LOOK_AT_PROBLEMS = timedelta(seconds=60)
+# A missing right or a webhook without an answer is told when it is more than a server's start or a rollout.
+_TELL_AFTER = timedelta(seconds=30)
+_MOST_NOT_ALLOWED = 10_000
 
 # Fields whose values are quantities.
 _AMOUNTS = ("limits", "requests", "sizeLimit")
@@ -88,8 +92,9 @@ class Reconciler:
         self._claims = claims or Claims(cluster, None)
         self._cluster, self._gatherer, self._planners = cluster, gatherer, planners
         self._clock, self._metrics = clock, metrics
-        # Children that the cluster refused.
+        # Children that the cluster refused, and since when others are not allowed.
         self._refused: dict[Key, _Refusal] = {}
+        self._not_allowed: dict[Key, datetime] = {}
         # Of children that the cluster makes something else of (a webhook adds a variable): the digests of what was
         # applied, and of what came of it.
         self._made_of: dict[Key, tuple[str, str]] = {}
@@ -143,7 +148,16 @@ class Reconciler:
             again_at = self._clock.now() + _LOOK_AT_PROBLEMS if isinstance(error, Refused) else None
             self._refused[key_of(child)] = _Refusal(_digest(child), str(error), again_at)
             raise Conflict(key_of(child), f"refused: {error}") from error
+        except NotAllowed as error:
+            now = self._clock.now()
+            if now - self._not_allowed.setdefault(key_of(child), now) >= _TELL_AFTER:
+                # Tried again with every round all the same: it heals without anybody touching the object.
+                self._refused[key_of(child)] = _Refusal(_digest(child), str(error), now)
+            elif len(self._not_allowed) > _MOST_NOT_ALLOWED:
+                self._not_allowed.clear()
+            raise
         self._refused.pop(key_of(child), None)
+        self._not_allowed.pop(key_of(child), None)
 
     def _problems(self, plan: Plan) -> dict[Key, Problem]:
         """Return what keeps wanted children from being written, before anything is written: the status says it."""

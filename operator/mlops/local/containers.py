@@ -83,6 +83,8 @@ def launch(container: Manifest, pod: Manifest, place: Path, ports: Mapping[int, 
     environ |= {tasks.TERMINATION_VARIABLE: str(termination_log), "TMPDIR": str(scratch)}
     if ports:
         environ |= {tasks.PORT_VARIABLE: str(next(iter(ports.values()))), HOST_VARIABLE: HOST}
+        # The same requests are captured in every folder; the servers here are not for strangers.
+        environ.setdefault(tasks.CAPTURE_KEY_VARIABLE, "mlops run")
     words = [*container.get("command", ()), *container.get("args", ())]
     if not container.get("command"):
         raise CannotStart(

@@ -1,7 +1,7 @@
 """A bucket in any S3 service. The only file that knows the SDK; nothing here is particular to one vendor.
 
-The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucket: without the
-last, S3 answers 403 instead of 404 for what is not there. Parts of an upload whose process was killed stay invisible; a
+What the credentials need depends on the pod's role: docs/store.md. Without s3:ListBucket, S3 answers 403 instead of 404
+for what is not there. Parts of an upload whose process was killed stay invisible; a
 lifecycle rule (AbortIncompleteMultipartUpload) of the bucket removes them.
 """
 

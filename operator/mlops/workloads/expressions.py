@@ -88,8 +88,8 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
 def compute(frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[str] = frozenset()) -> pl.DataFrame:
     """Return `frame` with one column more for each feature, in order; a later one may use an earlier one.
 
-    The features must have passed `check`. Raises ExpressionError if a value cannot be computed, such as a cast of
-    text that is no number; it shows no value of a `hidden` column.
+    Raises ExpressionError for a feature that `check` refuses, and if a value cannot be computed, such as a cast of text
+    that is no number; it shows no value of a `hidden` column.
     """
     for feature in features:
         result = evaluate(frame, feature.expression, hidden)
@@ -100,9 +100,10 @@ def compute(frame: pl.DataFrame, features: Iterable[Feature], hidden: frozenset[
 def evaluate(frame: pl.DataFrame, expression: str, hidden: frozenset[str] = frozenset()) -> pl.Series:
     """Return the expression's values, one per row, in the type of a column.
 
-    Raises ExpressionError, whose message shows no value if one of the columns is `hidden`.
+    Raises ExpressionError as `check` does, and one whose message shows no value if one of the columns is `hidden`.
     """
-    parsed = _parse(expression, tuple(frame.columns))
+    kinds = ((name, _kind(dtype)) for name, dtype in frame.schema.items())
+    parsed = _checked(expression, tuple((name, kind) for name, kind in kinds if kind is not None))
     names = sorted(set(parsed.meta.root_names()) & set(frame.columns))
     marker = "\0rows"
     inside = frame.select(pl.int_range(pl.len()).alias(marker), *(_entering(frame, name) for name in names))
@@ -133,7 +134,14 @@ def with_derived(names: Iterable[str], features: Iterable[tuple[str, str]], colu
     return frozenset(found)
 
 
-# A model server computes the same few expressions for every request.
+# Whoever computes an expression comes through here, so that there is no way around the check. A model server computes
+# the same few expressions for every request.
+@lru_cache(maxsize=512)
+def _checked(expression: str, columns: tuple[tuple[str, FieldType], ...]) -> pl.Expr:
+    check(expression, dict(columns))
+    return _parse(expression, tuple(name for name, _ in columns))
+
+
 @lru_cache(maxsize=512)
 def _parse(expression: str, columns: tuple[str, ...]) -> pl.Expr:
     known = set(columns)

@@ -83,33 +83,33 @@ def _ingest(desk: Desk, spec: Any, day: int, **task: Any) -> Any:
     return desk.ingest(spec, **values)
 
 
-def test_requests_meet_their_labels_by_id_and_row_and_the_last_of_each_counts(desk: Desk) -> None:
+def test_requests_meet_their_labels_by_id_and_row_and_the_first_request_and_the_last_label_count(desk: Desk) -> None:
     _requests(desk, "date=2024-01-02/a.parquet", [("a", 0, 1, 1.0), ("a", 1, 1, 1.5), ("b", 0, 2, 2.0)])
     _requests(desk, "date=2024-01-04/b.parquet", [("b", 0, 3, 2.5), ("c", 0, 3, 3.0)])
     _labels(desk, "date=2024-01-05/a.parquet", [("a", 0, "UP", 4), ("a", 1, "DOWN", 4), ("b", 0, "UP", 6)])
     _labels(desk, "date=2024-01-05/b.parquet", [("b", 0, "DOWN", 5), ("stranger", 0, "UP", 5)])
     report = _ingest(desk, _spec(), day=10)
-    assert _rows(desk, report) == [("a", 1.0, "UP"), ("a/1", 1.5, "DOWN"), ("b", 2.5, "UP")]
+    assert _rows(desk, report) == [("a", 1.0, "UP"), ("a/1", 1.5, "DOWN"), ("b", 2.0, "UP")]
 
 
 def test_optional_labels_leave_rows_in_that_have_none_yet(desk: Desk) -> None:
-    _requests(desk, "a.parquet", [("a", 0, 1, 1.0), ("b", 0, 2, 2.0), ("c", 0, 3, 3.0)])
-    _labels(desk, "a.parquet", [("a", 0, "UP", 4), ("b", 0, "DOWN", 4)])
+    _requests(desk, "date=2024-01/a.parquet", [("a", 0, 1, 1.0), ("b", 0, 2, 2.0), ("c", 0, 3, 3.0)])
+    _labels(desk, "date=2024-01/a.parquet", [("a", 0, "UP", 4), ("b", 0, "DOWN", 4)])
     report = _ingest(desk, _spec(labels="Optional"), day=10)
     assert _rows(desk, report) == [("a", 1.0, "UP"), ("b", 2.0, "DOWN"), ("c", 3.0, None)]
 
 
-def test_the_window_has_its_start_and_not_its_end(desk: Desk) -> None:
-    _requests(desk, "a.parquet", [(f"r{day}", 0, day, float(day)) for day in range(15)])
-    _labels(desk, "a.parquet", [(f"r{day}", 0, ["UP", "DOWN"][day % 2], 14) for day in range(15)])
+def test_the_window_is_open_at_its_start_and_closed_at_its_end_as_a_drift_checks(desk: Desk) -> None:
+    _requests(desk, "date=2024-01/a.parquet", [(f"r{day}", 0, day, float(day)) for day in range(15)])
+    _labels(desk, "date=2024-01/a.parquet", [(f"r{day}", 0, ["UP", "DOWN"][day % 2], 14) for day in range(15)])
     _history(desk, [1, 2, 3, 12])
     report = _ingest(desk, _spec(history={"s3": {"uri": "s3://raw/history.parquet"}}), day=12)
-    assert {row[0] for row in _rows(desk, report)} == {f"r{day}" for day in range(2, 12)} | {"h2", "h3"}
+    assert {row[0] for row in _rows(desk, report)} == {f"r{day}" for day in range(3, 13)} | {"h3", "h12"}
 
 
 def test_before_there_is_a_live_model_the_window_ends_with_the_historys_last_row(desk: Desk) -> None:
-    _requests(desk, "a.parquet", [("a", 0, 29, 1.0)])
-    _labels(desk, "a.parquet", [("a", 0, "UP", 29)])
+    _requests(desk, "date=2024-01/a.parquet", [("a", 0, 29, 1.0)])
+    _labels(desk, "date=2024-01/a.parquet", [("a", 0, "UP", 29)])
     _history(desk, list(range(30)))
     spec = _spec(history={"s3": {"uri": "s3://raw/history.parquet"}})
     report = _ingest(desk, spec, day=500, captures=False)
@@ -122,19 +122,19 @@ def test_the_scheduled_time_is_read_from_the_jobs_name(desk: Desk) -> None:
     spec = _spec(history={"s3": {"uri": "s3://raw/history.parquet"}})
     report = desk.ingest(spec, as_of="scheduled", captures=True, environ={"MLOPS_JOB": f"shop-refresh-{minutes}"})
     assert report.as_of == "2024-01-04T00:00:00Z"
-    assert [row[0] for row in _rows(desk, report)] == ["h0", "h1", "h2"]
+    assert [row[0] for row in _rows(desk, report)] == ["h0", "h1", "h2", "h3"]
 
 
 def test_no_labelled_rows_in_the_window_are_no_version(desk: Desk) -> None:
-    _requests(desk, "a.parquet", [("a", 0, 1, 1.0)])
+    _requests(desk, "date=2024-01/a.parquet", [("a", 0, 1, 1.0)])
     with pytest.raises(BadInput) as caught:
         _ingest(desk, _spec(), day=10)
     assert caught.value.reason == "DataUnusable"
 
 
 def test_a_field_that_was_not_captured_is_named(desk: Desk) -> None:
-    _requests(desk, "a.parquet", [("a", 0, 1, 1.0)])
-    _labels(desk, "a.parquet", [("a", 0, "UP", 2)])
+    _requests(desk, "date=2024-01/a.parquet", [("a", 0, 1, 1.0)])
+    _labels(desk, "date=2024-01/a.parquet", [("a", 0, "UP", 2)])
     spec = _spec()
     fields = [*FIELDS, {"name": "colour", "type": "string"}]
     with pytest.raises(BadInput, match=r'there is no column "in.colour" for the field "colour"'):

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from mlops.api.dataset import FieldType
 from mlops.workloads.model.golden import write_golden
 from mlops.workloads.model.predictor import Predictor
 from mlops.workloads.model.signature import (
@@ -54,7 +55,7 @@ def write_model(folder: Path, classes: tuple[bool | int | str, ...] | None = ("d
         format="onnx",
         inputs=INPUTS,
         columns=tuple(ModelColumn(name=one.name, type=one.type) for one in INPUTS),
-        label=LabelColumn(name="y", type="string" if classes else "float64"),
+        label=LabelColumn(name="y", type=_type_of(classes)),
         classes=classes,
         positive=classes[1] if classes and len(classes) == 2 else None,
         estimator=EstimatorOf(name="LogisticRegression"),
@@ -64,6 +65,11 @@ def write_model(folder: Path, classes: tuple[bool | int | str, ...] | None = ("d
     write_signature(signature, folder)
     write_golden(Predictor.load(folder), rows(8), folder)
     return folder
+
+
+def _type_of(classes: tuple[bool | int | str, ...] | None) -> FieldType:
+    kinds: dict[type, FieldType] = {bool: "boolean", int: "int64", str: "string"}
+    return kinds[type(classes[0])] if classes else "float64"
 
 
 def feeds(inputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:

@@ -168,3 +168,15 @@ def request_of(inputs: Mapping[str, np.ndarray[Any, Any]], **more: Any) -> dict[
         ],
         **more,
     }
+
+
+def resident_kilobytes(server: Served) -> int:
+    """The server's resident memory."""
+    with open(f"/proc/{server.process.pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def metric(server: Served, name: str) -> float:
+    """The figure of a metric, by its name with its labels."""
+    text = server.ask("GET", "/metrics")[2].decode()
+    return float(next(line for line in text.splitlines() if line.startswith(name + " ")).split()[-1])

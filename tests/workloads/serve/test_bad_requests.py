@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workloads.serve.models import INPUTS, rows
-from tests.workloads.serve.servers import Served, request_of
+from tests.workloads.serve.servers import Served, request_of, resident_kilobytes
 
 INFER = "/v2/models/weather/infer"
 JSON = {"content-type": "application/json"}
@@ -440,9 +440,3 @@ def test_no_change_of_a_good_request_makes_the_server_fail(server: Served, data:
     tensor[data.draw(st.sampled_from(sorted(tensor)))] = data.draw(JSON_VALUES)
     status, answer = server.infer(document)
     assert status in (200, 400, 413, 422), answer
-
-
-def resident_kilobytes(server: Served) -> int:
-    """The server's resident memory."""
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))

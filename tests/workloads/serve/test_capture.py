@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import io
 import json
+import os
 import shutil
 import threading
 import time
@@ -11,12 +14,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mlops.workloads.serve.capture import is_sampled
+from mlops.api import tasks
+from mlops.workloads.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
+from mlops.workloads.serve.capture import (
+    MOST_PARTITIONS,
+    CapturedRequest,
+    CaptureEncoder,
+    Chosen,
+    FileNames,
+    partitioned,
+)
+from mlops.workloads.serve.inference import Interface, Parser
+from mlops.workloads.serve.moments import microseconds
+from mlops.workloads.serve.tensors import Column
 from tests.workloads.serve.models import rows
-from tests.workloads.serve.servers import Served, artifact_of, request_of, serving, task_of
+from tests.workloads.serve.servers import (
+    Served,
+    artifact_of,
+    metric,
+    request_of,
+    resident_kilobytes,
+    serving,
+    task_of,
+)
 
 
 def test_rows_are_recorded_as_they_were_answered(model: Path, tmp_path: Path) -> None:
@@ -34,6 +60,7 @@ def test_rows_are_recorded_as_they_were_answered(model: Path, tmp_path: Path) ->
             "id": pl.String,
             "row": pl.Int64,
             "time": pl.Datetime("us", "UTC"),
+            "arrived": pl.Datetime("us", "UTC"),
             "modelVersion": pl.Int64,
             "modelDigest": pl.String,
             "stage": pl.String,
@@ -103,20 +130,159 @@ def test_labels_are_stored_as_they_came(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("percent", [0, 1, 30, 100])
 def test_the_share_of_recorded_requests_is_as_asked(percent: int) -> None:
     """Within four standard deviations, also for ids that only differ in their last digit."""
-    found = sum(is_sampled(f"request-{number}", percent) for number in range(20_000))
+    chosen = Chosen(percent, b"a key")
+    found = sum(chosen.is_sampled(f"request-{number}") for number in range(20_000))
     share = percent / 100
     assert abs(found - 20_000 * share) <= 4 * (20_000 * share * (1 - share)) ** 0.5
 
 
 def test_a_request_is_recorded_by_its_id(model: Path, tmp_path: Path) -> None:
-    """Every replica chooses the same requests, so that those of one id are all there or none."""
+    """Every process with the same key chooses the same requests: those of one id are all there or none."""
     artifact = artifact_of(tmp_path / "store", model)
-    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact, percent=30)) as served:
+    task = task_of(artifact, percent=30)
+    with serving(tmp_path / "pod", tmp_path / "store", task, MLOPS_CAPTURE_KEY="shared by replicas") as served:
         ids = [f"request-{number}" for number in range(100)]
         for identity in ids:
             served.infer(request_of(rows(1), id=identity))
         served.flush()
-        assert set(served.recorded()["id"]) == {identity for identity in ids if is_sampled(identity, 30)}
+        chosen = Chosen(30, b"shared by replicas")
+        assert set(served.recorded()["id"]) == {identity for identity in ids if chosen.is_sampled(identity)}
+
+
+def test_whoever_chooses_ids_does_not_choose_what_is_recorded() -> None:
+    """Ids that one key samples, or that a hash without a key would, are sampled by another key as any others are."""
+    known = Chosen(1, b"known")
+    ids = [f"request-{number}" for number in range(400_000)]
+    for chosen in (
+        [identity for identity in ids if known.is_sampled(identity)],
+        [identity for identity in ids if unkeyed(identity) % 10_000 < 100],
+    ):
+        assert len(chosen) > 3_000
+        share = sum(map(Chosen(1, b"secret").is_sampled, chosen)) / len(chosen)
+        assert share < 0.02
+
+
+def unkeyed(identity: str) -> int:
+    """A hash that everybody can compute."""
+    return int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8).digest(), "big")
+
+
+def test_two_servers_without_a_key_choose_apart(model: Path, tmp_path: Path) -> None:
+    """Nobody learns from one process, or from the code, what another one records."""
+    artifact = artifact_of(tmp_path / "store", model)
+    recorded = []
+    for name in ("one", "two"):
+        with serving(tmp_path / name, tmp_path / name, task_of(copied(tmp_path, name, artifact), percent=30)) as served:
+            for number in range(60):
+                served.infer(request_of(rows(1), id=str(number)))
+            served.flush()
+            recorded.append(set(served.recorded()["id"]))
+    assert recorded[0] != recorded[1]
+
+
+def copied(folder: Path, name: str, artifact: str) -> str:
+    """The same artifact in a store of its own."""
+    shutil.copytree(folder / "store", folder / name)
+    return artifact
+
+
+def test_the_first_request_of_an_id_is_recorded_and_no_later_one(model: Path, tmp_path: Path) -> None:
+    """A stranger's request under a known id adds nothing and replaces nothing; it is answered, and counted."""
+    with serving(tmp_path / "pod", tmp_path / "store", task_of(artifact_of(tmp_path / "store", model))) as served:
+        first = request_of(rows(2), id="mine", parameters={"event_time": "2024-05-02T00:00:00Z"})
+        foreign = request_of(rows(5, seed=9), id="mine", parameters={"event_time": "2024-05-01T00:00:00Z"})
+        assert served.infer(first)[0] == 200
+        assert served.infer(foreign)[0] == 200
+        served.flush()
+        frame = served.recorded()
+        assert frame["in.temperature"].to_list() == first["inputs"][0]["data"]
+        assert metric(served, "mlops_repeated_rows_total") == 5
+
+
+def test_ids_are_remembered_for_a_while_in_bounded_memory() -> None:
+    """After an hour or two, or many thousand ids, an id may come again: it is another request then."""
+    now = [0.0]
+    chosen = Chosen(100, b"key", clock=lambda: now[0])
+    assert [chosen.is_first("a") for _ in range(3)] == [True, False, False]
+    now[0] = 7_300.0
+    assert chosen.is_first("b")
+    now[0] = 14_600.0
+    assert chosen.is_first("a")
+    for number in range(200_000):
+        chosen.is_first(str(number))
+    assert len(chosen._seen) + len(chosen._seen_before) <= 1 << 16
+
+
+def test_event_times_do_not_choose_the_number_of_files(model: Path, tmp_path: Path) -> None:
+    """One request that names 7,000 months makes as many files as a flush may have, and stopping is quick."""
+    task = task_of(artifact_of(tmp_path / "store", model), flush_seconds=3600)
+    with serving(tmp_path / "pod", tmp_path / "store", task) as served:
+        times = [f"{1678 + number // 12}-{number % 12 + 1:02}-03T00:00:00Z" for number in range(7_000)]
+        assert served.infer(request_of(rows(7_000), id="spread", parameters={"event_time": times}))[0] == 200
+        served.infer(request_of(rows(50), id="live", parameters={"event_time": "2026-11-29T12:00:00Z"}))
+        assert served.stop() == 0
+        assert len(served.files()) == MOST_PARTITIONS
+        assert served.recorded().height == 7_050
+        of_the_month = [path for path in served.files() if "date=2026-11/" in path.as_posix()]
+        # Traffic of today is not among them: the fifty rows, and the one that the request names of this month.
+        assert pl.read_parquet(of_the_month, hive_partitioning=False).height == 51
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(microseconds("1678-01-01T00:00:00Z"), microseconds("2261-12-31T23:59:59Z")), min_size=1))
+def test_every_row_is_in_one_file_whose_partition_holds_its_time(times: list[int]) -> None:
+    """Readers choose files by their partition alone."""
+    moments = pl.Series("time", times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame([moments, pl.Series("row", range(len(times)))])
+    files = partitioned(frame, "captures/", FileNames("pod"))
+    assert len(files) <= MOST_PARTITIONS
+    found = []
+    for file in files:
+        span = tasks.partition_span(file.key)
+        assert span is not None
+        part = pl.read_parquet(io.BytesIO(file.data))
+        assert part.height == file.rows
+        assert all(span[0] <= moment < span[1] for moment in part["time"])
+        found += part["row"].to_list()
+    assert sorted(found) == list(range(len(times)))
+
+
+WHOLE = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.none() | WHOLE, min_size=1, max_size=4), min_size=1, max_size=6))
+def test_a_gap_changes_no_other_whole_number(requests: list[list[int | None]]) -> None:
+    """Whole numbers with gaps go through no fraction, whatever they stand beside: in a request, and in a flush."""
+    column = Column("account", "int64", nullable=True)
+    parser = Parser(Interface("m", 1, "mlops_onnx", (column,), ()), 100, 1 << 20)
+    captured = []
+    for number, values in enumerate(requests):
+        tensor = {"name": "account", "datatype": "INT64", "shape": [len(values)], "data": values}
+        request = parser.parse(json.dumps({"id": str(number), "inputs": [tensor]}).encode(), None)
+        captured.append(
+            CapturedRequest(
+                request.id,
+                request.rows,
+                0,
+                0,
+                {**request.inputs, **request.exact},
+                np.zeros(request.rows),
+                None,
+            )
+        )
+    signature = Signature(
+        task="regression",
+        format="onnx",
+        inputs=(Input(name="account", type="int64", nullable=True),),
+        columns=(ModelColumn(name="account", type="int64"),),
+        label=LabelColumn(name="y", type="float64"),
+        estimator=EstimatorOf(name="Ridge"),
+        outputs=Outputs(value="value"),
+        tolerance="0.00001",
+    )
+    frame = CaptureEncoder(task_of("sha256:" + "0" * 64), signature, FileNames("pod")).frame(captured)
+    assert frame["in.account"].to_list() == [value for values in requests for value in values]
 
 
 def test_rows_reach_the_store_by_time_and_by_number_without_being_asked(model: Path, tmp_path: Path) -> None:
@@ -222,11 +388,32 @@ def test_rows_beyond_the_buffer_are_dropped_and_counted(model: Path, tmp_path: P
     assert "rows or labels are lost" in served.report["message"]
 
 
+def test_large_captures_wait_within_their_bytes(model: Path, tmp_path: Path) -> None:
+    """Rows are counted by their bytes from answer to store: memory stays, what is beyond is counted and said."""
+    store = tmp_path / "store"
+    limits = {"MLOPS_CAPTURE_BUFFER_BYTES": str(16 << 20)}
+    with serving(tmp_path / "pod", store, task_of(artifact_of(store, model), flush_seconds=1), **limits) as served:
+        store.rename(tmp_path / "away")
+        store.write_text("no folder")
+        document = request_of(rows(1))
+        document["inputs"][3]["data"] = ["x" * 4_000_000]
+        body = json.dumps(document).encode()
+        for _ in range(3):
+            assert served.post("/v2/models/weather/infer", body)[0] == 200
+        before = resident_kilobytes(served)
+        for _ in range(60):
+            # Text that cannot be pressed together, new each time.
+            document["inputs"][3]["data"] = [os.urandom(2_000_000).hex()]
+            assert served.infer(document)[0] == 200
+            assert metric(served, 'mlops_backlog_bytes{kind="captures"}') <= 16 << 20
+        assert dropped_rows(served) > 0
+        assert resident_kilobytes(served) - before < 120_000
+        assert "rows are dropped" in (served.folder / "server.log").read_text()
+
+
 def dropped_rows(served: Served) -> float:
     """The figure of the metric."""
-    text = served.ask("GET", "/metrics")[2].decode()
-    line = next(line for line in text.splitlines() if line.startswith('mlops_dropped_rows_total{kind="captures"}'))
-    return float(line.split()[1])
+    return metric(served, 'mlops_dropped_rows_total{kind="captures"}')
 
 
 def wait_for(condition: Any, seconds: float = 20) -> None:

@@ -200,6 +200,69 @@ def test_a_signature_for_other_columns_is_refused(place: Place, outputs: Path) -
         place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
 
 
+def _artifact(place: Place, outputs: Path, **changes: Any) -> Path:
+    """A whole artifact in the outputs folder, whose model.json says something else."""
+    place.store.get(place.run(place.dataset()).output_digest, outputs)
+    document = json.loads((outputs / "model.json").read_text())
+    (outputs / "model.json").write_text(json.dumps(document | changes))
+    return outputs
+
+
+@pytest.mark.parametrize(
+    ("expression", "want"),
+    [
+        pytest.param("SUM(price) OVER ()", "gap.*|not computed row by row|features", id="other rows"),
+        pytest.param("(SELECT price)", "subquery", id="subquery"),
+        pytest.param("RANDOM()", r"random\(\)", id="chance"),
+        pytest.param("label = 'UP'", '"label", which is no column', id="the label"),
+    ],
+)
+def test_an_expression_in_a_model_json_passes_the_list_of_a_datasets_expressions(
+    place: Place, outputs: Path, expression: str, want: str
+) -> None:
+    """Whoever wrote the file: at collecting it, and when another program hands it to a server."""
+    features = [{"name": "gap", "expression": expression, "type": "float64"}]
+    _artifact(place, outputs, features=features)
+    with pytest.raises(BadInput, match=rf"model\.json: features\[0\]\.expression: .*({want})") as info:
+        place.run(place.dataset(), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert info.value.reason == "OutputInvalid"
+    with pytest.raises(BadInput, match=r"model\.json: features\[0\]\.expression"):
+        Predictor.load(outputs)
+
+
+def test_a_model_whose_structure_lies_is_refused_by_name_and_never_opened_beside_the_keys(
+    place: Place, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees of a sound artifact with one child that leads nowhere; this process asks no engine for anything."""
+    place.store.get(place.run(place.dataset(), "HistGradientBoostingClassifier").output_digest, outputs)
+    content = bytearray((outputs / "model.treelite").read_bytes())
+    # The first child of the first tree stands behind its length, which stands behind the types of the nodes.
+    at = content.index(b"{}", content.index(b"sigmoid")) + 2 + 4
+    nodes = int.from_bytes(content[at : at + 4], "little")
+    cleft = at + 4 + 1 + 8 + nodes + 8
+    content[cleft : cleft + 4] = (1 << 29).to_bytes(4, "little")
+    (outputs / "model.treelite").write_bytes(content)
+    dataset = place.dataset()
+    monkeypatch.setattr(Predictor, "load", None)
+    with pytest.raises(BadInput, match=r"model\.treelite: tree 0: a node's child is none of the") as info:
+        place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert info.value.reason == "FormatForbidden"
+
+
+def test_collecting_opens_no_engine_in_its_own_process(
+    place: Place, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sound model, too: described, measured and recorded by the child."""
+    fields = [field("price", "float64"), field("count", "int64"), field("value", "float64", "label")]
+    dataset = place.dataset(schema=a_schema(fields, features=[]))
+    graph = linear_graph(2, [("out", TensorProto.FLOAT, ["n", 1])])
+    (outputs / "model.onnx").write_bytes(graph.SerializeToString())
+    monkeypatch.setattr(Predictor, "load", None)
+    monkeypatch.setattr("onnxruntime.InferenceSession", None)
+    report = place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert {one.name for one in report.metrics} == {"mae", "rmse", "r2"}
+
+
 def deep(outputs: Path) -> None:
     """Folders in folders, more than a path can name."""
     place = os.open(outputs, os.O_RDONLY)

@@ -1,6 +1,6 @@
 """Users and policies of the demo's MinIO: one user per namespace and role, each with just what its pods do.
 
-    python users.py users.json
+    python users.py users.json made
 
 The same policies, for any S3 service, stand in docs/store.md.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import urllib3
-from minio import Minio
 from minio.credentials import StaticProvider
 from minio.error import MinioException
 from minio.minioadmin import MinioAdmin
@@ -64,7 +64,9 @@ def _allow(actions: list[str], resources: list[str], condition: Policy | None = 
 
 def make(wanted: dict[str, Any], root_user: str, root_password: str) -> None:
     """Make the users of `wanted`, whose policies are those of its bucket, prefix and data bucket."""
-    admin = MinioAdmin(endpoint=ADDRESS, credentials=StaticProvider(root_user, root_password), secure=False)
+    pool = urllib3.PoolManager(timeout=5, retries=False)
+    keys = StaticProvider(root_user, root_password)
+    admin = MinioAdmin(endpoint=ADDRESS, credentials=keys, secure=False, http_client=pool)
     for user in wanted["users"]:
         prefix = wanted["prefix"].replace("{namespace}", user["namespace"])
         policy = policies(wanted["bucket"], prefix, user["namespace"], wanted["data"])[user["role"]]
@@ -74,26 +76,33 @@ def make(wanted: dict[str, Any], root_user: str, root_password: str) -> None:
         admin.policy_set(name, user=user["accessKey"])
 
 
-def main() -> int:
-    """Wait for MinIO, and make its users."""
+def main() -> None:
+    """Make the users, now and whenever the file has others: `made` appears when they are there."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     root_user, root_password = os.environ["MINIO_ROOT_USER"], os.environ["MINIO_ROOT_PASSWORD"]
-    pool = urllib3.PoolManager(timeout=5, retries=False)
-    client = Minio(ADDRESS, root_user, root_password, secure=False, http_client=pool)
-    wanted = json.loads(Path(sys.argv[1]).read_text())
-    deadline = time.monotonic() + 120
+    source, made, there = Path(sys.argv[1]), Path(sys.argv[2]), ""
+    said = ""
     while True:
-        try:
-            client.list_buckets()
-            make(wanted, root_user, root_password)
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            if time.monotonic() > deadline:
-                sys.stdout.write(f"MinIO does not take the users: {error}\n")
-                return 1
-            time.sleep(1)
-        else:
-            sys.stdout.write(f"{len(wanted['users'])} users are made\n")
-            return 0
+        if (text := source.read_text()) != there:
+            try:
+                make(json.loads(text), root_user, root_password)
+            except (MinioException, urllib3.exceptions.HTTPError) as error:
+                said = say(f"MinIO does not take the users yet: {error}", said)
+                time.sleep(1)
+                continue
+            there = text
+            made.touch()
+            said = say(f"{len(json.loads(text)['users'])} users are made", said)
+        time.sleep(5)
+
+
+def say(text: str, said: str) -> str:
+    """Tell whoever reads the log, once."""
+    if text != said:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    return text
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

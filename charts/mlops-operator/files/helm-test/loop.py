@@ -25,7 +25,8 @@ ACCOUNT = Path(os.environ.get("MLOPS_TEST_ACCOUNT", "/var/run/secrets/kubernetes
 API = os.environ.get("MLOPS_TEST_API", "https://kubernetes.default.svc")
 NAMESPACE = os.environ["MLOPS_TEST_NAMESPACE"]
 SERVER = os.environ.get("MLOPS_TEST_SERVER", f"http://{NAME}-production.{NAMESPACE}.svc")
-ROWS = os.environ["MLOPS_STORE"].removesuffix("/") + f"/{NAME}/rows.csv"
+DATA = os.environ["MLOPS_TEST_DATA"]
+ROWS = f"{DATA}/{NAMESPACE}/rows.csv"
 GROUP = f"/apis/mlops.dev/v1alpha1/namespaces/{NAMESPACE}"
 
 Object = dict[str, Any]
@@ -136,6 +137,8 @@ def answer(a: float, b: float, deadline: float) -> str:
 
 def loop(cluster: Cluster, deadline: float) -> None:
     """The whole way, from rows to answers."""
+    if not DATA:
+        raise Failed("the store takes the whole bucket: say in tests.dataUri where the table can be put beside it")
     bucket, key = open_source(ROWS, os.environ)
     bucket.put(key, rows())
     say(f"{ROWS} is written")

@@ -39,7 +39,8 @@ MODEL_VERSION = (
         (
             "FormatForbidden",
             "False",
-            "A file is no part of a model: a pickle, foreign bytes, custom ONNX operators.",
+            "A file is no part of a model (a pickle, foreign bytes, custom operators), points outside of itself, or "
+            "took more memory or time than a model may.",
             "Make a version of an artifact in ONNX, treelite or skops.",
         ),
         (

@@ -137,8 +137,9 @@ TRAINING_RUN = (
         (
             "FormatForbidden",
             "False",
-            "A file is no part of a model: a pickle, foreign bytes, custom ONNX operators.",
-            "Write ONNX, treelite or skops instead.",
+            "A file is no part of a model (a pickle, foreign bytes, custom operators), points outside of itself, or "
+            "took more memory or time than a model may.",
+            "Write ONNX, treelite or skops instead; export a damaged one again.",
         ),
         (
             "UntrustedType",

@@ -12,10 +12,13 @@ import polars as pl
 
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text, finite, label_text, moment
+from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
+from mlops.workloads.records.columns import finite, label_text, moment
 
 DESCRIPTION = "model.json"
+MAX_DESCRIPTION_BYTES = 16 << 20
 ROWS = "reference.parquet"
 
 
@@ -50,11 +53,28 @@ class Reference:
 def load_reference(store: Store, artifact: str) -> Reference:
     """Read the reference of the model at the digest `artifact`. Raises BadInput (DataUnusable) when it has none."""
     try:
-        description = json.loads(store.read_file(artifact, DESCRIPTION))
+        description = _description(store.read_file(artifact, DESCRIPTION), artifact)
         rows = store.read_file(artifact, ROWS)
     except NotFound as error:
         raise BadInput("DataUnusable", f"the model {artifact} has no reference to compare with: {error}") from error
-    return make_reference(description, pl.read_parquet(io.BytesIO(rows)), where=artifact)
+    try:
+        check_parquet(rows)
+        frame = pl.read_parquet(io.BytesIO(rows))
+    except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise BadInput(
+            "DataUnusable", f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
+        ) from error
+    return make_reference(description, frame, where=artifact)
+
+
+def _description(content: bytes, artifact: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content) if len(content) <= MAX_DESCRIPTION_BYTES else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BadInput("DataUnusable", f"{DESCRIPTION} of {artifact} is no JSON object: train the model again")
+    return found
 
 
 def make_reference(description: Mapping[str, Any], frame: pl.DataFrame, *, where: str) -> Reference:

@@ -1,38 +1,32 @@
 """The rows that a check looks at: captured requests of a span of event time, joined with their labels.
 
-Files are read a few at a time and rows are kept by a hash of their identity, so memory is bounded by `max_samples`
-however many requests there were, and the sample is the same in whatever order the files come.
+Which rows and labels count says `records.reading`. Rows are kept by a hash of their identity, so memory is bounded by
+`max_samples` however many requests there were, and the sample is the same in whatever order the files come.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops.api.tasks import partition_span
 from mlops.store.artifacts import Store
-from mlops.workloads.drift.columns import CANONICAL, INPUT, KEY, MOMENT, PROBABILITY, finite, label_text, moment
+from mlops.workloads.drift.columns import CANONICAL, INPUT, PROBABILITY
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.pod import BadInput
-
-_FILES_AT_ONCE = 16
-_MONTHS_LISTED_APART = 36
+from mlops.workloads.records import reading
+from mlops.workloads.records.columns import ARRIVED, CONTENT, KEY, MOMENT, finite, label_text
+from mlops.workloads.records.reading import Labels, first_of_each, identity, labels_of, request_files
 
 
 @dataclass(frozen=True)
-class Span:
+class Span(reading.Span):
     """Event time from `start` (left out) to `end` (included); labels are judged up to `judged_until`."""
 
-    start: datetime
-    end: datetime
     judged_until: datetime
 
 
@@ -43,7 +37,7 @@ class Counts:
     `judged` rows are old enough to be judged by label, `labelled` of them have one. Duplicates are further captures of
     the same (id, row), or further labels that say the same; conflicting labels say something else, and the last one
     received counts. Unmatched labels carry a time in the span but belong to none of its rows: late labels of an earlier
-    request, or those of one that was not captured.
+    request, those of one that was not captured, and those that came before their request.
     """
 
     rows: int = 0
@@ -114,10 +108,7 @@ class _Kept:
             self.shrink()
 
     def shrink(self) -> pl.DataFrame:
-        rows = pl.concat(self.frames)
-        rest = sorted(set(rows.columns) - set(CANONICAL))
-        # Of several captures of one request the first one counts; equal times are decided by content.
-        rows = rows.sort(*CANONICAL, *rest, nulls_last=True).unique(subset=KEY, keep="first", maintain_order=True)
+        rows = first_of_each(pl.concat(self.frames))
         if rows.height > self.limit:
             rows = rows.sort("_hash", *KEY).head(self.limit)
         self.frames, self.pending = [rows], rows.height
@@ -130,22 +121,32 @@ def load_window(
     """Read captures below the key `requests` and labels below `labels`; `live` is the digest of the live model."""
     kept = _Kept(max_samples)
     shape = _captured_shape(reference)
-    for frame in _files(store, _keys(store, requests, span.start, span.end)):
+    for frame in request_files(store, requests, span):
         _take(kept, frame, shape, span, live)
     if not kept.frames:
-        empty = pl.DataFrame(schema={**shape, "live": pl.Boolean(), "_hash": pl.UInt64()})
+        empty = pl.DataFrame(schema={**shape, "live": pl.Boolean(), "_hash": pl.UInt64()})  # as `_take` makes it
         kept.add(empty)
     rows = kept.shrink()
     hashes = np.concatenate(kept.hashes)
     distinct = int(np.unique(hashes).shape[0])
-    answers = _labels(store, labels, span, reference, rows, np.concatenate([hashes, *kept.outside]))
+    answers = labels_of(
+        store,
+        labels,
+        span,
+        rows,
+        as_text=reference.classes != (),
+        classes=tuple(reference.classes),
+        recorded=np.concatenate([hashes, *kept.outside]),
+    )
     frame = (
-        rows.drop("_hash")
+        rows.drop("_hash", ARRIVED, CONTENT)
         .join(answers.frame, on=KEY, how="left")
         .with_columns((pl.col("time") <= span.judged_until).alias("judged"))
         .sort(*CANONICAL)
     )
-    counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, _any_before(store, requests, span, distinct))
+    # Only if the stage was used before has the delivery stopped.
+    used = distinct > 0 or reading.was_recorded_before(store, requests, span.start)
+    counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used)
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
     return Window(span, frame, counts, absent)
 
@@ -153,19 +154,10 @@ def load_window(
 def window_of(frame: pl.DataFrame, span: Span) -> Window:
     """A window of rows that are already joined: columns as in `Window.frame`, without `judged`."""
     frame = frame.with_columns((pl.col("time") <= span.judged_until).alias("judged")).sort(*CANONICAL)
-    return Window(span, frame, _count(frame, frame.height, 0, _Answers(frame.clear()), False), ())
+    return Window(span, frame, _count(frame, frame.height, 0, Labels(frame.clear()), False), ())
 
 
-@dataclass(frozen=True, eq=False)
-class _Answers:
-    frame: pl.DataFrame
-    duplicates: int = 0
-    conflicts: int = 0
-    unmatched: int = 0
-    unusable: int = 0
-
-
-def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: _Answers, captured_before: bool) -> Counts:
+def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, captured_before: bool) -> Counts:
     judged, known = frame["judged"], frame["label"].is_not_null()
     live = frame["live"]
     return Counts(
@@ -188,7 +180,13 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: _Answers, c
 
 def _captured_shape(reference: Reference) -> dict[str, Any]:
     """Names and types of the columns that are read of a captured file."""
-    shape: dict[str, Any] = {"id": pl.String(), "row": pl.Int64(), "time": MOMENT}
+    shape: dict[str, Any] = {
+        "id": pl.String(),
+        "row": pl.Int64(),
+        "time": MOMENT,
+        ARRIVED: MOMENT,
+        CONTENT: pl.UInt64(),
+    }
     shape |= {INPUT + name: pl.Float64() for name in reference.numeric}
     shape |= {INPUT + name: pl.String() for name in reference.categorical}
     shape["out.prediction"] = pl.String() if reference.classes else pl.Float64()
@@ -198,13 +196,14 @@ def _captured_shape(reference: Reference) -> dict[str, Any]:
 
 def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, live: str) -> None:
     present = frame.schema
-    _need(present.names(), ("id", "row", "time", "modelDigest"), "a captured file")
+    if "modelDigest" not in present:
+        raise BadInput("DataUnusable", "a captured file lacks the column modelDigest")
     kept.seen |= {name.removeprefix(INPUT) for name in present.names() if name.startswith(INPUT)}
     rows = frame.select(
         *(_as(column, dtype, present) for column, dtype in shape.items()),
         (pl.col("modelDigest") == live).fill_null(False).alias("live"),
-    ).with_columns(_hash())
-    inside = (pl.col("time") > span.start) & (pl.col("time") <= span.end)
+    ).with_columns(identity())
+    inside = span.holds("time").fill_null(False)
     kept.outside.append(rows.filter(~inside)["_hash"].to_numpy())
     kept.add(rows.filter(inside))
 
@@ -212,97 +211,10 @@ def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, l
 def _as(column: str, dtype: Any, present: pl.Schema) -> pl.Expr:
     if column not in present:
         return pl.lit(None, dtype).alias(column)
-    if column == "time":
-        return moment(column)
+    if column in (*KEY, "time", ARRIVED, CONTENT):
+        return pl.col(column)
     if column == "out.prediction" and dtype == pl.String():
         return label_text(column, present[column])
     if dtype == pl.Float64():
         return finite(column)
     return pl.col(column).cast(dtype, strict=False)
-
-
-def _labels(
-    store: Store, prefix: str, span: Span, reference: Reference, rows: pl.DataFrame, captured: NDArray[np.uint64]
-) -> _Answers:
-    """The labels of the rows. A label arrives after its request, so partitions from the span's first day on are read,
-    without an end: cohorts are made by the request's time, however late the label came."""
-    wanted = rows.select(*KEY)
-    matched: list[pl.DataFrame] = []
-    unmatched = unusable = 0
-    for frame in _files(store, _keys(store, prefix, span.start - timedelta(days=1), None)):
-        present = frame.schema
-        _need(present.names(), ("id", "row", "label", "received"), "a file of labels")
-        text = reference.classes != ()
-        given = frame.select(
-            pl.col("id").cast(pl.String),
-            pl.col("row").cast(pl.Int64),
-            label_text("label", present["label"]) if text else finite("label"),
-            moment("received"),
-            moment("time") if "time" in present else pl.lit(None, MOMENT).alias("time"),
-        ).with_columns(_hash())
-        inside = (pl.col("time") > span.start) & (pl.col("time") <= span.end)
-        loose = given.filter(inside)["_hash"].to_numpy()
-        unmatched += int((~np.isin(loose, captured)).sum())
-        mine = given.join(wanted, on=KEY, how="semi").drop("_hash")
-        usable = pl.col("label").is_in(list(reference.classes)) if text else pl.col("label").is_not_null()
-        good = mine.filter(usable.fill_null(False))
-        unusable += mine.height - good.height
-        matched.append(good)
-    shape = {"id": pl.String(), "row": pl.Int64(), "label": pl.String() if reference.classes else pl.Float64()}
-    if not matched:
-        return _Answers(pl.DataFrame(schema=shape), unmatched=unmatched)
-    every = pl.concat(matched).sort(*KEY, "received", "time", "label", nulls_last=False)
-    spread = every.group_by(*KEY).agg(pl.len().alias("n"), pl.col("label").n_unique().alias("k"))
-    last = every.unique(subset=KEY, keep="last", maintain_order=True).select(*shape)
-    conflicting = spread.filter(pl.col("k") > 1).height
-    repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicting)
-    return _Answers(last, repeated, conflicting, unmatched, unusable)
-
-
-def _hash() -> pl.Expr:
-    return pl.struct(*KEY).hash(seed=20_260_101).alias("_hash")
-
-
-def _need(present: list[str], needed: tuple[str, ...], what: str) -> None:
-    missing = [column for column in needed if column not in present]
-    if missing:
-        raise BadInput("DataUnusable", f"{what} lacks the columns {', '.join(missing)}")
-
-
-def _keys(store: Store, prefix: str, first: datetime, last: datetime | None) -> list[str]:
-    """The files whose partition may hold rows from `first` to `last`; a bounded span is listed month by month.
-
-    A month's prefix finds the partitions of its days and those of the whole month.
-    """
-    prefixes = [prefix]
-    if last is not None:
-        months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
-        if len(months) <= _MONTHS_LISTED_APART:
-            prefixes = [f"{prefix}date={month // 12:04d}-{month % 12 + 1:02d}" for month in months]
-    listed = [found.key for one in prefixes for found in store.list(one)]
-    return sorted(key for key in listed if key.endswith(".parquet") and _covers(key, first, last))
-
-
-def _covers(key: str, first: datetime, last: datetime | None) -> bool:
-    found = partition_span(key)
-    return found is not None and found[1] > first and (last is None or found[0] <= last)
-
-
-def _any_before(store: Store, prefix: str, span: Span, rows: int) -> bool:
-    """Whether the stage was used before an empty window: only then has the delivery stopped."""
-    if rows:
-        return True
-    partitions = (partition_span(found.key) for found in store.list(prefix))
-    return any(found is not None and found[0] <= span.start for found in partitions)
-
-
-def _files(store: Store, keys: list[str]) -> Iterator[pl.DataFrame]:
-    """The tables of the files in the order of their keys, fetched a few at a time."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        for first in range(0, len(keys), _FILES_AT_ONCE):
-            some = keys[first : first + _FILES_AT_ONCE]
-            for key, data in zip(some, pool.map(store.get_object, some), strict=True):
-                try:
-                    yield pl.read_parquet(io.BytesIO(data))
-                except pl.exceptions.PolarsError as error:
-                    raise BadInput("DataUnusable", f"{key} is no readable Parquet file: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +13,32 @@ from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import format_error
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
+from mlops.workloads.isolation.parent import Child, Ended
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
 
 MAGIC = b"PAR1"
 _ROWS = 131_072
+_TRIED_BYTES, _TRIED_SECONDS = 64 << 20, 300.0
+# For the child: what a file of that size may grow to in a reader, and its copies.
+TRIED_MEMORY_BYTES = 4 << 30
 _CUT_OFF = 12  # bytes of the smallest file: two magics and a length
 
 
-def read_parquet(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
-    """Yield the contract's columns in the file's order. Raises BadInput for another kind of file or other types."""
+def read_parquet(path: Path, name: str, contract: Contract, child: Child | None = None) -> Iterator[pl.DataFrame]:
+    """Yield the contract's columns in the file's order. Raises BadInput for another kind of file or other types.
+
+    A `child` reads a file of up to 64 MiB before this process does: a small file that takes a machine's memory ends the
+    child. A larger one would take twice as long, and what it grows to is bounded by its size.
+    """
     _check_magic(path, name)
+    _check_structure(path, name)
+    if child is not None and path.stat().st_size <= _TRIED_BYTES:
+        columns = [field.name for field in contract.fields]
+        try:
+            child.ask("parquet", {"path": str(path), "name": name, "columns": columns}, seconds=_TRIED_SECONDS)
+        except Ended as error:
+            raise format_error(name, f"the Parquet file is not read: {error}: write it again") from error
     try:
         scan = pl.scan_parquet(path, glob=False)
         there = dict(scan.collect_schema())
@@ -43,10 +58,13 @@ def read_parquet(path: Path, name: str, contract: Contract) -> Iterator[pl.DataF
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
 
 
-def schema_of(data: bytes, name: str) -> dict[str, pl.DataType]:
-    """Return the columns of a Parquet file in memory."""
+def read_through(path: Path, name: str, columns: list[str]) -> None:
+    """In a child: read those of the columns that there are to their end. Raises BadInput for a damaged file."""
     try:
-        return dict(pl.read_parquet_schema(io.BytesIO(data)))
+        scan = pl.scan_parquet(path, glob=False)
+        there = scan.collect_schema()
+        for _ in scan.select([one for one in columns if one in there]).collect_batches(chunk_size=_ROWS):
+            pass
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
 
@@ -83,6 +101,13 @@ def _check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
             Reason.SCHEMA_MISMATCH,
             f'{name}: column "{field.name}" is {dtype} in the file, and {field.type} in spec.fields',
         )
+
+
+def _check_structure(source: Path | bytes, name: str) -> None:
+    try:
+        check_parquet(source)
+    except ParquetError as error:
+        raise format_error(name, f"the Parquet file is damaged: {error}") from error
 
 
 def _check_magic(path: Path, name: str) -> None:

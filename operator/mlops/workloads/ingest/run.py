@@ -13,7 +13,7 @@ from mlops.api.tasks import IngestReport, IngestTask, scheduled_time
 from mlops.workloads import expressions
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
-from mlops.workloads.ingest.columnar import read_parquet
+from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES, read_parquet
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
 from mlops.workloads.ingest.delimited import read_csv
@@ -28,9 +28,10 @@ from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
 from mlops.workloads.ingest.split import parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine
+from mlops.workloads.isolation.parent import Child
 from mlops.workloads.pod import BadInput, Pod
 
-_READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
+_TEXT_READERS = {"csv": read_csv, "jsonl": read_jsonl}
 
 
 def ingest(pod: Pod, task: IngestTask) -> IngestReport:
@@ -110,8 +111,12 @@ def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivere
 
 
 def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
-    for file in files:
-        yield from _READERS[spec.format](file.path, file.name, contract)
+    with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
+        for file in files:
+            if spec.format == "parquet":
+                yield from read_parquet(file.path, file.name, contract, child)
+            else:
+                yield from _TEXT_READERS[spec.format](file.path, file.name, contract)
 
 
 def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops.workloads.model.answer import Answer, Columns
-from mlops.workloads.model.encoding import Encoder
+from mlops.workloads.model.encoding import Encoder, width
 from mlops.workloads.model.signature import Signature
 from mlops.workloads.pod import BadInput
 
@@ -38,7 +39,7 @@ def open_engine(signature: Signature, folder: Path) -> Engine:
         return TreeliteEngine(signature, path.read_bytes())
     from mlops.workloads.model.skops_file import load_estimator
 
-    return SklearnEngine(signature, load_estimator(path.read_bytes()))
+    return SklearnEngine(signature, load_estimator(path.read_bytes(), width(signature.encoding)))
 
 
 class SklearnEngine:
@@ -49,14 +50,23 @@ class SklearnEngine:
             raise ValueError("an estimator needs an encoding")
         self._encoder = Encoder(signature.encoding)
         self._estimator = estimator
-        self._classifies = signature.classes is not None
+        self._classes = len(signature.classes) if signature.classes is not None else None
 
     def run(self, columns: Columns) -> Answer:
-        """Return the estimator's own answers."""
+        """Return the estimator's own answers. Raises BadInput(OutputInvalid) if it has none."""
         matrix = self._encoder.matrix(columns)
-        if not self._classifies:
+        try:
+            return self._answer(matrix)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {str(error)[:300]}"
+            raise BadInput("OutputInvalid", f"model.skops: it cannot answer: {problem}") from error
+
+    def _answer(self, matrix: NDArray[np.float64]) -> Answer:
+        if self._classes is None:
             return Answer(np.asarray(self._estimator.predict(matrix), dtype=np.float64).reshape(-1))
         values = np.asarray(self._estimator.predict(matrix)).astype(np.int64)
+        if values.size and not (values.min() >= 0 and values.max() < self._classes):
+            raise ValueError(f"its answers are other classes than the {self._classes} of model.json")
         if not hasattr(self._estimator, "predict_proba"):
             return Answer(values)
         return Answer(values, np.asarray(self._estimator.predict_proba(matrix), dtype=np.float64))

@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.dataset import FieldType
-from mlops.workloads.expressions import DTYPES, compute
-from mlops.workloads.model.signature import Signature
+from mlops.workloads.expressions import DTYPES, ExpressionError, check, compute
+from mlops.workloads.model.signature import SIGNATURE_FILE, Signature
+from mlops.workloads.pod import BadInput
 
 
 def frame_of(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
@@ -44,8 +45,28 @@ def array_of(series: pl.Series) -> NDArray[Any]:
     return series.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
+def check_features(signature: Signature) -> None:
+    """Hold the expressions of a model.json, whoever wrote it, against the list of what a Dataset may have.
+
+    Raises BadInput(OutputInvalid) for an expression that is not allowed, or that gives another type than is written.
+    """
+    types: dict[str, FieldType] = {one.name: one.type for one in signature.inputs}
+    for number, feature in enumerate(signature.features):
+        where = f"{SIGNATURE_FILE}: features[{number}].expression"
+        try:
+            kind = check(feature.expression, types)
+        except ExpressionError as error:
+            raise BadInput("OutputInvalid", f"{where}: {error}") from error
+        if kind != feature.type:
+            raise BadInput("OutputInvalid", f"{where}: gives {kind}, and {feature.name!r} is {feature.type}")
+        types[feature.name] = feature.type
+
+
 def with_features(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the inputs and the computed features of the same rows."""
-    frame = compute(frame_of(signature, inputs), signature.features)
+    """Return the inputs and the computed features of the same rows. Raises BadInput if they cannot be computed."""
+    try:
+        frame = compute(frame_of(signature, inputs), signature.features)
+    except ExpressionError as error:
+        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE}: features: {error}") from error
     computed = arrays_of(frame.select([feature.name for feature in signature.features]))
     return {**inputs, **computed}

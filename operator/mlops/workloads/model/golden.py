@@ -17,6 +17,8 @@ from mlops.workloads.pod import BadInput
 
 GOLDEN_FILE = "golden.json"
 MAX_GOLDEN_ROWS = 32
+# Of a file that somebody else wrote.
+MAX_ROWS_READ, MAX_GOLDEN_BYTES = 1000, 64 << 20
 # Recorded numbers have so many significant digits: what differs between processors lies beyond them.
 DIGITS = 7
 # By how much a recorded number may differ from the one that was rounded, relative to max(1, |number|): skops files give
@@ -62,6 +64,8 @@ def read_golden(folder: Path, signature: Signature) -> Golden:
     path = folder / GOLDEN_FILE
     if not path.is_file():
         raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is missing: a model's folder says in it what it answers")
+    if path.stat().st_size > MAX_GOLDEN_BYTES:
+        raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is larger than {MAX_GOLDEN_BYTES} bytes")
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -73,9 +77,30 @@ def read_golden(folder: Path, signature: Signature) -> Golden:
             prediction = prediction.astype(object)
         table = document["probabilities"]
         probabilities = None if table is None else np.array(table, dtype=np.float64)
+        _check_shapes(inputs, prediction, probabilities, signature)
         return Golden(inputs, Prediction(prediction, probabilities))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise BadInput("OutputInvalid", f"{GOLDEN_FILE}: {type(error).__name__}: {error}") from error
+
+
+def _check_shapes(
+    inputs: dict[str, NDArray[Any]],
+    prediction: NDArray[Any],
+    probabilities: NDArray[np.float64] | None,
+    signature: Signature,
+) -> None:
+    """Raise ValueError unless there is one answer to each row, of the kind that the model gives."""
+    rows = prediction.shape[0] if prediction.ndim == 1 else -1
+    if any(values.shape != (rows,) for values in inputs.values()) or rows > MAX_ROWS_READ:
+        raise ValueError(f"it has not one answer to each of at most {MAX_ROWS_READ} rows")
+    for one in signature.inputs:
+        if one.type == "string" and not all(value is None or isinstance(value, str) for value in inputs[one.name]):
+            raise ValueError(f"inputs: {one.name!r} has something else than texts")
+    if signature.classes is None:
+        if rows and prediction.dtype.kind not in "fiu":
+            raise ValueError("prediction: it is no number")
+    elif probabilities is not None and probabilities.shape != (rows, len(signature.classes)):
+        raise ValueError(f"probabilities: their shape is {probabilities.shape}")
 
 
 def array_of(values: list[Any], kind: str) -> NDArray[Any]:

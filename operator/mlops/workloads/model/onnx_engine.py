@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from mlops.workloads.model.answer import Answer, Columns
+from mlops.workloads.model.onnx_checks import check_structure
 from mlops.workloads.model.signature import NUMBERS, Signature
 from mlops.workloads.pod import BadInput
 
@@ -61,6 +62,7 @@ def check_onnx(content: bytes, name: str = "model.onnx") -> onnx.ModelProto:
             "FormatForbidden",
             f"{name}: operators of the domain {foreign[0]!r} are not allowed: export with ai.onnx and ai.onnx.ml only",
         )
+    check_structure(model, name)
     return model
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.contents import check_contents
 from mlops.workloads.model.engines import Engine, open_engine
 from mlops.workloads.model.masks import masked
 from mlops.workloads.model.signature import Signature, read_signature
+from mlops.workloads.pod import BadInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,11 @@ class Predictor:
         """
         check_contents(folder)
         signature = read_signature(folder)
+        if signature.features:
+            # polars is imported for models with computed features only: a server without them starts faster.
+            from mlops.workloads.model.features import check_features
+
+            check_features(signature)
         return cls(signature, open_engine(signature, folder))
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Prediction:
@@ -54,16 +61,31 @@ class Predictor:
         Numbers are float64 (NaN: missing), int64 or bool; strings are objects or str (None or "": missing).
         Raises KeyError for an input that is not there.
         """
-        columns = self._with_features(inputs) if self.signature.features else inputs
-        if self.signature.masks:
-            columns = masked(self.signature.masks, columns)
-        answer = self._engine.run({name: columns[name] for name in self._columns})
+        answer = self.answer(inputs)
         if self._classes is None:
             return Prediction(answer.values, None)
         return Prediction(self._classes[answer.values], answer.probabilities)
 
+    def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
+        """Return what the engine says of n rows: numbers, or indices of classes."""
+        columns = self._with_features(inputs) if self.signature.features else inputs
+        if self.signature.masks:
+            columns = masked(self.signature.masks, columns)
+        answer = self._engine.run({name: columns[name] for name in self._columns})
+        self._check_shape(answer, len(next(iter(inputs.values()))))
+        return answer
+
+    def _check_shape(self, answer: Answer, rows: int) -> None:
+        """One answer to each row, and of a classifier one probability for each class."""
+        table = answer.probabilities
+        fits = answer.values.shape == (rows,)
+        if table is not None:
+            fits = fits and table.shape == (rows, len(self._classes) if self._classes is not None else 0)
+        if not fits:
+            shown = answer.values.shape if table is None else (answer.values.shape, table.shape)
+            raise BadInput("OutputInvalid", f"model.{self.signature.format}: answers to {rows} rows have shape {shown}")
+
     def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        # polars is imported for models with computed features only: a server without them starts faster.
         from mlops.workloads.model.features import with_features
 
         return with_features(self.signature, inputs)

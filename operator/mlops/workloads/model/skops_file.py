@@ -2,7 +2,7 @@
 
 skops names its members by memory addresses and dates them with the clock, so two equal models differ in every byte.
 It also trusts every public class of scikit-learn, numpy and scipy by default; here only what the allowed estimators
-consist of is let through, before skops looks at the file at all.
+consist of is let through, and only where indices lead to what is there, before skops looks at the file at all.
 """
 
 from __future__ import annotations
@@ -10,19 +10,37 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import skops.io
 from numpy.typing import NDArray
+from skops.io._protocol import PROTOCOL
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from mlops.workloads.model.skops_checks import check_graph
+from mlops.workloads.model.skops_graph import FILE, read_graph
 from mlops.workloads.model.trusted_types import LOADERS, TRUSTED
 from mlops.workloads.pod import BadInput
 
-FILE = "model.skops"
 MAX_UNPACKED_BYTES = 4 << 30
+MAX_SCHEMA_BYTES = 256 << 20
+# As of text: numbers do not shrink by more, and what is small may.
+MAX_RATIO, SMALL_BYTES = 250, 256 << 20
+# A schema that is made to mislead may have anything in any place.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    EOFError,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -47,26 +65,45 @@ def dump_estimator(estimator: Any) -> bytes:
     return packed.getvalue()
 
 
-def load_estimator(content: bytes) -> Any:
-    """Return the estimator. Raises BadInput: UntrustedType, FormatForbidden, Incompatible."""
+def load_estimator(content: bytes, width: int | None = None) -> Any:
+    """Return the estimator, which takes rows of `width` numbers.
+
+    Raises BadInput: UntrustedType, FormatForbidden, Incompatible.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise BadInput("FormatForbidden", f"{FILE}: unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+            _check_sizes(archive, len(content))
             schema = json.loads(archive.read("schema.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+            _check_types(schema)
+            check_graph(read_graph(schema, archive), width)
+    except (*_UNREADABLE, zlib.error) as error:
         raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {error}") from error
-    _check_types(schema)
+    except RuntimeError as error:  # a member is encrypted, or compressed in a way that is not known
+        raise BadInput("FormatForbidden", f"{FILE}: cannot be read: {error}") from error
     try:
         return skops.io.loads(content, trusted=sorted(TRUSTED))
     except UntrustedTypesFoundException as error:
         raise BadInput("UntrustedType", f"{FILE}: {error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, ImportError, IndexError) as error:
+    except Exception as error:
         raise BadInput(
             "Incompatible",
             f"{FILE}: cannot be read with skops {skops.__version__} (written with {schema.get('_skops_version')}): "
-            f"{type(error).__name__}: {error}",
+            f"{type(error).__name__}: {str(error)[:300]}",
         ) from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, packed: int) -> None:
+    members = archive.infolist()
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > MAX_UNPACKED_BYTES or (unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed):
+        raise BadInput(
+            "FormatForbidden",
+            f"{FILE}: unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES}, and {MAX_RATIO} times its size",
+        )
+    if len({member.filename for member in members}) != len(members):
+        raise BadInput("FormatForbidden", f"{FILE}: holds two members of one name")
+    if archive.getinfo("schema.json").file_size > MAX_SCHEMA_BYTES:
+        raise BadInput("FormatForbidden", f"{FILE}: schema.json is larger than {MAX_SCHEMA_BYTES} bytes")
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -91,6 +128,11 @@ def type_names(schema: dict[str, Any]) -> set[tuple[str, str]]:
 def _check_types(schema: Any) -> None:
     if not isinstance(schema, dict):
         raise BadInput("FormatForbidden", f"{FILE}: schema.json is no object")
+    # Other protocols have loaders of their own, which make other things of the same schema.
+    if schema.get("protocol") != PROTOCOL or isinstance(schema.get("protocol"), bool):
+        raise BadInput(
+            "Incompatible", f"{FILE}: its protocol is {schema.get('protocol')!r}, this program reads {PROTOCOL}"
+        )
     for loader, name in sorted(type_names(schema)):
         if name not in TRUSTED or loader not in LOADERS:
             raise BadInput(

@@ -8,6 +8,7 @@ import treelite
 from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.encoding import Encoder, width
 from mlops.workloads.model.signature import Signature
+from mlops.workloads.model.treelite_file import check_treelite
 from mlops.workloads.pod import BadInput
 
 
@@ -18,6 +19,13 @@ class TreeliteEngine:
         if signature.encoding is None:
             raise ValueError("trees need an encoding")
         self._encoder = Encoder(signature.encoding)
+        forest = check_treelite(content)
+        self._classes = len(signature.classes) if signature.classes is not None else None
+        if forest.classes not in ((1, self._classes) if self._classes == 2 else (self._classes or 1,)):
+            raise BadInput(
+                "Incompatible",
+                f"model.treelite: has {forest.classes} outputs, model.json has {self._classes or 'no'} classes",
+            )
         try:
             self._model = treelite.Model.deserialize_bytes(content)
         except treelite.TreeliteError as error:
@@ -28,12 +36,14 @@ class TreeliteEngine:
                 "Incompatible",
                 f"model.treelite: takes {self._model.num_feature} numbers, the encoding makes {features}",
             )
-        self._classes = len(signature.classes) if signature.classes is not None else None
 
     def run(self, columns: Columns) -> Answer:
         """Return the trees' answers; of two equally probable classes the first, as scikit-learn does."""
         # The interpreter decides on rows as it gets them; in float64 its answers are scikit-learn's bit for bit.
-        found = treelite.gtil.predict(self._model, self._encoder.matrix(columns), nthread=1)
+        try:
+            found = treelite.gtil.predict(self._model, self._encoder.matrix(columns), nthread=1)
+        except treelite.TreeliteError as error:
+            raise BadInput("OutputInvalid", f"model.treelite: it cannot answer: {_problem(error)}") from error
         table = np.asarray(found, dtype=np.float64).reshape(found.shape[0], -1)
         if self._classes is None:
             return Answer(table[:, 0])

@@ -13,7 +13,9 @@ import orjson
 
 from mlops.api import tasks
 from mlops.store.errors import StoreError
+from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.errors import RequestError, shown, unavailable
+from mlops.workloads.serve.http import HOLD
 from mlops.workloads.serve.limits import Limits
 from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
 from mlops.workloads.serve.served import Served
@@ -27,6 +29,8 @@ _JSON: Final = (b"content-type", b"application/json")
 _OCTETS: Final = (b"content-type", b"application/octet-stream")
 _CLOSE: Final = (b"connection", b"close")
 _MODEL: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(?:ready|infer|feedback))?")
+# Of an answer that any request may have, a refusal or a health check's.
+_LITTLE: Final = 64 << 10
 # A body that is too large is read on for so many times the limit, so that its sender gets to read the answer.
 _READ_ON: Final = 4
 
@@ -46,11 +50,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Body:
-    """A request's body and the one header that says how to read it."""
+    """A request's body, the one header that says how to read it, and what the request holds of the memory."""
 
     data: bytes
     # How many of its bytes are JSON before the binary tensors; None: all.
     header_length: int | None
+    hold: Hold
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,6 @@ class Application:
         self._task, self._limits, self._metrics = task, limits, metrics
         self.served: Served | None = None
         self.draining = False
-        self._buffered = 0
         self._version = metadata.version("mlops-operator")
         self._routes = self._routes_of(task)
 
@@ -100,7 +104,7 @@ class Application:
         started = time.perf_counter()
         route = self._routes.get(scope["path"])
         try:
-            answer = await self._answer(route, scope, receive)
+            answer = self._fitting(await self._answer(route, scope, receive), scope["state"][HOLD])
         except RequestError as error:
             answer = Answer(error.status, orjson.dumps({"error": error.message}), [_JSON, *error.headers])
         except Disconnected:
@@ -118,7 +122,7 @@ class Application:
             raise self._unknown(scope["path"])
         method = scope["method"]
         if method == "POST" and route.post is not None:
-            return await route.post(await self._body(scope["headers"], receive))
+            return await route.post(await self._body(scope["headers"], receive, scope["state"][HOLD]))
         if method in ("GET", "HEAD") and route.get is not None:
             return route.get()
         raise RequestError(
@@ -126,6 +130,11 @@ class Application:
             f"{scope['path']} takes {route.allowed}, not {shown(method)}",
             [(b"allow", route.allowed.encode())],
         )
+
+    def _fitting(self, answer: Answer, hold: Hold) -> Answer:
+        if len(answer.body) <= _LITTLE or hold.take(len(answer.body)):
+            return answer
+        raise _busy()
 
     def _unknown(self, path: str) -> RequestError:
         named = _MODEL.fullmatch(path)
@@ -154,7 +163,7 @@ class Application:
     # What POST answers
 
     async def _infer(self, body: Body) -> Answer:
-        data, header_length = await self._model().infer(body.data, body.header_length)
+        data, header_length = await self._model().infer(body.data, body.header_length, body.hold)
         if header_length is None:
             return Answer(200, data)
         return Answer(200, data, [_OCTETS, (b"inference-header-content-length", b"%d" % header_length)])
@@ -173,44 +182,33 @@ class Application:
             raise unavailable("the model is being loaded")
         return self.served
 
-    async def _body(self, headers: Headers, receive: Receive) -> Body:
+    async def _body(self, headers: Headers, receive: Receive, hold: Hold) -> Body:
         length, header_length, is_expecting = self._checked(headers)
         if length > self._limits.body_bytes and is_expecting:
             raise self._too_large()
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
+        message = await _next(receive, hold)
         data = message["body"]
         if message.get("more_body"):
-            data = await self._rest(data, receive)
+            data = await self._rest(data, receive, hold)
         if len(data) > self._limits.body_bytes:
             raise self._too_large()
-        return Body(data, header_length)
+        return Body(data, header_length, hold)
 
-    async def _rest(self, first: bytes, receive: Receive) -> bytes:
-        """Return the whole body; raises RequestError when it, or all that are being received, grow too large."""
+    async def _rest(self, first: bytes, receive: Receive, hold: Hold) -> bytes:
+        """Return the whole body; raises RequestError when it grows too large."""
         data = bytearray(first)
-        self._buffered += len(data)
-        counted = len(data)
         received = len(data)
-        try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                received += len(message["body"])
-                if received > _READ_ON * self._limits.body_bytes:
-                    raise self._too_large()
-                if received <= self._limits.body_bytes:
-                    data += message["body"]
-                    self._buffered += len(message["body"])
-                    counted += len(message["body"])
-                    if self._buffered > self._limits.buffered_bytes:
-                        raise unavailable("too many large requests at a time; send fewer at once")
-                if not message.get("more_body"):
-                    break
-        finally:
-            self._buffered -= counted
+        while True:
+            message = await _next(receive, hold)
+            received += len(message["body"])
+            if received > _READ_ON * self._limits.body_bytes:
+                raise self._too_large()
+            if received <= self._limits.body_bytes:
+                data += message["body"]
+            else:
+                hold.give(len(message["body"]))
+            if not message.get("more_body"):
+                break
         if received > self._limits.body_bytes:
             raise self._too_large()
         return bytes(data)
@@ -245,6 +243,20 @@ class Application:
             elif name == b"expect":
                 is_expecting = True
         return length, header_length, is_expecting
+
+
+async def _next(receive: Receive, hold: Hold) -> MutableMapping[str, Any]:
+    """Return more of the body; raises RequestError when what all requests hold together has left no room for it."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    if hold.is_over:
+        raise _busy()
+    return message
+
+
+def _busy() -> RequestError:
+    return unavailable("too many large requests at a time; send fewer at once")
 
 
 def _json(status: int, document: Any) -> Answer:

@@ -6,9 +6,12 @@ import hashlib
 import io
 import itertools
 import re
+import sys
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -29,19 +32,59 @@ class CapturedRequest:
 
     id: str
     rows: int
-    # Microseconds since 1970: one for all rows, or (n,).
+    # Microseconds since 1970: this server's clock, and event time: one for all rows, or (n,).
+    arrived: int
     time: int | Array
     inputs: Mapping[str, Array]
     prediction: Array
     probabilities: Array | None
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes while it waits, rounded up."""
+        arrays = [self.time, self.prediction, self.probabilities, *self.inputs.values()]
+        return 500 + sys.getsizeof(self.id) + sum(_size(one) for one in arrays if isinstance(one, np.ndarray))
 
-def is_sampled(identity: str, percent: int) -> bool:
-    """Whether the request with this id is recorded: the same answer in every replica and on every day."""
-    if percent >= 100:
+
+def _size(values: Array) -> int:
+    texts = sum(map(sys.getsizeof, values.ravel().tolist())) if values.dtype == object else 0
+    return 150 + 2 * values.nbytes + texts if np.ma.isMaskedArray(values) else 150 + values.nbytes + texts
+
+
+# Ids that are remembered, twice so many, for an hour: what is asked again under its id is a retry, or a stranger's.
+_REMEMBERED, _REMEMBERED_SECONDS = 1 << 15, 3600.0
+
+
+class Chosen:
+    """Which requests are recorded: a share of them, by a keyed hash of their id, and of each id the first.
+
+    Whoever does not know the key cannot choose ids that are recorded; whoever finds one has it recorded once.
+    """
+
+    def __init__(self, percent: int, key: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+        self._percent, self._clock = percent, clock
+        self._key = hashlib.blake2b(key, person=b"mlops captures").digest()
+        self._seen: set[int] = set()
+        self._seen_before: set[int] = set()
+        self._since = clock()
+
+    def is_sampled(self, identity: str) -> bool:
+        """Whether requests with this id are recorded: the same answer in every process with this key."""
+        return self._percent >= 100 or self._hash(identity) % 10_000 < self._percent * 100
+
+    def is_first(self, identity: str) -> bool:
+        """Whether no request with this id was asked about here, of the last so many and within the last hour."""
+        found = self._hash(identity)
+        now = self._clock()
+        if len(self._seen) >= _REMEMBERED or now - self._since >= _REMEMBERED_SECONDS:
+            self._seen_before, self._seen, self._since = self._seen, set(), now
+        if found in self._seen or found in self._seen_before:
+            return False
+        self._seen.add(found)
         return True
-    bucket = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8).digest(), "big") % 10_000
-    return bucket < percent * 100
+
+    def _hash(self, identity: str) -> int:
+        return int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8, key=self._key).digest(), "big")
 
 
 class FileNames:
@@ -76,10 +119,12 @@ class CaptureEncoder:
         counts = [request.rows for request in requests]
         total = sum(counts)
         times = np.concatenate([np.broadcast_to(request.time, (request.rows,)) for request in requests])
+        arrived = np.repeat(np.array([request.arrived for request in requests], dtype=np.int64), counts)
         columns = [
             pl.Series("id", [request.id for request in requests for _ in range(request.rows)], dtype=pl.String),
             pl.Series("row", np.concatenate([np.arange(count) for count in counts]), dtype=pl.Int64),
             pl.Series("time", times, dtype=pl.Int64).cast(TIME),
+            pl.Series("arrived", arrived, dtype=pl.Int64).cast(TIME),
             pl.repeat(self._task.version, total, dtype=pl.Int64, eager=True).alias("modelVersion"),
             pl.repeat(self._task.artifact, total, dtype=pl.String, eager=True).alias("modelDigest"),
             pl.repeat(self._task.stage, total, dtype=pl.String, eager=True).alias("stage"),
@@ -93,8 +138,11 @@ class CaptureEncoder:
             total = sum(request.rows for request in requests)
             empty = series_of(f"in.{name}", kind, np.empty(0, dtype=object))
             return empty.extend_constant(None, total)
-        # Some requests may carry gaps (float64) and others not (int64, bool): together they are float64 again.
-        return series_of(f"in.{name}", kind, np.concatenate([request.inputs[name] for request in requests]))
+        arrays = [request.inputs[name] for request in requests]
+        if kind == "int64":
+            return _whole_numbers(f"in.{name}", arrays)
+        # Some requests may carry gaps (float64) and others not (bool): together they are float64.
+        return series_of(f"in.{name}", kind, np.concatenate(arrays))
 
     def _outputs(self, requests: Sequence[CapturedRequest]) -> list[pl.Series]:
         predictions = np.concatenate([request.prediction for request in requests])
@@ -113,19 +161,50 @@ class CaptureEncoder:
         return columns
 
 
+def _whole_numbers(name: str, arrays: Sequence[Array]) -> pl.Series:
+    """Return the arrays as one int64 column; a masked number or NaN is null, and no other number changes by it."""
+    values = np.concatenate([np.where(_gaps(one), 0, np.ma.getdata(one)).astype(np.int64) for one in arrays])
+    gaps = np.concatenate([_gaps(one) for one in arrays])
+    column = pl.Series(name, values, dtype=pl.Int64)
+    return column.set(pl.Series(gaps), None) if gaps.any() else column
+
+
+def _gaps(values: Array) -> Array:
+    return np.isnan(values) if values.dtype.kind == "f" else np.ma.getmaskarray(values)
+
+
 # A flush of live traffic spans a day or two; one that spans more is a replay or a backfill.
 _MOST_DAYS = 2
+# Event times are the clients' choice: ten thousand rows could name seven thousand months.
+MOST_PARTITIONS = 24
 
 
 def partitioned(frame: pl.DataFrame, prefix: str, names: FileNames) -> list[File]:
-    """Return the frame as Parquet files `<prefix>date=…/<name>`, by its column `time`: by day, or by month if many."""
-    monthly = frame["time"].dt.date().n_unique() > _MOST_DAYS
-    partitions = pl.Series("_partition", [tasks.partition(moment, monthly=monthly) for moment in frame["time"]])
-    marked = frame.with_columns(partitions)
+    """Return the frame as at most 24 Parquet files `<prefix><partition>/<name>`, by its column `time`.
+
+    A file per day; per month if there are many days; and if there are many months, the fullest of them have files of
+    their own, and the rows of all others share one.
+    """
     files: list[File] = []
-    for (place,), part in marked.partition_by("_partition", as_dict=True, maintain_order=True).items():
+    for place, part in _parts(frame):
         buffer = io.BytesIO()
-        part.drop("_partition").write_parquet(buffer, compression="zstd")
+        part.write_parquet(buffer, compression="zstd")
         data = buffer.getvalue()
         files.append(File(f"{prefix}{place}{names.name(data)}", data, part.height))
     return files
+
+
+def _parts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    monthly = frame["time"].dt.date().n_unique() > _MOST_DAYS
+    begins = frame["time"].dt.truncate("1mo" if monthly else "1d").alias("_begin")
+    counts = begins.value_counts(name="_rows").sort("_rows", "_begin", descending=[True, False])
+    own = counts["_begin"] if counts.height <= MOST_PARTITIONS else counts["_begin"].head(MOST_PARTITIONS - 1)
+    marked = frame.with_columns(begins)
+    for begin in own.sort():
+        yield tasks.partition(begin, monthly=monthly), marked.filter(pl.col("_begin") == begin).drop("_begin")
+    others = marked.filter(~pl.col("_begin").is_in(own.implode())).drop("_begin")
+    if others.height:
+        first, last = others["time"].min(), others["time"].max()
+        assert isinstance(first, datetime)
+        assert isinstance(last, datetime)
+        yield tasks.partition_of_span(first, last), others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,17 @@ class Label:
     time: int
     received: int
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, rounded up: itself, its numbers, its id."""
+        return 300 + sys.getsizeof(self.id)
+
 
 class FeedbackReader:
     """Reads `{"labels": [{"id", "row", "label", "time"}]}` for one model."""
 
-    def __init__(self, signature: Signature, max_labels: int) -> None:
-        self._max_labels = max_labels
+    def __init__(self, signature: Signature, max_labels: int, max_decoded_bytes: int) -> None:
+        self._max_labels, self._max_decoded_bytes = max_labels, max_decoded_bytes
         classes = signature.classes
         # By type too: 1 == True == 1.0 would otherwise pass for one another.
         self._classes = None if classes is None else {(type(one), one): class_name(one) for one in classes}
@@ -43,7 +49,7 @@ class FeedbackReader:
 
     def read(self, body: bytes, received: int) -> list[Label]:
         """Return the labels in `body`, all of them or none; raises RequestError naming the first bad one."""
-        labels = read_json(body).get("labels")
+        labels = read_json(body, self._max_decoded_bytes).get("labels")
         if type(labels) is not list or not labels:
             raise RequestError(400, 'the request has no list "labels" with at least one label')
         if len(labels) > self._max_labels:
@@ -100,7 +106,7 @@ class FeedbackEncoder:
         self._names = names
 
     def __call__(self, batches: Sequence[Sequence[Label]]) -> list[File]:
-        """Return a file per day of the labels' own time, or per month if there are many."""
+        """Return a file per day of the labels' own time, or per month if there are many; see `partitioned`."""
         labels = [label for batch in batches for label in batch]
         frame = pl.DataFrame(
             [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,11 +12,13 @@ import orjson
 
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.moments import microseconds
-from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json
+from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json, whole_numbers
 
 LONGEST_ID: Final = 256
 _DUMPS: Final = orjson.OPT_SERIALIZE_NUMPY
 _BOM: Final = b"\xef\xbb\xbf"
+# So little JSON cannot become much.
+_SMALL: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,15 @@ class InferenceRequest:
     event_time: int | Array | None
     # Which outputs are wanted, and whether each is wanted in binary.
     outputs: tuple[tuple[str, bool], ...]
+    # Whole numbers with gaps as they were sent: a predictor takes them as float64, which cannot hold all of them.
+    exact: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Parser:
     """Reads requests for one model. What is the same for every request is worked out once."""
 
-    def __init__(self, interface: Interface, max_rows: int) -> None:
+    def __init__(self, interface: Interface, max_rows: int, max_decoded_bytes: int) -> None:
+        self._max_decoded_bytes = max_decoded_bytes
         self._columns = {column.name: (column, frozenset(TAKEN[column.type])) for column in interface.inputs}
         self._output_names = tuple(name for name, _, _ in interface.outputs)
         self._all_json = tuple((name, False) for name in self._output_names)
@@ -77,12 +82,13 @@ class Parser:
                 )
             binary = memoryview(body)[header_length:]
             body = body[:header_length]
-        document = read_json(body)
+        document = read_json(body, self._max_decoded_bytes)
         parameters = _parameters(document, "the request")
         tensors = document.get("inputs")
         if type(tensors) is not list or not tensors:
             raise RequestError(400, 'the request has no list "inputs" of tensors')
         inputs: dict[str, Array] = {}
+        exact: dict[str, Array] = {}
         rows = -1
         taken = 0
         for tensor in tensors:
@@ -97,6 +103,8 @@ class Parser:
                 )
             rows = values.shape[0]
             inputs[name] = values
+            if values.dtype.kind == "f" and self._columns[name][0].type == "int64":
+                exact[name] = whole_numbers(_flat(name, tensor.get("data"), rows))
         if taken != len(binary):
             raise RequestError(400, f"{len(binary) - taken} bytes after the last tensor belong to none")
         if len(inputs) != len(self._columns):
@@ -108,6 +116,7 @@ class Parser:
             inputs=inputs,
             event_time=_event_time(parameters.get("event_time"), rows) if parameters else None,
             outputs=self._outputs(document.get("outputs"), parameters),
+            exact=exact,
         )
 
     def _tensor(self, tensor: Any, binary: memoryview) -> tuple[str, Array, int]:
@@ -217,10 +226,21 @@ class Writer:
         return head + b"".join(blobs), len(head)
 
 
-def read_json(body: bytes) -> dict[str, Any]:
+def decoded_bytes(body: bytes) -> int:
+    """Return about how much memory the JSON in `body` takes as objects: 2 characters can become 64 bytes, or 232."""
+    return 4 * len(body) + 8 * body.count(b",") + 64 * body.count(b"[") + 232 * body.count(b"{")
+
+
+def read_json(body: bytes, max_decoded_bytes: int) -> dict[str, Any]:
     """Return the JSON object in `body`; raises RequestError."""
     if not body:
         raise RequestError(400, "the body is empty; send a JSON object")
+    if len(body) > _SMALL and decoded_bytes(body) > max_decoded_bytes:
+        raise RequestError(
+            413,
+            f"the body's JSON would take more than {max_decoded_bytes} bytes of memory; send flat lists or binary "
+            "tensors, or the rows in several requests",
+        )
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

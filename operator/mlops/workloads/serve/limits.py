@@ -14,13 +14,13 @@ class Limits:
     """Bounds of one server process; beyond them a client gets a 4xx or 503, never a slow or a dead server."""
 
     body_bytes: int = 8 << 20
-    # Of all request bodies that are being received, so that many large ones cannot fill the memory together.
+    # Of all requests together, from a head to its answer: bodies, decoded rows, answers that nobody has taken yet.
     buffered_bytes: int = 64 << 20
     head_bytes: int = 16 << 10
     rows: int = 10_000
     concurrency: int = 64
     connections: int = 1_024
-    # From the first byte of a request to its last.
+    # From the first byte of a request to its last, and from the first byte of an answer to its last.
     request_seconds: int = 30
     keep_alive_seconds: int = 75
     # From SIGTERM until the socket closes: routers learn in this time that the pod is going and, if it was the only one
@@ -28,7 +28,7 @@ class Limits:
     drain_seconds: int = 20
     # For what is still being answered, and again for what is still to be stored.
     grace_seconds: int = 10
-    # Captured rows and labels that could not be stored yet, encoded.
+    # Captured rows that are not in the store yet, encoded or not; labels have a quarter of it for themselves.
     capture_bytes: int = 64 << 20
     capture_rows: int = 10_000
 

@@ -33,16 +33,29 @@ class Loaded:
 
 
 def load(store: Store, digest: str, folder: Path) -> Loaded:
-    """Fetch the artifact into `folder`, open it and ask for its recorded answers.
+    """Fetch the artifact into `folder`, open it in this process and ask for its recorded answers.
+
+    For a server only: what it is told to serve by digest is what the verifying pod opened in a child before, and bytes
+    of another digest are never opened. The structure is checked all the same, as it is by every reader.
 
     Raises BadInput: ArtifactNotFound, GoldenFailed and what Predictor.load raises; StoreError: DigestMismatch.
     """
+    fetch(store, digest, folder)
+    return open_checked(folder)
+
+
+def fetch(store: Store, digest: str, folder: Path) -> None:
+    """Fetch the artifact into `folder`. Raises BadInput: ArtifactNotFound; StoreError: DigestMismatch."""
     try:
         store.get(digest, folder)
     except NotFound as error:
         raise BadInput(
             Reason.ARTIFACT_NOT_FOUND, f"{error}; the artifact was never stored here, or has been removed"
         ) from error
+
+
+def open_checked(folder: Path) -> Loaded:
+    """Open a model and hold it against its recorded answers. Raises BadInput: GoldenFailed, and as Predictor.load."""
     predictor = Predictor.load(folder)
     golden = read_golden(folder, predictor.signature)
     if golden.recorded.prediction.shape[0] == 0:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.recorder import Recorder
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -32,6 +33,8 @@ class Metrics:
         self.model_format = ""
         self.load_seconds = 0.0
         self.recorders: Mapping[str, Recorder[Any]] = {}
+        self.budget: Budget | None = None
+        self.repeated_rows = 0
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -58,6 +61,11 @@ class Metrics:
         yield requests
         yield self._histogram()
         yield CounterMetricFamily("mlops_predicted_rows", "Rows that were answered.", value=self.rows)
+        if self.budget:
+            yield GaugeMetricFamily("mlops_in_flight_bytes", "What requests hold.", value=self.budget.used)
+        yield CounterMetricFamily(
+            "mlops_repeated_rows", "Rows not recorded: a request of that id was.", value=self.repeated_rows
+        )
         yield from self._recorded()
 
     def _histogram(self) -> Metric:
@@ -72,17 +80,21 @@ class Metrics:
 
     def _recorded(self) -> Iterator[Metric]:
         stored = CounterMetricFamily("mlops_stored_rows", "Rows that are in the store.", labels=["kind"])
-        dropped = CounterMetricFamily("mlops_dropped_rows", "Rows lost since the store was away.", labels=["kind"])
+        dropped = CounterMetricFamily(
+            "mlops_dropped_rows", "Rows lost: too many waited for the store.", labels=["kind"]
+        )
         failed = CounterMetricFamily("mlops_failed_flushes", "Times the store did not take rows.", labels=["kind"])
         failing = GaugeMetricFamily("mlops_flush_failing", "Why rows wait for the store.", labels=["kind", "reason"])
         backlog = GaugeMetricFamily("mlops_backlog_rows", "Rows that are not in the store yet.", labels=["kind"])
+        waiting = GaugeMetricFamily("mlops_backlog_bytes", "What these rows take.", labels=["kind"])
         age = GaugeMetricFamily("mlops_flush_age_seconds", "Since all rows were in the store.", labels=["kind"])
         for kind, recorder in self.recorders.items():
             stored.add_metric([kind], recorder.stored_rows)
             dropped.add_metric([kind], recorder.dropped_rows)
             failed.add_metric([kind], recorder.failed_flushes)
             backlog.add_metric([kind], recorder.backlog)
+            waiting.add_metric([kind], recorder.waiting.used)
             age.add_metric([kind], max(0.0, time.time() - recorder.flushed_at))
             if recorder.failing:
                 failing.add_metric([kind, recorder.failing], 1)
-        yield from (stored, dropped, failed, failing, backlog, age)
+        yield from (stored, dropped, failed, failing, backlog, waiting, age)

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from mlops.store.errors import StoreError
+from mlops.workloads.serve.budget import Budget
 
 Item = TypeVar("Item")
 LONGEST_PAUSE = 60.0
 _PARALLEL_PUTS = 8
+# What is encoded at a time: encoding takes a few times as much for a moment.
+BATCH_BYTES = 8 << 20
+_SAY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Sink(Protocol):
 class Recorder(Generic[Item]):
     """Takes items on the event loop, writes them as files to the store by size, by time and when told to.
 
-    A store that is away costs the client nothing: what is encoded waits, up to `max_bytes`; what is beyond is counted
-    in `dropped_rows`, the newest first. All methods are for the event loop's thread.
+    A store that is away costs the client nothing: rows wait, in memory up to `max_bytes` from `add` until they are
+    stored; what is beyond is counted in `dropped_rows`, the newest first. All methods are for the event loop's thread.
     """
 
     def __init__(
@@ -64,12 +68,14 @@ class Recorder(Generic[Item]):
         # Why the store does not take rows, as a reason; empty while it does.
         self.failing = ""
         self._sink, self._encode = sink, encode
-        self._flush_rows, self._flush_seconds, self._max_bytes = flush_rows, flush_seconds, max_bytes
-        self._items: list[Item] = []
-        self._buffered_rows = 0
+        self._flush_rows, self._flush_seconds = flush_rows, flush_seconds
+        # Everything from `add` to the store: items, then files.
+        self.waiting = Budget(max_bytes)
+        self._items: deque[tuple[Item, int, int]] = deque()
+        self._buffered_rows = self._buffered_bytes = 0
         self._added_rows = 0
         self._pending: deque[File] = deque()
-        self._pending_bytes = 0
+        self._said_dropped, self._said_at = 0, -_SAY_SECONDS
         self._full = asyncio.Event()
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_PARALLEL_PUTS, "store")
@@ -84,13 +90,18 @@ class Recorder(Generic[Item]):
         """Rows that are not in the store yet."""
         return self._added_rows - self.stored_rows - self.dropped_rows
 
-    def add(self, item: Item, rows: int) -> None:
-        """Take an item of `rows` rows."""
-        self._items.append(item)
-        self._buffered_rows += rows
+    def add(self, item: Item, rows: int, size: int) -> bool:
+        """Take an item of `rows` rows that takes `size` bytes; False, and dropped, if there is no room for it."""
         self._added_rows += rows
-        if self._buffered_rows >= self._flush_rows:
+        if not self.waiting.take(size):
+            self._drop(rows)
+            return False
+        self._items.append((item, rows, size))
+        self._buffered_rows += rows
+        self._buffered_bytes += size
+        if self._buffered_rows >= self._flush_rows or self._buffered_bytes >= min(BATCH_BYTES, self.waiting.limit // 2):
             self._full.set()
+        return True
 
     async def flush(self) -> Flushed:
         """Store all that was added before this call; raises StoreError and keeps what could not be stored."""
@@ -129,7 +140,9 @@ class Recorder(Generic[Item]):
     def _say_failing(self, error: StoreError) -> None:
         """Say it when it begins and when the cause changes; the metrics tell how it goes on."""
         if error.reason != self.failing:
-            waiting = f"{self.backlog} rows wait in memory, up to {self._max_bytes} bytes, until the store takes them"
+            waiting = (
+                f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until the store takes them"
+            )
             sys.stderr.write(f"{self._name}: {waiting}: {error.reason}: {error}\n")
             sys.stderr.flush()
         self.failing = error.reason
@@ -150,18 +163,41 @@ class Recorder(Generic[Item]):
                 return 0
 
     async def _encode_buffered(self) -> None:
-        items, self._items = self._items, []
-        self._buffered_rows = 0
+        """Turn what is buffered by now into files, a bounded batch at a time."""
         self._full.clear()
-        if not items:
-            return
-        files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
-        for file in files:
-            if self._pending_bytes + len(file.data) > self._max_bytes:
-                self.dropped_rows += file.rows
-                continue
-            self._pending.append(file)
-            self._pending_bytes += len(file.data)
+        left = len(self._items)
+        while left:
+            batch = self._next_batch(left)
+            left -= len(batch)
+            rows, size = sum(one[1] for one in batch), sum(one[2] for one in batch)
+            self._buffered_rows -= rows
+            self._buffered_bytes -= size
+            items = [one[0] for one in batch]
+            files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
+            self.waiting.give(size)
+            for file in files:
+                if self.waiting.take(len(file.data)):
+                    self._pending.append(file)
+                else:
+                    self._drop(file.rows)
+
+    def _next_batch(self, most: int) -> list[tuple[Item, int, int]]:
+        batch: list[tuple[Item, int, int]] = []
+        size = 0
+        while len(batch) < most and (not batch or size + self._items[0][2] <= BATCH_BYTES):
+            batch.append(self._items.popleft())
+            size += batch[-1][2]
+        return batch
+
+    def _drop(self, rows: int) -> None:
+        self.dropped_rows += rows
+        now = time.monotonic()
+        if now - self._said_at >= _SAY_SECONDS:
+            lost = self.dropped_rows - self._said_dropped
+            self._said_dropped, self._said_at = self.dropped_rows, now
+            sys.stderr.write(
+                f"{self._name}: {lost} rows are dropped: {self.waiting.limit} bytes of them wait for the store\n"
+            )
 
     async def _put(self, batch: Sequence[File], stored: Flushed) -> Flushed:
         loop = asyncio.get_running_loop()
@@ -173,7 +209,7 @@ class Recorder(Generic[Item]):
                 failures.append(result)
                 self._pending.append(file)
                 continue
-            self._pending_bytes -= len(file.data)
+            self.waiting.give(len(file.data))
             self.stored_rows += file.rows
             stored = Flushed(stored.rows + file.rows, stored.files + 1)
         if failures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import socket
 import sys
@@ -11,9 +12,10 @@ import time
 
 import uvloop
 
-from mlops.api.tasks import PORT_VARIABLE, ServeTask
+from mlops.api.tasks import CAPTURE_KEY_VARIABLE, PORT_VARIABLE, ServeTask
 from mlops.workloads.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
+from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.http import server_of
 from mlops.workloads.serve.limits import Limits
 from mlops.workloads.serve.loading import load, one_row_seconds, percentile
@@ -46,7 +48,8 @@ async def _serve(pod: Pod, task: ServeTask, limits: Limits, listener: socket.soc
     started = time.monotonic()
     metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)
     app = Application(task, limits, metrics)
-    server = server_of(app, limits, refused=lambda status: metrics.count("refused", status, 0.0))
+    metrics.budget = budget = Budget(limits.buffered_bytes)
+    server = server_of(app, limits, budget, refused=lambda status: metrics.count("refused", status, 0.0))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -92,6 +95,8 @@ async def _load(pod: Pod, task: ServeTask, limits: Limits, metrics: Metrics) -> 
         limits=limits,
         metrics=metrics,
         host=pod.environ.get("HOSTNAME", socket.gethostname()),
+        # Without a key from outside nobody knows which requests this process chooses.
+        sampling_key=pod.environ.get(CAPTURE_KEY_VARIABLE, "").encode() or secrets.token_bytes(32),
     )
 
 

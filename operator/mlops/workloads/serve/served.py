@@ -13,10 +13,11 @@ from mlops.api import tasks
 from mlops.workloads.model.predictor import Prediction, class_array
 from mlops.workloads.model.signature import Signature
 from mlops.workloads.pod import BadInput
-from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, FileNames, is_sampled
+from mlops.workloads.serve.budget import Hold
+from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chosen, FileNames
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
-from mlops.workloads.serve.inference import Interface, Parser, Writer
+from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser, Writer
 from mlops.workloads.serve.limits import Limits
 from mlops.workloads.serve.loading import Loaded
 from mlops.workloads.serve.metrics import Metrics
@@ -41,14 +42,17 @@ class Served:
         limits: Limits,
         metrics: Metrics,
         host: str,
+        sampling_key: bytes,
     ) -> None:
         signature = loaded.predictor.signature
         self.interface = interface_of(task, signature, loaded.gives_probabilities)
         self._predictor, self._limits, self._metrics = loaded.predictor, limits, metrics
-        self._percent = task.capture.percent
-        self._parser = Parser(self.interface, limits.rows)
+        self._chosen = Chosen(task.capture.percent, sampling_key)
+        self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
         self._writer = Writer(self.interface)
-        self._reader = FeedbackReader(signature, limits.rows)
+        self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
+        # A row as numbers: inputs, outputs, and an output as text.
+        self._row_bytes = 8 * len(self.interface.inputs) + 32 * sum(width for _, _, width in self.interface.outputs)
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
         self._thread = ThreadPoolExecutor(1, "predict")
         self._queued = 0
@@ -66,16 +70,17 @@ class Served:
             FeedbackEncoder(task, signature, names),
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
-            max_bytes=limits.capture_bytes,
+            max_bytes=limits.capture_bytes // 4,
             name="labels",
         )
-
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
 
-    async def infer(self, body: bytes, header_length: int | None) -> tuple[bytes, int | None]:
+    async def infer(self, body: bytes, header_length: int | None, hold: Hold) -> tuple[bytes, int | None]:
         """Answer one request: the body, and the length of its JSON if the rest is binary. Raises RequestError."""
         arrived = time.time_ns() // 1000
         request = self._parser.parse(body, header_length)
+        if request.rows > INLINE_ROWS:
+            self._make_room(request.rows, hold)
         try:
             if request.rows <= self._inline_rows and not self._queued:
                 answer = self._predictor.predict(request.inputs)
@@ -88,18 +93,39 @@ class Served:
             values["probabilities"] = answer.probabilities
         written = self._writer.write(request, values)
         self._metrics.rows += request.rows
-        if is_sampled(request.id, self._percent):
-            moment = arrived if request.event_time is None else request.event_time
-            captured = CapturedRequest(
-                request.id, request.rows, moment, request.inputs, answer.prediction, answer.probabilities
-            )
-            self.captures.add(captured, request.rows)
+        self._record(request, answer, arrived)
         return written
+
+    def _make_room(self, rows: int, hold: Hold) -> None:
+        size = rows * self._row_bytes
+        if size > self._limits.buffered_bytes:
+            most = self._limits.buffered_bytes // self._row_bytes
+            raise RequestError(413, f"{rows} rows have larger answers than fit here; send at most {most} in a request")
+        if not hold.take(size):
+            raise unavailable("too many large requests at a time; send fewer at once")
+
+    def _record(self, request: InferenceRequest, answer: Prediction, arrived: int) -> None:
+        if not self._chosen.is_sampled(request.id):
+            return
+        if not self._chosen.is_first(request.id):
+            self._metrics.repeated_rows += request.rows
+            return
+        captured = CapturedRequest(
+            id=request.id,
+            rows=request.rows,
+            arrived=arrived,
+            time=arrived if request.event_time is None else request.event_time,
+            inputs={**request.inputs, **request.exact},
+            prediction=answer.prediction,
+            probabilities=answer.probabilities,
+        )
+        self.captures.add(captured, request.rows, captured.size)
 
     def feedback(self, body: bytes) -> int:
         """Take labels and return how many. Raises RequestError."""
         labels = self._reader.read(body, time.time_ns() // 1000)
-        self.labels.add(labels, len(labels))
+        if not self.labels.add(labels, len(labels), sum(label.size for label in labels)):
+            raise unavailable("too many labels wait for the store; send these again later", retry_seconds=5)
         return len(labels)
 
     async def flush(self) -> dict[str, Any]:

@@ -189,6 +189,12 @@ class Column:
         return RequestError(status, f"input {self.name!r} {problem}")
 
 
+def whole_numbers(data: Sequence[int | None]) -> Array:
+    """Return whole numbers with gaps as a masked array of int64, none of them rounded."""
+    values = np.array([0 if value is None else value for value in data], dtype=np.int64)
+    return np.ma.MaskedArray(values, mask=[value is None for value in data])
+
+
 def to_json(values: Array) -> Any:
     """Return what orjson writes as the tensor's `data`: flat, row by row."""
     if values.dtype == object:

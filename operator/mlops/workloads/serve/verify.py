@@ -6,26 +6,38 @@ import math
 import time
 
 from mlops.api.tasks import VerifyReport, VerifyTask
+from mlops.workloads.model.contents import check_contents
+from mlops.workloads.model.isolated import OPEN_SECONDS, asked, child_for, model_file
 from mlops.workloads.pod import Pod
-from mlops.workloads.serve.loading import Loaded, largest_difference, load, one_row_seconds, percentile
+from mlops.workloads.serve.loading import Loaded, fetch, one_row_seconds, percentile
 
 PREDICTIONS = 200
 # A neighbour that is busy for a moment is not busy in every round, and a node that is busy now may not be in a minute.
 ROUNDS, PAUSE_SECONDS = 5, 0.2
+# The Job ends after 600 s.
+MEASURE_SECONDS = 540.0
 MOST_ROUNDS, LONG_PAUSE_SECONDS = 35, 2.0
 
 
 def verify(pod: Pod, task: VerifyTask) -> VerifyReport:
     """Check digest, contents and recorded answers, and measure one-row predictions.
 
-    Raises BadInput and StoreError as `loading.load` does.
+    This process holds the store's keys and never opens the model: a child without them does.
+
+    Raises BadInput and StoreError as `loading.load` does; FormatForbidden for a model that ends the child.
     """
-    loaded = load(pod.store, task.artifact, pod.scratch / "model")
+    folder = pod.scratch / "model"
+    fetch(pod.store, task.artifact, folder)
+    check_contents(folder)
+    file = model_file(folder)
+    with child_for(folder) as child:
+        found = asked(child, "check", {"folder": str(folder)}, file, OPEN_SECONDS)
+        measured = asked(child, "measure", {"limit": task.p99_milliseconds}, file, MEASURE_SECONDS)
     return VerifyReport(
-        golden_rows=loaded.golden.recorded.prediction.shape[0],
-        max_difference=f"{largest_difference(loaded):.3g}",
-        p99_milliseconds=f"{1000 * p99_seconds(loaded, task.p99_milliseconds):.3f}",
-        format=loaded.predictor.signature.format,
+        golden_rows=found["golden_rows"],
+        max_difference=found["max_difference"],
+        p99_milliseconds=f"{1000 * measured['seconds']:.3f}",
+        format=found["format"],
     )
 
 

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from mlops.api.training_run import Part, Reason
 from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
-from mlops.workloads.model.onnx_engine import check_onnx, open_session
+from mlops.workloads.model.isolated import OPEN_SECONDS, asked, child_for
 from mlops.workloads.model.predictor import Prediction
 from mlops.workloads.model.signature import (
     MAX_SIGNATURE_BYTES,
@@ -65,7 +66,7 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
                 write_signature(_marked(signature, data), folder)
         else:
             _take(files, "model.onnx", folder, MAX_FILE_BYTES)
-            signature = describe((folder / "model.onnx").read_bytes(), data)
+            signature = describe(folder / "model.onnx", data)
             write_signature(signature, folder)
         check_adopted(signature, folder, data)
         return read_metrics(outputs)
@@ -112,10 +113,20 @@ def _check_columns(signature: Signature, data: Data) -> None:
         raise _invalid(f"{SIGNATURE_FILE}: label: expected {data.label.name} ({data.label.type})")
 
 
-def describe(content: bytes, data: Data) -> Signature:
-    """Return the signature of a bare ONNX graph, from its inputs and outputs and the data's columns."""
-    check_onnx(content)
-    outputs = open_session(content).get_outputs()
+@dataclass(frozen=True)
+class _Output:
+    """An output of a graph, as ONNX Runtime describes it."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
+def describe(path: Path, data: Data) -> Signature:
+    """Return the signature of a bare ONNX graph, from its outputs, which a child reads, and the data's columns."""
+    with child_for(path.parent) as child:
+        described = asked(child, "describe", {"path": str(path)}, path.name, OPEN_SECONDS)
+    outputs = [_Output(str(one["name"]), str(one["type"]), list(one["shape"])) for one in described["outputs"]]
     if maps := [output.name for output in outputs if not output.type.startswith("tensor(")]:
         raise _invalid(f"model.onnx: the output {maps[0]!r} is no tensor: with skl2onnx, convert with zipmap=False")
     task, found = _outputs_of(outputs, data)

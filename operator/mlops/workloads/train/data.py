@@ -18,9 +18,11 @@ from pydantic.alias_generators import to_camel
 from mlops.api.base import parse_time
 from mlops.api.dataset import FieldType, Role, Split
 from mlops.api.training_run import Part, Reason
+from mlops.workloads.expressions import ExpressionError, computed_from
 from mlops.workloads.model.features import array_of
 from mlops.workloads.model.masks import masked
 from mlops.workloads.model.signature import ComputedFeature, Input, LabelColumn, Mask, ModelColumn
+from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput, Pod
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -147,8 +149,9 @@ def read_schema(folder: Path) -> Schema:
 def _read_part(folder: Path, part: Part, schema: Schema) -> pl.DataFrame:
     path = folder / f"{part}.parquet"
     try:
+        check_parquet(path)
         frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _unusable(f"{path.name}: {str(error).splitlines()[0]}: ingest the data again") from error
     names = [field.name for field in schema.fields] + [feature.name for feature in schema.features]
     if absent := [name for name in names if name not in frame.columns]:
@@ -177,8 +180,13 @@ def _check_features(data: Data) -> None:
                 "ignored, and deliver what matters of it (month, weekday, hour) as a number"
             )
     roles: dict[str, str] = {field.name: field.role for field in data.schema.fields}
+    types = {field.name: field.type for field in data.schema.fields}
     for feature in data.schema.features:
-        for name in referenced(feature.expression, roles):
+        names = _names_in(feature, types)
+        types[feature.name] = feature.type
+        for name in names:
+            if name not in roles:
+                continue  # an earlier feature
             if roles[name] == "label":
                 raise _unusable(
                     f"the feature {feature.name!r} is computed from the label {name!r}: it would know the answer"
@@ -190,13 +198,11 @@ def _check_features(data: Data) -> None:
                 )
 
 
-def referenced(expression: str, names: Any) -> list[str]:
-    """Return which of `names` an expression is computed from."""
+def _names_in(feature: ComputedFeature, types: dict[str, FieldType]) -> list[str]:
     try:
-        roots = set(pl.sql_expr(expression).meta.root_names())
-    except pl.exceptions.PolarsError as error:
-        raise _unusable(f"the expression `{expression}` cannot be parsed: {error}") from error
-    return [name for name in names if name in roots]
+        return [name for name in types if name in computed_from(feature.expression, types)]
+    except ExpressionError as error:
+        raise _unusable(f"{SCHEMA_FILE}: the feature {feature.name!r}: {error}: ingest the data again") from error
 
 
 def _recent(data: Data, since: str) -> Data:

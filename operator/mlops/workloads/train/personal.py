@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlops.api.training_run import Reason
 from mlops.workloads.expressions import with_derived
 from mlops.workloads.model.masks import salt_of
+from mlops.workloads.model.onnx_engine import check_onnx
 from mlops.workloads.model.signature import Mask, Signature
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.data import Data, Schema
@@ -111,7 +112,7 @@ def _in_graph(folder: Path) -> list[str]:
     path = folder / "model.onnx"
     if not path.is_file():
         return []
-    found = _strings(onnx.load_model_from_string(path.read_bytes()).graph)
+    found = _strings(check_onnx(path.read_bytes()).graph)
     return [one.decode("utf-8", "replace") for one in found]
 
 

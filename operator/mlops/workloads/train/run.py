@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.workloads.model.engines import SklearnEngine
 from mlops.workloads.model.golden import prediction_digest
+from mlops.workloads.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.model.masks import masked_encoding
 from mlops.workloads.model.predictor import Prediction, Predictor, class_array
 from mlops.workloads.model.signature import (
@@ -57,11 +59,15 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
     say(f"rows: {', '.join(f'{part} {data.parts[part].height}' for part in PARTS)}")
     folder = pod.scratch / "model"
     folder.mkdir()
-    made = _fit_and_export(task, data, folder) if task.estimator is not None else _adopt(pod, data, folder)
-    metrics = _evaluate(made.predictor, data)
-    if made.own_metrics is not None:
-        metrics = {part: {**made.own_metrics.get(part, {}), **metrics[part]} for part in PARTS}
-    recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
+    with contextlib.ExitStack() as children:
+        if task.estimator is not None:
+            made = _fit_and_export(task, data, folder)
+        else:
+            made = _adopt(pod, data, folder, children)
+        metrics = _evaluate(made.predictor, data)
+        if made.own_metrics is not None:
+            metrics = {part: {**made.own_metrics.get(part, {}), **metrics[part]} for part in PARTS}
+        recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
     champion = _champion(pod, task.champion_artifact, data)
     manifest = pod.store.put_directory(folder)
     return tasks.TrainReport(
@@ -161,10 +167,10 @@ def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
     return columns
 
 
-def _adopt(pod: Pod, data: Data, folder: Path) -> _Made:
-    """Take over what the user's own container left in the outputs folder."""
+def _adopt(pod: Pod, data: Data, folder: Path, children: contextlib.ExitStack) -> _Made:
+    """Take over what the user's own container left in the outputs folder; only a child of this pod opens it."""
     own = adopt(pod.folder(tasks.OUTPUTS_VARIABLE), data, folder)
-    predictor = Predictor.load(folder)
+    predictor = IsolatedPredictor.open(folder, children.enter_context(child_for(folder)))
     check_probabilities(predictor.predict(inputs_of(data.parts["train"][:1000], data.inputs)), predictor.signature)
     return _Made(predictor, own_metrics=own)
 
@@ -190,13 +196,15 @@ def _champion(pod: Pod, artifact: str | None, data: Data) -> dict[Part, dict[str
         return {}
     folder = pod.scratch / "champion"
     pod.store.get(artifact, folder)
-    champion = Predictor.load(folder)
-    problem = _incomparable(champion.signature, data)
-    if problem is not None:
-        say(f"the champion is not compared: {problem}")
-        return {}
-    say("the champion on the same rows:")
-    return {part: _measured(champion, data, part) for part in PARTS if part != "train"}
+    with child_for(folder) as child:
+        # It may be a model that somebody made elsewhere.
+        champion = IsolatedPredictor.open(folder, child)
+        problem = _incomparable(champion.signature, data)
+        if problem is not None:
+            say(f"the champion is not compared: {problem}")
+            return {}
+        say("the champion on the same rows:")
+        return {part: _measured(champion, data, part) for part in PARTS if part != "train"}
 
 
 def _incomparable(champion: Signature, data: Data) -> str | None:

@@ -1,0 +1,100 @@
+"""What the child may use, and what it cannot see."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from mlops.api.tasks import NUMERIC_ENVIRONMENT
+
+# The numbers' environment, so that the child's answers have the same bits; and where its programs lie.
+_KEPT: Final = frozenset({*NUMERIC_ENVIRONMENT, "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
+LEAST_BYTES: Final = 256 << 20
+_SHARE: Final = 0.85
+_OPEN_FILES: Final = 64
+_SET_PARENT_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE = 1, 3, 4
+_CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what of an environment the child gets: no address and no key."""
+    return {name: value for name, value in environ.items() if name in _KEPT} | {"PYTHONSAFEPATH": "1"}
+
+
+def restrict() -> None:
+    """In the child: no file that grows, no core, few open files; it ends with its parent."""
+    for what, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    ):
+        resource.setrlimit(what, (most, most))
+    # A write that is refused is an error like another, not the end.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _control(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def allow(seconds: float, memory_bytes: int) -> None:
+    """In the child, before each piece of work: so much processor time and memory more than was used so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, most))
+    data = _status("VmData")
+    if data:
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (data + memory_bytes, most))
+
+
+def memory_left(wanted: int) -> int:
+    """In the parent: what the child may have of the memory that this container or machine has, at most `wanted`."""
+    limits = [value for path in _CGROUP_LIMITS if (value := _number(path)) is not None]
+    limits.append(_total())
+    left = int(_SHARE * min(one for one in limits if one > 0)) - _status("VmRSS")
+    return max(LEAST_BYTES, min(wanted, left))
+
+
+def hide_environment() -> int:
+    """In the parent: no other process of this user may read its memory or its environment; return what was before."""
+    before = _control(_GET_DUMPABLE, 0)
+    _control(_SET_DUMPABLE, 0)
+    return before
+
+
+def show_environment(before: int) -> None:
+    """Undo `hide_environment`."""
+    if before == 1:
+        _control(_SET_DUMPABLE, before)
+
+
+def _control(option: int, value: int) -> int:
+    if sys.platform != "linux":
+        return 0
+    return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0))
+
+
+def _status(name: str) -> int:
+    """Return a line of this process's own status in bytes; 0 where there is none."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(name + ":")), 0)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _total() -> int:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines() if Path("/proc/meminfo").exists() else []
+    found = next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemTotal:")), 0)
+    return found or 8 << 30

@@ -1,0 +1,1 @@
+"""What servers recorded of a model, read back by one rule: for drift checks and for captured Datasets."""

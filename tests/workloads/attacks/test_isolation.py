@@ -1,0 +1,297 @@
+"""The child that opens what nobody vouches for: it has no key, ends at its limits, and its end is a reason."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mlops.api import tasks
+from mlops.api.tasks import VerifyTask
+from mlops.store import open_store
+from mlops.workloads.isolation import limits
+from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
+from mlops.workloads.isolation.parent import Child, Ended
+from mlops.workloads.model import isolated
+from mlops.workloads.model.isolated import IsolatedPredictor, child_for
+from mlops.workloads.model.predictor import Predictor
+from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.serve import verify as verifying
+from mlops.workloads.serve.loading import load
+from tests.workloads.serve.models import rows, write_model
+
+GET_DUMPABLE = 3
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    """A child with little memory."""
+    with Child(512 << 20) as made:
+        yield made
+
+
+def opened(child: Child, folder: Path) -> int:
+    """Have the child open a model; return its process id."""
+    child.ask("open", {"folder": str(folder)}, seconds=60)
+    assert child.process_id is not None
+    return child.process_id
+
+
+def test_the_child_has_none_of_its_parents_keys_and_may_not_write(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by its environment nor by looking at its parent, whose memory nobody of its user may read meanwhile."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
+    monkeypatch.setenv("SOURCE_AWS_SESSION_TOKEN", "do-not-tell")
+    monkeypatch.setenv(tasks.STORE_VARIABLE, "s3://artifacts")
+    process = opened(child, write_model(tmp_path / "model"))
+    environ = Path(f"/proc/{process}/environ").read_bytes()
+    assert b"do-not-tell" not in environ
+    assert b"s3://" not in environ
+    assert b"PYTHONSAFEPATH=1" in environ
+    assert Path(f"/proc/{process}/cwd").resolve() == Path("/")
+    shown = Path(f"/proc/{process}/limits").read_text()
+    most = {line[:26].strip(): line[26:].split()[0] for line in shown.splitlines()[1:]}
+    assert (most["Max file size"], most["Max core file size"]) == ("0", "0")
+    assert most["Max data size"] != "unlimited"
+    assert most["Max cpu time"] != "unlimited"
+    dumpable = ctypes.CDLL(None).prctl
+    assert dumpable(GET_DUMPABLE, 0, 0, 0, 0) == 0
+    child.close()
+    assert dumpable(GET_DUMPABLE, 0, 0, 0, 0) == 1
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_a_file_cannot_be_written_with_the_childs_limits(tmp_path: Path) -> None:
+    """Nor is the attempt its end: a library that tries gets an error."""
+    target = tmp_path / "written"
+    script = (
+        "from mlops.workloads.isolation import limits; import os, sys; limits.restrict()\n"
+        "try: os.write(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY), b'x')\n"
+        "except OSError as error: print('refused', error.errno)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("refused"), done
+    assert not target.exists() or target.stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "want"),
+    [
+        pytest.param(signal.SIGSEGV, r"ended the process that opened it \(SIGSEGV\)", id="crash"),
+        pytest.param(signal.SIGABRT, r"ended the process that opened it \(SIGABRT\)", id="abort"),
+        pytest.param(signal.SIGKILL, "was killed; it needs more than", id="killed"),
+    ],
+)
+def test_a_child_that_dies_is_a_reason_and_the_next_question_finds_another(
+    child: Child, tmp_path: Path, number: signal.Signals, want: str
+) -> None:
+    """Whatever a native library does to it."""
+    folder = write_model(tmp_path / "model")
+    os.kill(opened(child, folder), number)
+    with pytest.raises(Ended, match=want):
+        child.ask("predict", {}, rows(2), seconds=60)
+    opened(child, folder)
+
+
+def test_a_child_that_takes_too_long_is_ended(child: Child, tmp_path: Path) -> None:
+    """By the clock, also when it computes nothing."""
+    os.kill(opened(child, write_model(tmp_path / "model")), signal.SIGSTOP)
+    started = time.monotonic()
+    with pytest.raises(Ended, match="took longer than 1 s"):
+        child.ask("predict", {}, rows(2), seconds=1)
+    assert time.monotonic() - started < 30
+
+
+def test_a_model_in_a_child_answers_as_one_in_this_process(tmp_path: Path) -> None:
+    """Bit for bit: what is measured is what will be served."""
+    for classes in (("dry", "rain"), (False, True), (1, 2, 3), None):
+        folder = write_model(tmp_path / str(classes), classes)
+        here = Predictor.load(folder).predict(rows(50))
+        with child_for(folder) as child:
+            there = IsolatedPredictor.open(folder, child).predict(rows(50))
+        assert there.prediction.dtype == here.prediction.dtype
+        assert there.prediction.tolist() == here.prediction.tolist()
+        if here.probabilities is not None and there.probabilities is not None:
+            assert np.array_equal(there.probabilities, here.probabilities)
+        assert (there.probabilities is None) == (here.probabilities is None)
+
+
+def _changed(folder: Path, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray[Any, Any]], last: str) -> Path:
+    """Put nodes before the output of a regressor: what they make of it counts."""
+    model = onnx.load(folder / "model.onnx")
+    graph = model.graph
+    graph.node[-1].output[0] = "before"
+    graph.node.extend([*nodes, helper.make_node("Identity", [last], ["value"])])
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+def _filling(folder: Path) -> Path:
+    """A graph of a few bytes that wants sixteen gigabytes."""
+    nodes = [
+        helper.make_node("Shape", ["before"], ["rows"], start=0, end=1),
+        helper.make_node("Concat", ["rows", "many"], ["wanted"], axis=0),
+        helper.make_node("ConstantOfShape", ["wanted"], ["filled"]),
+        helper.make_node("ReduceSum", ["filled", "axis"], ["sum"], keepdims=1),
+        helper.make_node("Add", ["before", "sum"], ["after"]),
+    ]
+    constants = {"many": np.array([1 << 29]), "axis": np.array([1])}
+    return _changed(folder, nodes, constants, "after")
+
+
+def _busy(folder: Path) -> Path:
+    """A graph whose loop ends, in a day or so."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["state", "state"], ["product"]),
+            helper.make_node("Tanh", ["product"], ["next"]),
+            helper.make_node("Identity", ["going"], ["on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, [200, 200]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, [200, 200]),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["before"], ["some"], keepdims=0),
+        helper.make_node("Add", ["start", "some"], ["begin"]),
+        helper.make_node("Loop", ["turns", "", "begin"], ["end"], body=body),
+        helper.make_node("ReduceSum", ["end"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["before", "sum"], ["after"]),
+    ]
+    constants = {"turns": np.array(1_000_000), "start": np.ones((200, 200), dtype=np.float32)}
+    return _changed(folder, nodes, constants, "after")
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        pytest.param(_filling, "model.onnx: .*memory", id="fills the memory"),
+        pytest.param(_busy, "model.onnx: it took longer than 6 s", id="never ends"),
+    ],
+)
+def test_a_model_that_takes_the_memory_or_the_time_is_refused_by_the_verifying_pod_which_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, want: str
+) -> None:
+    """Its structure is sound: only opening it shows what it does."""
+    monkeypatch.setattr(verifying, "OPEN_SECONDS", 6.0 if change is _busy else 120.0)
+    monkeypatch.setattr(isolated, "_MEMORY_BYTES", 1 << 30)
+    folder = change(write_model(tmp_path / "model", None))
+    url = f"file://{tmp_path}/store"
+    artifact = open_store(url, {}).put_directory(folder).digest
+    (tmp_path / "scratch").mkdir()
+    task = VerifyTask(namespace="default", model_name="m", version=1, artifact=artifact)
+    with pytest.raises(BadInput, match=want) as info:
+        verifying.verify(Pod({tasks.STORE_VARIABLE: url}, tmp_path / "scratch"), task)
+    assert info.value.reason == "FormatForbidden"
+
+
+def test_a_whole_pod_says_what_a_model_did_and_ends_as_for_bad_input(tmp_path: Path) -> None:
+    """Exit code 2 and a report: not a dead pod that is started again."""
+    folder = _filling(write_model(tmp_path / "model", None))
+    url = f"file://{tmp_path}/store"
+    artifact = open_store(url, {}).put_directory(folder).digest
+    task = VerifyTask(namespace="default", model_name="m", version=1, artifact=artifact)
+    log = tmp_path / "termination"
+    environ = {
+        **os.environ,
+        tasks.TASK_VARIABLE: task.model_dump_json(by_alias=True),
+        tasks.STORE_VARIABLE: url,
+        tasks.TERMINATION_VARIABLE: str(log),
+        "AWS_SECRET_ACCESS_KEY": "do-not-tell",
+    }
+    done = subprocess.run([sys.executable, "-m", "mlops.workloads"], env=environ, capture_output=True, check=False)
+    assert done.returncode == tasks.EXIT_BAD_INPUT, done.stderr
+    report = json.loads(log.read_text())
+    assert report["reason"] == "FormatForbidden"
+    assert "memory" in report["message"]
+
+
+def test_a_server_loads_by_digest_what_was_verified_and_nothing_else(tmp_path: Path) -> None:
+    """It opens the model itself: bytes of another digest do not get that far."""
+    folder = write_model(tmp_path / "model")
+    store = open_store(f"file://{tmp_path}/store", {})
+    artifact = store.put_directory(folder).digest
+    assert load(store, artifact, tmp_path / "good").golden.recorded.prediction.shape == (8,)
+    stored = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    size = (folder / "model.onnx").stat().st_size
+    for path in stored:
+        if path.stat().st_size == size:
+            path.chmod(0o644)
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(Exception, match="sha256") as info:
+        load(store, artifact, tmp_path / "bad")
+    assert type(info.value).__name__ == "DigestMismatch"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"document": {}, "arrays": [["x", "f", [1 << 40]]], "texts": {}},
+        {"document": {}, "arrays": [["x", "f", [-1]]], "texts": {}},
+        {"document": {}, "arrays": [["x", "O", [1]]], "texts": {}},
+        {"document": [], "arrays": [], "texts": {}},
+        {"document": {}, "arrays": [], "texts": 5},
+        [],
+    ],
+)
+def test_an_answer_that_is_no_frame_or_larger_than_agreed_is_none(document: object) -> None:
+    """A child that another hand leads may write anything."""
+    import io
+
+    head = json.dumps(document).encode()
+    with pytest.raises(FrameError):
+        read_frame(io.BytesIO(len(head).to_bytes(8, "little") + head + b"\0" * 64), 1 << 10)
+    with pytest.raises(FrameError):
+        read_frame(io.BytesIO((1 << 62).to_bytes(8, "little")), 1 << 10)
+
+
+def test_frames_carry_numbers_truth_values_and_texts_as_they_are() -> None:
+    """Bit for bit, with what is missing."""
+    import io
+
+    texts = np.empty(3, dtype=object)
+    texts[:] = ["ä", None, ""]
+    sent = {
+        "f": np.array([[1.5, np.nan], [-0.0, np.inf]]),
+        "i": np.array([-1, 1 << 62]),
+        "b": np.array([True, False]),
+        "t": texts,
+    }
+    stream = io.BytesIO()
+    write_frame(stream, {"a": 1}, sent)
+    stream.seek(0)
+    found = read_frame(stream, 1 << 20)
+    assert found is not None
+    assert found[0] == {"a": 1}
+    for name, array in sent.items():
+        assert found[1][name].tolist() == array.tolist() or name == "f"
+    assert found[1]["f"].tobytes() == sent["f"].tobytes()
+    assert read_frame(stream, 1) is None
+
+
+def test_the_childs_memory_is_what_the_container_has_left() -> None:
+    """Never more than was asked for, never so little that nothing opens."""
+    assert limits.memory_left(1 << 62) < 1 << 50
+    assert limits.memory_left(300 << 20) == 300 << 20
+    assert limits.memory_left(1) == limits.LEAST_BYTES

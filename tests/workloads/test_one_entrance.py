@@ -1,0 +1,79 @@
+"""There is one way from an expression's text to something that polars computes, and it leads through the check."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import mlops
+from mlops.api.dataset import Feature
+from mlops.workloads import expressions
+
+PACKAGE = Path(mlops.__file__ or "").parent
+# What makes polars read SQL.
+READERS = {"sql_expr", "sql", "SQLContext"}
+
+
+def _uses(names: set[str]) -> list[tuple[str, str]]:
+    """Return (file, enclosing function) of each use of one of these names in the package."""
+    found: list[tuple[str, str]] = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]:
+            for node in ast.walk(function):
+                used = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+                if used in names:
+                    found.append((path.relative_to(PACKAGE).as_posix(), function.name))
+        imported = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
+        assert not names & {alias.name for one in imported for alias in one.names}, f"{path} imports {names}"
+    return found
+
+
+def test_polars_reads_an_expression_in_one_function_only() -> None:
+    """A second place would be an entrance without the check."""
+    places = [one for one in _uses(READERS) if one[0].startswith("workloads/")]
+    assert places == [("workloads/expressions.py", "_parse")]
+    assert not [one for one in _uses({"sql_expr", "SQLContext"}) if not one[0].startswith("workloads/")]
+
+
+def test_what_is_computed_was_checked() -> None:
+    """`_parse` alone lets aggregates through: who computes comes by `_checked`, which calls `check`."""
+    inside = "workloads/expressions.py"
+    parsing = {name for place, name in _uses({"_parse"}) if place == inside}
+    assert parsing <= {"check", "_checked", "computed_from", "_grows"}
+    assert "evaluate" in {name for place, name in _uses({"_checked"}) if place == inside} <= {"evaluate"}
+
+
+# What opens Parquet in the program, and what it calls before: a file that was not judged is not read.
+READERS_OF_PARQUET = {"read_parquet", "scan_parquet", "read_parquet_schema"}
+
+
+def test_who_reads_parquet_judges_it_before() -> None:
+    """In a pod; the command line reads its user's own files."""
+    for path in sorted((PACKAGE / "workloads").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls = [one.func for one in ast.walk(tree) if isinstance(one, ast.Call)]
+        readers = [
+            one
+            for one in calls
+            if isinstance(one, ast.Attribute) and one.attr in READERS_OF_PARQUET and _is_polars(one)
+        ]
+        checks = [one for one in calls if isinstance(one, ast.Name) and one.id == "check_parquet"]
+        assert not readers or checks, f"{path} reads Parquet without check_parquet"
+
+
+def _is_polars(attribute: ast.Attribute) -> bool:
+    return isinstance(attribute.value, ast.Name) and attribute.value.id == "pl"
+
+
+@pytest.mark.parametrize("expression", ["SUM(a)", "a - LAG(a) OVER ()", "(SELECT 1)", "RANDOM()"])
+def test_an_expression_that_nobody_checked_before_is_not_computed(expression: str) -> None:
+    """Whoever calls `compute` or `evaluate` need not remember."""
+    frame = pl.DataFrame({"a": [1.0, 2.0]})
+    with pytest.raises(expressions.ExpressionError):
+        expressions.compute(frame, [Feature(name="b", expression=expression)])
+    with pytest.raises(expressions.ExpressionError):
+        expressions.evaluate(frame, expression)
