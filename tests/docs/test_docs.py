@@ -32,6 +32,9 @@ PAGE_OF: dict[str, tuple[str, type[StrEnum]]] = {
 }
 LONGEST_LINE = 120
 
+# A test as pages name it: `tests/folder/file.py::function`, with a case of it in brackets if need be.
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)(?:\[[^`\]]+\])?`")
+_TEST_WITHOUT_ITS_FILE = re.compile(r"`((?!tests/)[^`\s]*(?:::)?test_\w+(?:\[[^`]*)?)`")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:(?!\n\n).)*?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -88,6 +91,19 @@ def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in _anchors(target)):
             broken.append(f"{path}#{anchor}" if anchor else path)
     assert not broken, f"{_name(page)} links to {broken}"
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=_name(page)) for page in PAGES])
+def test_tests_that_a_page_names_are_there(page: Path) -> None:
+    """Whoever doubts a promise finds the test that holds it: a file, and a function of it."""
+    text = page.read_text()
+    missing = _TEST_WITHOUT_ITS_FILE.findall(text)
+    missing += [file for file in re.findall(r"\btests/[\w/]+\.py\b", text) if not (ROOT / file).is_file()]
+    for file, function in _TEST.findall(text):
+        source = ROOT / file
+        if not source.is_file() or not re.search(rf"^(?:async )?def {function}\(", source.read_text(), re.MULTILINE):
+            missing.append(f"{file}::{function}")
+    assert not missing, f"{_name(page)} names {missing}"
 
 
 @pytest.mark.parametrize("manifest", list(_manifests()))

@@ -120,6 +120,15 @@ def _check_pod(template: Any) -> None:
     _check_isolation(spec, containers)
 
 
+# Of Pod Security `restricted`, and more.
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
 # What a user's own code hands over: it writes there, and our containers only read.
 _HANDED_OVER = "outputs"
 
@@ -127,6 +136,7 @@ _HANDED_OVER = "outputs"
 def _check_isolation(spec: Any, containers: list[Any]) -> None:
     """Fail if a container can reach another of other trust but by the outputs, or its node's disk without bound."""
     assert not any(spec.get(name) for name in ("shareProcessNamespace", "hostPID", "hostIPC", "hostNetwork"))
+    assert spec["automountServiceAccountToken"] is False
     for volume in spec["volumes"]:
         assert volume.get("secret") or volume["emptyDir"]["sizeLimit"], volume
     writers: dict[str, set[bool]] = {}
@@ -134,8 +144,9 @@ def _check_isolation(spec: Any, containers: list[Any]) -> None:
     for container in containers:
         assert container["resources"]["limits"]["ephemeral-storage"], container["name"]
         assert container["resources"]["requests"]["ephemeral-storage"], container["name"]
-        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert _RESTRICTED.items() <= container["securityContext"].items(), container["name"]
         ours = is_ours(container)
+        assert ours or "envFrom" not in container, container["name"]
         for mount in container["volumeMounts"]:
             users.setdefault(mount["name"], set()).add(ours)
             if not mount.get("readOnly"):

@@ -90,6 +90,7 @@ BUGS = (
         "planning/model_history.py",
         """    number, text = (0, "") if newest is None else (_number(newest), _text(newest))\n""",
         """    number, text = 0, ""\n""",
+        story="loop",
     ),
     Bug(
         "that a version is gone is not recorded",
@@ -97,6 +98,7 @@ BUGS = (
         "planning/model_history.py",
         "for uid, entry in gone.items() if uid not in over]",
         "for uid, entry in gone.items() if uid in over]",
+        story="loop",
     ),
     Bug(
         "a Dataset that was made again begins at version 1",
@@ -357,6 +359,7 @@ BUGS = (
         "planning/rollout.py",
         "    if proven or silent_until is None or silent_until > view.now or not _gave_up(there):\n",
         "    if since is None or since + timedelta(seconds=PROGRESS_DEADLINE) > view.now or not _gave_up(there):\n",
+        story="slow rollouts",
     ),
     Bug(
         "what pods say at their end is not read",
@@ -364,6 +367,7 @@ BUGS = (
         "planning/server_pods.py",
         "    return _of_end(pod, pod.end) if pod.end is not None else None\n",
         "    return None\n",
+        story="slow rollouts",
     ),
     Bug(
         "trouble of the cluster is taken for the model's",
@@ -371,6 +375,7 @@ BUGS = (
         "planning/server_pods.py",
         "Fault.MODEL if refused else Fault.CLUSTER",
         "Fault.MODEL if said.reason else Fault.CLUSTER",
+        story="slow rollouts",
     ),
     Bug(
         "an older version is tried though pods answer",
@@ -378,6 +383,7 @@ BUGS = (
         "planning/rollout.py",
         "    if proven and any(pod.ready for pod in pods):\n        return None\n",
         "",
+        story="slow rollouts",
     ),
     Bug(
         "a failure is forgotten by the next plan",
@@ -385,6 +391,7 @@ BUGS = (
         "planning/rollout.py",
         "    failures = {} if edited else _failures_on_record(candidate)\n",
         "    failures = {} if edited or status.stages else {}\n",
+        story="slow rollouts",
     ),
     Bug(
         "what a pod that serves says wakes nobody",
@@ -392,6 +399,7 @@ BUGS = (
         "engine/routes.py",
         '    if kind == "Event":\n        return\n',
         '    if kind == "Event" or (kind == "Pod" and labels.STAGE in labels_of(manifest)):\n        return\n',
+        story="slow rollouts",
     ),
     Bug(
         "a check is taken in again and again",

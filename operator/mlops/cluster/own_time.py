@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _NAP_SECONDS = 0.2
 # A nap that took longer was not this process's to use: it counts as one that was punctual.
 _LONGEST_NAP_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is known of a thread: how long it had waited in all when that last changed, and what both clocks showed."""
+
+    waited: float
+    wall: float
+    own: float
 
 
 class OwnTime:
@@ -27,10 +37,12 @@ class OwnTime:
         self, *, clock: Callable[[], float] = time.monotonic, waited: Callable[[int], float] | None = None
     ) -> None:
         self._clock, self._waited_of = clock, waited or waited_for_a_cpu
-        # By native id: how long each thread that is judged had waited at the last tick.
-        self._threads: dict[int, float] = {}
+        # By native id. A thread may be added while a tick is under way.
+        self._threads: dict[int, _Judged] = {}
+        self._lock = threading.Lock()
         self._ticked = clock()
-        self._now = self._balance = 0.0
+        # `_own` goes back when it turns out that too much was counted; `_now` waits until it has come there again.
+        self._now = self._own = 0.0
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -43,7 +55,9 @@ class OwnTime:
 
     def judge(self, thread: int) -> None:
         """From now on, what the thread of this native id waits for a CPU does not count."""
-        self._threads = {**self._threads, thread: self._waited_of(thread)}
+        waited = self._waited_of(thread)
+        with self._lock:
+            self._threads[thread] = _Judged(waited, self._ticked, self._own)
 
     def now(self) -> float:
         """Return the seconds so far."""
@@ -51,17 +65,31 @@ class OwnTime:
 
     def tick(self) -> None:
         """Count what has passed since the last tick."""
-        moment = self._clock()
-        passed, self._ticked = min(moment - self._ticked, _LONGEST_NAP_SECONDS), moment
-        seen = {thread: self._waited_of(thread) for thread in self._threads}
-        waited = max((seen[thread] - before for thread, before in self._threads.items()), default=0.0)
-        # One that was added meanwhile begins with what it has waited so far.
-        self._threads = {**self._threads, **seen}
-        # How long a thread has waited is known once it runs again: what was counted too much is made up for.
-        self._balance += passed - max(0.0, waited)
-        if self._balance > 0:
-            self._now += self._balance
-            self._balance = 0.0
+        with self._lock:
+            seen = {thread: self._waited_of(thread) for thread in self._threads}
+            wall = self._clock()
+            self._own += min(wall - self._ticked, _LONGEST_NAP_SECONDS)
+            self._ticked = wall
+            self._take_off(seen, wall)
+            self._now = max(self._now, self._own)
+
+    def _take_off(self, seen: Mapping[int, float], wall: float) -> None:
+        """Take off what threads turn out to have waited.
+
+        That is known of a thread once it runs again, and lies between then and the news before. A part of that time
+        may not have been counted at all, and is not taken off once more.
+        """
+        news = {thread for thread, before in self._threads.items() if seen[thread] > before.waited}
+        for thread in news:
+            before = self._threads[thread]
+            could_work = max(0.0, wall - before.wall - (seen[thread] - before.waited))
+            self._own = min(self._own, before.own + could_work)
+        for thread, before in self._threads.items():
+            self._threads[thread] = (
+                _Judged(seen[thread], wall, self._own)
+                if thread in news
+                else replace(before, own=min(before.own, self._own))
+            )
 
     def _run(self) -> None:
         while not self._stopping.wait(_NAP_SECONDS):

@@ -114,6 +114,8 @@ class Operator:
     async def _work(self) -> int:
         self._own_time.judge(threading.get_native_id())
         self._own_time.start()
+        # From the first second on: a loop that hangs at the start is as dead as any.
+        self._liveness.beat("the program")
         self._informers.start()
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         tasks = [
