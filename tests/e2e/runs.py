@@ -142,12 +142,14 @@ def _lasting(manifest: Object) -> Object:
 
 
 def captured(state: Path, what: str) -> str:
-    """The digest of what was captured: its distinct rows, in the order of their ids."""
+    """The digest of what was captured: its distinct rows, in the order of their ids, without the server's clock."""
     files = sorted((state / "store/objects/captures").glob(f"*/*/*/{what}/*/*.parquet"))
     if not files:
         return "nothing"
     rows = pl.concat([pl.read_parquet(io.BytesIO(file.read_bytes())) for file in files])
-    rows = rows.drop("received", strict=False).unique().sort("id", "row")
+    clock = {"requests": "arrived", "labels": "received"}[what]
+    assert rows[clock].null_count() == 0, f"{what} without the time when they came"
+    rows = rows.drop(clock).unique().sort("id", "row")
     assert rows.select("id", "row").is_duplicated().sum() == 0, "two answers to one request"
     return digest_of(rows.cast(pl.String).rows()) + f" of {rows.height} rows"
 

@@ -275,8 +275,9 @@ def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
     """Return the store key under which a stage's captured requests lie: …/requests/<partition>/<file>.parquet.
 
     Columns: id (string), row (int64), time (timestamp, UTC, microseconds: event time), arrived (timestamp: the server's
-    clock), modelVersion (int64), modelDigest (string), stage (string), `in.<field>` for each input, `out.prediction`,
-    and `out.p.<class>` for each class of a classifier. The first one that arrived counts for (id, row).
+    clock, so no part of any digest), modelVersion (int64), modelDigest (string), stage (string), `in.<field>` for each
+    input, `out.prediction`, and `out.p.<class>` for each class of a classifier. The first one that arrived counts for
+    (id, row).
     """
     return f"captures/{namespace}/{model_name}/{stage}/requests/"
 

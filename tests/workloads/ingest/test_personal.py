@@ -108,8 +108,8 @@ def test_what_is_allowed_in_models_is_handed_on(desk: Desk) -> None:
 
 def test_captures_without_a_personal_field_say_where_it_is_declared(desk: Desk) -> None:
     """A model server leaves it out: no row can keep the contract, and the message says what to do."""
-    _requests(desk, "a.parquet", [("a", 0, 1, None), ("b", 0, 2, None)])  # type: ignore[list-item]
-    _labels(desk, "a.parquet", [("a", 0, "UP", 4), ("b", 0, "DOWN", 4)])
+    _requests(desk, "date=2024-01/a.parquet", [("a", 0, 1, None), ("b", 0, 2, None)])  # type: ignore[list-item]
+    _labels(desk, "date=2024-01/a.parquet", [("a", 0, "UP", 4), ("b", 0, "DOWN", 4)])
     wanted = _spec().model_copy(update={"governance": a_spec(governance={"pii": ["price"]}).governance})
     with pytest.raises(BadInput, match=r'"price" is in governance\.pii, so no row was recorded with it.*piiInCaptures'):
         _ingest(desk, wanted, day=10)

@@ -171,6 +171,11 @@ def tie(requests: list[Request]) -> bool:
 
 def of_the_check(store: Store, **limits: int) -> set[Row]:
     """What a drift check of the window sees."""
+    return set(checked(store, **limits).select("id", "row", "time", "in.price", "label").rows())
+
+
+def checked(store: Store, **limits: int) -> pl.DataFrame:
+    """The rows that a drift check of the window is computed from."""
     frame = pl.DataFrame({"in.price": [1.0], "label": ["UP"], "out.prediction": ["UP"], "part": ["test"]})
     reference = Reference(
         frame, "classification", ("price",), (), ("DOWN", "UP"), "class", frozenset(), frozenset(["price"])
@@ -184,16 +189,21 @@ def of_the_check(store: Store, **limits: int) -> set[Row]:
         live="sha256:live",
         max_samples=limits.get("max_samples", 1000),
     )
-    return set(window.frame.select("id", "row", "time", "in.price", "label").rows())
+    return window.frame
+
+
+def ingested(store: Store) -> list[pl.DataFrame]:
+    """The rows that a captured Dataset of the window is made from."""
+    source = SPEC.source.captured
+    assert source is not None
+    assert parse_duration(source.window) == END - START
+    return list(captured_rows(store, "shop", source, contract_of(SPEC), Window.before(END, source)))
 
 
 def of_the_dataset(store: Store) -> set[Row]:
     """What a captured Dataset of the window holds."""
-    source = SPEC.source.captured
-    assert source is not None
-    assert parse_duration(source.window) == END - START
     rows: set[Row] = set()
-    for frame in captured_rows(store, "shop", source, contract_of(SPEC), Window.before(END, source)):
+    for frame in ingested(store):
         for key, at, price, label in frame.select("key", "at", "price", "class").rows():
             name, _, row = key.partition("/")
             rows.add((name, int(row or 0), at, price, label))
@@ -217,6 +227,60 @@ def test_a_check_and_a_dataset_of_one_window_hold_the_same_rows(
         assert of_the_dataset(store) == seen
         if not tie(requests):
             assert seen == by_rule(requests, labels)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How one run of a stream went: when each row came, what was sent twice, how rows lie in files."""
+
+    seconds: list[int]
+    again: set[int]
+    layouts: list[str]
+
+    def store(self, root: str, rows: list[tuple[int, float]], began: datetime) -> Store:
+        """Send the rows (minutes after the start, price) and then their labels to a server whose clock says `began`."""
+        store = open_store(f"file://{root}", {})
+        requests, labels = [], []
+        for number, (minutes, price) in enumerate(rows):
+            name, time = f"row-{number}", START + timedelta(minutes=minutes)
+            delay = timedelta(seconds=self.seconds[number % len(self.seconds)])
+            for turn in range(2 if number in self.again else 1):
+                came = began + timedelta(hours=turn) + delay
+                requests.append(Request(name, 0, time, came, price))
+                labels.append(Label(name, 0, "UP" if price > 2 else "DOWN", time, came + timedelta(minutes=5)))
+        requests.sort(key=lambda one: one.arrived or began)
+        labels.sort(key=lambda one: one.received)
+        store_all(store, requests, labels, self.layouts)
+        return store
+
+
+REPLAYED = st.builds(
+    Replayed,
+    seconds=st.lists(st.integers(0, 200), min_size=1, max_size=8),
+    again=st.sets(st.integers(0, 20)),
+    layouts=st.lists(st.sampled_from(["day", "month", "span"]), min_size=1, max_size=3),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(st.integers(0, 9 * 24 * 60), st.integers(0, 5).map(float)), min_size=1, max_size=20),
+    REPLAYED,
+    REPLAYED,
+    st.integers(-900, 900),
+)
+def test_two_replays_of_one_stream_are_read_bit_for_bit_alike(
+    rows: list[tuple[int, float]], first: Replayed, second: Replayed, days_later: int
+) -> None:
+    """Whatever the servers' clocks said, in whatever order rows came, and what was sent again after a stop."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = first.store(f"{folder}/one", rows, END)
+        other = second.store(f"{folder}/other", rows, END + timedelta(days=days_later))
+        assert checked(one, max_samples=10).equals(checked(other, max_samples=10))
+        assert checked(one).height == sum(minutes > 0 for minutes, _ in rows)
+        assert checked(one).columns == checked(other).columns
+        assert [frame.rows() for frame in ingested(one)] == [frame.rows() for frame in ingested(other)]
+        assert "arrived" not in {*checked(one).columns, *(name for frame in ingested(one) for name in frame.columns)}
 
 
 @pytest.fixture
