@@ -17,8 +17,8 @@ _Result = TypeVar("_Result")
 def run(main: Coroutine[object, object, _Result]) -> _Result:
     """Run `main` on a loop of its own, as asyncio.run does, but with a limit to the time in which the rest ends.
 
-    asyncio.run cancels each task once and waits for as long as it takes. Of kopf's some go on after that: a stream takes
-    it for the end of a pause.
+    asyncio.run cancels each task once and waits for as long as it takes. A task that takes that for something else, as
+    streams of kopf's may, goes on, and is never cancelled again.
     """
     loop = asyncio.new_event_loop()
     try:
