@@ -173,6 +173,7 @@ main(prog_name="mlops-operator")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hang", HANGS)
 def test_a_program_whose_main_loop_hangs_is_told(tmp_path: Path, hang: str) -> None:
     """The whole program, whose API server is away, which is no reason to be killed; then its main thread hangs."""

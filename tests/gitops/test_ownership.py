@@ -114,5 +114,5 @@ def _check_children(after: dict[tuple[str, str], Object]) -> None:
         assert "argocd.argoproj.io" not in json.dumps(metadata.get("annotations", {})), (kind, name)
         assert "environment" not in metadata["labels"], (kind, name)
         if not metadata.get("ownerReferences"):
-            assert kind == "ModelVersion"
+            assert kind in ("ModelVersion", "ConfigMap"), name
             assert "app.kubernetes.io/instance" not in metadata["labels"]

@@ -70,16 +70,29 @@ def test_passing_faults_are_ridden_out(server: S3Server, faults: list[Fault], tm
 
 
 @pytest.mark.s3
-def test_a_large_upload_survives_broken_parts(server: S3Server) -> None:
-    """Only the broken part goes again, not the whole file."""
+def test_a_large_upload_survives_broken_parts(server: S3Server, tmp_path: Path) -> None:
+    """Only the broken part of a file goes again, not the whole of it."""
     data = os.urandom(MIB) * 60
+    (tmp_path / "big").write_bytes(data)
     bucket = server.new_bucket()
     with faulty_proxy(server.endpoint, [Reset(sent=3 * MIB), Reset(sent=9 * MIB)]) as proxy:
         through = S3Bucket(quick(server, endpoint=proxy.endpoint), bucket)
-        through.put("big", data)
+        through.put("big", tmp_path / "big")
         parts = [line for line in proxy.requests if "partNumber=" in line]
     assert b"".join(S3Bucket(quick(server), bucket).read("big")) == data
     assert 4 < len(parts) <= 4 + 2
+
+
+@pytest.mark.s3
+def test_what_is_in_memory_goes_in_one_request_and_survives_a_broken_one(server: S3Server) -> None:
+    """Keys that may only write cannot look at what parts became."""
+    data = os.urandom(MIB) * 20
+    bucket = server.new_bucket()
+    with faulty_proxy(server.endpoint, [Reset(sent=3 * MIB)]) as proxy:
+        S3Bucket(quick(server, endpoint=proxy.endpoint), bucket).put("big", data)
+        assert not [line for line in proxy.requests if "partNumber=" in line]
+        assert len([line for line in proxy.requests if line.startswith("PUT")]) == 2
+    assert b"".join(S3Bucket(quick(server), bucket).read("big")) == data
 
 
 @pytest.mark.s3

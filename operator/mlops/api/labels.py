@@ -48,6 +48,15 @@ def standard(component: str, instance: str, **own: str) -> dict[str, str]:
     }
 
 
+def unowned(component: str, **own: str) -> dict[str, str]:
+    """Return the labels of a child without an owner: those of no instance.
+
+    Argo CD takes what has the label of an instance and no owner for a part of the Application of that name, and prunes
+    it, since it is not in Git.
+    """
+    return {label: value for label, value in standard(component, "", **own).items() if label != INSTANCE}
+
+
 def short(digest: str, length: int = 10) -> str:
     """Return the first hex digits of a `sha256:…` digest (or of any hex text)."""
     return digest.removeprefix("sha256:")[:length]

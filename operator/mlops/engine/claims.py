@@ -60,6 +60,6 @@ class Claims:
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": CLAIM, "namespace": namespace, "labels": labels.standard("claim", CLAIM)},
+            "metadata": {"name": CLAIM, "namespace": namespace, "labels": labels.unowned("claim")},
             "data": {_OPERATOR: str(self._identity)},
         }

@@ -115,7 +115,7 @@ def _segment(view: ModelView, number: int, text: str) -> Manifest:
         "metadata": {
             "name": segment_name(view.model_name, number),
             "namespace": view.namespace,
-            "labels": labels.standard(HISTORY, view.model_name, model=view.model_name),
+            "labels": labels.unowned(HISTORY, model=view.model_name),
         },
         "data": {FILE: text},
     }

@@ -180,15 +180,12 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
     """Return the ModelVersion of a run that passed its gates.
 
     Nothing owns it: deleting the run must not take the model down. Where it comes from stands in labels and lineage.
-    And it belongs to no instance: Argo CD takes what has that label and no owner for a part of the Application of that
-    name, and prunes it, since it is not in Git.
     """
     register, resolved, status = run.spec.register_, run.status.resolved, run.status
     if register is None or resolved is None or status.output_digest is None:
         raise ValueError(f"TrainingRun {run.metadata.name} has nothing to register")
-    own = labels.standard(
+    own = labels.unowned(
         "model-version",
-        register.model_name,
         run=run.metadata.name,
         model=register.model_name,
         dataset=run.spec.dataset_ref.name,
@@ -211,7 +208,7 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
         "metadata": {
             "name": model_version_name(register.model_name, number),
             "namespace": run.metadata.namespace,
-            "labels": {label: value for label, value in own.items() if label != labels.INSTANCE},
+            "labels": own,
         },
         "spec": {
             "modelName": register.model_name,
