@@ -78,3 +78,56 @@ def test_an_exception_of_our_own_loggers_is_never_shortened(said: Callable[[], l
     logs.configure("info", "text")
     logging.getLogger("mlops.cluster.program").error("resync ended", exc_info=_raised(OSError("away")))
     assert "Traceback (most recent call last):" in "\n".join(said())
+
+
+_TASK = (
+    "Task exception was never retrieved\nfuture: <Task finished name='{}' coro=<guard() done, defined at {}:64> ...>"
+)
+_KOPF = "/opt/lib/kopf/_cogs/aiokits/aiotasks.py"
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        pytest.param(
+            _TASK.format("watcher for jobs.v1.batch", _KOPF),
+            _raised(aiohttp.ClientConnectionError("away"), "kopf._cogs.clients.errors"),
+            id="a watch that failed",
+        ),
+        pytest.param(
+            "Exception in callback stream.<locals>.request_cancel_callback(<Task cancell...ggles.py:123>>) at "
+            "/opt/lib/kopf/_cogs/clients/api.py:237\nhandle: <Handle ...>",
+            _raised(AssertionError(), "kopf._cogs.clients.api"),
+            id="a stream that is cancelled",
+        ),
+        pytest.param(
+            "an error occurred during closing of asynchronous generator <...>", RuntimeError(), id="generator"
+        ),
+    ],
+)
+def test_watches_that_begin_again_leave_no_errors_behind(
+    said: Callable[[], list[str]], message: str, error: Exception
+) -> None:
+    """kopf has said why a watch failed, the informers say that all begin again; asyncio's lines add nothing."""
+    logs.configure("info", "text")
+    logging.getLogger("asyncio").error(message, exc_info=error)
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        pytest.param(
+            _TASK.format("watcher", _KOPF), _raised(KeyError("x"), "mlops.cluster.memory"), id="a bug of ours"
+        ),
+        pytest.param(_TASK.format("resync", "/opt/lib/mlops/cluster/x.py"), OSError("away"), id="a task of ours"),
+        pytest.param(
+            "Exception in callback stop() at /opt/lib/mlops/x.py:1", AssertionError(), id="a callback of ours"
+        ),
+    ],
+)
+def test_what_is_not_kopfs_is_told(said: Callable[[], list[str]], message: str, error: Exception) -> None:
+    """A task of another name, and one of kopf's in which our code failed."""
+    logs.configure("info", "text")
+    logging.getLogger("asyncio").error(message, exc_info=error)
+    assert message.splitlines()[0] in said()[0]

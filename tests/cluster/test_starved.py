@@ -20,7 +20,7 @@ from tests.cluster_faults.operators import PROBE_FAILURES, PROBE_SECONDS
 from tests.engine.objects import a_dataset
 from tests.servers.apiserver import ApiServer
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 # As the chart's Deployment says.
 PROBE_TIMEOUT = 10.0

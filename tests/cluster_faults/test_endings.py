@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mlops.cluster.kinds import WATCHED
+from mlops.engine.claims import CLAIM
 from tests.cluster.access import grant, kubeconfig, token_for
 from tests.cluster.programs import Program, eventually, operator
 from tests.cluster_faults.example import condition, example, in_namespace, objects_of, settled
@@ -39,7 +40,12 @@ def everywhere(server: ApiServer, system: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def program(everywhere: Path, system: str, tmp_path: Path) -> Iterator[Program]:
+def program(server: ApiServer, everywhere: Path, system: str, tmp_path: Path) -> Iterator[Program]:
+    """An operator of all namespaces; those of other tests are gone, and their claims taken away as the docs say."""
+    status, answer = server.list("v1", "ConfigMap", fieldSelector=f"metadata.name={CLAIM}")
+    assert status == 200, answer
+    for claim in answer["items"]:
+        assert server.delete({"apiVersion": "v1", "kind": "ConfigMap", **claim})[0] in (200, 404)
     with operator(tmp_path, everywhere, "--lease-namespace", system) as started:
         eventually(lambda: started.metric("mlops_operator_lease_held") == 1, 60)
         yield started
@@ -72,7 +78,9 @@ def delete_namespace(server: ApiServer, name: str, random: Random, pause: float 
     eventually(lambda: server.get(manifest)[0] == 404, 30)
 
 
-@pytest.mark.parametrize("pause", [pytest.param(0.0, id="at once"), pytest.param(0.7, id="slowly")])
+@pytest.mark.parametrize(
+    "pause", [pytest.param(0.0, id="at once"), pytest.param(0.7, id="slowly", marks=pytest.mark.long)]
+)
 def test_a_namespace_that_goes_is_no_trouble(server: ApiServer, system: str, program: Program, pause: float) -> None:
     """With everything in it, some of it done and some under way: not one line at WARNING, no storm of requests, and
     the others are worked on meanwhile."""
@@ -98,6 +106,7 @@ def test_a_namespace_that_goes_is_no_trouble(server: ApiServer, system: str, pro
     assert worse_than_info(program) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("restart", [pytest.param(False, id="while it works"), pytest.param(True, id="at its start")])
 def test_a_listed_namespace_that_goes_with_its_role_costs_the_others_nothing(
     server: ApiServer, system: str, tmp_path: Path, restart: bool
@@ -175,7 +184,9 @@ def a_dead_webhook(namespace: str) -> list[Object]:
     ("obstacle", "says"),
     [
         pytest.param(a_policy, "no Jobs before noon", id="a policy"),
-        pytest.param(a_dead_webhook, "failed calling webhook", id="a webhook that does not answer"),
+        pytest.param(
+            a_dead_webhook, "failed calling webhook", id="a webhook that does not answer", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_refused_child_is_told_by_the_object_and_made_when_it_may(

@@ -7,7 +7,7 @@ meanwhile, and what was missed is dealt with afterwards.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -71,12 +71,18 @@ def _remove(server: ApiServer, names: tuple[str, ...]) -> list[dict[str, object]
     raise AssertionError("the definitions do not go")
 
 
+def _logs(all_running: Sequence[Operator]) -> str:
+    """The log of each: any of them may be the one that works."""
+    return "\n\n".join(f"{running.identity}:\n{running.log.read_text()}" for running in all_running)
+
+
 def _without_a_kill(running: Operator, since: float) -> None:
     assert running.exits == [], running.log.read_text()
     red = [probe for probe in running.probes if probe.at > since and not probe.healthy]
     assert red == [], running.log.read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "plurals",
     [
@@ -97,7 +103,7 @@ def test_definitions_that_are_gone_are_waited_for(
             eventually(running.ready, 90, running.log.read_text)
             eventually(lambda each=running: each.metric("mlops_operator_watches_missing") == 0, 30)
         _make(own_server, namespace, "before")
-        eventually(lambda: _started(own_server, namespace, "before"), 30, both[0].log.read_text)
+        eventually(lambda: _started(own_server, namespace, "before"), 30, lambda: _logs(both))
         began = time.monotonic()
         gone = _remove(own_server, plurals)
         for running in both:
@@ -110,7 +116,7 @@ def test_definitions_that_are_gone_are_waited_for(
         time.sleep(max(0.0, began + AWAY_SECONDS - time.monotonic()))
         own_server.apply_crds(gone)
         _make(own_server, namespace, "after")
-        eventually(lambda: _started(own_server, namespace, "after"), RECOVERY_SECONDS, both[0].log.read_text)
+        eventually(lambda: _started(own_server, namespace, "after"), RECOVERY_SECONDS, lambda: _logs(both))
         for running in both:
             eventually(running.ready, RECOVERY_SECONDS, running.log.read_text)
             eventually(lambda each=running: each.metric("mlops_operator_watches_missing") == 0, RECOVERY_SECONDS)
@@ -118,6 +124,7 @@ def test_definitions_that_are_gone_are_waited_for(
             said = [line for line in running.log.read_text().splitlines() if " WARNING " in line]
             assert 1 <= sum("is gone" in line for line in said) <= 6 * len(plurals)
             assert len(said) <= 15 * len(plurals), said
+            assert " ERROR " not in running.log.read_text(), running.log.read_text()
 
 
 @dataclass(frozen=True)
@@ -190,10 +197,13 @@ def _at_the_start(server: ApiServer, folder: Path, case: Away) -> None:
         _without_a_kill(running, began)
 
 
+# Each waits for longer than a kubelet does, and those that are asked for wait together: the others are as much load.
+ESSENTIAL = ("a kind is unknown, in the middle", "a right is revoked, at the start")
 TRIALS = [
-    pytest.param(trial, case, id=f"{case.id}, {when}")
+    pytest.param(trial, case, id=id_, marks=() if id_ in ESSENTIAL else pytest.mark.long)
     for when, trial in (("in the middle", _in_the_middle), ("at the start", _at_the_start))
     for case in CASES
+    for id_ in (f"{case.id}, {when}",)
 ]
 
 

@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 
 from mlops.engine.claims import CLAIM, Claims
+from mlops.engine.cluster import key_of
 from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Settings
-from tests.engine.objects import NotedCluster, a_dataset
+from tests.engine.objects import NotedCluster, a_dataset, a_version
 from tests.engine.test_controller import idle
 
 KEY = Key("ConfigMap", "default", CLAIM)
@@ -58,19 +59,46 @@ async def test_replicas_of_one_installation_share_the_claim(cluster: NotedCluste
         assert cluster.now("Dataset", name)["status"]["conditions"]
 
 
-async def test_a_claim_that_was_deleted_is_the_next_ones(cluster: NotedCluster, clock: VirtualClock) -> None:
-    """The way out that the message gives: the operator that waited looks again within a minute."""
+async def test_a_claim_that_was_deleted_is_the_next_ones(
+    cluster: NotedCluster, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The way out that the message gives: the operator that waited looks again within a minute, at what is invalid
+    too. Until then it has said so once, however often it looked."""
     claims = Claims(cluster, "old/mlops-operator")
     assert await claims.holds("default")
     cluster.by_user(a_dataset())
+    for wrong, change in ((a_dataset("wrong"), {"fields": []}), (a_version(), {"version": -2})):
+        stored = cluster.by_user(wrong)
+        cluster._put(key_of(stored), {**stored, "spec": {**stored["spec"], **change}}, None, {})
     controller = _operator(cluster, clock, "new/mlops-operator")
-    await _work(controller)
-    assert cluster.now("Dataset", "rain").get("status", {}) == {}
+    written = (("Dataset", "rain"), ("Dataset", "wrong"), ("ModelVersion", "rain-v1"))
+    task = asyncio.create_task(controller.run())
+    for _ in range(5):
+        await idle(controller)
+        assert all(cluster.now(*each).get("status", {}) == {} for each in written)
+        clock.advance(clock.now() + timedelta(seconds=61))
+    await idle(controller)
+    assert sum("belongs to the operator of Lease" in record.getMessage() for record in caplog.records) == 1
     cluster.remove(KEY)
     clock.advance(clock.now() + timedelta(seconds=61))
-    await _work(_operator(cluster, clock, "new/mlops-operator"))
-    assert cluster.now("Dataset", "rain")["status"]["conditions"]
+    await idle(controller)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    for each in written:
+        assert cluster.now(*each)["status"]["conditions"], each
     assert not await claims.holds("default")
+
+
+async def test_nothing_is_claimed_for_what_is_gone(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """The keys of a namespace that was deleted come once more: a claim there would be refused, again and again."""
+    controller = _operator(cluster, clock, "mlops-system/mlops-operator")
+    task = asyncio.create_task(controller.run())
+    for kind in PLANNERS:
+        controller.queue.add(Key(kind, "gone", "rain"))
+    await idle(controller)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert cluster.list("ConfigMap", "gone") == []
 
 
 async def test_where_there_can_be_only_one_nothing_is_claimed(cluster: NotedCluster, clock: VirtualClock) -> None:

@@ -22,6 +22,7 @@ from kopf._cogs.structs.references import Insights, Resource
 from kopf._core.engines.peering import Identity
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
+from mlops.cluster import own_loop
 from mlops.cluster.connection import Connection
 from mlops.cluster.kinds import WATCHED
 from mlops.planning.plan import Manifest
@@ -109,9 +110,8 @@ class Informers:
             started = time.monotonic()
             self._beat()
             self._left_out = self._wanted_out
-            why = asyncio.run(self._watch())
+            why = own_loop.run(self._watch())
             self._beat()
-            self._note(self._expected())
             if self._stopping.is_set():
                 return
             if why == _CHANGED:
@@ -134,6 +134,8 @@ class Informers:
         # kopf ends all tasks of its loop that began after it did: the guard has to be there before.
         operator = asyncio.create_task(self._kopf(), name="kopf")
         done, _ = await asyncio.wait({guard, operator}, return_when=asyncio.FIRST_COMPLETED)
+        # From here on nothing is watched; until it is again, whoever asks has to list.
+        self._note(self._expected())
         for task in (operator, guard):
             task.cancel()
         # kopf waits for its streams to end in order, which may be never; what is left is cancelled with its loop.

@@ -13,6 +13,12 @@ from mlops.engine.queue import is_worth_a_line
 # kopf tries each watch again every 10 s, for as long as it takes.
 _TRIED = re.compile(r"Request attempt #(\d+) failed; will retry")
 
+# Of asyncio, with the place of a callback's or a task's code.
+_CANCELS_ITS_STREAM = re.compile(
+    r"Exception in callback stream\.<locals>\.request_cancel_callback\b.*/kopf/", re.DOTALL
+)
+_FAILED_IN_KOPF = re.compile(r"Task exception was never retrieved\b.*coro=<guard\(\) .*/kopf/", re.DOTALL)
+
 
 def configure(level: str, style: str) -> None:
     """Send everything to standard error. `level` is a name such as INFO, `style` is text or json."""
@@ -27,8 +33,7 @@ def configure(level: str, style: str) -> None:
 
 def _calm(record: logging.LogRecord) -> bool:
     """Trouble with the API server is told in a line: it heals, and nobody learns anything from kopf's own frames."""
-    if record.name == "asyncio" and "closing of asynchronous generator" in record.getMessage():
-        # A watch of kopf's that was cancelled: its generators do not end well, and nothing comes of it.
+    if record.name == "asyncio" and _is_an_end_of_kopf(record):
         return False
     if record.name.startswith("kopf"):
         if "OS signals are ignored" in record.getMessage():
@@ -45,6 +50,16 @@ def _calm(record: logging.LogRecord) -> bool:
             record.msg, record.args = said if str(error) and str(error) in said else f"{said} ({named})", None
             record.exc_info = record.exc_text = None
     return True
+
+
+def _is_an_end_of_kopf(record: logging.LogRecord) -> bool:
+    """Return whether asyncio tells of a watch that was given up, when the watches begin again: kopf's generators,
+    callbacks and tasks do not end well then, and nothing comes of it. Why a task of its own failed, kopf has said."""
+    said = record.getMessage()
+    if "closing of asynchronous generator" in said or _CANCELS_ITS_STREAM.match(said):
+        return True
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and bool(_FAILED_IN_KOPF.match(said)) and not _is_a_bug_of_ours(error)
 
 
 def _is_a_bug_of_ours(error: BaseException) -> bool:

@@ -106,15 +106,21 @@ class Reconciler:
 
         Raises ClusterError if a write was not done, and whatever a planner's bug raises.
         """
-        if key.kind == "Model" and await self._claims.holds(key.namespace):
-            for manifest, error in self._gatherer.invalid_versions(key.namespace, key.name):
+        # Claimed is only where something is to be written: nothing can be in a namespace that is gone.
+        if key.kind == "Model" and (invalid := self._gatherer.invalid_versions(key.namespace, key.name)):
+            if not await self._claims.holds(key.namespace):
+                return self._clock.now() + _LOOK_AT_PROBLEMS
+            for manifest, error in invalid:
                 await self._refuse(manifest, error)
         try:
             view = self._gatherer.view(key)
         except InvalidObject as error:
             present = self._cluster.get(key)
-            if present is not None and await self._claims.holds(key.namespace):
-                await self._refuse(present, error)
+            if present is None:
+                return None
+            if not await self._claims.holds(key.namespace):
+                return self._clock.now() + _LOOK_AT_PROBLEMS
+            await self._refuse(present, error)
             return None
         if view is None:
             return None
