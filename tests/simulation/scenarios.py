@@ -220,7 +220,10 @@ def _number_of_runs(number: int) -> Callable[[World], bool]:
 
 
 def _newest_run(world: World) -> str:
-    return str((world.server.get(Key("TrainingRun", TEAM, "rain")) or {})["status"]["lastRun"])
+    template = world.server.get(Key("TrainingRun", TEAM, "rain")) or {}
+    name = (template.get("status") or {}).get("lastRun")
+    assert name, "the template has made no run"
+    return str(name)
 
 
 def _delete_the_newest_run(world: World) -> None:

@@ -52,13 +52,19 @@ def check_name(name: str, *, label_name: bool) -> list[Cause]:
     """What is wrong with a name."""
     if not name:
         return [Cause("metadata.name", "Required value: name or generateName is required", REQUIRED)]
-    texts = []
-    most, form, text = (63, LABEL_1035, _LABEL_1035_TEXT) if label_name else (253, SUBDOMAIN, _SUBDOMAIN_TEXT)
-    if len(name) > most:
-        texts.append(f"must be no more than {most} characters" if label_name else f"must be no more than {most} bytes")
-    if not form.fullmatch(name):
-        texts.append(text)
+    texts = _label_1035(name) if label_name else subdomain(name)
     return [Cause("metadata.name", f"Invalid value: {shown(name)}: {text}") for text in texts]
+
+
+def subdomain(name: str) -> list[str]:
+    """What is wrong with a name that has to be a DNS subdomain, as those of most objects."""
+    texts = ["must be no more than 253 bytes"] if len(name) > 253 else []
+    return texts if SUBDOMAIN.fullmatch(name) else [*texts, _SUBDOMAIN_TEXT]
+
+
+def _label_1035(name: str) -> list[str]:
+    texts = ["must be no more than 63 characters"] if len(name) > 63 else []
+    return texts if LABEL_1035.fullmatch(name) else [*texts, _LABEL_1035_TEXT]
 
 
 @lru_cache(maxsize=4096)

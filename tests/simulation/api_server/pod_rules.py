@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.simulation.api_server.causes import invalid, not_negative, required, unsupported
 from tests.simulation.api_server.errors import DUPLICATE, FORBIDDEN, Cause, shown
-from tests.simulation.api_server.metadata import LABEL, label_value, qualified_name
+from tests.simulation.api_server.metadata import LABEL, label_value, qualified_name, subdomain
 from tests.simulation.api_server.typed import same
 
 Manifest = dict[str, Any]
@@ -54,6 +54,8 @@ def pod_spec(spec: Manifest, path: str) -> list[Cause]:
             unsupported(f"{path}.restartPolicy", spec.get("restartPolicy", ""), ("Always", "OnFailure", "Never"))
         )
     causes += not_negative(spec, path, "terminationGracePeriodSeconds")
+    node = spec.get("nodeName")
+    causes += [invalid(f"{path}.nodeName", node, text) for text in subdomain(node)] if node else []
     return causes
 
 
