@@ -366,7 +366,7 @@ def test_the_stages_own_compute_and_the_installations_priority() -> None:
     assert "priorityClassName" not in default
     assert pod(None, serving_priority_class="models")["priorityClassName"] == "models"
     asked = default["containers"][0]["resources"]["requests"]
-    assert (asked["cpu"], asked["memory"]) == ("300m", "512Mi")
+    assert (asked["cpu"], asked["memory"]) == ("200m", "512Mi")
     own = pod({"requests": {"cpu": "1500m"}, "limits": {"memory": "3Gi"}})["containers"][0]["resources"]
     for side in ("requests", "limits"):
         assert (own[side]["cpu"], own[side]["memory"]) == ("1500m", "3Gi")

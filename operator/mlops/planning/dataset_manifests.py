@@ -11,7 +11,7 @@ AS_OF = labels.AS_OF
 INGEST = "ingest"
 REFRESH = "refresh"
 
-_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="2", memory_limit="3Gi")
+_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="2", memory_limit="3Gi")
 _BACKOFF_LIMIT = 2
 _DEADLINE = 3600
 

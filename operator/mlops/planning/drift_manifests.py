@@ -17,7 +17,7 @@ from mlops.planning.training_manifests import run_of_template, spec_of_run
 DRIFT = "drift"
 _BACKOFF_LIMIT = 1
 _DEADLINE = 1800
-_AMOUNTS = pods.resources(cpu="250m", memory="256Mi", cpu_limit="1", memory_limit="2Gi")
+_AMOUNTS = pods.resources(cpu="150m", memory="256Mi", cpu_limit="1", memory_limit="2Gi")
 
 
 def cron_job_name(monitor: DriftMonitor) -> str:

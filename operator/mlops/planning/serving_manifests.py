@@ -19,9 +19,9 @@ SERVE = "serve"
 PROGRESS_DEADLINE = 120
 STARTUP_SECONDS = 600
 
-_VERIFY_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
-# More than any batch work asks for by default (250m): what a container requests is its share of a node that is busy.
-_SERVE_AMOUNTS = pods.resources(cpu="300m", memory="512Mi", cpu_limit="2", memory_limit="2Gi")
+_VERIFY_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
+# More than any batch work asks for by default (150m): what a container requests is its share of a node that is busy.
+_SERVE_AMOUNTS = pods.resources(cpu="200m", memory="512Mi", cpu_limit="2", memory_limit="2Gi")
 
 # What a server has for its end beside the time in which it drains: to answer what is under way, to store what waits.
 _GRACE_SECONDS = 40

@@ -29,8 +29,8 @@ _PARAM = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 USERS_CONTAINER = "trainer"
 
 _INPUTS, _OUTPUTS = "/inputs", "/outputs"
-_DEFAULT_AMOUNTS = pods.resources(cpu="250m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
-_FETCH_AMOUNTS = pods.resources(cpu="250m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
+_DEFAULT_AMOUNTS = pods.resources(cpu="150m", memory="1Gi", cpu_limit="2", memory_limit="4Gi")
+_FETCH_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
 
 
 def inputs_digest(spec: TrainingRunSpec, dataset_digest: str, environment_digest: str) -> str:
