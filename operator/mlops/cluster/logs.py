@@ -13,11 +13,10 @@ from mlops.engine.queue import is_worth_a_line
 # kopf tries each watch again every 10 s, for as long as it takes.
 _TRIED = re.compile(r"Request attempt #(\d+) failed; will retry")
 
-# Of asyncio, with the place of a callback's or a task's code.
-_CANCELS_ITS_STREAM = re.compile(
-    r"Exception in callback stream\.<locals>\.request_cancel_callback\b.*/kopf/", re.DOTALL
-)
-_FAILED_IN_KOPF = re.compile(r"Task exception was never retrieved\b.*coro=<guard\(\) .*/kopf/", re.DOTALL)
+# Of asyncio, with the place of a callback's or a task's code behind it.
+_CANCELS_ITS_STREAM = "Exception in callback stream.<locals>.request_cancel_callback"
+_FAILED_IN_KOPF = "Task exception was never retrieved"
+_GUARDED, _OF_KOPF = "coro=<guard() ", "/kopf/"
 
 
 def configure(level: str, style: str) -> None:
@@ -56,10 +55,12 @@ def _is_an_end_of_kopf(record: logging.LogRecord) -> bool:
     """Return whether asyncio tells of a watch that was given up, when the watches begin again: kopf's generators,
     callbacks and tasks do not end well then, and nothing comes of it. Why a task of its own failed, kopf has said."""
     said = record.getMessage()
-    if "closing of asynchronous generator" in said or _CANCELS_ITS_STREAM.match(said):
+    cancels = said.startswith(_CANCELS_ITS_STREAM) and _OF_KOPF in said
+    if "closing of asynchronous generator" in said or cancels:
         return True
     error = record.exc_info[1] if record.exc_info else None
-    return error is not None and bool(_FAILED_IN_KOPF.match(said)) and not _is_a_bug_of_ours(error)
+    failed = said.startswith(_FAILED_IN_KOPF) and _OF_KOPF in said.partition(_GUARDED)[2]
+    return error is not None and failed and not _is_a_bug_of_ours(error)
 
 
 def _is_a_bug_of_ours(error: BaseException) -> bool:
