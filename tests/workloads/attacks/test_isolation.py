@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mlops.api import tasks
 from mlops.api.tasks import VerifyTask
 from mlops.store import open_store
+from mlops.workloads import secrecy
 from mlops.workloads.isolation import limits
 from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.isolation.parent import Child, Ended
@@ -32,7 +33,17 @@ from mlops.workloads.serve import verify as verifying
 from mlops.workloads.serve.loading import load
 from tests.workloads.serve.models import rows, write_model
 
-GET_DUMPABLE = 3
+GET_DUMPABLE, SET_DUMPABLE = 3, 4
+
+
+@pytest.fixture
+def shown() -> Iterator[Callable[[], bool]]:
+    """This process shown to others of its user, as it starts; tell whether it is now. Undone after the test."""
+    control = ctypes.CDLL(None).prctl
+    before = control(GET_DUMPABLE, 0, 0, 0, 0)
+    control(SET_DUMPABLE, 1, 0, 0, 0)
+    yield lambda: bool(control(GET_DUMPABLE, 0, 0, 0, 0))
+    control(SET_DUMPABLE, before, 0, 0, 0)
 
 
 @pytest.fixture
@@ -50,7 +61,7 @@ def opened(child: Child, folder: Path) -> int:
 
 
 def test_the_child_has_none_of_its_parents_keys_and_may_not_write(
-    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    child: Child, shown: Callable[[], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither by its environment nor by looking at its parent, whose memory nobody of its user may read meanwhile."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-tell")
@@ -62,16 +73,36 @@ def test_the_child_has_none_of_its_parents_keys_and_may_not_write(
     assert b"s3://" not in environ
     assert b"PYTHONSAFEPATH=1" in environ
     assert Path(f"/proc/{process}/cwd").resolve() == Path("/")
-    shown = Path(f"/proc/{process}/limits").read_text()
-    most = {line[:26].strip(): line[26:].split()[0] for line in shown.splitlines()[1:]}
+    table = Path(f"/proc/{process}/limits").read_text()
+    most = {line[:26].strip(): line[26:].split()[0] for line in table.splitlines()[1:]}
     assert (most["Max file size"], most["Max core file size"]) == ("0", "0")
     assert most["Max data size"] != "unlimited"
     assert most["Max cpu time"] != "unlimited"
-    dumpable = ctypes.CDLL(None).prctl
-    assert dumpable(GET_DUMPABLE, 0, 0, 0, 0) == 0
+    assert not shown()
     child.close()
-    assert dumpable(GET_DUMPABLE, 0, 0, 0, 0) == 1
+    assert shown()
     assert not Path(f"/proc/{process}").exists()
+
+
+def test_the_parent_stays_hidden_until_its_last_child_ends(
+    child: Child, shown: Callable[[], bool], tmp_path: Path
+) -> None:
+    """The first of two that ends must not show the keys to the other."""
+    model = write_model(tmp_path / "model")
+    with Child(512 << 20) as other:
+        opened(child, model)
+        opened(other, model)
+        child.close()
+        assert not shown()
+    assert shown()
+
+
+def test_a_process_that_was_hidden_before_stays_so(child: Child, shown: Callable[[], bool], tmp_path: Path) -> None:
+    """A pod hides itself as it starts; the end of a child is no reason to show it."""
+    secrecy.keep_memory_private()
+    opened(child, write_model(tmp_path / "model"))
+    child.close()
+    assert not shown()
 
 
 def test_a_file_cannot_be_written_with_the_childs_limits(tmp_path: Path) -> None:

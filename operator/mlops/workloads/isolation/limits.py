@@ -6,6 +6,7 @@ import ctypes
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ _SHARE: Final = 0.85
 _OPEN_FILES: Final = 64
 _SET_PARENT_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE = 1, 3, 4
 _CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+# For each child that is there, whether this process was shown to others before the first of them.
+_hidden: Final[list[int]] = []
+_hiding: Final = threading.Lock()
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -58,17 +62,19 @@ def memory_left(wanted: int) -> int:
     return max(LEAST_BYTES, min(wanted, left))
 
 
-def hide_environment() -> int:
-    """In the parent: no other process of this user may read its memory or its environment; return what was before."""
-    before = _control(_GET_DUMPABLE, 0)
-    _control(_SET_DUMPABLE, 0)
-    return before
+def hide_environment() -> None:
+    """In the parent, for one child: no other process of this user may read its memory or its environment."""
+    with _hiding:
+        _hidden.append(_hidden[0] if _hidden else _control(_GET_DUMPABLE, 0))
+        _control(_SET_DUMPABLE, 0)
 
 
-def show_environment(before: int) -> None:
-    """Undo `hide_environment`."""
-    if before == 1:
-        _control(_SET_DUMPABLE, before)
+def show_environment() -> None:
+    """Undo one `hide_environment`; a process that was hidden before the first of them stays so."""
+    with _hiding:
+        before = _hidden.pop()
+        if not _hidden and before == 1:
+            _control(_SET_DUMPABLE, before)
 
 
 def _control(option: int, value: int) -> int:

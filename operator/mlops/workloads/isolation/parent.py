@@ -46,7 +46,6 @@ class Child:
     def __init__(self, memory_bytes: int) -> None:
         self._memory = limits.memory_left(memory_bytes)
         self._process: subprocess.Popen[bytes] | None = None
-        self._dumpable = 0
 
     def __enter__(self) -> Child:
         return self
@@ -114,21 +113,25 @@ class Child:
                 with contextlib.suppress(OSError):
                     pipe.close()
         process.wait()
-        limits.show_environment(self._dumpable)
+        limits.show_environment()
 
     def _start(self) -> subprocess.Popen[bytes]:
         # Before the child is there: it could read the environment of its parent, which holds the keys.
-        self._dumpable = limits.hide_environment()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _MODULE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # What a model's library writes is nobody's word; a message of ours comes in a frame.
-            stderr=subprocess.DEVNULL,
-            env=limits.environment(os.environ),
-            cwd="/",
-            start_new_session=True,
-        )
+        limits.hide_environment()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # What a model's library writes is nobody's word; a message of ours comes in a frame.
+                stderr=subprocess.DEVNULL,
+                env=limits.environment(os.environ),
+                cwd="/",
+                start_new_session=True,
+            )
+        except BaseException:
+            limits.show_environment()
+            raise
         return self._process
 
     @staticmethod
