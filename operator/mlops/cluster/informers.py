@@ -13,8 +13,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextvars import ContextVar
 from random import Random
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import kopf
 from kopf._cogs.clients import scanning
@@ -205,23 +206,33 @@ class _NoMemories(ResourceMemories):
 
 
 class _Revised(asyncio.Condition):
-    """A condition whose news nobody misses: what is known at once is told before kopf begins to wait for it."""
+    """A condition whose news nobody misses: what was told before somebody began to wait is told to them at once, once.
+
+    kopf waits in a new task each time. Whoever entered the condition is known by the context, which its tasks inherit.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._told = 0
-        self._heard: dict[asyncio.Task[Any] | None, int] = {}
+
+    async def __aenter__(self) -> None:
+        await super().__aenter__()
+        _heard.set([0])
 
     def notify_all(self) -> None:
         self._told += 1
         super().notify_all()
 
     async def wait(self) -> Literal[True]:
-        task = asyncio.current_task()
-        while self._heard.get(task, 0) == self._told:
+        heard = _heard.get()
+        while heard[0] == self._told:
             await super().wait()
-        self._heard[task] = self._told
+        heard[0] = self._told
         return True
+
+
+# How much of the news whoever waits has heard: one number, in a list that its tasks share.
+_heard: Final[ContextVar[list[int]]] = ContextVar("heard")
 
 
 async def _known(**_: Any) -> Collection[Resource]:
