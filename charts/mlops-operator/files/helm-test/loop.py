@@ -1,8 +1,8 @@
 """`helm test`: a table of 240 rows becomes a Dataset, a model and a served prediction; then all of it is removed.
 
 Runs in the workloads image with the rights of templates/tests.yaml and the store's Secret. What stays are the artifacts
-in the store, some kilobytes under their digests, the same at every test; and one line a test in the model's history, the
-ConfigMap helm-test-history.
+in the store, some kilobytes under their digests, the same at every test; and the model's history, in the ConfigMap
+helm-test-history.
 """
 
 from __future__ import annotations
