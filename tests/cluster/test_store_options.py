@@ -65,7 +65,7 @@ def test_a_variable_that_cannot_be_used_is_told_with_name_value_and_way_out(envi
     ("entry", "says"),
     [
         pytest.param("MLOPS_MAX_BATCH_ROW=5", "did you mean MLOPS_MAX_BATCH_ROWS?", id="unknown"),
-        pytest.param("MLOPS_TASK={}", "is of a variable that nothing reads", id="the operator's own"),
+        pytest.param("MLOPS_TASK={}", "is read by nothing", id="the operator's own"),
         pytest.param("MLOPS_MAX_BATCH_ROWS=all", "MLOPS_MAX_BATCH_ROWS: 'all' is no whole number", id="no number"),
         pytest.param("MLOPS_HTTP_ALLOWED_NETWORKS=10.0.0.1/8", "write CIDRs such as", id="no network"),
         pytest.param("MLOPS_S3_ADDRESSING=dns", "must be 'path' or 'virtual'", id="no addressing"),

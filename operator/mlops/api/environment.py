@@ -113,4 +113,4 @@ def refuse_unknown(environ: Iterable[str], prefix: str, known: Iterable[str], va
         if name.startswith(prefix) and name not in names:
             close = difflib.get_close_matches(name, names, n=1)
             way_out = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
-            raise BadVariable(name, value_of(name), f"is of a variable that nothing reads; {way_out}")
+            raise BadVariable(name, value_of(name), f"is read by nothing; {way_out}")

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,9 +64,9 @@ class Flag:
     several: bool = False
 
 
-def _matching(pattern: re.Pattern[str], problem: str) -> BeforeValidator:
+def _matching(matches: Callable[[str], object], problem: str) -> BeforeValidator:
     def check(value: object) -> object:
-        if isinstance(value, str) and value and not pattern.fullmatch(value):
+        if isinstance(value, str) and value and not matches(value):
             raise ValueError(problem)
         return value
 
@@ -98,9 +98,9 @@ def _strings(value: object) -> object:
     return found
 
 
-_IS_QUANTITY = _matching(_QUANTITY, "is no quantity of bytes: write a number and a unit, such as 32Gi")
-_IS_CLASS = _matching(_CLASS, "is not the name of a PriorityClass")
-_IS_DIGEST = _matching(_DIGEST, "is no digest: write sha256: and 64 hex digits")
+_IS_QUANTITY = _matching(_QUANTITY.fullmatch, "is no quantity of bytes: write a number and a unit, such as 32Gi")
+_IS_CLASS = _matching(_CLASS.fullmatch, "is not the name of a PriorityClass")
+_IS_DIGEST = _matching(_DIGEST.fullmatch, "is no digest: write sha256: and 64 hex digits")
 
 
 class OperatorSettings(Variables):
