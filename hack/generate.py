@@ -20,7 +20,7 @@ from mlops.api.crd import crds
 from mlops.api.environment import Variables
 from mlops.api.pod_environment import IngestSettings, S3Settings, ServerSettings
 from mlops.api.reasons import ALL, REASONS, Explanation, of_kind
-from mlops.cluster.options import OperatorSettings
+from mlops.cluster.settings import OperatorSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Generated from operator/mlops/api by `make generate`. Do not edit.\n"

@@ -11,7 +11,7 @@ from mlops.api import tasks
 from mlops.api.environment import BadVariable, Variables
 from mlops.api.pod_environment import POD_MODELS, IngestSettings, PodSettings, S3Settings, ServerSettings
 from mlops.cli.state import CommandSettings
-from mlops.cluster.options import OperatorSettings
+from mlops.cluster.settings import OperatorSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS: tuple[type[Variables], ...] = (*POD_MODELS, OperatorSettings, CommandSettings)

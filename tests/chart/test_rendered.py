@@ -18,7 +18,7 @@ from mlops.api import kinds
 from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lag import Lag
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.cluster.options import OperatorSettings
+from mlops.cluster.settings import OperatorSettings
 from mlops.planning import pods as workload_pods
 from tests.chart import helm
 from tests.chart.helm import CHART, FULL, NAMESPACE, ROOT, Object

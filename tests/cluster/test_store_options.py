@@ -9,7 +9,8 @@ import pytest
 
 from mlops.cluster import options
 from mlops.cluster.main import main
-from mlops.cluster.options import BadOption, OperatorSettings
+from mlops.cluster.options import BadOption
+from mlops.cluster.settings import OperatorSettings
 
 IMAGE = {"image": "mlops-workloads:test"}
 

@@ -13,8 +13,9 @@ import click
 
 from mlops.cluster import logs, options
 from mlops.cluster.connection import Connection, NoConnection
-from mlops.cluster.options import BadOption, OperatorSettings, Options
+from mlops.cluster.options import BadOption, Options
 from mlops.cluster.program import Operator
+from mlops.cluster.settings import OperatorSettings
 
 BAD_OPTIONS = 2
 
