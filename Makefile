@@ -13,7 +13,8 @@ STATE ?= .demo
 WITHOUT := and not long
 # Where the quick tests are: collecting the others would import every library.
 UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/model \
-	tests/workloads/test_expressions.py tests/workloads/test_main.py
+	tests/workloads/test_expressions.py tests/workloads/test_main.py tests/workloads/test_loop.py \
+	tests/workloads/serve/test_recorder.py
 
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
@@ -26,8 +27,11 @@ MORE_TOOLS := kwok versitygw kstatus
 STEPS ?= 200000
 SECONDS ?=
 SEED ?= 1
+# Where `make mutate` changes the code, and for how long.
+ROOMS ?= statistics planning verdict
+MUTATE_SECONDS ?= 3600
 
-.PHONY: help venv demo check test test-full test-faults simulate tools generate lock format images cluster-up cluster-down load-image bench clean
+.PHONY: help venv demo check test test-full test-faults simulate mutate tools generate lock format images cluster-up cluster-down load-image bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +78,9 @@ test-faults: venv tools ## the catalogue of faults on a real cluster, each as lo
 
 simulate: venv ## the control loop with faults on virtual time, all invariants at each step: STEPS=200000, or SECONDS=600; SEED=1
 	@$(BIN)/python -m tests.simulation $(if $(SECONDS),--seconds $(SECONDS),--steps $(STEPS)) --seed $(SEED)
+
+mutate: venv ## change the code line by line and see whether tests notice: ROOMS="statistics planning verdict", MUTATE_SECONDS=3600 each
+	@for room in $(ROOMS); do $(BIN)/python hack/mutate.py $$room --seconds $(MUTATE_SECONDS) || failed=1; done; exit $${failed:-0}
 
 images: venv ## build the container images into dist/images (buildah here; `docker build` works too)
 	@$(BIN)/python hack/images.py build --output dist/images

@@ -179,9 +179,9 @@ def static(port: int, *, bounded: bool) -> None:
     """Serve fixed bytes of the size of a real answer."""
     import uvicorn
 
+    from mlops.api.pod_environment import Limits
     from mlops.workloads.serve.budget import Budget
     from mlops.workloads.serve.http import server_of
-    from mlops.workloads.serve.limits import Limits
 
     answer = b'{"model_name":"%s"}' % (b"x" * 230)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]

@@ -38,6 +38,8 @@ _THOROUGH = (
     "workloads/serve",
     "workloads/train",
 )
+# What in those folders takes next to no time: `make check` has it too.
+_QUICK = ("workloads/serve/test_recorder.py",)
 # What `make test` leaves to `make test-full`: minutes of faults (also `make test-faults`), and what needs a program
 # that takes minutes to build.
 _LONG = (
@@ -68,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_order)
     for item in items:
         place = item.path.relative_to(_TESTS).as_posix()
-        if place.startswith(_THOROUGH):
+        if place.startswith(_THOROUGH) and place not in _QUICK:
             item.add_marker(pytest.mark.thorough)
         if place.startswith(_LONG):
             item.add_marker(pytest.mark.long)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -93,3 +96,27 @@ def test_a_window_of_any_length_begins_within_the_calendar(duration: str) -> Non
         start = earlier(end, parse_duration(duration))
         assert start in (first, end - min(parse_duration(duration), end - first))
         assert format_time(start).endswith("Z")
+
+
+def _asked(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each `has(...)` of the rules of a schema, with the schema of the field that it asks for."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        items = {name: field for field, name in re.findall(r"self\.(\w+)\.(?:filter|exists|all)\((\w+),", rule["rule"])}
+        for start, path in re.findall(r"has\((\w+)\.([\w.]+)\)", rule["rule"]):
+            found = schema
+            if start in items:
+                found = found["properties"][items[start]]["items"]
+            for name in path.split("."):
+                found = found["properties"][name]
+            yield rule["rule"], found
+    for part in (*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])):
+        yield from _asked(part)
+
+
+@pytest.mark.parametrize("name", crds())
+def test_no_rule_asks_whether_a_field_is_there_that_has_a_default(name: str) -> None:
+    """The API server sets defaults before it judges rules: a rule that repeats one says it in a second place."""
+    (version,) = crds()[name]["spec"]["versions"]
+    asked = list(_asked(version["schema"]["openAPIV3Schema"]["properties"]["spec"]))
+    assert asked, "the walk finds rules"
+    assert [rule for rule, field in asked if "default" in field] == []

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from mlops.api import kinds
-from mlops.cluster import main as program
 from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lag import Lag
 from mlops.cluster.metrics import OperatorMetrics
+from mlops.cluster.settings import OperatorSettings
 from mlops.planning import pods as workload_pods
 from tests.chart import helm
 from tests.chart.helm import CHART, FULL, NAMESPACE, ROOT, Object
@@ -113,8 +113,7 @@ def test_pods_have_bounds_and_no_rights_that_they_do_not_need(values: helm.Value
 
 def test_the_operator_is_given_nothing_that_it_does_not_take() -> None:
     """A variable that was renamed in the program would be ignored without a word."""
-    taken = {option.envvar for option in program.main.params if getattr(option, "envvar", None)}
-    taken |= {"MLOPS_OPERATOR_NAMESPACES", "MLOPS_OPERATOR_POD_ENV", "POD_NAME", "POD_NAMESPACE", "HTTPS_PROXY"}
+    taken = {*OperatorSettings.names(), "HTTPS_PROXY"}
     for values in ({}, FULL):
         (container,) = helm.pods(helm.objects(values))[helm.RELEASE]["containers"]
         given = [each["name"] for each in container["env"]]

@@ -11,8 +11,7 @@ from mlops.cluster.client import Client
 from mlops.cluster.connection import Connection
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.cluster.port import KubernetesCluster
-from mlops.cluster.writer import Writer
+from mlops.cluster.writer import KubernetesCluster
 from mlops.planning.plan import Manifest
 from tests.cluster.access import grant, kubeconfig, token_for
 from tests.servers.apiserver import ApiServer
@@ -54,7 +53,7 @@ async def client(credentials: Path) -> AsyncIterator[Client]:
 @pytest.fixture
 def cluster(client: Client, memory: Memory) -> KubernetesCluster:
     """The engine's port on the real API server; nothing is watched, so memory has what was written through it."""
-    return KubernetesCluster(memory, Writer(client, memory, lambda: True))
+    return KubernetesCluster(client, memory, lambda: True)
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from mlops.cluster.events import Events, Rates
 from mlops.cluster.lag import Lag
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.cluster.port import KubernetesCluster
-from mlops.cluster.writer import Writer
+from mlops.cluster.writer import KubernetesCluster
 from mlops.planning.plan import Key, Manifest
 
 
@@ -93,7 +92,7 @@ async def test_whoever_tells_something_does_not_wait(desk: Desk) -> None:
     """A server that answers nothing holds up no reconcile; memory is not asked to keep Events."""
     desk.server.answers.clear()
     memory = Memory()
-    cluster = KubernetesCluster(memory, Writer(desk.server, memory, lambda: True), desk.events)
+    cluster = KubernetesCluster(desk.server, memory, lambda: True, desk.events)
     async with asyncio.timeout(0.5):
         assert await cluster.create(an_event(1)) == an_event(1)
     desk.server.answers.set()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops.cluster.port import KubernetesCluster
+from mlops.cluster.writer import KubernetesCluster
 from mlops.engine.clock import RealClock
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters

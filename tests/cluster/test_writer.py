@@ -18,8 +18,7 @@ from mlops.cluster.client import Client
 from mlops.cluster.connection import Connection
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.cluster.port import KubernetesCluster
-from mlops.cluster.writer import Writer
+from mlops.cluster.writer import KubernetesCluster
 from mlops.engine.cluster import AlreadyExists, ClusterError, Conflict, Invalid, Unavailable, key_of
 from mlops.planning.plan import Key, Manifest
 from tests.api.objects import a_dataset
@@ -195,7 +194,7 @@ async def test_only_the_object_that_was_seen_is_deleted(
 async def test_without_the_lease_nothing_is_sent(
     client: Client, memory: Memory, server: ApiServer, namespace: str
 ) -> None:
-    writer = Writer(client, memory, lambda: False)
+    writer = KubernetesCluster(client, memory, lambda: False)
     with pytest.raises(Unavailable, match="Lease"):
         await writer.create(a_job(namespace))
     with pytest.raises(Unavailable, match="Lease"):

@@ -11,7 +11,7 @@ from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.training_run import plan
 from mlops.planning.views import DatasetView, TrainingRunView
-from tests.engine.objects import DIGEST, NotedCluster, a_dataset, a_run, a_version
+from tests.engine.objects import DIGEST, NotedCluster, a_child, a_dataset, a_run, a_version
 
 SETTINGS = Settings()
 REGISTER: dict[str, Any] = {"register": {"modelName": "rain"}}
@@ -116,3 +116,29 @@ def test_what_a_trainer_says_is_no_report(container: str, message: str | None) -
     end = _end_of({"status": status})
     assert end is not None
     assert (end["exitCode"], end.get("message")) == (1, message)
+
+
+def test_the_pod_of_another_job_of_the_same_name_is_not_believed(cluster: NotedCluster, gatherer: Gatherer) -> None:
+    """A Job that was deleted and made again has the name of the one before, whose pod may still be there; and anybody
+    may label a pod. Only the owner's uid tells whose it is. (Another owner stands for the one before: here, too, what
+    has no owner left is collected.)"""
+    job = cluster.by_user(a_child("Job", "ingest", dataset="rain"))
+    state = {"terminated": {"exitCode": 0, "message": "said", "finishedAt": "2026-01-10T12:00:00Z"}}
+
+    def reports(name: str, owner: Manifest) -> None:
+        pod = a_child("Pod", name, owner)
+        pod["metadata"]["labels"] = {"batch.kubernetes.io/job-name": "ingest"}
+        cluster.by_user({**pod, "spec": {}})
+        ended = {"phase": "Succeeded", "containerStatuses": [{"name": "main", "state": state}]}
+        cluster.set_status(Key("Pod", "default", name), ended)
+
+    def seen() -> tuple[str | None, int | None]:
+        view = gatherer.view(Key("Dataset", "default", "rain"))
+        assert isinstance(view, DatasetView)
+        (found,) = view.jobs
+        return found.message, found.exit_code
+
+    reports("of-another", cluster.by_user(a_child("Job", "another")))
+    assert seen() == (None, None)
+    reports("own", job)
+    assert seen() == ("said", 0)

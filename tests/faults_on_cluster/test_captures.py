@@ -12,7 +12,8 @@ import pytest
 
 from mlops.api.tasks import captures_prefix
 from mlops.store import Store
-from mlops.store.s3 import S3Bucket, S3Settings
+from mlops.store.s3 import S3Bucket
+from mlops.store.settings import s3_settings
 from tests.faults_on_cluster import example
 from tests.faults_on_cluster.asking import Asking
 from tests.faults_on_cluster.conftest import Cluster
@@ -42,7 +43,7 @@ def capturing(there: Place) -> None:
 
 def stored_ids(there: Place) -> list[str]:
     """The ids of all rows in the store."""
-    store = Store(S3Bucket(S3Settings.from_environ(there.store.environ()), "mlops"))
+    store = Store(S3Bucket(s3_settings(there.store.environ()), "mlops"))
     listed = list(_files(store, captures_prefix(there.name, "parts", "production")))
     return [str(each) for data in listed for each in pl.read_parquet(io.BytesIO(data), columns=["id"])["id"]]
 

@@ -17,7 +17,8 @@ import pytest
 
 from mlops.store import Store
 from mlops.store.layout import blob_key
-from mlops.store.s3 import S3Bucket, S3Settings
+from mlops.store.s3 import S3Bucket
+from mlops.store.settings import s3_settings
 from tests.e2e_cluster.conftest import SYSTEM
 from tests.e2e_cluster.kubectl import condition, eventually
 from tests.faults_on_cluster import example
@@ -204,7 +205,7 @@ def _said_by(there: Place, word: str) -> bool:
 
 def _tampered(there: Place, artifact: str) -> tuple[str, bytes]:
     """Change one byte of the model of an artifact; returns its key and what was there."""
-    store = Store(S3Bucket(S3Settings.from_environ(there.store.environ()), "mlops"))
+    store = Store(S3Bucket(s3_settings(there.store.environ()), "mlops"))
     entry = store.manifest(artifact).entry("model.onnx")
     assert entry is not None
     key = blob_key(entry.sha256)

@@ -19,7 +19,8 @@ from minio.error import MinioException
 
 from mlops.store import Store
 from mlops.store.layout import blob_key
-from mlops.store.s3 import S3Bucket, S3Settings
+from mlops.store.s3 import S3Bucket
+from mlops.store.settings import s3_settings
 from tests.e2e_cluster.kubectl import OUR_KINDS, condition, eventually
 from tests.faults_on_cluster import example
 from tests.faults_on_cluster.asking import Asking
@@ -218,7 +219,7 @@ spec: {{modelName: parts, version: 7, artifact: {{digest: "{model}"}}}}
 
 def _change(there: Place, artifact: str) -> bool:
     """Change one byte of an artifact in the store; twice is as it was."""
-    store = Store(S3Bucket(S3Settings.from_environ(there.store.environ()), "mlops"))
+    store = Store(S3Bucket(s3_settings(there.store.environ()), "mlops"))
     key = blob_key(max(store.manifest(artifact).entries, key=lambda entry: entry.size).sha256)
     answer = there.store.client().get_object("mlops", key)
     data = bytearray(answer.data)

@@ -225,6 +225,27 @@ def test_a_scheduled_look_is_taken_in() -> None:
     assert status_of(replace(view, jobs=(finished(job, report, at="2026-01-10T11:41:00Z"),)))["version"] == 2
 
 
+def test_a_look_that_ended_before_the_last_one_is_taken_in_and_does_not_become_the_last() -> None:
+    """It was due, so it counts; were it the last one on record, the one after it would be news for ever."""
+    changes = {
+        "metadata": {"annotations": {REQUESTED_AT: "2026-01-10T11:50:00Z"}},
+        "spec": {"refresh": {"schedule": "0 * * * *"}},
+    }
+    view = a_versioned_view()
+    view = replace(view, dataset=Dataset.model_validate(merged(view.dataset.dump(), changes)))
+    due, [cron] = the_job(view), plan(view).apply
+    template = cron["spec"]["jobTemplate"]
+    job = {"metadata": {"name": "weather-refresh-29466900", **template["metadata"]}, "spec": template["spec"]}
+    down = {"exit_code": 1, "why": "BackoffLimitExceeded"}
+    later = failed(job, "SourceUnavailable", at="2026-01-10T11:55:00Z", **down)
+    view = after(view, *view.jobs, later)
+    earlier = finished(due, an_ingest_report("2", as_of="2026-01-10T11:50:00Z"), at="2026-01-10T11:52:00Z")
+    view = after(view, *view.jobs, earlier)
+    status = view.dataset.status
+    assert (status.version, status.last_job, status.last_job_time) == (2, later.name, "2026-01-10T11:55:00Z")
+    assert status_of(view) == status.dump(), "nothing is news any more"
+
+
 def test_a_suspended_dataset_starts_nothing() -> None:
     """Its CronJob is suspended, a Job under way is stopped, and the version stays."""
     spec = {"suspend": True, "refresh": {"schedule": "0 * * * *"}}

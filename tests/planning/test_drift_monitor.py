@@ -286,6 +286,17 @@ def test_two_confirmations_act_at_the_second() -> None:
     assert said(next_check(view), "RetrainingTriggered")[1] == "RunCreated"
 
 
+def test_breaches_are_counted_of_one_verdict_in_a_row() -> None:
+    """One that calls for nothing sets them to none, another one that calls for an action to one."""
+    view = started(a_monitor(spec={"guard": {"confirmations": 10}}))
+    verdicts = ["DataDrift", "DataDrift", "Stable", "Stable", "DataDrift", "ConceptDrift", "DataDrift", "DataDrift"]
+    counted = []
+    for hour, verdict in enumerate(verdicts):
+        view = next_check(view, hour, verdict)
+        counted.append(view.monitor.status.breaches)
+    assert counted == [1, 2, 0, 0, 1, 1, 1, 2]
+
+
 def test_while_a_run_is_at_work_no_second_one_is_made() -> None:
     """One challenger at a time."""
     view, run = acted(cooldown="1s")

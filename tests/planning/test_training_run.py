@@ -266,6 +266,22 @@ def test_a_number_that_somebody_else_took_is_not_used() -> None:
     assert status_of(replace(view, versions=(taken,)))["modelVersionRef"] == "rain-v2"
 
 
+def test_a_number_that_another_run_speaks_for_is_not_used() -> None:
+    """Its version is not there yet, or was deleted: nothing would tell two models of one name and number apart."""
+    view = a_pinned_view()
+    view = replace(view, jobs=(finished(the_job(view), a_train_report()),))
+    others = [
+        a_run(metadata={"name": f"other-{number}", "uid": f"u{number}"}, status={"modelVersionRef": f"rain-v{number}"})
+        for number in (1, 2)
+    ]
+    elsewhere = a_run(
+        metadata={"name": "elsewhere", "uid": "u3"},
+        spec={"register": {"modelName": "sun"}},
+        status={"modelVersionRef": "rain-v3"},
+    )
+    assert status_of(replace(view, siblings=(*others, elsewhere)))["modelVersionRef"] == "rain-v3"
+
+
 def test_a_job_that_is_running_is_not_made_again_and_not_judged() -> None:
     """A crash between the two writes leads to the same Job."""
     view = a_pinned_view()

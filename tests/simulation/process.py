@@ -12,10 +12,9 @@ from mlops.cluster.job_ends import JobEnds
 from mlops.cluster.lease import Lease, LeaseLost
 from mlops.cluster.lease_api import ApiLease
 from mlops.cluster.memory import Memory
-from mlops.cluster.port import KubernetesCluster
 from mlops.cluster.resync import Resync
 from mlops.cluster.stopping import wind_down
-from mlops.cluster.writer import Writer
+from mlops.cluster.writer import KubernetesCluster
 from mlops.engine.controller import Controller
 from mlops.engine.metrics import Counters
 from mlops.engine.planners import PLANNERS
@@ -69,9 +68,8 @@ class Operator(Process):
         )
         self.metrics = Counters()
         self._events = Events(self._write_client, lambda: self.lease.held, NoMetrics())  # type: ignore[arg-type]
-        writer = Writer(self._write_client, self.memory, self._may_write)
         self.controller = Controller(
-            KubernetesCluster(self.memory, writer, self._events),
+            KubernetesCluster(self._write_client, self.memory, self._may_write, self._events),
             PLANNERS,
             settings,
             clock,

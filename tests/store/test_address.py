@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mlops.api.pod_environment import S3Settings
 from mlops.store import AddressInvalid, CredentialsMissing, PathForbidden, StoreError, open_source, open_store
-from mlops.store.s3 import S3Settings
+from mlops.store.settings import s3_settings
 from tests.servers.s3 import SERVERS, S3Server
 
 ENVIRON = {
@@ -112,7 +113,7 @@ def test_an_environment_that_cannot_work_is_refused_before_any_request(
 
 
 def test_settings_come_from_the_environment() -> None:
-    settings = S3Settings.from_environ(
+    settings = s3_settings(
         ENVIRON | {"MLOPS_S3_REGION": "eu-central-1", "MLOPS_S3_ADDRESSING": "virtual", "AWS_SESSION_TOKEN": "token"}
     )
     assert settings == S3Settings(
@@ -127,9 +128,7 @@ def test_settings_come_from_the_environment() -> None:
 
 def test_a_line_break_at_the_end_is_no_part_of_a_key() -> None:
     """Secrets are made from files and by echo."""
-    assert S3Settings.from_environ({name: f"{value}\n" for name, value in ENVIRON.items()}) == S3Settings.from_environ(
-        ENVIRON
-    )
+    assert s3_settings({name: f"{value}\n" for name, value in ENVIRON.items()}) == s3_settings(ENVIRON)
 
 
 def test_without_s3_a_folder_stands_for_the_buckets(tmp_path: Path) -> None:

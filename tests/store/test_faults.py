@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlops.api.pod_environment import S3Settings
 from mlops.store import (
     AccessDenied,
     AddressInvalid,
@@ -27,7 +27,8 @@ from mlops.store import (
     open_store,
 )
 from mlops.store.folder import ABANDONED_AFTER, FolderBucket
-from mlops.store.s3 import S3Bucket, S3Settings
+from mlops.store.s3 import S3Bucket
+from mlops.store.settings import s3_settings
 from tests.servers.faults import Answer, Fault, Hold, Reset, faulty_proxy
 from tests.servers.process import free_port
 from tests.servers.s3 import DOMAIN, SERVERS, S3Server, minio
@@ -44,7 +45,7 @@ def server(request: pytest.FixtureRequest) -> S3Server:
 
 def quick(server: S3Server, **changes: Any) -> S3Settings:
     """Settings for this server that give up soon."""
-    return replace(S3Settings.from_environ(server.environ()), attempts=4, backoff=0.01, **changes)
+    return s3_settings(server.environ()).model_copy(update={"attempts": 4, "backoff": 0.01, **changes})
 
 
 @pytest.mark.s3
@@ -156,7 +157,7 @@ def test_an_outage_shorter_than_the_patience_goes_unnoticed(tmp_path: Path) -> N
         bucket = server.new_bucket()
         digest = Store(S3Bucket(quick(server), bucket)).put_files({"a": b"before"}).digest
     port = int(server.endpoint.rpartition(":")[2])
-    store = Store(S3Bucket(replace(quick(server), attempts=10, backoff=0.1), bucket))
+    store = Store(S3Bucket(quick(server, attempts=10, backoff=0.1), bucket))
     errors: list[StoreError] = []
 
     def write() -> None:

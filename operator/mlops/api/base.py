@@ -132,6 +132,17 @@ def immutable(path: str, way_out: str) -> Rule:
     )
 
 
+def unchanged(*, always: tuple[str, ...], optional: tuple[str, ...]) -> str:
+    """Return the CEL of a transition rule that these fields stay as they are; those that are required or have a default
+    are `always` there."""
+    same = [f"self.{name} == oldSelf.{name}" for name in always]
+    same += [
+        f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+        for name in optional
+    ]
+    return " && ".join(same)
+
+
 def _cron_field(value: str) -> str:
     item = rf"(?:\*|{value}(?:-{value})?)(?:/[1-9][0-9]?)?"
     return rf"{item}(?:,{item}){{0,30}}"

@@ -184,7 +184,7 @@ class DataField(Model):
             lambda self: self.enum is None or self.type == "string",
         ),
         Rule(
-            "!has(self.role) || self.role != 'timestamp' || self.type == 'timestamp'",
+            "self.role != 'timestamp' || self.type == 'timestamp'",
             "a field of role timestamp must have type timestamp",
             lambda self: self.role != "timestamp" or self.type == "timestamp",
         ),
@@ -270,15 +270,13 @@ class Fractions(Model):
     test: Fraction = Field(default="0.2", description="Rows to judge by, in gates.")
     rules: ClassVar = (
         Rule(
-            "(has(self.train) ? double(self.train) : 0.6) + (has(self.validation) ? double(self.validation) : 0.2)"
-            " + (has(self.test) ? double(self.test) : 0.2) > 0.999999 &&"
-            " (has(self.train) ? double(self.train) : 0.6) + (has(self.validation) ? double(self.validation) : 0.2)"
-            " + (has(self.test) ? double(self.test) : 0.2) < 1.000001",
+            "double(self.train) + double(self.validation) + double(self.test) > 0.999999 &&"
+            " double(self.train) + double(self.validation) + double(self.test) < 1.000001",
             "train, validation and test must add up to 1",
             lambda self: abs(float(self.train) + float(self.validation) + float(self.test) - 1) < 1e-6,
         ),
         Rule(
-            "!has(self.train) || double(self.train) > 0.0",
+            "double(self.train) > 0.0",
             "train must be greater than 0",
             lambda self: float(self.train) > 0,
         ),
@@ -367,29 +365,27 @@ class DatasetSpec(Model):
     suspend: bool = Field(default=False, description="Stop looking at the source; the current version stays.")
     rules: ClassVar = (
         Rule(
-            "self.fields.filter(f, has(f.role) && f.role == 'label').size() <= 1",
+            "self.fields.filter(f, f.role == 'label').size() <= 1",
             "spec.fields has more than one field of role label: keep one",
             lambda self: _one_label(self.fields),
         ),
         Rule(
-            "self.fields.filter(f, has(f.role) && f.role == 'timestamp').size() <= 1",
+            "self.fields.filter(f, f.role == 'timestamp').size() <= 1",
             "spec.fields has more than one field of role timestamp: keep one",
             lambda self: sum(field.role == "timestamp" for field in self.fields) <= 1,
         ),
         Rule(
-            "!has(self.split) || !has(self.split.strategy) || self.split.strategy != 'time'"
-            " || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
+            "!has(self.split) || self.split.strategy != 'time' || self.fields.exists(f, f.role == 'timestamp')",
             "spec.split.strategy time needs a field of role timestamp",
             lambda self: self.split.strategy != "time" or any(f.role == "timestamp" for f in self.fields),
         ),
         Rule(
-            "!has(self.split) || !has(self.split.strategy) || self.split.strategy != 'hash'"
-            " || self.fields.exists(f, has(f.role) && f.role == 'entityKey')",
+            "!has(self.split) || self.split.strategy != 'hash' || self.fields.exists(f, f.role == 'entityKey')",
             "spec.split.strategy hash needs a field of role entityKey",
             lambda self: self.split.strategy != "hash" or any(f.role == "entityKey" for f in self.fields),
         ),
         Rule(
-            "!has(self.source.captured) || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
+            "!has(self.source.captured) || self.fields.exists(f, f.role == 'timestamp')",
             "spec.source.captured needs a field of role timestamp: its window is in event time",
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
         ),

@@ -96,7 +96,7 @@ class Window(Model):
     )
     rules: ClassVar = (
         Rule(
-            "(has(self.minSamples) ? self.minSamples : 500) <= (has(self.maxSamples) ? self.maxSamples : 100000)",
+            "self.minSamples <= self.maxSamples",
             "minSamples must not be greater than maxSamples",
             lambda self: self.min_samples <= self.max_samples,
         ),
@@ -148,17 +148,17 @@ class Check(Model):
     )
     rules: ClassVar = (
         Rule(
-            "!has(self.minEffectSize) || double(self.minEffectSize) >= 0.0",
+            "double(self.minEffectSize) >= 0.0",
             "minEffectSize must be at least 0",
             lambda self: float(self.min_effect_size) >= 0,
         ),
         Rule(
-            "!has(self.minDrop) || double(self.minDrop) >= 0.0",
+            "double(self.minDrop) >= 0.0",
             "minDrop must be at least 0",
             lambda self: float(self.min_drop) >= 0,
         ),
         Rule(
-            "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
+            "double(self.alpha) > 0.0 && double(self.alpha) <= 0.5",
             "alpha must be greater than 0 and at most 0.5",
             lambda self: 0 < float(self.alpha) <= 0.5,
         ),

@@ -22,6 +22,7 @@ from mlops.api.base import (
     Timestamp,
     exactly_one_of,
     standing_columns,
+    unchanged,
 )
 from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
@@ -151,9 +152,6 @@ class Lineage(Model):
     )
 
 
-_PINNED = ("modelName", "version", "artifact", "source", "lineage")
-
-
 class ModelVersionSpec(Model):
     """What the user wants. The artifact never changes; promotion, capture and withdrawn may."""
 
@@ -170,10 +168,7 @@ class ModelVersionSpec(Model):
     rules: ClassVar = (
         exactly_one_of("artifact", "source", path="spec"),
         Rule(
-            " && ".join(
-                f"(has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name}))"
-                for name in _PINNED
-            ),
+            unchanged(always=("modelName", "version"), optional=("artifact", "source", "lineage")),
             "spec.modelName, version, artifact, source and lineage are immutable: create a new ModelVersion",
             lambda self, old: (
                 (self.model_name, self.version, self.artifact, self.source, self.lineage)

@@ -41,6 +41,7 @@ INPUTS_VARIABLE = "MLOPS_INPUTS"
 OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
 TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
 JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
+HOST_VARIABLE = "MLOPS_HOST"
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
 CAPTURE_KEY_VARIABLE = "MLOPS_CAPTURE_KEY"  # what model servers choose captured requests by; a random one if not set
 STORE_ROOT_VARIABLE = "MLOPS_STORE_ROOT"  # with a store per namespace: what all of them lie under

@@ -21,6 +21,7 @@ from mlops.api.base import (
     exactly_one_of,
     standing_columns,
     text,
+    unchanged,
 )
 from mlops.api.conditions import Condition
 from mlops.api.estimator import ClassName as ClassName
@@ -301,19 +302,9 @@ class TrainingRunSpec(Model):
         ),
         Rule(
             "(has(self.triggers) && self.triggers.size() > 0) || ("
-            + " && ".join(
-                f"(has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name}))"
-                for name in (
-                    "datasetRef",
-                    "trainer",
-                    "search",
-                    "reproducibility",
-                    "gates",
-                    "register",
-                    "resources",
-                    "activeDeadlineSeconds",
-                    "backoffLimit",
-                )
+            + unchanged(
+                always=("datasetRef", "trainer", "activeDeadlineSeconds", "backoffLimit"),
+                optional=("search", "reproducibility", "gates", "register", "resources"),
             )
             + ")",
             "spec of a run is immutable except suspend: create a new TrainingRun",

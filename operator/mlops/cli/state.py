@@ -6,10 +6,11 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from mlops.api.environment import Variable, Variables
 from mlops.local.records import is_held
 
-VARIABLE = "MLOPS_STATE"
 # What stands in a state folder; see below, `local.records` and `local.node`.
 _OURS = frozenset(
     (
@@ -19,14 +20,26 @@ _OURS = frozenset(
 )  # fmt: skip
 
 
+class CommandSettings(Variables):
+    """What the command line reads from its environment, beside the keys of a store."""
+
+    state: Annotated[
+        Path | None, Variable("MLOPS_STATE", "the state folder, without `--state`", "`mlops` in your data folder")
+    ] = None
+    data_home: Annotated[
+        Path | None, Variable("XDG_DATA_HOME", "your data folder, but on macOS", "`~/.local/share`")
+    ] = None
+
+
 def default_folder() -> Path:
     """Return the folder for this user's data, by the platform's custom."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen)
+    settings = CommandSettings.read(os.environ)
+    if settings.state:
+        return settings.state
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = settings.data_home or Path.home() / ".local" / "share"
     return base / "mlops"
 
 

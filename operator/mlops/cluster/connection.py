@@ -23,10 +23,10 @@ class Connection:
 
     @classmethod
     def find(cls, kubeconfig: Path | None) -> Connection:
-        """Return the connection: a given file, else the pod's own, else what KUBECONFIG or kubectl's default says."""
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+        """Return the connection: a given file, else the pod's own, else kubectl's default."""
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             return cls(None)
-        return cls(kubeconfig or Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser())
+        return cls((kubeconfig or Path("~/.kube/config")).expanduser())
 
     async def load(self) -> Configuration:
         """Read the credentials as they are now: tokens are rotated. Raises NoConnection."""

@@ -12,18 +12,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextvars import ContextVar
-from random import Random
-from typing import Any, Final, Literal
+from collections.abc import Callable, Collection
+from typing import Any, cast
 
 import kopf
-from kopf._cogs.clients import scanning
-from kopf._cogs.structs.references import Insights, Resource
-from kopf._core.engines.peering import Identity
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
-from mlops.cluster import own_loop
+from mlops.cluster import own_loop, quiet_kopf
 from mlops.cluster.connection import Connection
 from mlops.cluster.kinds import WATCHED
 from mlops.planning.plan import Manifest
@@ -39,13 +33,8 @@ _CHANGED = "other kinds are served than before"
 # started anew: it begins all of them together, and does not bring one back that has died.
 _PATIENCE, _GONE_PATIENCE = 20.0, 2.0
 _END_SECONDS = 1.0
-_LONGEST_PAUSE = 10.0
 # After so long without trouble the next trouble is a new one.
 _HEALTHY_SECONDS = 60.0
-# The server ends each watch after this time, and it is renewed from where it was: a stream that is silent because
-# its packets are dropped is given up soon after.
-_WATCH_SECONDS = 45.0
-_SILENCE_SECONDS = 50.0
 
 
 class Informers:
@@ -106,7 +95,7 @@ class Informers:
         return frozenset(self._kind_of[name] for name in self._missing)
 
     def _run(self) -> None:
-        pauses = _pauses()
+        pauses = quiet_kopf.pauses()
         while not self._stopping.is_set():
             started = time.monotonic()
             self._beat()
@@ -119,7 +108,7 @@ class Informers:
                 log.info("the watches begin anew: %s", why)
                 continue
             if time.monotonic() - started > _HEALTHY_SECONDS:
-                pauses = _pauses()
+                pauses = quiet_kopf.pauses()
             pause = next(pauses)
             self.restarts += 1
             log.warning("the watches ended (%s); starting them anew in %.1f s", why, pause)
@@ -148,15 +137,15 @@ class Informers:
     async def _kopf(self) -> str:
         await kopf.operator(
             registry=self._registry(),
-            settings=_settings(),
+            settings=quiet_kopf.settings(),
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
-            memories=_NoMemories(),
-            insights=Insights(revised=_Revised()),
+            memories=quiet_kopf.NoMemories(),
+            insights=quiet_kopf.insights(),
             # Only kopf's peering, which is off, has a use for it; made by kopf itself it would be the name of a user
             # that an image need not have, and the lack of one ends all watches.
-            identity=Identity("mlops-operator"),
+            identity=cast(Any, "mlops-operator"),
         )
         return "kopf stopped"
 
@@ -196,101 +185,3 @@ class Informers:
             if kind not in self._left_out:
                 kopf.on.event(served.group, served.version, served.plural, registry=registry, id=served.plural)(seen)
         return registry
-
-
-class _NoMemories(ResourceMemories):
-    """kopf keeps some kilobytes for each object that there is, for handlers that are tried again; ours are not."""
-
-    async def recall(self, raw_body: Any, **how: Any) -> ResourceMemory:
-        return await super().recall(raw_body, **{**how, "ephemeral": True})
-
-
-class _Revised(asyncio.Condition):
-    """A condition whose news nobody misses: what was told before somebody began to wait is told to them at once, once.
-
-    kopf waits in a new task each time. Whoever entered the condition is known by the context, which its tasks inherit.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told = 0
-
-    async def __aenter__(self) -> None:
-        await super().__aenter__()
-        _heard.set([0])
-
-    def notify_all(self) -> None:
-        self._told += 1
-        super().notify_all()
-
-    async def wait(self) -> Literal[True]:
-        heard = _heard.get()
-        while heard[0] == self._told:
-            await super().wait()
-        heard[0] = self._told
-        return True
-
-
-# How much of the news whoever waits has heard: one number, in a list that its tasks share.
-_heard: Final[ContextVar[list[int]]] = ContextVar("heard")
-
-
-async def _known(**_: Any) -> Collection[Resource]:
-    """Return what kopf would find by discovery: it is known. One API group whose discovery fails, an aggregated one for
-    example, would keep every watch from beginning."""
-    ours = [(served.group, served.version, served.plural, kind) for kind, served in WATCHED.items()]
-    # kopf waits until these two are there, and does not ask for them.
-    asked = [("", "v1", "namespaces", "Namespace")]
-    asked += [("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")]
-    verbs = frozenset({"list", "watch", "patch"})
-    return {
-        Resource(
-            group=group,
-            version=version,
-            plural=plural,
-            kind=kind,
-            singular=kind.lower(),
-            namespaced=(group, version, plural, kind) not in asked,
-            preferred=True,
-            verbs=verbs,
-        )
-        for group, version, plural, kind in [*ours, *asked]
-    }
-
-
-scanning.scan_resources = _known
-
-
-class _Backoffs(Iterable[float]):
-    """Seconds between attempts, without end: kopf lets a watch die when they run out."""
-
-    def __iter__(self) -> Iterator[float]:
-        return _pauses()
-
-
-def _pauses() -> Iterator[float]:
-    random, pause = Random(), 0.5
-    while True:
-        yield pause * (0.75 + 0.25 * random.random())
-        pause = min(_LONGEST_PAUSE, pause * 2)
-
-
-def _settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    # Neither CustomResourceDefinitions nor namespaces are listed or watched: no permission for them is needed.
-    settings.scanning.disabled = True
-    settings.process.ultimate_exiting_timeout = None
-    settings.networking.error_backoffs = _Backoffs()
-    settings.networking.request_timeout = 30
-    settings.networking.connect_timeout = 5
-    settings.watching.connect_timeout = 5
-    settings.watching.server_timeout = int(_WATCH_SECONDS)
-    settings.watching.inactivity_timeout = _SILENCE_SECONDS
-    settings.watching.reconnect_backoff = 0.1
-    settings.queueing.idle_timeout = 1.0
-    settings.queueing.exit_timeout = 0.5
-    for served in WATCHED.values():
-        if served.selector:
-            settings.watching.label_selectors[served.group, served.version, served.plural] = served.selector
-    return settings

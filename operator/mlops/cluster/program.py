@@ -26,10 +26,9 @@ from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.options import SERVICE_ACCOUNT, Options
 from mlops.cluster.own_time import OwnTime
-from mlops.cluster.port import KubernetesCluster
 from mlops.cluster.resync import Resync, Trouble
 from mlops.cluster.stopping import wind_down
-from mlops.cluster.writer import Writer
+from mlops.cluster.writer import KubernetesCluster
 from mlops.engine.clock import RealClock
 from mlops.engine.cluster import key_of
 from mlops.engine.controller import Controller
@@ -75,9 +74,8 @@ class Operator:
         self._lag = Lag()
         self._lease = self._make_lease()
         self._stopping = asyncio.Event()
-        writer = Writer(self._write_client, self._memory, self._may_write)
         self._events = Events(self._write_client, self._holds_lease, self._metrics)
-        cluster = KubernetesCluster(self._memory, writer, self._events)
+        cluster = KubernetesCluster(self._write_client, self._memory, self._may_write, self._events)
         self._controller = Controller(
             cluster,
             PLANNERS,

@@ -1,4 +1,5 @@
-"""The engine's writes as requests: one request each, with the operator's own field manager."""
+"""The engine's port to a cluster, on Kubernetes: reads come from memory, and a write is one request to the API server,
+with the operator's own field manager."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Callable
 
 from mlops.api import labels
 from mlops.cluster.client import APPLY, MERGE, Client
+from mlops.cluster.events import Events
 from mlops.cluster.kinds import collection_of, path_of
 from mlops.cluster.memory import Memory
 from mlops.engine.cluster import (
@@ -22,14 +24,20 @@ from mlops.engine.reconcile import covers
 from mlops.planning.plan import Key, Manifest
 
 
-class Writer:
-    """What was written is in memory when a verb returns, so the next plan sees it although the watch is late.
+class KubernetesCluster:
+    """A Client and a Memory as one `engine.cluster.Cluster`.
 
-    `allowed` is asked right before each write: only the holder of the Lease may write.
+    What was written is in memory when a verb returns, so the next plan sees it although the watch is late.
+
+    `allowed` is asked right before each write: only the holder of the Lease may write. Events go to `events`, which
+    keeps nobody waiting; without it they are written like everything else.
     """
 
-    def __init__(self, client: Client, memory: Memory, allowed: Callable[[], bool]) -> None:
-        self._client, self._memory, self._allowed = client, memory, allowed
+    def __init__(
+        self, client: Client, memory: Memory, allowed: Callable[[], bool], events: Events | None = None
+    ) -> None:
+        self._client, self._memory, self._allowed, self._events = client, memory, allowed, events
+        self.get, self.list, self.by_field = memory.get, memory.list, memory.by_field
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Converge: server-side apply, and what that leaves of others' edits is replaced.
@@ -54,7 +62,10 @@ class Writer:
         return await self._replace(key, {**manifest, "metadata": kept})
 
     async def create(self, manifest: Manifest) -> Manifest:
-        """Make the object; raises AlreadyExists with the one that is there."""
+        """Make the object; raises AlreadyExists with the one that is there. An Event is only taken note of."""
+        if self._events is not None and manifest["kind"] == "Event":
+            self._events.add(manifest)
+            return manifest
         key = key_of(manifest)
         query = {"fieldManager": FIELD_MANAGER}
         try:

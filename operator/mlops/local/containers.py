@@ -17,7 +17,6 @@ from mlops.engine.cluster import labels_of
 from mlops.planning.plan import Manifest
 
 HOST = "127.0.0.1"
-HOST_VARIABLE = "MLOPS_HOST"
 
 # All that a container sees of the user's own environment: where programs, certificates and the home folder are.
 _INHERITED = (
@@ -82,7 +81,7 @@ def launch(container: Manifest, pod: Manifest, place: Path, ports: Mapping[int, 
     environ = _environ(container, pod, mounts, machine)
     environ |= {tasks.TERMINATION_VARIABLE: str(termination_log), "TMPDIR": str(scratch)}
     if ports:
-        environ |= {tasks.PORT_VARIABLE: str(next(iter(ports.values()))), HOST_VARIABLE: HOST}
+        environ |= {tasks.PORT_VARIABLE: str(next(iter(ports.values()))), tasks.HOST_VARIABLE: HOST}
         # The same requests are captured in every folder; the servers here are not for strangers.
         environ.setdefault(tasks.CAPTURE_KEY_VARIABLE, "mlops run")
     words = [*container.get("command", ()), *container.get("args", ())]

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+from mlops.api.pod_environment import PodSettings, S3Settings
 from mlops.store.artifacts import Store
 from mlops.store.bucket import Bucket
 from mlops.store.errors import AddressInvalid
 from mlops.store.folder import FolderBucket
 from mlops.store.layout import check_path, check_prefix
 from mlops.store.renewed import RenewedBucket, read_keys
+from mlops.store.settings import NAMES, s3_settings
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
 def open_store(url: str, environ: Mapping[str, str]) -> Store:
-    """The store at `file:///absolute/path` or `s3://bucket[/prefix]`; for S3 see `S3Settings.from_environ`.
+    """The store at `file:///absolute/path` or `s3://bucket[/prefix]`; for S3 see `s3_settings`.
 
     With `MLOPS_S3_KEYS` the settings that the environment does not hold come from that folder, a file each, and are
     read again when they change: the mounted Secret of a process that lives long.
@@ -30,20 +32,20 @@ def open_store(url: str, environ: Mapping[str, str]) -> Store:
         return Store(FolderBucket(folder_of(url)))
     if scheme == "s3":
         # The SDK takes half a second to import: a pod beside a folder does not pay for it.
-        from mlops.store.s3 import SETTINGS, S3Bucket, S3Settings
+        from mlops.store.s3 import S3Bucket
 
         name, _, prefix = rest.partition("/")
         prefix = prefix.removesuffix("/")
         _bucket_name(name)
 
         def connect(environ: Mapping[str, str]) -> Bucket:
-            return S3Bucket(S3Settings.from_environ(environ), name, prefix)
+            return S3Bucket(s3_settings(environ), name, prefix)
 
-        if not (keys := environ.get("MLOPS_S3_KEYS")):
+        if not (keys := PodSettings.read(environ).s3_keys):
             return Store(connect(environ))
         # As in a container's environment, what is set for it goes before what its Secret holds.
-        given = {each: environ[each] for each in (*SETTINGS, "MLOPS_S3_SECRET") if environ.get(each)}
-        renewed = RenewedBucket(lambda: {**read_keys(Path(keys), SETTINGS), **given}, connect)
+        given = {each: environ[each] for each in S3Settings.names() if environ.get(each)}
+        renewed = RenewedBucket(lambda: {**read_keys(Path(keys), NAMES), **given}, connect)
         renewed.current()
         return Store(renewed)
     raise AddressInvalid(repr(url), "has no scheme that is allowed here", "use s3://bucket/prefix or file:///path")
@@ -63,11 +65,11 @@ def open_source(uri: str, environ: Mapping[str, str]) -> tuple[Bucket, str]:
     name, _, key = rest.partition("/")
     _bucket_name(name)
     check_prefix(key)
-    if buckets := environ.get("MLOPS_BUCKETS"):
+    if buckets := PodSettings.read(environ).buckets:
         return FolderBucket(folder_of(buckets) / name), key
-    from mlops.store.s3 import S3Bucket, S3Settings
+    from mlops.store.s3 import S3Bucket
 
-    return S3Bucket(S3Settings.from_environ(environ), name), key
+    return S3Bucket(s3_settings(environ), name), key
 
 
 def folder_of(url: str) -> Path:

@@ -8,22 +8,21 @@ lifecycle rule (AbortIncompleteMultipartUpload) of the bucket removes them.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
+from mlops.api.pod_environment import S3Settings
 from mlops.store.bucket import CHUNK, Body, CheckedReader, Stat, open_body
 from mlops.store.errors import (
     AccessDenied,
     AddressInvalid,
     CertificateUntrusted,
-    CredentialsMissing,
     NoSpace,
     NotFound,
     RequestRefused,
@@ -31,19 +30,6 @@ from mlops.store.errors import (
     StoreUnavailable,
 )
 from mlops.store.layout import check_path, check_prefix
-
-SETTINGS = (
-    "MLOPS_S3_ENDPOINT",
-    "MLOPS_S3_REGION",
-    "MLOPS_S3_ADDRESSING",
-    "MLOPS_S3_CA_FILE",
-    "MLOPS_S3_CA",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-)
-# They stand in the headers of every request.
-SIGNED_WITH = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MLOPS_S3_REGION")
 
 MIB = 1 << 20
 PART = 16 * MIB  # an object up to this size goes in one request; three larger parts are in flight at a time
@@ -83,79 +69,6 @@ PASSING = frozenset(
     }
 )
 PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True)
-class S3Settings:
-    """How to reach one S3 service.
-
-    `endpoint` is `http(s)://host[:port]`, `addressing` puts the bucket into the path or the host name, `ca_file` names
-    a PEM bundle to trust instead of the system's, and `ca` is such a bundle itself. A passing fault of a request is
-    met by `attempts` tries in all, with pauses from `backoff` seconds up to 8 s: by default for about 17 s.
-    """
-
-    endpoint: str
-    access_key: str
-    secret_key: str
-    session_token: str | None = None
-    region: str = "us-east-1"
-    addressing: Literal["path", "virtual"] = "path"
-    ca_file: str | None = None
-    ca: str | None = None
-    attempts: int = 7
-    backoff: float = 0.25
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> S3Settings:
-        """Read MLOPS_S3_ENDPOINT, MLOPS_S3_REGION, MLOPS_S3_ADDRESSING, MLOPS_S3_CA_FILE, MLOPS_S3_CA,
-        AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; what is written to a Secret from a file often
-        ends in a line break, which is no part of it. MLOPS_S3_SECRET (namespace/name) says in messages where they
-        come from. Raises AddressInvalid and CredentialsMissing."""
-        given = {name: environ.get(name, "").strip() for name in SETTINGS}
-        secret = environ.get("MLOPS_S3_SECRET", "")
-        addressing = given["MLOPS_S3_ADDRESSING"] or "path"
-        if addressing not in ("path", "virtual"):
-            raise AddressInvalid("MLOPS_S3_ADDRESSING", f"is {addressing!r}", "it must be 'path' or 'virtual'")
-        needed = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *(("MLOPS_S3_ENDPOINT",) if secret else ()))
-        missing = [name for name in needed if not given[name]]
-        if missing:
-            raise CredentialsMissing(" and ".join(missing), "not set", _way_out(secret))
-        unusable = [name for name in SIGNED_WITH if not (given[name].isascii() and given[name].isprintable())]
-        if unusable:
-            problem = "holds a line break or a character beyond ASCII"
-            raise CredentialsMissing(" and ".join(unusable), problem, _way_out(secret))
-        return cls(
-            endpoint=_checked_endpoint(given["MLOPS_S3_ENDPOINT"]),
-            access_key=given["AWS_ACCESS_KEY_ID"],
-            secret_key=given["AWS_SECRET_ACCESS_KEY"],
-            session_token=given["AWS_SESSION_TOKEN"] or None,
-            region=given["MLOPS_S3_REGION"] or "us-east-1",
-            addressing=cast(Literal["path", "virtual"], addressing),
-            ca_file=given["MLOPS_S3_CA_FILE"] or None,
-            ca=given["MLOPS_S3_CA"] or None,
-        )
-
-
-def _way_out(secret: str) -> str:
-    if not secret:
-        return "put the keys into the environment, in Kubernetes from the Secret of the store"
-    namespace, _, name = secret.partition("/")
-    return f'Secret "{name}" in namespace "{namespace}" must hold this: make or mend it, it is tried again'
-
-
-def _checked_endpoint(endpoint: str) -> str:
-    way_out = "give the service's address, such as 'https://s3.eu-central-1.amazonaws.com' or 'http://minio:9000'"
-    if not endpoint:
-        raise AddressInvalid("MLOPS_S3_ENDPOINT", "not set", way_out)
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        # Not repeated: people do write keys into such a URL.
-        raise AddressInvalid("MLOPS_S3_ENDPOINT", "is not an http:// or https:// address of a host alone", way_out)
-    return endpoint
 
 
 class S3Bucket:
@@ -271,7 +184,7 @@ def _client(settings: S3Settings) -> Minio:
         parts.netloc,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
-        session_token=settings.session_token,
+        session_token=settings.session_token or None,
         secure=secure,
         region=settings.region,
         http_client=pool,
@@ -284,13 +197,13 @@ def _client(settings: S3Settings) -> Minio:
 
 
 def _trust(settings: S3Settings) -> ssl.SSLContext:
-    if settings.ca is not None:
+    if settings.ca:
         try:
             return ssl.create_default_context(cadata=settings.ca)
         except (ValueError, ssl.SSLError) as error:
             raise AddressInvalid("MLOPS_S3_CA", f"is no PEM bundle: {error}") from error
     try:
-        return ssl.create_default_context(cafile=settings.ca_file)
+        return ssl.create_default_context(cafile=settings.ca_file or None)
     except (OSError, ssl.SSLError) as error:
         raise AddressInvalid("MLOPS_S3_CA_FILE", f"{settings.ca_file!r} is no readable PEM bundle: {error}") from error
 

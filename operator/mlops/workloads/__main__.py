@@ -18,6 +18,7 @@ from types import FrameType
 from pydantic import ValidationError
 
 from mlops.api import tasks
+from mlops.api.pod_environment import PodSettings
 from mlops.store import errors as store_errors
 from mlops.workloads import secrecy
 from mlops.workloads.pod import BadInput, PassingFault, Pod, is_panic
@@ -59,7 +60,7 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 def main() -> int:
     """Run the task of this pod's environment and return its exit code."""
     secrecy.keep_memory_private()
-    termination_log = Path(os.environ.get(tasks.TERMINATION_VARIABLE, "/dev/termination-log"))
+    termination_log = Path(PodSettings.read(os.environ).termination_log)
     if os.getpid() == 1:
         # The first process of a container ignores a signal that it has no handler for: without one, whoever deletes
         # the pod waits for all of its grace period.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from mlops.api import tasks
+from mlops.api.pod_environment import PodSettings
 from mlops.store import Store, open_store
 
 
@@ -43,10 +45,15 @@ class Pod:
     # An empty folder for files that need not outlive the pod.
     scratch: Path
 
+    @cached_property
+    def settings(self) -> PodSettings:
+        """Return what every pod is told by its environment."""
+        return PodSettings.read(self.environ)
+
     @property
     def store(self) -> Store:
         """Return the artifact store that the pod is given."""
-        url = self.environ.get(tasks.STORE_VARIABLE)
+        url = self.settings.store
         if not url:
             raise BadInput("StoreUnavailable", f"{tasks.STORE_VARIABLE} is not set: it names the artifact store")
         return open_store(url, self.environ)
@@ -54,7 +61,7 @@ class Pod:
     @property
     def job(self) -> str:
         """Return the name of the Job that this pod belongs to."""
-        return self.environ.get(tasks.JOB_VARIABLE, "")
+        return self.settings.job
 
     def time_of(self, *names: str) -> datetime:
         """Return the scheduled time of a Job of the CronJob of one of these names; of one that a person made from it,
@@ -64,6 +71,17 @@ class Pod:
             return datetime.now(UTC).replace(microsecond=0)
         return datetime.fromtimestamp(minutes * 60, UTC)
 
-    def folder(self, variable: str) -> Path:
-        """Return the folder that `variable` (MLOPS_INPUTS or MLOPS_OUTPUTS) names."""
-        return Path(self.environ[variable])
+    @property
+    def inputs(self) -> Path:
+        """Return the folder that a user's own container reads. Raises BadInput."""
+        return self._folder(tasks.INPUTS_VARIABLE, self.settings.inputs)
+
+    @property
+    def outputs(self) -> Path:
+        """Return the folder that a user's own container writes to. Raises BadInput."""
+        return self._folder(tasks.OUTPUTS_VARIABLE, self.settings.outputs)
+
+    def _folder(self, variable: str, path: str) -> Path:
+        if not path:
+            raise BadInput("TaskInvalid", f"{variable} is not set: the operator sets it beside a user's own container")
+        return Path(path)

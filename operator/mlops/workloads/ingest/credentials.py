@@ -10,19 +10,13 @@ from collections.abc import Mapping
 
 from mlops.api import tasks
 from mlops.api.dataset import HttpSource, Reason, S3Source
+from mlops.api.pod_environment import S3Settings
+from mlops.store.settings import NAMES
 from mlops.workloads.pod import BadInput, PassingFault
 
 AUTHORIZATION = "AUTHORIZATION"
 # Nothing else of the Secret counts: no file of the pod may be named, neither a CA's nor a folder of buckets.
-_S3_KEYS = (
-    "MLOPS_S3_ENDPOINT",
-    "MLOPS_S3_REGION",
-    "MLOPS_S3_ADDRESSING",
-    "MLOPS_S3_CA",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-)
+_S3_KEYS = tuple(name for name in NAMES if name != S3Settings.name_of("ca_file"))
 
 
 def s3_environ(source: S3Source, namespace: str, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -26,6 +26,8 @@ import urllib3
 from urllib3.util import Timeout
 
 from mlops.api.dataset import HttpSource, Reason
+from mlops.api.environment import BadVariable
+from mlops.api.pod_environment import IngestSettings
 from mlops.api.tasks import HTTP_NETWORKS_VARIABLE
 from mlops.workloads.ingest.addresses import Address, Network, carried, is_public
 from mlops.workloads.ingest.locate import Delivered
@@ -53,11 +55,10 @@ class Policy:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Policy:
         """Read MLOPS_HTTP_ALLOWED_NETWORKS: CIDRs separated by commas. Raises BadInput."""
-        text = environ.get(HTTP_NETWORKS_VARIABLE, "")
         try:
-            return cls(tuple(ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip()))
-        except ValueError as error:
-            raise BadInput(Reason.ADDRESS_FORBIDDEN, f"{HTTP_NETWORKS_VARIABLE}: {error}") from error
+            return cls(IngestSettings.read(environ).http_networks)
+        except BadVariable as error:
+            raise BadInput(Reason.ADDRESS_FORBIDDEN, str(error)) from error
 
     def permits(self, address: Address) -> bool:
         """Return whether the address is public or expressly allowed."""

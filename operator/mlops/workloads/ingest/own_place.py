@@ -14,16 +14,18 @@ from urllib.parse import unquote, urlsplit
 
 from mlops.api import tasks
 from mlops.api.dataset import Reason, S3Source
+from mlops.api.pod_environment import PodSettings, S3Settings
 from mlops.store.address import folder_of
 from mlops.workloads.pod import BadInput
 
-_ENDPOINT, _KEY = "MLOPS_S3_ENDPOINT", "AWS_ACCESS_KEY_ID"
+_ENDPOINT, _KEY = S3Settings.name_of("endpoint"), S3Settings.name_of("access_key")
 
 
 def check_outside(source: S3Source, namespace: str, environ: Mapping[str, str]) -> None:
     """Raise BadInput(SourceForbidden) if `source` overlaps with the store of this or of another namespace."""
-    store = environ.get(tasks.STORE_ROOT_VARIABLE) or environ.get(tasks.STORE_VARIABLE, "")
-    if buckets := environ.get(tasks.BUCKETS_VARIABLE):
+    pod = PodSettings.read(environ)
+    store = pod.store_root or pod.store
+    if buckets := pod.buckets:
         place = folder_of(buckets) / source.uri.removeprefix("s3://")
         if (own := stores_folder(environ)) and overlap(place.resolve().parts, own.parts):
             raise forbidden(source.uri)
@@ -37,7 +39,8 @@ def check_outside(source: S3Source, namespace: str, environ: Mapping[str, str]) 
 
 def stores_folder(environ: Mapping[str, str]) -> Path | None:
     """Return the folder of the stores of all namespaces; None if they are in S3."""
-    store = environ.get(tasks.STORE_ROOT_VARIABLE) or environ.get(tasks.STORE_VARIABLE, "")
+    pod = PodSettings.read(environ)
+    store = pod.store_root or pod.store
     return folder_of(store).resolve() if store.startswith("file://") else None
 
 

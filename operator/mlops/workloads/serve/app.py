@@ -12,11 +12,11 @@ from typing import Any, Final
 import orjson
 
 from mlops.api import tasks
+from mlops.api.pod_environment import Limits
 from mlops.store.errors import StoreError
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.errors import RequestError, shown, unavailable
 from mlops.workloads.serve.http import HOLD
-from mlops.workloads.serve.limits import Limits
 from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
 from mlops.workloads.serve.served import Served
 

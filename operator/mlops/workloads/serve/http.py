@@ -11,8 +11,8 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from mlops.api.pod_environment import Limits
 from mlops.workloads.serve.budget import Budget, Hold, Outgoing
-from mlops.workloads.serve.limits import Limits
 
 # Where a request's scope has what it holds of the budget.
 HOLD = "hold"

@@ -12,17 +12,17 @@ import time
 
 import uvloop
 
-from mlops.api.tasks import CAPTURE_KEY_VARIABLE, PORT_VARIABLE, ServeTask
+from mlops.api.environment import BadVariable
+from mlops.api.pod_environment import ServerSettings
+from mlops.api.tasks import ServeTask
 from mlops.workloads.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.http import server_of
-from mlops.workloads.serve.limits import Limits
 from mlops.workloads.serve.loading import load, one_row_seconds, percentile
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.served import Served
 
-HOST_VARIABLE = "MLOPS_HOST"
 _BACKLOG = 2048
 _MEASURED = 50
 
@@ -33,28 +33,31 @@ def serve(pod: Pod, task: ServeTask) -> None:
     Raises BadInput and StoreError as `loading.load` does, and PassingFault when the port is taken or when captured rows
     could not be stored before the end.
     """
-    limits = Limits.from_environ(pod.environ)
-    listener = _listener(pod)
+    try:
+        settings = ServerSettings.read(pod.environ)
+    except BadVariable as error:
+        raise BadInput("ServingFailed", str(error)) from error
+    listener = _listener(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        lost = runner.run(_serve(pod, task, limits, listener))
+        lost = runner.run(_serve(pod, task, settings, listener))
     if lost:
         raise PassingFault(
             "StoreUnavailable", f"{lost} captured rows or labels are lost: the store did not take them before the end"
         )
 
 
-async def _serve(pod: Pod, task: ServeTask, limits: Limits, listener: socket.socket) -> int:
+async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: socket.socket) -> int:
     """Return the number of rows that could not be stored."""
     started = time.monotonic()
     metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)
-    app = Application(task, limits, metrics)
-    metrics.budget = budget = Budget(limits.buffered_bytes)
-    server = server_of(app, limits, budget, refused=lambda status: metrics.count("refused", status, 0.0))
+    app = Application(task, settings, metrics)
+    metrics.budget = budget = Budget(settings.buffered_bytes)
+    server = server_of(app, settings, budget, refused=lambda status: metrics.count("refused", status, 0.0))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    loading = asyncio.create_task(_load(pod, task, limits, metrics))
+    loading = asyncio.create_task(_load(pod, task, settings, metrics))
     stopped = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -68,12 +71,12 @@ async def _serve(pod: Pod, task: ServeTask, limits: Limits, listener: socket.soc
         app.draining = True
         # In a cluster requests keep coming for a moment, until each node has learnt that the pod is going, and as long
         # as no other pod of the stage is ready. They are answered, each with `Connection: close`.
-        await asyncio.sleep(limits.drain_seconds)
+        await asyncio.sleep(settings.drain_seconds)
         server.should_exit = True
         await serving
         for flusher in flushers:
             flusher.cancel()
-        lost = await served.flush_until(time.monotonic() + limits.grace_seconds)
+        lost = await served.flush_until(time.monotonic() + settings.grace_seconds)
         _say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
         return lost
     finally:
@@ -82,7 +85,7 @@ async def _serve(pod: Pod, task: ServeTask, limits: Limits, listener: socket.soc
             await serving
 
 
-async def _load(pod: Pod, task: ServeTask, limits: Limits, metrics: Metrics) -> Served:
+async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics) -> Served:
     store = pod.store
     loaded = await asyncio.to_thread(load, store, task.artifact, pod.scratch / "model")
     seconds = await asyncio.to_thread(one_row_seconds, loaded, _MEASURED)
@@ -92,21 +95,18 @@ async def _load(pod: Pod, task: ServeTask, limits: Limits, metrics: Metrics) -> 
         loaded,
         one_row_seconds=percentile(seconds, 0.5),
         sink=store,
-        limits=limits,
+        limits=settings,
         metrics=metrics,
         host=pod.environ.get("HOSTNAME", socket.gethostname()),
         # Without a key from outside nobody knows which requests this process chooses.
-        sampling_key=pod.environ.get(CAPTURE_KEY_VARIABLE, "").encode() or secrets.token_bytes(32),
+        sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
 
 
-def _listener(pod: Pod) -> socket.socket:
-    host = pod.environ.get(HOST_VARIABLE) or "0.0.0.0"
-    port = pod.environ.get(PORT_VARIABLE) or "8080"
-    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise BadInput("ServingFailed", f"{PORT_VARIABLE}: {port!r} is no port; it is a number below 65536")
+def _listener(settings: ServerSettings) -> socket.socket:
+    host, port = settings.host, settings.port
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener = socket.socket(family, kind)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from mlops.api import tasks
+from mlops.api.pod_environment import Limits
 from mlops.workloads.model.predictor import Prediction, class_array
 from mlops.workloads.model.signature import Signature
 from mlops.workloads.pod import BadInput
@@ -18,7 +19,6 @@ from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chose
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
 from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser, Writer
-from mlops.workloads.serve.limits import Limits
 from mlops.workloads.serve.loading import Loaded
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.recorder import Recorder, Sink

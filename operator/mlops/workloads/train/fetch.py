@@ -20,7 +20,7 @@ def fetch(pod: Pod, task: tasks.FetchTask) -> tasks.FetchReport:
     """
     source = fetch_artifact(pod, task.dataset_artifact, pod.scratch / "data")
     data = read_data(source, task.since)
-    target = pod.folder(tasks.INPUTS_VARIABLE)
+    target = pod.inputs
     target.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         _write_part(data, part, target)

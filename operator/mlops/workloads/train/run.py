@@ -169,7 +169,7 @@ def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
 
 def _adopt(pod: Pod, data: Data, folder: Path, children: contextlib.ExitStack) -> _Made:
     """Take over what the user's own container left in the outputs folder; only a child of this pod opens it."""
-    own = adopt(pod.folder(tasks.OUTPUTS_VARIABLE), data, folder)
+    own = adopt(pod.outputs, data, folder)
     predictor = IsolatedPredictor.open(folder, children.enter_context(child_for(folder)))
     check_probabilities(predictor.predict(inputs_of(data.parts["train"][:1000], data.inputs)), predictor.signature)
     return _Made(predictor, own_metrics=own)
