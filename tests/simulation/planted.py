@@ -576,7 +576,7 @@ def main(arguments: list[str] | None = None) -> int:
             by = f"`{found.invariant}`" if found.invariant else "**not found**"
             seed = "a kept case" if found.seed is None else str(found.seed)
             if found.invariant is None:
-                seed = f"{options.seed} to {seed}"
+                seed = f"{options.seed} to {seed}" if (found.seed or 0) >= options.seed else "only kept cases"
             said = [
                 found.bug.name,
                 found.bug.kind,
