@@ -113,7 +113,7 @@ def _first(options: argparse.Namespace) -> int:
         result = judge(Case.load(kept.read_text("utf-8")))
         cases, steps, found = cases + 1, steps + result.steps, found or result.violation
     drawn = found is None
-    while found is None and time.monotonic() - started < options.seconds:
+    while found is None and (steps < options.steps if options.steps else time.monotonic() - started < options.seconds):
         result = judge(draw(seed))
         cases, steps, found, seed = cases + 1, steps + result.steps, result.violation, seed + 1
     said = {
@@ -122,7 +122,7 @@ def _first(options: argparse.Namespace) -> int:
         "seconds": round(time.monotonic() - started, 2),
         "cases": cases,
         "steps": steps,
-        "seed": seed - 1 if found and drawn else None,
+        "seed": seed - 1 if drawn else None,
     }
     print(json.dumps(said))
     return 1 if found else 0

@@ -371,15 +371,25 @@ class Invariants:
             raise Violation("OneRunOfAMonitor", f"{change.key.name} acts again, and its run {name} is not over")
 
     def _is_a_new_number(self, change: Change) -> None:
-        """What finished runs say they were trained on must not become something else."""
+        """What finished runs and versions say they were trained on must not become something else."""
         (_, namespace, name), status = change.key, change.new.get("status") or {}
+        for speaker, number, digest in self._speak_of(namespace, name):
+            if number == status.get("version") and digest != status.get("digest"):
+                said = f"{change.key}: version {number} is what {speaker} had by that name"
+                raise Violation("NumbersAreNotReused", said)
+
+    def _speak_of(self, namespace: str, dataset: str) -> Iterator[tuple[str, int, str | None]]:
+        """Yield who speaks of a version of a Dataset by its number, the number and the digest."""
         for run in self._server.list("TrainingRun"):
             resolved = (run.get("status") or {}).get("resolved") or {}
-            same = run["metadata"]["namespace"] == namespace and run["spec"]["datasetRef"]["name"] == name
-            spoken_for = same and resolved.get("datasetVersion") == status.get("version") is not None
-            if spoken_for and resolved.get("datasetDigest") != status.get("digest"):
-                said = f"{change.key}: version {status['version']} is what {run['metadata']['name']} had by that name"
-                raise Violation("NumbersAreNotReused", said)
+            same = run["metadata"]["namespace"] == namespace and run["spec"]["datasetRef"]["name"] == dataset
+            if same and resolved.get("datasetVersion") is not None:
+                yield run["metadata"]["name"], resolved["datasetVersion"], resolved.get("datasetDigest")
+        for version in self._server.list("ModelVersion"):
+            lineage = version["spec"].get("lineage") or {}
+            same = version["metadata"]["namespace"] == namespace and lineage.get("dataset") == dataset
+            if same and lineage.get("datasetVersion") is not None:
+                yield version["metadata"]["name"], lineage["datasetVersion"], lineage.get("datasetDigest")
 
     # --- at rest ---
 

@@ -106,6 +106,7 @@ BUGS = (
         "planning/dataset.py",
         "(status.version or spoken_for) + 1",
         "(status.version or 0) + 1",
+        story="new data",
     ),
     # --- stale reads ---
     Bug(
@@ -508,7 +509,10 @@ BUGS = (
 
 @dataclass(frozen=True)
 class Found:
-    """How a planted bug was found: by which invariant, after how many seconds, cases and steps; None: it was not."""
+    """How a planted bug was found: by which invariant, after how many seconds, cases and steps; None: it was not.
+
+    `seed` is the last that was drawn; None if a case that is kept showed it.
+    """
 
     bug: Bug
     invariant: str | None
@@ -530,13 +534,16 @@ def plant(bug: Bug, folder: Path) -> Path:
     return copy
 
 
-def search(bug: Bug, seconds: float, seed: int) -> Found:
-    """Run the simulation on a copy with the bug until an invariant breaks: the kept cases first, then new ones."""
+def search(bug: Bug, seconds: float, steps: int, seed: int) -> Found:
+    """Run the simulation on a copy with the bug until an invariant breaks: the kept cases first, then new ones.
+
+    It gives up after so many steps if there is a number, else after so many seconds.
+    """
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         environment = {**os.environ, "PYTHONPATH": f"{plant(bug, Path(folder))}{os.pathsep}{ROOT}"}
-        command = [sys.executable, "-m", "tests.simulation", "--seconds", str(seconds), "--seed", str(seed)]
+        command = [sys.executable, "-m", "tests.simulation", "--first", "--kept", "--jobs", "1"]
         done = subprocess.run(
-            [*command, "--jobs", "1", "--first", "--kept"],
+            [*command, "--seconds", str(seconds), "--steps", str(steps), "--seed", str(seed)],
             capture_output=True,
             text=True,
             env=environment,
@@ -555,6 +562,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Return 0 if every bug was found, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="for how long to look for each (default: 600)")
+    parser.add_argument("--steps", type=int, default=0, help="look for so many steps, however long that takes")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
     parser.add_argument("bugs", nargs="*", metavar="TEXT", help="only those whose name contains one of these")
     parser.add_argument("--jobs", type=int, default=2, help="bugs side by side (default: 2)")
@@ -563,10 +571,12 @@ def main(arguments: list[str] | None = None) -> int:
     missed = 0
     print("| planted bug | pattern | found by | s | cases | steps | seed |\n|---|---|---|---|---|---|---|")
     with ThreadPoolExecutor(options.jobs) as pool:
-        for found in pool.map(lambda bug: search(bug, options.seconds, options.seed), chosen):
+        for found in pool.map(lambda bug: search(bug, options.seconds, options.steps, options.seed), chosen):
             missed += found.invariant is None
             by = f"`{found.invariant}`" if found.invariant else "**not found**"
-            seed = "a kept case" if found.seed is None and found.invariant else str(found.seed or "")
+            seed = "a kept case" if found.seed is None else str(found.seed)
+            if found.invariant is None:
+                seed = f"{options.seed} to {seed}" if (found.seed or 0) >= options.seed else "only kept cases"
             said = [
                 found.bug.name,
                 found.bug.kind,

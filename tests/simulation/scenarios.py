@@ -118,6 +118,14 @@ def _ready(kind: str, name: str, *reasons: str) -> Callable[[World], bool]:
     return lambda world: world.reason(kind, name) in reasons
 
 
+def _data_version(name: str, number: int) -> Callable[[World], bool]:
+    def has_it(world: World) -> bool:
+        status = (world.server.get(Key("Dataset", TEAM, name)) or {}).get("status") or {}
+        return bool(status.get("version") == number)
+
+    return has_it
+
+
 def _gone(kind: str, name: str) -> Callable[[World], bool]:
     return lambda world: world.server.get(Key(kind, TEAM, name)) is None
 
@@ -403,7 +411,12 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ),
     ),
     "new data": (
-        Step("apply all", _create(dataset(), _ON_DATA), _live("rain-v1")),
+        # One run is nobody's but the user's: it stays when the template goes, and says what it was trained on.
+        Step(
+            "apply all",
+            _all_of(_create(dataset(), _ON_DATA), _later(30.0, _create(run("kept", "3", register=None)))),
+            _all(_live("rain-v1"), _ready("TrainingRun", "kept", "Succeeded")),
+        ),
         Step("new rows", _new_rows("2"), _live("rain-v2")),
         Step("the same rows again", _new_rows("2"), _ready("Dataset", "weather", "Unchanged")),
         Step(
@@ -418,10 +431,11 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
         ),
         Step("delete the template", _delete("TrainingRun", "rain"), _live("rain-v4")),
         Step("delete the data", _delete("Dataset", "weather"), _gone("Dataset", "weather")),
+        # Its numbers go on: the run that was kept and the versions still name those of the one before.
         Step(
             "the data again, and a run on it",
-            _all_of(_new_content("made again"), _create(dataset(), run("again"))),
-            _all(_ready("TrainingRun", "again", "Succeeded"), _live("rain-v5")),
+            _all_of(_new_content("made again"), _create(dataset()), _later(30.0, _create(run("again")))),
+            _all(_ready("TrainingRun", "again", "Succeeded"), _live("rain-v5"), _data_version("weather", 4)),
         ),
         Step(
             "delete the run and its version",
