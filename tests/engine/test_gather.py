@@ -61,7 +61,7 @@ def test_a_run_sees_the_result_that_it_would_have_before_it_is_pinned(
         cluster.by_user(a_run(name, **recipe))
     for name in ("first", "other"):
         (status,) = plan(run_view(gatherer, name)).statuses.values()
-        has_run(cluster, name, inputsDigest=status["inputsDigest"])
+        has_run(cluster, name, inputsDigest=status.dump()["inputsDigest"])
     assert siblings(gatherer, "second") == ["first"]
 
 

@@ -46,7 +46,7 @@ def by_hand(server: ApiServer, namespace: str, cron_job: Manifest, name: str) ->
 
 def told(view: Any, plan: Any, resource: Any) -> Any:
     """Return the object after the plan's status was written."""
-    return with_status(resource, dict(plan(view).statuses[key_of(resource)]))
+    return with_status(resource, plan(view).statuses[key_of(resource)].dump())
 
 
 @pytest.mark.parametrize("name", ["now", "rain-drift-check-2", "check-20260110"])

@@ -204,7 +204,7 @@ class AnyCluster:
     def _checked(self, planner: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
         def plan(view: Any) -> Plan:
             wanted = planner(view)
-            self._planned.update(wanted.statuses)
+            self._planned.update({key: status.dump() for key, status in wanted.statuses.items()})
             self.seen.plans += 1
             properties.check(view, wanted, self)
             if self.twice:

@@ -41,7 +41,7 @@ def a_view(dataset: Dataset | None = None, *jobs: JobView, **changes: Any) -> Da
 
 
 def status_of(view: DatasetView) -> Manifest:
-    return dict(plan(view).statuses[key_of(view.dataset)])
+    return plan(view).statuses[key_of(view.dataset)].dump()
 
 
 def after(view: DatasetView, *jobs: JobView, **changes: Any) -> DatasetView:
@@ -82,7 +82,7 @@ def test_a_settled_dataset_plans_nothing() -> None:
     """Its status is as it is written already, and there is nothing to make or delete."""
     view = a_versioned_view()
     again = plan(view)
-    assert again.statuses[key_of(view.dataset)] == view.dataset.status.dump()
+    assert again.statuses[key_of(view.dataset)] == view.dataset.status
     assert (again.create, again.delete, again.apply) == ((), (), ())
 
 

@@ -54,7 +54,7 @@ def a_check(report: tasks.DriftReport | None, at: datetime = NOON, **failure: An
 def after(view: DriftMonitorView, *jobs: JobView, **changes: Any) -> DriftMonitorView:
     """Return the view with these Jobs, after the status planned for it was written."""
     view = replace(view, jobs=jobs or view.jobs, **changes)
-    return replace(view, monitor=with_status(view.monitor, dict(plan(view).statuses[key_of(view.monitor)])))
+    return replace(view, monitor=with_status(view.monitor, plan(view).statuses[key_of(view.monitor)].dump()))
 
 
 def started(monitor: DriftMonitor | None = None, **changes: Any) -> DriftMonitorView:
@@ -109,7 +109,7 @@ def test_a_settled_monitor_plans_nothing_new() -> None:
     """Before the first check and after one."""
     for view in (started(), after(started(), a_check(a_drift_report()))):
         again = plan(view)
-        assert again.statuses[key_of(view.monitor)] == view.monitor.status.dump()
+        assert again.statuses[key_of(view.monitor)] == view.monitor.status
         assert (again.create, again.delete) == ((), ())
     assert said(started()) == ("Unknown", "WaitingForFirstCheck")
 

@@ -137,13 +137,12 @@ def test_a_dataset_that_was_made_again_goes_on_after_what_is_spoken_for() -> Non
     """Finished runs and versions name the numbers of the one that was deleted."""
     view = DatasetView(now=NOW, settings=SETTINGS, dataset=a_dataset(), spoken_for=7)
     (job,) = plan_dataset(view).create
-    status = plan_dataset(at(view, jobs=(finished(job, an_ingest_report()),))).statuses[
-        Key("Dataset", "team", "weather")
-    ]
+    plan = plan_dataset(at(view, jobs=(finished(job, an_ingest_report()),)))
+    status = plan.statuses[Key("Dataset", "team", "weather")].dump()
     assert (status["version"], status["history"][0]["version"]) == (8, 8)
     later = with_status(view.dataset, status)
     again = at(view, dataset=later, now=NOW + timedelta(hours=1), spoken_for=0)
-    assert plan_dataset(again).statuses[Key("Dataset", "team", "weather")]["version"] == 8
+    assert plan_dataset(again).statuses[Key("Dataset", "team", "weather")].version == 8
 
 
 def test_the_record_knows_the_versions_of_datasets() -> None:

@@ -212,7 +212,7 @@ class World:
 
     def _writes(self, plan: Plan) -> Iterator[Callable[[], bool]]:
         for key, status in plan.statuses.items():
-            yield lambda key=key, status=status: self._write_status(key, status)
+            yield lambda key=key, status=status: self._write_status(key, status.dump())
         for manifest in plan.apply:
             yield lambda manifest=manifest: self._apply(manifest)
         for manifest in plan.create:

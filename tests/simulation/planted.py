@@ -46,7 +46,7 @@ BUGS = (
         "order of writes",
         "engine/reconcile.py",
         """        for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status))
+            await self._write_status(owner, self._with_trouble(owner, status).dump())
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
@@ -59,7 +59,7 @@ BUGS = (
                 if problem is None or problem.due:
                     await self._write_child(child, write)
         for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status))
+            await self._write_status(owner, self._with_trouble(owner, status).dump())
 """,
     ),
     Bug(
@@ -483,8 +483,8 @@ BUGS = (
         "a retry takes the Job that failed",
         "no way back",
         "planning/training_run.py",
-        '        status = status.model_copy(update={"attempts": run.status.attempts + 1})\n',
-        '        status = status.model_copy(update={"attempts": run.status.attempts})\n',
+        "        status = status.evolve(attempts=run.status.attempts + 1)\n",
+        "        status = status.evolve(attempts=run.status.attempts)\n",
         story="ways back",
     ),
     Bug(

@@ -218,7 +218,7 @@ def _events(history: list[Manifest], versions: list[Manifest]) -> list[Manifest]
     for manifest in versions:
         version = parse(manifest)
         if isinstance(version, ModelVersion):
-            told = model_history.entries_of(version, manifest.get("status") or {})
+            told = model_history.entries_of(version, version.status)
             found += [entry for entry in told if model_history.identity(entry) not in known]
     return sorted(found, key=lambda entry: str(entry["time"]))
 

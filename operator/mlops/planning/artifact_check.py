@@ -53,8 +53,7 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
         # What the last attempt said would make this one wait, or be the end.
         ended = _job(view, verify_job_name(version, artifact, status.attempts))
         failed = is_false(status.conditions, ARTIFACT_VERIFIED) or (ended is not None and ended.failed)
-        again = {"attempts": status.attempts + failed, "conditions": ()}
-        return _verify(view, version, status.model_copy(update=again), artifact)
+        return _verify(view, version, status.evolve(attempts=status.attempts + failed, conditions=()), artifact)
     refused = find(status.conditions, ARTIFACT_VERIFIED)
     if refused is not None and is_false(status.conditions, ARTIFACT_VERIFIED):
         return Checked(status, refused, stand.stalled(refused.reason, refused.message))
@@ -64,7 +63,7 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
 def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Standing:
     spec = version.spec
     if spec.artifact is not None:
-        return version.status.model_copy(update={"artifact": spec.artifact.digest, "lineage": spec.lineage})
+        return version.status.evolve(artifact=spec.artifact.digest, lineage=spec.lineage)
     name = spec.source.training_run_ref.name if spec.source else ""
     run = view.runs.get(name)
     if run is None:
@@ -92,7 +91,7 @@ def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Stan
         estimator=trained_as(run),
         since=run.spec.dataset_ref.since,
     )
-    return version.status.model_copy(update={"artifact": run.status.output_digest, "lineage": lineage})
+    return version.status.evolve(artifact=run.status.output_digest, lineage=lineage)
 
 
 def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, artifact: str) -> Checked:
@@ -100,7 +99,7 @@ def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, 
     if failed := setback(job):
         message = f"{failed.message}; the Job tries again"
         said = condition(ARTIFACT_VERIFIED, "Unknown", failed.reason, message)
-        return Checked(status, said, Standing("False", failed.reason, message[:2048], reconciling=True))
+        return Checked(status, said, Standing("False", failed.reason, message, reconciling=True))
     if job is None or not is_finished(job):
         return _verifying(view, version, status, artifact, started=job is not None)
     match outcome(job, tasks.VerifyReport):
@@ -110,7 +109,7 @@ def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, 
                 max_difference=report.max_difference,
                 p99_milliseconds=report.p99_milliseconds,
             )
-            known = status.model_copy(update={"verification": found, "format": report.format, "attempts": 0})
+            known = status.evolve(verification=found, format=report.format, attempts=0)
             message = f"{found.golden_rows} recorded answers reproduced"
             return Checked(known, condition(ARTIFACT_VERIFIED, "True", Reason.VERIFIED, message))
         case Failure(final=True) as failure:
@@ -146,9 +145,9 @@ def _to_be_tried_again(view: ModelView, status: ModelVersionStatus, job: JobView
     attempts = status.attempts + 1
     message = f"{failure.message}; attempt {attempts + 1} follows"
     return Checked(
-        status.model_copy(update={"attempts": attempts}),
+        status.evolve(attempts=attempts),
         condition(ARTIFACT_VERIFIED, "Unknown", failure.reason, message),
-        Standing("False", failure.reason, message[:2048], reconciling=True),
+        Standing("False", failure.reason, message, reconciling=True),
         look_again=max(retry_at(finished_at(job), attempts), view.now),
     )
 

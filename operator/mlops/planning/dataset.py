@@ -57,20 +57,18 @@ def plan(view: DatasetView) -> Plan:
     delete = tuple(_no_longer_wanted(view))
     # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it anew.
     wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
-    wanted = status.model_copy(
-        update={
-            "observed_generation": dataset.metadata.generation,
-            "conditions": stand.conditions(
-                dataset.status.conditions,
-                _standing(view, status, need),
-                [_versioned(dataset, status, need), find(status.conditions, VALIDATED)],
-                now=view.now,
-                generation=dataset.metadata.generation,
-            ),
-        }
+    wanted = status.evolve(
+        observed_generation=dataset.metadata.generation,
+        conditions=stand.conditions(
+            dataset.status.conditions,
+            _standing(view, status, need),
+            [_versioned(dataset, status, need), find(status.conditions, VALIDATED)],
+            now=view.now,
+            generation=dataset.metadata.generation,
+        ),
     )
     return Plan(
-        statuses={key_of(dataset): wanted.dump()},
+        statuses={key_of(dataset): wanted},
         apply=_cron_jobs(view),
         create=tuple(wanted_jobs),
         delete=delete,
@@ -86,11 +84,10 @@ def _known(dataset: Dataset) -> DatasetStatus:
     does a person who asks for a retry, which is a look of its own."""
     if asked := retrying.wanted(dataset):
         content = dataset.status.content_digest or dataset.status.spec_digest
-        again = {"attempts": 0, "spec_digest": None, "content_digest": content, "retried": asked}
-        return dataset.status.model_copy(update=again)
+        return dataset.status.evolve(attempts=0, spec_digest=None, content_digest=content, retried=asked)
     if dataset.status.observed_generation == dataset.metadata.generation:
         return dataset.status
-    return dataset.status.model_copy(update={"attempts": 0})
+    return dataset.status.evolve(attempts=0)
 
 
 def _need(view: DatasetView, status: DatasetStatus) -> Need | None:
@@ -268,28 +265,24 @@ def _taken_in(dataset: Dataset, status: DatasetStatus, job: JobView, spoken_for:
     """Return the status after this Job: the last good version stays whatever came of it."""
     # Never backwards: after the look that is due, an earlier one than the newest, that one would be news again, and so
     # on for ever.
-    newer = (finished_at(job), job.name) > _mark(status)
-    looked = {"last_job": job.name, "last_job_time": format_time(finished_at(job))} if newer else {}
+    if (finished_at(job), job.name) > _mark(status):
+        status = status.evolve(last_job=job.name, last_job_time=format_time(finished_at(job)))
     match outcome(job, tasks.IngestReport):
         case tasks.IngestReport() as report:
-            return _delivered(dataset, status, report, finished_at(job), spoken_for).model_copy(update=looked)
+            return _delivered(dataset, status, report, finished_at(job), spoken_for)
         case Failure(final=True) as failure:
             # Looked at and found bad: it counts as looked at, so that only a new spec or a later look tries again.
-            return status.model_copy(
-                update=looked
-                | {
-                    "spec_digest": look_digest(dataset),
-                    "content_digest": content_digest(dataset),
-                    "last_check_time": _as_of(job) or status.last_check_time,
-                    "attempts": 0,
-                    "conditions": _validated("False", failure.reason, failure.message),
-                }
+            return status.evolve(
+                spec_digest=look_digest(dataset),
+                content_digest=content_digest(dataset),
+                last_check_time=_as_of(job) or status.last_check_time,
+                attempts=0,
+                conditions=_validated("False", failure.reason, failure.message),
             )
         case failure:
-            attempts = status.attempts + 1 if _is_ours(job) else status.attempts
-            return status.model_copy(
-                update=looked
-                | {"attempts": attempts, "conditions": _validated("Unknown", failure.reason, failure.message)}
+            return status.evolve(
+                attempts=status.attempts + 1 if _is_ours(job) else status.attempts,
+                conditions=_validated("Unknown", failure.reason, failure.message),
             )
 
 
@@ -303,25 +296,23 @@ def _delivered(
     )
     newest = max(filter(None, [_moment(status.last_check_time), _moment(report.as_of)]))
     broken = f"{report.validation.failed} rules broken" if report.validation.failed else "all rules met"
-    return status.model_copy(
-        update={
-            "version": number,
-            "digest": report.digest,
-            "artifact": status.artifact if unchanged and status.artifact else report.artifact,
-            "schema_digest": report.schema_digest,
-            "rows": report.rows,
-            "bytes": report.bytes,
-            "splits": report.splits,
-            "last_check_time": format_time(newest),
-            "spec_digest": look_digest(dataset),
-            "content_digest": content_digest(dataset),
-            "attempts": 0,
-            "validation": report.validation,
-            "history": status.history if unchanged else (entry, *status.history)[:_HISTORY],
-            "conditions": _validated(
-                "True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, f"{report.rows} rows, {broken}"
-            ),
-        }
+    return status.evolve(
+        version=number,
+        digest=report.digest,
+        artifact=status.artifact if unchanged and status.artifact else report.artifact,
+        schema_digest=report.schema_digest,
+        rows=report.rows,
+        bytes=report.bytes,
+        splits=report.splits,
+        last_check_time=format_time(newest),
+        spec_digest=look_digest(dataset),
+        content_digest=content_digest(dataset),
+        attempts=0,
+        validation=report.validation,
+        history=status.history if unchanged else (entry, *status.history)[:_HISTORY],
+        conditions=_validated(
+            "True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, f"{report.rows} rows, {broken}"
+        ),
     )
 
 

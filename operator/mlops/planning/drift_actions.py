@@ -12,6 +12,7 @@ from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import (
     Action,
     ActionName,
+    ActionOutcome,
     Circuit,
     DriftMonitor,
     DriftMonitorStatus,
@@ -129,7 +130,7 @@ def _of_last_week(times: tuple[str, ...], at: datetime) -> list[str]:
 def with_action(status: DriftMonitorStatus, action: LastAction) -> DriftMonitorStatus:
     """Return the status with the action on record; the run is made when that is written."""
     recent = _of_last_week(status.action_times, parse_time(action.time))
-    return status.model_copy(update={"last_action": action, "action_times": (action.time, *recent)[:50]})
+    return status.evolve(last_action=action, action_times=(action.time, *recent)[:50])
 
 
 def followed_up(
@@ -146,10 +147,10 @@ def followed_up(
         run = runs.get(str(last.ref))
         outcome = _outcome(last, run, serves)
         if outcome != last.outcome:
-            status = status.model_copy(update={"last_action": last.model_copy(update={"outcome": outcome})})
+            status = status.evolve(last_action=last.evolve(outcome=outcome))
             status = _counted(monitor, status, last, outcome, run)
     if again:
-        return _with_circuits(status, (), generation).model_copy(update={"nothing_new": None})
+        return _with_circuits(status, (), generation).evolve(nothing_new=None)
     if status.circuit == "Open" and monitor.status.circuit == "Open" and status.circuit_generation != generation:
         return _with_circuits(status, tuple(each for each in status.circuits if each.opened is None), generation)
     return status
@@ -167,17 +168,15 @@ def _circuits(status: DriftMonitorStatus) -> tuple[Circuit, ...]:
 def _with_circuits(status: DriftMonitorStatus, circuits: tuple[Circuit, ...], generation: int) -> DriftMonitorStatus:
     is_open = any(each.opened for each in circuits)
     since = status.circuit_generation if status.circuit == "Open" else generation
-    return status.model_copy(
-        update={
-            "circuits": circuits,
-            "circuit": "Open" if is_open else "Closed",
-            "circuit_generation": since if is_open else None,
-            "rejected_in_a_row": max((each.rejected for each in circuits), default=0),
-        }
+    return status.evolve(
+        circuits=circuits,
+        circuit="Open" if is_open else "Closed",
+        circuit_generation=since if is_open else None,
+        rejected_in_a_row=max((each.rejected for each in circuits), default=0),
     )
 
 
-def _outcome(last: LastAction, run: TrainingRun | None, serves: str | None) -> str:
+def _outcome(last: LastAction, run: TrainingRun | None, serves: str | None) -> ActionOutcome:
     if run is None:
         # Not made yet, or made, seen and deleted by somebody: that one is not made again.
         return "Pending" if last.outcome == "Pending" else "Failed"
@@ -196,21 +195,21 @@ def _outcome(last: LastAction, run: TrainingRun | None, serves: str | None) -> s
 
 
 def _counted(
-    monitor: DriftMonitor, status: DriftMonitorStatus, last: LastAction, outcome: str, run: TrainingRun | None
+    monitor: DriftMonitor, status: DriftMonitorStatus, last: LastAction, outcome: ActionOutcome, run: TrainingRun | None
 ) -> DriftMonitorStatus:
     generation = monitor.metadata.generation
     if outcome == "Promoted":
         # Another model serves: what was refused before says nothing about it.
-        return _with_circuits(status, (), generation).model_copy(update={"nothing_new": None})
+        return _with_circuits(status, (), generation).evolve(nothing_new=None)
     if run is None or outcome not in ("Rejected", "Failed", "NothingNew"):
         return status
     if outcome == "NothingNew":
-        return status.model_copy(update={"nothing_new": _remembered(last, run)})
+        return status.evolve(nothing_new=_remembered(last, run))
     cause, others = cause_of(monitor, last.verdict), status.circuits
     known = next((each for each in others if each.verdict == cause), Circuit(verdict=cause))
     rejected = min(known.rejected + 1, _MOST)
     too_many = rejected >= monitor.spec.guard.max_rejected_challengers
-    counted = known.model_copy(update={"rejected": rejected, "opened": last.time if too_many else None})
+    counted = known.evolve(rejected=rejected, opened=last.time if too_many else None)
     kept = tuple(each for each in others if each.verdict != cause)
     return _with_circuits(status, (*kept, counted)[-_MOST_CAUSES:], generation)
 
@@ -251,4 +250,4 @@ def nothing_new(
         return None
     recipe = recipe_of(spec)
     found = NothingNew(kind=kind, recipe=recipe, dataset=dataset.metadata.name, dataset_digest=digest)
-    return found if known.model_copy(update={"asked": None, "kind": kind}) == found else None
+    return found if known.evolve(asked=None, kind=kind) == found else None

@@ -92,18 +92,16 @@ def plan(view: DriftMonitorView) -> Plan:
         now=view.now,
         generation=generation,
     )
-    status = progress.status.model_copy(
-        update={
-            "observed_generation": generation,
-            "conditions": conditions,
-            "action": _called_for(monitor, progress.status),
-            # On record once its Job is seen, or since there is nothing to check.
-            "retried": asked if asked and check is None else monitor.status.retried,
-        }
+    status = progress.status.evolve(
+        observed_generation=generation,
+        conditions=conditions,
+        action=_called_for(monitor, progress.status),
+        # On record once its Job is seen, or since there is nothing to check.
+        retried=asked if asked and check is None else monitor.status.retried,
     )
     apply, delete = _cron_job(view)
     create = (*_run_on_record(view), *((check,) if check else ()))
-    return Plan(statuses={key_of(monitor): status.dump()}, apply=apply, create=create, delete=delete)
+    return Plan(statuses={key_of(monitor): status}, apply=apply, create=create, delete=delete)
 
 
 # --- checks ---
@@ -178,7 +176,7 @@ def _is_of_a_namesake(view: DriftMonitorView, job: JobView) -> bool:
 
 
 def _taken_in(view: DriftMonitorView, progress: Progress, job: JobView, scheduled: datetime) -> Progress:
-    status = progress.status.model_copy(update={"last_check_time": format_time(scheduled), "last_job": job.name})
+    status = progress.status.evolve(last_check_time=format_time(scheduled), last_job=job.name)
     match outcome(job, tasks.DriftReport):
         case tasks.DriftReport() as report:
             return _judged(view, progress, status, report, scheduled)
@@ -202,8 +200,8 @@ def _judged(
     decision, same = _decided(view, status, report.verdict, scheduled)
     if decision.acts:
         status = with_action(status, _action(view, status, decision, scheduled))
-    known = same or (status.nothing_new and status.nothing_new.model_copy(update={"asked": None}))
-    status = status.model_copy(update={"nothing_new": known})
+    known = same or (status.nothing_new and status.nothing_new.evolve(asked=None))
+    status = status.evolve(nothing_new=known)
     entry = HistoryCheck(
         time=format_time(scheduled),
         verdict=report.verdict,
@@ -211,24 +209,22 @@ def _judged(
         metric=report.metric.current if report.metric else None,
         report=report.report_digest,
     )
-    status = status.model_copy(update={"history": (entry, *status.history)[:_HISTORY]})
+    status = status.evolve(history=(entry, *status.history)[:_HISTORY])
     return Progress(status, _said(monitor, report, decision))
 
 
 def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMonitorStatus:
-    return status.model_copy(
-        update={
-            "verdict": report.verdict,
-            "checks": report.checks[:_MAX_CHECKS],
-            "samples": report.samples,
-            "labelled": report.labelled,
-            "label_coverage": report.label_coverage,
-            "metric": report.metric,
-            "top_features": report.top_features[:_MAX_FEATURES],
-            "attribution": report.attribution,
-            "change_point": report.change_point,
-            "report": report.report_digest,
-        }
+    return status.evolve(
+        verdict=report.verdict,
+        checks=report.checks[:_MAX_CHECKS],
+        samples=report.samples,
+        labelled=report.labelled,
+        label_coverage=report.label_coverage,
+        metric=report.metric,
+        top_features=report.top_features[:_MAX_FEATURES],
+        attribution=report.attribution,
+        change_point=report.change_point,
+        report=report.report_digest,
     )
 
 
@@ -237,9 +233,9 @@ def _counted(
 ) -> DriftMonitorStatus:
     """Return the status with this check counted among those in a row that call for the same action."""
     if called_for(monitor, report.verdict) is None:
-        return status.model_copy(update={"breaches": 0})
+        return status.evolve(breaches=0)
     again = before.verdict == report.verdict
-    return status.model_copy(update={"breaches": before.breaches + 1 if again else 1})
+    return status.evolve(breaches=before.breaches + 1 if again else 1)
 
 
 def _own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
@@ -266,7 +262,7 @@ def _decided(
     asks = _is_refreshed(view)
     look = "; the source is looked at again, and other content makes a run" if asks else ""
     message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{look}"
-    asked = same.model_copy(update={"asked": format_time(at) if asks else None})
+    asked = same.evolve(asked=format_time(at) if asks else None)
     return Decision(decision.action, Reason.NOTHING_NEW, message), asked
 
 
@@ -286,17 +282,17 @@ def _looked_again(view: DriftMonitorView, progress: Progress) -> Progress:
         # A second run on the same version would be one too many.
         message = f"the content of Dataset {data.metadata.name} has changed: the template makes a run of it"
         said = condition(TRIGGERED, "False", Reason.RUN_ACTIVE, message)
-        return Progress(status.model_copy(update={"nothing_new": None}), progress.own | {TRIGGERED: said})
+        return Progress(status.evolve(nothing_new=None), progress.own | {TRIGGERED: said})
     if data.status.digest != known.dataset_digest:
         decision, _ = _decided(view, status, status.verdict, at)
         if decision.acts:
             status = with_action(status, _action(view, status, decision, at))
         own = progress.own | {TRIGGERED: _triggered(decision)}
-        return Progress(status.model_copy(update={"nothing_new": None}), own)
+        return Progress(status.evolve(nothing_new=None), own)
     looked_at = data.status.last_check_time
     if looked_at is None or parse_time(looked_at) < at:
         return progress
-    return Progress(status.model_copy(update={"nothing_new": known.model_copy(update={"asked": None})}), progress.own)
+    return Progress(status.evolve(nothing_new=known.evolve(asked=None)), progress.own)
 
 
 def _fires_by_itself(view: DriftMonitorView) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mlops.api import labels
 from mlops.api.base import format_time
-from mlops.api.model_version import ModelVersion
+from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.views import ModelView
 
@@ -25,16 +25,14 @@ _ENDS: Final = ("Superseded", "Withdrawn", "Failed")
 Entry = dict[str, Any]
 
 
-def segments(view: ModelView, statuses: Mapping[Key, Manifest]) -> Iterator[Manifest]:
+def segments(view: ModelView, statuses: Mapping[Key, ModelVersionStatus]) -> Iterator[Manifest]:
     """Yield the ConfigMaps that have something new to hold, given the statuses that this plan writes before them."""
     known = entries(view.history)
     seen = {identity(entry) for entry in known}
     # Steps of the same second: those of one version in their order, whatever the order of the view.
     ordered = sorted(view.versions, key=lambda version: (version.spec.version, version.metadata.name))
     of_versions = (
-        entry
-        for version in ordered
-        for entry in entries_of(version, statuses.get(Key(*version.key)) or version.status.dump())
+        entry for version in ordered for entry in entries_of(version, statuses.get(Key(*version.key), version.status))
     )
     new = [entry for entry in of_versions if identity(entry) not in seen]
     gone = {entry["uid"]: entry for entry in known if entry["uid"] not in view.present}
@@ -53,17 +51,16 @@ def entries(history: Iterable[Manifest]) -> list[Entry]:
     ]
 
 
-def entries_of(version: ModelVersion, status: Manifest) -> list[Entry]:
+def entries_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
     """Return what is to be recorded of a version with this status; nothing before it is known which model it is."""
-    if not status.get("artifact"):
+    if status.artifact is None:
         return []
     named: Entry = {"version": version.metadata.name, "number": version.spec.version, "uid": version.metadata.uid}
-    made_of = status.get("lineage") or version.spec.lineage.dump()
-    known = {"artifact": status["artifact"], **made_of}
+    known = {"artifact": status.artifact, **(status.lineage or version.spec.lineage).dump()}
     found = [{"time": version.metadata.creation_timestamp or "", "event": REGISTERED, **named, **known}]
-    for step in reversed(status.get("transitions") or ()):
-        what = {"event": step["to"]} if step["to"] in _ENDS else {"event": LIVE, "stage": step["to"]}
-        found.append({"time": step["time"], **what, **named, "reason": step.get("reason", "")})
+    for step in reversed(status.transitions):
+        what = {"event": step.to} if step.to in _ENDS else {"event": LIVE, "stage": step.to}
+        found.append({"time": step.time, **what, **named, "reason": step.reason})
     return found
 
 

@@ -27,7 +27,7 @@ def plan(view: ModelView) -> Plan:
     again = [each.checked.look_again for each in found if each.checked.look_again]
     again += rollout.looks_again(view, found)
     planned = sorted(((each, status_of(view, each, wanted)) for each in found), key=_leaves)
-    statuses = {key_of(each.version): status.dump() for each, status in planned}
+    statuses = {key_of(each.version): status for each, status in planned}
     return Plan(
         statuses=statuses,
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present)),

@@ -229,7 +229,7 @@ def trained_as(run: TrainingRun) -> Estimator | None:
     # A pod reported them, and says what it likes: only what may stand in a spec.
     found = {name: value for name, value in (run.status.best_params or {}).items() if _PARAM.fullmatch(name)}
     params = {**estimator.params, **found}
-    return estimator.model_copy(update={"params": dict(list(params.items())[:_MAX_PARAMS])})
+    return estimator.evolve(params=dict(list(params.items())[:_MAX_PARAMS]))
 
 
 def trigger_of(run: TrainingRun) -> str | None:

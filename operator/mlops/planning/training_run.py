@@ -91,10 +91,8 @@ def plan(view: TrainingRunView) -> Plan:
         now=view.now,
         generation=generation,
     )
-    status = step.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
-    return Plan(
-        statuses={key_of(run): status.dump()}, create=step.create, delete=step.delete, look_again=step.look_again
-    )
+    status = step.status.evolve(observed_generation=generation, conditions=conditions)
+    return Plan(statuses={key_of(run): status}, create=step.create, delete=step.delete, look_again=step.look_again)
 
 
 def inputs_of(run: TrainingRun, dataset: Dataset | None, settings: Settings) -> str | None:
@@ -112,7 +110,7 @@ def _next(view: TrainingRunView) -> Step:
     if (asked := retrying.wanted(run)) and not is_true(run.status.conditions, READY):
         known = _asked_again(view, known, asked)
     elif asked:
-        return replace(known, status=run.status.model_copy(update={"retried": asked}))
+        return replace(known, status=run.status.evolve(retried=asked))
     elif stand.is_over(run.status.conditions):
         # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
         return known
@@ -129,15 +127,15 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     On the inputs that it is pinned to, unless these are why it failed. A run that is at work goes on.
     """
     run = view.run
-    status = run.status.model_copy(update={"retried": asked})
+    status = run.status.evolve(retried=asked)
     works = any(not is_finished(job) and _is_own(run, status, job) for job in view.jobs)
     if works:
         return replace(step, status=status)
     failed = find(run.status.conditions, STALLED)
     if failed is not None and failed.reason not in stand.LAID_OVER and run.status.resolved is not None:
-        status = status.model_copy(update={"attempts": run.status.attempts + 1})
+        status = status.evolve(attempts=run.status.attempts + 1)
     if failed is not None and failed.reason in _OF_THE_INPUTS and run.status.output_digest is None:
-        status = status.model_copy(update={"resolved": None, "inputs_digest": None})
+        status = status.evolve(resolved=None, inputs_digest=None)
     # What the last attempt said would make this one wait.
     return replace(step, status=status, own={})
 
@@ -187,11 +185,9 @@ def _pin(view: TrainingRunView, step: Step) -> Step:
         )
     resolved = _resolve(view, found)
     message = f'version {resolved.dataset_version} of Dataset "{run.spec.dataset_ref.name}"'
-    status = step.status.model_copy(
-        update={
-            "resolved": resolved,
-            "inputs_digest": inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest),
-        }
+    status = step.status.evolve(
+        resolved=resolved,
+        inputs_digest=inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest),
     )
     pinned = replace(step, status=status).saying(condition(DATASET_READY, "True", Reason.DATASET_PINNED, message))
     return _execute(view, pinned, resolved)
@@ -314,7 +310,7 @@ def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure:
     message = f"{failure.message}; attempt {attempts + 1} follows"
     return replace(
         step,
-        status=step.status.model_copy(update={"attempts": attempts}),
+        status=step.status.evolve(attempts=attempts),
         standing=Standing("False", failure.reason, message, reconciling=True),
         look_again=max(retry_at(finished_at(job), attempts), view.now),
     ).saying(condition(type_, "Unknown", failure.reason, message))
@@ -369,16 +365,14 @@ def _explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[str, s
 
 def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingRunStatus:
     best = {name: value[:256] for name, value in report.best_params.items()} if report.best_params else None
-    return status.model_copy(
-        update={
-            "output_digest": report.output_digest,
-            "prediction_digest": report.prediction_digest,
-            "format": report.format,
-            "metrics": report.metrics[:_MAX_METRICS],
-            "champion_metrics": report.champion_metrics[:_MAX_METRICS],
-            "best_params": best,
-            "trials": report.trials,
-        }
+    return status.evolve(
+        output_digest=report.output_digest,
+        prediction_digest=report.prediction_digest,
+        format=report.format,
+        metrics=report.metrics[:_MAX_METRICS],
+        champion_metrics=report.champion_metrics[:_MAX_METRICS],
+        best_params=best,
+        trials=report.trials,
     )
 
 
@@ -407,9 +401,16 @@ def _rival(status: TrainingRunStatus) -> str | None:
 
 
 def _taken_over(step: Step, twin: TrainingRun) -> Step:
-    results = ("output_digest", "prediction_digest", "format", "metrics", "champion_metrics", "best_params", "trials")
-    status = step.status.model_copy(
-        update={name: getattr(twin.status, name) for name in results} | {"cached_from": twin.metadata.name}
+    theirs = twin.status
+    status = step.status.evolve(
+        output_digest=theirs.output_digest,
+        prediction_digest=theirs.prediction_digest,
+        format=theirs.format,
+        metrics=theirs.metrics,
+        champion_metrics=theirs.champion_metrics,
+        best_params=theirs.best_params,
+        trials=theirs.trials,
+        cached_from=twin.metadata.name,
     )
     message = f'inputs equal those of TrainingRun "{twin.metadata.name}": its result is taken over'
     return replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.CACHED, message))
@@ -476,7 +477,7 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             equal = report.output_digest == step.status.output_digest
             first = None if equal else _first_difference(view, inputs, attempt, report)
             verification = Verification(equal=equal, first_difference=first)
-            proven = replace(step, status=step.status.model_copy(update={"verification": verification}))
+            proven = replace(step, status=step.status.evolve(verification=verification))
             message = f"a second execution gave {report.output_digest} as well"
             return proven.saying(condition(REPRODUCIBLE, "True", Reason.REPRODUCIBLE, message)) if equal else proven
 
@@ -504,7 +505,7 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
     """Choose a number, which is on record before the ModelVersion of it is made; then see that and be done."""
     made = _made(view, step.status)
     if made is not None:
-        status = step.status.model_copy(update={"model_version_ref": made.metadata.name})
+        status = step.status.evolve(model_version_ref=made.metadata.name)
         return replace(step, status=status, standing=stand.done(Reason.SUCCEEDED, judged))
     if (serves := _same_model(view, step.status)) is not None:
         return _nothing_new(step, serves)
@@ -513,10 +514,10 @@ def _register(view: TrainingRunView, step: Step, judged: str) -> Step:
         message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
         return replace(step, standing=stand.stalled(Reason.OUTPUT_INVALID, message))
     chosen = model_version_name(_model_name(view.run), number)
-    status = step.status.model_copy(update={"model_version_ref": chosen})
+    status = step.status.evolve(model_version_ref=chosen)
     making = stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {chosen}")
     # It is made of the status that is written first: what it names is on record by then.
-    made_of = view.run.model_copy(update={"status": status})
+    made_of = view.run.evolve(status=status)
     return replace(step, status=status, standing=making, create=(model_version(made_of, number),))
 
 
@@ -525,13 +526,13 @@ def _nothing_new(step: Step, serves: ModelVersion) -> Step:
     name = serves.metadata.name
     why = "is withdrawn" if serves.spec.withdrawn else "is this model"
     message = f"ModelVersion {name} {why}, byte for byte ({step.status.output_digest}): no version is made"
-    status = step.status.model_copy(update={"model_version_ref": None})
+    status = step.status.evolve(model_version_ref=None)
     return replace(step, status=status, standing=stand.done(Reason.NOTHING_NEW, message))
 
 
 def _nothing_new_to_train(step: Step, serves: ModelVersion) -> Step:
     """Return: done without training, since the model of these inputs is there and nobody asked for it to be judged."""
-    status = step.status.model_copy(update={"output_digest": artifact_of(serves)})
+    status = step.status.evolve(output_digest=artifact_of(serves))
     message = f"the inputs are those of ModelVersion {serves.metadata.name}: nothing is trained"
     trained = replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.NOTHING_NEW, message))
     return _nothing_new(trained, serves)

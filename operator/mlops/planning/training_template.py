@@ -45,16 +45,12 @@ def plan(view: TrainingRunView) -> Plan:
     status = _recorded(view, due)
     standing = _standing(view, status, due=due is not None, pending=pending is not None)
     generation = template.metadata.generation
-    wanted = status.model_copy(
-        update={
-            "observed_generation": generation,
-            "conditions": stand.conditions(
-                template.status.conditions, standing, [], now=view.now, generation=generation
-            ),
-        }
+    wanted = status.evolve(
+        observed_generation=generation,
+        conditions=stand.conditions(template.status.conditions, standing, [], now=view.now, generation=generation),
     )
     made = (run_of_template(template, pending.name, pending.trigger),) if pending and not template.spec.suspend else ()
-    return Plan(statuses={key_of(template): wanted.dump()}, create=made)
+    return Plan(statuses={key_of(template): wanted}, create=made)
 
 
 # --- what a run is made of ---
@@ -224,20 +220,21 @@ def _recorded(view: TrainingRunView, due: _Firing | None) -> TrainingRunStatus:
     template, status = view.run, view.run.status
     if template.spec.suspend:
         return status
-    seen: dict[str, object] = {}
     version = _current_version(view)
-    if retrying.wanted(template):
-        seen["retried"] = retrying.wanted(template)
+    if asked := retrying.wanted(template):
+        status = status.evolve(retried=asked)
     on_record = due is not None or not _is_edited(template)
     if on_record and any(each.template_change for each in template.spec.triggers) and _no_firing_waits(template, due):
-        seen |= {"last_template_digest": template_digest(template), "last_recipe_digest": recipe_digest(template)}
+        status = status.evolve(
+            last_template_digest=template_digest(template), last_recipe_digest=recipe_digest(template)
+        )
     if due is not None:
-        seen |= {"last_run": due.name, "last_trigger": due.trigger}
+        status = status.evolve(last_run=due.name, last_trigger=due.trigger)
     took = due is not None and due.trigger.kind in ("TemplateChange", "Retry", "DatasetVersion")
     if version is not None and (took or _has_it_pinned(view, version)):
         # This run takes the version that is there now, so that version fires nothing.
-        seen["last_dataset_version"] = version
-    return status.model_copy(update=seen)
+        status = status.evolve(last_dataset_version=version)
+    return status
 
 
 def _no_firing_waits(template: TrainingRun, due: _Firing | None) -> bool:
@@ -315,7 +312,7 @@ def _standing(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pe
 
 
 def _of_run(status: TrainingRunStatus, said: Standing) -> str:
-    return f"TrainingRun {status.last_run}: {said.message}"[:2048]
+    return f"TrainingRun {status.last_run}: {said.message}"
 
 
 def _has_served(version: ModelVersion) -> bool:
@@ -332,7 +329,7 @@ def _not_serving(version: ModelVersion, ready: Condition) -> Standing:
     return Standing(
         "False",
         Reason.NOT_SERVING,
-        (why + ready.message)[:2048],
+        why + ready.message,
         reconciling=is_true(conditions, RECONCILING) and not is_true(conditions, STALLED),
         stalled=is_true(conditions, STALLED),
     )

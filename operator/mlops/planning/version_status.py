@@ -39,20 +39,18 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         now=view.now,
         generation=generation,
     )
-    return candidate.checked.status.model_copy(
-        update={
-            "observed_generation": generation,
-            "retried": retrying.wanted(version) or version.status.retried,
-            "passed_stages": tuple(stage for stage in candidate.stages if stage in candidate.passed),
-            "failed_stages": tuple(stage for stage in candidate.stages if stage in candidate.failed),
-            "failures": tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),
-            "stages": live,
-            "stage": live[-1] if live else None,
-            "url": _url(view, live[-1]) if live else None,
-            "ready_replicas": _ready_replicas(view, candidate, live[-1]) if live else None,
-            "transitions": _transitions(view, candidate, live, standing),
-            "conditions": conditions,
-        }
+    return candidate.checked.status.evolve(
+        observed_generation=generation,
+        retried=retrying.wanted(version) or version.status.retried,
+        passed_stages=tuple(stage for stage in candidate.stages if stage in candidate.passed),
+        failed_stages=tuple(stage for stage in candidate.stages if stage in candidate.failed),
+        failures=tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),
+        stages=live,
+        stage=live[-1] if live else None,
+        url=_url(view, live[-1]) if live else None,
+        ready_replicas=_ready_replicas(view, candidate, live[-1]) if live else None,
+        transitions=_transitions(view, candidate, live, standing),
+        conditions=conditions,
     )
 
 
