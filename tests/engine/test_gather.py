@@ -9,7 +9,7 @@ import pytest
 from mlops.engine.gather import Gatherer, _end_of
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Settings
-from mlops.planning.training_run import plan
+from mlops.planning.training.run import plan
 from mlops.planning.views import DatasetView, TrainingRunView
 from tests.engine.objects import DIGEST, NotedCluster, a_dataset, a_run, a_version
 

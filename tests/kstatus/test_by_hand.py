@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mlops.api import tasks
-from mlops.planning import dataset, drift_monitor
+from mlops.planning.dataset import planner as dataset
+from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.outcome import scheduled_at
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest

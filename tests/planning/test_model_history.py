@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from mlops.api import tasks
-from mlops.planning import model_history, training_run
-from mlops.planning.dataset import plan as plan_dataset
+from mlops.planning import model_history
+from mlops.planning.dataset.planner import plan as plan_dataset
 from mlops.planning.plan import Key, Manifest
+from mlops.planning.training.registering import free_number
 from mlops.planning.views import DatasetView, ModelView, TrainingRunView
 from tests.planning.builders import (
     NOW,
@@ -129,8 +130,8 @@ def test_a_number_is_not_given_twice_though_its_version_and_its_run_were_deleted
     history = tuple(_written(_view(a_live_version(5))))
     run = a_run()
     view = TrainingRunView(now=NOW, settings=SETTINGS, run=run, versions=(a_version(3),), history=history)
-    assert training_run._free_number(view) == 6
-    assert training_run._free_number(at(view, history=())) == 4
+    assert free_number(view) == 6
+    assert free_number(at(view, history=())) == 4
 
 
 def test_a_dataset_that_was_made_again_goes_on_after_what_is_spoken_for() -> None:

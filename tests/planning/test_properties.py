@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from mlops.api import kinds, labels, tasks
 from mlops.api.base import TEXT_RULES, format_time
 from mlops.api.conditions import find
-from mlops.planning import dataset, drift_monitor, model_version, training_run
+from mlops.planning.dataset import planner as dataset
+from mlops.planning.execution import retry_at
 from mlops.planning.moments import moment
-from mlops.planning.outcome import retry_at
+from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.plan import Key
-from mlops.planning.serving_manifests import deployment, service
+from mlops.planning.serving import planner as model_version
+from mlops.planning.serving.manifests import deployment, service
+from mlops.planning.training import run as training_run
 from mlops.planning.views import DatasetView, DriftMonitorView, ModelView, TrainingRunView
 from tests.planning import any_objects, any_world, many
 from tests.planning.any_cluster import Seen

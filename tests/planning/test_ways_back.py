@@ -10,12 +10,13 @@ import pytest
 
 from mlops.api import digests, labels, tasks
 from mlops.api.conditions import find
-from mlops.planning import dataset, training_run
-from mlops.planning.model_version import plan as plan_versions
+from mlops.planning.dataset import planner as dataset
 from mlops.planning.outcome import scheduled_at
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Key
-from mlops.planning.training_template import recipe_digest, template_digest
+from mlops.planning.serving.planner import plan as plan_versions
+from mlops.planning.training import run as training_run
+from mlops.planning.training.recipe import recipe_digest, template_digest
 from mlops.planning.views import DatasetView, JobView, ModelView, TrainingRunView
 from tests.planning.builders import (
     NOW,

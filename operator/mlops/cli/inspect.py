@@ -22,8 +22,8 @@ from mlops.cli.tables import age, aligned, kinds_of, rows
 from mlops.engine.cluster import labels_of
 from mlops.local.records import read_objects
 from mlops.planning import model_history
-from mlops.planning.stopped import stopped
-from mlops.planning.training_manifests import inputs_digest
+from mlops.planning.serving.stopped import stopped
+from mlops.planning.training.manifests import inputs_digest
 
 Manifest = dict[str, Any]
 

@@ -14,11 +14,13 @@ from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
-from mlops.planning import standing, training_run, training_template
+from mlops.planning import standing
 from mlops.planning.model_history import HISTORY, highest_dataset_version
 from mlops.planning.plan import Key, Manifest, Settings
-from mlops.planning.server_pods import server_pod
-from mlops.planning.training_manifests import USERS_CONTAINER
+from mlops.planning.serving.server_pods import server_pod
+from mlops.planning.training.manifests import USERS_CONTAINER
+from mlops.planning.training.pinning import inputs_of
+from mlops.planning.training.recipe import change_name, version_name
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
@@ -151,7 +153,7 @@ class Gatherer:
         namespace, name, last = template.metadata.namespace, template.metadata.name, template.status.last_run
         version = dataset.status.version if dataset else None
         # The newest one, and those whose names the next firing would take.
-        names = (last, training_template.change_name(template), training_template.version_name(template, version))
+        names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
         for run in self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: name}):
             if not is_over(run) or field_of(run, "status.resolved.datasetVersion") == version:
@@ -164,7 +166,7 @@ class Gatherer:
         namespace, register = run.metadata.namespace, run.spec.register_
         if standing.is_over(run.status.conditions):
             return
-        if inputs := training_run.inputs_of(run, dataset, self._settings):
+        if inputs := inputs_of(run, dataset, self._settings):
             yield from self._reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs)
         if register is not None:
             there = {None, *(version.metadata.name for version in versions)}

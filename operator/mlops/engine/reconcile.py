@@ -35,7 +35,7 @@ from mlops.planning.plan import Key, Manifest, Plan, Status
 
 log = logging.getLogger(__name__)
 
-# A planner of one kind of key, such as `mlops.planning.dataset.plan`; each takes its own view.
+# A planner of one kind of key, such as `mlops.planning.dataset.planner.plan`; each takes its own view.
 Planner = Callable[[Any], Plan]
 
 # On every converged child: the digest of what was applied. A field that is no longer wanted can be told by it, which

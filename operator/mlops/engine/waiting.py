@@ -10,7 +10,7 @@ from mlops.api import labels
 from mlops.engine.cluster import Reader
 from mlops.planning import standing
 from mlops.planning.plan import Key, Manifest, Status
-from mlops.planning.server_pods import UNSCHEDULABLE, WAITING
+from mlops.planning.serving.server_pods import UNSCHEDULABLE, WAITING
 
 # A pod of ours says by this label whose work it does.
 _WORKS_FOR = {

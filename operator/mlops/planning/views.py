@@ -126,7 +126,7 @@ class TrainingRunView:
     siblings: tuple[TrainingRun, ...] = ()
     # Versions of spec.register.modelName.
     versions: tuple[ModelVersion, ...] = ()
-    # What is recorded of that model, see `model_history`.
+    # What is recorded of that model, see `model_history.py`.
     history: tuple[Manifest, ...] = ()
 
 
