@@ -59,7 +59,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mlops.api.kinds import parse
 from mlops.api.training_run import Resolved, TrainingRun
 from mlops.planning.plan import Settings
-from mlops.planning.training_manifests import inputs_digest, training_job
+from mlops.planning.training.manifests import inputs_digest, training_job
 
 OURS = f"/apis/mlops.dev/v1alpha1/namespaces/{NAMESPACE}"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"

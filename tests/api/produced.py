@@ -14,7 +14,8 @@ from pathlib import Path
 
 from mlops.api import dataset, drift_monitor, model_version, training_run
 from mlops.engine import problems
-from mlops.planning import outcome, server_pods
+from mlops.planning import outcome
+from mlops.planning.serving import server_pods
 from mlops.store import errors
 
 ROOT = Path(__file__).resolve().parents[2] / "operator"

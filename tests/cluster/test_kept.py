@@ -13,7 +13,7 @@ from mlops.cluster.kept import Keeper
 from mlops.engine.cluster import owners_of
 from mlops.engine.waiting import trouble_of
 from mlops.planning.plan import Key, Manifest
-from mlops.planning.server_pods import server_pod
+from mlops.planning.serving.server_pods import server_pod
 from tests.engine.objects import a_run
 
 OWNER = {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": "u", "controller": True}

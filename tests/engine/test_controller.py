@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mlops.api.dataset import DatasetStatus
 from mlops.engine.cluster import Unavailable
 from mlops.engine.controller import Controller
 from mlops.engine.metrics import Counters
@@ -22,7 +23,7 @@ from tests.engine.objects import NotedCluster, a_dataset
 
 def says_ready(view: Any) -> Plan:
     key = Key("Dataset", "default", view.dataset.metadata.name)
-    return Plan(statuses={key: {"observedGeneration": view.dataset.metadata.generation, "conditions": []}})
+    return Plan(statuses={key: DatasetStatus(observed_generation=view.dataset.metadata.generation)})
 
 
 @asynccontextmanager

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from mlops.engine.gather import Gatherer, _end_of
+from mlops.engine.gather import Gatherer
+from mlops.engine.jobs import end_of
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Settings
-from mlops.planning.training_run import plan
+from mlops.planning.training.run import plan
 from mlops.planning.views import DatasetView, TrainingRunView
 from tests.engine.objects import DIGEST, NotedCluster, a_child, a_dataset, a_run, a_version
 
@@ -61,7 +62,7 @@ def test_a_run_sees_the_result_that_it_would_have_before_it_is_pinned(
         cluster.by_user(a_run(name, **recipe))
     for name in ("first", "other"):
         (status,) = plan(run_view(gatherer, name)).statuses.values()
-        has_run(cluster, name, inputsDigest=status["inputsDigest"])
+        has_run(cluster, name, inputsDigest=status.dump()["inputsDigest"])
     assert siblings(gatherer, "second") == ["first"]
 
 
@@ -113,7 +114,7 @@ def test_what_a_trainer_says_is_no_report(container: str, message: str | None) -
     """Else a user's code could speak for ours: claim an outage, and be tried again for ever."""
     state = {"terminated": {"exitCode": 1, "message": "said", "finishedAt": "2026-01-10T12:00:00Z"}}
     status = {"phase": "Failed", "initContainerStatuses": [{"name": container, "state": state}]}
-    end = _end_of({"status": status})
+    end = end_of({"status": status})
     assert end is not None
     assert (end["exitCode"], end.get("message")) == (1, message)
 

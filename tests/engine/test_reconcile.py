@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlops.api.dataset import DatasetStatus
 from mlops.engine.cluster import Conflict, Refused, Unavailable, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
@@ -36,7 +37,7 @@ def reconcile(cluster: NotedCluster, clock: VirtualClock) -> Callable[[Any, Key]
 def a_plan(cluster: NotedCluster, **changes: Any) -> Plan:
     owner = cluster.now("Dataset", "rain")
     full: dict[str, Any] = {
-        "statuses": {RAIN: {"observedGeneration": 1, "conditions": [READY]}},
+        "statuses": {RAIN: DatasetStatus.model_validate({"observedGeneration": 1, "conditions": [READY]})},
         "apply": (a_child("CronJob", "refresh", owner, dataset="rain"),),
         "create": (a_child("Job", "ingest", owner, dataset="rain"),),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mlops.api import labels
+from mlops.api.dataset import DatasetStatus
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
 from mlops.engine.reconcile import Reconciler
@@ -43,7 +44,8 @@ NO_NODE = {
 def in_progress(cluster: NotedCluster, ready: str = "Unknown") -> Plan:
     common = {"reason": "Ingesting", "message": "reading", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     conditions = [{"type": "Ready", "status": ready, **common}, {"type": "Reconciling", "status": "True", **common}]
-    return Plan(statuses={RAIN: {"observedGeneration": 1, "conditions": conditions}})
+    status = DatasetStatus.model_validate({"observedGeneration": 1, "conditions": conditions})
+    return Plan(statuses={RAIN: status})
 
 
 @pytest.fixture

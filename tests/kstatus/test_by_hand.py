@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mlops.api import tasks
-from mlops.planning import dataset, drift_monitor
+from mlops.planning.dataset import planner as dataset
+from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.outcome import scheduled_at
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest
@@ -46,7 +47,7 @@ def by_hand(server: ApiServer, namespace: str, cron_job: Manifest, name: str) ->
 
 def told(view: Any, plan: Any, resource: Any) -> Any:
     """Return the object after the plan's status was written."""
-    return with_status(resource, dict(plan(view).statuses[key_of(resource)]))
+    return with_status(resource, plan(view).statuses[key_of(resource)].dump())
 
 
 @pytest.mark.parametrize("name", ["now", "rain-drift-check-2", "check-20260110"])

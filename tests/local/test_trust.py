@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mlops.api.training_run import Resolved
-from mlops.planning import training_manifests
 from mlops.planning.plan import Manifest, Settings
+from mlops.planning.training import manifests as training_manifests
 from mlops.workloads.train import environment
 from tests.local.world import a_runtime, make
 from tests.planning.builders import a_container_run

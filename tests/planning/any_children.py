@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from mlops.api import labels, tasks
 from mlops.api.base import Model, format_time
 from mlops.engine.cluster import API_VERSIONS
-from mlops.planning.dataset_manifests import AS_OF
+from mlops.planning.dataset.manifests import AS_OF
 from tests.containers import task_of as task_in
 from tests.planning.any_objects import NAMESPACE, REASONS
 from tests.planning.anything import DIGESTS, MODELS, NAMES, STAGES, Draw, Object, value

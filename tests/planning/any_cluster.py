@@ -86,8 +86,9 @@ class AnyCluster:
 
     def drop(self, key: Key) -> None:
         """Take an object away."""
-        self.objects.pop(key, None)
-        self.gatherer.forget(key)
+        gone = self.objects.pop(key, None)
+        if gone is not None:
+            self.gatherer.forget(gone)
 
     def own(self) -> list[Key]:
         """Return the addresses of the objects of the four kinds."""
@@ -204,7 +205,7 @@ class AnyCluster:
     def _checked(self, planner: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
         def plan(view: Any) -> Plan:
             wanted = planner(view)
-            self._planned.update(wanted.statuses)
+            self._planned.update({key: status.dump() for key, status in wanted.statuses.items()})
             self.seen.plans += 1
             properties.check(view, wanted, self)
             if self.twice:

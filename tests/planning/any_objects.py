@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mlops.api import dataset, drift_monitor, labels, model_version, training_run
-from mlops.planning.dataset_manifests import content_digest, look_digest
+from mlops.planning.dataset.manifests import content_digest, look_digest
 from tests.planning.anything import MODELS, MOMENTS, NAMES, Draw, Object, part, value
 
 NAMESPACE = "team"

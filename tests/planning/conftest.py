@@ -20,7 +20,7 @@ class _Readable(yaml.SafeDumper):
 def as_yaml(plan: Plan) -> str:
     """Return the plan as a person would read it: the YAML of what is to be written."""
     shape = {
-        "statuses": {"/".join(key): status for key, status in plan.statuses.items()},
+        "statuses": {"/".join(key): status.dump() for key, status in plan.statuses.items()},
         "apply": list(plan.apply),
         "create": list(plan.create),
         "delete": ["/".join(key) for key, _ in plan.delete],

@@ -58,10 +58,11 @@ def own(view: Any) -> list[Any]:
 def _check_statuses(view: Any, plan: Plan) -> None:
     there = {Key(*each.key): each for each in own(view)}
     for key, status in plan.statuses.items():
-        limits.check_status(key.kind, status)
-        parsed = type(there[key].status).model_validate(status)
-        assert parsed.dump() == status, "the status does not read as it was written"
-        _check_standing(status["conditions"], there[key])
+        written = status.dump()
+        limits.check_status(key.kind, written)
+        parsed = type(there[key].status).model_validate(written)
+        assert parsed.dump() == written, "the status does not read as it was written"
+        _check_standing(written["conditions"], there[key])
 
 
 def _check_standing(conditions: list[Manifest], seen: Any) -> None:

@@ -117,7 +117,7 @@ def test_each_object_first_says_unknown() -> None:
     for _ in range(30):
         for plan in world.plans():
             for key, status in plan.statuses.items():
-                ready = next(c["status"] for c in status["conditions"] if c["type"] == "Ready")
+                ready = next(each.status for each in status.conditions if each.type == "Ready")
                 first.setdefault(key, ready)
             world.carry_out(plan)
         world.tick()

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from mlops.api import tasks
-from mlops.planning import model_history, training_run
-from mlops.planning.dataset import plan as plan_dataset
+from mlops.planning import model_history
+from mlops.planning.dataset.planner import plan as plan_dataset
 from mlops.planning.plan import Key, Manifest
+from mlops.planning.training.registering import free_number
 from mlops.planning.views import DatasetView, ModelView, TrainingRunView
 from tests.planning.builders import (
     NOW,
@@ -129,21 +130,20 @@ def test_a_number_is_not_given_twice_though_its_version_and_its_run_were_deleted
     history = tuple(_written(_view(a_live_version(5))))
     run = a_run()
     view = TrainingRunView(now=NOW, settings=SETTINGS, run=run, versions=(a_version(3),), history=history)
-    assert training_run._free_number(view) == 6
-    assert training_run._free_number(at(view, history=())) == 4
+    assert free_number(view) == 6
+    assert free_number(at(view, history=())) == 4
 
 
 def test_a_dataset_that_was_made_again_goes_on_after_what_is_spoken_for() -> None:
     """Finished runs and versions name the numbers of the one that was deleted."""
     view = DatasetView(now=NOW, settings=SETTINGS, dataset=a_dataset(), spoken_for=7)
     (job,) = plan_dataset(view).create
-    status = plan_dataset(at(view, jobs=(finished(job, an_ingest_report()),))).statuses[
-        Key("Dataset", "team", "weather")
-    ]
+    plan = plan_dataset(at(view, jobs=(finished(job, an_ingest_report()),)))
+    status = plan.statuses[Key("Dataset", "team", "weather")].dump()
     assert (status["version"], status["history"][0]["version"]) == (8, 8)
     later = with_status(view.dataset, status)
     again = at(view, dataset=later, now=NOW + timedelta(hours=1), spoken_for=0)
-    assert plan_dataset(again).statuses[Key("Dataset", "team", "weather")]["version"] == 8
+    assert plan_dataset(again).statuses[Key("Dataset", "team", "weather")].version == 8
 
 
 def test_the_record_knows_the_versions_of_datasets() -> None:

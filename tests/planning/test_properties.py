@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from mlops.api import kinds, labels, tasks
 from mlops.api.base import TEXT_RULES, format_time
 from mlops.api.conditions import find
-from mlops.planning import dataset, drift_monitor, model_version, training_run
+from mlops.planning.dataset import planner as dataset
+from mlops.planning.execution import retry_at
 from mlops.planning.moments import moment
-from mlops.planning.outcome import retry_at
+from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.plan import Key
-from mlops.planning.serving_manifests import deployment, service
+from mlops.planning.serving import planner as model_version
+from mlops.planning.serving.manifests import deployment, service
+from mlops.planning.training import run as training_run
 from mlops.planning.views import DatasetView, DriftMonitorView, ModelView, TrainingRunView
 from tests.planning import any_objects, any_world, many
 from tests.planning.any_cluster import Seen
@@ -172,7 +175,7 @@ def test_a_version_on_record_that_no_operator_chose_counts_as_none(name: str) ->
         },
     )
     plan = training_run.plan(TrainingRunView(NOW, SETTINGS, run))
-    assert plan.statuses[Key(*run.key)]["modelVersionRef"] == "rain-v1"
+    assert plan.statuses[Key(*run.key)].model_version_ref == "rain-v1"
 
 
 def test_a_deployment_without_its_stage_label_is_mended_not_deleted() -> None:
@@ -212,7 +215,7 @@ def test_a_failure_without_a_word_still_says_something() -> None:
         a_dataset(), {"conditions": [any_objects.some_conditions(Draw(Random(3)), "Dataset")[0] | {"type": "Ready"}]}
     )
     plan = dataset.plan(DatasetView(NOW, SETTINGS, data, jobs=(silent,)))
-    ready = find(with_status(data, plan.statuses[Key(*data.key)]).status.conditions, "Ready")
+    ready = find(with_status(data, plan.statuses[Key(*data.key)].dump()).status.conditions, "Ready")
     assert ready is not None
     assert "exited with code 2: see its pod's log" in ready.message
 
@@ -244,7 +247,7 @@ def test_two_looks_are_not_taken_in_by_turns_for_ever() -> None:
     )
     statuses: list[Any] = []
     for _ in range(6):
-        statuses.append(dataset.plan(replace(view, dataset=data, jobs=jobs)).statuses[Key(*data.key)])
+        statuses.append(dataset.plan(replace(view, dataset=data, jobs=jobs)).statuses[Key(*data.key)].dump())
         data = with_status(data, statuses[-1])
     assert statuses[-1] == statuses[-2]
     assert statuses[-1]["version"] == 1

@@ -10,12 +10,13 @@ import pytest
 
 from mlops.api import digests, labels, tasks
 from mlops.api.conditions import find
-from mlops.planning import dataset, training_run
-from mlops.planning.model_version import plan as plan_versions
+from mlops.planning.dataset import planner as dataset
 from mlops.planning.outcome import scheduled_at
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Key
-from mlops.planning.training_template import recipe_digest, template_digest
+from mlops.planning.serving.planner import plan as plan_versions
+from mlops.planning.training import run as training_run
+from mlops.planning.training.recipe import recipe_digest, template_digest
 from mlops.planning.views import DatasetView, JobView, ModelView, TrainingRunView
 from tests.planning.builders import (
     NOW,
@@ -205,7 +206,7 @@ def test_an_upgrade_makes_nobody_retrain() -> None:
 
 def a_run_at_work(**changes: Any) -> tuple[TrainingRunView, JobView]:
     view = TrainingRunView(now=NOW, settings=SETTINGS, run=a_run(**changes), dataset=a_versioned_dataset())
-    view = replace(view, run=with_status(view.run, dict(training_run.plan(view).statuses[key_of(view.run)])))
+    view = replace(view, run=with_status(view.run, training_run.plan(view).statuses[key_of(view.run)].dump()))
     [job] = training_run.plan(view).create
     return view, running(job)
 
@@ -226,7 +227,7 @@ def test_a_run_that_takes_over_a_result_leaves_no_job_behind() -> None:
     view = replace(view, jobs=(job,), siblings=(twin,))
     plan = training_run.plan(view)
     assert [key.name for key, _ in plan.delete] == [job.name]
-    after_a_crash = replace(view, run=with_status(view.run, dict(plan.statuses[key_of(view.run)])))
+    after_a_crash = replace(view, run=with_status(view.run, plan.statuses[key_of(view.run)].dump()))
     assert [key.name for key, _ in training_run.plan(after_a_crash).delete] == [job.name]
 
 
@@ -236,8 +237,8 @@ def test_a_run_says_that_the_store_is_away_while_its_job_tries() -> None:
 
     def ready(job: JobView) -> tuple[str, str, str]:
         [status] = training_run.plan(replace(view, jobs=(job,))).statuses.values()
-        found = next(each for each in status["conditions"] if each["type"] == "Ready")
-        return found["status"], found["reason"], found["message"]
+        found = next(each for each in status.conditions if each.type == "Ready")
+        return found.status, found.reason, found.message
 
     failed = replace(job, message=AWAY, exit_code=tasks.EXIT_RETRY)
     assert ready(failed) == ("False", "StoreUnavailable", "s3://artifacts/: no answer; the Job tries again")
@@ -251,13 +252,13 @@ def test_so_do_a_dataset_and_a_version() -> None:
     [job] = dataset.plan(view).create
     failed = replace(running(job), message=AWAY, exit_code=tasks.EXIT_RETRY)
     [status] = dataset.plan(replace(view, jobs=(failed,))).statuses.values()
-    assert status["conditions"][0]["reason"] == "StoreUnavailable"
+    assert status.conditions[0].reason == "StoreUnavailable"
     known = {"status": {"conditions": [a_condition("Ready", "Unknown", "Pending")]}}
     versions = ModelView(NOW, SETTINGS, "team", "rain", versions=(a_version(**known),))
     [verify] = plan_versions(versions).create
     tried = replace(running(verify), message=AWAY, exit_code=tasks.EXIT_RETRY)
     [said] = plan_versions(replace(versions, jobs=(tried,))).statuses.values()
-    assert said["conditions"][0]["reason"] == "StoreUnavailable"
+    assert said.conditions[0].reason == "StoreUnavailable"
 
 
 def test_refused_keys_are_tried_again_ever_more_slowly() -> None:
@@ -290,7 +291,7 @@ def test_no_status_between_two_says_that_nothing_is_live() -> None:
     for _ in range(8):
         for plan in team.plans():
             for key, status in plan.statuses.items():
-                team._write_status(key, status)
+                team._write_status(key, status.dump())
                 versions = [team.get("ModelVersion", name) for name in team.names("ModelVersion")]
                 withdrawn = team.get("ModelVersion", "rain-v2").status.observed_generation == 2
                 assert any(v.status.stages for v in versions) or withdrawn
@@ -301,7 +302,7 @@ def test_no_status_between_two_says_that_nothing_is_live() -> None:
     for _ in range(12):
         for plan in third.plans():
             for key, status in plan.statuses.items():
-                third._write_status(key, status)
+                third._write_status(key, status.dump())
                 assert any(third.get("ModelVersion", name).status.stages for name in third.names("ModelVersion"))
             third.carry_out(plan)
         third.tick()

@@ -10,8 +10,11 @@ from typing import Any
 
 from mlops.api import kinds, labels, tasks
 from mlops.api.base import format_time, parse_time
-from mlops.planning import dataset, drift_monitor, model_version, training_run
+from mlops.planning.dataset import planner as dataset
+from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.serving import planner as model_version
+from mlops.planning.training import run as training_run
 from mlops.planning.views import (
     DatasetView,
     DriftMonitorView,
@@ -212,7 +215,7 @@ class World:
 
     def _writes(self, plan: Plan) -> Iterator[Callable[[], bool]]:
         for key, status in plan.statuses.items():
-            yield lambda key=key, status=status: self._write_status(key, status)
+            yield lambda key=key, status=status: self._write_status(key, status.dump())
         for manifest in plan.apply:
             yield lambda manifest=manifest: self._apply(manifest)
         for manifest in plan.create:

@@ -46,7 +46,7 @@ BUGS = (
         "order of writes",
         "engine/reconcile.py",
         """        for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status))
+            await self._write_status(owner, self._with_trouble(owner, status).dump())
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
@@ -59,27 +59,27 @@ BUGS = (
                 if problem is None or problem.due:
                     await self._write_child(child, write)
         for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status))
+            await self._write_status(owner, self._with_trouble(owner, status).dump())
 """,
     ),
     Bug(
         "a Job is named by the clock",
         "order of writes",
-        "planning/dataset.py",
+        "planning/dataset/due.py",
         "    as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))\n",
         "    as_of = format_time(view.now)\n",
     ),
     Bug(
         "what a run is pinned to is looked up at each plan",
         "order of writes",
-        "planning/training_run.py",
-        "    if known.status.resolved is None:\n        return _pin(view, known)\n",
-        "    if known.status.output_digest is None:\n        return _pin(view, known)\n",
+        "planning/training/run.py",
+        "    if known.status.resolved is None:\n        return pin(view, known)\n",
+        "    if known.status.output_digest is None:\n        return pin(view, known)\n",
     ),
     Bug(
         "a failed attempt's Job is not told from the next one's",
         "order of writes",
-        "planning/dataset.py",
+        "planning/dataset/due.py",
         "    return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)\n",
         "    return Need(as_of, ingest_job_name(dataset, as_of, 0, status.retried), new_content)\n",
     ),
@@ -96,14 +96,14 @@ BUGS = (
         "that a version is gone is not recorded",
         "lost past",
         "planning/model_history.py",
-        "for uid, entry in gone.items() if uid not in over]",
-        "for uid, entry in gone.items() if uid in over]",
+        "        if uid not in view.present and uid not in over:\n",
+        "        if uid not in view.present and uid in over:\n",
         story="loop",
     ),
     Bug(
         "a Dataset that was made again begins at version 1",
         "lost past",
-        "planning/dataset.py",
+        "planning/dataset/results.py",
         "(status.version or spoken_for) + 1",
         "(status.version or 0) + 1",
         story="new data",
@@ -162,16 +162,16 @@ BUGS = (
     Bug(
         "new data wakes no run",
         "missed event",
-        "engine/routes.py",
-        "            yield key\n            yield from _runs_on(key, reader)\n",
-        "            yield key\n",
+        "engine/links.py",
+        'Link("TrainingRun", "Dataset", NAME, by="spec.datasetRef.name", unfinished=True)\n',
+        'Link("TrainingRun", "Dataset", NAME, by="spec.datasetRef.name", wakes=False)\n',
     ),
     Bug(
         "a check wakes no monitor",
         "missed event",
-        "engine/routes.py",
-        "        if name := labels_of(manifest).get(label):\n",
-        '        if (name := labels_of(manifest).get(label)) and owner != "DriftMonitor":\n',
+        "engine/links.py",
+        "Link(planned, CHILD, label(name)) for name, planned in OWNERS.items())\n",
+        'Link(planned, CHILD, label(name)) for name, planned in OWNERS.items() if planned != "DriftMonitor")\n',
     ),
     Bug(
         "a deletion does not say of which object",
@@ -226,8 +226,8 @@ BUGS = (
     Bug(
         "the newest version alone owns what serves",
         "ownership",
-        "planning/model_version.py",
-        "        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present)),\n",
+        "planning/serving/planner.py",
+        "        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),\n",
         "        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present[-1:])),\n",
     ),
     # --- who may write ---
@@ -293,63 +293,63 @@ BUGS = (
     Bug(
         "the same rows are a new version",
         "planning",
-        "planning/dataset.py",
+        "planning/dataset/results.py",
         "    unchanged = status.digest == report.digest\n",
         "    unchanged = False\n",
     ),
     Bug(
         "a look is taken in twice",
         "planning",
-        "planning/dataset.py",
-        "        and ((finished_at(job), job.name) > mark or (need is not None and job.name == need.job_name))\n",
-        "        and ((finished_at(job), job.name) >= mark or (need is not None and job.name == need.job_name))\n",
+        "planning/dataset/jobs.py",
+        "        and ((each.at, each.job.name) > mark or (need is not None and each.job.name == need.job_name))\n",
+        "        and ((each.at, each.job.name) >= mark or (need is not None and each.job.name == need.job_name))\n",
     ),
     Bug(
         "a look at an earlier spec counts",
         "planning",
-        "planning/dataset.py",
+        "planning/dataset/jobs.py",
         '    return bool(job.manifest["metadata"].get("labels", {}).get(labels.DIGEST) == wanted)\n',
         "    return bool(wanted)\n",
     ),
     Bug(
         "a finished run is judged again",
         "planning",
-        "planning/training_run.py",
+        "planning/training/run.py",
         "    elif stand.is_over(run.status.conditions):\n        # A run is one execution",
         "    elif stand.is_over(run.status.conditions) and not run.spec.register_:\n        # A run is one execution",
     ),
     Bug(
         "a result is taken over from a run on other data",
         "planning",
-        "planning/training_run.py",
+        "planning/training/executing.py",
         "        if sibling.status.inputs_digest == status.inputs_digest\n",
         "        if sibling.status.inputs_digest is not None\n",
     ),
     Bug(
         "live before a pod is ready",
         "planning",
-        "planning/traffic.py",
+        "planning/serving/traffic.py",
         "        if there is not None and rollout.shows(there, choice) and rollout.is_available(there):\n            live[stage] = choice\n",
         "        if there is not None and rollout.shows(there, choice):\n            live[stage] = choice\n",
     ),
     Bug(
         "served before it is verified",
         "planning",
-        "planning/candidates.py",
+        "planning/serving/candidates.py",
         "        return self.stages[: self.gates.open_stages] if self.gates else []\n",
         "        return self.stages[: self.gates.open_stages] if self.gates else self.stages\n",
     ),
     Bug(
         "a withdrawn version may serve",
         "planning",
-        "planning/candidates.py",
+        "planning/serving/candidates.py",
         "        if self.rival or self.version.spec.withdrawn or stage not in self.open_stages:\n",
         "        if self.rival or stage not in self.open_stages:\n",
     ),
     Bug(
         "the old pods go before the new ones are ready",
         "planning",
-        "planning/model_version.py",
+        "planning/serving/planner.py",
         "    serving = {server_name(view.model_name, stage) for stage in wanted.chosen}\n",
         "    serving = {server_name(view.model_name, stage) for stage in wanted.live}\n",
     ),
@@ -357,7 +357,7 @@ BUGS = (
     Bug(
         "a time limit counts for a version that has served",
         "rollout",
-        "planning/rollout.py",
+        "planning/serving/rollout.py",
         "    if proven or silent_until is None or silent_until > view.now or not _gave_up(there):\n",
         "    if since is None or since + timedelta(seconds=PROGRESS_DEADLINE) > view.now or not _gave_up(there):\n",
         story="slow rollouts",
@@ -365,7 +365,7 @@ BUGS = (
     Bug(
         "what pods say at their end is not read",
         "rollout",
-        "planning/server_pods.py",
+        "planning/serving/server_pods.py",
         "    return _of_end(pod, pod.end) if pod.end is not None else None\n",
         "    return None\n",
         story="slow rollouts",
@@ -373,7 +373,7 @@ BUGS = (
     Bug(
         "trouble of the cluster is taken for the model's",
         "rollout",
-        "planning/server_pods.py",
+        "planning/serving/server_pods.py",
         "Fault.MODEL if refused else Fault.CLUSTER",
         "Fault.MODEL if said.reason else Fault.CLUSTER",
         story="slow rollouts",
@@ -381,7 +381,7 @@ BUGS = (
     Bug(
         "an older version is tried though pods answer",
         "rollout",
-        "planning/rollout.py",
+        "planning/serving/rollout.py",
         "    if proven and any(pod.ready for pod in pods):\n        return None\n",
         "",
         story="slow rollouts",
@@ -389,7 +389,7 @@ BUGS = (
     Bug(
         "a failure is forgotten by the next plan",
         "rollout",
-        "planning/rollout.py",
+        "planning/serving/rollout.py",
         "    failures = {} if edited else _failures_on_record(candidate)\n",
         "    failures = {} if edited or status.stages else {}\n",
         story="slow rollouts",
@@ -399,35 +399,35 @@ BUGS = (
         "missed event",
         "engine/routes.py",
         '    if kind == "Event":\n        return\n',
-        '    if kind == "Event" or (kind == "Pod" and labels.STAGE in labels_of(manifest)):\n        return\n',
+        '    if kind == "Event" or (kind == "Pod" and "mlops.dev/stage" in labels_of(manifest)):\n        return\n',
         story="slow rollouts",
     ),
     Bug(
         "a check is taken in again and again",
         "planning",
-        "planning/drift_monitor.py",
-        "    fresh = [(job, at) for job, at in finished if last is None or at > parse_time(last)]\n",
-        "    fresh = [(job, at) for job, at in finished if last is None or at >= parse_time(last)]\n",
+        "planning/monitor/news.py",
+        "    fresh = [(each, at) for each, at in finished if last is None or at > parse_time(last)]\n",
+        "    fresh = [(each, at) for each, at in finished if last is None or at >= parse_time(last)]\n",
     ),
     Bug(
         "a second run while one is active",
         "planning",
-        "planning/drift_actions.py",
+        "planning/monitor/actions.py",
         "    if active is not None:\n        return Reason.RUN_ACTIVE",
         '    if active is not None and status.circuit == "Open":\n        return Reason.RUN_ACTIVE',
     ),
     Bug(
         "a firing is forgotten when its status is written",
         "planning",
-        "planning/training_template.py",
-        "    return _Firing(name, status.last_trigger)\n",
+        "planning/training/triggers.py",
+        "    return Firing(name, status.last_trigger)\n",
         "    return None\n",
     ),
     # --- decisions of the loop ---
     Bug(
         "the same model again is a version",
         "no-op as progress",
-        "planning/training_run.py",
+        "planning/training/registering.py",
         "    if (serves := _same_model(view, step.status)) is not None:\n",
         "    if (serves := _same_model(view, step.status)) is not None and not view.run.spec.gates:\n",
         story="slow training",
@@ -435,7 +435,7 @@ BUGS = (
     Bug(
         "a run on the same data is asked for again",
         "no-op as progress",
-        "planning/drift_monitor.py",
+        "planning/monitor/retraining.py",
         "    if same is None:\n        return decision, None\n",
         "    if same is None or status.breaches:\n        return decision, None\n",
         story="slow training",
@@ -443,7 +443,7 @@ BUGS = (
     Bug(
         "nobody looks whether there is anything new",
         "missed event",
-        "planning/dataset.py",
+        "planning/dataset/due.py",
         "for text in (asked, *view.asked) if",
         "for text in (asked,) if",
         story="slow training",
@@ -451,7 +451,7 @@ BUGS = (
     Bug(
         "refused runs for one cause stop those for all",
         "one counter for several causes",
-        "planning/drift_actions.py",
+        "planning/monitor/actions.py",
         "    circuit = next((each for each in _circuits(status) if each.verdict == cause), None)\n",
         "    circuit = next((each for each in _circuits(status) if each.opened), None)\n",
         story="several causes",
@@ -467,7 +467,7 @@ BUGS = (
     Bug(
         "a template that is put back takes its first run for the newest",
         "no way back",
-        "planning/training_template.py",
+        "planning/training/triggers.py",
         "    if before is not None and (not stand.is_over(before.status.conditions) or _serves(view, before)):\n",
         "    if before is not None:\n",
         story="ways back",
@@ -475,7 +475,7 @@ BUGS = (
     Bug(
         "a failed run that was deleted is forgotten",
         "no way back",
-        "planning/training_template.py",
+        "planning/training/triggers.py",
         "    if _lost(view):\n",
         "    if _lost(view) and template.status.last_trigger is None:\n",
         story="ways back",
@@ -483,15 +483,15 @@ BUGS = (
     Bug(
         "a retry takes the Job that failed",
         "no way back",
-        "planning/training_run.py",
-        '        status = status.model_copy(update={"attempts": run.status.attempts + 1})\n',
-        '        status = status.model_copy(update={"attempts": run.status.attempts})\n',
+        "planning/training/run.py",
+        "        status = status.evolve(attempts=run.status.attempts + 1)\n",
+        "        status = status.evolve(attempts=run.status.attempts)\n",
         story="ways back",
     ),
     Bug(
         "a template says Ready whatever its run says",
         "false status",
-        "planning/training_template.py",
+        "planning/training/template_readiness.py",
         '    if said.ready == "False":\n',
         '    if said.ready == "False" and said.reason == Reason.NOT_SERVING:\n',
         story="ways back",
@@ -499,7 +499,7 @@ BUGS = (
     Bug(
         "more pods call for a training",
         "no-op as progress",
-        "planning/training_template.py",
+        "planning/training/recipe.py",
         '    "register_": {"promotion", "capture"},\n',
         "",
         story="ways back",

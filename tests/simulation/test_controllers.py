@@ -7,10 +7,10 @@ from random import Random
 import pytest
 
 from mlops.api import tasks
-from mlops.planning.dataset_manifests import ingest_job
-from mlops.planning.model_version import plan
+from mlops.planning.dataset.manifests import ingest_job
 from mlops.planning.outcome import Failure, outcome
 from mlops.planning.plan import Manifest
+from mlops.planning.serving.planner import plan
 from mlops.planning.views import JobView, ModelView
 from tests.planning.builders import ENVIRONMENT, NOW, SETTINGS, a_dataset, a_live_version, digest
 from tests.simulation.api_server.server import ApiServer

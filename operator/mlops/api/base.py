@@ -106,6 +106,16 @@ class Model(BaseModel):
                 raise PydanticCustomError("rule", "{message}", {"message": rule.message, "field_path": rule.field_path})
         return self
 
+    def evolve(self, **changes: Any) -> Self:
+        """Return the model with other values of some of its fields; what else it holds is shared.
+
+        mypy holds names and types to the fields (hack/mypy_evolve.py). Values are not validated again: they come of
+        models, or of code that is checked by their types.
+        """
+        if unknown := changes.keys() - type(self).model_fields.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        return self.model_copy(update=changes)
+
     def dump(self) -> dict[str, Any]:
         """Return the YAML shape: camelCase keys, unset optional fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

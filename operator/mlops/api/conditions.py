@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mlops.api.base import Model, format_time
+from mlops.api.base import Model
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -51,26 +50,3 @@ def is_false(conditions: Iterable[Condition], type_: str) -> bool:
     """Return whether the condition of that type is there and False."""
     found = find(conditions, type_)
     return found is not None and found.status == "False"
-
-
-def settle(
-    old: Iterable[Condition], new: Iterable[Condition], *, now: datetime, generation: int
-) -> tuple[Condition, ...]:
-    """Return `new` in order, each stamped; a condition whose status did not flip keeps its lastTransitionTime.
-
-    A condition that `new` does not name is gone: the planner says the whole set each time.
-    """
-    before = {condition.type: condition for condition in old}
-
-    def stamped(condition: Condition) -> Condition:
-        was = before.get(condition.type)
-        since = was.last_transition_time if was and was.status == condition.status else format_time(now)
-        return condition.model_copy(
-            update={
-                "last_transition_time": since,
-                "observed_generation": generation,
-                "message": condition.message[:2048],
-            }
-        )
-
-    return tuple(stamped(condition) for condition in new)

@@ -40,6 +40,7 @@ Verdict = Literal[
 ]
 CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
 ActionName = Literal["Retrain", "Rebuild", "Hold"]
+ActionOutcome = Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed"]
 
 
 class Reason(StrEnum):
@@ -283,9 +284,7 @@ class LastAction(Model):
     verdict: Verdict = Field(description="The verdict that called for it.")
     ref: Name | None = Field(default=None, description="The TrainingRun made.")
     since: Timestamp | None = Field(default=None, description="Rebuild: the event time from which rows are used.")
-    outcome: Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed"] = Field(
-        description="What came of it."
-    )
+    outcome: ActionOutcome = Field(description="What came of it.")
 
 
 class Circuit(Model):

@@ -308,10 +308,7 @@ class TrainingRunSpec(Model):
             )
             + ")",
             "spec of a run is immutable except suspend: create a new TrainingRun",
-            lambda self, old: (
-                bool(self.triggers)
-                or self.model_copy(update={"suspend": False}) == old.model_copy(update={"suspend": False})
-            ),
+            lambda self, old: bool(self.triggers) or self.evolve(suspend=False) == old.evolve(suspend=False),
             transition=True,
         ),
     )

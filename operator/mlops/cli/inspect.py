@@ -22,8 +22,8 @@ from mlops.cli.tables import age, aligned, kinds_of, rows
 from mlops.engine.cluster import labels_of
 from mlops.local.records import read_objects
 from mlops.planning import model_history
-from mlops.planning.stopped import stopped
-from mlops.planning.training_manifests import inputs_digest
+from mlops.planning.serving.stopped import stopped
+from mlops.planning.training.manifests import inputs_digest
 
 Manifest = dict[str, Any]
 
@@ -218,7 +218,7 @@ def _events(history: list[Manifest], versions: list[Manifest]) -> list[Manifest]
     for manifest in versions:
         version = parse(manifest)
         if isinstance(version, ModelVersion):
-            told = model_history.entries_of(version, manifest.get("status") or {})
+            told = model_history.entries_of(version, version.status)
             found += [entry for entry in told if model_history.identity(entry) not in known]
     return sorted(found, key=lambda entry: str(entry["time"]))
 

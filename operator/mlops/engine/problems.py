@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from mlops.api import labels
-from mlops.api.base import format_time
-from mlops.api.conditions import READY, RECONCILING, STALLED
 from mlops.engine.cluster import Conflict, key_of, labels_of, owners_of
-from mlops.engine.routes import OWNERS
-from mlops.planning.plan import Manifest
+from mlops.engine.links import OWNERS
+from mlops.planning import standing
+from mlops.planning.plan import Manifest, Status
+from mlops.planning.standing import Standing
 
 NAME_TAKEN = "NameTaken"
 INVALID_SPEC = "InvalidSpec"
@@ -39,39 +39,36 @@ def _taken(present: Manifest, why: str) -> str:
     return f'the name of {kind} "{name}" in namespace "{namespace}" is taken: {why}; delete or rename one of the two'
 
 
-def stalled(status: Manifest, present: Manifest, reason: str, message: str, now: datetime) -> Manifest:
-    """Return `status` with Ready=False and Stalled=True.
+@dataclass(frozen=True)
+class Problem:
+    """Why a wanted child cannot be written. One that may pass by itself is tried again when it is `due`."""
 
-    Never Ready=True beside Stalled=True: who waits for Ready and who reads Stalled must not come to two verdicts.
-    That an earlier version still serves is said by the other conditions, which stay.
-    """
-    return _laid_over(status, present, {READY: "False", STALLED: "True"}, reason, message, now)
+    child: Manifest
+    reason: str
+    message: str
+    passing: bool = False
+    due: bool = False
+
+    @property
+    def standing(self) -> Standing:
+        """Return where an object stands whose child cannot be written.
+
+        Never Ready=True beside Stalled=True: who waits for Ready and who reads Stalled must not come to two verdicts.
+        That an earlier version still serves is said by the other conditions, which stay. What may pass is neither
+        Stalled nor Reconciling: it goes on when somebody makes room.
+        """
+        return (standing.waiting if self.passing else standing.stalled)(self.reason, self.message)
 
 
-def waiting(status: Manifest, present: Manifest, reason: str, message: str, now: datetime) -> Manifest:
-    """Return `status` with Ready=False, neither Stalled nor Reconciling: it goes on when somebody makes room."""
-    return _laid_over(status, present, {READY: "False"}, reason, message, now)
-
-
-def _laid_over(
-    status: Manifest, present: Manifest, wanted: Mapping[str, str], reason: str, message: str, now: datetime
-) -> Manifest:
+def with_problem(status: Status, present: Manifest, problem: Problem, now: datetime) -> Status:
+    """Return the status that is planned for the object, with what keeps its child from being written."""
     generation = present["metadata"].get("generation", 1)
-    before = (present.get("status") or {}).get("conditions", ())
-    ours = [
-        {
-            "type": type_,
-            "status": value,
-            "reason": reason,
-            "message": message[:2048],
-            "lastTransitionTime": _since(before, type_, value) or format_time(now),
-            "observedGeneration": generation,
-        }
-        for type_, value in wanted.items()
-    ]
-    others = [c for c in status.get("conditions", ()) if c["type"] not in (READY, STALLED, RECONCILING)]
-    return {**status, "observedGeneration": generation, "conditions": [*ours, *others]}
+    conditions = standing.laid_over(
+        status.conditions, standing.on_record(present), problem.standing, now=now, generation=generation
+    )
+    return status.evolve(observed_generation=generation, conditions=conditions)
 
 
-def _since(before: Sequence[Manifest], type_: str, value: str) -> str | None:
-    return next((c.get("lastTransitionTime") for c in before if c["type"] == type_ and c["status"] == value), None)
+def refused(manifest: Manifest, message: str, now: datetime) -> Manifest:
+    """Return the status of an object that its kind does not allow."""
+    return standing.laid_over_manifest(manifest, standing.stalled(INVALID_SPEC, message), now=now)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from mlops.api.conditions import READY, find
 from mlops.api.kinds import InvalidObject
 from mlops.engine import problems, waiting
 from mlops.engine.claims import Claims
@@ -30,11 +31,12 @@ from mlops.engine.cluster import (
 from mlops.engine.events import events_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Metrics
-from mlops.planning.plan import Key, Manifest, Plan
+from mlops.engine.problems import Problem
+from mlops.planning.plan import Key, Manifest, Plan, Status
 
 log = logging.getLogger(__name__)
 
-# A planner of one kind of key, such as `mlops.planning.dataset.plan`; each takes its own view.
+# A planner of one kind of key, such as `mlops.planning.dataset.planner.plan`; each takes its own view.
 Planner = Callable[[Any], Plan]
 
 # On every converged child: the digest of what was applied. A field that is no longer wanted can be told by it, which
@@ -57,17 +59,6 @@ _SUFFIXES: dict[str | None, Decimal] = {
     **{name: Decimal(1000) ** power for power, name in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
     **{name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
 }
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a wanted child cannot be written. One that may pass by itself is tried again when it is `due`."""
-
-    child: Manifest
-    reason: str
-    message: str
-    passing: bool = False
-    due: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +103,7 @@ class Reconciler:
                 return self._clock.now() + _LOOK_AT_PROBLEMS
             for manifest, error in invalid:
                 await self._refuse(manifest, error)
+        mark = self._gatherer.versions.mark(key)
         try:
             view = self._gatherer.view(key)
         except InvalidObject as error:
@@ -127,9 +119,15 @@ class Reconciler:
         if not await self._claims.holds(key.namespace):
             return self._clock.now() + _LOOK_AT_PROBLEMS
         plan = self._planners[key.kind](view)
-        hopeless = await self._carry_out(key, plan)
+        try:
+            hopeless = await self._carry_out(key, plan)
+        except ClusterError:
+            self._gatherer.versions.doubt(key)
+            raise
         if not hopeless:
+            self._gatherer.versions.carried_out(key, mark)
             return plan.look_again
+        self._gatherer.versions.doubt(key)
         # Somebody else may put it right, with an object that nobody watches.
         soon = self._clock.now() + _LOOK_AT_PROBLEMS
         return min(plan.look_again or soon, soon)
@@ -138,7 +136,7 @@ class Reconciler:
         """Return whether a child could not be written."""
         hopeless = self._problems(plan)
         for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status))
+            await self._write_status(owner, self._with_trouble(owner, status).dump())
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
@@ -185,23 +183,23 @@ class Reconciler:
                     self._refused.pop(child_key, None)
         return found
 
-    def _with_problems(self, key: Key, plan: Plan, hopeless: Mapping[Key, Problem]) -> Mapping[Key, Manifest]:
+    def _with_problems(self, key: Key, plan: Plan, hopeless: Mapping[Key, Problem]) -> Mapping[Key, Status]:
         statuses = dict(plan.statuses)
         for problem in hopeless.values():
             for owner in self._whose(key, problem.child, plan):
                 present = self._cluster.get(owner)
-                if present is not None:
-                    status: Manifest = statuses.get(owner) or present.get("status") or {}
-                    now = self._clock.now()
-                    laid_over = problems.waiting if problem.passing else problems.stalled
-                    statuses[owner] = laid_over(status, present, problem.reason, problem.message, now)
+                if present is not None and owner in statuses:
+                    statuses[owner] = problems.with_problem(statuses[owner], present, problem, self._clock.now())
         return statuses
 
-    def _with_trouble(self, owner: Key, status: Manifest) -> Manifest:
+    def _with_trouble(self, owner: Key, status: Status) -> Status:
+        ready = find(status.conditions, READY)
+        if ready is None or ready.status != "Unknown":
+            return status
         trouble, present = waiting.trouble_of(owner, self._cluster), self._cluster.get(owner)
         if trouble is None or present is None:
             return status
-        return waiting.laid_over(status, present, trouble, self._clock.now())
+        return waiting.with_trouble(status, present, trouble, self._clock.now())
 
     def _whose(self, key: Key, child: Manifest, plan: Plan) -> list[Key]:
         namespace = key_of(child).namespace
@@ -211,10 +209,7 @@ class Reconciler:
         return [owner for owner in owners if owner.kind == "ModelVersion"] or list(plan.statuses)
 
     async def _refuse(self, manifest: Manifest, error: InvalidObject) -> None:
-        status = problems.stalled(
-            manifest.get("status") or {}, manifest, problems.INVALID_SPEC, str(error), self._clock.now()
-        )
-        await self._write_status(key_of(manifest), status)
+        await self._write_status(key_of(manifest), problems.refused(manifest, str(error), self._clock.now()))
 
     async def _write_status(self, key: Key, status: Manifest) -> None:
         seen = self._cluster.get(key)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mlops.api import labels
-from mlops.api.base import format_time
-from mlops.api.conditions import READY, RECONCILING
 from mlops.engine.cluster import Reader
-from mlops.planning.plan import Key, Manifest
-from mlops.planning.server_pods import UNSCHEDULABLE, WAITING
+from mlops.planning import standing
+from mlops.planning.plan import Key, Manifest, Status
+from mlops.planning.serving.server_pods import UNSCHEDULABLE, WAITING
 
 # A pod of ours says by this label whose work it does.
 _WORKS_FOR = {
@@ -37,19 +36,16 @@ def trouble_of(key: Key, reader: Reader) -> Trouble | None:
     return next((found for pod in pods if (found := _of_pod(pod))), None)
 
 
-def laid_over(status: Manifest, present: Manifest, trouble: Trouble, now: datetime) -> Manifest:
+def with_trouble(status: Status, present: Manifest, trouble: Trouble, now: datetime) -> Status:
     """Return a status of work in progress that says what the work waits for: Ready=False with the reason. A status
     that says more than that (done, failed, serving) is returned as it is."""
-    conditions = status.get("conditions", ())
-    ready = next((each for each in conditions if each["type"] == READY), None)
-    if ready is None or ready["status"] != "Unknown":
+    planned = standing.standing_of(status.conditions)
+    if planned is None or planned.ready != "Unknown":
         return status
-    before = next((each for each in _conditions(present) if each["type"] == READY), {})
-    since = before.get("lastTransitionTime") if before.get("status") == "False" else None
-    said = {"reason": trouble.reason, "message": trouble.message[:2048]}
-    stopped = {**said, "status": "False", "lastTransitionTime": since or format_time(now)}
-    changed = {READY: stopped, RECONCILING: said}
-    return {**status, "conditions": [{**each, **changed.get(each["type"], {})} for each in conditions]}
+    waits = replace(planned, ready="False", reason=trouble.reason, message=trouble.message)
+    generation = present["metadata"].get("generation", 1)
+    old = standing.on_record(present)
+    return status.evolve(conditions=standing.laid_over(status.conditions, old, waits, now=now, generation=generation))
 
 
 def _of_pod(pod: Manifest) -> Trouble | None:

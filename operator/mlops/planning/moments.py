@@ -24,6 +24,11 @@ def moment(text: str | None) -> datetime | None:
     return second + timedelta(seconds=1) if up else second
 
 
+def time_of(text: str | None) -> datetime | None:
+    """Return the moment in a timestamp that the operator wrote itself; None if there is none."""
+    return parse_time(text) if text else None
+
+
 def not_before(run: TrainingRun) -> datetime | None:
     """Return the moment since which the run wants its Dataset's source to have been looked at."""
     return moment(run.spec.dataset_ref.not_before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from mlops.api import labels, tasks
@@ -24,9 +24,6 @@ _MENDED_OUTSIDE = frozenset({"AccessDenied", "NoSpace", "CertificateUntrusted"})
 # What is mended outside of the object, or passes: the same work may succeed later.
 _OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"}) | _MENDED_OUTSIDE
 
-_LONGEST_WAIT = timedelta(hours=1)
-_LAST_START = datetime.max.replace(tzinfo=UTC) - _LONGEST_WAIT
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -40,19 +37,6 @@ class Failure:
     def outage(self) -> bool:
         """Return whether the store was away, or the keys to it: it says nothing about the work itself."""
         return not self.final and self.reason in _OUTAGES
-
-
-def is_finished(job: JobView) -> bool:
-    """Return whether the Job is over, one way or the other."""
-    return job.complete or job.failed
-
-
-def finished_at(job: JobView) -> datetime:
-    """Return when the Job finished, as its status says; a status without a time counts as 1970."""
-    status = job.manifest.get("status", {})
-    end = job.condition("Complete") or job.condition("Failed") or {}
-    text = status.get("completionTime") or end.get("lastTransitionTime")
-    return parse_time(text) if text else datetime.fromtimestamp(0, UTC)
 
 
 def scheduled_at(job: JobView) -> datetime | None:
@@ -108,9 +92,9 @@ def _failure(job: JobView) -> Failure:
     return Failure(REPORT_MISSING, f"Job {job.name} failed and its pod left no report: it may have been lost", False)
 
 
-def setback(job: JobView | None) -> Failure | None:
-    """Return why the newest pod of a Job failed that makes another one; None if it works, or is over."""
-    if job is None or is_finished(job) or job.working or job.exit_code != tasks.EXIT_RETRY:
+def said_by_newest_pod(job: JobView) -> Failure | None:
+    """Return why the newest pod of a Job failed that makes another one; None if a pod is at work."""
+    if job.working or job.exit_code != tasks.EXIT_RETRY:
         return None
     said = _said(job)
     return _as_said(said.reason, said.message.strip() or "see the pod's log", job) if said is not None else None
@@ -132,11 +116,3 @@ def _said(job: JobView) -> tasks.FailureReport | None:
 def _memory_limit(job: JobView) -> str:
     containers = job.manifest["spec"]["template"]["spec"]["containers"]
     return str(containers[0].get("resources", {}).get("limits", {}).get("memory", "there was"))
-
-
-def retry_at(failed_at: datetime, attempts: int) -> datetime:
-    """Return when to try again after `attempts` (>= 1) passing failures in a row: 1, 2, 4 … minutes, at most an hour.
-
-    A Job has tried several times itself by then: what is left is an outage, and outages take their time.
-    """
-    return min(failed_at, _LAST_START) + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)

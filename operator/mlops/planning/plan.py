@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from mlops.api.dataset import DatasetStatus
+from mlops.api.drift_monitor import DriftMonitorStatus
+from mlops.api.model_version import ModelVersionStatus
+from mlops.api.training_run import TrainingRunStatus
+
 Manifest = dict[str, Any]
+Status = DatasetStatus | TrainingRunStatus | ModelVersionStatus | DriftMonitorStatus
 
 
 class Key(NamedTuple):
@@ -27,7 +33,7 @@ class Plan:
     """
 
     # The whole wanted status of objects (a planner for a model plans all its versions); written only if it differs.
-    statuses: Mapping[Key, Manifest] = field(default_factory=dict)
+    statuses: Mapping[Key, Status] = field(default_factory=dict)
     # Children that are kept as given here: Deployments, Services, CronJobs. Server-side apply, one field manager.
     apply: tuple[Manifest, ...] = ()
     # Children that are made once and never changed: Jobs, TrainingRuns, ModelVersions. One that exists is left alone.

@@ -1,12 +1,20 @@
-"""Ready, Reconciling and Stalled of an object, decided in one place and written as kstatus reads them."""
+"""Ready, Reconciling and Stalled of an object, decided in one place and written as kstatus reads them.
+
+Also the one place that cuts a condition's message, keeps its transition time, and lays what the engine finds wrong
+over what a planner said.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from pydantic import ValidationError
+
+from mlops.api.base import format_time
 from mlops.api.conditions import (
     READY,
     RECONCILING,
@@ -15,11 +23,11 @@ from mlops.api.conditions import (
     ConditionStatus,
     find,
     is_true,
-    settle,
 )
 
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _MAX_MESSAGE = 2048
+_OF_STANDING = (READY, RECONCILING, STALLED)
 # Reasons that the engine lays over what a planner said: of the name or the content of a child, of a spec that an older
 # program let in. They end when that is mended, so they are no end of the object.
 LAID_OVER = frozenset({"NameTaken", "ChildRefused", "InvalidSpec"})
@@ -101,13 +109,62 @@ def conditions(
     old = tuple(old)
     if not old and standing.ready != "Unknown":
         standing = in_progress("Pending", "seen for the first time")
-    stamped: list[Condition] = [condition(READY, standing.ready, standing.reason, standing.message)]
-    if standing.reconciling:
-        stamped.append(condition(RECONCILING, "True", standing.reason, standing.message))
-    if standing.stalled:
-        stamped.append(condition(STALLED, "True", standing.reason, standing.message))
-    stamped.extend(each for each in own if each is not None)
-    return settle(old, stamped, now=now, generation=generation)
+    said = [*_expressed(standing), *(each for each in own if each is not None)]
+    return _stamped(old, said, now=now, generation=generation)
+
+
+def laid_over(
+    planned: Iterable[Condition], old: Iterable[Condition], standing: Standing, *, now: datetime, generation: int
+) -> tuple[Condition, ...]:
+    """Return the `planned` conditions with another standing in the place of theirs; `old` are those on record."""
+    others = (each for each in planned if each.type not in _OF_STANDING)
+    return (*_stamped(old, _expressed(standing), now=now, generation=generation), *others)
+
+
+def laid_over_manifest(manifest: Mapping[str, Any], standing: Standing, *, now: datetime) -> dict[str, Any]:
+    """Return the status of an object that does not parse, with this standing: what else it holds stays as it is."""
+    status, generation = manifest.get("status") or {}, manifest["metadata"].get("generation", 1)
+    found = laid_over((), on_record(manifest), standing, now=now, generation=generation)
+    others = [each for each in status.get("conditions") or () if each.get("type") not in _OF_STANDING]
+    return {**status, "observedGeneration": generation, "conditions": [*(each.dump() for each in found), *others]}
+
+
+def on_record(manifest: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """Return the conditions of an object as it is known, also of one that does not parse."""
+    found = []
+    for each in (manifest.get("status") or {}).get("conditions") or ():
+        try:
+            found.append(Condition.model_validate(each))
+        except ValidationError:
+            # Nobody of ours wrote it: what it says of the past counts for nothing.
+            continue
+    return tuple(found)
+
+
+def _expressed(standing: Standing) -> list[Condition]:
+    """Return the conditions that say a standing."""
+    holds = {READY: True, RECONCILING: standing.reconciling, STALLED: standing.stalled}
+    return [
+        condition(type_, standing.ready if type_ == READY else "True", standing.reason, standing.message)
+        for type_ in _OF_STANDING
+        if holds[type_]
+    ]
+
+
+def _stamped(
+    old: Iterable[Condition], new: Iterable[Condition], *, now: datetime, generation: int
+) -> tuple[Condition, ...]:
+    """Return `new` in order, each stamped; a condition whose status did not flip keeps its lastTransitionTime.
+
+    A condition that `new` does not name is gone: the planner says the whole set each time.
+    """
+    before = {each.type: each for each in old}
+
+    def since(each: Condition) -> str:
+        was = before.get(each.type)
+        return was.last_transition_time if was and was.status == each.status else format_time(now)
+
+    return tuple(each.evolve(last_transition_time=since(each), observed_generation=generation) for each in new)
 
 
 def standing_of(conditions: Iterable[Condition]) -> Standing | None:

@@ -6,7 +6,7 @@ import re
 
 from mlops.engine.cluster import owners_of
 from mlops.planning.plan import Manifest
-from mlops.planning.server_pods import WAITING
+from mlops.planning.serving.server_pods import WAITING
 
 GONE = "gone"
 
@@ -51,7 +51,7 @@ def _deployment(deployment: Manifest) -> list[str]:
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
     updated = status.get("updatedReplicas", 0)
-    # As planning.model_version reads it.
+    # As planning.serving reads it.
     available = (
         current
         and updated == wanted

@@ -1,0 +1,59 @@
+"""Dataset: when to look at the source, and what a look's outcome means for the version."""
+
+from __future__ import annotations
+
+from mlops.api.conditions import find
+from mlops.api.dataset import Dataset, DatasetStatus
+from mlops.planning import retrying
+from mlops.planning import standing as stand
+from mlops.planning.dataset.due import need_of, to_start
+from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted
+from mlops.planning.dataset.readiness import readiness, versioned
+from mlops.planning.dataset.results import VALIDATED, taken_in
+from mlops.planning.ownership import is_leaving, key_and_uid, key_of
+from mlops.planning.plan import Plan
+from mlops.planning.views import DatasetView
+
+
+def plan(view: DatasetView) -> Plan:
+    """Return what should be of one Dataset."""
+    dataset = view.dataset
+    if is_leaving(dataset):
+        return Plan()
+    status = _known(dataset)
+    for ended in news(view, status):
+        status = taken_in(dataset, status, ended, view.spoken_for)
+    need = need_of(view, status)
+    under_way = jobs_under_way(view)
+    start = to_start(view, status, need, under_way)
+    delete = tuple(no_longer_wanted(view))
+    # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it anew.
+    wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
+    wanted = status.evolve(
+        observed_generation=dataset.metadata.generation,
+        conditions=stand.conditions(
+            dataset.status.conditions,
+            readiness(view, status, need),
+            [versioned(dataset, status, need), find(status.conditions, VALIDATED)],
+            now=view.now,
+            generation=dataset.metadata.generation,
+        ),
+    )
+    return Plan(
+        statuses={key_of(dataset): wanted},
+        apply=cron_jobs(view),
+        create=tuple(wanted_jobs),
+        delete=delete,
+        look_again=start.at,
+    )
+
+
+def _known(dataset: Dataset) -> DatasetStatus:
+    """Return the status to start from: an edit of the spec ends the waiting after failures, it may be the remedy; so
+    does a person who asks for a retry, which is a look of its own."""
+    if asked := retrying.wanted(dataset):
+        content = dataset.status.content_digest or dataset.status.spec_digest
+        return dataset.status.evolve(attempts=0, spec_digest=None, content_digest=content, retried=asked)
+    if dataset.status.observed_generation == dataset.metadata.generation:
+        return dataset.status
+    return dataset.status.evolve(attempts=0)

@@ -1,0 +1,92 @@
+"""What the outcome of a look means: the last good version stays whatever came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mlops.api import tasks
+from mlops.api.base import format_time
+from mlops.api.conditions import Condition, ConditionStatus
+from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry, Reason
+from mlops.planning.dataset.jobs import is_ours, mark_of
+from mlops.planning.dataset.manifests import content_digest, look_digest
+from mlops.planning.execution import Ended
+from mlops.planning.moments import time_of
+from mlops.planning.outcome import Failure, scheduled_at
+from mlops.planning.standing import condition
+from mlops.planning.views import JobView
+
+VERSIONED = "Versioned"
+
+# The outcome of the newest look: True good, False the delivery is bad, Unknown it could not be looked at.
+VALIDATED = "Validated"
+
+_HISTORY = 20
+
+
+def taken_in(
+    dataset: Dataset, status: DatasetStatus, ended: Ended[tasks.IngestReport], spoken_for: int
+) -> DatasetStatus:
+    """Return the status after this Job: the last good version stays whatever came of it."""
+    # Never backwards: after the look that is due, an earlier one than the newest, that one would be news again, and so
+    # on for ever.
+    job = ended.job
+    if (ended.at, job.name) > mark_of(status):
+        status = status.evolve(last_job=job.name, last_job_time=format_time(ended.at))
+    match ended.outcome:
+        case tasks.IngestReport() as report:
+            return _delivered(dataset, status, report, ended.at, spoken_for)
+        case Failure(final=True) as failure:
+            # Looked at and found bad: it counts as looked at, so that only a new spec or a later look tries again.
+            return status.evolve(
+                spec_digest=look_digest(dataset),
+                content_digest=content_digest(dataset),
+                last_check_time=_as_of(job) or status.last_check_time,
+                attempts=0,
+                conditions=_validated("False", failure.reason, failure.message),
+            )
+        case failure:
+            return status.evolve(
+                attempts=status.attempts + 1 if is_ours(job) else status.attempts,
+                conditions=_validated("Unknown", failure.reason, failure.message),
+            )
+
+
+def _delivered(
+    dataset: Dataset, status: DatasetStatus, report: tasks.IngestReport, when: datetime, spoken_for: int
+) -> DatasetStatus:
+    unchanged = status.digest == report.digest
+    number = status.version if unchanged and status.version else (status.version or spoken_for) + 1
+    entry = HistoryEntry(
+        version=number, digest=report.digest, artifact=report.artifact, time=format_time(when), rows=report.rows
+    )
+    newest = max(filter(None, [time_of(status.last_check_time), time_of(report.as_of)]))
+    broken = f"{report.validation.failed} rules broken" if report.validation.failed else "all rules met"
+    return status.evolve(
+        version=number,
+        digest=report.digest,
+        artifact=status.artifact if unchanged and status.artifact else report.artifact,
+        schema_digest=report.schema_digest,
+        rows=report.rows,
+        bytes=report.bytes,
+        splits=report.splits,
+        last_check_time=format_time(newest),
+        spec_digest=look_digest(dataset),
+        content_digest=content_digest(dataset),
+        attempts=0,
+        validation=report.validation,
+        history=status.history if unchanged else (entry, *status.history)[:_HISTORY],
+        conditions=_validated(
+            "True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, f"{report.rows} rows, {broken}"
+        ),
+    )
+
+
+def _as_of(job: JobView) -> str | None:
+    """Return the moment that the Job looked at."""
+    looked = scheduled_at(job)
+    return format_time(looked) if looked else None
+
+
+def _validated(status: ConditionStatus, reason: str, message: str) -> tuple[Condition, ...]:
+    return (condition(VALIDATED, status, reason, message),)

@@ -1,0 +1,133 @@
+"""Work that a Job does, in attempts: whether to start one, wait for it or with it, and what it came to.
+
+Every kind asks here whether a Job is over, how long to back off, and what to say while a Job tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeAlias, TypeVar
+
+from mlops.api.base import Model, parse_time
+from mlops.planning.outcome import Failure, outcome, said_by_newest_pod
+from mlops.planning.standing import Standing
+from mlops.planning.views import JobView
+
+R = TypeVar("R", bound=Model)
+
+_LONGEST_WAIT = timedelta(hours=1)
+_LAST_START = datetime.max.replace(tzinfo=UTC) - _LONGEST_WAIT
+
+
+@dataclass(frozen=True)
+class Start:
+    """The Job is to be made now."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The attempt before met a passing failure; the next one begins at `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Running:
+    """The Job is there, and not over."""
+
+    job: JobView
+
+    @property
+    def setback(self) -> Failure | None:
+        """Return why its newest pod failed, while the Job makes another; None if it works."""
+        return said_by_newest_pod(self.job)
+
+
+@dataclass(frozen=True)
+class Ended(Generic[R]):
+    """The Job is over; `report` is the type of what it was to report. What it reports is read when it is asked for."""
+
+    job: JobView
+    report: type[R]
+
+    @property
+    def outcome(self) -> R | Failure:
+        """Return the report, or why there is none."""
+        return outcome(self.job, self.report)
+
+    @property
+    def at(self) -> datetime:
+        """Return when it ended, as its status says; a status without a time counts as 1970."""
+        status = self.job.manifest.get("status", {})
+        end = self.job.condition("Complete") or self.job.condition("Failed") or {}
+        text = status.get("completionTime") or end.get("lastTransitionTime")
+        return parse_time(text) if text else datetime.fromtimestamp(0, UTC)
+
+    def next_at(self, attempts: int, now: datetime) -> datetime:
+        """Return when the attempt after this one begins, the last of `attempts` failures in a row."""
+        return max(retry_at(self.at, attempts), now)
+
+
+Execution: TypeAlias = Start | Waiting | Running | Ended[R]
+
+
+def execution(
+    jobs: Iterable[JobView],
+    name_of: Callable[[int], str],
+    attempts: int,
+    now: datetime,
+    report: type[R],
+    *,
+    begun: bool,
+) -> Execution[R]:
+    """Return how far the work has come whose Job is named `name_of(attempts)`, after so many failed attempts.
+
+    `begun`: the status says of this attempt that it has begun, so that it waits no more, whatever became of its Job.
+    """
+    named = {job.name: job for job in jobs}
+    job = named.get(name_of(attempts))
+    if job is not None:
+        return state_of(job, report)
+    before = named.get(name_of(attempts - 1)) if attempts and not begun else None
+    return start(Ended(before, report).at, attempts, now) if before is not None else Start()
+
+
+def start(failed_at: datetime, attempts: int, now: datetime) -> Start | Waiting:
+    """Return whether to start after `attempts` (>= 1) failures in a row, the last of which was at `failed_at`."""
+    due = retry_at(failed_at, attempts)
+    return Waiting(due) if due > now else Start()
+
+
+def state_of(job: JobView, report: type[R]) -> Running | Ended[R]:
+    """Return whether a Job is over, one way or the other."""
+    return Ended(job, report) if job.complete or job.failed else Running(job)
+
+
+def ended(jobs: Iterable[JobView], report: type[R]) -> Iterator[Ended[R]]:
+    """Yield the Jobs that are over."""
+    return (state for job in jobs if isinstance(state := state_of(job, report), Ended))
+
+
+def running(jobs: Iterable[JobView]) -> Iterator[JobView]:
+    """Yield the Jobs that are not over."""
+    return (job for job in jobs if not job.complete and not job.failed)
+
+
+def retry_at(failed_at: datetime, attempts: int) -> datetime:
+    """Return when to try again after `attempts` (>= 1) passing failures in a row: 1, 2, 4 … minutes, at most an hour.
+
+    A Job has tried several times itself by then: what is left is an outage, and outages take their time.
+    """
+    return min(failed_at, _LAST_START) + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)
+
+
+def tries_again(failure: Failure) -> Standing:
+    """Return where an object stands whose Job makes another pod after this failure."""
+    return Standing("False", failure.reason, f"{failure.message}; the Job tries again", reconciling=True)
+
+
+def attempt_follows(reason: str, message: str, attempts: int) -> Standing:
+    """Return where an object stands for which another Job is made, after `attempts` that failed."""
+    return Standing("False", reason, f"{message}; attempt {attempts + 1} follows", reconciling=True)

@@ -1,0 +1,1 @@
+"""DriftMonitor: checks by schedule, what their verdicts call for, and what came of it."""

@@ -1,0 +1,253 @@
+"""What a verdict calls for, what the guard lets through, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlops.api.base import parse_duration, parse_time
+from mlops.api.conditions import READY, find, is_false, is_true
+from mlops.api.dataset import Dataset
+from mlops.api.digests import digest_of
+from mlops.api.drift_monitor import (
+    Action,
+    ActionName,
+    ActionOutcome,
+    Circuit,
+    DriftMonitor,
+    DriftMonitorStatus,
+    LastAction,
+    NothingNew,
+    Reason,
+    Verdict,
+)
+from mlops.api.training_run import Reason as RunReason
+from mlops.api.training_run import TrainingRun, TrainingRunSpec
+from mlops.planning.standing import is_over
+
+_WEEK = timedelta(days=7)
+_UNFINISHED = ("Pending", "Running")
+_MOST = 1_000_000
+_MOST_CAUSES = 8
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to make a run now, and why or why not."""
+
+    action: Action | None
+    reason: Reason
+    message: str
+
+    @property
+    def acts(self) -> bool:
+        """Return whether a run is to be made."""
+        return self.reason == Reason.RUN_CREATED
+
+
+def called_for(monitor: DriftMonitor, verdict: Verdict) -> Action | None:
+    """Return the first action that names the verdict; a drift of the answers alone counts as one of the inputs."""
+    actions = monitor.spec.actions
+    named = next((action for action in actions if verdict in action.when), None)
+    if named is None and verdict == "PredictionDrift":
+        return next((action for action in actions if "DataDrift" in action.when), None)
+    return named
+
+
+def cause_of(monitor: DriftMonitor, verdict: Verdict) -> Verdict:
+    """Return the verdict under which the runs for `verdict` are counted: that of the inputs for one of the answers."""
+    named = any(verdict in action.when for action in monitor.spec.actions)
+    return "DataDrift" if verdict == "PredictionDrift" and not named else verdict
+
+
+def decide(
+    monitor: DriftMonitor,
+    status: DriftMonitorStatus,
+    verdict: Verdict,
+    at: datetime,
+    *,
+    runs: tuple[TrainingRun, ...],
+    template: TrainingRun | None,
+) -> Decision:
+    """Return what to do about `verdict` of the check scheduled `at`; `status` counts this check in already."""
+    action = called_for(monitor, verdict)
+    if action is None:
+        return Decision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
+    if action.do == "Hold":
+        return Decision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
+    if template is None or not template.spec.triggers:
+        name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
+        reason = Reason.TEMPLATE_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
+        return Decision(action, reason, f'{action.do} needs the template "{name}"')
+    refusal = _refusal(monitor, status, verdict, at, runs)
+    if refusal is not None:
+        return Decision(action, *refusal)
+    return Decision(action, Reason.RUN_CREATED, f"{verdict} calls for {action.do}")
+
+
+def _refusal(
+    monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict, at: datetime, runs: tuple[TrainingRun, ...]
+) -> tuple[Reason, str] | None:
+    """Return which limit of the guard forbids to act now."""
+    guard, last = monitor.spec.guard, status.last_action
+    active = next((run.metadata.name for run in runs if not is_over(run.status.conditions)), None)
+    if active is None and last is not None and last.outcome in _UNFINISHED:
+        active = last.ref
+    if active is not None:
+        return Reason.RUN_ACTIVE, f"TrainingRun {active} is not finished"
+    if (refused := _circuit_refuses(monitor, status, verdict, at)) is not None:
+        return Reason.CIRCUIT_OPEN, refused
+    if status.breaches < guard.confirmations:
+        return Reason.UNCONFIRMED, f"check {status.breaches} of {guard.confirmations} in a row with this verdict"
+    if last is not None and at - parse_time(last.time) < parse_duration(guard.cooldown):
+        return Reason.IN_COOLDOWN, f"the last action was at {last.time}, guard.cooldown is {guard.cooldown}"
+    recent = _of_last_week(status.action_times, at)
+    if len(recent) >= guard.max_runs_per_week:
+        return Reason.WEEKLY_LIMIT, f"{len(recent)} runs in seven days, allowed are {guard.max_runs_per_week}"
+    return None
+
+
+def _circuit_refuses(monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict, at: datetime) -> str | None:
+    """Return why the circuit of the verdict lets no run through; once in a while it lets one, to see."""
+    cause = cause_of(monitor, verdict)
+    circuit = next((each for each in _circuits(status) if each.verdict == cause), None)
+    if circuit is None or circuit.opened is None:
+        return None
+    after, opened = monitor.spec.guard.circuit_reset_after, parse_time(circuit.opened)
+    # A moment to come is of a clock that was wrong.
+    if at - opened >= parse_duration(after) or at < opened:
+        return None
+    return (
+        f"{circuit.rejected} runs in a row for {cause} led to no new version: look into it. One more is let through "
+        f"guard.circuitResetAfter ({after}) after {circuit.opened}; an edit of the monitor, or a retry, closes it now"
+    )
+
+
+def _of_last_week(times: tuple[str, ...], at: datetime) -> list[str]:
+    return [time for time in times if at - parse_time(time) < _WEEK]
+
+
+def with_action(status: DriftMonitorStatus, action: LastAction) -> DriftMonitorStatus:
+    """Return the status with the action on record; the run is made when that is written."""
+    recent = _of_last_week(status.action_times, parse_time(action.time))
+    return status.evolve(last_action=action, action_times=(action.time, *recent)[:50])
+
+
+def followed_up(
+    monitor: DriftMonitor, runs: dict[str, TrainingRun], *, serves: str | None, again: bool
+) -> DriftMonitorStatus:
+    """Return the status with what came of the last action, and the circuits that this opens or closes.
+
+    `serves` is the address of the model that serves, or is about to; `again`: a person asks for a retry.
+    """
+    status, generation = monitor.status, monitor.metadata.generation
+    status = _with_circuits(status, _circuits(status), generation)
+    last = status.last_action
+    if last is not None and last.outcome in _UNFINISHED:
+        run = runs.get(str(last.ref))
+        outcome = _outcome(last, run, serves)
+        if outcome != last.outcome:
+            status = status.evolve(last_action=last.evolve(outcome=outcome))
+            status = _counted(monitor, status, last, outcome, run)
+    if again:
+        return _with_circuits(status, (), generation).evolve(nothing_new=None)
+    if status.circuit == "Open" and monitor.status.circuit == "Open" and status.circuit_generation != generation:
+        return _with_circuits(status, tuple(each for each in status.circuits if each.opened is None), generation)
+    return status
+
+
+def _circuits(status: DriftMonitorStatus) -> tuple[Circuit, ...]:
+    """Return what is remembered by verdict; earlier releases counted the runs for all of them together."""
+    if status.circuits or status.rejected_in_a_row <= 0 or status.last_action is None:
+        return status.circuits
+    last = status.last_action
+    opened = last.time if status.circuit == "Open" else None
+    return (Circuit(verdict=last.verdict, rejected=min(status.rejected_in_a_row, _MOST), opened=opened),)
+
+
+def _with_circuits(status: DriftMonitorStatus, circuits: tuple[Circuit, ...], generation: int) -> DriftMonitorStatus:
+    is_open = any(each.opened for each in circuits)
+    since = status.circuit_generation if status.circuit == "Open" else generation
+    return status.evolve(
+        circuits=circuits,
+        circuit="Open" if is_open else "Closed",
+        circuit_generation=since if is_open else None,
+        rejected_in_a_row=max((each.rejected for each in circuits), default=0),
+    )
+
+
+def _outcome(last: LastAction, run: TrainingRun | None, serves: str | None) -> ActionOutcome:
+    if run is None:
+        # Not made yet, or made, seen and deleted by somebody: that one is not made again.
+        return "Pending" if last.outcome == "Pending" else "Failed"
+    if not is_over(run.status.conditions):
+        return "Running"
+    ready = find(run.status.conditions, READY)
+    if ready is not None and ready.reason == RunReason.NOTHING_NEW:
+        return "NothingNew"
+    if run.status.model_version_ref is not None and is_true(run.status.conditions, READY):
+        return "Promoted"
+    if run.status.output_digest is not None and run.status.output_digest == serves:
+        # Refused by a gate, and the very model that serves: it says nothing about challengers.
+        return "NothingNew"
+    proposed = is_true(run.status.conditions, "Succeeded")
+    return "Rejected" if proposed or is_false(run.status.conditions, "GatesPassed") else "Failed"
+
+
+def _counted(
+    monitor: DriftMonitor, status: DriftMonitorStatus, last: LastAction, outcome: ActionOutcome, run: TrainingRun | None
+) -> DriftMonitorStatus:
+    generation = monitor.metadata.generation
+    if outcome == "Promoted":
+        # Another model serves: what was refused before says nothing about it.
+        return _with_circuits(status, (), generation).evolve(nothing_new=None)
+    if run is None or outcome not in ("Rejected", "Failed", "NothingNew"):
+        return status
+    if outcome == "NothingNew":
+        return status.evolve(nothing_new=_remembered(last, run))
+    cause, others = cause_of(monitor, last.verdict), status.circuits
+    known = next((each for each in others if each.verdict == cause), Circuit(verdict=cause))
+    rejected = min(known.rejected + 1, _MOST)
+    too_many = rejected >= monitor.spec.guard.max_rejected_challengers
+    counted = known.evolve(rejected=rejected, opened=last.time if too_many else None)
+    kept = tuple(each for each in others if each.verdict != cause)
+    return _with_circuits(status, (*kept, counted)[-_MOST_CAUSES:], generation)
+
+
+def _remembered(last: LastAction, run: TrainingRun) -> NothingNew | None:
+    resolved = run.status.resolved
+    if resolved is None:
+        return None
+    return NothingNew(
+        kind=last.kind,
+        recipe=recipe_of(run.spec),
+        dataset=run.spec.dataset_ref.name,
+        dataset_digest=resolved.dataset_digest,
+    )
+
+
+def recipe_of(spec: TrainingRunSpec) -> str:
+    """Return the digest of what a run is made of beside the content of its data."""
+    content = spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude_defaults=True,
+        exclude={"suspend": True, "triggers": True, "dataset_ref": {"not_before"}},
+    )
+    return digest_of(content)
+
+
+def nothing_new(
+    status: DriftMonitorStatus, kind: ActionName, spec: TrainingRunSpec, dataset: Dataset
+) -> NothingNew | None:
+    """Return what a run of `spec` on the present content is made of, if that was tried and gave the model that serves.
+
+    The first run is always made: it has the source looked at, and finds out.
+    """
+    known, digest = status.nothing_new, dataset.status.digest
+    if known is None or digest is None:
+        return None
+    recipe = recipe_of(spec)
+    found = NothingNew(kind=kind, recipe=recipe, dataset=dataset.metadata.name, dataset_digest=digest)
+    return found if known.evolve(asked=None, kind=kind) == found else None

@@ -1,0 +1,125 @@
+"""The checks of a monitor: which are news, and what each of them says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from mlops.api import tasks
+from mlops.api.base import format_time
+from mlops.api.conditions import Condition, ConditionStatus
+from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck, Reason
+from mlops.planning.execution import Ended
+from mlops.planning.monitor.actions import Decision, called_for, with_action
+from mlops.planning.monitor.progress import CHECKED, CONCEPT_DRIFT, DATA_DRIFT, LABELS_AVAILABLE, Progress
+from mlops.planning.monitor.retraining import action_of, action_text, decided, triggered
+from mlops.planning.outcome import Failure
+from mlops.planning.standing import condition
+from mlops.planning.views import DriftMonitorView
+
+_HISTORY = 100
+
+_MAX_CHECKS = 32
+
+_MAX_FEATURES = 20
+
+
+def taken_in(
+    view: DriftMonitorView, progress: Progress, ended: Ended[tasks.DriftReport], scheduled: datetime
+) -> Progress:
+    status = progress.status.evolve(last_check_time=format_time(scheduled), last_job=ended.job.name)
+    match ended.outcome:
+        case tasks.DriftReport() as report:
+            return _judged(view, progress, status, report, scheduled)
+        case failure:
+            return Progress(status, progress.own | {CHECKED: _not_checked(failure)})
+
+
+def _not_checked(failure: Failure) -> Condition:
+    return condition(CHECKED, "False", failure.reason, failure.message)
+
+
+def _judged(
+    view: DriftMonitorView,
+    progress: Progress,
+    status: DriftMonitorStatus,
+    report: tasks.DriftReport,
+    scheduled: datetime,
+) -> Progress:
+    monitor = view.monitor
+    status = _counted(monitor, _measured(status, report), report, before=progress.status)
+    decision, same = decided(view, status, report.verdict, scheduled)
+    if decision.acts:
+        status = with_action(status, action_of(view, status, decision, scheduled))
+    known = same or (status.nothing_new and status.nothing_new.evolve(asked=None))
+    status = status.evolve(nothing_new=known)
+    entry = HistoryCheck(
+        time=format_time(scheduled),
+        verdict=report.verdict,
+        action=action_text(status, decision),
+        metric=report.metric.current if report.metric else None,
+        report=report.report_digest,
+    )
+    status = status.evolve(history=(entry, *status.history)[:_HISTORY])
+    return Progress(status, _said(monitor, report, decision))
+
+
+def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMonitorStatus:
+    return status.evolve(
+        verdict=report.verdict,
+        checks=report.checks[:_MAX_CHECKS],
+        samples=report.samples,
+        labelled=report.labelled,
+        label_coverage=report.label_coverage,
+        metric=report.metric,
+        top_features=report.top_features[:_MAX_FEATURES],
+        attribution=report.attribution,
+        change_point=report.change_point,
+        report=report.report_digest,
+    )
+
+
+def _counted(
+    monitor: DriftMonitor, status: DriftMonitorStatus, report: tasks.DriftReport, *, before: DriftMonitorStatus
+) -> DriftMonitorStatus:
+    """Return the status with this check counted among those in a row that call for the same action."""
+    if called_for(monitor, report.verdict) is None:
+        return status.evolve(breaches=0)
+    again = before.verdict == report.verdict
+    return status.evolve(breaches=before.breaches + 1 if again else 1)
+
+
+def _said(monitor: DriftMonitor, report: tasks.DriftReport, decision: Decision) -> dict[str, Condition]:
+    needed = monitor.spec.labels.min_coverage
+    enough = Decimal(report.label_coverage) >= Decimal(needed)
+    coverage = f"{report.labelled} of {report.samples} rows: {report.label_coverage}, needed is {needed}"
+    said = [
+        condition(CHECKED, "True", Reason.CHECKED, f"{report.verdict} on {report.samples} rows"),
+        condition(
+            LABELS_AVAILABLE,
+            "True" if enough else "False",
+            Reason.CHECKED if enough else Reason.INCONCLUSIVE,
+            coverage,
+        ),
+        _detected(DATA_DRIFT, "DataDrift", report),
+        _detected(CONCEPT_DRIFT, "ConceptDrift", report),
+        triggered(decision),
+    ]
+    return {each.type: each for each in said if each is not None}
+
+
+_ANSWERS: tuple[tuple[str, ConditionStatus, Reason], ...] = (
+    ("Detected", "True", Reason.DETECTED),
+    ("Inconclusive", "Unknown", Reason.INCONCLUSIVE),
+    ("NotDetected", "False", Reason.NOT_DETECTED),
+)
+
+
+def _detected(type_: str, check: str, report: tasks.DriftReport) -> Condition | None:
+    """Return the condition of all checks of one type: one that detected counts more than one that could not tell."""
+    results = [each for each in report.checks if each.type == check]
+    for answer, status, reason in _ANSWERS:
+        said = [each for each in results if each.result == answer]
+        if said:
+            return condition(type_, status, reason, "; ".join(f"{each.name}: {each.message}" for each in said))
+    return None

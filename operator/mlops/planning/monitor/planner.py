@@ -1,0 +1,101 @@
+"""DriftMonitor: a CronJob of checks, what their verdicts mean, and the run that a verdict calls for."""
+
+from __future__ import annotations
+
+from mlops.api.base import format_time
+from mlops.api.conditions import find
+from mlops.api.drift_monitor import ActionName, DriftMonitor, DriftMonitorStatus
+from mlops.planning import retrying
+from mlops.planning import standing as stand
+from mlops.planning.liveness import artifact_of, newest_wanted
+from mlops.planning.monitor.actions import called_for, followed_up
+from mlops.planning.monitor.checks import taken_in
+from mlops.planning.monitor.manifests import check_job, check_job_name, cron_job, suspended
+from mlops.planning.monitor.news import news
+from mlops.planning.monitor.progress import OWN, Progress
+from mlops.planning.monitor.readiness import readiness
+from mlops.planning.monitor.retraining import looked_again, run_on_record
+from mlops.planning.monitor.target import target_of
+from mlops.planning.ownership import is_leaving, key_and_uid, key_of
+from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.views import DriftMonitorView
+
+
+def plan(view: DriftMonitorView) -> Plan:
+    """Return what should be of one DriftMonitor."""
+    monitor = view.monitor
+    if is_leaving(monitor):
+        return Plan()
+    generation = monitor.metadata.generation
+    asked = retrying.wanted(monitor)
+    followed = followed_up(
+        monitor,
+        {run.metadata.name: run for run in view.runs},
+        serves=artifact_of(newest_wanted(view.versions)),
+        again=asked is not None,
+    )
+    progress = Progress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
+    for ended, scheduled in news(view):
+        progress = taken_in(view, progress, ended, scheduled)
+    progress = looked_again(view, progress)
+    check = _check_asked_for(view, asked)
+    conditions = stand.conditions(
+        monitor.status.conditions,
+        readiness(view, progress),
+        [progress.own.get(type_) for type_ in OWN],
+        now=view.now,
+        generation=generation,
+    )
+    status = progress.status.evolve(
+        observed_generation=generation,
+        conditions=conditions,
+        action=_called_for(monitor, progress.status),
+        # On record once its Job is seen, or since there is nothing to check.
+        retried=asked if asked and check is None else monitor.status.retried,
+    )
+    apply, delete = _cron_job(view)
+    create = (*run_on_record(view), *((check,) if check else ()))
+    return Plan(statuses={key_of(monitor): status}, apply=apply, create=create, delete=delete)
+
+
+def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple[Key, str], ...]]:
+    """Return the CronJob to keep, and the one to delete: without a live version there is nothing to check."""
+    target = target_of(view)
+    if target is not None:
+        wanted = cron_job(
+            view.settings,
+            view.monitor,
+            model_version=target.metadata.name,
+            artifact=str(target.status.artifact),
+            suspend=view.monitor.spec.suspend,
+        )
+        return (wanted,), ()
+    if view.cron_job is None:
+        return (), ()
+    resting = suspended(view.cron_job, view.settings, view.monitor)
+    return ((resting,), ()) if resting else ((), (key_and_uid(view.cron_job),))
+
+
+def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | None:
+    """Return the Job of the check that a person asks for, until it is seen."""
+    target, monitor = target_of(view), view.monitor
+    if asked is None or target is None or monitor.spec.suspend:
+        return None
+    if any(job.name == check_job_name(monitor, asked) for job in view.jobs):
+        return None
+    return check_job(
+        view.settings,
+        monitor,
+        asked=asked,
+        model_version=target.metadata.name,
+        artifact=str(target.status.artifact),
+        as_of=format_time(view.now),
+    )
+
+
+def _called_for(monitor: DriftMonitor, status: DriftMonitorStatus) -> ActionName | None:
+    """Return what the newest verdict calls for, be it to hold; else what was done last."""
+    action = called_for(monitor, status.verdict) if status.verdict else None
+    if action is not None:
+        return action.do
+    return status.last_action.kind if status.last_action else None

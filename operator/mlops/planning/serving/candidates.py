@@ -1,0 +1,88 @@
+"""The versions of a model as candidates for its stages: who may serve where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from mlops.api.model_version import ModelVersion, Reason, StageFailure
+from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
+from mlops.planning.standing import condition
+from mlops.planning.views import ModelView
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version with everything that decides where it serves."""
+
+    version: ModelVersion
+    checked: Checked
+    gates: Gates | None = None
+    # The older object that has the same number.
+    rival: ModelVersion | None = None
+    # Where it has served, with this artifact.
+    passed: frozenset[str] = frozenset()
+    # Where it does not serve by a fault of its own, and why.
+    failures: Mapping[str, StageFailure] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """Return the version's number."""
+        return self.version.spec.version
+
+    @property
+    def stages(self) -> list[str]:
+        """Return the names of its stages in order."""
+        return [stage.name for stage in self.version.spec.promotion.stages]
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """Return the stages where it has failed."""
+        return frozenset(self.failures)
+
+    @property
+    def open_stages(self) -> list[str]:
+        """Return the stages that its gates let it enter, one after the other."""
+        return self.stages[: self.gates.open_stages] if self.gates else []
+
+    def may_enter(self, stage: str) -> bool:
+        """Return whether it may serve in `stage`: verified, gates passed, seen available in the stage before."""
+        if self.rival or self.version.spec.withdrawn or stage not in self.open_stages:
+            return False
+        index = self.stages.index(stage)
+        return index == 0 or self.stages[index - 1] in self.passed
+
+    def seen(self, *, passed: frozenset[str], failures: Mapping[str, StageFailure]) -> Candidate:
+        """Return the candidate with where it came up, and where it did not."""
+        return replace(self, passed=passed, failures=failures)
+
+
+def candidates(view: ModelView, present: Iterable[ModelVersion]) -> list[Candidate]:
+    """Return the versions, each checked as far as that has come; what serves them is not looked at."""
+    versions = list(present)
+    first = _first_claims(versions)
+    return [_candidate(view, version, _rival(version, first)) for version in versions]
+
+
+def _first_claims(present: Iterable[ModelVersion]) -> dict[int, ModelVersion]:
+    """Return by number the object that claimed it first."""
+    first: dict[int, ModelVersion] = {}
+    for version in sorted(present, key=lambda each: (each.metadata.creation_timestamp or "", each.metadata.name)):
+        first.setdefault(version.spec.version, version)
+    return first
+
+
+def _rival(version: ModelVersion, first_claims: Mapping[int, ModelVersion]) -> ModelVersion | None:
+    """Return the object that claimed the same number first, if that is another one."""
+    first = first_claims[version.spec.version]
+    return None if first.metadata.name == version.metadata.name else first
+
+
+def _candidate(view: ModelView, version: ModelVersion, rival: ModelVersion | None) -> Candidate:
+    if rival is not None:
+        message = f'version {version.spec.version} belongs to ModelVersion "{rival.metadata.name}"'
+        unknown = condition("ArtifactVerified", "Unknown", Reason.VERSION_CONFLICT, message)
+        return Candidate(version, Checked(version.status, unknown), rival=rival)
+    checked = check(view, version)
+    verification = checked.status.verification
+    return Candidate(version, checked, judge_gates(version, verification) if verification else None)

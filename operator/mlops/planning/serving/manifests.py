@@ -1,0 +1,209 @@
+"""The verifying Job of a version, and the Deployment and Service of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mlops.api import digests, labels, tasks
+from mlops.api.model_version import ModelVersion, Stage
+from mlops.planning import pods
+from mlops.planning.ownership import owned_by_all
+from mlops.planning.plan import Manifest, Settings
+
+VERIFY = "verify"
+SERVE = "serve"
+
+# How long a server that is up may take to become ready, and a process to be up: that one says nothing of the model, but
+# of the node, and may take its time.
+PROGRESS_DEADLINE = 120
+STARTUP_SECONDS = 600
+
+_VERIFY_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
+# More than any batch work asks for by default (150m): what a container requests is its share of a node that is busy.
+_SERVE_AMOUNTS = pods.resources(cpu="200m", memory="512Mi", cpu_limit="2", memory_limit="2Gi")
+
+# What a server has for its end beside the time in which it drains: to answer what is under way, to store what waits.
+_GRACE_SECONDS = 40
+_DRAIN_SECONDS = 20
+
+
+def verify_job_name(version: ModelVersion, artifact: str, attempt: int) -> str:
+    """Return the name of the Job that verifies the version's artifact."""
+    suffix = labels.short(digests.digest_of([version.metadata.uid, artifact, attempt]))
+    return labels.child_name(version.metadata.name, suffix)
+
+
+def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, attempt: int) -> Manifest:
+    """Return the Job that checks the artifact's bytes and answers, and measures its speed."""
+    own = labels.standard(
+        VERIFY,
+        version.metadata.name,
+        model=version.spec.model_name,
+        model_version=version.metadata.name,
+        digest=labels.short(artifact, 16),
+    )
+    task = tasks.VerifyTask(
+        namespace=version.metadata.namespace,
+        model_name=version.spec.model_name,
+        version=version.spec.version,
+        artifact=artifact,
+        p99_milliseconds=min(_latency_gates(version), default=None),
+    )
+    return pods.job(
+        version,
+        verify_job_name(version, artifact, attempt),
+        own,
+        pods.pod(settings, own, [pods.container(settings, task, _VERIFY_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
+        backoff_limit=2,
+        active_deadline_seconds=600,
+    )
+
+
+def _latency_gates(version: ModelVersion) -> list[int]:
+    gates = (gate for stage in version.spec.promotion.stages for gate in stage.gates)
+    return [gate.latency.p99_milliseconds for gate in gates if gate.latency is not None]
+
+
+def server_name(model_name: str, stage: str) -> str:
+    """Return the name of a stage's Deployment and Service: stable across versions."""
+    return f"{model_name}-{stage}"
+
+
+def deployment(
+    settings: Settings, version: ModelVersion, artifact: str, stage: str, owners: Iterable[ModelVersion], since: str
+) -> Manifest:
+    """Return the Deployment that serves `version` in `stage`, which is wanted `since` (RFC 3339).
+
+    Several versions of the model are its `owners`: it goes with the last of them, not with the first that is deleted.
+    """
+    spec = version.spec
+    wanted = _stage(version, stage)
+    named = settings.serving_priority_class
+    priority: dict[str, Any] = {"priorityClassName": named} if named else {}
+    selector = _selector(spec.model_name, stage)
+    own = _server_labels(spec.model_name, stage) | {
+        labels.MODEL_VERSION: version.metadata.name,
+        labels.DIGEST: labels.short(artifact, 16),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": server_name(spec.model_name, stage),
+            "namespace": version.metadata.namespace,
+            "labels": own,
+            "annotations": {
+                labels.ARTIFACT: artifact,
+                labels.GENERATION: str(version.metadata.generation),
+                labels.SINCE: since,
+            },
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "replicas": wanted.replicas,
+            "progressDeadlineSeconds": PROGRESS_DEADLINE,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": selector},
+            # A pod of the version before goes only when one of the new version is ready.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": pods.pod(
+                settings,
+                own,
+                [_server(settings, version, artifact, stage)],
+                annotations={labels.ARTIFACT: artifact},
+                restart_policy="Always",
+                # A pod that is deleted or evicted goes on answering until another is ready, as a rule, and only then
+                # ends: see MLOPS_DRAIN_SECONDS.
+                terminationGracePeriodSeconds=_drain_seconds(settings) + _GRACE_SECONDS,
+                **priority,
+            ),
+        },
+    }
+
+
+def _stage(version: ModelVersion, name: str) -> Stage:
+    return next(each for each in version.spec.promotion.stages if each.name == name)
+
+
+def _drain_seconds(settings: Settings) -> int:
+    given = settings.environment.get(tasks.DRAIN_VARIABLE, "")
+    # What is no number the server refuses, and says so.
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else _DRAIN_SECONDS
+
+
+def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str) -> Manifest:
+    task = tasks.ServeTask(
+        namespace=version.metadata.namespace,
+        model_name=version.spec.model_name,
+        version=version.spec.version,
+        stage=stage,
+        artifact=artifact,
+        capture=version.spec.capture,
+    )
+    return pods.container(
+        settings,
+        task,
+        pods.amounts(_stage(version, stage).resources, _SERVE_AMOUNTS),
+        name="server",
+        env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
+        ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
+        # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
+        # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
+        # to take the only pod of a stage off its address.
+        startupProbe=_probe("live", period=1, failures=STARTUP_SECONDS),
+        readinessProbe=_probe("ready", period=2, failures=5),
+        livenessProbe=_probe("live", period=10, failures=12),
+    )
+
+
+def _probe(health: str, *, period: int, failures: int) -> Manifest:
+    get = {"path": f"/v2/health/{health}", "port": "http"}
+    return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": 10, "failureThreshold": failures}
+
+
+def disruption_budget(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:
+    """Return the PodDisruptionBudget of a stage: drains and autoscalers take one pod at a time."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": server_name(model_name, stage),
+            "namespace": namespace,
+            "labels": _server_labels(model_name, stage),
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": _selector(model_name, stage)},
+            # A pod that does not answer anyway holds up no drain.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
+def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:
+    """Return the Service of a stage: one address whatever version answers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": server_name(model_name, stage),
+            "namespace": namespace,
+            "labels": _server_labels(model_name, stage),
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "selector": _selector(model_name, stage),
+            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def _server_labels(model_name: str, stage: str) -> dict[str, str]:
+    return labels.standard(SERVE, server_name(model_name, stage), model=model_name, stage=stage)
+
+
+def _selector(model_name: str, stage: str) -> dict[str, str]:
+    return {labels.MODEL: model_name, labels.STAGE: stage, "app.kubernetes.io/component": SERVE}

@@ -1,0 +1,225 @@
+"""What the Deployments of a model and their pods say of a version: where it came up, and where and why it did not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from mlops.api import labels
+from mlops.api.base import format_time, is_moment, parse_time
+from mlops.api.model_version import Reason, StageFailure
+from mlops.planning import retrying
+from mlops.planning.plan import Manifest
+from mlops.planning.serving import server_pods
+from mlops.planning.serving.candidates import Candidate
+from mlops.planning.serving.manifests import PROGRESS_DEADLINE, server_name
+from mlops.planning.serving.server_pods import Fault, Trouble
+from mlops.planning.views import ModelView, ServerPod
+
+_MAX_MESSAGE = 1024
+# In what a Deployment repeats of a pod that is refused, the pod's name differs with every attempt.
+_REFUSED_POD = re.compile(r'pods "[^"]*"')
+
+
+def deployment_of(view: ModelView, stage: str) -> Manifest | None:
+    """Return the stage's Deployment, if it is there."""
+    return view.deployments.get(server_name(view.model_name, stage))
+
+
+def shows(there: Manifest, candidate: Candidate) -> bool:
+    """Return whether the Deployment's pods are those of this version."""
+    metadata = there["spec"]["template"]["metadata"]
+    return bool(
+        metadata.get("labels", {}).get(labels.MODEL_VERSION) == candidate.version.metadata.name
+        and metadata.get("annotations", {}).get(labels.ARTIFACT) == candidate.checked.status.artifact
+    )
+
+
+def is_applied(there: Manifest, candidate: Candidate) -> bool:
+    """Return whether the newest edit has reached the Deployment: the status is written before it is."""
+    made_for = there["metadata"].get("annotations", {}).get(labels.GENERATION)
+    return bool(made_for == str(candidate.version.metadata.generation))
+
+
+def is_available(there: Manifest) -> bool:
+    """Return whether all pods are of the present template, and ready.
+
+    `replicas` counts pods of the template before as well: while one is left, the ready one may be that.
+    """
+    status, wanted = there.get("status", {}), there["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    return bool(
+        _is_current(there)
+        and updated == wanted
+        and status.get("replicas", updated) == updated
+        and status.get("readyReplicas", 0) >= wanted
+    )
+
+
+def serves(view: ModelView, candidate: Candidate, stage: str) -> bool:
+    """Return whether all its pods are there and ready, as the present spec wants them."""
+    there = deployment_of(view, stage)
+    return there is not None and shows(there, candidate) and is_applied(there, candidate) and is_available(there)
+
+
+def ready_pods(there: Manifest) -> int:
+    """Return how many pods of the present template are ready at least: a Deployment counts those of any template."""
+    status = there.get("status", {})
+    if not _is_current(there):
+        return 0
+    updated = int(status.get("updatedReplicas", 0))
+    of_before = int(status.get("replicas", updated)) - updated
+    return min(updated, max(0, int(status.get("readyReplicas", 0)) - of_before))
+
+
+def pods_of(view: ModelView, candidate: Candidate, stage: str) -> list[ServerPod]:
+    """Return the version's own pods in the stage, of whatever template."""
+    digest = labels.short(candidate.checked.status.artifact or "", 16)
+    return [
+        pod
+        for pod in view.pods
+        if pod.stage == stage and pod.version == candidate.version.metadata.name and pod.digest == digest
+    ]
+
+
+def answers(view: ModelView, candidate: Candidate, stage: str) -> bool:
+    """Return whether a pod of the version answers in the stage."""
+    return any(pod.ready for pod in pods_of(view, candidate, stage))
+
+
+def observed(view: ModelView, candidate: Candidate) -> Candidate:
+    """Return the candidate with what its Deployments and pods show: where it came up, and where it did not."""
+    version, status = candidate.version, candidate.version.status
+    passed = set(status.passed_stages) & set(candidate.stages)
+    # An edit of the spec is the user's way to have it tried again, and so is a retry.
+    asked = retrying.wanted(version) is not None
+    edited = asked or status.observed_generation != version.metadata.generation
+    failures = {} if edited else _failures_on_record(candidate)
+    for stage in candidate.stages:
+        there = deployment_of(view, stage)
+        if there is None or not shows(there, candidate):
+            continue
+        if is_available(there):
+            passed.add(stage)
+            failures.pop(stage, None)
+        elif stage not in failures and not asked:
+            blamed = _blamed(view, there, candidate, stage, proven=stage in passed)
+            if blamed is not None:
+                message = blamed.message[:_MAX_MESSAGE]
+                failures[stage] = StageFailure(stage=stage, reason=str(blamed.reason), message=message)
+    return candidate.seen(passed=frozenset(passed), failures=failures)
+
+
+def _failures_on_record(candidate: Candidate) -> dict[str, StageFailure]:
+    status = candidate.version.status
+    known = {each.stage: each for each in status.failures}
+    # An earlier release recorded the stage alone.
+    return {
+        stage: known.get(stage) or StageFailure(stage=stage, reason=Reason.SERVING_FAILED, message=_SILENT)
+        for stage in status.failed_stages
+        if stage in candidate.stages
+    }
+
+
+_SILENT = f"its pods did not become ready within {PROGRESS_DEADLINE} s"
+
+
+def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, *, proven: bool) -> Trouble | None:
+    """Return why the version has failed in the stage, if it has: by its own fault, and as its spec is now.
+
+    One that has served there with this artifact is not failed by time, nor by trouble of the cluster: something else
+    has changed. Only if its pods refuse the model, and none of them answers, is another version tried.
+    """
+    if not is_applied(there, candidate):
+        return None
+    pods, since = pods_of(view, candidate, stage), since_of(there)
+    if proven and any(pod.ready for pod in pods):
+        return None
+    faults = (Fault.MODEL,) if proven else (Fault.MODEL, Fault.CRASH)
+    # What a pod said before the version was wanted there, or wanted again, was an earlier attempt.
+    fresh = [pod for pod in pods if not _is_of_before(pod, since)]
+    trouble = server_pods.foremost(fresh)
+    if trouble is not None and trouble.fault in faults:
+        return trouble
+    silent_until = _silent_until(there, pods)
+    if proven or silent_until is None or silent_until > view.now or not _gave_up(there):
+        return None
+    return Trouble(Fault.MODEL, Reason.SERVING_FAILED, _SILENT)
+
+
+def _is_of_before(pod: ServerPod, since: datetime | None) -> bool:
+    trouble = server_pods.trouble_of(pod)
+    return trouble is not None and trouble.at is not None and since is not None and trouble.at < since
+
+
+def _silent_until(there: Manifest, pods: Iterable[ServerPod]) -> datetime | None:
+    """Return until when the pods that are up may be silent; None if none is up and silent."""
+    up = server_pods.silent_since(pods)
+    if up is None:
+        return None
+    since = since_of(there)
+    return server_pods.gives_up_at(max(up, since) if since else up)
+
+
+def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
+    """Return what keeps the version from answering with all its pods in the stage, as far as somebody says so."""
+    there = deployment_of(view, stage)
+    if there is None or not shows(there, candidate):
+        return None
+    since = since_of(there) if is_applied(there, candidate) else view.now
+    found = server_pods.foremost(pod for pod in pods_of(view, candidate, stage) if not _is_of_before(pod, since))
+    return found or _refused(there)
+
+
+def _refused(there: Manifest) -> Trouble | None:
+    """Return why pods cannot even be made, such as a quota that is used up."""
+    for each in there.get("status", {}).get("conditions", ()):
+        if each["type"] == "ReplicaFailure" and each["status"] == "True":
+            said = _REFUSED_POD.sub("pods", str(each.get("message") or "no details"))
+            return Trouble(Fault.CLUSTER, "ChildRefused", f"a pod cannot be made: {said}")
+    return None
+
+
+def _is_current(there: Manifest) -> bool:
+    return bool(there.get("status", {}).get("observedGeneration", 0) >= there["metadata"].get("generation", 1))
+
+
+def _gave_up(there: Manifest) -> bool:
+    """Return whether the Deployment says that its progress deadline has passed.
+
+    It says so until it makes progress, also when it was given a good version in the place of the one that failed.
+    """
+    return _is_current(there) and any(
+        each["type"] == "Progressing" and each["status"] == "False"
+        for each in there.get("status", {}).get("conditions", [])
+    )
+
+
+def since_of(there: Manifest) -> datetime | None:
+    """Return since when the Deployment is to serve what it serves; None if nobody knows."""
+    since = there["metadata"].get("annotations", {}).get(labels.SINCE, "")
+    return parse_time(since) if is_moment(since) else None
+
+
+def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
+    """Yield when to look again at Deployments that gave up, and whose pods have not had their time yet."""
+    for candidate in candidates:
+        for stage in candidate.stages:
+            there = deployment_of(view, stage)
+            if there is None or not shows(there, candidate) or stage in candidate.passed or not _gave_up(there):
+                continue
+            until = _silent_until(there, pods_of(view, candidate, stage))
+            if until is not None and until > view.now and stage not in candidate.failed:
+                # A clock that was wrong may have written a time to come.
+                yield min(until, view.now + timedelta(seconds=PROGRESS_DEADLINE))
+
+
+def since(view: ModelView, choice: Candidate, stage: str) -> str:
+    """Return since when the version, as its spec is now, is to serve in the stage."""
+    if retrying.wanted(choice.version):
+        return format_time(view.now)
+    there = deployment_of(view, stage)
+    known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
+    same = there is not None and shows(there, choice) and is_applied(there, choice)
+    return known if same and is_moment(known) else format_time(view.now)

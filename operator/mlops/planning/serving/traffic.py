@@ -1,0 +1,65 @@
+"""Which version of a model is wanted in each stage, and which one is live there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlops.planning.serving import rollout
+from mlops.planning.serving.candidates import Candidate
+from mlops.planning.views import ModelView
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Which version is wanted in each stage, and which one is live there."""
+
+    chosen: dict[str, Candidate]
+    live: dict[str, Candidate]
+
+    def live_stages(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the stages where it is live, in its own order."""
+        return tuple(stage for stage in candidate.stages if _is_same(self.live.get(stage), candidate))
+
+    def is_chosen(self, candidate: Candidate, stage: str) -> bool:
+        """Return whether it is wanted in `stage`."""
+        return _is_same(self.chosen.get(stage), candidate)
+
+
+def _is_same(there: Candidate | None, candidate: Candidate) -> bool:
+    return there is not None and there.version.metadata.name == candidate.version.metadata.name
+
+
+def traffic(view: ModelView, candidates: list[Candidate]) -> Traffic:
+    """Return what is wanted and what is live."""
+    names = dict.fromkeys(stage for each in candidates for stage in each.stages)
+    chosen = {stage: choice for stage in names if (choice := _choice(stage, candidates)) is not None}
+    live = {}
+    for stage, choice in chosen.items():
+        there = rollout.deployment_of(view, stage)
+        if there is not None and rollout.shows(there, choice) and rollout.is_available(there):
+            live[stage] = choice
+        elif (before := _live_before(view, stage, candidates)) is not None:
+            # Its pods keep answering until those of the chosen version are ready.
+            live[stage] = before
+    return Traffic(chosen, live)
+
+
+def _choice(stage: str, candidates: list[Candidate]) -> Candidate | None:
+    """Return the newest version that may serve in `stage`. One that failed there is only tried for want of another."""
+    able = [each for each in candidates if each.may_enter(stage)]
+    good = [each for each in able if stage not in each.failed]
+    return max(good or able, key=lambda each: each.number, default=None)
+
+
+def _live_before(view: ModelView, stage: str, candidates: list[Candidate]) -> Candidate | None:
+    before = [
+        each
+        for each in candidates
+        if stage in each.version.status.stages
+        and stage in each.stages
+        and not each.version.spec.withdrawn
+        and not each.rival
+        # Of one that has failed there no pod is left, as a rule.
+        and (stage not in each.failed or rollout.answers(view, each, stage))
+    ]
+    return max(before, key=lambda each: each.number, default=None)

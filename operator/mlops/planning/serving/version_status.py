@@ -1,0 +1,217 @@
+"""What each version of a model says of itself."""
+
+from __future__ import annotations
+
+from mlops.api.base import format_time
+from mlops.api.conditions import READY, Condition, find
+from mlops.api.model_version import ModelVersionStatus, Reason, StageFailure, Transition
+from mlops.planning import retrying
+from mlops.planning import standing as stand
+from mlops.planning.serving import rollout
+from mlops.planning.serving.candidates import Candidate
+from mlops.planning.serving.manifests import server_name
+from mlops.planning.serving.server_pods import Fault
+from mlops.planning.serving.traffic import Traffic
+from mlops.planning.standing import Standing, condition
+from mlops.planning.views import ModelView
+
+GATES_PASSED = "GatesPassed"
+AVAILABLE = "Available"
+SUPERSEDED = "Superseded"
+
+_TRANSITIONS = 20
+
+
+def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelVersionStatus:
+    """Return the version's whole status."""
+    version, generation = candidate.version, candidate.version.metadata.generation
+    live = traffic.live_stages(candidate)
+    successor = _successor(candidate, traffic)
+    standing = _standing(view, candidate, traffic, successor)
+    conditions = stand.conditions(
+        version.status.conditions,
+        standing,
+        [
+            candidate.checked.verified,
+            _gates_condition(candidate),
+            _available_condition(view, candidate, traffic, standing),
+            _superseded_condition(candidate, successor),
+        ],
+        now=view.now,
+        generation=generation,
+    )
+    return candidate.checked.status.evolve(
+        observed_generation=generation,
+        retried=retrying.wanted(version) or version.status.retried,
+        passed_stages=tuple(stage for stage in candidate.stages if stage in candidate.passed),
+        failed_stages=tuple(stage for stage in candidate.stages if stage in candidate.failed),
+        failures=tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),
+        stages=live,
+        stage=live[-1] if live else None,
+        url=_url(view, live[-1]) if live else None,
+        ready_replicas=_ready_replicas(view, candidate, live[-1]) if live else None,
+        transitions=_transitions(view, candidate, live, standing),
+        conditions=conditions,
+    )
+
+
+def _successor(candidate: Candidate, traffic: Traffic) -> Candidate | None:
+    """Return the newer version that is live where this one got furthest, once this one serves nowhere."""
+    wanted = any(traffic.is_chosen(candidate, stage) for stage in candidate.stages)
+    if wanted or traffic.live_stages(candidate) or candidate.rival or not candidate.open_stages:
+        return None
+    reached = [stage for stage in candidate.stages if stage in candidate.passed]
+    there = traffic.live.get(reached[-1] if reached else candidate.stages[0])
+    return there if there is not None and there.number > candidate.number else None
+
+
+def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor: Candidate | None) -> Standing:
+    number = candidate.number
+    if candidate.rival is not None:
+        return stand.stalled(
+            Reason.VERSION_CONFLICT,
+            f'spec.version: {number} belongs to the older ModelVersion "{candidate.rival.metadata.name}": '
+            "make a ModelVersion with another number",
+        )
+    if candidate.version.spec.withdrawn:
+        return stand.done(Reason.WITHDRAWN, "spec.withdrawn is true: it serves in no stage")
+    if candidate.checked.obstacle is not None:
+        return candidate.checked.obstacle
+    if successor is not None:
+        return stand.done(Reason.SUPERSEDED, _superseded_message(candidate, successor))
+    failed = [stage for stage in candidate.stages if stage in candidate.failed]
+    if failed:
+        failure = candidate.failures[failed[-1]]
+        return stand.stalled(failure.reason, _failure_message(candidate, traffic, failure))
+    if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
+        return stand.stalled(Reason.GATES_FAILED, candidate.gates.message)
+    live, last = traffic.live_stages(candidate), candidate.stages[-1]
+    if last in live and (not traffic.is_chosen(candidate, last) or rollout.serves(view, candidate, last)):
+        return stand.done(Reason.SERVING, f"live in {', '.join(live)}")
+    newer = traffic.live.get(last)
+    serving = all(rollout.serves(view, candidate, stage) for stage in live if traffic.is_chosen(candidate, stage))
+    if live and serving and newer is not None and newer.number > number:
+        # The newer one has not all of its stages: here it stays, and there it will not be again.
+        return stand.done(Reason.SERVING, f"live in {', '.join(live)}; version {newer.number} took over in {last}")
+    return _troubled(view, candidate, traffic) or stand.in_progress(
+        Reason.PROGRESSING, _progress_message(view, candidate, traffic)
+    )
+
+
+def _failure_message(candidate: Candidate, traffic: Traffic, failure: StageFailure) -> str:
+    kept = traffic.chosen.get(failure.stage)
+    serving = f"; version {kept.number} serves there" if kept and kept.number != candidate.number else ""
+    return (
+        f"{failure.stage}: {failure.message}{serving}. "
+        "See its pods' logs; any edit of spec.promotion or spec.capture tries again, or make a new version"
+    )
+
+
+def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Standing | None:
+    """Return what keeps its pods from answering where it is wanted, though it has not failed; None if nothing does.
+
+    Trouble of the cluster passes. A model that its own pods refuse has served before and still does: the pods that
+    answer stay, and somebody has to know.
+    """
+    for stage in candidate.stages:
+        if not traffic.is_chosen(candidate, stage) or rollout.serves(view, candidate, stage):
+            continue
+        found = rollout.trouble(view, candidate, stage)
+        if found is None:
+            continue
+        message = f"{stage}: {found.message}"
+        if rollout.answers(view, candidate, stage):
+            message += "; its other pods answer"
+        if found.fault is Fault.MODEL:
+            return stand.stalled(found.reason, message)
+        return Standing("False", str(found.reason), message, reconciling=True)
+    return None
+
+
+def _progress_message(view: ModelView, candidate: Candidate, traffic: Traffic) -> str:
+    for stage in candidate.stages:
+        if traffic.is_chosen(candidate, stage) and not rollout.serves(view, candidate, stage):
+            there = rollout.deployment_of(view, stage)
+            ready = rollout.ready_pods(there) if there and rollout.shows(there, candidate) else 0
+            wanted = next(each.replicas for each in candidate.version.spec.promotion.stages if each.name == stage)
+            return f"{stage}: {ready} of {wanted} pods ready"
+    newer = [each.number for each in traffic.chosen.values() if each.number > candidate.number]
+    return f"version {max(newer)} is rolled out first" if newer else "waits for the stage before"
+
+
+def _gates_condition(candidate: Candidate) -> Condition | None:
+    if candidate.gates is None:
+        return None
+    passed = len(candidate.open_stages) == len(candidate.stages)
+    reason = Reason.GATES_PASSED if passed else Reason.GATES_FAILED
+    return condition(GATES_PASSED, "True" if passed else "False", reason, candidate.gates.message)
+
+
+def _available_condition(
+    view: ModelView, candidate: Candidate, traffic: Traffic, standing: Standing
+) -> Condition | None:
+    if candidate.gates is None:
+        return None
+    live = traffic.live_stages(candidate)
+    if live and (not traffic.is_chosen(candidate, live[-1]) or rollout.serves(view, candidate, live[-1])):
+        return condition(AVAILABLE, "True", Reason.SERVING, f"live in {', '.join(live)}")
+    troubled = bool(candidate.failures) or rollout.trouble(view, candidate, (live or candidate.stages)[-1]) is not None
+    if live and troubled and rollout.answers(view, candidate, live[-1]):
+        return condition(AVAILABLE, "True", Reason.SERVING, f"live in {', '.join(live)}")
+    over = standing.ready == "True" or troubled
+    return condition(AVAILABLE, "False" if over else "Unknown", standing.reason, standing.message)
+
+
+def _superseded_condition(candidate: Candidate, successor: Candidate | None) -> Condition | None:
+    if successor is None:
+        return None
+    return condition(SUPERSEDED, "True", Reason.SUPERSEDED, _superseded_message(candidate, successor))
+
+
+def _superseded_message(candidate: Candidate, successor: Candidate) -> str:
+    """Return which version took over first: a message that names the newest would be written anew for each version."""
+    said = find(candidate.version.status.conditions, SUPERSEDED)
+    return said.message if said is not None else f"version {successor.number} took over"
+
+
+def _transitions(
+    view: ModelView, candidate: Candidate, live: tuple[str, ...], standing: Standing
+) -> tuple[Transition, ...]:
+    """Return the version's way with the steps of this plan in front."""
+    before = candidate.version.status
+    time = format_time(view.now)
+    steps = [
+        Transition(time=time, to=stage, reason=f"available as {server_name(view.model_name, stage)}")
+        for stage in live
+        if stage not in before.stages
+    ]
+    steps += [
+        Transition(time=time, to="Failed", reason=f"{failure.reason} in {stage}: {failure.message}"[:256])
+        for stage, failure in sorted(candidate.failures.items())
+        if stage not in before.failed_stages
+    ]
+    ready = find(before.conditions, READY)
+    for reason in (Reason.SUPERSEDED, Reason.WITHDRAWN):
+        if before.conditions and standing.reason == reason and (ready is None or ready.reason != reason):
+            steps.append(Transition(time=time, to=str(reason), reason=standing.message[:256]))
+    return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
+
+
+def _url(view: ModelView, stage: str) -> str:
+    """Return where the stage answers: what the node says of the Service, else its name in the cluster."""
+    name = server_name(view.model_name, stage)
+    there = view.services.get(name, {})
+    ingress = there.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    host = ingress[0].get("ip") or ingress[0].get("hostname")
+    if not host:
+        return f"http://{name}.{view.namespace}.svc"
+    ports = ingress[0].get("ports") or [{"port": 80}]
+    port = ports[0]["port"]
+    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+
+
+def _ready_replicas(view: ModelView, candidate: Candidate, stage: str) -> int | None:
+    there = rollout.deployment_of(view, stage)
+    if there is None or not rollout.shows(there, candidate):
+        return None
+    return int(there.get("status", {}).get("readyReplicas", 0))

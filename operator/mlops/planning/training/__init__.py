@@ -1,0 +1,1 @@
+"""TrainingRun: runs on pinned inputs, and the templates that make them."""

@@ -1,0 +1,85 @@
+"""The attempts at an execution of a run: whether one may follow, and what is said until then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlops.api import tasks
+from mlops.api.training_run import Reason, Resolved, TrainingRun
+from mlops.planning import execution
+from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, REPORT_MISSING, Failure
+from mlops.planning.standing import Standing, condition
+from mlops.planning.training.manifests import training_job_name
+from mlops.planning.training.step import Step
+from mlops.planning.views import JobView, TrainingRunView
+
+_MOST_WITHOUT_REPORT = 3
+
+
+def attempt(
+    view: TrainingRunView, step: Step, type_: str, *, verifying: bool
+) -> execution.Execution[tasks.TrainReport]:
+    """Return how far the run's present attempt is, at the first execution or at the second one that verifies it.
+
+    `type_` is the condition that tells of it.
+    """
+    run, inputs, said = view.run, str(step.status.inputs_digest), step.own.get(type_)
+    return execution.execution(
+        view.jobs,
+        lambda number: training_job_name(run, inputs, number, verifying=verifying),
+        step.status.attempts,
+        view.now,
+        tasks.TrainReport,
+        begun=said is None or said.reason in (Reason.RUNNING, Reason.VERIFYING),
+    )
+
+
+def passes(failure: Failure, attempt: int) -> bool:
+    """Return whether the same work may succeed later: the store was away, or the pod was lost with its report. An
+    image that never reports is given up."""
+    return failure.outage or (failure.reason == REPORT_MISSING and attempt + 1 < _MOST_WITHOUT_REPORT)
+
+
+def held_up(step: Step, found: execution.Waiting | execution.Running, type_: str) -> Step:
+    """Return: the next attempt is not due yet, or the newest pod failed and its Job makes another."""
+    said = step.own.get(type_)
+    if isinstance(found, execution.Waiting) and said is not None:
+        waits = Standing("False", said.reason, said.message, reconciling=True)
+        return replace(step, standing=waits, look_again=found.until)
+    failed = found.setback if isinstance(found, execution.Running) else None
+    if failed is None:
+        return step
+    again = execution.tries_again(failed)
+    return replace(step, standing=again).saying(condition(type_, "Unknown", again.reason, again.message))
+
+
+def to_be_tried_again(
+    view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], failure: Failure, type_: str
+) -> Step:
+    """Return: what failed may succeed later, and another Job follows in a while.
+
+    The attempts are on record for the whole run, so every execution has a Job name of its own.
+    """
+    attempts = step.status.attempts + 1
+    again = execution.attempt_follows(failure.reason, failure.message, attempts)
+    return replace(
+        step,
+        status=step.status.evolve(attempts=attempts),
+        standing=again,
+        look_again=ended.next_at(attempts, view.now),
+    ).saying(condition(type_, "Unknown", again.reason, again.message))
+
+
+def other_environment(report: tasks.TrainReport, resolved: Resolved) -> str:
+    return (
+        f"the pod's environment is {report.environment_digest}, the run is pinned to "
+        f"{resolved.environment_digest}: use the workload image of this release, and make a new run"
+    )
+
+
+def explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[str, str]:
+    """Return reason and message; the user's own code leaves no report of ours when it fails."""
+    if run.spec.trainer.container is not None and failure.reason == BACKOFF_LIMIT_EXCEEDED:
+        said = f": {job.message.strip()}" if job.message and job.message.strip() else ": see the pod's log"
+        return Reason.TRAINING_FAILED, f"spec.trainer.container exited with code {job.exit_code}{said}"
+    return failure.reason, failure.message

@@ -1,0 +1,117 @@
+"""The second step: execute, or take over the result of equal inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlops.api import tasks
+from mlops.api.conditions import is_false, is_true
+from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus
+from mlops.planning import execution
+from mlops.planning import standing as stand
+from mlops.planning.outcome import Failure
+from mlops.planning.standing import condition
+from mlops.planning.training.attempts import attempt, explained, held_up, other_environment, passes, to_be_tried_again
+from mlops.planning.training.concluding import conclude
+from mlops.planning.training.manifests import training_job
+from mlops.planning.training.registering import made_of_the_same, nothing_new_to_train
+from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step, compares, suspended
+from mlops.planning.views import TrainingRunView
+
+_MAX_METRICS = 64
+
+
+def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
+    """Train, or take over what equal inputs gave, and go on to the judgement."""
+    run, inputs = view.run, str(step.status.inputs_digest)
+    if serves := made_of_the_same(view, inputs):
+        return nothing_new_to_train(step, serves)
+    equal = _equal_run(view, step.status)
+    if equal is not None:
+        return conclude(view, _taken_over(step, equal), resolved)
+    if run.spec.suspend:
+        return suspended(view, step)
+    found = attempt(view, step, SUCCEEDED, verifying=False)
+    match found:
+        case execution.Waiting() | execution.Running(setback=Failure()):
+            return held_up(step, found, SUCCEEDED)
+        case execution.Ended():
+            return _trained(view, step, found, resolved)
+    message = f"training on version {resolved.dataset_version} of {run.spec.dataset_ref.name}"
+    wanted = training_job(view.settings, run, resolved, inputs, step.status.attempts, verifying=False)
+    return replace(step, standing=stand.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
+        condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
+    )
+
+
+def _trained(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], resolved: Resolved) -> Step:
+    match ended.outcome:
+        case Failure() as failure if passes(failure, step.status.attempts):
+            return to_be_tried_again(view, step, ended, failure, SUCCEEDED)
+        case Failure() as failure:
+            return failed(step, *explained(view.run, ended.job, failure))
+        case report if report.environment_digest != resolved.environment_digest:
+            return failed(step, Reason.ENVIRONMENT_MISMATCH, other_environment(report, resolved))
+        case report:
+            message = f"trained as {report.format}" + (f", {report.trials} trials" if report.trials else "")
+            recorded = replace(step, status=_recorded(step.status, report)).saying(
+                condition(SUCCEEDED, "True", Reason.SUCCEEDED, message)
+            )
+            return conclude(view, recorded, resolved)
+
+
+def failed(step: Step, reason: str, message: str) -> Step:
+    return replace(step, standing=stand.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
+
+
+def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingRunStatus:
+    best = {name: value[:256] for name, value in report.best_params.items()} if report.best_params else None
+    return status.evolve(
+        output_digest=report.output_digest,
+        prediction_digest=report.prediction_digest,
+        format=report.format,
+        metrics=report.metrics[:_MAX_METRICS],
+        champion_metrics=report.champion_metrics[:_MAX_METRICS],
+        best_params=best,
+        trials=report.trials,
+    )
+
+
+def _equal_run(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun | None:
+    """Return the run whose result this one would have: equal inputs, and judged against the same champion."""
+    run = view.run
+    if run.spec.reproducibility.verify == "Once":
+        return None
+    twins = [
+        sibling
+        for sibling in view.siblings
+        # First what hardly any of a thousand siblings has.
+        if sibling.status.inputs_digest == status.inputs_digest
+        and sibling.metadata.name != run.metadata.name
+        and sibling.status.resolved is not None
+        and sibling.status.output_digest is not None
+        and is_true(sibling.status.conditions, SUCCEEDED)
+        and not is_false(sibling.status.conditions, REPRODUCIBLE)
+        and (not compares(run) or _champion_of(sibling.status) == _champion_of(status))
+    ]
+    return min(twins, key=lambda sibling: sibling.metadata.name, default=None)
+
+
+def _champion_of(status: TrainingRunStatus) -> str | None:
+    return status.resolved.champion_artifact if status.resolved else None
+
+
+def _taken_over(step: Step, twin: TrainingRun) -> Step:
+    theirs = twin.status
+    status = step.status.evolve(
+        output_digest=theirs.output_digest,
+        prediction_digest=theirs.prediction_digest,
+        format=theirs.format,
+        metrics=theirs.metrics,
+        champion_metrics=theirs.champion_metrics,
+        best_params=theirs.best_params,
+        trials=theirs.trials,
+        cached_from=twin.metadata.name,
+    )
+    message = f'inputs equal those of TrainingRun "{twin.metadata.name}": its result is taken over'
+    return replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.CACHED, message))

@@ -1,0 +1,102 @@
+"""TrainingRun: one execution on pinned inputs, judged by its gates and registered; templates are beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlops.api.conditions import READY, STALLED, find, is_true
+from mlops.api.training_run import Reason
+from mlops.planning import retrying
+from mlops.planning import standing as stand
+from mlops.planning.ownership import is_leaving, key_and_uid, key_of
+from mlops.planning.plan import Plan
+from mlops.planning.standing import Standing
+from mlops.planning.training import template
+from mlops.planning.training.concluding import conclude
+from mlops.planning.training.executing import execute
+from mlops.planning.training.pinning import pin
+from mlops.planning.training.step import OWN, Step, own_at_work
+from mlops.planning.views import TrainingRunView
+
+# What a run says of the inputs that it is pinned to: tried again, it is pinned to what is there by then.
+_OF_THE_INPUTS = frozenset(
+    {
+        Reason.ENVIRONMENT_MISMATCH,
+        Reason.DATA_UNUSABLE,
+        Reason.DIGEST_MISMATCH,
+        *("Incompatible", "NotFound", "ManifestInvalid", "ArtifactNotFound"),
+    }
+)
+
+
+def plan(view: TrainingRunView) -> Plan:
+    """Return what should be of one TrainingRun, or of a template of runs."""
+    run = view.run
+    if is_leaving(run):
+        return Plan()
+    if run.spec.triggers:
+        return template.plan(view)
+    step = _without_needless_jobs(view, _next(view))
+    generation = run.metadata.generation
+    conditions = stand.conditions(
+        run.status.conditions,
+        step.standing,
+        [step.own.get(type_) for type_ in OWN],
+        now=view.now,
+        generation=generation,
+    )
+    status = step.status.evolve(observed_generation=generation, conditions=conditions)
+    return Plan(statuses={key_of(run): status}, create=step.create, delete=step.delete, look_again=step.look_again)
+
+
+def _next(view: TrainingRunView) -> Step:
+    run = view.run
+    said = {type_: found for type_ in OWN if (found := find(run.status.conditions, type_))}
+    known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
+    if (asked := retrying.wanted(run)) and not is_true(run.status.conditions, READY):
+        known = _asked_again(view, known, asked)
+    elif asked:
+        return replace(known, status=run.status.evolve(retried=asked))
+    elif stand.is_over(run.status.conditions):
+        # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
+        return known
+    if known.status.resolved is None:
+        return pin(view, known)
+    if known.status.output_digest is None:
+        return execute(view, known, known.status.resolved)
+    return conclude(view, known, known.status.resolved)
+
+
+def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
+    """Return the step from which a person has the run tried again: what it has made stays, what failed is done again.
+
+    On the inputs that it is pinned to, unless these are why it failed. A run that is at work goes on.
+    """
+    run = view.run
+    status = run.status.evolve(retried=asked)
+    if own_at_work(view, status):
+        return replace(step, status=status)
+    failed = find(run.status.conditions, STALLED)
+    if failed is not None and failed.reason not in stand.LAID_OVER and run.status.resolved is not None:
+        status = status.evolve(attempts=run.status.attempts + 1)
+    if failed is not None and failed.reason in _OF_THE_INPUTS and run.status.output_digest is None:
+        status = status.evolve(resolved=None, inputs_digest=None)
+    # What the last attempt said would make this one wait.
+    return replace(step, status=status, own={})
+
+
+def _without_needless_jobs(view: TrainingRunView, step: Step) -> Step:
+    """Return the step without Jobs of the run that nobody waits for: it has taken over another's result meanwhile."""
+    if step.status.cached_from is None:
+        return step
+    wanted = {manifest["metadata"]["name"] for manifest in step.create}
+    needless = [
+        found
+        for job in own_at_work(view, step.status)
+        if job.name not in wanted and (found := key_and_uid(job.manifest)) not in step.delete
+    ]
+    return replace(step, delete=(*step.delete, *needless))
+
+
+def _pending() -> Standing:
+    return stand.in_progress(Reason.PENDING, "seen for the first time")

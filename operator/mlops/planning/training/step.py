@@ -1,0 +1,61 @@
+"""How far a run has come, and what its steps have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from mlops.api.conditions import Condition
+from mlops.api.training_run import Reason, TrainingRun, TrainingRunStatus
+from mlops.planning import execution
+from mlops.planning import standing as stand
+from mlops.planning.ownership import key_and_uid
+from mlops.planning.plan import Key, Manifest
+from mlops.planning.standing import Standing
+from mlops.planning.training.manifests import training_job_name
+from mlops.planning.views import JobView, TrainingRunView
+
+DATASET_READY = "DatasetReady"
+
+SUCCEEDED = "Succeeded"
+
+GATES_PASSED = "GatesPassed"
+
+REPRODUCIBLE = "Reproducible"
+
+OWN = (DATASET_READY, SUCCEEDED, REPRODUCIBLE, GATES_PASSED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run has come: its status so far, what it says of itself, and where it stands."""
+
+    status: TrainingRunStatus
+    standing: Standing
+    own: dict[str, Condition] = field(default_factory=dict)
+    create: tuple[Manifest, ...] = ()
+    delete: tuple[tuple[Key, str], ...] = ()
+    look_again: datetime | None = None
+
+    def saying(self, *said: Condition) -> Step:
+        """Return the step with these conditions of its own."""
+        return replace(self, own=self.own | {each.type: each for each in said})
+
+
+def own_at_work(view: TrainingRunView, status: TrainingRunStatus) -> list[JobView]:
+    """Return the Jobs of the run's present attempt that are not over."""
+    inputs, attempt = status.inputs_digest, status.attempts
+    if inputs is None:
+        return []
+    names = {training_job_name(view.run, inputs, attempt, verifying=verifying) for verifying in (False, True)}
+    return [job for job in execution.running(view.jobs) if job.name in names]
+
+
+def suspended(view: TrainingRunView, step: Step) -> Step:
+    """Return: stop what has started. What it had done so far is lost, and done again when it is resumed."""
+    started = tuple(key_and_uid(job.manifest) for job in own_at_work(view, step.status))
+    return replace(step, standing=stand.resting(Reason.SUSPENDED, "spec.suspend is true"), delete=started)
+
+
+def compares(run: TrainingRun) -> bool:
+    return run.spec.register_ is not None and any(gate.compare_to == "champion" for gate in run.spec.gates)

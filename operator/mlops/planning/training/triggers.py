@@ -1,0 +1,177 @@
+"""Which run a template has to make now: one on record, or one that its triggers or a person call for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlops.api import digests, labels
+from mlops.api.conditions import READY, RECONCILING, STALLED, find, is_true
+from mlops.api.training_run import Reason, TrainingRun, TriggerRecord
+from mlops.planning import retrying
+from mlops.planning import standing as stand
+from mlops.planning.liveness import artifact_of, newest_wanted
+from mlops.planning.training.recipe import change_name, recipe_digest, template_digest, version_name
+from mlops.planning.views import TrainingRunView
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A run to make, and why."""
+
+    name: str
+    trigger: TriggerRecord
+
+
+def runs_of(view: TrainingRunView) -> list[TrainingRun]:
+    name = view.run.metadata.name
+    return [each for each in view.siblings if each.metadata.labels.get(labels.TEMPLATE) == name]
+
+
+def run_named(view: TrainingRunView, name: str | None) -> TrainingRun | None:
+    return next((each for each in view.siblings if each.metadata.name == name), None)
+
+
+def pending_firing(view: TrainingRunView) -> Firing | None:
+    """Return the firing that is on record and whose run was not seen yet.
+
+    Reconciling with this reason is the record: it is written with the name of the run and goes when the run was
+    seen, so that a run which the user deleted afterwards is not made again.
+    """
+    template, status = view.run, view.run.status
+    standing = stand.standing_of(status.conditions)
+    name = status.last_run
+    if standing is None or not standing.reconciling or standing.reason != Reason.RUN_PENDING or name is None:
+        return None
+    if run_named(view, name) is not None:
+        return None
+    if status.last_trigger is None:
+        return _named_by_an_earlier_release(template, name)
+    if status.last_trigger.kind == "TemplateChange" and status.last_recipe_digest != recipe_digest(template):
+        # The template was edited before its run was made: only the newest edit counts, and fires by itself.
+        return None
+    return Firing(name, status.last_trigger)
+
+
+def _named_by_an_earlier_release(template: TrainingRun, name: str) -> Firing | None:
+    """Return the firing that only its name tells, as before there was status.lastTrigger."""
+    if name == change_name(template):
+        return Firing(name, _change_record(template))
+    version = template.status.last_dataset_version
+    return Firing(name, _version_record(template, version)) if name == version_name(template, version) else None
+
+
+def due_firing(view: TrainingRunView) -> Firing | None:
+    """Return the run that is called for now, if there is one."""
+    template, status = view.run, view.run.status
+    if asked := retrying.wanted(template):
+        return _asked_again(view, asked)
+    if _lost(view):
+        return Firing(str(status.last_run), status.last_trigger or _change_record(template))
+    if is_edited(template):
+        return _of_the_edit(view)
+    version = current_version(view)
+    fires = any(each.dataset_version for each in template.spec.triggers)
+    if not fires or version in (None, status.last_dataset_version) or _has_a_run(view, version):
+        return None
+    return _of_the_version(view, version)
+
+
+def _asked_again(view: TrainingRunView, asked: str) -> Firing | None:
+    """Return the run that a person asks for; none while the newest one is at work."""
+    newest = run_named(view, view.run.status.last_run)
+    if newest is not None and not stand.is_over(newest.status.conditions):
+        return None
+    suffix = labels.short(digests.digest_of([template_digest(view.run), asked]), 8)
+    name = labels.child_name(view.run.metadata.name, f"r{suffix}", limit=52)
+    record = TriggerRecord(kind="Retry", ref=view.run.metadata.name, reason=f"{labels.RETRY}: {asked}"[:256])
+    return Firing(name, record)
+
+
+def _lost(view: TrainingRunView) -> bool:
+    """Return whether the newest run had failed and was deleted: that is how a person has it made again."""
+    template = view.run
+    return (
+        template.status.last_run is not None and run_named(view, template.status.last_run) is None and _failed(template)
+    )
+
+
+def _failed(template: TrainingRun) -> bool:
+    """Return whether the template says that its newest run failed, for now or for good."""
+    ready = find(template.status.conditions, READY)
+    if ready is None or ready.status != "False" or ready.reason in stand.LAID_OVER | {Reason.NOT_SERVING}:
+        return False
+    return is_true(template.status.conditions, STALLED) or is_true(template.status.conditions, RECONCILING)
+
+
+def is_edited(template: TrainingRun) -> bool:
+    """Return whether the spec calls for a run: its recipe is another one, or the newest run failed and any of it is."""
+    status = template.status
+    if not any(each.template_change for each in template.spec.triggers):
+        return False
+    same = status.last_template_digest == template_digest(template)
+    if status.last_recipe_digest is None:
+        return not same
+    return status.last_recipe_digest != recipe_digest(template) or (not same and _failed(template))
+
+
+def _of_the_edit(view: TrainingRunView) -> Firing | None:
+    """Return the run of the present spec. One of an earlier time when it was the same is that run, unless its model
+    neither serves nor is being made."""
+    template = view.run
+    name = change_name(template)
+    before = run_named(view, name)
+    if before is not None and (not stand.is_over(before.status.conditions) or _serves(view, before)):
+        return Firing(name, _change_record(template))
+    if before is not None:
+        suffix = f"{labels.short(template_digest(template), 8)}-g{template.metadata.generation}"
+        name = labels.child_name(template.metadata.name, suffix, limit=52)
+    return Firing(name, _change_record(template))
+
+
+def _serves(view: TrainingRunView, run: TrainingRun) -> bool:
+    output = run.status.output_digest
+    return output is not None and artifact_of(newest_wanted(view.versions)) == output
+
+
+def _has_a_run(view: TrainingRunView, version: int | None) -> bool:
+    """Return whether a run has the version, or may take it: a second would be too many."""
+    return any(
+        _may_take_this_version(each)
+        or (each.status.resolved is not None and each.status.resolved.dataset_version == version)
+        for each in runs_of(view)
+    )
+
+
+def _of_the_version(view: TrainingRunView, version: int | None) -> Firing:
+    template = view.run
+    name = version_name(template, version)
+    if run_named(view, name) is not None:
+        digest = labels.short(view.dataset.status.digest or "" if view.dataset else "", 6)
+        name = labels.child_name(template.metadata.name, f"d{version}-{digest}", limit=52)
+    return Firing(name, _version_record(template, version))
+
+
+def _may_take_this_version(run: TrainingRun) -> bool:
+    """Return whether the run has yet to be pinned and would take the current version."""
+    return (
+        run.status.resolved is None
+        and run.spec.dataset_ref.version is None
+        and not run.spec.suspend
+        and not is_true(run.status.conditions, STALLED)
+    )
+
+
+def current_version(view: TrainingRunView) -> int | None:
+    dataset = view.dataset
+    if dataset is None or dataset.status.observed_generation != dataset.metadata.generation:
+        return None
+    return dataset.status.version if is_true(dataset.status.conditions, "Versioned") else None
+
+
+def _change_record(template: TrainingRun) -> TriggerRecord:
+    reason = "created" if template.metadata.generation == 1 else f"generation {template.metadata.generation}"
+    return TriggerRecord(kind="TemplateChange", ref=template.metadata.name, reason=reason)
+
+
+def _version_record(template: TrainingRun, version: int | None) -> TriggerRecord:
+    return TriggerRecord(kind="DatasetVersion", ref=template.spec.dataset_ref.name, reason=f"version {version}")

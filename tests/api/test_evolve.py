@@ -1,0 +1,58 @@
+"""A misspelt field of a status is an error of mypy, and of the interpreter."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops.api.dataset import DatasetStatus
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANNING = ROOT / "operator/mlops/planning"
+SNIPPET = """\
+from mlops.api.dataset import DatasetStatus
+
+status = DatasetStatus()
+status.evolve(attempts=1, digest=None).evolve(version=2)
+status.evolve(atempts=1)
+status.evolve(attempts="one")
+reveal_type(status.evolve(rows=1))
+"""
+
+
+def test_mypy_knows_the_fields_and_their_types(tmp_path: Path) -> None:
+    """By this repository's own settings: the plugin is what `make check` runs with."""
+    file = tmp_path / "snippet.py"
+    file.write_text(SNIPPET)
+    command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--follow-imports", "silent"]
+    done = subprocess.run([*command, str(file)], cwd=ROOT, capture_output=True, text=True, check=False)
+    of_the_file = (line for line in done.stdout.splitlines() if line.startswith(str(file)))
+    said = [line.removeprefix(f"{file}:") for line in of_the_file if "defined in" not in line]
+    assert [line.split(": ", 1)[0] for line in said] == ["5", "6", "7"], done.stdout + done.stderr
+    assert 'Unexpected keyword argument "atempts"' in said[0]
+    assert 'incompatible type "str"; expected "int"' in said[1]
+    assert "DatasetStatus" in said[2]
+
+
+def test_a_misspelt_field_is_refused_when_it_runs() -> None:
+    wrong: dict[str, Any] = {"atempts": 1}
+    with pytest.raises(TypeError, match="DatasetStatus has no field atempts"):
+        DatasetStatus().evolve(**wrong)
+
+
+def test_what_is_not_named_stays() -> None:
+    status = DatasetStatus(version=3, attempts=2)
+    assert status.evolve(attempts=0) == DatasetStatus(version=3)
+    assert status.attempts == 2
+
+
+@pytest.mark.parametrize("file", [pytest.param(file, id=file.stem) for file in sorted(PLANNING.rglob("*.py"))])
+def test_planners_change_a_model_in_no_other_way(file: Path) -> None:
+    """`model_copy(update={"text": ...})` takes any key."""
+    called = [node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)]
+    assert "model_copy" not in called

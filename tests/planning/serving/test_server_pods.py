@@ -1,0 +1,130 @@
+"""What a pod that serves says of itself, read off its manifest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlops.api import labels, tasks
+from mlops.planning.dataset import manifests as dataset_manifests
+from mlops.planning.monitor import manifests as drift_manifests
+from mlops.planning.serving import manifests as serving_manifests
+from mlops.planning.serving.server_pods import Fault, server_pod, trouble_of
+from mlops.planning.training import manifests as training_manifests
+from tests.planning.builders import SETTINGS, a_version, digest
+
+OWN = {labels.STAGE: "production", labels.MODEL_VERSION: "rain-v1", labels.DIGEST: "1111111111111111"}
+
+
+def a_pod(container: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    server = [{"name": "server", "image": "serve:2", **container}] if container is not None else []
+    status = {"phase": "Running", "containerStatuses": server, **status}
+    return {"metadata": {"name": "p", "labels": OWN}, "status": status}
+
+
+def said(reason: str, code: int = 2) -> dict[str, Any]:
+    message = tasks.write_report(tasks.FailureReport(reason=reason, message="why"))
+    return {"terminated": {"exitCode": code, "reason": "Error", "message": message}}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param({**a_pod(), "metadata": {"name": "p", "labels": {}}}, id="of no stage"),
+        pytest.param({**a_pod(), "metadata": {"name": "p", "labels": OWN, "deletionTimestamp": "t"}}, id="going"),
+        pytest.param(a_pod(phase="Failed", reason="Evicted"), id="evicted"),
+    ],
+)
+def test_a_pod_that_is_over_says_nothing(manifest: dict[str, Any]) -> None:
+    """Another one comes in its place."""
+    assert server_pod(manifest) is None
+
+
+@pytest.mark.parametrize(
+    ("container", "fault", "reason"),
+    [
+        pytest.param({"state": said("GoldenFailed")}, Fault.MODEL, "GoldenFailed", id="just ended"),
+        pytest.param(
+            {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": said("GoldenFailed")},
+            Fault.MODEL,
+            "GoldenFailed",
+            id="to be started again",
+        ),
+        pytest.param(
+            {"state": {"running": {"startedAt": "2026-01-10T12:00:00Z"}}, "lastState": said("GoldenFailed")},
+            Fault.MODEL,
+            "GoldenFailed",
+            id="started again",
+        ),
+        pytest.param(
+            {"state": said("GoldenFailed", 1)}, Fault.CLUSTER, "GoldenFailed", id="a passing fault by its code"
+        ),
+        pytest.param({"state": said("AccessDenied")}, Fault.CLUSTER, "AccessDenied", id="keys"),
+        pytest.param({"state": said("StoreUnavailable", 1)}, Fault.CLUSTER, "StoreUnavailable", id="store"),
+        pytest.param(
+            {"state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}, Fault.CRASH, "OOMKilled", id="memory"
+        ),
+        pytest.param(
+            {"state": {"terminated": {"exitCode": 139, "reason": "Error"}}, "restartCount": 3},
+            Fault.CRASH,
+            "ServingFailed",
+            id="crashes",
+        ),
+        pytest.param(
+            {"state": {"waiting": {"reason": "ErrImagePull", "message": "a"}}}, Fault.CLUSTER, "ImagePull", id="pull"
+        ),
+    ],
+)
+def test_the_words_of_a_pod_are_told_apart(container: dict[str, Any], fault: Fault, reason: str) -> None:
+    """By whose fault it is, whatever the container is doing at the moment."""
+    pod = server_pod(a_pod(container))
+    assert pod is not None
+    found = trouble_of(pod)
+    assert found is not None
+    assert (found.fault, found.reason) == (fault, reason)
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        pytest.param(None, id="no container yet"),
+        pytest.param({"state": {"waiting": {"reason": "ContainerCreating"}}}, id="creating"),
+        pytest.param({"state": {"terminated": {"exitCode": 139}}, "restartCount": 1}, id="one crash"),
+        pytest.param({"state": {"terminated": {"exitCode": 0}}, "restartCount": 9}, id="ended well"),
+        pytest.param({"lastState": said("GoldenFailed"), "state": {}, "ready": True}, id="answers again"),
+    ],
+)
+def test_what_is_still_starting_is_nobodys_fault(container: dict[str, Any] | None) -> None:
+    """There is nothing to say yet."""
+    ready = [{"type": "Ready", "status": "True"}] if container and container.get("ready") else []
+    pod = server_pod(a_pod(container, conditions=ready))
+    assert pod is not None
+    assert trouble_of(pod) is None
+
+
+def test_a_pull_is_said_in_the_same_words_each_time() -> None:
+    """The kubelet's change between attempts, and with them a status would be written for each."""
+    texts = set()
+    for reason, message in (("ErrImagePull", "not found"), ("ImagePullBackOff", "back-off"), ("ErrImagePull", "dns")):
+        pod = server_pod(a_pod({"state": {"waiting": {"reason": reason, "message": message}}}))
+        assert pod is not None
+        texts.add(trouble_of(pod))
+    assert len(texts) == 1
+
+
+def test_a_server_asks_for_more_than_any_batch_work() -> None:
+    """What containers request is how a node that is busy is shared among them."""
+    version = a_version()
+    made = serving_manifests.deployment(SETTINGS, version, digest("1"), "production", [version], "")
+    (server,) = made["spec"]["template"]["spec"]["containers"]
+    batch = [
+        amounts["requests"]["cpu"]
+        for module in (training_manifests, dataset_manifests, drift_manifests, serving_manifests)
+        for name, amounts in vars(module).items()
+        if name.endswith("_AMOUNTS") and name != "_SERVE_AMOUNTS"
+    ]
+    assert len(batch) >= 4
+    assert all(
+        int(server["resources"]["requests"]["cpu"].removesuffix("m")) > int(each.removesuffix("m")) for each in batch
+    )
