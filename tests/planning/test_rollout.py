@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from mlops.api.conditions import find, is_true
 from mlops.api.model_version import ModelVersion
 from mlops.planning import serving_manifests
 from mlops.planning.plan import Key
-from mlops.planning.views import PodEnd
+from mlops.planning.views import PodEnd, ServerPod
 from tests.planning.builders import SETTINGS, a_verify_report, a_version, digest
 from tests.planning.world import World
 
@@ -112,6 +113,31 @@ def test_trouble_of_the_cluster_fails_no_new_version(trouble: dict[str, Any], re
     mend(world)
     assert ready(world, "rain-v2") == ("True", "Serving")
     assert ready(world, "rain-v1") == ("True", "Superseded")
+
+
+@pytest.mark.parametrize(("trouble", "reason"), [*CLUSTER, pytest.param(None, "Progressing", id="no pod at all")])
+def test_a_version_of_which_no_pod_answers_does_not_say_that_it_serves(trouble: Any, reason: str) -> None:
+    """Another one is chosen and cannot start; then the node of the one that is live dies. It is not chosen, so its
+    Deployment says nothing of it: its pods do, and if none is left, nobody answers."""
+    world = a_world(1, 2, **FULL)
+    assert is_true(status(world, "rain-v1").conditions, "Available")
+    world.left.clear()
+    if trouble is not None:
+        digits = digest("1").removeprefix("sha256:")[:16]
+        world.more_pods = [ServerPod("rain-production-9", "production", "rain-v1", digits, **trouble)]
+    world.settle()
+    assert ready(world, "rain-v1") == ("False" if trouble else "Unknown", reason)
+    available = find(status(world, "rain-v1").conditions, "Available")
+    assert available is not None
+    assert available.status == "False"
+    assert status(world, "rain-v1").stages == ("production",), "who is live is not who answers"
+    world.assert_settled()
+    world.more_pods = [replace(each, ready=True) for each in world.more_pods]
+    if trouble is not None:
+        world.settle()
+        assert ready(world, "rain-v1") == ("True", "Serving")
+    mend(world)
+    assert ready(world, "rain-v2") == ("True", "Serving")
 
 
 @pytest.mark.parametrize("trouble", SLOW)

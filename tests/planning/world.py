@@ -51,6 +51,8 @@ class World:
         self.troubles: dict[str, dict[str, Any]] = {}
         # Pods of earlier templates that answer still, by stage: the name of their version and its artifact.
         self.left: dict[str, tuple[str, str]] = {}
+        # And these, whatever they say.
+        self.more_pods: list[ServerPod] = []
         self.now = NOW
         self.made: list[str] = []
         self.status_writes = 0
@@ -240,9 +242,17 @@ class World:
         wanted["status"] = there.get("status", {})
         if wanted == {"status": {}, **there}:
             return False
+        self._keep_answering(there, wanted)
         wanted["metadata"]["generation"] += wanted.get("spec") != there.get("spec")
         self.objects[key] = wanted
         return True
+
+    def _keep_answering(self, there: Manifest, wanted: Manifest) -> None:
+        """Keep the pods of the template before until those of the new one are ready."""
+        old, new = (each["metadata"].get("annotations", {}).get(labels.ARTIFACT) for each in (there, wanted))
+        if there["kind"] == "Deployment" and old != new and old not in self.broken_artifacts:
+            own = there["metadata"]["labels"]
+            self.left[own[labels.STAGE]] = (own[labels.MODEL_VERSION], old)
 
     def _create(self, manifest: Manifest) -> bool:
         key = _key(manifest)
@@ -304,12 +314,14 @@ class World:
             conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
             counts = {"replicas": wanted + 1, "updatedReplicas": 1, "readyReplicas": wanted}
         else:
+            self.left.pop(manifest["metadata"]["labels"][labels.STAGE], None)
             conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
             counts = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted}
         manifest["status"] = {"observedGeneration": generation, "conditions": conditions, **counts}
 
     def pods_of_servers(self) -> Iterator[ServerPod]:
         """Yield one pod of each Deployment's present template, and those that are left of earlier ones."""
+        yield from self.more_pods
         for key, manifest in sorted(self.objects.items()):
             if key.kind != "Deployment":
                 continue

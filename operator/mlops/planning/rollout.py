@@ -87,6 +87,11 @@ def answers(view: ModelView, candidate: Candidate, stage: str) -> bool:
     return any(pod.ready for pod in pods_of(view, candidate, stage))
 
 
+def is_answered(view: ModelView, stage: str) -> bool:
+    """Return whether a pod of any version answers in the stage."""
+    return any(pod.ready for pod in view.pods if pod.stage == stage)
+
+
 def observed(view: ModelView, candidate: Candidate) -> Candidate:
     """Return the candidate with what its Deployments and pods show: where it came up, and where it did not."""
     version, status = candidate.version, candidate.version.status
@@ -169,6 +174,13 @@ def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None
     since = since_of(there) if is_applied(there, candidate) else view.now
     found = server_pods.foremost(pod for pod in pods_of(view, candidate, stage) if not _is_of_before(pod, since))
     return found or _refused(there)
+
+
+def trouble_of_left(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
+    """Return what keeps the pods that are left of a version from answering, while another one is rolled out."""
+    there = deployment_of(view, stage)
+    found = server_pods.foremost(pods_of(view, candidate, stage))
+    return found or (_refused(there) if there is not None else None)
 
 
 def _refused(there: Manifest) -> Trouble | None:
