@@ -140,6 +140,40 @@ def test_a_version_of_which_no_pod_answers_does_not_say_that_it_serves(trouble: 
     assert ready(world, "rain-v2") == ("True", "Serving")
 
 
+SLOW_GATE = [{"latency": {"p99Milliseconds": 1}}]
+
+
+@pytest.mark.parametrize(
+    ("first", "trouble", "ready_by_now"),
+    [
+        pytest.param({}, None, ("True", "Serving"), id="it comes up there as well"),
+        pytest.param({}, PULL, ("False", "ImagePull"), id="it does not come up there"),
+        pytest.param({"gates": SLOW_GATE}, None, ("False", "GatesFailed"), id="its gates do not hold there"),
+    ],
+)
+def test_a_stage_that_is_put_in_front_of_a_live_one_takes_nobody_down(
+    first: Any, trouble: Any, ready_by_now: tuple[str, str]
+) -> None:
+    """Where it has served it may stay: neither is its Deployment deleted, nor does an older version take its place."""
+    world = a_world(1, 2)
+    key = Key("Deployment", "team", "rain-production")
+    uid = world.objects[key]["metadata"]["uid"]
+    if trouble:
+        world.troubled_stages["staging"] = trouble
+    stages = [{"name": "staging", "replicas": 1, **first}, {"name": "production", "replicas": 1}]
+    world.change("ModelVersion", "rain-v2", promotion={"stages": stages})
+    for _ in range(6):
+        for each in world.plans():
+            world.carry_out(each)
+            assert key in world.objects, "nobody serves"
+            assert served(world) == "rain-v2"
+            assert "production" in status(world, "rain-v2").stages
+        world.tick()
+    assert world.objects[key]["metadata"]["uid"] == uid
+    assert ready(world, "rain-v2") == ready_by_now
+    assert is_true(status(world, "rain-v2").conditions, "Available")
+
+
 @pytest.mark.parametrize("trouble", SLOW)
 def test_a_slow_start_fails_no_new_version(trouble: dict[str, Any]) -> None:
     """What has not looked at the model says nothing about it."""

@@ -51,6 +51,8 @@ class World:
         self.troubles: dict[str, dict[str, Any]] = {}
         # Pods of earlier templates that answer still, by stage: the name of their version and its artifact.
         self.left: dict[str, tuple[str, str]] = {}
+        # In these stages the pods of any version are in trouble.
+        self.troubled_stages: dict[str, dict[str, Any]] = {}
         # And these, whatever they say.
         self.more_pods: list[ServerPod] = []
         self.now = NOW
@@ -310,7 +312,7 @@ class World:
     def _roll_out(self, manifest: Manifest) -> None:
         wanted, generation = manifest["spec"]["replicas"], manifest["metadata"]["generation"]
         artifact = manifest["spec"]["template"]["metadata"]["annotations"][labels.ARTIFACT]
-        if artifact in self.broken_artifacts:
+        if artifact in self.broken_artifacts or manifest["metadata"]["labels"][labels.STAGE] in self.troubled_stages:
             conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
             counts = {"replicas": wanted + 1, "updatedReplicas": 1, "readyReplicas": wanted}
         else:
@@ -328,9 +330,10 @@ class World:
             own, annotations = manifest["metadata"]["labels"], manifest["metadata"]["annotations"]
             artifact = annotations[labels.ARTIFACT]
             pod = ServerPod(f"{key.name}-1", own[labels.STAGE], own[labels.MODEL_VERSION], own[labels.DIGEST])
-            broken = artifact in self.broken_artifacts
+            broken = artifact in self.broken_artifacts or pod.stage in self.troubled_stages
             up = {"started": True, "running_since": parse_time(annotations[labels.SINCE])}
-            yield replace(pod, **self.troubles.get(artifact, up)) if broken else replace(pod, ready=True)
+            trouble = self.troubled_stages.get(pod.stage) or self.troubles.get(artifact, up)
+            yield replace(pod, **trouble) if broken else replace(pod, ready=True)
             if (left := self.left.get(pod.stage)) is not None:
                 name, of = left
                 yield ServerPod(f"{key.name}-0", pod.stage, name, labels.short(of, 16), ready=True)

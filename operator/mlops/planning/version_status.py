@@ -87,7 +87,9 @@ def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor
     if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
         return stand.stalled(Reason.GATES_FAILED, candidate.gates.message)
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
-    if last in live and _is_served(view, candidate, traffic, last):
+    # An edit may have put a stage in front of where it is live.
+    on_its_way = [stage for stage in candidate.stages if traffic.is_chosen(candidate, stage)]
+    if last in live and candidate.passed.issuperset(on_its_way) and _is_served(view, candidate, traffic, last):
         return stand.done(Reason.SERVING, f"live in {', '.join(live)}")
     newer = traffic.live.get(last)
     serving = all(_is_served(view, candidate, traffic, stage) for stage in live)
