@@ -87,12 +87,13 @@ CLUSTER = [
     pytest.param(ended("AccessDenied"), "AccessDenied", id="keys revoked"),
     pytest.param(ended("TaskInvalid"), "TaskInvalid", id="image of another release"),
     pytest.param(ended("ServingFailed"), "ServingFailed", id="a wrong setting of the installation"),
+    pytest.param(ended("InternalError", 1), "InternalError", id="an error of its node"),
 ]
 MODEL = ["ArtifactNotFound", "DigestMismatch", "GoldenFailed", "FormatForbidden", "UntrustedType", "Incompatible"]
 SLOW = [
     pytest.param({"waits": "ContainerCreating"}, id="creating"),
     pytest.param({"waits": "PodInitializing"}, id="no word yet"),
-    pytest.param({"running_since": datetime(2026, 1, 1, tzinfo=UTC)}, id="its process does not answer yet"),
+    pytest.param({"running_since": datetime(2026, 1, 1, tzinfo=UTC)}, id="does not answer, or has no artifact yet"),
     pytest.param(ended(None, 137, restarts=9) | {"end": PodEnd(137, "Error", "", LATER, LATER + timedelta(minutes=10))},
                  id="ended by the startup probe"),
 ]  # fmt: skip
@@ -186,6 +187,21 @@ def test_a_slow_start_fails_no_new_version(trouble: dict[str, Any]) -> None:
     assert ready(world, "rain-v2") == ("True", "Serving")
 
 
+def test_the_time_in_which_the_artifact_came_is_not_the_models() -> None:
+    """The store answered after nine minutes: that the server is not ready a minute later says nothing of the model."""
+    world = a_world(1)
+    hit(world, 2, {"started": True, "running_since": world.now})
+    start = world.now
+    world.put(a_version(2))
+    while world.now < start + timedelta(minutes=10):
+        for each in world.plans():
+            world.carry_out(each)
+        world.tick()
+    assert ready(world, "rain-v2") == ("Unknown", "Progressing")
+    world.settle()
+    assert ready(world, "rain-v2") == ("False", "ServingFailed")
+
+
 @pytest.mark.parametrize("reason", MODEL)
 def test_a_new_model_that_its_server_refuses_is_named_at_once(reason: str) -> None:
     """In the pod's own words, as an end, and the good version serves on; nothing waits for a deadline."""
@@ -215,6 +231,7 @@ def test_a_new_model_that_its_server_refuses_is_named_at_once(reason: str) -> No
     [
         pytest.param(ended(None, 137, of="OOMKilled"), "OOMKilled", id="out of memory"),
         pytest.param(ended(None, 139, restarts=3), "ServingFailed", id="crashes"),
+        pytest.param(ended("InternalError"), "InternalError", id="an error that nobody foresaw"),
         pytest.param(
             {"started": True, "running_since": datetime(2026, 1, 1, tzinfo=UTC)}, "ServingFailed", id="silent"
         ),

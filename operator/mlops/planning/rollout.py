@@ -13,7 +13,7 @@ from mlops.planning import retrying, server_pods
 from mlops.planning.candidates import Candidate
 from mlops.planning.plan import Manifest
 from mlops.planning.server_pods import Fault, Trouble
-from mlops.planning.serving_manifests import PROGRESS_DEADLINE, server_name
+from mlops.planning.serving_manifests import PROGRESS_DEADLINE, STARTUP_SECONDS, server_name
 from mlops.planning.views import ModelView, ServerPod
 
 _MAX_MESSAGE = 1024
@@ -126,7 +126,7 @@ def _failures_on_record(candidate: Candidate) -> dict[str, StageFailure]:
     }
 
 
-_SILENT = f"its pods did not become ready within {PROGRESS_DEADLINE} s"
+_SILENT = f"its pods did not become ready within {STARTUP_SECONDS + PROGRESS_DEADLINE} s"
 
 
 def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, *, proven: bool) -> Trouble | None:
