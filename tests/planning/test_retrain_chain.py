@@ -14,6 +14,7 @@ from tests.planning.builders import (
     a_dataset,
     a_drift_report,
     a_monitor,
+    a_run,
     a_template,
     a_train_report,
     a_verify_report,
@@ -191,6 +192,19 @@ def test_a_run_with_the_inputs_of_what_serves_trains_nothing() -> None:
     assert len(loop.trained) == trained
     loop.check()
     assert loop.triggered() == "NothingNew"
+
+
+def test_a_run_that_was_not_trained_gives_no_result_to_another() -> None:
+    """A person's run with the same inputs has metrics and gates to show: it is trained."""
+    loop = Loop(search=False)
+    loop.check()
+    nothing, trained = loop.get("TrainingRun", loop.monitor.last_action.ref), len(loop.trained)
+    loop.put(a_run(metadata={"name": "by-hand"}, spec={**nothing.spec.dump(), "datasetRef": {"name": "weather"}}))
+    loop.settle()
+    made = loop.get("TrainingRun", "by-hand").status
+    assert (made.inputs_digest, made.cached_from) == (nothing.status.inputs_digest, None)
+    assert made.metrics
+    assert len(loop.trained) == trained + 1
 
 
 def test_the_same_model_is_nothing_new_whoever_made_it() -> None:

@@ -54,6 +54,8 @@ _OF_THE_INPUTS = frozenset(
         *("Incompatible", "NotFound", "ManifestInvalid", "ArtifactNotFound"),
     }
 )
+_RESULTS = ("output_digest", "prediction_digest", "format", "metrics", "champion_metrics", "best_params", "trials")
+_PINNED_AND_MADE = ("resolved", "inputs_digest", "cached_from", "verification", *_RESULTS)
 _MAX_METRICS = 64
 _MOST_WITHOUT_REPORT = 3
 _MAX_VERSION = 999_999
@@ -116,11 +118,21 @@ def _next(view: TrainingRunView) -> Step:
     elif stand.is_over(run.status.conditions):
         # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
         return known
+    if _took_no_part(run):
+        # There was nothing to train, or there is by now: what it would be judged by is not there.
+        known = replace(known, status=known.status.model_copy(update={"output_digest": None}))
+        known = replace(known, own={type_: said for type_, said in known.own.items() if type_ == DATASET_READY})
     if known.status.resolved is None:
         return _pin(view, known)
     if known.status.output_digest is None:
         return _execute(view, known, known.status.resolved)
     return _conclude(view, known, known.status.resolved)
+
+
+def _took_no_part(run: TrainingRun) -> bool:
+    """Return whether the run was not trained, since the model of its inputs was there: it has no metrics."""
+    succeeded = find(run.status.conditions, SUCCEEDED)
+    return succeeded is not None and succeeded.reason == Reason.NOTHING_NEW
 
 
 def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
@@ -136,8 +148,10 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     failed = find(run.status.conditions, STALLED)
     if failed is not None and failed.reason not in stand.LAID_OVER and run.status.resolved is not None:
         status = status.model_copy(update={"attempts": run.status.attempts + 1})
-    if failed is not None and failed.reason in _OF_THE_INPUTS and run.status.output_digest is None:
-        status = status.model_copy(update={"resolved": None, "inputs_digest": None})
+    if failed is not None and failed.reason in _OF_THE_INPUTS:
+        # The result of a first execution as well, if it was the second that failed: both are to be of the same inputs.
+        none = TrainingRunStatus()
+        status = status.model_copy(update={name: getattr(none, name) for name in _PINNED_AND_MADE})
     # What the last attempt said would make this one wait.
     return replace(step, status=status, own={})
 
@@ -396,6 +410,7 @@ def _twin(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun | Non
         and sibling.status.resolved is not None
         and sibling.status.output_digest is not None
         and is_true(sibling.status.conditions, SUCCEEDED)
+        and not _took_no_part(sibling)
         and not is_false(sibling.status.conditions, REPRODUCIBLE)
         and (not _compares(run) or _rival(sibling.status) == _rival(status))
     ]
@@ -407,9 +422,8 @@ def _rival(status: TrainingRunStatus) -> str | None:
 
 
 def _taken_over(step: Step, twin: TrainingRun) -> Step:
-    results = ("output_digest", "prediction_digest", "format", "metrics", "champion_metrics", "best_params", "trials")
     status = step.status.model_copy(
-        update={name: getattr(twin.status, name) for name in results} | {"cached_from": twin.metadata.name}
+        update={name: getattr(twin.status, name) for name in _RESULTS} | {"cached_from": twin.metadata.name}
     )
     message = f'inputs equal those of TrainingRun "{twin.metadata.name}": its result is taken over'
     return replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.CACHED, message))
@@ -566,7 +580,9 @@ def _same_model(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersio
 
 
 def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
-    """Return the version that came of this run; one of the same name by somebody else is not it."""
+    """Return the version that came of this run; one of the same name by somebody else is not it, nor is what came of
+    an earlier run of this name: that has had its time."""
+    born = view.run.metadata.creation_timestamp or ""
     return next(
         (
             version
@@ -574,6 +590,9 @@ def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | No
             if version.spec.lineage.training_run == view.run.metadata.name
             and version.spec.artifact is not None
             and version.spec.artifact.digest == status.output_digest
+            and (
+                version.metadata.name == status.model_version_ref or (version.metadata.creation_timestamp or "") >= born
+            )
         ),
         None,
     )
