@@ -21,7 +21,7 @@ from tests.planning.builders import (
     an_ingest_report,
     merged,
 )
-from tests.planning.world import World
+from tests.planning.world import End, World
 
 SEARCH = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["0.1", "7"]}]}
 GUARD = {"cooldown": "1s", "maxRunsPerWeek": 100}
@@ -205,6 +205,24 @@ def test_a_run_that_was_not_trained_gives_no_result_to_another() -> None:
     assert (made.inputs_digest, made.cached_from) == (nothing.status.inputs_digest, None)
     assert made.metrics
     assert len(loop.trained) == trained + 1
+
+
+@pytest.mark.parametrize(
+    ("end", "counted"),
+    [
+        pytest.param(End(None, None, None, "BackoffLimitExceeded"), 0, id="its pods are lost"),
+        pytest.param(a_train_report(environment_digest="sha256:" + "9" * 64), 0, id="an image of another release"),
+        pytest.param(End(None, 137, why="DeadlineExceeded"), 1, id="it takes too long"),
+        pytest.param(End(None, 137, "OOMKilled", "BackoffLimitExceeded"), 1, id="it needs too much memory"),
+    ],
+)
+def test_what_the_cluster_does_to_a_run_is_not_held_against_challengers(end: Any, counted: int) -> None:
+    """A circuit opens when runs lead to nothing, not when nodes die."""
+    loop = Loop(search=False)
+    loop.pods = lambda task: end if isinstance(task, tasks.TrainTask) else loop._answer(task)
+    loop.check(content="2")
+    assert loop.monitor.last_action.outcome == "Failed"
+    assert loop.monitor.rejected_in_a_row == counted
 
 
 def test_the_same_model_is_nothing_new_whoever_made_it() -> None:

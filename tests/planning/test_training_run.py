@@ -344,6 +344,42 @@ def test_a_pod_that_is_lost_with_its_report_costs_another_execution(lose: Callab
     assert plan(replace(view, now=view.now + timedelta(days=1))).create == ()
 
 
+def test_a_lost_report_after_outages_costs_another_execution_as_well() -> None:
+    """Only reports that are missing in a row tell of an image that never reports: a pod that says why it failed does
+    report, and so may one that a person has tried again."""
+    view = a_pinned_view()
+    how: list[dict[str, Any]] = [*2 * [{"reason": "StoreUnavailable", "exit_code": 1}], *2 * [{"exit_code": None}]]
+    for each in [*how, how[0], *how[2:]]:
+        view = after(replace(view, now=view.now + timedelta(hours=2)))
+        moment = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
+        job = failed(the_job(view), container=None, why="BackoffLimitExceeded", at=moment, **each)
+        view = after(view, *view.jobs, job)
+        assert not is_true(view.run.status.conditions, "Stalled"), view.run.status
+    assert view.run.status.without_report == 2
+
+
+@pytest.mark.parametrize("reason", ["Unschedulable", "ImagePull", "ContainerConfig"])
+@pytest.mark.parametrize("second", [False, True], ids=["first execution", "second execution"])
+def test_a_deadline_that_passes_while_no_pod_starts_is_an_outage(reason: str, second: bool) -> None:
+    """The Job's time began when it was made. What its pod waited for stands in Ready, over what the planner says."""
+    view = a_pinned_view(a_run(spec={"reproducibility": {"verify": "Once"}}))
+    if second:
+        view = after(view, finished(the_job(view), a_train_report()))
+    waited = [a_condition("Ready", "False", reason, "pod x: waits"), a_condition("Reconciling", "True", reason)]
+    others = [each.dump() for each in view.run.status.conditions if each.type not in ("Ready", "Reconciling")]
+    status = {**view.run.status.dump(), "conditions": [*waited, *others]}
+    waiting = replace(view, run=with_status(view.run, status))
+    late = failed(the_job(view), exit_code=None, container=None, why="DeadlineExceeded", at="2026-01-10T11:59:30Z")
+    then = after(waiting, *view.jobs, late)
+    assert ready(then) == ("False", reason)
+    assert not is_true(then.run.status.conditions, "Stalled")
+    later = after(replace(then, now=NOW + timedelta(hours=2)))
+    assert ready(later)[0] == "Unknown"
+    assert the_job(later)["metadata"]["name"] != late.name
+    took_long = after(view, *view.jobs, late)
+    assert ready(took_long) == ("False", "DeadlineExceeded"), "its pod was at work"
+
+
 def test_each_outage_is_waited_for_longer_up_to_an_hour() -> None:
     """An installation that is down for a night is not asked every minute."""
     view = a_pinned_view()

@@ -17,6 +17,8 @@ from mlops.planning.model_history import highest_number
 from mlops.planning.moments import moment, not_before
 from mlops.planning.outcome import (
     BACKOFF_LIMIT_EXCEEDED,
+    DEADLINE_EXCEEDED,
+    NOT_STARTED,
     REPORT_MISSING,
     Failure,
     finished_at,
@@ -141,7 +143,7 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     On the inputs that it is pinned to, unless these are why it failed. A run that is at work goes on.
     """
     run = view.run
-    status = run.status.model_copy(update={"retried": asked})
+    status = run.status.model_copy(update={"retried": asked, "without_report": 0})
     works = any(not is_finished(job) and _is_own(run, status, job) for job in view.jobs)
     if works:
         return replace(step, status=status)
@@ -298,8 +300,8 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         return replace(step, standing=stand.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
             condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
         )
-    match outcome(job, tasks.TrainReport):
-        case Failure() as failure if _passes(failure, attempt):
+    match _outcome(run, job):
+        case Failure() as failure if _passes(failure, step.status):
             return _to_be_tried_again(view, step, job, failure, SUCCEEDED)
         case Failure() as failure:
             return _failed(step, *_explained(run, job, failure))
@@ -313,10 +315,21 @@ def _execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             return _conclude(view, recorded, resolved)
 
 
-def _passes(failure: Failure, attempt: int) -> bool:
+def _outcome(run: TrainingRun, job: JobView) -> tasks.TrainReport | Failure:
+    """Return what came of a finished Job. Its deadline counts from when it was made: one that has passed while the
+    pod could not start says nothing of how long training takes, but what the pod waited for."""
+    found = outcome(job, tasks.TrainReport)
+    ready = find(run.status.conditions, READY)
+    if isinstance(found, Failure) and found.reason == DEADLINE_EXCEEDED and ready and ready.reason in NOT_STARTED:
+        return Failure(ready.reason, ready.message, final=False)
+    return found
+
+
+def _passes(failure: Failure, status: TrainingRunStatus) -> bool:
     """Return whether the same work may succeed later: the store was away, or the pod was lost with its report. An
     image that never reports is given up."""
-    return failure.outage or (failure.reason == REPORT_MISSING and attempt + 1 < _MOST_WITHOUT_REPORT)
+    lost = failure.reason == REPORT_MISSING and status.without_report + 1 < _MOST_WITHOUT_REPORT
+    return failure.outage or lost
 
 
 def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure: Failure, type_: str) -> Step:
@@ -325,10 +338,11 @@ def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure:
     The attempts are on record for the whole run, so every execution has a Job name of its own.
     """
     attempts = step.status.attempts + 1
+    lost = step.status.without_report + 1 if failure.reason == REPORT_MISSING else 0
     message = f"{failure.message}; attempt {attempts + 1} follows"
     return replace(
         step,
-        status=step.status.model_copy(update={"attempts": attempts}),
+        status=step.status.model_copy(update={"attempts": attempts, "without_report": lost}),
         standing=Standing("False", failure.reason, message, reconciling=True),
         look_again=max(retry_at(finished_at(job), attempts), view.now),
     ).saying(condition(type_, "Unknown", failure.reason, message))
@@ -472,8 +486,8 @@ def _verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         return replace(step, standing=stand.in_progress(Reason.VERIFYING, message), create=(wanted,)).saying(
             condition(REPRODUCIBLE, "Unknown", Reason.VERIFYING, message)
         )
-    match outcome(second, tasks.TrainReport):
-        case Failure() as failure if _passes(failure, attempt):
+    match _outcome(view.run, second):
+        case Failure() as failure if _passes(failure, step.status):
             return _to_be_tried_again(view, step, second, failure, REPRODUCIBLE)
         case Failure() as failure:
             reason, message = _explained(view.run, second, failure)
