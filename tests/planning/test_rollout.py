@@ -12,7 +12,7 @@ from mlops.api import tasks
 from mlops.api.conditions import find, is_true
 from mlops.api.model_version import ModelVersion
 from mlops.planning import serving_manifests
-from mlops.planning.plan import Key
+from mlops.planning.plan import Key, Plan
 from mlops.planning.views import PodEnd, ServerPod
 from tests.planning.builders import SETTINGS, a_verify_report, a_version, digest
 from tests.planning.world import World
@@ -139,6 +139,36 @@ def test_a_version_of_which_no_pod_answers_does_not_say_that_it_serves(trouble: 
         assert ready(world, "rain-v1") == ("True", "Serving")
     mend(world)
     assert ready(world, "rain-v2") == ("True", "Serving")
+
+
+@pytest.mark.parametrize("numbers", [(1,), (1, 2)], ids=["the only version", "another one serves meanwhile"])
+def test_a_retry_is_not_lost_between_its_two_writes(numbers: tuple[int, ...]) -> None:
+    """That it was acted on stands in the status before the Deployment is written. If that does not happen, what the
+    pods said before the retry still counts for nothing."""
+    world = a_world(*numbers[:-1])
+    last = f"rain-v{numbers[-1]}"
+    said = ended("ArtifactNotFound")
+    hit(world, numbers[-1], {"waits": "ContainerCreating"})
+    world.put(a_version(numbers[-1]))
+    world.settle()
+    hit(world, numbers[-1], {**said, "end": replace(said["end"], began=world.now, at=world.now)})
+    world.settle()
+    assert ready(world, last) == ("False", "ArtifactNotFound")
+    world.annotate("ModelVersion", last, "mlops.dev/retry", "the artifact is back")
+    world.now += timedelta(minutes=5)
+    statuses = Plan(statuses=world.plan("ModelVersion", last).statuses)
+    world.carry_out(statuses)
+    assert status(world, last).retried == "the artifact is back"
+    world.carry_out(world.plan("ModelVersion", last), writes=1)
+    world.carry_out(world.plan("ModelVersion", last))
+    assert status(world, last).failed_stages == ()
+    assert served(world) == last
+    for each in world.plans():
+        world.carry_out(each)
+    assert ready(world, last) == ("Unknown", "Progressing"), "nobody has said anything since"
+    mend(world)
+    assert ready(world, last) == ("True", "Serving")
+    world.assert_settled()
 
 
 SLOW_GATE = [{"latency": {"p99Milliseconds": 1}}]

@@ -41,6 +41,12 @@ def is_applied(there: Manifest, candidate: Candidate) -> bool:
     return bool(made_for == str(candidate.version.metadata.generation))
 
 
+def _is_retried(there: Manifest, candidate: Candidate) -> bool:
+    """Return whether the newest retry that a person asks for has reached the Deployment. That it was acted on stands in
+    the status, which is written before: between the two the power may go."""
+    return bool(there["metadata"].get("annotations", {}).get(labels.RETRY, "") == retrying.newest(candidate.version))
+
+
 def is_available(there: Manifest) -> bool:
     """Return whether all pods are of the present template, and ready.
 
@@ -135,7 +141,7 @@ def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, 
     One that has served there with this artifact is not failed by time, nor by trouble of the cluster: something else
     has changed. Only if its pods refuse the model, and none of them answers, is another version tried.
     """
-    if not is_applied(there, candidate):
+    if not is_applied(there, candidate) or not _is_retried(there, candidate):
         return None
     pods, since = pods_of(view, candidate, stage), since_of(there)
     if proven and any(pod.ready for pod in pods):
@@ -171,7 +177,8 @@ def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None
     there = deployment_of(view, stage)
     if there is None or not shows(there, candidate):
         return None
-    since = since_of(there) if is_applied(there, candidate) else view.now
+    is_current = is_applied(there, candidate) and _is_retried(there, candidate)
+    since = since_of(there) if is_current else view.now
     found = server_pods.foremost(pod for pod in pods_of(view, candidate, stage) if not _is_of_before(pod, since))
     return found or _refused(there)
 
@@ -228,9 +235,7 @@ def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[dateti
 
 def since(view: ModelView, choice: Candidate, stage: str) -> str:
     """Return since when the version, as its spec is now, is to serve in the stage."""
-    if retrying.wanted(choice.version):
-        return format_time(view.now)
     there = deployment_of(view, stage)
     known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
-    same = there is not None and shows(there, choice) and is_applied(there, choice)
+    same = there is not None and shows(there, choice) and is_applied(there, choice) and _is_retried(there, choice)
     return known if same and is_moment(known) else format_time(view.now)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops.api import digests, labels, tasks
 from mlops.api.model_version import ModelVersion, Stage
-from mlops.planning import pods
+from mlops.planning import pods, retrying
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
 
@@ -97,6 +97,7 @@ def deployment(
                 labels.ARTIFACT: artifact,
                 labels.GENERATION: str(version.metadata.generation),
                 labels.SINCE: since,
+                **({labels.RETRY: retried} if (retried := retrying.newest(version)) else {}),
             },
             "ownerReferences": owned_by_all(owners),
         },
