@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from mlops.api.kinds import KINDS
 from mlops.engine.cluster import Conflict, Invalid, NotAllowed, Refused, Unavailable, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
 from mlops.engine.planners import PLANNERS
-from mlops.engine.reconcile import Reconciler, covers
+from mlops.engine.reconcile import Reconciler, covers, timeless_digest
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Plan, Settings
 from tests.engine.objects import DIGEST, NotedCluster, a_child, a_dataset, a_monitor, a_version
+from tests.planning.test_ways_out import STORIES, Place
 
 RAIN = Key("Dataset", "default", "rain")
 READY = {"type": "Ready", "status": "True", "reason": "Versioned", "message": "", "lastTransitionTime": ""}
@@ -354,6 +356,30 @@ async def test_a_refused_deployment_is_told_and_holds_up_nothing_else(
     assert cluster.condition("ModelVersion", "rain-v1", "Ready") == ("False", "ChildRefused")
     assert cluster.condition("ModelVersion", "rain-v1", "Stalled") == stalled
     assert [job["metadata"]["labels"]["mlops.dev/model-version"] for job in cluster.list("Job")] == ["rain-v2"]
+
+
+def test_a_child_is_the_same_in_whatever_second_it_is_planned() -> None:
+    """Whatever the state of the world, and while a person asks for a retry of everything: a refusal of a child is told
+    and waited for only if the plan after the status has the same child."""
+    differ = set()
+    for (kind, reason), story in STORIES.items():
+        place = Place()
+        story.provoke(place)
+        for key in [key for key in place.objects if key.kind in KINDS]:
+            for asked in ("", "again"):
+                place.annotate(key.kind, key.name, "mlops.dev/retry", asked)
+                first = place.plan(key.kind, key.name)
+                place.carry_out(Plan(statuses=first.statuses))
+                place.now += timedelta(seconds=1)
+                then = {
+                    key_of(each): timeless_digest(each)
+                    for plan in (first, place.plan(key.kind, key.name))
+                    for each in (*plan.apply, *plan.create)
+                }
+                for each in (*first.apply, *first.create):
+                    if then[key_of(each)] != timeless_digest(each):
+                        differ.add((kind, reason, *key_of(each)))
+    assert not differ
 
 
 async def test_a_refused_check_is_told_and_made_when_there_is_room(

@@ -163,13 +163,13 @@ class Reconciler:
         except (Invalid, Refused) as error:
             # Trying an invalid one again cannot help. The next round says so in the status and leaves this child out.
             again_at = self._clock.now() + _LOOK_AT_PROBLEMS if isinstance(error, Refused) else None
-            self._refused[key_of(child)] = _Refusal(_timeless_digest(child), str(error), again_at)
+            self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), again_at)
             return Conflict(key_of(child), f"refused: {error}")
         except NotAllowed as error:
             now = self._clock.now()
             if now - self._not_allowed.setdefault(key_of(child), now) >= _TELL_AFTER:
                 # Tried again with every round all the same: it heals without anybody touching the object.
-                self._refused[key_of(child)] = _Refusal(_timeless_digest(child), str(error), now)
+                self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), now)
             elif len(self._not_allowed) > _MOST_NOT_ALLOWED:
                 self._not_allowed.clear()
             return error
@@ -187,7 +187,7 @@ class Reconciler:
                 refused = self._refused.get(child_key)
                 if message := present and problems.check_name(present, child, converged=converged):
                     found[child_key] = Problem(child, problems.NAME_TAKEN, str(message))
-                elif refused and refused.digest == _timeless_digest(child) and (converged or present is None):
+                elif refused and refused.digest == timeless_digest(child) and (converged or present is None):
                     due = refused.again_at is not None and refused.again_at <= self._clock.now()
                     passing = refused.again_at is not None
                     found[child_key] = Problem(child, problems.CHILD_REFUSED, refused.message, passing, due)
@@ -290,7 +290,7 @@ def _digest(wanted: Manifest) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _timeless_digest(wanted: Manifest) -> str:
+def timeless_digest(wanted: Manifest) -> str:
     """Return a digest of a child that is the same whatever time it is planned at."""
     text = json.dumps(wanted, sort_keys=True)
     annotations = wanted["metadata"].get("annotations") or {}
