@@ -143,7 +143,7 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     On the inputs that it is pinned to, unless these are why it failed. A run that is at work goes on.
     """
     run = view.run
-    status = run.status.model_copy(update={"retried": asked, "without_report": 0})
+    status = run.status.model_copy(update={"retried": asked, "without_report": None})
     works = any(not is_finished(job) and _is_own(run, status, job) for job in view.jobs)
     if works:
         return replace(step, status=status)
@@ -328,7 +328,7 @@ def _outcome(run: TrainingRun, job: JobView) -> tasks.TrainReport | Failure:
 def _passes(failure: Failure, status: TrainingRunStatus) -> bool:
     """Return whether the same work may succeed later: the store was away, or the pod was lost with its report. An
     image that never reports is given up."""
-    lost = failure.reason == REPORT_MISSING and status.without_report + 1 < _MOST_WITHOUT_REPORT
+    lost = failure.reason == REPORT_MISSING and (status.without_report or 0) + 1 < _MOST_WITHOUT_REPORT
     return failure.outage or lost
 
 
@@ -338,7 +338,7 @@ def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure:
     The attempts are on record for the whole run, so every execution has a Job name of its own.
     """
     attempts = step.status.attempts + 1
-    lost = step.status.without_report + 1 if failure.reason == REPORT_MISSING else 0
+    lost = (step.status.without_report or 0) + 1 if failure.reason == REPORT_MISSING else None
     message = f"{failure.message}; attempt {attempts + 1} follows"
     return replace(
         step,
