@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from mlops.api.dataset import DatasetStatus
-from mlops.engine.cluster import Conflict, Refused, Unavailable, key_of
+from mlops.api.kinds import KINDS
+from mlops.engine.cluster import Conflict, Invalid, NotAllowed, Refused, Unavailable, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
-from mlops.engine.reconcile import Reconciler, covers
+from mlops.engine.planners import PLANNERS
+from mlops.engine.reconcile import Reconciler, covers, timeless_digest
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Plan, Settings
-from tests.engine.objects import NotedCluster, a_child, a_dataset, a_version
+from tests.engine.objects import DIGEST, NotedCluster, a_child, a_dataset, a_monitor, a_version
+from tests.planning.test_ways_out import STORIES, Place
 
 RAIN = Key("Dataset", "default", "rain")
 READY = {"type": "Ready", "status": "True", "reason": "Versioned", "message": "", "lastTransitionTime": ""}
@@ -299,6 +302,105 @@ async def test_a_child_for_which_there_is_no_room_is_tried_again(
     await reconciler.reconcile(RAIN)
     assert cluster.condition("Dataset", "rain", "Ready") == ("True", "Versioned")
     assert ("create", "Job", "ingest") in cluster.writes
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, cluster: NotedCluster, verb: str, kind: str, error: Any) -> list[Any]:
+    """Have the cluster refuse all children of a kind, until the list of tries that is returned holds a None."""
+    tried: list[Any] = []
+    write = getattr(cluster, verb)
+
+    async def refusing(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == kind and None not in tried:
+            tried.append(manifest["metadata"]["name"])
+            raise error(key_of(manifest), "denied the request")
+        written: Manifest = await write(manifest)
+        return written
+
+    monkeypatch.setattr(cluster, verb, refusing)
+    return tried
+
+
+async def rounds(cluster: NotedCluster, clock: VirtualClock, key: Key, number: int = 16) -> int:
+    """Reconcile every 15 s with the real planners; return how many rounds failed."""
+    reconciler, failed = Reconciler(cluster, Gatherer(cluster, Settings(), clock), PLANNERS, clock, Counters()), 0
+    for _ in range(number):
+        try:
+            await reconciler.reconcile(key)
+        except (Conflict, NotAllowed):
+            failed += 1
+        clock.advance(clock.now() + timedelta(seconds=15))
+    return failed
+
+
+VERIFIED = {"artifact": DIGEST, "verification": {"goldenRows": 64, "maxDifference": "0", "p99Milliseconds": "1.5"}}
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "stalled"),
+    [
+        pytest.param(Refused, 4, None, id="a quota or a policy"),
+        pytest.param(Invalid, 1, ("True", "ChildRefused"), id="no such field"),
+        pytest.param(NotAllowed, 16, None, id="a missing right"),
+    ],
+)
+async def test_a_refused_deployment_is_told_and_holds_up_nothing_else(
+    cluster: NotedCluster, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, error: Any, tries: int, stalled: Any
+) -> None:
+    """Its annotation says since when it is wanted, so no plan has the same Deployment; the refusal is the same. The
+    next version is verified meanwhile."""
+    cluster.by_user(a_version())
+    cluster.set_status(Key("ModelVersion", "default", "rain-v1"), {"observedGeneration": 1, **VERIFIED})
+    cluster.by_user(a_version("rain-v2", version=2))
+    tried = refuse(monkeypatch, cluster, "apply", "Deployment", error)
+    assert await rounds(cluster, clock, Key("Model", "default", "rain")) == tries
+    assert tried == ["rain-production"] * tries
+    assert cluster.condition("ModelVersion", "rain-v1", "Ready") == ("False", "ChildRefused")
+    assert cluster.condition("ModelVersion", "rain-v1", "Stalled") == stalled
+    assert [job["metadata"]["labels"]["mlops.dev/model-version"] for job in cluster.list("Job")] == ["rain-v2"]
+
+
+def test_a_child_is_the_same_in_whatever_second_it_is_planned() -> None:
+    """Whatever the state of the world, and while a person asks for a retry of everything: a refusal of a child is told
+    and waited for only if the plan after the status has the same child."""
+    differ = set()
+    for (kind, reason), story in STORIES.items():
+        place = Place()
+        story.provoke(place)
+        for key in [key for key in place.objects if key.kind in KINDS]:
+            for asked in ("", "again"):
+                place.annotate(key.kind, key.name, "mlops.dev/retry", asked)
+                first = place.plan(key.kind, key.name)
+                place.carry_out(Plan(statuses=first.statuses))
+                place.now += timedelta(seconds=1)
+                then = {
+                    key_of(each): timeless_digest(each)
+                    for plan in (first, place.plan(key.kind, key.name))
+                    for each in (*plan.apply, *plan.create)
+                }
+                for each in (*first.apply, *first.create):
+                    if then[key_of(each)] != timeless_digest(each):
+                        differ.add((kind, reason, *key_of(each)))
+    assert not differ
+
+
+async def test_a_refused_check_is_told_and_made_when_there_is_room(
+    cluster: NotedCluster, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks at the time when it is made: no plan has the same Job."""
+    cluster.by_user(a_version())
+    live = {"artifact": DIGEST, "stages": ["production"], "passedStages": ["production"]}
+    cluster.set_status(Key("ModelVersion", "default", "rain-v1"), {"observedGeneration": 1, **live})
+    monitor = a_monitor()
+    monitor["metadata"]["annotations"] = {"mlops.dev/retry": "x"}
+    cluster.by_user(monitor)
+    tried = refuse(monkeypatch, cluster, "create", "Job", Refused)
+    watch = Key("DriftMonitor", "default", "watch")
+    assert await rounds(cluster, clock, watch) == len(tried) == 4, "once a minute"
+    assert cluster.condition("DriftMonitor", "watch", "Ready") == ("False", "ChildRefused")
+    tried.append(None)
+    assert await rounds(cluster, clock, watch) == 0
+    assert len(cluster.list("Job")) == 1
+    assert cluster.now("DriftMonitor", "watch")["status"]["retried"] == "x"
 
 
 async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -> None:

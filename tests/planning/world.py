@@ -54,6 +54,10 @@ class World:
         self.troubles: dict[str, dict[str, Any]] = {}
         # Pods of earlier templates that answer still, by stage: the name of their version and its artifact.
         self.left: dict[str, tuple[str, str]] = {}
+        # In these stages the pods of any version are in trouble.
+        self.troubled_stages: dict[str, dict[str, Any]] = {}
+        # And these, whatever they say.
+        self.more_pods: list[ServerPod] = []
         self.now = NOW
         self.made: list[str] = []
         self.status_writes = 0
@@ -243,9 +247,17 @@ class World:
         wanted["status"] = there.get("status", {})
         if wanted == {"status": {}, **there}:
             return False
+        self._keep_answering(there, wanted)
         wanted["metadata"]["generation"] += wanted.get("spec") != there.get("spec")
         self.objects[key] = wanted
         return True
+
+    def _keep_answering(self, there: Manifest, wanted: Manifest) -> None:
+        """Keep the pods of the template before until those of the new one are ready."""
+        old, new = (each["metadata"].get("annotations", {}).get(labels.ARTIFACT) for each in (there, wanted))
+        if there["kind"] == "Deployment" and old != new and old not in self.broken_artifacts:
+            own = there["metadata"]["labels"]
+            self.left[own[labels.STAGE]] = (own[labels.MODEL_VERSION], old)
 
     def _create(self, manifest: Manifest) -> bool:
         key = _key(manifest)
@@ -303,25 +315,28 @@ class World:
     def _roll_out(self, manifest: Manifest) -> None:
         wanted, generation = manifest["spec"]["replicas"], manifest["metadata"]["generation"]
         artifact = manifest["spec"]["template"]["metadata"]["annotations"][labels.ARTIFACT]
-        if artifact in self.broken_artifacts:
+        if artifact in self.broken_artifacts or manifest["metadata"]["labels"][labels.STAGE] in self.troubled_stages:
             conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
             counts = {"replicas": wanted + 1, "updatedReplicas": 1, "readyReplicas": wanted}
         else:
+            self.left.pop(manifest["metadata"]["labels"][labels.STAGE], None)
             conditions = [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]
             counts = {"replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted}
         manifest["status"] = {"observedGeneration": generation, "conditions": conditions, **counts}
 
     def pods_of_servers(self) -> Iterator[ServerPod]:
         """Yield one pod of each Deployment's present template, and those that are left of earlier ones."""
+        yield from self.more_pods
         for key, manifest in sorted(self.objects.items()):
             if key.kind != "Deployment":
                 continue
             own, annotations = manifest["metadata"]["labels"], manifest["metadata"]["annotations"]
             artifact = annotations[labels.ARTIFACT]
             pod = ServerPod(f"{key.name}-1", own[labels.STAGE], own[labels.MODEL_VERSION], own[labels.DIGEST])
-            broken = artifact in self.broken_artifacts
+            broken = artifact in self.broken_artifacts or pod.stage in self.troubled_stages
             up = {"started": True, "running_since": parse_time(annotations[labels.SINCE])}
-            yield replace(pod, **self.troubles.get(artifact, up)) if broken else replace(pod, ready=True)
+            trouble = self.troubled_stages.get(pod.stage) or self.troubles.get(artifact, up)
+            yield replace(pod, **trouble) if broken else replace(pod, ready=True)
             if (left := self.left.get(pod.stage)) is not None:
                 name, of = left
                 yield ServerPod(f"{key.name}-0", pod.stage, name, labels.short(of, 16), ready=True)

@@ -47,17 +47,19 @@ BUGS = (
         "engine/reconcile.py",
         """        for owner, status in self._with_problems(key, plan, hopeless).items():
             await self._write_status(owner, self._with_trouble(owner, status).dump())
+        failed = []
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
-                if problem is None or problem.due:
-                    await self._write_child(child, write)
+                if (problem is None or problem.due) and (error := await self._write_child(child, write)):
+                    failed.append(error)
 """,
-        """        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+        """        failed = []
+        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
-                if problem is None or problem.due:
-                    await self._write_child(child, write)
+                if (problem is None or problem.due) and (error := await self._write_child(child, write)):
+                    failed.append(error)
         for owner, status in self._with_problems(key, plan, hopeless).items():
             await self._write_status(owner, self._with_trouble(owner, status).dump())
 """,
@@ -343,8 +345,8 @@ BUGS = (
         "a withdrawn version may serve",
         "planning",
         "planning/serving/candidates.py",
-        "        if self.rival or self.version.spec.withdrawn or stage not in self.open_stages:\n",
-        "        if self.rival or stage not in self.open_stages:\n",
+        "        if self.rival or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:\n",
+        "        if self.rival or self.gates is None or stage not in self.stages:\n",
     ),
     Bug(
         "the old pods go before the new ones are ready",
@@ -374,8 +376,8 @@ BUGS = (
         "trouble of the cluster is taken for the model's",
         "rollout",
         "planning/serving/server_pods.py",
-        "Fault.MODEL if refused else Fault.CLUSTER",
-        "Fault.MODEL if said.reason else Fault.CLUSTER",
+        "    if end.exit_code != tasks.EXIT_BAD_INPUT:\n        return Fault.CLUSTER\n",
+        "    if end.exit_code != tasks.EXIT_BAD_INPUT:\n        return Fault.MODEL\n",
         story="slow rollouts",
     ),
     Bug(

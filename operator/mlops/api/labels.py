@@ -26,6 +26,7 @@ SINCE = "mlops.dev/since"
 # Annotation of a Dataset: look at the source as of this moment, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
 # Annotation of any of the four kinds: try again what failed. Another text each time; the status keeps the last one.
+# Of a Deployment: the retry of its version that it was applied for.
 RETRY = "mlops.dev/retry"
 # Annotation of a Job: the moment that it looks at.
 AS_OF = "mlops.dev/as-of"

@@ -360,6 +360,9 @@ class TrainingRunStatus(Model):
         default=0,
         description="Executions that an outage took, or that were asked for again; each has a Job of its own.",
     )
+    without_report: int | None = Field(
+        default=None, description="Of these, how many in a row were lost without a report."
+    )
     output_digest: Digest | None = Field(default=None, description="The address of the model's files in the store.")
     prediction_digest: Digest | None = Field(default=None, description="The digest of its answers on a fixed batch.")
     format: Literal["onnx", "treelite", "skops"] | None = Field(default=None, description="The model's format.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from mlops.api.base import Resource, earlier, parse_time
 from mlops.engine.cluster import Clock, Reader, key_of, owners_of
@@ -40,9 +40,9 @@ class Jobs:
         if first is None or days is None or not 0 < days.days <= _MOST_DAYS:
             return self.of(owner, label)
         found = list(linked(UNFINISHED_JOBS[label], namespace, name, self._reader))
-        for number in range(days.days + 1):
-            day = (first + number * _A_DAY).isoformat()
-            found += linked(JOBS_ENDED_ON[label], namespace, f"{name}/{day}", self._reader)
+        last = min(first.toordinal() + days.days, date.max.toordinal())
+        for day in map(date.fromordinal, range(first.toordinal(), last + 1)):
+            found += linked(JOBS_ENDED_ON[label], namespace, f"{name}/{day.isoformat()}", self._reader)
         found += filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))
         jobs = {key_of(job): job for job in found}.values()
         return self.views(job for job in jobs if not _of_a_namesake(job, owner))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from mlops.api import labels
 from mlops.api.conditions import READY, find
 from mlops.api.kinds import InvalidObject
 from mlops.engine import problems, waiting
@@ -42,6 +43,8 @@ Planner = Callable[[Any], Plan]
 # On every converged child: the digest of what was applied. A field that is no longer wanted can be told by it, which
 # a comparison of the wanted fields with the present ones cannot.
 APPLIED = "mlops.dev/applied"
+# Annotations that hold the time of the plan, which the child's task may repeat: the next plan has another time.
+_TIMES_OF_PLANS = (labels.SINCE, labels.AS_OF)
 
 _LOOK_AT_PROBLEMS = timedelta(seconds=60)
 # A missing right or a webhook without an answer is told when it is more than a server's start or a rollout.
@@ -63,7 +66,7 @@ _SUFFIXES: dict[str | None, Decimal] = {
 
 @dataclass(frozen=True)
 class _Refusal:
-    """The digest of what was wanted, why it was refused, and when it is tried again (None: never)."""
+    """The digest of what was wanted at whatever time, why it was refused, and when it is tried again (None: never)."""
 
     digest: str
     message: str
@@ -137,33 +140,40 @@ class Reconciler:
         hopeless = self._problems(plan)
         for owner, status in self._with_problems(key, plan, hopeless).items():
             await self._write_status(owner, self._with_trouble(owner, status).dump())
+        failed = []
         for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
-                if problem is None or problem.due:
-                    await self._write_child(child, write)
+                if (problem is None or problem.due) and (error := await self._write_child(child, write)):
+                    failed.append(error)
         for child_key, uid in plan.delete:
             await self._delete(child_key, uid)
+        if failed:
+            raise failed[0]
         return bool(hopeless)
 
-    async def _write_child(self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]) -> None:
+    async def _write_child(
+        self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]
+    ) -> Conflict | NotAllowed | None:
+        """Return why the cluster does not let this child in, if so: that holds up no other one."""
         try:
             await write(child)
         except (Invalid, Refused) as error:
             # Trying an invalid one again cannot help. The next round says so in the status and leaves this child out.
             again_at = self._clock.now() + _LOOK_AT_PROBLEMS if isinstance(error, Refused) else None
-            self._refused[key_of(child)] = _Refusal(_digest(child), str(error), again_at)
-            raise Conflict(key_of(child), f"refused: {error}") from error
+            self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), again_at)
+            return Conflict(key_of(child), f"refused: {error}")
         except NotAllowed as error:
             now = self._clock.now()
             if now - self._not_allowed.setdefault(key_of(child), now) >= _TELL_AFTER:
                 # Tried again with every round all the same: it heals without anybody touching the object.
-                self._refused[key_of(child)] = _Refusal(_digest(child), str(error), now)
+                self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), now)
             elif len(self._not_allowed) > _MOST_NOT_ALLOWED:
                 self._not_allowed.clear()
-            raise
+            return error
         self._refused.pop(key_of(child), None)
         self._not_allowed.pop(key_of(child), None)
+        return None
 
     def _problems(self, plan: Plan) -> dict[Key, Problem]:
         """Return what keeps wanted children from being written, before anything is written: the status says it."""
@@ -175,7 +185,7 @@ class Reconciler:
                 refused = self._refused.get(child_key)
                 if message := present and problems.check_name(present, child, converged=converged):
                     found[child_key] = Problem(child, problems.NAME_TAKEN, str(message))
-                elif refused and refused.digest == _digest(child) and (converged or present is None):
+                elif refused and refused.digest == timeless_digest(child) and (converged or present is None):
                     due = refused.again_at is not None and refused.again_at <= self._clock.now()
                     passing = refused.again_at is not None
                     found[child_key] = Problem(child, problems.CHILD_REFUSED, refused.message, passing, due)
@@ -273,6 +283,15 @@ def _marked(wanted: Manifest) -> Manifest:
 
 def _digest(wanted: Manifest) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def timeless_digest(wanted: Manifest) -> str:
+    """Return a digest of a child that is the same whatever time it is planned at."""
+    text = json.dumps(wanted, sort_keys=True)
+    annotations = wanted["metadata"].get("annotations") or {}
+    for time in filter(None, map(annotations.get, _TIMES_OF_PLANS)):
+        text = text.replace(time, "")
+    return _digest({"text": text})
 
 
 def _essence(present: Manifest, wanted: Manifest) -> str:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from mlops.api import labels, tasks
 from mlops.api.base import Model, is_moment, parse_time
+from mlops.planning.serving.server_pods import UNSCHEDULABLE, WAITING
 from mlops.planning.standing import is_reason
 from mlops.planning.views import JobView
 
@@ -23,6 +24,8 @@ REPORT_MISSING = "ReportMissing"
 _MENDED_OUTSIDE = frozenset({"AccessDenied", "NoSpace", "CertificateUntrusted"})
 # What is mended outside of the object, or passes: the same work may succeed later.
 _OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"}) | _MENDED_OUTSIDE
+# What a pod that does not start waits for.
+NOT_STARTED = frozenset({*WAITING.values(), UNSCHEDULABLE})
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class Failure:
 
     @property
     def outage(self) -> bool:
-        """Return whether the store was away, or the keys to it: it says nothing about the work itself."""
-        return not self.final and self.reason in _OUTAGES
+        """Return whether the store was away, or the keys to it, or no pod could start: that says nothing about the work
+        itself."""
+        return not self.final and (self.reason in _OUTAGES or self.reason in NOT_STARTED)
 
 
 def scheduled_at(job: JobView) -> datetime | None:

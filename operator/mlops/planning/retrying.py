@@ -16,5 +16,10 @@ def wanted(resource: Dataset | TrainingRun | ModelVersion | DriftMonitor) -> str
 
     Any text that differs from the one in the status asks: a time, a ticket, a person's name.
     """
-    text = resource.metadata.annotations.get(labels.RETRY, "")[:LONGEST]
+    text = newest(resource)
     return text if text and text != resource.status.retried else None
+
+
+def newest(resource: Dataset | TrainingRun | ModelVersion | DriftMonitor) -> str:
+    """Return the annotation's text, acted on or not; empty if there is none."""
+    return resource.metadata.annotations.get(labels.RETRY, "")[:LONGEST]

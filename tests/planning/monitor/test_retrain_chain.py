@@ -14,13 +14,14 @@ from tests.planning.builders import (
     a_dataset,
     a_drift_report,
     a_monitor,
+    a_run,
     a_template,
     a_train_report,
     a_verify_report,
     an_ingest_report,
     merged,
 )
-from tests.planning.world import World
+from tests.planning.world import End, World
 
 SEARCH = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["0.1", "7"]}]}
 GUARD = {"cooldown": "1s", "maxRunsPerWeek": 100}
@@ -191,6 +192,37 @@ def test_a_run_with_the_inputs_of_what_serves_trains_nothing() -> None:
     assert len(loop.trained) == trained
     loop.check()
     assert loop.triggered() == "NothingNew"
+
+
+def test_a_run_that_was_not_trained_gives_no_result_to_another() -> None:
+    """A person's run with the same inputs has metrics and gates to show: it is trained."""
+    loop = Loop(search=False)
+    loop.check()
+    nothing, trained = loop.get("TrainingRun", loop.monitor.last_action.ref), len(loop.trained)
+    loop.put(a_run(metadata={"name": "by-hand"}, spec={**nothing.spec.dump(), "datasetRef": {"name": "weather"}}))
+    loop.settle()
+    made = loop.get("TrainingRun", "by-hand").status
+    assert (made.inputs_digest, made.cached_from) == (nothing.status.inputs_digest, None)
+    assert made.metrics
+    assert len(loop.trained) == trained + 1
+
+
+@pytest.mark.parametrize(
+    ("end", "counted"),
+    [
+        pytest.param(End(None, None, None, "BackoffLimitExceeded"), 0, id="its pods are lost"),
+        pytest.param(a_train_report(environment_digest="sha256:" + "9" * 64), 0, id="an image of another release"),
+        pytest.param(End(None, 137, why="DeadlineExceeded"), 1, id="it takes too long"),
+        pytest.param(End(None, 137, "OOMKilled", "BackoffLimitExceeded"), 1, id="it needs too much memory"),
+    ],
+)
+def test_what_the_cluster_does_to_a_run_is_not_held_against_challengers(end: Any, counted: int) -> None:
+    """A circuit opens when runs lead to nothing, not when nodes die."""
+    loop = Loop(search=False)
+    loop.pods = lambda task: end if isinstance(task, tasks.TrainTask) else loop._answer(task)
+    loop.check(content="2")
+    assert loop.monitor.last_action.outcome == "Failed"
+    assert loop.monitor.rejected_in_a_row == counted
 
 
 def test_the_same_model_is_nothing_new_whoever_made_it() -> None:

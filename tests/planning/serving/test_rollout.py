@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from mlops.api import tasks
 from mlops.api.conditions import find, is_true
 from mlops.api.model_version import ModelVersion
-from mlops.planning.plan import Key
+from mlops.planning.plan import Key, Plan
 from mlops.planning.serving import manifests as serving_manifests
-from mlops.planning.views import PodEnd
+from mlops.planning.views import PodEnd, ServerPod
 from tests.planning.builders import SETTINGS, a_verify_report, a_version, digest
 from tests.planning.world import World
 
@@ -86,12 +87,13 @@ CLUSTER = [
     pytest.param(ended("AccessDenied"), "AccessDenied", id="keys revoked"),
     pytest.param(ended("TaskInvalid"), "TaskInvalid", id="image of another release"),
     pytest.param(ended("ServingFailed"), "ServingFailed", id="a wrong setting of the installation"),
+    pytest.param(ended("InternalError", 1), "InternalError", id="an error of its node"),
 ]
 MODEL = ["ArtifactNotFound", "DigestMismatch", "GoldenFailed", "FormatForbidden", "UntrustedType", "Incompatible"]
 SLOW = [
     pytest.param({"waits": "ContainerCreating"}, id="creating"),
     pytest.param({"waits": "PodInitializing"}, id="no word yet"),
-    pytest.param({"running_since": datetime(2026, 1, 1, tzinfo=UTC)}, id="its process does not answer yet"),
+    pytest.param({"running_since": datetime(2026, 1, 1, tzinfo=UTC)}, id="does not answer, or has no artifact yet"),
     pytest.param(ended(None, 137, restarts=9) | {"end": PodEnd(137, "Error", "", LATER, LATER + timedelta(minutes=10))},
                  id="ended by the startup probe"),
 ]  # fmt: skip
@@ -114,6 +116,95 @@ def test_trouble_of_the_cluster_fails_no_new_version(trouble: dict[str, Any], re
     assert ready(world, "rain-v1") == ("True", "Superseded")
 
 
+@pytest.mark.parametrize(("trouble", "reason"), [*CLUSTER, pytest.param(None, "Progressing", id="no pod at all")])
+def test_a_version_of_which_no_pod_answers_does_not_say_that_it_serves(trouble: Any, reason: str) -> None:
+    """Another one is chosen and cannot start; then the node of the one that is live dies. It is not chosen, so its
+    Deployment says nothing of it: its pods do, and if none is left, nobody answers."""
+    world = a_world(1, 2, **FULL)
+    assert is_true(status(world, "rain-v1").conditions, "Available")
+    world.left.clear()
+    if trouble is not None:
+        digits = digest("1").removeprefix("sha256:")[:16]
+        world.more_pods = [ServerPod("rain-production-9", "production", "rain-v1", digits, **trouble)]
+    world.settle()
+    assert ready(world, "rain-v1") == ("False" if trouble else "Unknown", reason)
+    available = find(status(world, "rain-v1").conditions, "Available")
+    assert available is not None
+    assert available.status == "False"
+    assert status(world, "rain-v1").stages == ("production",), "who is live is not who answers"
+    world.assert_settled()
+    world.more_pods = [replace(each, ready=True) for each in world.more_pods]
+    if trouble is not None:
+        world.settle()
+        assert ready(world, "rain-v1") == ("True", "Serving")
+    mend(world)
+    assert ready(world, "rain-v2") == ("True", "Serving")
+
+
+@pytest.mark.parametrize("numbers", [(1,), (1, 2)], ids=["the only version", "another one serves meanwhile"])
+def test_a_retry_is_not_lost_between_its_two_writes(numbers: tuple[int, ...]) -> None:
+    """That it was acted on stands in the status before the Deployment is written. If that does not happen, what the
+    pods said before the retry still counts for nothing."""
+    world = a_world(*numbers[:-1])
+    last = f"rain-v{numbers[-1]}"
+    said = ended("ArtifactNotFound")
+    hit(world, numbers[-1], {"waits": "ContainerCreating"})
+    world.put(a_version(numbers[-1]))
+    world.settle()
+    hit(world, numbers[-1], {**said, "end": replace(said["end"], began=world.now, at=world.now)})
+    world.settle()
+    assert ready(world, last) == ("False", "ArtifactNotFound")
+    world.annotate("ModelVersion", last, "mlops.dev/retry", "the artifact is back")
+    world.now += timedelta(minutes=5)
+    statuses = Plan(statuses=world.plan("ModelVersion", last).statuses)
+    world.carry_out(statuses)
+    assert status(world, last).retried == "the artifact is back"
+    world.carry_out(world.plan("ModelVersion", last), writes=1)
+    world.carry_out(world.plan("ModelVersion", last))
+    assert status(world, last).failed_stages == ()
+    assert served(world) == last
+    for each in world.plans():
+        world.carry_out(each)
+    assert ready(world, last) == ("Unknown", "Progressing"), "nobody has said anything since"
+    mend(world)
+    assert ready(world, last) == ("True", "Serving")
+    world.assert_settled()
+
+
+SLOW_GATE = [{"latency": {"p99Milliseconds": 1}}]
+
+
+@pytest.mark.parametrize(
+    ("first", "trouble", "ready_by_now"),
+    [
+        pytest.param({}, None, ("True", "Serving"), id="it comes up there as well"),
+        pytest.param({}, PULL, ("False", "ImagePull"), id="it does not come up there"),
+        pytest.param({"gates": SLOW_GATE}, None, ("False", "GatesFailed"), id="its gates do not hold there"),
+    ],
+)
+def test_a_stage_that_is_put_in_front_of_a_live_one_takes_nobody_down(
+    first: Any, trouble: Any, ready_by_now: tuple[str, str]
+) -> None:
+    """Where it has served it may stay: neither is its Deployment deleted, nor does an older version take its place."""
+    world = a_world(1, 2)
+    key = Key("Deployment", "team", "rain-production")
+    uid = world.objects[key]["metadata"]["uid"]
+    if trouble:
+        world.troubled_stages["staging"] = trouble
+    stages = [{"name": "staging", "replicas": 1, **first}, {"name": "production", "replicas": 1}]
+    world.change("ModelVersion", "rain-v2", promotion={"stages": stages})
+    for _ in range(6):
+        for each in world.plans():
+            world.carry_out(each)
+            assert key in world.objects, "nobody serves"
+            assert served(world) == "rain-v2"
+            assert "production" in status(world, "rain-v2").stages
+        world.tick()
+    assert world.objects[key]["metadata"]["uid"] == uid
+    assert ready(world, "rain-v2") == ready_by_now
+    assert is_true(status(world, "rain-v2").conditions, "Available")
+
+
 @pytest.mark.parametrize("trouble", SLOW)
 def test_a_slow_start_fails_no_new_version(trouble: dict[str, Any]) -> None:
     """What has not looked at the model says nothing about it."""
@@ -124,6 +215,21 @@ def test_a_slow_start_fails_no_new_version(trouble: dict[str, Any]) -> None:
     assert ready(world, "rain-v1") == ("True", "Serving")
     mend(world)
     assert ready(world, "rain-v2") == ("True", "Serving")
+
+
+def test_the_time_in_which_the_artifact_came_is_not_the_models() -> None:
+    """The store answered after nine minutes: that the server is not ready a minute later says nothing of the model."""
+    world = a_world(1)
+    hit(world, 2, {"started": True, "running_since": world.now})
+    start = world.now
+    world.put(a_version(2))
+    while world.now < start + timedelta(minutes=10):
+        for each in world.plans():
+            world.carry_out(each)
+        world.tick()
+    assert ready(world, "rain-v2") == ("Unknown", "Progressing")
+    world.settle()
+    assert ready(world, "rain-v2") == ("False", "ServingFailed")
 
 
 @pytest.mark.parametrize("reason", MODEL)
@@ -155,6 +261,7 @@ def test_a_new_model_that_its_server_refuses_is_named_at_once(reason: str) -> No
     [
         pytest.param(ended(None, 137, of="OOMKilled"), "OOMKilled", id="out of memory"),
         pytest.param(ended(None, 139, restarts=3), "ServingFailed", id="crashes"),
+        pytest.param(ended("InternalError"), "InternalError", id="an error that nobody foresaw"),
         pytest.param(
             {"started": True, "running_since": datetime(2026, 1, 1, tzinfo=UTC)}, "ServingFailed", id="silent"
         ),

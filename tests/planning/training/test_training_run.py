@@ -360,6 +360,42 @@ def test_a_pod_that_is_lost_with_its_report_costs_another_execution(lose: Callab
     assert plan(replace(view, now=view.now + timedelta(days=1))).create == ()
 
 
+def test_a_lost_report_after_outages_costs_another_execution_as_well() -> None:
+    """Only reports that are missing in a row tell of an image that never reports: a pod that says why it failed does
+    report, and so may one that a person has tried again."""
+    view = a_pinned_view()
+    how: list[dict[str, Any]] = [*2 * [{"reason": "StoreUnavailable", "exit_code": 1}], *2 * [{"exit_code": None}]]
+    for each in [*how, how[0], *how[2:]]:
+        view = after(replace(view, now=view.now + timedelta(hours=2)))
+        moment = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
+        job = failed(the_job(view), container=None, why="BackoffLimitExceeded", at=moment, **each)
+        view = after(view, *view.jobs, job)
+        assert not is_true(view.run.status.conditions, "Stalled"), view.run.status
+    assert view.run.status.without_report == 2
+
+
+@pytest.mark.parametrize("reason", ["Unschedulable", "ImagePull", "ContainerConfig"])
+@pytest.mark.parametrize("second", [False, True], ids=["first execution", "second execution"])
+def test_a_deadline_that_passes_while_no_pod_starts_is_an_outage(reason: str, second: bool) -> None:
+    """The Job's time began when it was made. What its pod waited for stands in Ready, over what the planner says."""
+    view = a_pinned_view(a_run(spec={"reproducibility": {"verify": "Once"}}))
+    if second:
+        view = after(view, finished(the_job(view), a_train_report()))
+    waited = [a_condition("Ready", "False", reason, "pod x: waits"), a_condition("Reconciling", "True", reason)]
+    others = [each.dump() for each in view.run.status.conditions if each.type not in ("Ready", "Reconciling")]
+    status = {**view.run.status.dump(), "conditions": [*waited, *others]}
+    waiting = replace(view, run=with_status(view.run, status))
+    late = failed(the_job(view), exit_code=None, container=None, why="DeadlineExceeded", at="2026-01-10T11:59:30Z")
+    then = after(waiting, *view.jobs, late)
+    assert ready(then) == ("False", reason)
+    assert not is_true(then.run.status.conditions, "Stalled")
+    later = after(replace(then, now=NOW + timedelta(hours=2)))
+    assert ready(later)[0] == "Unknown"
+    assert the_job(later)["metadata"]["name"] != late.name
+    took_long = after(view, *view.jobs, late)
+    assert ready(took_long) == ("False", "DeadlineExceeded"), "its pod was at work"
+
+
 def test_each_outage_is_waited_for_longer_up_to_an_hour() -> None:
     """An installation that is down for a night is not asked every minute."""
     view = a_pinned_view()
@@ -419,6 +455,55 @@ def test_the_users_own_failure_is_told_as_such() -> None:
 def test_another_environment_than_pinned_is_refused() -> None:
     """A model trained by other library versions is not what the inputs digest says."""
     assert ready(a_trained_view(a_train_report(environment_digest=digest("9")))) == ("False", "EnvironmentMismatch")
+
+
+def test_a_monitors_run_with_the_inputs_of_what_serves_is_judged_by_nothing() -> None:
+    """Also if its very first plan finds that: the first status only says that it was seen. It has no metrics, so a plan
+    that took it for trained would fail it. If another version serves by then, it is trained."""
+    made_by = {"annotations": {"mlops.dev/trigger": '{"kind": "DriftMonitor", "ref": "rain-drift", "reason": "x"}'}}
+    run = a_run(metadata=made_by)
+    inputs = a_pinned_view(run).run.status.inputs_digest
+    lineage = {"trainingRun": "rain-0", "inputsDigest": inputs}
+    serves = a_live_version(1, spec={"lineage": lineage}, status={"lineage": lineage})
+    first = a_pinned_view(run, versions=(serves,))
+    assert find(first.run.status.conditions, "Ready").reason == "Pending"  # type: ignore[union-attr]
+    assert ready(first) == ("True", "NothingNew")
+    replaced = replace(first, versions=(serves, a_live_version(2)))
+    assert ready(replaced) == ("Unknown", "Running")
+    assert the_job(after(replaced))["kind"] == "Job"
+    assert "outputDigest" not in status_of(after(replaced))
+
+
+def test_a_retry_after_the_release_changed_between_two_executions_pins_both_anew() -> None:
+    """What the first gave is of a release that is gone; held against that, no second one could ever be equal."""
+    view = a_pinned_view(a_run(spec={"reproducibility": {"verify": "Once"}}))
+    first = finished(the_job(view), a_train_report())
+    view = after(view, first)
+    newer = Settings(environment_digest=digest("9"))
+    view = after(view, first, finished(the_job(view), a_train_report(environment_digest=digest("9"))), settings=newer)
+    assert ready(view) == ("False", "EnvironmentMismatch")
+    asked = merged_run(view.run, {"metadata": {"annotations": {"mlops.dev/retry": "upgraded"}}})
+    view = replace(view, run=asked, jobs=())
+    for name in ("first", "second"):
+        job = the_job(view)
+        view = after(view)
+        assert view.run.status.resolved is not None
+        assert view.run.status.resolved.environment_digest == digest("9")
+        view = after(view, *view.jobs, finished(job, a_train_report("8", environment_digest=digest("9"))))
+        assert view.run.status.output_digest == digest("8"), name
+    assert ready(a_registered(view)) == ("True", "Succeeded")
+
+
+def test_a_run_that_is_made_again_makes_a_version_of_its_own() -> None:
+    """A run of its name had made one, which was superseded since: what is asked for now would not be served by it."""
+    old = a_version(1, metadata={"creationTimestamp": "2026-01-01T00:00:00Z"}, spec={
+        "artifact": {"digest": digest("f")}, "lineage": {"trainingRun": "rain-1"}})  # fmt: skip
+    run = a_run(metadata={"creationTimestamp": "2026-01-09T00:00:00Z"}, spec={"gates": []})
+    view = a_trained_view(run=run, versions=(old, a_live_version(2)))
+    assert [made["metadata"]["name"] for made in plan(view).create] == ["rain-v3"]
+    assert ready(a_registered(view)) == ("True", "Succeeded")
+    again = a_trained_view(run=run, versions=(old,))
+    assert ready(again) == ("True", "NothingNew"), "it serves already"
 
 
 def test_equal_inputs_are_not_trained_again() -> None:

@@ -97,6 +97,7 @@ def test_a_server_is_alive_before_it_is_ready(tmp_path: Path, model: Path) -> No
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
         assert status == 200
+        assert served.ask("GET", "/v2/health/fetched")[0] == 503, "the store's time, not the model's"
         status, headers, body = served.ask("GET", "/v2/health/ready")
         assert (status, headers["retry-after"]) == (503, "1")
         assert json.loads(body)["error"] == "the model is being loaded"
@@ -105,6 +106,7 @@ def test_a_server_is_alive_before_it_is_ready(tmp_path: Path, model: Path) -> No
         while served.ask("GET", "/v2/models/weather/ready")[0] != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        assert served.ask("GET", "/v2/health/fetched")[0] == 200
         assert served.infer(request_of(rows(1)))[0] == 200
 
 

@@ -133,6 +133,10 @@ def with_action(status: DriftMonitorStatus, action: LastAction) -> DriftMonitorS
     return status.evolve(last_action=action, action_times=(action.time, *recent)[:50])
 
 
+# Why a run failed that says nothing of challengers: its pods were lost, or are of another release.
+_OF_THE_CLUSTER = frozenset({RunReason.REPORT_MISSING, RunReason.ENVIRONMENT_MISMATCH, "TaskInvalid"})
+
+
 def followed_up(
     monitor: DriftMonitor, runs: dict[str, TrainingRun], *, serves: str | None, again: bool
 ) -> DriftMonitorStatus:
@@ -202,6 +206,9 @@ def _counted(
         # Another model serves: what was refused before says nothing about it.
         return _with_circuits(status, (), generation).evolve(nothing_new=None)
     if run is None or outcome not in ("Rejected", "Failed", "NothingNew"):
+        return status
+    ready = find(run.status.conditions, READY)
+    if outcome == "Failed" and ready is not None and ready.reason in _OF_THE_CLUSTER:
         return status
     if outcome == "NothingNew":
         return status.evolve(nothing_new=_remembered(last, run))

@@ -153,18 +153,25 @@ def _job(view: ModelView, name: str) -> JobView | None:
 
 @dataclass(frozen=True)
 class Gates:
-    """How many of a version's stages it may enter, and why no more."""
+    """How many of a version's stages it may enter, why no more, and the stages whose own gates fail."""
 
     open_stages: int
     message: str
+    closed: frozenset[str] = frozenset()
 
 
 def judge_gates(version: ModelVersion, verification: VersionVerification) -> Gates:
-    """Return how far the gates let the version go: a stage whose gates fail closes itself and all after it."""
-    p99 = Decimal(verification.p99_milliseconds)
-    for index, stage in enumerate(version.spec.promotion.stages):
-        for gate in stage.gates:
-            if gate.latency is not None and p99 > gate.latency.p99_milliseconds:
-                limit = gate.latency.p99_milliseconds
-                return Gates(index, f"LatencyTooHigh for {stage.name}: p99 is {p99} ms, allowed {limit} ms")
-    return Gates(len(version.spec.promotion.stages), f"the recorded answers are reproduced, p99 is {p99} ms")
+    """Return how far the gates let the version go: a stage whose gates fail closes itself, and all after it that the
+    version has not served in."""
+    p99, stages = Decimal(verification.p99_milliseconds), version.spec.promotion.stages
+    failed = [
+        (index, stage.name, gate.latency.p99_milliseconds)
+        for index, stage in enumerate(stages)
+        for gate in stage.gates
+        if gate.latency is not None and p99 > gate.latency.p99_milliseconds
+    ]
+    if failed:
+        index, first, limit = failed[0]
+        message = f"LatencyTooHigh for {first}: p99 is {p99} ms, allowed {limit} ms"
+        return Gates(index, message, frozenset(name for _, name, _ in failed))
+    return Gates(len(stages), f"the recorded answers are reproduced, p99 is {p99} ms")

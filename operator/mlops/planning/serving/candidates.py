@@ -46,11 +46,16 @@ class Candidate:
         return self.stages[: self.gates.open_stages] if self.gates else []
 
     def may_enter(self, stage: str) -> bool:
-        """Return whether it may serve in `stage`: verified, gates passed, seen available in the stage before."""
-        if self.rival or self.version.spec.withdrawn or stage not in self.open_stages:
+        """Return whether it may serve in `stage`: verified, gates passed, seen available in the stage before.
+
+        Where it has served it may stay, whatever stage an edit has put in front.
+        """
+        if self.rival or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:
             return False
+        if stage in self.passed or stage in self.version.status.stages:
+            return stage not in self.gates.closed
         index = self.stages.index(stage)
-        return index == 0 or self.stages[index - 1] in self.passed
+        return stage in self.open_stages and (index == 0 or self.stages[index - 1] in self.passed)
 
     def seen(self, *, passed: frozenset[str], failures: Mapping[str, StageFailure]) -> Candidate:
         """Return the candidate with where it came up, and where it did not."""

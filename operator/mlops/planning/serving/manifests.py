@@ -7,15 +7,15 @@ from typing import Any
 
 from mlops.api import digests, labels, tasks
 from mlops.api.model_version import ModelVersion, Stage
-from mlops.planning import pods
+from mlops.planning import pods, retrying
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
 
 VERIFY = "verify"
 SERVE = "serve"
 
-# How long a server that is up may take to become ready, and a process to be up: that one says nothing of the model, but
-# of the node, and may take its time.
+# How long a server that has its artifact may take to become ready, and a process to be up and have fetched it: that one
+# says nothing of the model, but of the node and the store, and may take its time.
 PROGRESS_DEADLINE = 120
 STARTUP_SECONDS = 600
 
@@ -97,6 +97,7 @@ def deployment(
                 labels.ARTIFACT: artifact,
                 labels.GENERATION: str(version.metadata.generation),
                 labels.SINCE: since,
+                **({labels.RETRY: retried} if (retried := retrying.newest(version)) else {}),
             },
             "ownerReferences": owned_by_all(owners),
         },
@@ -148,10 +149,11 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         name="server",
         env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
         ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
+        # Started is who has fetched the artifact: a store that is slow, or does not answer, is no fault of the model.
         # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
         # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
         # to take the only pod of a stage off its address.
-        startupProbe=_probe("live", period=1, failures=STARTUP_SECONDS),
+        startupProbe=_probe("fetched", period=1, failures=STARTUP_SECONDS),
         readinessProbe=_probe("ready", period=2, failures=5),
         livenessProbe=_probe("live", period=10, failures=12),
     )

@@ -13,7 +13,7 @@ from mlops.planning import retrying
 from mlops.planning.plan import Manifest
 from mlops.planning.serving import server_pods
 from mlops.planning.serving.candidates import Candidate
-from mlops.planning.serving.manifests import PROGRESS_DEADLINE, server_name
+from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS, server_name
 from mlops.planning.serving.server_pods import Fault, Trouble
 from mlops.planning.views import ModelView, ServerPod
 
@@ -40,6 +40,12 @@ def is_applied(there: Manifest, candidate: Candidate) -> bool:
     """Return whether the newest edit has reached the Deployment: the status is written before it is."""
     made_for = there["metadata"].get("annotations", {}).get(labels.GENERATION)
     return bool(made_for == str(candidate.version.metadata.generation))
+
+
+def _is_retried(there: Manifest, candidate: Candidate) -> bool:
+    """Return whether the newest retry that a person asks for has reached the Deployment. That it was acted on stands in
+    the status, which is written before: between the two the power may go."""
+    return bool(there["metadata"].get("annotations", {}).get(labels.RETRY, "") == retrying.newest(candidate.version))
 
 
 def is_available(there: Manifest) -> bool:
@@ -88,6 +94,11 @@ def answers(view: ModelView, candidate: Candidate, stage: str) -> bool:
     return any(pod.ready for pod in pods_of(view, candidate, stage))
 
 
+def is_answered(view: ModelView, stage: str) -> bool:
+    """Return whether a pod of any version answers in the stage."""
+    return any(pod.ready for pod in view.pods if pod.stage == stage)
+
+
 def observed(view: ModelView, candidate: Candidate) -> Candidate:
     """Return the candidate with what its Deployments and pods show: where it came up, and where it did not."""
     version, status = candidate.version, candidate.version.status
@@ -122,7 +133,7 @@ def _failures_on_record(candidate: Candidate) -> dict[str, StageFailure]:
     }
 
 
-_SILENT = f"its pods did not become ready within {PROGRESS_DEADLINE} s"
+_SILENT = f"its pods did not become ready within {STARTUP_SECONDS + PROGRESS_DEADLINE} s"
 
 
 def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, *, proven: bool) -> Trouble | None:
@@ -131,7 +142,7 @@ def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, 
     One that has served there with this artifact is not failed by time, nor by trouble of the cluster: something else
     has changed. Only if its pods refuse the model, and none of them answers, is another version tried.
     """
-    if not is_applied(there, candidate):
+    if not is_applied(there, candidate) or not _is_retried(there, candidate):
         return None
     pods, since = pods_of(view, candidate, stage), since_of(there)
     if proven and any(pod.ready for pod in pods):
@@ -167,9 +178,17 @@ def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None
     there = deployment_of(view, stage)
     if there is None or not shows(there, candidate):
         return None
-    since = since_of(there) if is_applied(there, candidate) else view.now
+    is_current = is_applied(there, candidate) and _is_retried(there, candidate)
+    since = since_of(there) if is_current else view.now
     found = server_pods.foremost(pod for pod in pods_of(view, candidate, stage) if not _is_of_before(pod, since))
     return found or _refused(there)
+
+
+def trouble_of_left(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
+    """Return what keeps the pods that are left of a version from answering, while another one is rolled out."""
+    there = deployment_of(view, stage)
+    found = server_pods.foremost(pods_of(view, candidate, stage))
+    return found or (_refused(there) if there is not None else None)
 
 
 def _refused(there: Manifest) -> Trouble | None:
@@ -217,9 +236,7 @@ def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[dateti
 
 def since(view: ModelView, choice: Candidate, stage: str) -> str:
     """Return since when the version, as its spec is now, is to serve in the stage."""
-    if retrying.wanted(choice.version):
-        return format_time(view.now)
     there = deployment_of(view, stage)
     known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
-    same = there is not None and shows(there, choice) and is_applied(there, choice)
+    same = there is not None and shows(there, choice) and is_applied(there, choice) and _is_retried(there, choice)
     return known if same and is_moment(known) else format_time(view.now)

@@ -46,6 +46,8 @@ _OF_THE_MODEL = frozenset(
         "PathForbidden",
     }
 )
+# A bug that ends the server, with this model: nothing passes, and nobody but a person can help.
+_OF_OUR_OWN = frozenset({"InternalError"})
 # So many ends without a word are no accident.
 _CRASHES = 3
 _CONTAINER = "server"
@@ -139,9 +141,8 @@ def trouble_of(pod: ServerPod) -> Trouble | None:
 def _of_end(pod: ServerPod, end: PodEnd) -> Trouble | None:
     said = _said(end)
     if said is not None:
-        refused = end.exit_code == tasks.EXIT_BAD_INPUT and said.reason in _OF_THE_MODEL
         message = said.message.strip() or f"exit code {end.exit_code}"
-        return Trouble(Fault.MODEL if refused else Fault.CLUSTER, said.reason, f"pod {pod.name}: {message}", end.at)
+        return Trouble(_fault_of(end, said.reason), said.reason, f"pod {pod.name}: {message}", end.at)
     if end.reason == Reason.OUT_OF_MEMORY:
         message = f"pod {pod.name}: its server needed more memory than its limit"
         return Trouble(Fault.CRASH, Reason.OUT_OF_MEMORY, message, end.at)
@@ -149,6 +150,14 @@ def _of_end(pod: ServerPod, end: PodEnd) -> Trouble | None:
         message = f"pod {pod.name}: its server ended again and again with exit code {end.exit_code} and no report"
         return Trouble(Fault.CRASH, Reason.SERVING_FAILED, message, end.at)
     return None
+
+
+def _fault_of(end: PodEnd, reason: str) -> Fault:
+    if end.exit_code != tasks.EXIT_BAD_INPUT:
+        return Fault.CLUSTER
+    if reason in _OF_THE_MODEL:
+        return Fault.MODEL
+    return Fault.CRASH if reason in _OF_OUR_OWN else Fault.CLUSTER
 
 
 def _was_starved(end: PodEnd) -> bool:
@@ -179,7 +188,7 @@ def _troubles(pods: Iterable[ServerPod]) -> Iterator[Trouble]:
 def silent_since(pods: Iterable[ServerPod]) -> datetime | None:
     """Return since when a server has been up that does not become ready, the longest; None if there is none.
 
-    Up means that its process answers: what does not even do that has looked at no model.
+    Up means that its process answers and has its artifact: what does not even have that has looked at no model.
     """
     return min(
         (pod.running_since for pod in pods if pod.started and not pod.ready and pod.running_since is not None),
@@ -188,5 +197,8 @@ def silent_since(pods: Iterable[ServerPod]) -> datetime | None:
 
 
 def gives_up_at(since: datetime) -> datetime:
-    """Return until when a server that is up may be silent."""
-    return since + timedelta(seconds=PROGRESS_DEADLINE)
+    """Return until when a server that is up may be silent. `since`: when its container was started.
+
+    When it had its artifact nobody notes: by then the startup probe would have ended it.
+    """
+    return since + timedelta(seconds=STARTUP_SECONDS + PROGRESS_DEADLINE)

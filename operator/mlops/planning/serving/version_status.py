@@ -86,16 +86,28 @@ def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor
     if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
         return stand.stalled(Reason.GATES_FAILED, candidate.gates.message)
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
-    if last in live and (not traffic.is_chosen(candidate, last) or rollout.serves(view, candidate, last)):
+    # An edit may have put a stage in front of where it is live.
+    on_its_way = [stage for stage in candidate.stages if traffic.is_chosen(candidate, stage)]
+    if last in live and candidate.passed.issuperset(on_its_way) and _is_served(view, candidate, traffic, last):
         return stand.done(Reason.SERVING, f"live in {', '.join(live)}")
     newer = traffic.live.get(last)
-    serving = all(rollout.serves(view, candidate, stage) for stage in live if traffic.is_chosen(candidate, stage))
+    serving = all(_is_served(view, candidate, traffic, stage) for stage in live)
     if live and serving and newer is not None and newer.number > number:
         # The newer one has not all of its stages: here it stays, and there it will not be again.
         return stand.done(Reason.SERVING, f"live in {', '.join(live)}; version {newer.number} took over in {last}")
     return _troubled(view, candidate, traffic) or stand.in_progress(
         Reason.PROGRESSING, _progress_message(view, candidate, traffic)
     )
+
+
+def _is_served(view: ModelView, candidate: Candidate, traffic: Traffic, stage: str) -> bool:
+    """Return whether the stage has what it is to have of the version that is live there.
+
+    Of one that another is about to replace pods need not be ready in full; but if none answers, it does not serve.
+    """
+    if traffic.is_chosen(candidate, stage):
+        return rollout.serves(view, candidate, stage)
+    return rollout.is_answered(view, stage)
 
 
 def _failure_message(candidate: Candidate, traffic: Traffic, failure: StageFailure) -> str:
@@ -113,10 +125,12 @@ def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Standi
     Trouble of the cluster passes. A model that its own pods refuse has served before and still does: the pods that
     answer stay, and somebody has to know.
     """
+    live = traffic.live_stages(candidate)
     for stage in candidate.stages:
-        if not traffic.is_chosen(candidate, stage) or rollout.serves(view, candidate, stage):
+        chosen = traffic.is_chosen(candidate, stage)
+        if not (chosen or stage in live) or _is_served(view, candidate, traffic, stage):
             continue
-        found = rollout.trouble(view, candidate, stage)
+        found = (rollout.trouble if chosen else rollout.trouble_of_left)(view, candidate, stage)
         if found is None:
             continue
         message = f"{stage}: {found.message}"
@@ -153,8 +167,10 @@ def _available_condition(
     if candidate.gates is None:
         return None
     live = traffic.live_stages(candidate)
-    if live and (not traffic.is_chosen(candidate, live[-1]) or rollout.serves(view, candidate, live[-1])):
+    if live and _is_served(view, candidate, traffic, live[-1]):
         return condition(AVAILABLE, "True", Reason.SERVING, f"live in {', '.join(live)}")
+    if live and not traffic.is_chosen(candidate, live[-1]):
+        return condition(AVAILABLE, "False", standing.reason, f"{live[-1]}: no pod answers")
     troubled = bool(candidate.failures) or rollout.trouble(view, candidate, (live or candidate.stages)[-1]) is not None
     if live and troubled and rollout.answers(view, candidate, live[-1]):
         return condition(AVAILABLE, "True", Reason.SERVING, f"live in {', '.join(live)}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlops.api import tasks
-from mlops.api.training_run import Reason, Resolved, TrainingRun
+from mlops.api.conditions import READY, find
+from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
-from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, REPORT_MISSING, Failure
+from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, NOT_STARTED, REPORT_MISSING, Failure
 from mlops.planning.standing import Standing, condition
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.training.step import Step
@@ -34,10 +35,21 @@ def attempt(
     )
 
 
-def passes(failure: Failure, attempt: int) -> bool:
+def result(run: TrainingRun, ended: execution.Ended[tasks.TrainReport]) -> tasks.TrainReport | Failure:
+    """Return what came of a finished Job. Its deadline counts from when it was made: one that has passed while the
+    pod could not start says nothing of how long training takes, but what the pod waited for."""
+    found = ended.outcome
+    ready = find(run.status.conditions, READY)
+    if isinstance(found, Failure) and found.reason == DEADLINE_EXCEEDED and ready and ready.reason in NOT_STARTED:
+        return Failure(ready.reason, ready.message, final=False)
+    return found
+
+
+def passes(failure: Failure, status: TrainingRunStatus) -> bool:
     """Return whether the same work may succeed later: the store was away, or the pod was lost with its report. An
     image that never reports is given up."""
-    return failure.outage or (failure.reason == REPORT_MISSING and attempt + 1 < _MOST_WITHOUT_REPORT)
+    lost = failure.reason == REPORT_MISSING and (status.without_report or 0) + 1 < _MOST_WITHOUT_REPORT
+    return failure.outage or lost
 
 
 def held_up(step: Step, found: execution.Waiting | execution.Running, type_: str) -> Step:
@@ -61,10 +73,11 @@ def to_be_tried_again(
     The attempts are on record for the whole run, so every execution has a Job name of its own.
     """
     attempts = step.status.attempts + 1
+    lost = (step.status.without_report or 0) + 1 if failure.reason == REPORT_MISSING else None
     again = execution.attempt_follows(failure.reason, failure.message, attempts)
     return replace(
         step,
-        status=step.status.evolve(attempts=attempts),
+        status=step.status.evolve(attempts=attempts, without_report=lost),
         standing=again,
         look_again=ended.next_at(attempts, view.now),
     ).saying(condition(type_, "Unknown", again.reason, again.message))

@@ -11,11 +11,19 @@ from mlops.planning import execution
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure
 from mlops.planning.standing import condition
-from mlops.planning.training.attempts import attempt, explained, held_up, other_environment, passes, to_be_tried_again
+from mlops.planning.training.attempts import (
+    attempt,
+    explained,
+    held_up,
+    other_environment,
+    passes,
+    result,
+    to_be_tried_again,
+)
 from mlops.planning.training.concluding import conclude
 from mlops.planning.training.manifests import training_job
 from mlops.planning.training.registering import made_of_the_same, nothing_new_to_train
-from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step, compares, suspended
+from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step, compares, suspended, took_no_part
 from mlops.planning.views import TrainingRunView
 
 _MAX_METRICS = 64
@@ -45,8 +53,8 @@ def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
 
 
 def _trained(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], resolved: Resolved) -> Step:
-    match ended.outcome:
-        case Failure() as failure if passes(failure, step.status.attempts):
+    match result(view.run, ended):
+        case Failure() as failure if passes(failure, step.status):
             return to_be_tried_again(view, step, ended, failure, SUCCEEDED)
         case Failure() as failure:
             return failed(step, *explained(view.run, ended.job, failure))
@@ -91,6 +99,7 @@ def _equal_run(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun 
         and sibling.status.resolved is not None
         and sibling.status.output_digest is not None
         and is_true(sibling.status.conditions, SUCCEEDED)
+        and not took_no_part(sibling)
         and not is_false(sibling.status.conditions, REPRODUCIBLE)
         and (not compares(run) or _champion_of(sibling.status) == _champion_of(status))
     ]

@@ -83,7 +83,9 @@ def _same_model(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersio
 
 
 def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
-    """Return the version that came of this run; one of the same name by somebody else is not it."""
+    """Return the version that came of this run; one of the same name by somebody else is not it, nor is what came of
+    an earlier run of this name: that has had its time."""
+    born = view.run.metadata.creation_timestamp or ""
     return next(
         (
             version
@@ -91,6 +93,9 @@ def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | No
             if version.spec.lineage.training_run == view.run.metadata.name
             and version.spec.artifact is not None
             and version.spec.artifact.digest == status.output_digest
+            and (
+                version.metadata.name == status.model_version_ref or (version.metadata.creation_timestamp or "") >= born
+            )
         ),
         None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlops.api.conditions import READY, STALLED, find, is_true
-from mlops.api.training_run import Reason
+from mlops.api.training_run import Reason, TrainingRunStatus
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -15,7 +15,7 @@ from mlops.planning.training import template
 from mlops.planning.training.concluding import conclude
 from mlops.planning.training.executing import execute
 from mlops.planning.training.pinning import pin
-from mlops.planning.training.step import OWN, Step, own_at_work
+from mlops.planning.training.step import DATASET_READY, OWN, Step, own_at_work, took_no_part
 from mlops.planning.views import TrainingRunView
 
 # What a run says of the inputs that it is pinned to: tried again, it is pinned to what is there by then.
@@ -60,6 +60,10 @@ def _next(view: TrainingRunView) -> Step:
     elif stand.is_over(run.status.conditions):
         # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
         return known
+    if took_no_part(run):
+        # There was nothing to train, or there is by now: what it would be judged by is not there.
+        ready = {type_: found for type_, found in known.own.items() if type_ == DATASET_READY}
+        known = replace(known, status=known.status.evolve(output_digest=None), own=ready)
     if known.status.resolved is None:
         return pin(view, known)
     if known.status.output_digest is None:
@@ -73,16 +77,34 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     On the inputs that it is pinned to, unless these are why it failed. A run that is at work goes on.
     """
     run = view.run
-    status = run.status.evolve(retried=asked)
+    status = run.status.evolve(retried=asked, without_report=None)
     if own_at_work(view, status):
         return replace(step, status=status)
     failed = find(run.status.conditions, STALLED)
     if failed is not None and failed.reason not in stand.LAID_OVER and run.status.resolved is not None:
         status = status.evolve(attempts=run.status.attempts + 1)
-    if failed is not None and failed.reason in _OF_THE_INPUTS and run.status.output_digest is None:
-        status = status.evolve(resolved=None, inputs_digest=None)
+    if failed is not None and failed.reason in _OF_THE_INPUTS:
+        # The result of a first execution as well, if it was the second that failed: both are to be of the same inputs.
+        status = _unpinned(status)
     # What the last attempt said would make this one wait.
     return replace(step, status=status, own={})
+
+
+def _unpinned(status: TrainingRunStatus) -> TrainingRunStatus:
+    """Return the status without what the run is pinned to, and without what was made of that."""
+    return status.evolve(
+        resolved=None,
+        inputs_digest=None,
+        cached_from=None,
+        verification=None,
+        output_digest=None,
+        prediction_digest=None,
+        format=None,
+        metrics=(),
+        champion_metrics=(),
+        best_params=None,
+        trials=None,
+    )
 
 
 def _without_needless_jobs(view: TrainingRunView, step: Step) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mlops.api.conditions import Condition
+from mlops.api.conditions import Condition, find
 from mlops.api.training_run import Reason, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
 from mlops.planning import standing as stand
@@ -40,6 +40,12 @@ class Step:
     def saying(self, *said: Condition) -> Step:
         """Return the step with these conditions of its own."""
         return replace(self, own=self.own | {each.type: each for each in said})
+
+
+def took_no_part(run: TrainingRun) -> bool:
+    """Return whether the run was not trained, since the model of its inputs was there: it has no metrics."""
+    succeeded = find(run.status.conditions, SUCCEEDED)
+    return succeeded is not None and succeeded.reason == Reason.NOTHING_NEW
 
 
 def own_at_work(view: TrainingRunView, status: TrainingRunStatus) -> list[JobView]:

@@ -10,7 +10,15 @@ from mlops.planning import execution
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure
 from mlops.planning.standing import condition
-from mlops.planning.training.attempts import attempt, explained, held_up, other_environment, passes, to_be_tried_again
+from mlops.planning.training.attempts import (
+    attempt,
+    explained,
+    held_up,
+    other_environment,
+    passes,
+    result,
+    to_be_tried_again,
+)
 from mlops.planning.training.manifests import training_job, training_job_name
 from mlops.planning.training.step import REPRODUCIBLE, Step, suspended
 from mlops.planning.views import TrainingRunView
@@ -35,8 +43,8 @@ def verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
 
 
 def _compared(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], resolved: Resolved) -> Step:
-    match ended.outcome:
-        case Failure() as failure if passes(failure, step.status.attempts):
+    match result(view.run, ended):
+        case Failure() as failure if passes(failure, step.status):
             return to_be_tried_again(view, step, ended, failure, REPRODUCIBLE)
         case Failure() as failure:
             return _unproven(step, *explained(view.run, ended.job, failure))

@@ -79,8 +79,13 @@ class Application:
         self._task, self._limits, self._metrics = task, limits, metrics
         self.served: Served | None = None
         self.draining = False
+        self._fetched = False
         self._version = metadata.version("mlops-operator")
         self._routes = self._routes_of(task)
+
+    def has_artifact(self) -> None:
+        """Note that the artifact has been fetched; what comes from here on is up to the model."""
+        self._fetched = True
 
     def _routes_of(self, task: tasks.ServeTask) -> dict[str, Route]:
         model = f"/v2/models/{task.model_name}"
@@ -88,6 +93,7 @@ class Application:
         routes = {
             "/v2": Route("server", get=self._server),
             "/v2/health/live": Route("health", get=lambda: _json(200, {"live": True})),
+            "/v2/health/fetched": Route("health", get=self._has_fetched),
             "/v2/health/ready": Route("health", get=self._ready),
             "/metrics": Route("metrics", get=self._exposition),
             "/-/flush": Route("flush", post=self._flush),
@@ -151,6 +157,11 @@ class Application:
 
     def _server(self) -> Answer:
         return _json(200, {"name": "mlops", "version": self._version, "extensions": ["binary_tensor_data"]})
+
+    def _has_fetched(self) -> Answer:
+        if not self._fetched:
+            raise unavailable("the artifact is being fetched")
+        return _json(200, {"fetched": True})
 
     def _ready(self) -> Answer:
         # Also while it drains: of a stage's only pod, which is going, the routes are kept as long as it says so.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,9 @@ class Loaded:
         return self.golden.recorded.probabilities is not None
 
 
-def load(store: Store, digest: str, folder: Path) -> Loaded:
-    """Fetch the artifact into `folder`, open it in this process and ask for its recorded answers.
+def load(store: Store, digest: str, folder: Path, *, fetched: Callable[[], None] = lambda: None) -> Loaded:
+    """Fetch the artifact into `folder`, say that it is `fetched`, open it in this process and ask for its recorded
+    answers.
 
     For a server only: what it is told to serve by digest is what the verifying pod opened in a child before, and bytes
     of another digest are never opened. The structure is checked all the same, as it is by every reader.
@@ -41,6 +43,7 @@ def load(store: Store, digest: str, folder: Path) -> Loaded:
     Raises BadInput: ArtifactNotFound, GoldenFailed and what Predictor.load raises; StoreError: DigestMismatch.
     """
     fetch(store, digest, folder)
+    fetched()
     return open_checked(folder)
 
 

@@ -1,4 +1,5 @@
-"""The serving pod: alive at once, ready when the model is checked, and nothing lost when it is told to stop."""
+"""The serving pod: alive at once, started when it has its artifact, ready when the model is checked, and nothing lost
+when it is told to stop."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    loading = asyncio.create_task(_load(pod, task, settings, metrics))
+    loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
     stopped = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -85,9 +86,9 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
             await serving
 
 
-async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics) -> Served:
+async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics, app: Application) -> Served:
     store = pod.store
-    loaded = await asyncio.to_thread(load, store, task.artifact, pod.scratch / "model")
+    loaded = await asyncio.to_thread(load, store, task.artifact, pod.scratch / "model", fetched=app.has_artifact)
     seconds = await asyncio.to_thread(one_row_seconds, loaded, _MEASURED)
     metrics.model_format = loaded.predictor.signature.format
     return Served(
