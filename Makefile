@@ -110,6 +110,7 @@ $(PEERS)/.installed: bench/requirements.txt
 bench: venv $(PEERS)/.installed ## the benchmarks, each against what one would use instead, both sides in one run
 	@$(BIN)/python bench/ingest.py --peers-python $(PEERS)/bin/python
 	@$(BIN)/python bench/drift_statistics.py
+	@$(BIN)/python bench/reconcile_cost.py
 	@$(BIN)/python bench/serving.py
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/drift_streams.py --streams 6 --windows 3
 

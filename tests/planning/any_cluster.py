@@ -86,8 +86,9 @@ class AnyCluster:
 
     def drop(self, key: Key) -> None:
         """Take an object away."""
-        self.objects.pop(key, None)
-        self.gatherer.forget(key)
+        gone = self.objects.pop(key, None)
+        if gone is not None:
+            self.gatherer.forget(gone)
 
     def own(self) -> list[Key]:
         """Return the addresses of the objects of the four kinds."""

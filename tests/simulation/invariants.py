@@ -14,7 +14,8 @@ from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS
 from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
-from mlops.engine.routes import JOB_NAME, is_over
+from mlops.engine.over import run_is_over
+from mlops.engine.routes import JOB_NAME
 from mlops.planning.model_history import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
@@ -33,6 +34,9 @@ _PINNED = {
 _KNOWN_SECONDS = 80.0
 # Whose attempts a Job is one of, by the label that says it.
 _JOBS_OF = {"Dataset": labels.DATASET, "TrainingRun": labels.RUN, "ModelVersion": labels.MODEL_VERSION}
+
+# Of how many of the newest versions of a model what serves is owned, beside those that are live.
+_OWNERS = 3
 
 
 class Violation(Exception):
@@ -367,7 +371,7 @@ class Invariants:
         """A monitor has at most one run at work."""
         name = (before or {}).get("ref")
         run = self._server.get(Key("TrainingRun", change.key.namespace, str(name))) if name else None
-        if run is not None and not is_over(run):
+        if run is not None and not run_is_over(run):
             raise Violation("OneRunOfAMonitor", f"{change.key.name} acts again, and its run {name} is not over")
 
     def _is_a_new_number(self, change: Change) -> None:
@@ -392,7 +396,7 @@ class Invariants:
                 if kind in CHILDREN or kind == "Pod":
                     _not_orphaned(kind, manifest, uids)
                 if kind == "Deployment":
-                    self._has_a_route_and_all_owners(manifest)
+                    self._has_a_route_and_owners(manifest)
         for kind in KINDS:
             for manifest in self._server.list(kind):
                 _settled(kind, manifest)
@@ -416,16 +420,23 @@ class Invariants:
             if entry["uid"] not in versions and (entry["uid"], "Deleted", None) not in known:
                 raise Violation("ThePastIsOnRecord", f"that {entry['version']} was deleted is on no record")
 
-    def _has_a_route_and_all_owners(self, deployment: Manifest) -> None:
+    def _has_a_route_and_owners(self, deployment: Manifest) -> None:
         name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
         if self._server.get(Key("Service", namespace, name)) is None:
             raise Violation("ServedHasARoute", f"Deployment {name} has no Service")
         owners = {each["uid"] for each in owners_of(deployment)}
-        for version in self._server.list("ModelVersion"):
-            ours = version["spec"]["modelName"] == labels_of(deployment).get(labels.MODEL)
-            if ours and version["metadata"]["namespace"] == namespace and version["metadata"]["uid"] not in owners:
+        versions = [
+            version
+            for version in self._server.list("ModelVersion")
+            if version["spec"]["modelName"] == labels_of(deployment).get(labels.MODEL)
+            and version["metadata"]["namespace"] == namespace
+        ]
+        newest = sorted(versions, key=lambda each: (each["spec"]["version"], each["metadata"]["name"]), reverse=True)
+        for number, version in enumerate(newest):
+            live = (version.get("status") or {}).get("stages")
+            if (live or number < _OWNERS) and version["metadata"]["uid"] not in owners:
                 raise Violation(
-                    "EveryVersionOwns", f"Deployment {name} goes though {version['metadata']['name']} stays"
+                    "SeveralVersionsOwn", f"Deployment {name} goes though {version['metadata']['name']} stays"
                 )
 
     def _serves(self, version: Manifest) -> None:

@@ -96,8 +96,8 @@ BUGS = (
         "that a version is gone is not recorded",
         "lost past",
         "planning/model_history.py",
-        "for uid, entry in gone.items() if uid not in over]",
-        "for uid, entry in gone.items() if uid in over]",
+        "        if uid not in view.present and uid not in over:\n",
+        "        if uid not in view.present and uid in over:\n",
         story="loop",
     ),
     Bug(
@@ -226,7 +226,7 @@ BUGS = (
         "the newest version alone owns what serves",
         "ownership",
         "planning/serving/planner.py",
-        "        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present)),\n",
+        "        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),\n",
         "        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present[-1:])),\n",
     ),
     # --- who may write ---
@@ -404,7 +404,7 @@ BUGS = (
     Bug(
         "a check is taken in again and again",
         "planning",
-        "planning/monitor/checks.py",
+        "planning/monitor/news.py",
         "    fresh = [(each, at) for each, at in finished if last is None or at > parse_time(last)]\n",
         "    fresh = [(each, at) for each, at in finished if last is None or at >= parse_time(last)]\n",
     ),

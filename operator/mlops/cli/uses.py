@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops.engine.cluster import field_of
-from mlops.engine.routes import is_over
+from mlops.engine.over import run_is_over
 
 Manifest = dict[str, Any]
 
@@ -39,7 +39,7 @@ def _of_dataset(objects: list[Manifest], name: str) -> Iterator[str]:
         if field_of(run, "spec.triggers"):
             templates.append(run["metadata"]["name"])
             yield f"template {run['metadata']['name']} trains on it"
-        elif not is_over(run):
+        elif not run_is_over(run):
             yield f"run {run['metadata']['name']} trains on it"
     for version in _of_kind(objects, "ModelVersion"):
         made_of = field_of(version, "status.lineage") or field_of(version, "spec.lineage") or {}

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Protocol
 
+from mlops.engine import over
 from mlops.planning.plan import Key, Manifest
 
 FIELD_MANAGER = "mlops-operator"
@@ -31,8 +32,19 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "spec.register.modelName",
         "status.inputsDigest",
         "status.modelVersionRef",
+        over.UNFINISHED_OF_TEMPLATE,
+        over.UNFINISHED_ON_DATASET,
+        over.VERSION_OF_TEMPLATE,
     ),
-    "ModelVersion": ("spec.modelName", "spec.source.trainingRunRef.name"),
+    "ModelVersion": (
+        "spec.modelName",
+        "spec.source.trainingRunRef.name",
+        "spec.lineage.trainingRun",
+        over.UNSETTLED_OF_MODEL,
+        over.NUMBER_OF_MODEL,
+        over.WITHDRAWN_OF_MODEL,
+    ),
+    "Job": (over.UNFINISHED_JOB, over.JOB_ENDED_ON),
     "DriftMonitor": ("spec.targetRef.modelName", "spec.trainingRunRef.name", "status.nothingNew.dataset"),
 }
 
@@ -135,6 +147,8 @@ def key_of(manifest: Manifest) -> Key:
 
 def field_of(manifest: Manifest, path: str) -> Any:
     """Return what stands at a path such as `spec.modelName`, or None: also of an object that does not parse."""
+    if path in over.DERIVED:
+        return over.DERIVED[path](manifest)
     value: Any = manifest
     for part in _parts(path):
         if not isinstance(value, dict):

@@ -9,7 +9,7 @@ from random import Random
 
 from mlops.api.kinds import KINDS
 from mlops.engine.claims import Claims
-from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, Ending, key_of
+from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, Ending
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters, Metrics
 from mlops.engine.queue import Queue, is_worth_a_line
@@ -57,7 +57,7 @@ class Controller:
                 for key in sorted(keys_of(manifest, self._cluster)):
                     self.queue.add(key)
         if new is None and old is not None:
-            self._gatherer.forget(key_of(old))
+            self._gatherer.forget(old)
         self.metrics.queued(self.queue.depth)
 
     async def resync(self) -> None:

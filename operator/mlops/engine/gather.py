@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar
 
 from mlops.api import kinds, labels
-from mlops.api.base import Resource
+from mlops.api.base import Resource, earlier, parse_time
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.kinds import InvalidObject
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
-from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
-from mlops.engine.routes import JOB_NAME, is_over
-from mlops.planning import standing
-from mlops.planning.model_history import HISTORY, highest_dataset_version
+from mlops.engine.cluster import Clock, Reader, field_of, key_of, labels_of, owners_of
+from mlops.engine.over import (
+    JOB_ENDED_ON,
+    UNFINISHED_JOB,
+    UNFINISHED_OF_TEMPLATE,
+    UNFINISHED_ON_DATASET,
+    VERSION_OF_TEMPLATE,
+    WITHDRAWN_OF_MODEL,
+    of_owner,
+    of_owner_on,
+    run_is_over,
+)
+from mlops.engine.routes import JOB_NAME
+from mlops.engine.versions import Versions
+from mlops.planning import retrying, standing
+from mlops.planning.model_history import HISTORY, highest_dataset_version, highest_number
+from mlops.planning.monitor.manifests import check_job_name
+from mlops.planning.monitor.retraining import run_names
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.serving.server_pods import server_pod
+from mlops.planning.training.children import model_version_name
 from mlops.planning.training.manifests import USERS_CONTAINER
 from mlops.planning.training.pinning import inputs_of
 from mlops.planning.training.recipe import change_name, version_name
@@ -25,6 +42,9 @@ from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelVi
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
+# For how many days back the Jobs that ended are asked for day by day.
+_MOST_DAYS = 40
+_A_DAY = timedelta(days=1)
 
 
 class Gatherer:
@@ -34,6 +54,7 @@ class Gatherer:
         self._reader, self._settings, self._clock = reader, settings, clock
         # By key: the manifest, and what it parses to.
         self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
+        self.versions = Versions(reader, lambda manifests: self._parsed_of(ModelVersion, manifests))
 
     def view(self, key: Key) -> View | None:
         """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
@@ -55,15 +76,18 @@ class Gatherer:
     def invalid_versions(self, namespace: str, model_name: str) -> list[tuple[Manifest, InvalidObject]]:
         """Return the versions of a model that do not parse, each with the reason."""
         found = []
-        for manifest in self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name):
+        for manifest in self.versions.that_may_be_invalid(namespace, model_name):
             parsed = self._parse(manifest)
             if isinstance(parsed, InvalidObject) and not _going(manifest):
                 found.append((manifest, parsed))
         return found
 
-    def forget(self, key: Key) -> None:
+    def forget(self, manifest: Manifest) -> None:
         """Drop what is kept of an object that is gone."""
+        key = key_of(manifest)
         self._parsed.pop(key, None)
+        if key.kind == "ModelVersion":
+            self.versions.doubt(Key("Model", key.namespace, str(field_of(manifest, "spec.modelName"))))
 
     def _own(self, key: Key, kind: type[Kind]) -> Kind | None:
         manifest = self._reader.get(key)
@@ -97,7 +121,7 @@ class Gatherer:
             parsed = kinds.parse(manifest)
         except InvalidObject as error:
             parsed = error
-        if key.kind == "TrainingRun" and is_over(manifest):
+        if key.kind == "TrainingRun" and run_is_over(manifest):
             # Thousands of these pile up, and hardly anybody asks for one again.
             self._parsed.pop(key, None)
         else:
@@ -111,13 +135,13 @@ class Gatherer:
             now=self._clock.now(),
             settings=self._settings,
             dataset=dataset,
-            jobs=self._jobs(dataset, labels.DATASET),
+            jobs=self._jobs_not_taken_in(dataset, labels.DATASET, dataset.status.last_job_time),
             cron_job=self._cron_job(dataset, labels.DATASET),
             waiting_runs=self._parsed_of(
                 TrainingRun,
                 (
                     run
-                    for run in self._reader.by_field("TrainingRun", namespace, "spec.datasetRef.name", name)
+                    for run in self._reader.by_field("TrainingRun", namespace, UNFINISHED_ON_DATASET, name)
                     if field_of(run, "spec.datasetRef.notBefore") and field_of(run, "status.resolved") is None
                 ),
             ),
@@ -133,8 +157,11 @@ class Gatherer:
     def _training_run(self, run: TrainingRun) -> TrainingRunView:
         namespace, register = run.metadata.namespace, run.spec.register_
         dataset = self._one(Dataset, namespace, run.spec.dataset_ref.name)
-        versions = self._versions(namespace, register.model_name) if register else ()
-        near = self._runs_of_template(run, dataset) if run.spec.triggers else self._runs_beside(run, dataset, versions)
+        history = self._history(namespace, register.model_name) if register else ()
+        versions = self._versions_beside(run, register.model_name, history) if register else ()
+        next_names = list(self._next_names(run, register.model_name, versions, history)) if register else []
+        beside = self._runs_of_template if run.spec.triggers else self._runs_beside
+        near = beside(run, dataset, next_names)
         others = {key: manifest for manifest in near if (key := key_of(manifest)) != run.key}
         return TrainingRunView(
             now=self._clock.now(),
@@ -144,10 +171,12 @@ class Gatherer:
             jobs=self._jobs(run, labels.RUN),
             siblings=self._parsed_of(TrainingRun, others.values()),
             versions=versions,
-            history=self._history(namespace, register.model_name) if register else (),
+            history=history,
         )
 
-    def _runs_of_template(self, template: TrainingRun, dataset: Dataset | None) -> Iterator[Manifest]:
+    def _runs_of_template(
+        self, template: TrainingRun, dataset: Dataset | None, _next_names: Iterable[str]
+    ) -> Iterator[Manifest]:
         """Yield the runs of a template that tell whether it has to fire: those under way, and those on the Dataset's
         current version."""
         namespace, name, last = template.metadata.namespace, template.metadata.name, template.status.last_run
@@ -155,52 +184,96 @@ class Gatherer:
         # The newest one, and those whose names the next firing would take.
         names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
-        for run in self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: name}):
-            if not is_over(run) or field_of(run, "status.resolved.datasetVersion") == version:
-                yield run
+        yield from self._reader.by_field("TrainingRun", namespace, UNFINISHED_OF_TEMPLATE, name)
+        yield from self._reader.by_field("TrainingRun", namespace, VERSION_OF_TEMPLATE, f"{name}/{version}")
 
-    def _runs_beside(
-        self, run: TrainingRun, dataset: Dataset | None, versions: tuple[ModelVersion, ...]
-    ) -> Iterator[Manifest]:
-        """Yield the runs whose result this one would have, and those that speak for a number of its model."""
-        namespace, register = run.metadata.namespace, run.spec.register_
+    def _runs_beside(self, run: TrainingRun, dataset: Dataset | None, next_names: Iterable[str]) -> Iterator[Manifest]:
+        """Yield the runs whose result this one would have, and those that speak for a name which it may choose."""
+        namespace = run.metadata.namespace
         if standing.is_over(run.status.conditions):
             return
         if inputs := inputs_of(run, dataset, self._settings):
             yield from self._reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs)
-        if register is not None:
-            there = {None, *(version.metadata.name for version in versions)}
-            for other in self._reader.by_field(
-                "TrainingRun", namespace, "spec.register.modelName", register.model_name
-            ):
-                if field_of(other, "status.modelVersionRef") not in there:
-                    yield other
+        for name in next_names:
+            yield from self._reader.by_field("TrainingRun", namespace, "status.modelVersionRef", name)
+
+    def _next_names(
+        self, run: TrainingRun, model_name: str, versions: tuple[ModelVersion, ...], history: tuple[Manifest, ...]
+    ) -> Iterator[str]:
+        """Yield the names that the next version of the model would have, up to the first that nobody speaks for."""
+        if run.spec.triggers or standing.is_over(run.status.conditions):
+            return
+        number = max((highest_number(history), *(version.spec.version for version in versions)))
+        taken = True
+        while taken:
+            number += 1
+            yield (name := model_version_name(model_name, number))
+            speaking = self._reader.by_field("TrainingRun", run.metadata.namespace, "status.modelVersionRef", name)
+            there = any(version.metadata.name == name for version in versions)
+            taken = there or any(each["metadata"]["name"] != run.metadata.name for each in speaking)
+
+    def _versions_beside(
+        self, run: TrainingRun, model_name: str, history: tuple[Manifest, ...]
+    ) -> tuple[ModelVersion, ...]:
+        """Return the versions of the run's model that count for it."""
+        namespace, name = run.metadata.namespace, run.metadata.name
+        found, whole = self.versions.that_count(namespace, model_name, history)
+        if whole:
+            return found
+        newest = self._reader.get(Key("TrainingRun", namespace, run.status.last_run or ""))
+        named = (run.status.model_version_ref, field_of(newest, "status.modelVersionRef") if newest else None)
+        more = [
+            *self._reader.by_field("ModelVersion", namespace, "spec.lineage.trainingRun", name),
+            *self._reader.by_field("ModelVersion", namespace, WITHDRAWN_OF_MODEL, model_name),
+            *filter(None, (self._reader.get(Key("ModelVersion", namespace, each)) for each in named if each)),
+        ]
+        number = max(highest_number(history), *(version.spec.version for version in found))
+        while there := self._reader.get(Key("ModelVersion", namespace, model_version_name(model_name, number + 1))):
+            more.append(there)
+            number += 1
+        of_the_model = [each for each in more if field_of(each, "spec.modelName") == model_name]
+        known = {version.key for version in found}
+        others = {key: each for each in of_the_model if (key := key_of(each)) not in known}
+        return (*found, *self._parsed_of(ModelVersion, others.values()))
 
     def _drift_monitor(self, monitor: DriftMonitor) -> DriftMonitorView:
         namespace, ref = monitor.metadata.namespace, monitor.spec.training_run_ref
         template = self._one(TrainingRun, namespace, ref.name) if ref else None
-        return DriftMonitorView(
+        view = DriftMonitorView(
             now=self._clock.now(),
             settings=self._settings,
             monitor=monitor,
             cron_job=self._cron_job(monitor, labels.MONITOR),
-            jobs=self._jobs(monitor, labels.MONITOR),
+            jobs=self._jobs_not_taken_in(
+                monitor,
+                labels.MONITOR,
+                monitor.status.last_check_time,
+                *((check_job_name(monitor, asked),) if (asked := retrying.wanted(monitor)) else ()),
+            ),
             versions=self._versions(namespace, monitor.spec.target_ref.model_name),
             template=template,
             dataset=self._one(Dataset, namespace, template.spec.dataset_ref.name) if template else None,
-            runs=self._parsed_of(TrainingRun, self._reader.list("TrainingRun", namespace, {labels.TEMPLATE: ref.name}))
-            if ref
-            else (),
         )
+        return replace(view, runs=self._runs_of_monitor(view, ref.name)) if ref else view
+
+    def _runs_of_monitor(self, view: DriftMonitorView, template: str) -> tuple[TrainingRun, ...]:
+        namespace = view.monitor.metadata.namespace
+        found = list(self._reader.by_field("TrainingRun", namespace, UNFINISHED_OF_TEMPLATE, template))
+        for name in sorted(set(run_names(view))):
+            run = self._reader.get(Key("TrainingRun", namespace, name))
+            if run is not None and labels_of(run).get(labels.TEMPLATE) == template:
+                found.append(run)
+        return self._parsed_of(TrainingRun, {key_of(each): each for each in found}.values())
 
     def _model(self, namespace: str, model_name: str) -> ModelView | None:
-        versions = self._versions(namespace, model_name)
         selector = {labels.MODEL: model_name}
         served = {
             kind: {str(one["metadata"]["name"]): one for one in self._reader.list(kind, namespace, selector)}
             for kind in ("Deployment", "Service", "PodDisruptionBudget")
         }
         history = self._history(namespace, model_name)
+        stages = (labels_of(one).get(labels.STAGE, "") for one in served["Service"].values())
+        versions, whole = self.versions.that_count(namespace, model_name, history, stages_served=stages)
         if not versions and not history and not any(served.values()):
             return None
         sources = {version.spec.source.training_run_ref.name for version in versions if version.spec.source}
@@ -211,18 +284,31 @@ class Gatherer:
             namespace=namespace,
             model_name=model_name,
             versions=versions,
-            jobs=self._job_views(self._reader.list("Job", namespace, selector)),
+            jobs=self._job_views(self._of_versions("Job", versions)),
             deployments=served["Deployment"],
             services=served["Service"],
             disruption_budgets=served["PodDisruptionBudget"],
-            pods=tuple(filter(None, map(server_pod, self._reader.list("Pod", namespace, selector)))),
+            pods=tuple(filter(None, map(server_pod, self._of_versions("Pod", versions)))),
             runs={run.metadata.name: run for run in runs if run},
             history=history,
             present=frozenset(
                 str(version["metadata"].get("uid", ""))
                 for version in self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
-            ),
+            )
+            if whole
+            else None,
         )
+
+    def _of_versions(self, kind: str, versions: Iterable[ModelVersion]) -> list[Manifest]:
+        """Return the children of these versions of one model."""
+        return [
+            child
+            for version in versions
+            for child in self._reader.list(
+                kind, version.metadata.namespace, {labels.MODEL_VERSION: version.metadata.name}
+            )
+            if labels_of(child).get(labels.MODEL) == version.spec.model_name
+        ]
 
     def _history(self, namespace: str, model_name: str | None = None) -> tuple[Manifest, ...]:
         """Return what is recorded of one model, or of all."""
@@ -244,11 +330,25 @@ class Gatherer:
         return max(numbers)
 
     def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
-        found = self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
-        return self._parsed_of(ModelVersion, found)
+        return self.versions.that_count(namespace, model_name, self._history(namespace, model_name))[0]
 
     def _jobs(self, owner: Resource, label: str) -> tuple[JobView, ...]:
         return self._job_views(self._children("Job", owner, label))
+
+    def _jobs_not_taken_in(self, owner: Resource, label: str, since: str | None, *names: str) -> tuple[JobView, ...]:
+        """Return the Jobs of an owner that are not over, that ended since or shortly before, or that are named."""
+        namespace, name = owner.metadata.namespace, owner.metadata.name
+        first = earlier(parse_time(since), _A_DAY).date() if since else None
+        days = self._clock.now().date() - first + _A_DAY if first else None
+        if first is None or days is None or not 0 < days.days <= _MOST_DAYS:
+            return self._jobs(owner, label)
+        found = list(self._reader.by_field("Job", namespace, UNFINISHED_JOB, of_owner(label, name)))
+        for number in range(days.days + 1):
+            day = (first + number * _A_DAY).isoformat()
+            found += self._reader.by_field("Job", namespace, JOB_ENDED_ON, of_owner_on(label, name, day))
+        found += filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))
+        jobs = {key_of(job): job for job in found}.values()
+        return self._job_views(job for job in jobs if not _of_a_namesake(job, owner))
 
     def _cron_job(self, owner: Resource, label: str) -> Manifest | None:
         return next(iter(self._children("CronJob", owner, label)), None)

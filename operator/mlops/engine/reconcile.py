@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from mlops.api.conditions import READY, find
 from mlops.api.kinds import InvalidObject
 from mlops.engine import problems, waiting
 from mlops.engine.claims import Claims
@@ -102,6 +103,7 @@ class Reconciler:
                 return self._clock.now() + _LOOK_AT_PROBLEMS
             for manifest, error in invalid:
                 await self._refuse(manifest, error)
+        mark = self._gatherer.versions.mark(key)
         try:
             view = self._gatherer.view(key)
         except InvalidObject as error:
@@ -117,9 +119,15 @@ class Reconciler:
         if not await self._claims.holds(key.namespace):
             return self._clock.now() + _LOOK_AT_PROBLEMS
         plan = self._planners[key.kind](view)
-        hopeless = await self._carry_out(key, plan)
+        try:
+            hopeless = await self._carry_out(key, plan)
+        except ClusterError:
+            self._gatherer.versions.doubt(key)
+            raise
         if not hopeless:
+            self._gatherer.versions.carried_out(key, mark)
             return plan.look_again
+        self._gatherer.versions.doubt(key)
         # Somebody else may put it right, with an object that nobody watches.
         soon = self._clock.now() + _LOOK_AT_PROBLEMS
         return min(plan.look_again or soon, soon)
@@ -185,6 +193,9 @@ class Reconciler:
         return statuses
 
     def _with_trouble(self, owner: Key, status: Status) -> Status:
+        ready = find(status.conditions, READY)
+        if ready is None or ready.status != "Unknown":
+            return status
         trouble, present = waiting.trouble_of(owner, self._cluster), self._cluster.get(owner)
         if trouble is None or present is None:
             return status

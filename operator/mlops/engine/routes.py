@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlops.api import labels
-from mlops.api.conditions import READY, STALLED
 from mlops.engine.cluster import Reader, field_of, key_of, labels_of
+from mlops.engine.over import UNFINISHED_ON_DATASET, run_is_over
 from mlops.planning.plan import Key, Manifest
-from mlops.planning.standing import LAID_OVER
 
 # A child says by these labels whose it is.
 OWNERS = {
@@ -55,9 +54,7 @@ def _keys(manifest: Manifest, reader: Reader) -> Iterator[Key]:
 
 
 def _runs_on(dataset: Key, reader: Reader) -> Iterator[Key]:
-    for run in reader.by_field("TrainingRun", dataset.namespace, "spec.datasetRef.name", dataset.name):
-        if not is_over(run):
-            yield key_of(run)
+    yield from map(key_of, reader.by_field("TrainingRun", dataset.namespace, UNFINISHED_ON_DATASET, dataset.name))
 
 
 def _of_run(run: Key, manifest: Manifest, reader: Reader) -> Iterator[Key]:
@@ -74,7 +71,7 @@ def _of_run(run: Key, manifest: Manifest, reader: Reader) -> Iterator[Key]:
         yield from map(key_of, reader.by_field("DriftMonitor", namespace, "spec.trainingRunRef.name", name))
     if inputs := field_of(manifest, "status.inputsDigest"):
         for sibling in reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs):
-            if key_of(sibling) != run and not is_over(sibling):
+            if key_of(sibling) != run and not run_is_over(sibling):
                 yield key_of(sibling)
 
 
@@ -98,14 +95,3 @@ def _of_its_run(run: Key, reader: Reader) -> Iterator[Key]:
     there = reader.get(run)
     if there is not None and (template := labels_of(there).get(labels.TEMPLATE)):
         yield Key("TrainingRun", run.namespace, template)
-
-
-def is_over(run: Manifest) -> bool:
-    """Return whether a TrainingRun has come to its end, so that nothing beside it matters to it any more."""
-    if field_of(run, "spec.triggers"):
-        return False
-    conditions = field_of(run, "status.conditions") or ()
-    return any(
-        each.get("type") in (READY, STALLED) and each.get("status") == "True" and each.get("reason") not in LAID_OVER
-        for each in conditions
-    )

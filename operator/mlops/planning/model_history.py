@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from mlops.api import labels
@@ -18,8 +20,9 @@ from mlops.planning.views import ModelView
 
 HISTORY: Final = "history"
 FILE: Final = "history.jsonl"
-# A ConfigMap holds a MiB. One that is full is never written again; the next one goes on.
-SEGMENT_BYTES: Final = 256 << 10
+# A ConfigMap holds a MiB, and is written as a whole for each line that is added. One that is full is never written
+# again; the next one goes on.
+SEGMENT_BYTES: Final = 32 << 10
 REGISTERED, LIVE, DELETED = "Registered", "Live", "Deleted"
 _ENDS: Final = ("Superseded", "Withdrawn", "Failed")
 Entry = dict[str, Any]
@@ -27,18 +30,48 @@ Entry = dict[str, Any]
 
 def segments(view: ModelView, statuses: Mapping[Key, ModelVersionStatus]) -> Iterator[Manifest]:
     """Yield the ConfigMaps that have something new to hold, given the statuses that this plan writes before them."""
-    known = entries(view.history)
-    seen = {identity(entry) for entry in known}
+    known = [_known(_text(segment)) for segment in view.history]
     # Steps of the same second: those of one version in their order, whatever the order of the view.
     ordered = sorted(view.versions, key=lambda version: (version.spec.version, version.metadata.name))
     of_versions = (
         entry for version in ordered for entry in entries_of(version, statuses.get(Key(*version.key), version.status))
     )
-    new = [entry for entry in of_versions if identity(entry) not in seen]
-    gone = {entry["uid"]: entry for entry in known if entry["uid"] not in view.present}
-    over = {entry["uid"] for entry in known if entry["event"] == DELETED}
-    new += [_deleted(entry, format_time(view.now)) for uid, entry in gone.items() if uid not in over]
+    new = [entry for entry in of_versions if not any(identity(entry) in each.identities for each in known)]
+    new += _gone(view)
     yield from _written(view, [_line(entry) for entry in sorted(new, key=lambda entry: str(entry["time"]))])
+
+
+def _gone(view: ModelView) -> Iterator[Entry]:
+    """Yield that a version is there no more, of each that is not, unless that is on record."""
+    if view.present is None:
+        return
+    known = entries(view.history)
+    over = {entry["uid"] for entry in known if entry["event"] == DELETED}
+    for uid, entry in {entry["uid"]: entry for entry in known}.items():
+        if uid not in view.present and uid not in over:
+            yield _deleted(entry, format_time(view.now))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a segment records, as far as each plan asks."""
+
+    identities: frozenset[tuple[Any, ...]]
+    highest: int
+
+
+@lru_cache(maxsize=512)
+def _known(text: str) -> _Known:
+    """Return what is recorded in a segment's text. Most of them are full, and never change again."""
+    found = list(filter(None, map(_known_line, text.splitlines())))
+    return _Known(frozenset(known for known, _ in found), max((number for _, number in found), default=0))
+
+
+@lru_cache(maxsize=4096)
+def _known_line(line: str) -> tuple[tuple[Any, ...], int] | None:
+    """Return the identity and the number of a line: when one is added to a segment, the others are as they were."""
+    entry = _entry(line)
+    return (identity(entry), entry["number"]) if entry is not None else None
 
 
 def entries(history: Iterable[Manifest]) -> list[Entry]:
@@ -66,7 +99,7 @@ def entries_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]
 
 def highest_number(history: Iterable[Manifest]) -> int:
     """Return the highest number that a version of the model ever had."""
-    return max((entry["number"] for entry in entries(history)), default=0)
+    return max((_known(_text(segment)).highest for segment in history), default=0)
 
 
 def highest_dataset_version(history: Iterable[Manifest], dataset: str) -> int:

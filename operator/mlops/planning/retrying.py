@@ -8,7 +8,7 @@ from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 
-_LONGEST = 256
+LONGEST = 256
 
 
 def wanted(resource: Dataset | TrainingRun | ModelVersion | DriftMonitor) -> str | None:
@@ -16,5 +16,5 @@ def wanted(resource: Dataset | TrainingRun | ModelVersion | DriftMonitor) -> str
 
     Any text that differs from the one in the status asks: a time, a ticket, a person's name.
     """
-    text = resource.metadata.annotations.get(labels.RETRY, "")[:_LONGEST]
+    text = resource.metadata.annotations.get(labels.RETRY, "")[:LONGEST]
     return text if text and text != resource.status.retried else None

@@ -96,7 +96,8 @@ class DatasetView:
     now: datetime
     settings: Settings
     dataset: Dataset
-    # Jobs labelled mlops.dev/dataset with this name: ingest Jobs by the planner, and those of the refresh CronJob.
+    # Jobs labelled mlops.dev/dataset with this name, at least those that are not taken in yet: ingest Jobs by the
+    # planner, and those of the refresh CronJob.
     jobs: tuple[JobView, ...] = ()
     # The CronJob of spec.refresh, if it is there.
     cron_job: Manifest | None = None
@@ -121,10 +122,11 @@ class TrainingRunView:
     dataset: Dataset | None = None
     jobs: tuple[JobView, ...] = ()
     # Other TrainingRuns of the namespace, at least: those with the inputs that this one has or would be pinned to now,
-    # and those that name a version of its model which is not there; of a template its runs that are not over, those on
-    # the Dataset's current version and the one that it made last.
+    # and those that name the next version of its model; of a template its runs that are not over, those on the
+    # Dataset's current version and the one that it made last.
     siblings: tuple[TrainingRun, ...] = ()
-    # Versions of spec.register.modelName.
+    # Versions of spec.register.modelName, at least: as in `ModelView`, those that have this run's model, that it made
+    # or names, and those whose name the next version would have.
     versions: tuple[ModelVersion, ...] = ()
     # What is recorded of that model, see `model_history.py`.
     history: tuple[Manifest, ...] = ()
@@ -138,8 +140,10 @@ class ModelView:
     settings: Settings
     namespace: str
     model_name: str
+    # All that can still change, and the newest; all that there are unless those decide everything, see
+    # `serving/enough.py`.
     versions: tuple[ModelVersion, ...] = ()
-    # Jobs labelled mlops.dev/model with this name (component verify).
+    # The verifying Jobs of these versions.
     jobs: tuple[JobView, ...] = ()
     # By name.
     deployments: Mapping[str, Manifest] = field(default_factory=dict)
@@ -150,9 +154,9 @@ class ModelView:
     # Runs that a version's spec.source names, by name.
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     # The ConfigMaps that record what was, and the uids of all versions that are there, also of those that are leaving
-    # or that no longer parse: what is not among them has been deleted.
+    # or that no longer parse: what is not among them has been deleted. None: nothing was, since the last plan of all.
     history: tuple[Manifest, ...] = ()
-    present: frozenset[str] = frozenset()
+    present: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True)
@@ -163,11 +167,12 @@ class DriftMonitorView:
     settings: Settings
     monitor: DriftMonitor
     cron_job: Manifest | None = None
-    # Jobs labelled mlops.dev/monitor with this name.
+    # Jobs labelled mlops.dev/monitor with this name, at least those that are not taken in yet.
     jobs: tuple[JobView, ...] = ()
     versions: tuple[ModelVersion, ...] = ()
     template: TrainingRun | None = None
     # The template's.
     dataset: Dataset | None = None
-    # Runs labelled mlops.dev/template with the template's name.
+    # Runs labelled mlops.dev/template with the template's name, at least those that are not over and those that
+    # `monitor/retraining.py` asks for by name.
     runs: tuple[TrainingRun, ...] = ()

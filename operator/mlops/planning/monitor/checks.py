@@ -6,43 +6,22 @@ from datetime import datetime
 from decimal import Decimal
 
 from mlops.api import tasks
-from mlops.api.base import format_time, parse_time
+from mlops.api.base import format_time
 from mlops.api.conditions import Condition, ConditionStatus
 from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck, Reason
-from mlops.planning import execution
 from mlops.planning.execution import Ended
 from mlops.planning.monitor.actions import Decision, called_for, with_action
 from mlops.planning.monitor.progress import CHECKED, CONCEPT_DRIFT, DATA_DRIFT, LABELS_AVAILABLE, Progress
 from mlops.planning.monitor.retraining import action_of, action_text, decided, triggered
-from mlops.planning.outcome import Failure, scheduled_at
+from mlops.planning.outcome import Failure
 from mlops.planning.standing import condition
-from mlops.planning.views import DriftMonitorView, JobView
+from mlops.planning.views import DriftMonitorView
 
 _HISTORY = 100
 
 _MAX_CHECKS = 32
 
 _MAX_FEATURES = 20
-
-
-def news(view: DriftMonitorView) -> list[tuple[Ended[tasks.DriftReport], datetime]]:
-    """Return the finished checks that are later than the newest one taken in, the oldest first.
-
-    Those from before the monitor's own time are of a deleted one that left its CronJob behind (--cascade=orphan).
-    """
-    last = view.monitor.status.last_check_time or view.monitor.metadata.creation_timestamp
-    over = execution.ended(view.jobs, tasks.DriftReport)
-    ours = [each for each in over if not _is_of_a_namesake(view, each.job)]
-    finished = [(each, at) for each in ours if (at := scheduled_at(each.job)) is not None]
-    fresh = [(each, at) for each, at in finished if last is None or at > parse_time(last)]
-    return sorted(fresh, key=lambda pair: (pair[1], pair[0].job.name))
-
-
-def _is_of_a_namesake(view: DriftMonitorView, job: JobView) -> bool:
-    """Return whether the check was made for a deleted monitor of the same name, whose remains are not gone yet."""
-    uid = view.cron_job["metadata"].get("uid") if view.cron_job else None
-    owners = job.manifest["metadata"].get("ownerReferences", [])
-    return any(owner["kind"] == "CronJob" and owner["uid"] != uid for owner in owners)
 
 
 def taken_in(

@@ -9,8 +9,9 @@ from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.monitor.actions import called_for, followed_up
-from mlops.planning.monitor.checks import news, taken_in
+from mlops.planning.monitor.checks import taken_in
 from mlops.planning.monitor.manifests import check_job, check_job_name, cron_job, suspended
+from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, Progress
 from mlops.planning.monitor.readiness import readiness
 from mlops.planning.monitor.retraining import looked_again, run_on_record

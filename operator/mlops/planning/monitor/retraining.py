@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from mlops.api import labels
@@ -11,8 +12,9 @@ from mlops.api.drift_monitor import DriftMonitorStatus, LastAction, NothingNew, 
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.monitor.actions import Decision, decide, nothing_new, with_action
 from mlops.planning.monitor.manifests import run_name, run_of_action
+from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import TRIGGERED, Progress
-from mlops.planning.monitor.target import champion_of
+from mlops.planning.monitor.target import champion_of, target_of
 from mlops.planning.plan import Manifest
 from mlops.planning.standing import condition
 from mlops.planning.views import DriftMonitorView
@@ -44,6 +46,30 @@ def decided(
     message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{look}"
     asked = same.evolve(asked=format_time(at) if asks else None)
     return Decision(decision.action, Reason.NOTHING_NEW, message), asked
+
+
+def run_names(view: DriftMonitorView) -> Iterator[str]:
+    """Yield the names of the runs that a plan asks for though they may be over: that of the last action, that which
+    made the live version, and those that an action of now would have."""
+    status, target = view.monitor.status, target_of(view)
+    if status.last_action is not None and status.last_action.ref is not None:
+        yield status.last_action.ref
+    lineage = (target.status.lineage or target.spec.lineage) if target else None
+    if lineage is not None and lineage.training_run is not None:
+        yield lineage.training_run
+    times = [scheduled for _, scheduled in news(view)]
+    if status.nothing_new is not None and status.nothing_new.asked is not None:
+        times.append(parse_time(status.nothing_new.asked))
+    for time in times:
+        for action in view.monitor.spec.actions:
+            yield from _names_at(view, action.do, time)
+
+
+def _names_at(view: DriftMonitorView, kind: str, time: datetime) -> tuple[str, str]:
+    """Return the name of a run of an action, and the one that it gets if that is taken."""
+    template = view.template.metadata.name if view.template else ""
+    minute = time.strftime("%Y%m%d%H%M")
+    return run_name(template, kind, minute), run_name(template, kind, f"{minute}{time:%S}")
 
 
 def _is_refreshed(view: DriftMonitorView) -> bool:
@@ -89,11 +115,10 @@ def action_of(
 ) -> LastAction:
     """Return the action for the verdict and the change point that stand in the status."""
     kind = decision.action.do if decision.action else "Hold"
-    template = view.template.metadata.name if view.template else ""
-    name = run_name(template, kind, scheduled.strftime("%Y%m%d%H%M"))
+    name, other = _names_at(view, kind, scheduled)
     if any(run.metadata.name == name for run in view.runs):
         # A check that a person asked for falls into the minute of another one.
-        name = run_name(template, kind, scheduled.strftime("%Y%m%d%H%M%S"))
+        name = other
     return LastAction(
         time=format_time(scheduled),
         kind=kind,

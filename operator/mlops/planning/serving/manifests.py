@@ -75,7 +75,7 @@ def deployment(
 ) -> Manifest:
     """Return the Deployment that serves `version` in `stage`, which is wanted `since` (RFC 3339).
 
-    Every version of the model is an owner: it goes with the last of them, not with the first that is deleted.
+    Several versions of the model are its `owners`: it goes with the last of them, not with the first that is deleted.
     """
     spec = version.spec
     wanted = _stage(version, stage)

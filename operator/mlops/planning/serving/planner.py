@@ -16,6 +16,9 @@ from mlops.planning.serving.traffic import Traffic, traffic
 from mlops.planning.serving.version_status import status_of
 from mlops.planning.views import ModelView
 
+# Of how many of the newest versions what serves is owned, beside those that are live or wanted.
+OWNERS = 3
+
 
 def plan(view: ModelView) -> Plan:
     """Return what should be of all versions of one model and of what serves them."""
@@ -31,7 +34,7 @@ def plan(view: ModelView) -> Plan:
     statuses = {key_of(each.version): status for each, status in planned}
     return Plan(
         statuses=statuses,
-        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, present)),
+        apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),
         create=tuple(manifest for each in found for manifest in each.checked.create),
         delete=tuple(_no_longer_wanted(view, found, wanted)),
         look_again=min(again, default=None),
@@ -43,6 +46,21 @@ def _leaves(planned: tuple[Candidate, ModelVersionStatus]) -> bool:
     between two are live in that stage, and never none."""
     candidate, status = planned
     return bool(set(candidate.version.status.stages) - set(status.stages))
+
+
+def _owners(present: Iterable[ModelVersion], wanted: Traffic) -> list[ModelVersion]:
+    """Return the versions that own what serves: it goes with the last version, not with the first that is deleted.
+
+    Not all of them, which may be thousands: those that are live or wanted, and the newest. When they are deleted,
+    others come in their place.
+    """
+    serving = {choice.version.metadata.name for choice in wanted.chosen.values()}
+    newest = sorted(present, key=lambda each: (each.spec.version, each.metadata.name), reverse=True)
+    return [
+        each
+        for number, each in enumerate(newest)
+        if number < OWNERS or each.status.stages or each.metadata.name in serving
+    ]
 
 
 def _servers(view: ModelView, wanted: Traffic, owners: list[ModelVersion]) -> Iterable[Manifest]:

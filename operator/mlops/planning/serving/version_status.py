@@ -35,7 +35,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
             candidate.checked.verified,
             _gates_condition(candidate),
             _available_condition(view, candidate, traffic, standing),
-            _superseded_condition(successor),
+            _superseded_condition(candidate, successor),
         ],
         now=view.now,
         generation=generation,
@@ -78,7 +78,7 @@ def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor
     if candidate.checked.obstacle is not None:
         return candidate.checked.obstacle
     if successor is not None:
-        return stand.done(Reason.SUPERSEDED, f"version {successor.number} took over")
+        return stand.done(Reason.SUPERSEDED, _superseded_message(candidate, successor))
     failed = [stage for stage in candidate.stages if stage in candidate.failed]
     if failed:
         failure = candidate.failures[failed[-1]]
@@ -162,10 +162,16 @@ def _available_condition(
     return condition(AVAILABLE, "False" if over else "Unknown", standing.reason, standing.message)
 
 
-def _superseded_condition(successor: Candidate | None) -> Condition | None:
+def _superseded_condition(candidate: Candidate, successor: Candidate | None) -> Condition | None:
     if successor is None:
         return None
-    return condition(SUPERSEDED, "True", Reason.SUPERSEDED, f"version {successor.number} took over")
+    return condition(SUPERSEDED, "True", Reason.SUPERSEDED, _superseded_message(candidate, successor))
+
+
+def _superseded_message(candidate: Candidate, successor: Candidate) -> str:
+    """Return which version took over first: a message that names the newest would be written anew for each version."""
+    said = find(candidate.version.status.conditions, SUPERSEDED)
+    return said.message if said is not None else f"version {successor.number} took over"
 
 
 def _transitions(
