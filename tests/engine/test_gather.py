@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mlops.engine.gather import Gatherer, _end_of
+from mlops.engine.gather import Gatherer
+from mlops.engine.jobs import end_of
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.training.run import plan
@@ -113,6 +114,6 @@ def test_what_a_trainer_says_is_no_report(container: str, message: str | None) -
     """Else a user's code could speak for ours: claim an outage, and be tried again for ever."""
     state = {"terminated": {"exitCode": 1, "message": "said", "finishedAt": "2026-01-10T12:00:00Z"}}
     status = {"phase": "Failed", "initContainerStatuses": [{"name": container, "state": state}]}
-    end = _end_of({"status": status})
+    end = end_of({"status": status})
     assert end is not None
     assert (end["exitCode"], end.get("message")) == (1, message)

@@ -161,16 +161,16 @@ BUGS = (
     Bug(
         "new data wakes no run",
         "missed event",
-        "engine/routes.py",
-        "            yield key\n            yield from _runs_on(key, reader)\n",
-        "            yield key\n",
+        "engine/links.py",
+        'Link("TrainingRun", "Dataset", NAME, by="spec.datasetRef.name", unfinished=True)\n',
+        'Link("TrainingRun", "Dataset", NAME, by="spec.datasetRef.name", wakes=False)\n',
     ),
     Bug(
         "a check wakes no monitor",
         "missed event",
-        "engine/routes.py",
-        "        if name := labels_of(manifest).get(label):\n",
-        '        if (name := labels_of(manifest).get(label)) and owner != "DriftMonitor":\n',
+        "engine/links.py",
+        "Link(planned, CHILD, label(name)) for name, planned in OWNERS.items())\n",
+        'Link(planned, CHILD, label(name)) for name, planned in OWNERS.items() if planned != "DriftMonitor")\n',
     ),
     Bug(
         "a deletion does not say of which object",
@@ -398,7 +398,7 @@ BUGS = (
         "missed event",
         "engine/routes.py",
         '    if kind == "Event":\n        return\n',
-        '    if kind == "Event" or (kind == "Pod" and labels.STAGE in labels_of(manifest)):\n        return\n',
+        '    if kind == "Event" or (kind == "Pod" and "mlops.dev/stage" in labels_of(manifest)):\n        return\n',
         story="slow rollouts",
     ),
     Bug(

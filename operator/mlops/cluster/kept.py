@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlops.api import labels
-from mlops.engine.routes import JOB_NAME, OWNERS
+from mlops.engine.links import OWNERS
+from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Manifest
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

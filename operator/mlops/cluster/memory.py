@@ -10,8 +10,9 @@ from typing import Any
 from mlops.api.labels import MODEL_VERSION, TEMPLATE
 from mlops.cluster.kept import Keeper
 from mlops.cluster.kinds import WATCHED
-from mlops.engine.cluster import FIELDS, field_of, key_of, labels_of
-from mlops.engine.routes import JOB_NAME, OWNERS
+from mlops.engine.cluster import field_of, key_of, labels_of
+from mlops.engine.links import FIELDS, OWNERS
+from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest
 
 Watcher = Callable[[Manifest | None, Manifest | None], None]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, Protocol
 
-from mlops.engine import over
+from mlops.engine.over import reader_of
 from mlops.planning.plan import Key, Manifest
 
 FIELD_MANAGER = "mlops-operator"
@@ -22,30 +21,6 @@ API_VERSIONS = {
     "PodDisruptionBudget": "policy/v1",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
-}
-
-# By kind: the fields that objects are looked up by. A reader that holds many should keep an index of each.
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "Dataset": ("spec.source.captured.modelName",),
-    "TrainingRun": (
-        "spec.datasetRef.name",
-        "spec.register.modelName",
-        "status.inputsDigest",
-        "status.modelVersionRef",
-        over.UNFINISHED_OF_TEMPLATE,
-        over.UNFINISHED_ON_DATASET,
-        over.VERSION_OF_TEMPLATE,
-    ),
-    "ModelVersion": (
-        "spec.modelName",
-        "spec.source.trainingRunRef.name",
-        "spec.lineage.trainingRun",
-        over.UNSETTLED_OF_MODEL,
-        over.NUMBER_OF_MODEL,
-        over.WITHDRAWN_OF_MODEL,
-    ),
-    "Job": (over.UNFINISHED_JOB, over.JOB_ENDED_ON),
-    "DriftMonitor": ("spec.targetRef.modelName", "spec.trainingRunRef.name", "status.nothingNew.dataset"),
 }
 
 
@@ -147,19 +122,7 @@ def key_of(manifest: Manifest) -> Key:
 
 def field_of(manifest: Manifest, path: str) -> Any:
     """Return what stands at a path such as `spec.modelName`, or None: also of an object that does not parse."""
-    if path in over.DERIVED:
-        return over.DERIVED[path](manifest)
-    value: Any = manifest
-    for part in _parts(path):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
-
-
-@cache
-def _parts(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
+    return reader_of(path)(manifest)
 
 
 def labels_of(manifest: Manifest) -> Mapping[str, str]:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import TypeVar
 
 from mlops.api import kinds, labels
-from mlops.api.base import Resource, earlier, parse_time
+from mlops.api.base import Resource
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.kinds import InvalidObject
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
-from mlops.engine.cluster import Clock, Reader, field_of, key_of, labels_of, owners_of
-from mlops.engine.over import (
-    JOB_ENDED_ON,
-    UNFINISHED_JOB,
-    UNFINISHED_OF_TEMPLATE,
-    UNFINISHED_ON_DATASET,
-    VERSION_OF_TEMPLATE,
-    WITHDRAWN_OF_MODEL,
-    of_owner,
-    of_owner_on,
-    run_is_over,
-)
-from mlops.engine.routes import JOB_NAME
+from mlops.engine import links
+from mlops.engine.cluster import Clock, Reader, field_of, key_of, labels_of
+from mlops.engine.jobs import Jobs
+from mlops.engine.links import Link
+from mlops.engine.over import run_is_over
+from mlops.engine.routes import linked
 from mlops.engine.versions import Versions
 from mlops.planning import retrying, standing
 from mlops.planning.model_history import HISTORY, highest_dataset_version, highest_number
@@ -35,16 +27,12 @@ from mlops.planning.monitor.retraining import run_names
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.serving.server_pods import server_pod
 from mlops.planning.training.children import model_version_name
-from mlops.planning.training.manifests import USERS_CONTAINER
 from mlops.planning.training.pinning import inputs_of
 from mlops.planning.training.recipe import change_name, version_name
-from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
+from mlops.planning.views import DatasetView, DriftMonitorView, ModelView, TrainingRunView
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
-# For how many days back the Jobs that ended are asked for day by day.
-_MOST_DAYS = 40
-_A_DAY = timedelta(days=1)
 
 
 class Gatherer:
@@ -54,6 +42,7 @@ class Gatherer:
         self._reader, self._settings, self._clock = reader, settings, clock
         # By key: the manifest, and what it parses to.
         self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
+        self._jobs = Jobs(reader, clock)
         self.versions = Versions(reader, lambda manifests: self._parsed_of(ModelVersion, manifests))
 
     def view(self, key: Key) -> View | None:
@@ -89,6 +78,9 @@ class Gatherer:
         if key.kind == "ModelVersion":
             self.versions.doubt(Key("Model", key.namespace, str(field_of(manifest, "spec.modelName"))))
 
+    def _linked(self, link: Link, namespace: str, value: str | None) -> Sequence[Manifest]:
+        return linked(link, namespace, value, self._reader)
+
     def _own(self, key: Key, kind: type[Kind]) -> Kind | None:
         manifest = self._reader.get(key)
         if manifest is None or _going(manifest):
@@ -98,10 +90,10 @@ class Gatherer:
             raise parsed
         return parsed if isinstance(parsed, kind) else None
 
-    def _one(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
-        """Return another object; one that is invalid is as good as missing."""
+    def _one(self, kind: type[Kind], link: Link, namespace: str, name: str) -> Kind | None:
+        """Return the object that is linked by its name; one that is invalid is as good as missing."""
         try:
-            return self._own(Key(kind.__name__, namespace, name), kind)
+            return self._own(Key(link.read, namespace, name), kind)
         except InvalidObject:
             return None
 
@@ -135,20 +127,20 @@ class Gatherer:
             now=self._clock.now(),
             settings=self._settings,
             dataset=dataset,
-            jobs=self._jobs_not_taken_in(dataset, labels.DATASET, dataset.status.last_job_time),
-            cron_job=self._cron_job(dataset, labels.DATASET),
+            jobs=self._jobs.not_taken_in(dataset, labels.DATASET, dataset.status.last_job_time),
+            cron_job=self._jobs.cron_job(dataset, labels.DATASET),
             waiting_runs=self._parsed_of(
                 TrainingRun,
                 (
                     run
-                    for run in self._reader.by_field("TrainingRun", namespace, UNFINISHED_ON_DATASET, name)
-                    if field_of(run, "spec.datasetRef.notBefore") and field_of(run, "status.resolved") is None
+                    for run in self._linked(links.WAITING_RUNS, namespace, name)
+                    if field_of(run, "status.resolved") is None
                 ),
             ),
             captured_versions=self._versions(namespace, captured.model_name) if captured else (),
             asked=tuple(
                 asked
-                for monitor in self._reader.by_field("DriftMonitor", namespace, "status.nothingNew.dataset", name)
+                for monitor in self._linked(links.ASKING_MONITORS, namespace, name)
                 if isinstance(asked := field_of(monitor, "status.nothingNew.asked"), str)
             ),
             spoken_for=self._spoken_for(dataset),
@@ -156,46 +148,44 @@ class Gatherer:
 
     def _training_run(self, run: TrainingRun) -> TrainingRunView:
         namespace, register = run.metadata.namespace, run.spec.register_
-        dataset = self._one(Dataset, namespace, run.spec.dataset_ref.name)
+        dataset = self._one(Dataset, links.DATASET, namespace, run.spec.dataset_ref.name)
         history = self._history(namespace, register.model_name) if register else ()
         versions = self._versions_beside(run, register.model_name, history) if register else ()
         next_names = list(self._next_names(run, register.model_name, versions, history)) if register else []
-        beside = self._runs_of_template if run.spec.triggers else self._runs_beside
-        near = beside(run, dataset, next_names)
+        works = not run.spec.triggers and not standing.is_over(run.status.conditions)
+        inputs = inputs_of(run, dataset, self._settings) if works else None
+        near = self._runs_beside(namespace, inputs, next_names) if works else self._runs_of_template(run, dataset)
         others = {key: manifest for manifest in near if (key := key_of(manifest)) != run.key}
         return TrainingRunView(
             now=self._clock.now(),
             settings=self._settings,
             run=run,
             dataset=dataset,
-            jobs=self._jobs(run, labels.RUN),
+            jobs=self._jobs.of(run, labels.RUN),
+            inputs=inputs,
             siblings=self._parsed_of(TrainingRun, others.values()),
             versions=versions,
             history=history,
         )
 
-    def _runs_of_template(
-        self, template: TrainingRun, dataset: Dataset | None, _next_names: Iterable[str]
-    ) -> Iterator[Manifest]:
+    def _runs_of_template(self, template: TrainingRun, dataset: Dataset | None) -> Iterator[Manifest]:
         """Yield the runs of a template that tell whether it has to fire: those under way, and those on the Dataset's
         current version."""
         namespace, name, last = template.metadata.namespace, template.metadata.name, template.status.last_run
+        if not template.spec.triggers:
+            return
         version = dataset.status.version if dataset else None
         # The newest one, and those whose names the next firing would take.
         names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
-        yield from self._reader.by_field("TrainingRun", namespace, UNFINISHED_OF_TEMPLATE, name)
-        yield from self._reader.by_field("TrainingRun", namespace, VERSION_OF_TEMPLATE, f"{name}/{version}")
+        yield from self._linked(links.UNFINISHED_OF_TEMPLATE, namespace, name)
+        yield from self._linked(links.ON_A_VERSION, namespace, f"{name}/{version}")
 
-    def _runs_beside(self, run: TrainingRun, dataset: Dataset | None, next_names: Iterable[str]) -> Iterator[Manifest]:
+    def _runs_beside(self, namespace: str, inputs: str | None, next_names: Iterable[str]) -> Iterator[Manifest]:
         """Yield the runs whose result this one would have, and those that speak for a name which it may choose."""
-        namespace = run.metadata.namespace
-        if standing.is_over(run.status.conditions):
-            return
-        if inputs := inputs_of(run, dataset, self._settings):
-            yield from self._reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs)
+        yield from self._linked(links.EQUAL_RUNS, namespace, inputs)
         for name in next_names:
-            yield from self._reader.by_field("TrainingRun", namespace, "status.modelVersionRef", name)
+            yield from self._linked(links.NAMING_A_VERSION, namespace, name)
 
     def _next_names(
         self, run: TrainingRun, model_name: str, versions: tuple[ModelVersion, ...], history: tuple[Manifest, ...]
@@ -208,7 +198,7 @@ class Gatherer:
         while taken:
             number += 1
             yield (name := model_version_name(model_name, number))
-            speaking = self._reader.by_field("TrainingRun", run.metadata.namespace, "status.modelVersionRef", name)
+            speaking = self._linked(links.NAMING_A_VERSION, run.metadata.namespace, name)
             there = any(version.metadata.name == name for version in versions)
             taken = there or any(each["metadata"]["name"] != run.metadata.name for each in speaking)
 
@@ -223,9 +213,9 @@ class Gatherer:
         newest = self._reader.get(Key("TrainingRun", namespace, run.status.last_run or ""))
         named = (run.status.model_version_ref, field_of(newest, "status.modelVersionRef") if newest else None)
         more = [
-            *self._reader.by_field("ModelVersion", namespace, "spec.lineage.trainingRun", name),
-            *self._reader.by_field("ModelVersion", namespace, WITHDRAWN_OF_MODEL, model_name),
-            *filter(None, (self._reader.get(Key("ModelVersion", namespace, each)) for each in named if each)),
+            *self._linked(links.MADE_VERSION, namespace, name),
+            *self._linked(links.WITHDRAWN_VERSIONS, namespace, model_name),
+            *(version for each in named for version in self._linked(links.NAMED_VERSION, namespace, each)),
         ]
         number = max(highest_number(history), *(version.spec.version for version in found))
         while there := self._reader.get(Key("ModelVersion", namespace, model_version_name(model_name, number + 1))):
@@ -238,13 +228,14 @@ class Gatherer:
 
     def _drift_monitor(self, monitor: DriftMonitor) -> DriftMonitorView:
         namespace, ref = monitor.metadata.namespace, monitor.spec.training_run_ref
-        template = self._one(TrainingRun, namespace, ref.name) if ref else None
+        template = self._one(TrainingRun, links.TEMPLATE, namespace, ref.name) if ref else None
+        data = template.spec.dataset_ref.name if template else None
         view = DriftMonitorView(
             now=self._clock.now(),
             settings=self._settings,
             monitor=monitor,
-            cron_job=self._cron_job(monitor, labels.MONITOR),
-            jobs=self._jobs_not_taken_in(
+            cron_job=self._jobs.cron_job(monitor, labels.MONITOR),
+            jobs=self._jobs.not_taken_in(
                 monitor,
                 labels.MONITOR,
                 monitor.status.last_check_time,
@@ -252,13 +243,13 @@ class Gatherer:
             ),
             versions=self._versions(namespace, monitor.spec.target_ref.model_name),
             template=template,
-            dataset=self._one(Dataset, namespace, template.spec.dataset_ref.name) if template else None,
+            dataset=self._one(Dataset, links.ASKED_DATASET, namespace, data) if data else None,
         )
         return replace(view, runs=self._runs_of_monitor(view, ref.name)) if ref else view
 
     def _runs_of_monitor(self, view: DriftMonitorView, template: str) -> tuple[TrainingRun, ...]:
         namespace = view.monitor.metadata.namespace
-        found = list(self._reader.by_field("TrainingRun", namespace, UNFINISHED_OF_TEMPLATE, template))
+        found = list(self._linked(links.UNFINISHED_OF_TEMPLATE, namespace, template))
         for name in sorted(set(run_names(view))):
             run = self._reader.get(Key("TrainingRun", namespace, name))
             if run is not None and labels_of(run).get(labels.TEMPLATE) == template:
@@ -277,14 +268,14 @@ class Gatherer:
         if not versions and not history and not any(served.values()):
             return None
         sources = {version.spec.source.training_run_ref.name for version in versions if version.spec.source}
-        runs = (self._one(TrainingRun, namespace, name) for name in sorted(sources))
+        runs = (self._one(TrainingRun, links.SOURCE_RUN, namespace, name) for name in sorted(sources))
         return ModelView(
             now=self._clock.now(),
             settings=self._settings,
             namespace=namespace,
             model_name=model_name,
             versions=versions,
-            jobs=self._job_views(self._of_versions("Job", versions)),
+            jobs=self._jobs.views(self._of_versions("Job", versions)),
             deployments=served["Deployment"],
             services=served["Service"],
             disruption_budgets=served["PodDisruptionBudget"],
@@ -293,7 +284,7 @@ class Gatherer:
             history=history,
             present=frozenset(
                 str(version["metadata"].get("uid", ""))
-                for version in self._reader.by_field("ModelVersion", namespace, "spec.modelName", model_name)
+                for version in self._linked(links.VERSIONS, namespace, model_name)
             )
             if whole
             else None,
@@ -321,7 +312,7 @@ class Gatherer:
         if dataset.status.version is not None:
             return 0
         numbers = [highest_dataset_version(self._history(namespace), name)]
-        for run in self._reader.by_field("TrainingRun", namespace, "spec.datasetRef.name", name):
+        for run in self._linked(links.RUNS_EVER, namespace, name):
             numbers.append(field_of(run, "status.resolved.datasetVersion") or 0)
         for version in self._reader.list("ModelVersion", namespace):
             for lineage in (field_of(version, "status.lineage"), field_of(version, "spec.lineage")):
@@ -331,83 +322,6 @@ class Gatherer:
 
     def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
         return self.versions.that_count(namespace, model_name, self._history(namespace, model_name))[0]
-
-    def _jobs(self, owner: Resource, label: str) -> tuple[JobView, ...]:
-        return self._job_views(self._children("Job", owner, label))
-
-    def _jobs_not_taken_in(self, owner: Resource, label: str, since: str | None, *names: str) -> tuple[JobView, ...]:
-        """Return the Jobs of an owner that are not over, that ended since or shortly before, or that are named."""
-        namespace, name = owner.metadata.namespace, owner.metadata.name
-        first = earlier(parse_time(since), _A_DAY).date() if since else None
-        days = self._clock.now().date() - first + _A_DAY if first else None
-        if first is None or days is None or not 0 < days.days <= _MOST_DAYS:
-            return self._jobs(owner, label)
-        found = list(self._reader.by_field("Job", namespace, UNFINISHED_JOB, of_owner(label, name)))
-        for number in range(days.days + 1):
-            day = (first + number * _A_DAY).isoformat()
-            found += self._reader.by_field("Job", namespace, JOB_ENDED_ON, of_owner_on(label, name, day))
-        found += filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))
-        jobs = {key_of(job): job for job in found}.values()
-        return self._job_views(job for job in jobs if not _of_a_namesake(job, owner))
-
-    def _cron_job(self, owner: Resource, label: str) -> Manifest | None:
-        return next(iter(self._children("CronJob", owner, label)), None)
-
-    def _children(self, kind: str, owner: Resource, label: str) -> list[Manifest]:
-        found = self._reader.list(kind, owner.metadata.namespace, {label: owner.metadata.name})
-        return [child for child in found if not _of_a_namesake(child, owner)]
-
-    def _job_views(self, jobs: Iterable[Manifest]) -> tuple[JobView, ...]:
-        return tuple(self._job_view(job) for job in jobs)
-
-    def _job_view(self, job: Manifest) -> JobView:
-        metadata = job["metadata"]
-        pods = self._reader.list("Pod", str(metadata["namespace"]), {JOB_NAME: str(metadata["name"])})
-        own = [pod for pod in pods if _owned_by(pod, job)]
-        working = any(pod.get("status", {}).get("phase") == "Running" for pod in own)
-        finished = [end for pod in own if (end := _end_of(pod))]
-        if not finished:
-            return JobView(job, working=working)
-        # Of two that finished in the same second the later one in the list, which was made later, counts.
-        newest = max(reversed(finished), key=lambda end: str(end.get("finishedAt", "")))
-        return JobView(job, newest.get("message"), newest.get("exitCode"), newest.get("reason"), working)
-
-
-def _end_of(pod: Manifest) -> Manifest | None:
-    """Return the terminated state that tells how a finished pod ended: that of the init container that failed, else
-    that of the last container. What a user's own code says there is nobody's report: only its exit code counts."""
-    status = pod.get("status", {})
-    if status.get("phase") not in ("Succeeded", "Failed"):
-        return None
-    ends = [
-        _without_message(container["state"]["terminated"])
-        if container.get("name") == USERS_CONTAINER
-        else container["state"]["terminated"]
-        for field in ("initContainerStatuses", "containerStatuses")
-        for container in status.get(field, ())
-        if "terminated" in container.get("state", {})
-    ]
-    failed = (end for end in ends if end.get("exitCode") != 0)
-    return next(failed, ends[-1] if ends else None)
-
-
-def _without_message(end: Manifest) -> Manifest:
-    return {key: value for key, value in end.items() if key != "message"}
-
-
-def _owned_by(child: Manifest, owner: Manifest) -> bool:
-    uid = owner["metadata"].get("uid")
-    return any(reference.get("uid") == uid for reference in owners_of(child))
-
-
-def _of_a_namesake(child: Manifest, owner: Resource) -> bool:
-    """Return whether the child belongs to an object of the same kind and name that was deleted before."""
-    return any(
-        reference.get("kind") == owner.kind
-        and reference.get("name") == owner.metadata.name
-        and reference.get("uid") != owner.metadata.uid
-        for reference in owners_of(child)
-    )
 
 
 def _going(manifest: Manifest) -> bool:

@@ -1,11 +1,13 @@
 """What is over, told from manifests alone: thousands of objects pile up that no plan has to look at again.
 
 `DERIVED` are fields that no object has, computed from those that it has, so that a reader can keep an index of them.
+`reader_of` reads any field.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from mlops.api import labels
@@ -15,17 +17,19 @@ from mlops.planning.plan import Manifest
 from mlops.planning.retrying import LONGEST
 from mlops.planning.standing import LAID_OVER
 
-UNSETTLED_OF_MODEL = "derived.unsettledOfModel"
+# Before the path of a field: it is there as long as the object is not over, or not settled.
+UNFINISHED, UNSETTLED = "unfinished:", "unsettled:"
+# Before the name of a label: that label.
+LABEL = "label:"
 NUMBER_OF_MODEL = "derived.numberOfModel"
-UNFINISHED_OF_TEMPLATE = "derived.unfinishedOfTemplate"
-UNFINISHED_ON_DATASET = "derived.unfinishedOnDataset"
 VERSION_OF_TEMPLATE = "derived.datasetVersionOfTemplate"
-UNFINISHED_JOB = "derived.unfinishedJob"
-JOB_ENDED_ON = "derived.jobEndedOn"
+WAITS_FOR_REFRESH = "derived.waitsForRefreshOf"
 WITHDRAWN_OF_MODEL = "derived.withdrawnOfModel"
+# Of owners that have many Jobs in their life, by the label of their children: on which day a Job ended.
+OWNERS_OF_MANY = (labels.DATASET, labels.MONITOR)
+ENDED_ON = {label: f"derived.endedOn/{label}" for label in OWNERS_OF_MANY}
 
 _ENDS = (str(Reason.SUPERSEDED), str(Reason.WITHDRAWN))
-_OWNERS = (labels.DATASET, labels.MONITOR)
 
 
 def run_is_over(run: Manifest) -> bool:
@@ -71,14 +75,9 @@ def ended_on(job: Manifest) -> str | None:
     return str(text)[:10] if text else "1970-01-01"
 
 
-def of_owner(label: str, name: str) -> str:
-    """Return by what the Jobs of an owner are found that are not over."""
-    return f"{label}/{name}"
-
-
-def of_owner_on(label: str, name: str, day: str) -> str:
-    """Return by what the Jobs of an owner are found that ended on a day."""
-    return f"{label}/{name}/{day}"
+def is_over(manifest: Manifest) -> bool:
+    """Return whether a run or a Job has come to its end."""
+    return ended_on(manifest) is not None if manifest["kind"] == "Job" else run_is_over(manifest)
 
 
 def _conditions(manifest: Manifest) -> Iterable[Manifest]:
@@ -100,14 +99,6 @@ def _label(manifest: Manifest, label: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _owner(job: Manifest) -> str | None:
-    return next((of_owner(label, name) for label in _OWNERS if (name := _label(job, label))), None)
-
-
-def _unsettled_of_model(version: Manifest) -> Any:
-    return None if version_is_settled(version) else _at(version, "spec", "modelName")
-
-
 def _number_of_model(version: Manifest) -> str:
     return f"{_at(version, 'spec', 'modelName')}/{_at(version, 'spec', 'version')}"
 
@@ -116,35 +107,43 @@ def _withdrawn_of_model(version: Manifest) -> Any:
     return _at(version, "spec", "modelName") if _at(version, "spec", "withdrawn") else None
 
 
-def _unfinished_of_template(run: Manifest) -> str | None:
-    return None if run_is_over(run) else _label(run, labels.TEMPLATE)
-
-
-def _unfinished_on_dataset(run: Manifest) -> Any:
-    return None if run_is_over(run) else _at(run, "spec", "datasetRef", "name")
-
-
 def _version_of_template(run: Manifest) -> str | None:
     template = _label(run, labels.TEMPLATE)
     return f"{template}/{_at(run, 'status', 'resolved', 'datasetVersion')}" if template else None
 
 
-def _unfinished_job(job: Manifest) -> str | None:
-    return None if ended_on(job) else _owner(job)
+def _waits_for_refresh(run: Manifest) -> Any:
+    waits = _at(run, "spec", "datasetRef", "notBefore") and not run_is_over(run)
+    return _at(run, "spec", "datasetRef", "name") if waits else None
 
 
-def _job_ended_on(job: Manifest) -> str | None:
-    day, owner = ended_on(job), _owner(job)
-    return f"{owner}/{day}" if day and owner else None
+def _ended_on(label: str) -> Callable[[Manifest], str | None]:
+    def found(job: Manifest) -> str | None:
+        day, owner = ended_on(job), _label(job, label)
+        return f"{owner}/{day}" if day and owner else None
+
+    return found
 
 
 DERIVED: Mapping[str, Callable[[Manifest], Any]] = {
-    UNSETTLED_OF_MODEL: _unsettled_of_model,
     NUMBER_OF_MODEL: _number_of_model,
     WITHDRAWN_OF_MODEL: _withdrawn_of_model,
-    UNFINISHED_OF_TEMPLATE: _unfinished_of_template,
-    UNFINISHED_ON_DATASET: _unfinished_on_dataset,
     VERSION_OF_TEMPLATE: _version_of_template,
-    UNFINISHED_JOB: _unfinished_job,
-    JOB_ENDED_ON: _job_ended_on,
+    WAITS_FOR_REFRESH: _waits_for_refresh,
+    **{field: _ended_on(label) for label, field in ENDED_ON.items()},
 }
+
+
+@cache
+def reader_of(path: str) -> Callable[[Manifest], Any]:
+    """Return what reads the field at a path, in the forms that `links.py` lists; None where nothing stands."""
+    if path in DERIVED:
+        return DERIVED[path]
+    if path.startswith(LABEL):
+        return lambda manifest: _label(manifest, path.removeprefix(LABEL))
+    for prefix, left_out in ((UNFINISHED, is_over), (UNSETTLED, version_is_settled)):
+        if path.startswith(prefix):
+            field, out = reader_of(path.removeprefix(prefix)), left_out
+            return lambda manifest: None if out(manifest) else field(manifest)
+    parts = tuple(path.split("."))
+    return lambda manifest: _at(manifest, *parts)

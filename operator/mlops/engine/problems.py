@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlops.api import labels
 from mlops.engine.cluster import Conflict, key_of, labels_of, owners_of
-from mlops.engine.routes import OWNERS
+from mlops.engine.links import OWNERS
 from mlops.planning import standing
 from mlops.planning.plan import Manifest, Status
 from mlops.planning.standing import Standing

@@ -1,22 +1,21 @@
-"""From an object that changed to the keys that have to be looked at."""
+"""By links: from an object that changed to the keys to plan again, and from a key to what its plan reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from mlops.api import labels
+from mlops.api.kinds import KINDS
 from mlops.engine.cluster import Reader, field_of, key_of, labels_of
-from mlops.engine.over import UNFINISHED_ON_DATASET, run_is_over
+from mlops.engine.links import CHILDREN, LINKS, NAME, Link
+from mlops.engine.over import LABEL
 from mlops.planning.plan import Key, Manifest
 
-# A child says by these labels whose it is.
-OWNERS = {
-    labels.DATASET: "Dataset",
-    labels.RUN: "TrainingRun",
-    labels.MODEL: "Model",
-    labels.MONITOR: "DriftMonitor",
-}
 JOB_NAME = "batch.kubernetes.io/job-name"
+# By kind: the links by which a change of an object wakes somebody.
+_WAKING: Mapping[str, tuple[Link, ...]] = {
+    kind: tuple(link for link in LINKS if link.read == kind and link.wakes) for kind in KINDS
+}
 
 
 def keys_of(manifest: Manifest, reader: Reader) -> set[Key]:
@@ -25,73 +24,47 @@ def keys_of(manifest: Manifest, reader: Reader) -> set[Key]:
 
 
 def _keys(manifest: Manifest, reader: Reader) -> Iterator[Key]:
-    kind, namespace, _ = key = key_of(manifest)
+    kind, namespace, name = key_of(manifest)
     if kind == "Event":
         return
-    for label, owner in OWNERS.items():
-        if name := labels_of(manifest).get(label):
-            yield Key(owner, namespace, name)
-    match kind:
-        case "Pod":
-            job = reader.get(Key("Job", namespace, labels_of(manifest).get(JOB_NAME, "")))
-            if job is not None:
-                yield from _keys(job, reader)
-        case "Dataset":
-            yield key
-            yield from _runs_on(key, reader)
-            yield from map(
-                key_of, reader.by_field("DriftMonitor", key.namespace, "status.nothingNew.dataset", key.name)
-            )
-        case "TrainingRun":
-            yield key
-            yield from _of_run(key, manifest, reader)
-        case "ModelVersion":
-            yield from _of_version(manifest, reader)
-        case "DriftMonitor":
-            yield key
-            if dataset := field_of(manifest, "status.nothingNew.dataset"):
-                yield Key("Dataset", namespace, str(dataset))
+    if kind in KINDS and kind != "ModelVersion":
+        yield Key(kind, namespace, name)
+    for link in (*CHILDREN, *_WAKING.get(kind, ())):
+        yield from _woken(link, manifest, reader)
+    if kind == "Pod":
+        job = reader.get(Key("Job", namespace, labels_of(manifest).get(JOB_NAME, "")))
+        if job is not None:
+            yield from _keys(job, reader)
 
 
-def _runs_on(dataset: Key, reader: Reader) -> Iterator[Key]:
-    yield from map(key_of, reader.by_field("TrainingRun", dataset.namespace, UNFINISHED_ON_DATASET, dataset.name))
+def _woken(link: Link, manifest: Manifest, reader: Reader) -> Iterator[Key]:
+    """Yield the keys whose plan reads the object by this link."""
+    namespace, value = key_of(manifest).namespace, value_of(manifest, link.at)
+    if not value:
+        return
+    if link.by == NAME:
+        yield (woken := Key(link.planned, namespace, str(value)))
+        there = reader.get(woken) if link.onward else None
+        if there is not None and (onward := labels_of(there).get(str(link.onward))):
+            yield Key(link.planned, namespace, onward)
+        return
+    for holder in reader.by_field(link.held_by, namespace, link.woken_by, str(value)):
+        model = str(field_of(holder, "spec.modelName"))
+        yield Key("Model", namespace, model) if link.planned == "Model" else key_of(holder)
 
 
-def _of_run(run: Key, manifest: Manifest, reader: Reader) -> Iterator[Key]:
-    namespace = run.namespace
-    if (dataset := field_of(manifest, "spec.datasetRef.name")) and field_of(manifest, "spec.datasetRef.notBefore"):
-        # It waits for a refresh, or has waited.
-        yield Key("Dataset", namespace, dataset)
-    template = labels_of(manifest).get(labels.TEMPLATE)
-    if template:
-        yield Key("TrainingRun", namespace, template)
-    for version in reader.by_field("ModelVersion", namespace, "spec.source.trainingRunRef.name", run.name):
-        yield Key("Model", namespace, str(field_of(version, "spec.modelName")))
-    for name in filter(None, (run.name, template)):
-        yield from map(key_of, reader.by_field("DriftMonitor", namespace, "spec.trainingRunRef.name", name))
-    if inputs := field_of(manifest, "status.inputsDigest"):
-        for sibling in reader.by_field("TrainingRun", namespace, "status.inputsDigest", inputs):
-            if key_of(sibling) != run and not run_is_over(sibling):
-                yield key_of(sibling)
+def value_of(manifest: Manifest, field: str) -> Any:
+    """Return what stands in a field of a link."""
+    return key_of(manifest).name if field == NAME else field_of(manifest, field)
 
 
-def _of_version(manifest: Manifest, reader: Reader) -> Iterator[Key]:
-    (_, namespace, name), model = key_of(manifest), str(field_of(manifest, "spec.modelName"))
-    yield Key("Model", namespace, model)
-    for path in ("spec.lineage.trainingRun", "spec.source.trainingRunRef.name"):
-        if run := field_of(manifest, path):
-            yield from _of_its_run(Key("TrainingRun", namespace, str(run)), reader)
-    for kind, field, value in (
-        ("TrainingRun", "status.modelVersionRef", name),
-        ("DriftMonitor", "spec.targetRef.modelName", model),
-        ("Dataset", "spec.source.captured.modelName", model),
-    ):
-        yield from map(key_of, reader.by_field(kind, namespace, field, value))
-
-
-def _of_its_run(run: Key, reader: Reader) -> Iterator[Key]:
-    """Yield the run of a version and the template of that run, which stands as what came of it does."""
-    yield run
-    there = reader.get(run)
-    if there is not None and (template := labels_of(there).get(labels.TEMPLATE)):
-        yield Key("TrainingRun", run.namespace, template)
+def linked(link: Link, namespace: str, value: str | None, reader: Reader) -> Sequence[Manifest]:
+    """Return the objects that a plan reads by a link: those whose field has this value, oldest first."""
+    if not value:
+        return ()
+    if link.at == NAME:
+        there = reader.get(Key(link.read, namespace, value))
+        return () if there is None else (there,)
+    if link.at.startswith(LABEL):
+        return reader.list(link.read, namespace, {link.at.removeprefix(LABEL): value})
+    return reader.by_field(link.read, namespace, link.at, value)

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from mlops.api.model_version import ModelVersion
 from mlops.engine.cluster import Reader, field_of, key_of
-from mlops.engine.over import NUMBER_OF_MODEL, UNSETTLED_OF_MODEL
+from mlops.engine.links import NUMBERED_VERSIONS, UNSETTLED_VERSIONS, VERSIONS
+from mlops.engine.routes import linked
 from mlops.planning.model_history import highest_number
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.serving.enough import decide_all
@@ -52,18 +53,18 @@ class Versions:
             found, down_to = self._newest_and_unsettled(namespace, model, history)
             if decide_all(found, down_to=down_to, stages_served=stages_served):
                 return found, False
-        return self._parsed(self._reader.by_field("ModelVersion", namespace, "spec.modelName", model)), True
+        return self._parsed(linked(VERSIONS, namespace, model, self._reader)), True
 
     def that_may_be_invalid(self, namespace: str, model: str) -> Sequence[Manifest]:
         """Return the versions of which it is not known yet that they parse, or that their status says they do not."""
         if Key("Model", namespace, model) in self._carried_out:
-            return self._reader.by_field("ModelVersion", namespace, UNSETTLED_OF_MODEL, model)
-        return self._reader.by_field("ModelVersion", namespace, "spec.modelName", model)
+            return linked(UNSETTLED_VERSIONS, namespace, model, self._reader)
+        return linked(VERSIONS, namespace, model, self._reader)
 
     def _newest_and_unsettled(
         self, namespace: str, model: str, history: Sequence[Manifest]
     ) -> tuple[tuple[ModelVersion, ...], int]:
-        unsettled = self._reader.by_field("ModelVersion", namespace, UNSETTLED_OF_MODEL, model)
+        unsettled = linked(UNSETTLED_VERSIONS, namespace, model, self._reader)
         numbers = {number for each in unsettled if isinstance(number := field_of(each, "spec.version"), int)}
         highest = max(highest_number(history), *numbers, 0)
         found = {key_of(each): each for each in unsettled}
@@ -85,7 +86,7 @@ class Versions:
         return self._parsed(oldest_first), number
 
     def _of_number(self, namespace: str, model: str, number: int) -> Sequence[Manifest]:
-        return self._reader.by_field("ModelVersion", namespace, NUMBER_OF_MODEL, f"{model}/{number}")
+        return linked(NUMBERED_VERSIONS, namespace, f"{model}/{number}", self._reader)
 
 
 def _age(manifest: Manifest) -> tuple[str, str]:

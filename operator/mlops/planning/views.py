@@ -125,9 +125,11 @@ class TrainingRunView:
     # and those that name the next version of its model; of a template its runs that are not over, those on the
     # Dataset's current version and the one that it made last.
     siblings: tuple[TrainingRun, ...] = ()
-    # Versions of spec.register.modelName, at least: as in `ModelView`, those that have this run's model, that it made
-    # or names, and those whose name the next version would have.
+    # Versions of spec.register.modelName, at least: as in `ModelView`, those that are withdrawn, that this run made or
+    # names, and those whose name the next version would have.
     versions: tuple[ModelVersion, ...] = ()
+    # The digest of the inputs that the run is pinned to, or would be now; None: not known, it has to wait or is over.
+    inputs: str | None = None
     # What is recorded of that model, see `model_history.py`.
     history: tuple[Manifest, ...] = ()
 

@@ -40,10 +40,10 @@ def pin(view: TrainingRunView, step: Step) -> Step:
         )
     resolved = _resolve(view, found)
     message = f'version {resolved.dataset_version} of Dataset "{run.spec.dataset_ref.name}"'
-    status = step.status.evolve(
-        resolved=resolved,
-        inputs_digest=inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest),
-    )
+    # Computed once already where the runs beside this one are looked up by it; not of a run that is pinned anew.
+    known = view.inputs if run.status.resolved is None else None
+    inputs = known or inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest)
+    status = step.status.evolve(resolved=resolved, inputs_digest=inputs)
     pinned = replace(step, status=status).saying(condition(DATASET_READY, "True", Reason.DATASET_PINNED, message))
     return execute(view, pinned, resolved)
 
