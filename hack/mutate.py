@@ -128,15 +128,15 @@ def tried(place: Path) -> dict[str, int]:
 
 
 def change(place: Path, name: str) -> str:
-    """Return a change as docs/mutation.md lists it: the function, the line before and after."""
+    """Return a change as docs/mutation.md lists it, the row of a table without its last cell: the function, the line
+    before and after."""
     command = [str(Path(sys.executable).with_name("mutmut")), "show", name]
     shown = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False).stdout.splitlines()
     lines = [line for line in shown if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-    before, after = ([line[1:].strip() for line in lines if line[0] == sign] for sign in "-+")
-    function = (
-        name.partition("__mutmut_")[0].removeprefix("mlops.").replace("x_", "", 1).replace("xǁ", "").replace("ǁ", ".")
-    )
-    return f"`{function}`: `{' '.join(before)}` → `{' '.join(after)}`"
+    function = name.partition("__mutmut_")[0].removeprefix("mlops.").replace("x_", "", 1).replace("xǁ", "")
+    cells = [function.replace("ǁ", ".")]
+    cells += [" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+"]
+    return "".join(f"| `{cell.replace('|', chr(92) + '|')}` " for cell in cells) + "|"
 
 
 def main() -> int:
@@ -157,7 +157,7 @@ def main() -> int:
         f"{options.room}: {len(outcomes)} changes tried, {len(survivors)} survived, {len(unknown)} of them not listed"
     )
     for each in unknown:
-        print(f"- {each}")
+        print(each)
     return 1 if unknown or not outcomes else 0
 
 
