@@ -38,6 +38,7 @@ _RAISED = ("BadInput", "PassingFault", "_fail")
 _NO_REASON = {"error.reason", "reason"}
 
 
+@cache
 def produced(kind: str) -> dict[str, set[str]]:
     """Return every reason that a condition of the kind may have, with where it comes from."""
     found: dict[str, set[str]] = {}

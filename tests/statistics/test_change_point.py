@@ -67,6 +67,7 @@ def test_the_permutation_p_value_counts_what_is_at_least_as_large() -> None:
     """The one in [0, 0, 0, 1] is at an end in half of the arrangements; a clean long step in next to none."""
     assert change_point([0, 0, 0, 1], permutations=4_000).pvalue == pytest.approx(0.5, abs=0.03)
     assert change_point([0.0] * 30 + [1.0] * 30, permutations=99).pvalue == 1 / 100
+    assert change_point([0, 1] * 4, permutations=60).pvalue == 1.0, "no arrangement has a lower path"
 
 
 def test_permutations_come_from_the_seed() -> None:
