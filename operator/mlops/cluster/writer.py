@@ -107,6 +107,10 @@ class Writer:
             self._memory.take(answer)
 
     async def _apply_first(self, key: Key, manifest: Manifest) -> Manifest:
+        # An apply that is not forced conflicts only over fields that both have: a stranger's object with other ones
+        # would become ours.
+        if await look(self._client, self._memory, key) is not None:
+            raise Conflict(key, "there is an object of that name")
         try:
             return await self._apply(key, manifest, force=False)
         except (Conflict, Invalid) as error:
