@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -15,11 +16,13 @@ from mlops.api.training_run import TrainingRun
 from mlops.engine.cluster import Clock, Reader, field_of, key_of, owners_of
 from mlops.engine.routes import JOB_NAME, is_over
 from mlops.planning import standing, training_run, training_template
-from mlops.planning.model_history import HISTORY, highest_dataset_version
+from mlops.planning.model_history import HISTORY, highest_dataset_version, strange_lines
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.server_pods import server_pod
 from mlops.planning.training_manifests import USERS_CONTAINER
 from mlops.planning.views import DatasetView, DriftMonitorView, JobView, ModelView, TrainingRunView
+
+log = logging.getLogger(__name__)
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
@@ -32,6 +35,8 @@ class Gatherer:
         self._reader, self._settings, self._clock = reader, settings, clock
         # By key: the manifest, and what it parses to.
         self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
+        # By ConfigMap of a model's history: the one that was looked through, and how many lines were none of ours.
+        self._strange: dict[Key, tuple[Manifest, int]] = {}
 
     def view(self, key: Key) -> View | None:
         """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
@@ -62,6 +67,7 @@ class Gatherer:
     def forget(self, key: Key) -> None:
         """Drop what is kept of an object that is gone."""
         self._parsed.pop(key, None)
+        self._strange.pop(key, None)
 
     def _own(self, key: Key, kind: type[Kind]) -> Kind | None:
         manifest = self._reader.get(key)
@@ -225,7 +231,24 @@ class Gatherer:
     def _history(self, namespace: str, model_name: str | None = None) -> tuple[Manifest, ...]:
         """Return what is recorded of one model, or of all."""
         selector = {labels.MODEL: model_name} if model_name else {}
-        return tuple(self._reader.list("ConfigMap", namespace, {labels.COMPONENT: HISTORY, **selector}))
+        found = tuple(self._reader.list("ConfigMap", namespace, {labels.COMPONENT: HISTORY, **selector}))
+        for segment in found:
+            self._tell_of_strange_lines(segment)
+        return found
+
+    def _tell_of_strange_lines(self, segment: Manifest) -> None:
+        """Say once that lines of a record are passed over: a person edited it, and no object's condition says so."""
+        key = key_of(segment)
+        before, told = self._strange.get(key, (None, 0))
+        if before is segment:
+            return
+        count = strange_lines(segment)
+        self._strange[key] = segment, count
+        if count > told:
+            log.warning(
+                "ConfigMap %s/%s: %d lines are no record of a version and passed over: mend or remove them",
+                key.namespace, key.name, count,
+            )  # fmt: skip
 
     def _spoken_for(self, dataset: Dataset) -> int:
         """Return the highest version of a Dataset of this name that anything speaks of; asked for once in its life."""
