@@ -48,7 +48,7 @@ def plan(view: DatasetView) -> Plan:
     dataset = view.dataset
     if is_leaving(dataset):
         return Plan()
-    status = _known(dataset)
+    status = _known(dataset, view.now)
     for job in _news(view, status):
         status = _taken_in(dataset, status, job, view.spoken_for)
     need = _need(view, status)
@@ -81,13 +81,13 @@ def plan(view: DatasetView) -> Plan:
 # --- what is due ---
 
 
-def _known(dataset: Dataset) -> DatasetStatus:
+def _known(dataset: Dataset, now: datetime) -> DatasetStatus:
     """Return the status to start from: an edit of the spec ends the waiting after failures, it may be the remedy; so
     does a person who asks for a retry, which is a look of its own."""
     if asked := retrying.wanted(dataset):
         content = dataset.status.content_digest or dataset.status.spec_digest
         again = {"attempts": 0, "spec_digest": None, "content_digest": content, "retried": asked}
-        return dataset.status.model_copy(update=again)
+        return dataset.status.model_copy(update={**again, "retried_at": format_time(now)})
     if dataset.status.observed_generation == dataset.metadata.generation:
         return dataset.status
     return dataset.status.model_copy(update={"attempts": 0})
@@ -103,7 +103,7 @@ def _need(view: DatasetView, status: DatasetStatus) -> Need | None:
     if seen and (waited_for is None or (looked_at is not None and looked_at >= waited_for)):
         return None
     # From what is on record only, never from the clock: after a crash the same look gets the same Job name.
-    moments = [_moment(dataset.metadata.creation_timestamp), looked_at, waited_for]
+    moments = [_moment(dataset.metadata.creation_timestamp), looked_at, waited_for, _moment(status.retried_at)]
     as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))
     return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)
 
