@@ -159,15 +159,35 @@ def _called_for(monitor: DriftMonitor, status: DriftMonitorStatus) -> ActionName
 
 
 def _news(view: DriftMonitorView) -> list[tuple[JobView, datetime]]:
-    """Return the finished checks that are later than the newest one taken in, the oldest first.
+    """Return the finished checks that were not taken in, the oldest first: by name, since one may look at an earlier
+    moment than another that ended before it, or at the same one.
 
     Those from before the monitor's own time are of a deleted one that left its CronJob behind (--cascade=orphan).
     """
-    last = view.monitor.status.last_check_time or view.monitor.metadata.creation_timestamp
+    born = view.monitor.metadata.creation_timestamp
     ours = [job for job in view.jobs if is_finished(job) and not _is_of_a_namesake(view, job)]
     finished = [(job, at) for job in ours if (at := scheduled_at(job)) is not None]
-    fresh = [(job, at) for job, at in finished if last is None or at > parse_time(last)]
-    return sorted(fresh, key=lambda pair: (pair[1], pair[0].name))
+    fresh = [(job, at) for job, at in finished if born is None or at > parse_time(born)]
+    return sorted((pair for pair in fresh if _is_new(view, *pair)), key=lambda pair: (pair[1], pair[0].name))
+
+
+def _is_new(view: DriftMonitorView, job: JobView, at: datetime) -> bool:
+    """Return whether a check was not taken in. What is no verdict is in no history: of those only the newest count, and
+    one that a person asked for."""
+    monitor, status = view.monitor, view.monitor.status
+    last = status.last_check_time
+    if last is None or at > parse_time(last):
+        return True
+    if job.name == status.last_job or any(_is_of(entry, job, at) for entry in status.history):
+        return False
+    if isinstance(outcome(job, tasks.DriftReport), tasks.DriftReport):
+        return len(status.history) < _HISTORY or at > parse_time(status.history[-1].time)
+    asked = monitor.metadata.annotations.get(labels.RETRY)
+    return at == parse_time(last) and asked is not None and job.name == check_job_name(monitor, asked)
+
+
+def _is_of(entry: HistoryCheck, job: JobView, at: datetime) -> bool:
+    return entry.job == job.name if entry.job else entry.time == format_time(at)
 
 
 def _is_of_a_namesake(view: DriftMonitorView, job: JobView) -> bool:
@@ -178,12 +198,37 @@ def _is_of_a_namesake(view: DriftMonitorView, job: JobView) -> bool:
 
 
 def _taken_in(view: DriftMonitorView, progress: Progress, job: JobView, scheduled: datetime) -> Progress:
+    newest = progress.status.last_check_time
+    if newest and scheduled < parse_time(newest):
+        return _taken_in_late(progress, job, scheduled)
     status = progress.status.model_copy(update={"last_check_time": format_time(scheduled), "last_job": job.name})
     match outcome(job, tasks.DriftReport):
         case tasks.DriftReport() as report:
             return _judged(view, progress, status, report, scheduled)
         case failure:
             return Progress(status, progress.own | {CHECKED: _not_checked(failure)})
+
+
+def _taken_in_late(progress: Progress, job: JobView, scheduled: datetime) -> Progress:
+    """Return the progress with a check that a later one has overtaken: its verdict is on record, and calls for nothing
+    any more."""
+    report = outcome(job, tasks.DriftReport)
+    if not isinstance(report, tasks.DriftReport):
+        return progress
+    entries = (_entry(report, scheduled, job.name, ""), *progress.status.history)
+    history = tuple(sorted(entries, key=lambda entry: parse_time(entry.time), reverse=True))[:_HISTORY]
+    return Progress(progress.status.model_copy(update={"history": history}), progress.own)
+
+
+def _entry(report: tasks.DriftReport, scheduled: datetime, job: str | None, action: str) -> HistoryCheck:
+    return HistoryCheck(
+        time=format_time(scheduled),
+        verdict=report.verdict,
+        action=action,
+        metric=report.metric.current if report.metric else None,
+        report=report.report_digest,
+        job=job,
+    )
 
 
 def _not_checked(failure: Failure) -> Condition:
@@ -204,13 +249,7 @@ def _judged(
         status = with_action(status, _action(view, status, decision, scheduled))
     known = same or (status.nothing_new and status.nothing_new.model_copy(update={"asked": None}))
     status = status.model_copy(update={"nothing_new": known})
-    entry = HistoryCheck(
-        time=format_time(scheduled),
-        verdict=report.verdict,
-        action=_action_text(status, decision),
-        metric=report.metric.current if report.metric else None,
-        report=report.report_digest,
-    )
+    entry = _entry(report, scheduled, status.last_job, _action_text(status, decision))
     status = status.model_copy(update={"history": (entry, *status.history)[:_HISTORY]})
     return Progress(status, _said(monitor, report, decision))
 
