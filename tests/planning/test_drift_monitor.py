@@ -176,9 +176,7 @@ def test_checks_are_taken_in_in_order_and_once() -> None:
 
 
 def a_check_asked_for(monitor: DriftMonitor, asked: str, report: Any, as_of: str, **how: Any) -> JobView:
-    made = check_job(
-        SETTINGS, monitor, asked=asked, model_version="rain-v1", artifact=digest("1"), as_of=as_of
-    )
+    made = check_job(SETTINGS, monitor, asked=asked, model_version="rain-v1", artifact=digest("1"), as_of=as_of)
     return finished(made, report) if report else failed(made, **how)
 
 
