@@ -105,7 +105,7 @@ async def test_a_claim_that_is_refused_is_told_once_and_tried_again(
     for _ in range(3):
         assert await claims.holds("default")
     (told,) = [record.getMessage() for record in caplog.records]
-    assert told.startswith('namespace "default" cannot be claimed: ConfigMap default/mlops-operator: 403 exceeded quota')
+    assert told.startswith('namespace "default" cannot be claimed: ConfigMap default/mlops-operator: 403 exceeded')
     why = "403 denied by a policy"
     assert await claims.holds("default")
     assert "denied by a policy" in caplog.records[-1].getMessage()

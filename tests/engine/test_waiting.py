@@ -136,6 +136,7 @@ def test_the_pod_of_a_check_is_no_trouble_of_the_version_that_it_checks(cluster:
     pod = a_pod(NO_NODE)
     pod["metadata"]["labels"] = labels.standard("drift", "watch", monitor="watch", model_version="rain-v1")
     cluster.by_user(pod)
+    cluster.set_status(Key("Pod", "default", "rain-1-abc"), NO_NODE)
     assert trouble_of(Key("ModelVersion", "default", "rain-v1"), cluster) is None
     found = trouble_of(Key("DriftMonitor", "default", "watch"), cluster)
     assert found is not None
