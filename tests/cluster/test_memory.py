@@ -64,6 +64,22 @@ async def test_what_is_gone_does_not_come_back(memory: Memory, changes: list[Cha
     assert changes == [(None, "5"), ("5", None)]
 
 
+async def test_what_is_not_ours_outlives_the_lists_of_what_is(memory: Memory) -> None:
+    """A look by name found it; no list shows it, so none tells that it is gone."""
+    for version in (5, 6):
+        memory.take_found(JOB, a_job(version, labels={"app": "theirs"}))
+        await memory.take_list("Job", "team", [], version=500)
+        assert version_in(memory) == str(version)
+        assert memory.list("Job", "team") == []
+    memory.take(a_job(900, labels={labels.MANAGED_BY: labels.MANAGER}))
+    assert (version_in(memory), memory.strangers("Job")) == ("900", [])
+    memory.forget(a_job(901))
+    assert memory.get(JOB) is None
+    memory.take_found(JOB, a_job(902, labels={"app": "theirs"}))
+    memory.take_found(JOB, None)
+    assert memory.get(JOB) is None
+
+
 def test_a_deletion_that_arrives_before_the_object_counts(memory: Memory, changes: list[Change]) -> None:
     memory.forget(a_job(8))
     memory.take(a_job(5))

@@ -13,6 +13,8 @@ from mlops.cluster.connection import Connection
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.resync import Resync
+from mlops.cluster.writer import Writer
+from mlops.engine.cluster import AlreadyExists
 from mlops.planning.plan import Key, Manifest
 from tests.api.objects import a_dataset
 from tests.cluster.test_writer import a_job, in_namespace
@@ -119,6 +121,30 @@ async def test_of_lists_that_are_compared_only_metadata_is_sent(
     assert await _compared(resync, lambda: b"electricity" in answers[-1])
     assert b'"uid"' in answers[-1]
     assert not any(b'"spec"' in answer for answer in answers)
+
+
+async def test_a_strangers_object_is_known_until_it_is_gone(
+    resync: Resync, memory: Memory, client: Client, server: ApiServer, namespace: str
+) -> None:
+    """No list of ours shows it: forgetting it would have its name tried again with every list, and the status say so
+    never again. When it is gone, or becomes ours, that is known without anybody's help."""
+    stranger, key = a_job(namespace, app="theirs"), Key("Job", namespace, "train")
+    server.create(stranger)
+    writer = Writer(client, memory, lambda: True)
+    for _ in range(3):
+        with pytest.raises(AlreadyExists):
+            await writer.create(a_job(namespace))
+        await resync.fill()
+        there = memory.get(key)
+        assert there is not None
+        assert there["metadata"]["labels"] == {"app": "theirs"}
+        assert memory.list("Job", namespace) == []
+    server.delete(stranger)
+    await resync.fill()
+    assert memory.get(key) is None
+    await writer.create(a_job(namespace))
+    assert [one["metadata"]["name"] for one in memory.list("Job", namespace)] == ["train"]
+    assert memory.strangers("Job") == []
 
 
 async def _compared(resync: Resync, done: Callable[[], bool]) -> bool:

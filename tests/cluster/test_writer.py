@@ -119,6 +119,35 @@ async def test_a_strangers_object_is_found_and_not_overwritten(
     assert there["metadata"]["labels"] == {"app": "theirs"}
 
 
+def a_config_map(namespace: str, data: dict[str, str], **own: str) -> Manifest:
+    metadata = {"name": "rain-history", "namespace": namespace, "labels": own or OURS}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def a_budget(namespace: str, **own: str) -> Manifest:
+    metadata = {"name": "rain-production", "namespace": namespace, "labels": own or OURS}
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "rain"}}}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "PodDisruptionBudget"])
+async def test_an_object_of_other_fields_is_not_taken_over(
+    cluster: KubernetesCluster, server: ApiServer, namespace: str, kind: str
+) -> None:
+    """Server-side apply finds no conflict where no field is set twice to different values: it would be ours then."""
+    theirs = a_config_map(namespace, {"a": "b"}, app="theirs")
+    ours = a_config_map(namespace, {"history.jsonl": "{}"})
+    if kind == "PodDisruptionBudget":
+        theirs, ours = a_budget(namespace, app="theirs"), a_budget(namespace)
+    there = server.create(theirs)[1]
+    with pytest.raises(Conflict):
+        await cluster.apply(ours)
+    assert server.get(theirs)[1] == there
+    found = cluster.get(key_of(theirs))
+    assert found is not None
+    assert found["metadata"]["labels"] == {"app": "theirs"}
+
+
 @pytest.mark.parametrize("own", [pytest.param({}, id="ours"), pytest.param({"app": "theirs"}, id="a stranger's")])
 async def test_what_exists_is_told_with_the_object(
     cluster: KubernetesCluster, server: ApiServer, namespace: str, own: dict[str, str]

@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from mlops.engine.claims import CLAIM, Claims
-from mlops.engine.cluster import key_of
+from mlops.engine.cluster import Refused, key_of
 from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import VirtualClock
-from mlops.planning.plan import Key, Settings
+from mlops.planning.plan import Key, Manifest, Settings
 from tests.engine.objects import NotedCluster, a_dataset, a_version
 from tests.engine.test_controller import idle
 
@@ -87,6 +87,32 @@ async def test_a_claim_that_was_deleted_is_the_next_ones(
     for each in written:
         assert cluster.now(*each)["status"]["conditions"], each
     assert not await claims.holds("default")
+
+
+async def test_a_claim_that_is_refused_is_told_once_and_tried_again(
+    cluster: NotedCluster, clock: VirtualClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a quota, a policy: the work goes on, and whoever reads the log knows that nothing keeps a second one out."""
+    make, why = cluster.create, "403 exceeded quota: count/configmaps=0"
+
+    async def create(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == "ConfigMap" and why:
+            raise Refused(key_of(manifest), why)
+        return await make(manifest)
+
+    monkeypatch.setattr(cluster, "create", create)
+    claims = Claims(cluster, "mlops-system/mlops-operator")
+    for _ in range(3):
+        assert await claims.holds("default")
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith('namespace "default" cannot be claimed: ConfigMap default/mlops-operator: 403 exceeded')
+    why = "403 denied by a policy"
+    assert await claims.holds("default")
+    assert "denied by a policy" in caplog.records[-1].getMessage()
+    why = ""
+    assert await claims.holds("default")
+    assert cluster.get(KEY) is not None
+    assert len(caplog.records) == 2
 
 
 async def test_nothing_is_claimed_for_what_is_gone(cluster: NotedCluster, clock: VirtualClock) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -52,6 +53,28 @@ async def test_what_was_there_before_the_start_is_looked_at(cluster: NotedCluste
     async with running(cluster, clock, says_ready) as controller:
         await idle(controller)
     assert cluster.now("Dataset", "rain")["status"]["observedGeneration"] == 1
+
+
+async def test_nothing_is_planned_in_a_namespace_that_is_lost(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """Not even what was to be looked at again before it was: what is known of it may be old."""
+    planned = []
+
+    def planner(view: Any) -> Plan:
+        planned.append(view.now)
+        return replace(says_ready(view), look_again=view.now + timedelta(seconds=30))
+
+    cluster.by_user(a_dataset())
+    async with running(cluster, clock, planner) as controller:
+        await idle(controller)
+        before = len(planned)
+        controller.is_lost = lambda namespace: namespace == "default"
+        clock.advance(clock.now() + timedelta(seconds=31))
+        await idle(controller)
+        assert len(planned) == before
+        controller.is_lost = lambda namespace: False
+        await controller.resync()
+        await idle(controller)
+        assert len(planned) == before + 1
 
 
 async def test_the_engines_own_writes_do_not_keep_it_busy(cluster: NotedCluster, clock: VirtualClock) -> None:

@@ -54,6 +54,29 @@ def has_run(cluster: NotedCluster, name: str, *, over: bool = True, **status: ob
     cluster.set_status(Key("TrainingRun", "default", name), whole)
 
 
+def test_lines_of_a_record_that_are_passed_over_are_told_once(
+    cluster: NotedCluster, gatherer: Gatherer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No version's condition says so; whoever edited the ConfigMap finds it in the operator's log."""
+    cluster.by_user(a_version())
+    record = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "rain-history",
+            "namespace": "default",
+            "labels": {"app.kubernetes.io/component": "history", "mlops.dev/model": "rain"},
+        },
+        "data": {"history.jsonl": "a note\n"},
+    }
+    cluster.by_user(record)
+    for _ in range(3):
+        gatherer.view(Key("Model", "default", "rain"))
+    assert [each.getMessage() for each in caplog.records] == [
+        "ConfigMap default/rain-history: 1 lines are no record of a version and passed over: mend or remove them"
+    ]
+
+
 def test_a_run_sees_the_result_that_it_would_have_before_it_is_pinned(
     cluster: NotedCluster, gatherer: Gatherer
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from mlops.api.dataset import DatasetStatus
 from mlops.api.kinds import KINDS
-from mlops.engine.cluster import Conflict, Invalid, NotAllowed, Refused, Unavailable, key_of
+from mlops.engine.cluster import ClusterError, Conflict, Invalid, NotAllowed, Refused, Unavailable, key_of
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
 from mlops.engine.planners import PLANNERS
@@ -401,6 +402,71 @@ async def test_a_refused_check_is_told_and_made_when_there_is_room(
     assert await rounds(cluster, clock, watch) == 0
     assert len(cluster.list("Job")) == 1
     assert cluster.now("DriftMonitor", "watch")["status"]["retried"] == "x"
+
+
+RECORD = Key("ConfigMap", "default", "rain-history")
+MODEL = Key("Model", "default", "rain")
+
+
+def serves(cluster: NotedCluster) -> None:
+    """Have rain-v1 live; its Deployment is yet to be made."""
+    cluster.by_user(a_version())
+    verified = {"goldenRows": 64, "maxDifference": "0", "p99Milliseconds": "1.5"}
+    live = {"stages": ["production"], "stage": "production", "passedStages": ["production"]}
+    condition = {**READY, "reason": "Serving", "lastTransitionTime": "2026-01-10T11:00:00Z", "observedGeneration": 1}
+    told = {"artifact": DIGEST, "format": "onnx", "verification": verified, "conditions": [condition]}
+    cluster.set_status(Key("ModelVersion", "default", "rain-v1"), {"observedGeneration": 1, **live, **told})
+
+
+async def _until_at_rest(reconciler: Reconciler, cluster: NotedCluster, clock: VirtualClock) -> None:
+    server = Key("Deployment", "default", "rain-production")
+    for _ in range(5):
+        clock.advance(clock.now() + timedelta(seconds=60))
+        with suppress(Conflict, NotAllowed):
+            await reconciler.reconcile(MODEL)
+        if (there := cluster.get(server)) is not None:
+            ready = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
+            cluster.set_status(server, {"observedGeneration": there["metadata"].get("generation", 1), **ready})
+
+
+@pytest.mark.parametrize("error", [None, Refused, Invalid, NotAllowed])
+async def test_a_record_that_cannot_be_written_keeps_no_model_from_serving(
+    cluster: NotedCluster,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[ClusterError] | None,
+) -> None:
+    """The history's name is taken, or a policy refuses it: servers are kept, versions are told as they are, and what
+    is wrong is told by itself, once; when it is mended, the record is written."""
+    serves(cluster)
+    mended, apply = False, cluster.apply
+
+    async def refusing(manifest: Manifest) -> Manifest:
+        if error is not None and manifest["kind"] == "ConfigMap" and not mended:
+            raise error(key_of(manifest), "no ConfigMaps here")
+        return await apply(manifest)
+
+    monkeypatch.setattr(cluster, "apply", refusing)
+    if error is None:
+        metadata = {"name": RECORD.name, "namespace": RECORD.namespace}
+        cluster.by_user({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}})
+    reconciler = Reconciler(cluster, Gatherer(cluster, Settings(), clock), PLANNERS, clock, Counters())
+    await _until_at_rest(reconciler, cluster, clock)
+    assert cluster.get(Key("Deployment", "default", "rain-production")) is not None
+    assert cluster.condition("ModelVersion", "rain-v1", "Ready") == ("True", "Serving")
+    assert cluster.condition("ModelVersion", "rain-v1", "Stalled") is None
+    told = [each for each in cluster.list("Event") if each["action"] == "Recorded"]
+    said = [record.getMessage() for record in caplog.records]
+    if error is not NotAllowed:  # The loop itself warns of that.
+        assert [each["type"] for each in told] == ["Warning"]
+        assert len(said) == 1
+        assert said[0].startswith("the history of a model is not recorded: ")
+    mended = True
+    if error is None:
+        cluster.remove(RECORD)
+    await _until_at_rest(reconciler, cluster, clock)
+    assert "Registered" in cluster.now("ConfigMap", RECORD.name)["data"]["history.jsonl"]
 
 
 async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -> None:

@@ -12,6 +12,7 @@ from mlops.api.dataset import DatasetStatus
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
 from mlops.engine.reconcile import Reconciler
+from mlops.engine.waiting import trouble_of
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Plan, Settings
 from tests.engine.objects import NotedCluster, a_dataset
@@ -130,3 +131,15 @@ async def test_nothing_else_is_touched(cluster: NotedCluster, reconcile: Any, po
     cluster.by_user({**pod, "status": {}})
     cluster.set_status(Key("Pod", "default", "rain-1-abc"), pod["status"])
     assert (await reconcile(ready))["Ready"]["reason"] == "Ingesting"
+
+
+def test_the_pod_of_a_check_is_no_trouble_of_the_version_that_it_checks(cluster: NotedCluster) -> None:
+    """It carries the version's name, and works for the monitor."""
+    pod = a_pod(NO_NODE)
+    pod["metadata"]["labels"] = labels.standard("drift", "watch", monitor="watch", model_version="rain-v1")
+    cluster.by_user(pod)
+    cluster.set_status(Key("Pod", "default", "rain-1-abc"), NO_NODE)
+    assert trouble_of(Key("ModelVersion", "default", "rain-v1"), cluster) is None
+    found = trouble_of(Key("DriftMonitor", "default", "watch"), cluster)
+    assert found is not None
+    assert found.reason == "Unschedulable"

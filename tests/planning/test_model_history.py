@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -106,6 +107,36 @@ def test_lines_are_added_and_never_changed() -> None:
     (second,) = _written(_view(a_live_version(1), a_live_version(2), history=(edited,)))
     assert second["data"][model_history.FILE].startswith(text)
     assert [entry["version"] for entry in model_history.entries([second])][-1] == "rain-v2"
+
+
+BAD_LINES = [
+    pytest.param({"stage": []}, id="a stage that is no text"),
+    pytest.param({"event": "Live", "stage": None}, id="live nowhere"),
+    pytest.param({"time": "yesterday"}, id="a time that is none"),
+    pytest.param({"time": "2026-01-10T12:00:00"}, id="a time without zone"),
+    pytest.param({"number": 0}, id="a number that no version has"),
+    pytest.param({"number": 10**7}, id="a number beyond all versions"),
+    pytest.param({"number": True}, id="a truth value for a number"),
+    pytest.param({"number": 1.5}, id="a fraction"),
+    pytest.param({"uid": {}}, id="an uid that is no text"),
+    pytest.param({"artifact": 7}, id="an artifact that is no text"),
+    pytest.param({"trainingRun": {}}, id="a run that is no text"),
+    pytest.param({"reason": []}, id="a reason that is no text"),
+]
+
+
+@pytest.mark.parametrize("change", BAD_LINES)
+def test_a_line_that_a_hand_broke_stops_nothing(change: dict[str, Any]) -> None:
+    """It is passed over and counted, the record goes on behind it, and the line is left as it is."""
+    (first,) = _written(_view(a_live_version(1)))
+    line = {**model_history.entries([first])[-1], "version": "by-hand", "uid": "hand", **change}
+    text = first["data"][model_history.FILE] + json.dumps(line) + "\n"
+    edited = {**first, "data": {model_history.FILE: text}}
+    assert (model_history.strange_lines(first), model_history.strange_lines(edited)) == (0, 1)
+    assert _written(_view(a_live_version(1), history=(edited,))) == []
+    (second,) = _written(_view(a_live_version(1), a_live_version(2), history=(edited,)))
+    assert second["data"][model_history.FILE].startswith(text)
+    assert model_history.highest_number([second]) == 2
 
 
 def test_a_full_segment_is_left_alone_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from mlops.api.pod_environment import S3Settings
 from mlops.store import (
     AccessDenied,
     AddressInvalid,
+    BucketMissing,
     CertificateUntrusted,
     NoSpace,
     NotFound,
@@ -206,10 +207,21 @@ def test_a_denied_look_is_not_taken_for_absence(minio_server: S3Server) -> None:
 @pytest.mark.s3
 def test_a_bucket_that_is_not_there_is_named_as_that(server: S3Server) -> None:
     bucket = S3Bucket(quick(server), "never-made")
-    with pytest.raises(NotFound, match="no such bucket"):
-        bucket.put("a", b"x")
-    with pytest.raises(NotFound, match="no such bucket"):
-        list(bucket.list(""))
+    for use in (lambda: bucket.put("a", b"x"), lambda: list(bucket.list("")), lambda: list(bucket.read("a"))):
+        with pytest.raises(BucketMissing, match="no such bucket") as raised:
+            use()
+        assert raised.value.retryable
+
+
+def test_a_folder_that_is_not_there_is_named_as_that(tmp_path: Path) -> None:
+    """A volume that is not mounted says nothing about the artifacts on it; writing makes the folder, as ever."""
+    bucket = FolderBucket(tmp_path / "never-made")
+    with pytest.raises(BucketMissing, match="never-made"):
+        list(bucket.read("a"))
+    assert (list(bucket.list("")), bucket.stat("a")) == ([], None)
+    bucket.put("b", b"x")
+    with pytest.raises(NotFound, match="no such object"):
+        list(bucket.read("a"))
 
 
 @pytest.mark.s3

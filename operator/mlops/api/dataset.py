@@ -449,6 +449,9 @@ class DatasetStatus(Model):
     retried: Text | None = Field(
         default=None, description="The value of the annotation mlops.dev/retry that was last acted on."
     )
+    retried_at: Timestamp | None = Field(
+        default=None, description="When that was: the source is looked at as of then, not as of the look that failed."
+    )
     validation: ValidationResult | None = Field(default=None, description="What validation found last.")
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
         default=(), description="The newest versions, the current one first."

@@ -320,6 +320,7 @@ class HistoryCheck(Model):
     action: Text = Field(default="", description="What was done, or why nothing.")
     metric: Decimal | None = Field(default=None, description="The performance in its window.")
     report: Digest | None = Field(default=None, description="The address of its report in the store.")
+    job: Text | None = Field(default=None, description="The Job that made it.")
 
 
 class MetricReading(Model):

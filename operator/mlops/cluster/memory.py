@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
-from mlops.api.labels import MODEL_VERSION, TEMPLATE
+from mlops.api.labels import MANAGED_BY, MANAGER, MODEL_VERSION, TEMPLATE
 from mlops.cluster.kept import Keeper
 from mlops.cluster.kinds import WATCHED
 from mlops.engine.cluster import field_of, key_of, labels_of
@@ -22,6 +22,8 @@ _INDEXED = (JOB_NAME, MODEL_VERSION, TEMPLATE, *OWNERS)
 _Entry = tuple[str, str, str, str]
 # How many deleted objects are remembered against events that come late.
 _MOST_GONE = 20_000
+# How many objects that are not ours are kept: each has a name that a child of ours should have.
+_MOST_STRANGERS = 1_000
 # How many objects of a list are taken in before others have their turn.
 _AT_A_TIME = 100
 
@@ -42,6 +44,8 @@ class Memory:
         self._ordered: dict[tuple[str, str | None], list[Key]] = {}
         # By uid: the resourceVersion as of which an object is gone.
         self._gone: dict[str, int] = {}
+        # What is not marked as ours and has the name of a child: no list or watch shows it, or tells that it is gone.
+        self._strangers: dict[Key, Manifest] = {}
         self._keeper = Keeper()
         self._watcher: Watcher = _ignore
         self._put_aside: Callable[[Manifest], None] | None = None
@@ -57,7 +61,7 @@ class Memory:
 
     def get(self, key: Key) -> Manifest | None:
         """Return the object, or None."""
-        return self._objects.get(key.kind, {}).get(key)
+        return self._objects.get(key.kind, {}).get(key) or self._strangers.get(key)
 
     def list(
         self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
@@ -98,11 +102,28 @@ class Memory:
             self._remove(key, old, version)
             old = None
         new = self._keeper.kept(manifest)
+        self._strangers.pop(key, None)
         self._put(key, old, new)
         # Of Jobs and pods most changes are of what nobody reads: counters, probes.
         if old is None or _differs(old, new):
             self._watcher(old, new)
         return True
+
+    def take_found(self, key: Key, manifest: Manifest | None) -> None:
+        """Take in what a look by name found. What is not ours stays known until another look finds it gone or ours."""
+        self._strangers.pop(key, None)
+        if manifest is None:
+            return
+        if not WATCHED[key.kind].selector or labels_of(manifest).get(MANAGED_BY) == MANAGER:
+            self.take(manifest)
+            return
+        self._strangers[key] = self._keeper.kept(manifest)
+        if len(self._strangers) > _MOST_STRANGERS:
+            del self._strangers[next(iter(self._strangers))]
+
+    def strangers(self, kind: str) -> Sequence[Key]:
+        """Return the names of a kind that are known to be taken by what is not ours."""
+        return [key for key in self._strangers if key.kind == kind]
 
     def forget(self, manifest: Manifest, version: int | None = None) -> bool:
         """Take in that an object is gone as of a resourceVersion (its own if None); returns whether it was news."""

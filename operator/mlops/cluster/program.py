@@ -146,6 +146,7 @@ class Operator:
             # What another leader wrote last may not have come over the watch yet.
             await self._resync.fill()
         self._resync.regained = self._look_at
+        self._controller.is_lost = lambda namespace: namespace in self._resync.lost
         self._memory.watch(self._observe)
         log.info("reconciling")
         await self._controller.run()

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from mlops.cluster.client import JSON, METADATA, Client
 from mlops.cluster.kinds import WATCHED, Served
+from mlops.cluster.look import look
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.engine.cluster import ClusterError, NotAllowed, NotFound
@@ -176,9 +177,18 @@ class Resync:
         if failure is not None:
             self._failed(kind, failure)
             return False
+        await self._look_at_strangers(kind)
         self._metrics.heard(kind)
         self._succeeded(kind)
         return True
+
+    async def _look_at_strangers(self, kind: str) -> None:
+        """Look up what has the name of a child and is not ours: nothing else tells that it is gone."""
+        for key in self._memory.strangers(kind):
+            try:
+                await look(self._client, self._memory, key)
+            except ClusterError as error:
+                log.debug("not looked up: %s", error)
 
     def _failed(self, kind: str, error: ClusterError) -> None:
         before = self.troubles.get(kind)

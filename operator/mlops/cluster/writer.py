@@ -9,6 +9,7 @@ from mlops.api import labels
 from mlops.cluster.client import APPLY, MERGE, Client
 from mlops.cluster.events import Events
 from mlops.cluster.kinds import collection_of, path_of
+from mlops.cluster.look import look
 from mlops.cluster.memory import Memory
 from mlops.engine.cluster import (
     FIELD_MANAGER,
@@ -71,7 +72,7 @@ class KubernetesCluster:
         try:
             return await self._write(key, "POST", collection_of(key), manifest, query=query)
         except Conflict as error:
-            present = self._memory.get(key) or await self._look(key)
+            present = self._memory.get(key) or await look(self._client, self._memory, key)
             if present is None:
                 raise
             raise AlreadyExists(key, present) from error
@@ -117,10 +118,14 @@ class KubernetesCluster:
             self._memory.take(answer)
 
     async def _apply_first(self, key: Key, manifest: Manifest) -> Manifest:
+        # An apply that is not forced conflicts only over fields that both have: a stranger's object with other ones
+        # would become ours.
+        if await look(self._client, self._memory, key) is not None:
+            raise Conflict(key, "there is an object of that name")
         try:
             return await self._apply(key, manifest, force=False)
         except (Conflict, Invalid) as error:
-            if await self._look(key) is None:
+            if await look(self._client, self._memory, key) is None:
                 raise
             raise Conflict(key, f"there is an object of that name: {error}") from error
 
@@ -138,16 +143,6 @@ class KubernetesCluster:
         answer = await self._client.request(key, method, path, body, **how)  # type: ignore[arg-type]
         self._memory.take(answer)
         return answer
-
-    async def _look(self, key: Key) -> Manifest | None:
-        """Return what is there under a name, also if it is none of ours and so never watched. A list by name needs no
-        permission beside the one that watching needs."""
-        found = await self._client.request(
-            key, "GET", collection_of(key), query={"fieldSelector": f"metadata.name={key.name}"}
-        )
-        for item in found.get("items") or ():
-            self._memory.take({"apiVersion": found["apiVersion"], "kind": key.kind, **item})
-        return self._memory.get(key)
 
     def _check_allowed(self, key: Key) -> None:
         if not self._allowed():

@@ -25,6 +25,8 @@ class Claims:
     def __init__(self, cluster: Cluster, identity: str | None) -> None:
         self._cluster, self._identity = cluster, identity
         self._told: set[str] = set()
+        # By namespace that cannot be claimed: why, as it was told.
+        self._refused: dict[str, str] = {}
 
     async def holds(self, namespace: str) -> bool:
         """Return whether this operator may work in the namespace; claims it if nobody has.
@@ -39,9 +41,11 @@ class Claims:
                 present = await self._cluster.create(self._claim(namespace))
             except AlreadyExists as error:
                 present = error.present
-            except Refused:
-                # The namespace is going, or takes no more: what is to be written there will meet the same.
+            except Refused as error:
+                # What serves there must not wait for a quota; the claim is tried again with every key of the namespace.
+                self._tell_refused(namespace, str(error))
                 return True
+            self._refused.pop(namespace, None)
         holder = (present.get("data") or {}).get(_OPERATOR)
         if holder == self._identity:
             self._told.discard(namespace)
@@ -55,6 +59,15 @@ class Claims:
                 namespace, holder or "unknown", self._identity, namespace, CLAIM,
             )  # fmt: skip
         return False
+
+    def _tell_refused(self, namespace: str, why: str) -> None:
+        if self._refused.get(namespace) != why:
+            self._refused[namespace] = why
+            log.warning(
+                'namespace "%s" cannot be claimed: %s. It is worked in all the same; until there is a ConfigMap %s, a '
+                "second operator would not notice this one: make room for it, or allow it",
+                namespace, why, CLAIM,
+            )  # fmt: skip
 
     def _claim(self, namespace: str) -> Manifest:
         return {

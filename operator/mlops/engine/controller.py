@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 
 from mlops.api.kinds import KINDS
@@ -46,6 +46,8 @@ class Controller:
     ) -> None:
         self._cluster, self._workers = cluster, workers
         self.metrics: Metrics = metrics or Counters()
+        # Whether not everything in a namespace may be known: nothing in it is planned, also what was queued before.
+        self.is_lost: Callable[[str], bool] = lambda namespace: False
         self.queue = Queue(clock, random=random or Random(0), longest_delay=longest_delay)
         self._gatherer = Gatherer(cluster, settings, clock)
         self._reconciler = Reconciler(cluster, self._gatherer, planners, clock, self.metrics, Claims(cluster, identity))
@@ -92,6 +94,10 @@ class Controller:
 
     async def _work_on(self, key: Key) -> None:
         start = asyncio.get_running_loop().time()
+        if self.is_lost(key.namespace):
+            # Whoever finds the namespace again has everything in it looked at.
+            self.queue.done(key, None)
+            return
         try:
             look_again = await self._reconciler.reconcile(key)
         except (Conflict, Ending) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -21,7 +22,7 @@ from mlops.engine.over import run_is_over
 from mlops.engine.routes import linked
 from mlops.engine.versions import Versions
 from mlops.planning import retrying, standing
-from mlops.planning.model_history import HISTORY, highest_dataset_version, highest_number
+from mlops.planning.model_history import HISTORY, highest_dataset_version, highest_number, strange_lines
 from mlops.planning.monitor.manifests import check_job_name
 from mlops.planning.monitor.retraining import run_names
 from mlops.planning.plan import Key, Manifest, Settings
@@ -30,6 +31,8 @@ from mlops.planning.training.children import model_version_name
 from mlops.planning.training.pinning import inputs_of
 from mlops.planning.training.recipe import change_name, version_name
 from mlops.planning.views import DatasetView, DriftMonitorView, ModelView, TrainingRunView
+
+log = logging.getLogger(__name__)
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
@@ -44,6 +47,8 @@ class Gatherer:
         self._parsed: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
         self._jobs = Jobs(reader, clock)
         self.versions = Versions(reader, lambda manifests: self._parsed_of(ModelVersion, manifests))
+        # By ConfigMap of a model's history: the one that was looked through, and how many lines were none of ours.
+        self._strange: dict[Key, tuple[Manifest, int]] = {}
 
     def view(self, key: Key) -> View | None:
         """Return the view of `key`, or None if there is nothing to plan: it is gone or going.
@@ -75,6 +80,7 @@ class Gatherer:
         """Drop what is kept of an object that is gone."""
         key = key_of(manifest)
         self._parsed.pop(key, None)
+        self._strange.pop(key, None)
         if key.kind == "ModelVersion":
             self.versions.doubt(Key("Model", key.namespace, str(field_of(manifest, "spec.modelName"))))
 
@@ -304,7 +310,24 @@ class Gatherer:
     def _history(self, namespace: str, model_name: str | None = None) -> tuple[Manifest, ...]:
         """Return what is recorded of one model, or of all."""
         selector = {labels.MODEL: model_name} if model_name else {}
-        return tuple(self._reader.list("ConfigMap", namespace, {labels.COMPONENT: HISTORY, **selector}))
+        found = tuple(self._reader.list("ConfigMap", namespace, {labels.COMPONENT: HISTORY, **selector}))
+        for segment in found:
+            self._tell_of_strange_lines(segment)
+        return found
+
+    def _tell_of_strange_lines(self, segment: Manifest) -> None:
+        """Say once that lines of a record are passed over: a person edited it, and no object's condition says so."""
+        key = key_of(segment)
+        before, told = self._strange.get(key, (None, 0))
+        if before is segment:
+            return
+        count = strange_lines(segment)
+        self._strange[key] = segment, count
+        if count > told:
+            log.warning(
+                "ConfigMap %s/%s: %d lines are no record of a version and passed over: mend or remove them",
+                key.namespace, key.name, count,
+            )  # fmt: skip
 
     def _spoken_for(self, dataset: Dataset) -> int:
         """Return the highest version of a Dataset of this name that anything speaks of; asked for once in its life."""

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from mlops.api import labels
 from mlops.api.conditions import READY, find
 from mlops.api.kinds import InvalidObject
+from mlops.api.model_version import ModelVersionStatus
 from mlops.engine import problems, waiting
 from mlops.engine.claims import Claims
 from mlops.engine.cluster import (
@@ -94,6 +95,8 @@ class Reconciler:
         # Of children that the cluster makes something else of (a webhook adds a variable): the digests of what was
         # applied, and of what came of it.
         self._made_of: dict[Key, tuple[str, str]] = {}
+        # Of records that cannot be written: what was told of it.
+        self._not_recorded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Bring the world of `key` one step closer to its plan; returns when to look again.
@@ -137,6 +140,8 @@ class Reconciler:
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
         """Return whether a child could not be written."""
+        records = [child for child in plan.apply if _is_record(key, child)]
+        plan = replace(plan, apply=tuple(child for child in plan.apply if not _is_record(key, child)))
         hopeless = self._problems(plan)
         for owner, status in self._with_problems(key, plan, hopeless).items():
             await self._write_status(owner, self._with_trouble(owner, status).dump())
@@ -148,9 +153,10 @@ class Reconciler:
                     failed.append(error)
         for child_key, uid in plan.delete:
             await self._delete(child_key, uid)
+        recorded = [await self._recorded(child, plan) for child in records]
         if failed:
             raise failed[0]
-        return bool(hopeless)
+        return bool(hopeless) or not all(recorded)
 
     async def _write_child(
         self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]
@@ -175,6 +181,34 @@ class Reconciler:
         self._not_allowed.pop(key_of(child), None)
         return None
 
+    async def _recorded(self, record: Manifest, plan: Plan) -> bool:
+        """Write what nobody owns, last of all; returns whether that was possible. If not, what serves goes on all the
+        same: it is told once, by an Event of each live version, and stands in no condition of theirs."""
+        key = key_of(record)
+        present = self._cluster.get(key)
+        reason, message = problems.NAME_TAKEN, present and problems.check_name(present, record, converged=True)
+        if not message:
+            try:
+                await self._apply(record)
+            except (Invalid, Refused) as error:
+                reason, message = problems.CHILD_REFUSED, str(error)
+        if not message:
+            self._not_recorded.pop(key, None)
+            return True
+        if self._not_recorded.get(key) != message:
+            self._not_recorded[key] = message
+            log.warning("the history of a model is not recorded: %s", message)
+            said = {"type": "Recorded", "status": "False", "reason": reason, "message": message}
+            live = [
+                owner
+                for owner, status in plan.statuses.items()
+                if isinstance(status, ModelVersionStatus) and status.stages
+            ]
+            for version in filter(None, map(self._cluster.get, live)):
+                for event in events_of(version, {"conditions": [said]}, self._clock.now()):
+                    await self._post(event)
+        return False
+
     def _problems(self, plan: Plan) -> dict[Key, Problem]:
         """Return what keeps wanted children from being written, before anything is written: the status says it."""
         found = {}
@@ -196,7 +230,7 @@ class Reconciler:
     def _with_problems(self, key: Key, plan: Plan, hopeless: Mapping[Key, Problem]) -> Mapping[Key, Status]:
         statuses = dict(plan.statuses)
         for problem in hopeless.values():
-            for owner in self._whose(key, problem.child, plan):
+            for owner in self._whose(key, problem.child):
                 present = self._cluster.get(owner)
                 if present is not None and owner in statuses:
                     statuses[owner] = problems.with_problem(statuses[owner], present, problem, self._clock.now())
@@ -211,12 +245,12 @@ class Reconciler:
             return status
         return waiting.with_trouble(status, present, trouble, self._clock.now())
 
-    def _whose(self, key: Key, child: Manifest, plan: Plan) -> list[Key]:
+    def _whose(self, key: Key, child: Manifest) -> list[Key]:
         namespace = key_of(child).namespace
         owners = [Key(reference["kind"], namespace, reference["name"]) for reference in owners_of(child)]
         if key.kind != "Model":
             return [key]
-        return [owner for owner in owners if owner.kind == "ModelVersion"] or list(plan.statuses)
+        return [owner for owner in owners if owner.kind == "ModelVersion"]
 
     async def _refuse(self, manifest: Manifest, error: InvalidObject) -> None:
         await self._write_status(key_of(manifest), problems.refused(manifest, str(error), self._clock.now()))
@@ -274,6 +308,11 @@ class Reconciler:
         self._made_of.pop(key, None)
         await self._cluster.delete(key, uid)
         self._metrics.wrote("delete", key.kind)
+
+
+def _is_record(key: Key, child: Manifest) -> bool:
+    """Return whether a child is what is on record of a model: nobody owns it, and nothing depends on it."""
+    return key.kind == "Model" and not owners_of(child)
 
 
 def _marked(wanted: Manifest) -> Manifest:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mlops.api import labels
-from mlops.engine.cluster import Reader
+from mlops.engine.cluster import Reader, labels_of
 from mlops.planning import standing
 from mlops.planning.plan import Key, Manifest, Status
 from mlops.planning.serving.server_pods import UNSCHEDULABLE, WAITING
@@ -33,7 +33,12 @@ def trouble_of(key: Key, reader: Reader) -> Trouble | None:
     """Return what keeps a pod of the object from starting, None if nothing does."""
     label = _WORKS_FOR.get(key.kind)
     pods = reader.list("Pod", key.namespace, {label: key.name}) if label else ()
-    return next((found for pod in pods if (found := _of_pod(pod))), None)
+    return next((found for pod in pods if _works_for(pod, key) and (found := _of_pod(pod))), None)
+
+
+def _works_for(pod: Manifest, key: Key) -> bool:
+    """Return whether the pod does the object's own work: the pod of a check carries the version that it checks."""
+    return key.kind == "DriftMonitor" or labels.MONITOR not in labels_of(pod)
 
 
 def with_trouble(status: Status, present: Manifest, trouble: Trouble, now: datetime) -> Status:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from mlops.api import labels
-from mlops.api.base import format_time
+from mlops.api.base import format_time, is_moment
 from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.views import ModelView
@@ -25,6 +25,14 @@ FILE: Final = "history.jsonl"
 SEGMENT_BYTES: Final = 32 << 10
 REGISTERED, LIVE, DELETED = "Registered", "Live", "Deleted"
 _ENDS: Final = ("Superseded", "Withdrawn", "Failed")
+_TEXTS: Final = ("time", "event", "version", "uid")
+_TEXTS_IF_THERE: Final = (
+    *("stage", "reason", "artifact", "trainingRun", "dataset", "datasetDigest", "inputsDigest", "environmentDigest"),
+    "parentVersion",
+)
+# As of a version's spec, and what every reader of JSON takes for the whole number that it is.
+_MAX_NUMBER: Final = 999_999
+_MAX_WHOLE: Final = 1 << 53
 Entry = dict[str, Any]
 
 
@@ -84,13 +92,18 @@ def entries(history: Iterable[Manifest]) -> list[Entry]:
     ]
 
 
+def strange_lines(segment: Manifest) -> int:
+    """Return how many lines of a ConfigMap are none of ours: whoever edits the record may want to know."""
+    return sum(_entry(line) is None for line in _text(segment).splitlines())
+
+
 def entries_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
     """Return what is to be recorded of a version with this status; nothing before it is known which model it is."""
-    if status.artifact is None:
+    if status.artifact is None or not version.metadata.creation_timestamp:
         return []
     named: Entry = {"version": version.metadata.name, "number": version.spec.version, "uid": version.metadata.uid}
     known = {"artifact": status.artifact, **(status.lineage or version.spec.lineage).dump()}
-    found = [{"time": version.metadata.creation_timestamp or "", "event": REGISTERED, **named, **known}]
+    found = [{"time": version.metadata.creation_timestamp, "event": REGISTERED, **named, **known}]
     for step in reversed(status.transitions):
         what = {"event": step.to} if step.to in _ENDS else {"event": LIVE, "stage": step.to}
         found.append({"time": step.time, **what, **named, "reason": step.reason})
@@ -174,10 +187,16 @@ def _entry(line: str) -> Entry | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    texts = ("time", "event", "version", "uid")
-    whole = isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in texts)
-    return entry if whole and isinstance(entry.get("number"), int) else None
+    whole = (
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(name), str) for name in _TEXTS)
+        and all(isinstance(entry.get(name, ""), str) for name in _TEXTS_IF_THERE)
+        and is_moment(entry["time"])
+        and 1 <= _whole(entry.get("number")) <= _MAX_NUMBER
+        and (entry["event"] != LIVE or "stage" in entry)
+    )
+    return entry if whole else None
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int and 0 <= value <= _MAX_WHOLE else 0

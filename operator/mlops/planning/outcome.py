@@ -23,7 +23,7 @@ REPORT_MISSING = "ReportMissing"
 # makes room, trust is mended. They are tried again ever more slowly.
 _MENDED_OUTSIDE = frozenset({"AccessDenied", "NoSpace", "CertificateUntrusted"})
 # What is mended outside of the object, or passes: the same work may succeed later.
-_OUTAGES = frozenset({"StoreUnavailable", "CredentialsMissing"}) | _MENDED_OUTSIDE
+_OUTAGES = frozenset({"StoreUnavailable", "BucketMissing", "CredentialsMissing"}) | _MENDED_OUTSIDE
 # What a pod that does not start waits for.
 NOT_STARTED = frozenset({*WAITING.values(), UNSCHEDULABLE})
 

@@ -14,6 +14,7 @@ from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import (
     AccessDenied,
     AddressInvalid,
+    BucketMissing,
     CertificateUntrusted,
     CredentialsMissing,
     DigestMismatch,
@@ -32,6 +33,7 @@ __all__ = [
     "AccessDenied",
     "AddressInvalid",
     "Bucket",
+    "BucketMissing",
     "CertificateUntrusted",
     "Collected",
     "CredentialsMissing",

@@ -36,7 +36,14 @@ class AccessDenied(StoreError):
 
 
 class NotFound(StoreError):
-    """There is no such artifact, object or bucket."""
+    """There is no such artifact or object."""
+
+
+class BucketMissing(StoreError):
+    """There is no such bucket, or no folder where the store should be: a volume that is not mounted, an address that
+    was mistyped. Says nothing about what the store holds when it is there."""
+
+    retryable = True
 
 
 class NoSpace(StoreError):

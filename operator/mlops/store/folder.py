@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops.store.bucket import CHUNK, Body, CheckedReader, Stat, open_body
-from mlops.store.errors import AccessDenied, NoSpace, NotFound, PathForbidden, StoreError, StoreUnavailable
+from mlops.store.errors import (
+    AccessDenied,
+    BucketMissing,
+    NoSpace,
+    NotFound,
+    PathForbidden,
+    StoreError,
+    StoreUnavailable,
+)
 from mlops.store.layout import check_path, check_prefix
 
 INCOMING = ".incoming"
@@ -47,9 +55,15 @@ class FolderBucket:
 
     def read(self, key: str) -> Iterator[bytes]:
         path = self._path(key)
-        with _os_errors(key), path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                yield chunk
+        try:
+            with _os_errors(key), path.open("rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+        except NotFound as error:
+            if self.root.is_dir():
+                raise
+            way_out = "mount or make it, or correct the store's address"
+            raise BucketMissing(key, f"there is no folder {self.root}", way_out) from error
 
     def stat(self, key: str) -> Stat | None:
         path = self._path(key)

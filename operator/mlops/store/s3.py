@@ -22,6 +22,7 @@ from mlops.store.bucket import CHUNK, Body, CheckedReader, Stat, open_body
 from mlops.store.errors import (
     AccessDenied,
     AddressInvalid,
+    BucketMissing,
     CertificateUntrusted,
     NoSpace,
     NotFound,
@@ -36,7 +37,7 @@ PART = 16 * MIB  # an object up to this size goes in one request; three larger p
 MOST_PARTS = 10_000  # S3's limit
 LARGEST_REQUEST = 5 << 30  # S3's limit
 
-MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "ResourceNotFound"})
+MISSING = frozenset({"NoSuchKey", "ResourceNotFound"})
 DENIED = frozenset(
     {
         "AccessDenied",
@@ -226,9 +227,10 @@ def _from_sdk_error(key: str, error: MinioException | urllib3.exceptions.HTTPErr
         return StoreUnavailable(key, f"no answer: {cause}", "check that the endpoint is right and the service runs")
     code, status = _code_and_status(error)
     problem = f"the service answered {code or status}"
+    if code == "NoSuchBucket":
+        return BucketMissing(key, "there is no such bucket", "make it, or correct the store's address")
     if code in MISSING or (status == 404 and not code):
-        what = "bucket" if code == "NoSuchBucket" else "object"
-        return NotFound(key, f"there is no such {what}")
+        return NotFound(key, "there is no such object")
     if code in FULL or status == 507:
         return NoSpace(key, problem, "free space in the store, or raise the quota")
     if code in PASSING or status in PASSING_STATUS:

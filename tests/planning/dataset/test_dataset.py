@@ -11,7 +11,7 @@ import pytest
 
 from mlops.api.conditions import find, is_true
 from mlops.api.dataset import Dataset
-from mlops.api.labels import REQUESTED_AT
+from mlops.api.labels import AS_OF, REQUESTED_AT, RETRY
 from mlops.planning.dataset.manifests import content_digest, look_digest
 from mlops.planning.dataset.planner import plan
 from mlops.planning.ownership import key_of
@@ -204,6 +204,24 @@ def test_a_dataset_of_captures_waits_for_a_live_model() -> None:
     assert plan(view).create == ()
     live = replace(view, captured_versions=(a_live_version(),))
     assert '"captures":true' in str(the_job(live))
+
+
+def test_a_retry_looks_as_of_when_it_was_asked_for() -> None:
+    """Captures that were not there at the first look are found, whenever the Job is made: the moment is on record."""
+    captured = a_dataset(spec={"source": CAPTURED})
+    first = after(a_view(captured, captured_versions=(a_live_version(),)))
+    lacking = after(first, failed(the_job(first), "DataUnusable"))
+    assert ready(lacking) == ("False", "DataUnusable")
+    later = NOW + timedelta(hours=3)
+    asked = Dataset.model_validate(merged(lacking.dataset.dump(), {"metadata": {"annotations": {RETRY: "a"}}}))
+    again = replace(lacking, dataset=asked, now=later)
+    job = the_job(again)
+    assert job["metadata"]["annotations"][AS_OF] == "2026-01-10T15:00:00Z"
+    on_record = replace(after(again), now=later + timedelta(hours=1))
+    assert the_job(on_record) == job, "not of the clock: a crash in between makes the same Job"
+    report = an_ingest_report("1", as_of="2026-01-10T15:00:00Z")
+    done = after(on_record, finished(job, report, at="2026-01-10T16:00:00Z"))
+    assert (ready(done)[0], plan(done).create) == ("True", ())
 
 
 def test_a_schedule_keeps_a_cron_job(golden: Callable[[str, Plan], None]) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from mlops.api import tasks
+from mlops.api import labels, tasks
 from mlops.api.conditions import find
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.training_run import TrainingRun
+from mlops.planning.monitor.manifests import check_job
 from mlops.planning.monitor.planner import plan
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest, Plan
@@ -27,6 +28,7 @@ from tests.planning.builders import (
     a_run,
     a_template,
     a_version,
+    digest,
     failed,
     finished,
     merged,
@@ -169,7 +171,51 @@ def test_checks_are_taken_in_in_order_and_once() -> None:
     assert [entry.verdict for entry in status.history] == ["DataQuality", "Stable"]
     assert status.last_check_time == "2026-01-10T13:00:00Z"
     late = after(after(started(), second), first, second).monitor.status
-    assert [entry.verdict for entry in late.history] == ["DataQuality"], "an older one is no news"
+    assert [entry.verdict for entry in late.history] == ["DataQuality", "Stable"]
+    assert (late.verdict, late.last_check_time) == ("DataQuality", "2026-01-10T13:00:00Z"), "an older one is no news"
+
+
+def a_check_asked_for(monitor: DriftMonitor, asked: str, report: Any, as_of: str, **how: Any) -> JobView:
+    made = check_job(SETTINGS, monitor, asked=asked, model_version="rain-v1", artifact=digest("1"), as_of=as_of)
+    return finished(made, report) if report else failed(made, **how)
+
+
+def test_a_check_that_another_one_overtook_is_on_record() -> None:
+    """A person's check as of 12:05 was taken in before the scheduled one of 12:00 ended: its verdict is in the history,
+    once, and calls for nothing any more."""
+    monitor = a_monitor(metadata={"annotations": {labels.RETRY: "now"}})
+    asked = a_check_asked_for(monitor, "now", a_drift_report(), "2026-01-10T12:05:00Z")
+    view = after(started(monitor), asked)
+    late = a_check(a_drift_report("DataDrift"))
+    view = after(view, asked, late)
+    assert [(each.verdict, each.time[11:16], each.action) for each in view.monitor.status.history] == [
+        ("Stable", "12:05", ""),
+        ("DataDrift", "12:00", ""),
+    ]
+    assert (view.monitor.status.verdict, view.monitor.status.last_action) == ("Stable", None)
+    assert after(view, asked, late).monitor.status == view.monitor.status
+    lost = a_check(None, NOON - timedelta(minutes=30), reason="DataUnusable")
+    assert after(view, asked, late, lost).monitor.status == view.monitor.status
+
+
+@pytest.mark.parametrize("text", ["a", "b", "c", "d"])
+@pytest.mark.parametrize("good", [True, False])
+def test_a_check_of_the_same_moment_is_taken_in(text: str, good: bool) -> None:
+    """On one machine the clock of a replay stands at the last check when a person asks for another one, and for one
+    more: each is taken in, whatever its name and end, once."""
+    first = a_check(a_drift_report())
+    view = after(started(), first)
+    jobs = [first]
+    for asked in (text, f"{text} again"):
+        monitor = merged(view.monitor.dump(), {"metadata": {"annotations": {labels.RETRY: asked}}})
+        view = replace(view, monitor=DriftMonitor.model_validate(monitor))
+        report = a_drift_report("DataQuality") if good else None
+        jobs.append(a_check_asked_for(view.monitor, asked, report, "2026-01-10T12:00:00Z", reason="DataUnusable"))
+        view = after(view, *jobs)
+        assert view.monitor.status.last_job == jobs[-1].name
+        assert after(view, *jobs).monitor.status == view.monitor.status
+    assert said(view, "Checked") == (("True", "Checked") if good else ("False", "DataUnusable"))
+    assert len(view.monitor.status.history) == (3 if good else 1)
 
 
 def test_a_namesake_that_was_deleted_leaves_nothing() -> None:

@@ -83,6 +83,7 @@ CLUSTER = [
     pytest.param(FULL, "Unschedulable", id="no node fits"),
     pytest.param(CONFIG, "ContainerConfig", id="container cannot be made"),
     pytest.param(ended("StoreUnavailable", 1), "StoreUnavailable", id="store away"),
+    pytest.param(ended("BucketMissing", 1), "BucketMissing", id="no bucket"),
     pytest.param(ended("CredentialsMissing", 1), "CredentialsMissing", id="no Secret"),
     pytest.param(ended("AccessDenied"), "AccessDenied", id="keys revoked"),
     pytest.param(ended("TaskInvalid"), "TaskInvalid", id="image of another release"),

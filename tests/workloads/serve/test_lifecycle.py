@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mlops.api import tasks
-from mlops.store.errors import DigestMismatch
+from mlops.store.errors import BucketMissing, DigestMismatch
 from mlops.workloads.pod import BadInput, Pod
 from mlops.workloads.serve import verify as verifying
 from mlops.workloads.serve.verify import verify
@@ -65,6 +65,16 @@ def test_a_wrong_model_is_never_served(tmp_path: Path, case: str, reason: str, m
     with pytest.raises((BadInput, DigestMismatch)) as refused:
         verify(pod_of(store, tmp_path), verify_task(artifact))
     assert refused.value.reason == reason
+
+
+def test_a_store_that_is_not_there_is_no_fault_of_the_model(tmp_path: Path, model: Path) -> None:
+    """A volume that is not mounted: the pod is started again (code 1), and no model is blamed."""
+    artifact = artifact_of(tmp_path / "store", model)
+    with started(tmp_path / "pod", tmp_path / "elsewhere", task_of(artifact)) as served:
+        assert served.process.wait(timeout=60) == 1
+    assert served.report["reason"] == "BucketMissing"
+    with pytest.raises(BucketMissing):
+        verify(pod_of(tmp_path / "elsewhere", tmp_path), verify_task(artifact))
 
 
 def test_a_good_model_is_verified_with_its_figures(tmp_path: Path) -> None:

@@ -59,6 +59,13 @@ ANY_KIND = (
             "Wait; check the store's endpoint and the network policy.",
         ),
         (
+            "BucketMissing",
+            "False",
+            "There is no such bucket, or no folder where the store should be. It is tried again; a drift check tries "
+            "at its next time.",
+            "Make the bucket, mount the volume, or correct the store's address; then wait, or ask for a retry.",
+        ),
+        (
             "AccessDenied",
             "False",
             "The store, or the source, refuses the credentials. It is tried again, a drift check at its next time.",
@@ -73,7 +80,7 @@ ANY_KIND = (
         (
             "NotFound",
             "False",
-            "There is no such artifact, object or bucket in the store.",
+            "There is no such artifact or object in the store.",
             "Restore it, or make it again; then ask for a retry.",
         ),
         (

@@ -36,7 +36,7 @@ def need_of(view: DatasetView, status: DatasetStatus) -> Need | None:
     if seen and (waited_for is None or (looked_at is not None and looked_at >= waited_for)):
         return None
     # From what is on record only, never from the clock: after a crash the same look gets the same Job name.
-    moments = [time_of(dataset.metadata.creation_timestamp), looked_at, waited_for]
+    moments = [time_of(dataset.metadata.creation_timestamp), looked_at, waited_for, time_of(status.retried_at)]
     as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))
     return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from mlops.api.base import format_time
 from mlops.api.conditions import find
 from mlops.api.dataset import Dataset, DatasetStatus
 from mlops.planning import retrying
@@ -20,7 +23,7 @@ def plan(view: DatasetView) -> Plan:
     dataset = view.dataset
     if is_leaving(dataset):
         return Plan()
-    status = _known(dataset)
+    status = _known(dataset, view.now)
     for ended in news(view, status):
         status = taken_in(dataset, status, ended, view.spoken_for)
     need = need_of(view, status)
@@ -48,12 +51,14 @@ def plan(view: DatasetView) -> Plan:
     )
 
 
-def _known(dataset: Dataset) -> DatasetStatus:
+def _known(dataset: Dataset, now: datetime) -> DatasetStatus:
     """Return the status to start from: an edit of the spec ends the waiting after failures, it may be the remedy; so
     does a person who asks for a retry, which is a look of its own."""
     if asked := retrying.wanted(dataset):
         content = dataset.status.content_digest or dataset.status.spec_digest
-        return dataset.status.evolve(attempts=0, spec_digest=None, content_digest=content, retried=asked)
+        return dataset.status.evolve(
+            attempts=0, spec_digest=None, content_digest=content, retried=asked, retried_at=format_time(now)
+        )
     if dataset.status.observed_generation == dataset.metadata.generation:
         return dataset.status
     return dataset.status.evolve(attempts=0)

@@ -6,18 +6,23 @@ from datetime import datetime
 from decimal import Decimal
 
 from mlops.api import tasks
-from mlops.api.base import format_time
+from mlops.api.base import format_time, parse_time
 from mlops.api.conditions import Condition, ConditionStatus
 from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck, Reason
 from mlops.planning.execution import Ended
 from mlops.planning.monitor.actions import Decision, called_for, with_action
-from mlops.planning.monitor.progress import CHECKED, CONCEPT_DRIFT, DATA_DRIFT, LABELS_AVAILABLE, Progress
+from mlops.planning.monitor.progress import (
+    CHECKED,
+    CONCEPT_DRIFT,
+    DATA_DRIFT,
+    LABELS_AVAILABLE,
+    LONGEST_HISTORY,
+    Progress,
+)
 from mlops.planning.monitor.retraining import action_of, action_text, decided, triggered
 from mlops.planning.outcome import Failure
 from mlops.planning.standing import condition
 from mlops.planning.views import DriftMonitorView
-
-_HISTORY = 100
 
 _MAX_CHECKS = 32
 
@@ -27,12 +32,37 @@ _MAX_FEATURES = 20
 def taken_in(
     view: DriftMonitorView, progress: Progress, ended: Ended[tasks.DriftReport], scheduled: datetime
 ) -> Progress:
+    newest = progress.status.last_check_time
+    if newest and scheduled < parse_time(newest):
+        return _taken_in_late(progress, ended, scheduled)
     status = progress.status.evolve(last_check_time=format_time(scheduled), last_job=ended.job.name)
     match ended.outcome:
         case tasks.DriftReport() as report:
             return _judged(view, progress, status, report, scheduled)
         case failure:
             return Progress(status, progress.own | {CHECKED: _not_checked(failure)})
+
+
+def _taken_in_late(progress: Progress, ended: Ended[tasks.DriftReport], scheduled: datetime) -> Progress:
+    """Return the progress with a check that a later one has overtaken: its verdict is on record, and calls for nothing
+    any more."""
+    report = ended.outcome
+    if not isinstance(report, tasks.DriftReport):
+        return progress
+    entries = (_entry(report, scheduled, ended.job.name, ""), *progress.status.history)
+    history = tuple(sorted(entries, key=lambda entry: parse_time(entry.time), reverse=True))[:LONGEST_HISTORY]
+    return Progress(progress.status.evolve(history=history), progress.own)
+
+
+def _entry(report: tasks.DriftReport, scheduled: datetime, job: str | None, action: str) -> HistoryCheck:
+    return HistoryCheck(
+        time=format_time(scheduled),
+        verdict=report.verdict,
+        action=action,
+        metric=report.metric.current if report.metric else None,
+        report=report.report_digest,
+        job=job,
+    )
 
 
 def _not_checked(failure: Failure) -> Condition:
@@ -53,14 +83,8 @@ def _judged(
         status = with_action(status, action_of(view, status, decision, scheduled))
     known = same or (status.nothing_new and status.nothing_new.evolve(asked=None))
     status = status.evolve(nothing_new=known)
-    entry = HistoryCheck(
-        time=format_time(scheduled),
-        verdict=report.verdict,
-        action=action_text(status, decision),
-        metric=report.metric.current if report.metric else None,
-        report=report.report_digest,
-    )
-    status = status.evolve(history=(entry, *status.history)[:_HISTORY])
+    entry = _entry(report, scheduled, status.last_job, action_text(status, decision))
+    status = status.evolve(history=(entry, *status.history)[:LONGEST_HISTORY])
     return Progress(status, _said(monitor, report, decision))
 
 

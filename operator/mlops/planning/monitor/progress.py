@@ -20,6 +20,9 @@ TRIGGERED = "RetrainingTriggered"
 
 OWN = (CHECKED, LABELS_AVAILABLE, DATA_DRIFT, CONCEPT_DRIFT, TRIGGERED)
 
+# Of verdicts in the status.
+LONGEST_HISTORY = 100
+
 
 @dataclass(frozen=True)
 class Progress:

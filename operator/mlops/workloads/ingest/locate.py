@@ -11,7 +11,7 @@ from pathlib import Path
 from mlops.api.dataset import Reason
 from mlops.store.address import open_source
 from mlops.store.bucket import Bucket, Stat
-from mlops.store.errors import NotFound
+from mlops.store.errors import BucketMissing, NotFound
 from mlops.store.folder import FolderBucket
 from mlops.workloads.ingest.own_place import forbidden
 from mlops.workloads.ingest.rows import log
@@ -38,7 +38,7 @@ def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | 
     bucket_name = uri.removeprefix("s3://").partition("/")[0]
     try:
         found = _objects(bucket, key)
-    except NotFound as error:
+    except (BucketMissing, NotFound) as error:
         raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no bucket {bucket_name!r}") from error
     if not found:
         raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{_similar(bucket, key, bucket_name)}")
