@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import signal
 import sys
@@ -60,6 +61,16 @@ def memory_left(wanted: int) -> int:
     limits.append(_total())
     left = int(_SHARE * min(one for one in limits if one > 0)) - _status("VmRSS")
     return max(LEAST_BYTES, min(wanted, left))
+
+
+def processor_seconds(process: int) -> float | None:
+    """Return how long a process has computed, its threads together; None where that cannot be read."""
+    try:
+        # The name before may hold blanks and brackets; user and system time are the fields 14 and 15 of all.
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def hide_environment() -> None:
