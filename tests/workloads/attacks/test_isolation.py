@@ -361,6 +361,21 @@ def test_frames_carry_numbers_truth_values_and_texts_as_they_are() -> None:
     assert read_frame(stream, 1) is None
 
 
+def test_the_childs_memory_does_not_grow_with_every_question() -> None:
+    """What a model keeps from one question is missing to the next: four of them may not take four times as much."""
+    script = (
+        "from mlops.workloads.isolation import limits\n"
+        "kept = []\n"
+        "for _ in range(4):\n"
+        "    limits.allow(60, 100 << 20)\n"
+        "    try: kept.append(bytearray(90 << 20))\n"
+        "    except MemoryError: pass\n"
+        "print(len(kept))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
 def test_the_childs_memory_is_what_the_container_has_left() -> None:
     """Never more than was asked for, never so little that nothing opens."""
     assert limits.memory_left(1 << 62) < 1 << 50

@@ -21,6 +21,8 @@ _SHARE: Final = 0.85
 _OPEN_FILES: Final = 64
 _SET_PARENT_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE = 1, 3, 4
 _CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+# In the child: what its program took before the first piece of work.
+_before_work: Final[list[int]] = []
 # For each child that is there, whether this process was shown to others before the first of them.
 _hidden: Final[list[int]] = []
 _hiding: Final = threading.Lock()
@@ -45,12 +47,14 @@ def restrict() -> None:
 
 
 def allow(seconds: float, memory_bytes: int) -> None:
-    """In the child, before each piece of work: so much processor time and memory more than was used so far."""
+    """In the child, before each piece of work: so much processor time more than was used so far, and so much memory more
+    than before the first of them: what a model keeps from one question to the next is its own."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, most))
-    data = _status("VmData")
-    if data:
+    if not _before_work:
+        _before_work.append(_status("VmData"))
+    if data := _before_work[0]:
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (data + memory_bytes, most))
 
