@@ -198,6 +198,38 @@ def test_a_model_in_a_child_answers_as_one_in_this_process(tmp_path: Path) -> No
         assert (there.probabilities is None) == (here.probabilities is None)
 
 
+@pytest.mark.parametrize(("most_rows", "most_bytes"), [(7, 1 << 20), (1000, 900), (1000, 1)])
+def test_a_part_of_any_size_is_asked_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_rows: int, most_bytes: int
+) -> None:
+    """In one frame a large part was a reason against the model: it did not fit."""
+    monkeypatch.setattr(isolated, "PIECE_ROWS", most_rows)
+    monkeypatch.setattr(isolated, "PIECE_BYTES", most_bytes)
+    for classes in (("dry", "rain"), None):
+        folder = write_model(tmp_path / str(classes), classes)
+        with child_for(folder) as child:
+            there = IsolatedPredictor.open(folder, child)
+            for number in (50, 1, 0):
+                here, found = Predictor.load(folder).predict(rows(number)), there.predict(rows(number))
+                assert found.prediction.tolist() == here.prediction.tolist()
+                assert (found.probabilities is None) == (here.probabilities is None)
+                if here.probabilities is not None and found.probabilities is not None:
+                    assert np.array_equal(found.probabilities, here.probabilities)
+
+
+def test_pieces_hold_all_rows_once_and_no_more_than_agreed() -> None:
+    """A row that is larger than a piece is one."""
+    texts = np.array(["", "x" * (isolated.PIECE_BYTES // 10), None, *["x" * 4000] * 5000], dtype=object)
+    pieces = list(isolated._pieces({"text": texts, "number": np.zeros(len(texts))}))
+    assert [row for first, end in pieces for row in range(first, end)] == list(range(len(texts)))
+    sizes = [12 * sum(len(one or "") for one in texts[first:end]) for first, end in pieces]
+    assert all(
+        size <= isolated.PIECE_BYTES or end - first == 1 for size, (first, end) in zip(sizes, pieces, strict=True)
+    )
+    assert list(isolated._pieces({"number": np.zeros(0)})) == [(0, 0)]
+    assert list(isolated._pieces({"number": np.zeros(120_000)})) == [(0, 50_000), (50_000, 100_000), (100_000, 120_000)]
+
+
 def _changed(folder: Path, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray[Any, Any]], last: str) -> Path:
     """Put nodes before the output of a regressor: what they make of it counts."""
     model = onnx.load(folder / "model.onnx")

@@ -47,8 +47,10 @@ def restrict() -> None:
 
 
 def allow(seconds: float, memory_bytes: int) -> None:
-    """In the child, before each piece of work: so much processor time more than was used so far, and so much memory more
-    than before the first of them: what a model keeps from one question to the next is its own."""
+    """In the child, before each piece of work: so much processor time more than was used so far.
+
+    Memory counts from before the first of them: what a model keeps from one question is missing to the next.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, most))
