@@ -81,7 +81,8 @@ def _pieces(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, int]]:
     sizes = np.full(rows, 8 * len(columns), dtype=np.int64)
     for values in columns.values():
         if values.dtype.kind in "OU":
-            sizes += [_LETTER_BYTES * len(text) if isinstance(text, str) else 0 for text in values.tolist()]
+            letters = (len(text) if isinstance(text, str) else 0 for text in values.tolist())
+            sizes += _LETTER_BYTES * np.fromiter(letters, np.int64, rows)
     ends = np.cumsum(sizes)
     first = 0
     while first < rows or first == 0:
