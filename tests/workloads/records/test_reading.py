@@ -340,3 +340,39 @@ def test_a_broken_file_is_named_by_both(store: Store) -> None:
     for read in (of_the_check, of_the_dataset):
         with pytest.raises(BadInput, match=r"broken\.parquet is no readable Parquet file"):
             read(store)
+
+
+FOREIGN = [
+    pytest.param({"row": ["Alice Miller"]}, id="row"),
+    pytest.param({"time": ["Alice Miller"]}, id="time"),
+    pytest.param({"arrived": ["Alice Miller"]}, id="arrived"),
+    pytest.param({"modelDigest": [7]}, id="digest"),
+    pytest.param({"in.price": [["Alice Miller"]]}, id="list"),
+    pytest.param({"id": [{"name": "Alice Miller"}]}, id="struct"),
+]
+
+
+@pytest.mark.parametrize("change", FOREIGN)
+def test_a_file_of_other_types_is_named_by_both_without_its_values(store: Store, change: dict[str, Any]) -> None:
+    """One foreign file under the prefix ended every check in InternalError, and nobody could tell which it was."""
+    columns = {"id": ["a"], "row": [0], "time": [END], "modelDigest": ["x"], "in.price": [1.0]} | change
+    write(store, captures_prefix(*PLACE), columns, "foreign", "date=2024-02/")
+    for read in (of_the_check, of_the_dataset):
+        with pytest.raises(BadInput, match=r"foreign\.parquet") as info:
+            read(store)
+        assert info.value.reason == "DataUnusable"
+        assert "Alice" not in info.value.message
+        assert info.value.__cause__ is None
+
+
+@pytest.mark.parametrize("change", [{"row": ["Alice"]}, {"received": ["Alice"]}, {"label": [["Alice"]]}])
+def test_labels_of_other_types_are_named_by_both(store: Store, change: dict[str, Any]) -> None:
+    """The same of what was fed back."""
+    rows = {"id": ["a"], "row": [0], "time": [END], "modelDigest": ["x"], "in.price": [1.0]}
+    write(store, captures_prefix(*PLACE), rows, "good", "date=2024-03/")
+    columns = {"id": ["a"], "row": [0], "label": ["UP"], "received": [END]} | change
+    write(store, feedback_prefix(*PLACE), columns, "foreign", "date=2024-03/")
+    for read in (of_the_check, of_the_dataset):
+        with pytest.raises(BadInput, match=r"foreign\.parquet") as info:
+            read(store)
+        assert "Alice" not in info.value.message

@@ -120,4 +120,9 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
             found.append(chosen)
     if not found:
         return None
-    return first_of_each(pl.concat(found, how="diagonal_relaxed")).sort("time", *KEY)
+    try:
+        together = pl.concat(found, how="diagonal_relaxed")
+    except pl.exceptions.PolarsError as error:
+        problem = "its files have columns of one name and of types that do not go together"
+        raise BadInput(Reason.DATA_UNUSABLE, f"{prefix}: {problem} ({type(error).__name__})") from None
+    return first_of_each(together).sort("time", *KEY)

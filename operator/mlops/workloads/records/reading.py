@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,9 +59,12 @@ def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFram
         # Servers of an earlier release did not record when a request arrived: those were before all others.
         arrived = moment(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, MOMENT).alias(ARRIVED)
         content = pl.struct(sorted(set(frame.columns) - {ARRIVED})).hash(seed=_SEED).alias(CONTENT)
-        yield frame.with_columns(
-            pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), moment("time"), arrived, content
-        )
+        _plain(frame, key)
+        with _as_recorded(key):
+            rows = frame.with_columns(
+                pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), moment("time"), arrived, content
+            )
+        yield rows
 
 
 def first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
@@ -112,13 +116,15 @@ def labels_of(
     # A label comes after its request: partitions are read without an end.
     for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
         _need(frame, (*KEY, "label", "received"), key)
-        given = frame.select(
-            pl.col("id").cast(pl.String),
-            pl.col("row").cast(pl.Int64),
-            label_text("label", frame.schema["label"]) if as_text else finite("label"),
-            moment("received"),
-            moment("time") if "time" in frame.columns else pl.lit(None, MOMENT).alias("time"),
-        )
+        _plain(frame, key)
+        with _as_recorded(key):
+            given = frame.select(
+                pl.col("id").cast(pl.String),
+                pl.col("row").cast(pl.Int64),
+                label_text("label", frame.schema["label"]) if as_text else finite("label"),
+                moment("received"),
+                moment("time") if "time" in frame.columns else pl.lit(None, MOMENT).alias("time"),
+            )
         loose = given.filter(span.holds("time")).select(identity())["_hash"].to_numpy()
         unmatched += int((~np.isin(loose, known)).sum())
         mine = given.join(asked, on=KEY, how="inner")
@@ -198,3 +204,23 @@ def _need(frame: pl.DataFrame, needed: tuple[str, ...], key: str) -> None:
     missing = [column for column in needed if column not in frame.columns]
     if missing:
         raise BadInput("DataUnusable", f"{key} lacks the columns {', '.join(missing)}")
+
+
+def _plain(frame: pl.DataFrame, key: str) -> None:
+    """Refuse lists and structs, and a digest that is no text: no server records them, and no reader expects them."""
+    for column, dtype in frame.schema.items():
+        if dtype.is_nested() or (column == "modelDigest" and dtype not in (pl.String, pl.Null)):
+            raise BadInput("DataUnusable", f"{key}: the column {column} is {dtype}, which no model server writes")
+
+
+@contextmanager
+def _as_recorded(key: str) -> Iterator[None]:
+    """Name the file whose columns are of other types than servers write; not the value, which may be personal."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, ValueError, TypeError) as error:
+        raise BadInput(
+            "DataUnusable",
+            f"{key}: its columns are of other types than model servers write ({type(error).__name__}): take the file "
+            "away",
+        ) from None
