@@ -26,6 +26,7 @@ from mlops.store import open_store
 from mlops.workloads import secrecy
 from mlops.workloads.ingest import columnar
 from mlops.workloads.ingest.contract import contract_of
+from mlops.workloads.isolation import child as child_side
 from mlops.workloads.isolation import limits, parent
 from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.isolation.parent import Child, Ended
@@ -391,6 +392,22 @@ def test_frames_carry_numbers_truth_values_and_texts_as_they_are() -> None:
         assert found[1][name].tolist() == array.tolist() or name == "f"
     assert found[1]["f"].tobytes() == sent["f"].tobytes()
     assert read_frame(stream, 1) is None
+
+
+def test_only_what_a_library_says_of_memory_is_taken_for_it() -> None:
+    """A column may be called alloc_rate, and a message of ours may name it."""
+    for text in (
+        "std::bad_alloc",
+        "Failed to allocate memory for requested buffer",
+        "memory allocation of 8 bytes failed",
+    ):
+        assert child_side._is_memory(RuntimeError(text))
+        wrapped = BadInput("OutputInvalid", "the model cannot answer")
+        wrapped.__cause__ = RuntimeError(text)
+        assert child_side._is_memory(wrapped)
+        assert not child_side._is_memory(BadInput("OutputInvalid", text))
+    assert not child_side._is_memory(ValueError("the column 'alloc_rate' is missing"))
+    assert child_side._is_memory(MemoryError())
 
 
 def test_the_childs_memory_does_not_grow_with_every_question() -> None:

@@ -232,6 +232,15 @@ def test_an_older_protocol_of_skops_is_not_read() -> None:
         load_estimator(_packed(FOREST, lambda schema, _: schema.update(protocol=0)), WIDTH)
 
 
+@pytest.mark.parametrize("algorithm", ["brute", "kd_tree", "ball_tree"])
+def test_neighbours_of_whole_numbers_are_read(algorithm: str) -> None:
+    """scikit-learn keeps the rows in their own type."""
+    rows = (MATRIX * 10).astype(np.int64)
+    fitted = KNeighborsClassifier(3, algorithm=algorithm).fit(rows, THREE)
+    read = load_estimator(dump_estimator(fitted), WIDTH)
+    assert read.predict(rows).tolist() == fitted.predict(rows).tolist()
+
+
 def test_what_skops_writes_of_an_estimator_with_a_method_for_an_attribute_is_refused() -> None:
     """An attribute would stand before the class's own method."""
     estimator = KNeighborsClassifier(3).fit(MATRIX, THREE)

@@ -64,7 +64,7 @@ def check_features(signature: Signature) -> None:
 
 def with_features(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the inputs and the computed features of the same rows. Raises BadInput if they cannot be computed."""
-    names = [one.name for one in (*signature.inputs, *signature.features)]
+    names = [*(one.name for one in signature.inputs), *(one.name for one in signature.features)]
     try:
         # Who asks need not see them again, and what a run or a version says is read by many: no value at all.
         frame = compute(frame_of(signature, inputs), signature.features, hidden=frozenset(names))

@@ -75,7 +75,7 @@ def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
     private = _private_texts(data)
     if not private:
         return
-    known = {one.name for one in (*data.schema.fields, *data.schema.features)}
+    known = {one.name for one in data.schema.fields} | {one.name for one in data.schema.features}
     known |= {feature.expression for feature in data.schema.features}
     for file, texts in (("model.json", _described(signature)), (f"model.{signature.format}", _in_model(folder))):
         found: dict[str, set[str]] = {}
@@ -96,7 +96,8 @@ def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
 def _private_texts(data: Data) -> dict[str, str]:
     """Return each text that only personal columns hold, with its column: also of those that the model never sees."""
     hidden = hidden_columns(data.schema)
-    names = [one.name for one in (*data.schema.fields, *data.schema.features) if one.type == "string"]
+    names = [one.name for one in data.schema.fields if one.type == "string"]
+    names += [one.name for one in data.schema.features if one.type == "string"]
     found: dict[str, str] = {}
     public: set[str] = set()
     for name in names:
