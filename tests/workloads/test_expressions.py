@@ -167,12 +167,12 @@ _BY_ARGUMENTS = {
     "(b, 2)": "bit_and bit_or bit_xor xor",
     "(a, 2)": "atan2 atan2d div log mod pow power ifnull nullif",
     "(s)": "bit_length char_length character_length initcap length lower octet_length reverse upper ltrim rtrim trim "
-    "normalize concat date timestamp",
+    "normalize concat date datetime timestamp",
     "(s, 'a')": "ends_with starts_with strpos regexp_like",
     "(s, 2)": "left right substr substring",
     "(s, 5, 'x')": "lpad rpad",
     "(s, 'a', 'b')": "replace regexp_replace",
-    "(t)": "day dayofweek dayofyear hour minute month quarter second week year",
+    "(t)": "day dayofmonth dayofweek dayofyear hour minute month quarter second week year",
     "(a, b)": "coalesce greatest least",
     "(s AS double)": "cast try_cast",
 }
