@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from mlops.api.dataset import DatasetSpec
+from mlops.workloads.ingest import columnar
 from mlops.workloads.ingest.columnar import read_parquet
 from mlops.workloads.ingest.contract import contract_of
 from mlops.workloads.isolation import limits
@@ -150,6 +151,17 @@ def test_files_as_writers_make_them_pass(compression: str, rows: int) -> None:
         written = io.BytesIO()
         frame.write_parquet(written, compression=compression, **options)  # type: ignore[arg-type]
         check_parquet(written.getvalue())
+
+
+def test_a_large_file_is_not_in_the_memory_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child that tried it is gone when this process reads it; after a small one it waits for the next file."""
+    path = tmp_path / "x.parquet"
+    path.write_bytes(repeated(1000))
+    for most, is_there in ((1 << 20, True), (10, False)):
+        monkeypatch.setattr(columnar, "_KEPT_BYTES", most)
+        with Child(1 << 30) as child:
+            for _ in read_parquet(path, "x.parquet", CONTRACT, child):
+                assert (child.process_id is not None) is is_there
 
 
 def _flags(rows: int) -> pl.DataFrame:
