@@ -14,7 +14,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,6 +34,7 @@ _MONTHS_LISTED_APART: Final = 36
 # A label's own time may be a whole day without hours, or of another clock.
 LABEL_DATED_BEFORE: Final = timedelta(days=1)
 _SEED: Final = 20_260_101
+SEND_EVENT_TIME: Final = "send event_time with requests about the past"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Labels:
     """One label per row at most: id, row, label.
 
     Duplicates are further labels that say the same, conflicts rows whose labels differ. Unmatched are labels dated in
-    the span of no row that was recorded, or that came before their request. Unusable are those that say nothing.
+    the span of no row that was recorded, or that came before their request. Early are those dated more than a day
+    before their request. Unusable are those that say nothing.
     """
 
     frame: pl.DataFrame
@@ -91,6 +93,7 @@ class Labels:
     conflicts: int = 0
     unmatched: int = 0
     unusable: int = 0
+    early: int = 0
 
 
 def labels_of(
@@ -112,7 +115,7 @@ def labels_of(
     asked = rows.select(*KEY, pl.col("time").alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
     known = rows.select(identity())["_hash"].to_numpy() if recorded is None else recorded
     found: list[pl.DataFrame] = []
-    unmatched = 0
+    unmatched = early = 0
     # A label comes after its request: partitions are read without an end.
     for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
         _need(frame, (*KEY, "label", "received"), key)
@@ -128,16 +131,13 @@ def labels_of(
         loose = given.filter(span.holds("time")).select(identity())["_hash"].to_numpy()
         unmatched += int((~np.isin(loose, known)).sum())
         mine = given.join(asked, on=KEY, how="inner")
-        timely = mine.filter(_is_timely())
-        unmatched += mine.height - timely.height
+        # What is not known (null) forbids nothing.
+        after = mine.filter((pl.col("received") >= pl.col("_arrived")).fill_null(True))
+        timely = after.filter((pl.col("time") >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
+        unmatched += mine.height - after.height
+        early += after.height - timely.height
         found.append(timely.select(*KEY, "label", "received", "time"))
-    return _chosen(found, unmatched, as_text=as_text, classes=classes)
-
-
-def _is_timely() -> pl.Expr:
-    # What is not known (null) forbids nothing.
-    received = (pl.col("received") >= pl.col("_arrived")).fill_null(True)
-    return received & (pl.col("time") >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True)
+    return replace(_chosen(found, unmatched, as_text=as_text, classes=classes), early=early)
 
 
 def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes: tuple[str, ...]) -> Labels:
