@@ -220,7 +220,7 @@ PEOPLE = a_frame().with_columns(
 
 def test_texts_of_a_skops_file_are_found_wherever_they_stand() -> None:
     """As values of its schema, and in arrays of texts."""
-    model = NearestCentroid().fit([[0.0], [1.0]], ["Braund", "Märta"])
+    model = NearestCentroid().fit([[0.0], [1.0], [2.0], [3.0]], ["Braund", "Braund", "Märta", "Märta"])
     model.feature_names_in_ = np.array(["Cumings"], dtype=object)
     found = set(texts_of(dump_estimator(model)))
     assert {"Braund", "Märta", "Cumings"} <= found
