@@ -425,6 +425,17 @@ def test_the_childs_memory_does_not_grow_with_every_question() -> None:
     assert done.stdout.strip() == "1"
 
 
+def test_a_container_without_room_for_a_child_says_so(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was started all the same, and both were killed, or the model was blamed."""
+    monkeypatch.setattr(limits, "_total", lambda: 200 << 20)
+    with pytest.raises(BadInput, match="give the pod more memory") as info:
+        opened(child, write_model(tmp_path / "model"))
+    assert info.value.reason == "OOMKilled"
+    assert child.process_id is None
+
+
 def test_the_childs_memory_is_what_the_container_has_left() -> None:
     """Never more than was asked for, never so little that nothing opens."""
     assert limits.memory_left(1 << 62) < 1 << 50

@@ -63,10 +63,14 @@ def allow(seconds: float, memory_bytes: int) -> None:
 
 def memory_left(wanted: int) -> int:
     """In the parent: what the child may have of the memory that this container or machine has, at most `wanted`."""
+    return max(LEAST_BYTES, min(wanted, left()))
+
+
+def left() -> int:
+    """In the parent: how much memory this container or machine has beside this process; below zero if it is full."""
     limits = [value for path in _CGROUP_LIMITS if (value := _number(path)) is not None]
     limits.append(_total())
-    left = int(_SHARE * min(one for one in limits if one > 0)) - _status("VmRSS")
-    return max(LEAST_BYTES, min(wanted, left))
+    return int(_SHARE * min(one for one in limits if one > 0)) - _status("VmRSS")
 
 
 def processor_seconds(process: int) -> float | None:

@@ -131,6 +131,13 @@ class Child:
         limits.show_environment()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if (left := limits.left()) < limits.LEAST_BYTES:
+            # Two processes that take what one has would end the pod, and nobody could tell why.
+            raise BadInput(
+                "OOMKilled",
+                f"{max(0, left) >> 20} MiB of memory are left for the process that opens what nobody vouches for, and "
+                f"it needs {limits.LEAST_BYTES >> 20} MiB at least: give the pod more memory",
+            )
         # Before the child is there: it could read the environment of its parent, which holds the keys.
         limits.hide_environment()
         try:
