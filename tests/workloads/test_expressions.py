@@ -167,12 +167,12 @@ _BY_ARGUMENTS = {
     "(b, 2)": "bit_and bit_or bit_xor xor",
     "(a, 2)": "atan2 atan2d div log mod pow power ifnull nullif",
     "(s)": "bit_length char_length character_length initcap length lower octet_length reverse upper ltrim rtrim trim "
-    "normalize concat date timestamp",
+    "normalize concat date datetime timestamp",
     "(s, 'a')": "ends_with starts_with strpos regexp_like",
     "(s, 2)": "left right substr substring",
     "(s, 5, 'x')": "lpad rpad",
     "(s, 'a', 'b')": "replace regexp_replace",
-    "(t)": "day dayofweek dayofyear hour minute month quarter second week year",
+    "(t)": "day dayofmonth dayofweek dayofyear hour minute month quarter second week year",
     "(a, b)": "coalesce greatest least",
     "(s AS double)": "cast try_cast",
 }
@@ -302,3 +302,52 @@ def test_any_expression_is_computed_or_refused() -> None:
 @pytest.mark.long
 def test_many_more_expressions_are_computed_or_refused() -> None:
     _any_expressions(seed=2, count=50_000)
+
+
+def _sum_of(names: list[str]) -> str:
+    """In brackets of fifty each, since a sum is as deep as it is long."""
+    return " + ".join(f"({'+'.join(names[first : first + 50])})" for first in range(0, len(names), 50))
+
+
+def _replacing(*pairs: tuple[str, str]) -> str:
+    made = "s"
+    for old, new in pairs:
+        made = f"replace({made}, '{old}', '{new}')"
+    return made
+
+
+ESCAPES = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("''", "&#39;")]
+
+
+@pytest.mark.parametrize(
+    ("expression", "columns"),
+    [
+        pytest.param(
+            _sum_of([f"c{i}" for i in range(200)]), {f"c{i}": "float64" for i in range(200)}, id="a sum of many columns"
+        ),
+        pytest.param(_sum_of(["length(s)"] * 90), {"s": "string"}, id="lengths of a text"),
+        pytest.param(_replacing(*ESCAPES), {"s": "string"}, id="letters of HTML"),
+        pytest.param(
+            _replacing(*((one, one * 2) for one in "abcdefgh")), {"s": "string"}, id="other letters each time"
+        ),
+    ],
+)
+def test_what_makes_no_long_text_is_no_reason(expression: str, columns: dict[str, FieldType]) -> None:
+    """Numbers are no growing texts, and each letter is replaced once."""
+    assert check(expression, columns)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        pytest.param(_replacing(*[("a", "aa")] * 8), id="the same letter each time"),
+        pytest.param(f"length({_replacing(*[('a', 'aa')] * 8)}) > 1", id="though only its length is asked"),
+        pytest.param(_replacing(*[("a", "aa")] * 7, ("a", "")), id="though it is gone at last"),
+        pytest.param(_replacing(("a", "bb"), ("b", "cc"), ("c", "x" * 30)), id="letters that come of letters"),
+        pytest.param(" || ".join([f"({'+'.join(['s'] * 60)})"] * 3), id="texts joined"),
+    ],
+)
+def test_what_makes_long_texts_on_its_way_is_still_refused(expression: str) -> None:
+    """The text is made, whatever becomes of it."""
+    with pytest.raises(ExpressionError, match="may make a text"):
+        check(expression, {"s": "string"})

@@ -137,6 +137,23 @@ def test_what_nobody_foresaw_is_reported_by_name(
     assert "in run\n" in capsys.readouterr().err
 
 
+def test_the_log_of_what_nobody_foresaw_repeats_no_value(
+    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an error says may hold a cell of the data; so may its cause, and notes. Frames and types say enough."""
+    error = KeyError("Alice Miller")
+    error.add_note("row 7: Alice Miller")
+    error.__cause__ = ValueError("Alice Miller is no number")
+    error.__cause__.__context__ = TypeError("Alice Miller")
+    _raising(monkeypatch, error)
+    assert entry_point.main() == tasks.EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert "Alice" not in said + log.read_text()
+    assert "in run\n" in said
+    for kind in ("builtins.KeyError", "builtins.ValueError", "builtins.TypeError"):
+        assert kind in said
+
+
 def test_being_told_to_stop_is_no_mistake(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _raising(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):

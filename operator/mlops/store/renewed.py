@@ -43,8 +43,9 @@ class RenewedBucket:
 
     def current(self) -> Bucket:
         """Return the bucket with the keys of now."""
-        keys = self._keys()
         with self._lock:
+            # Read within: whoever read old keys must not come after whoever read new ones.
+            keys = self._keys()
             if self._made is None or self._made[0] != keys:
                 self._made = (keys, self._connect(keys))
             return self._made[1]

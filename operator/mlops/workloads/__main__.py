@@ -95,7 +95,7 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM
 
 def _unexpected(termination_log: Path, error: BaseException) -> int:
     """Report what nobody foresaw under a name, with its traceback in the log: the same data would lead there again."""
-    traceback.print_exception(error)
+    _print_frames(error)
     passing = isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, OSError) and error.errno in _PASSING
     )
@@ -104,6 +104,17 @@ def _unexpected(termination_log: Path, error: BaseException) -> int:
     said = error.strerror if isinstance(error, OSError) else f"{Path(where.filename).name} line {where.lineno}"
     message = f"{type(error).__name__} ({said}): the program did not foresee this; the pod's log has the traceback"
     return _fail(termination_log, "InternalError", message, tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT)
+
+
+def _print_frames(error: BaseException) -> None:
+    """Print where an error and its causes came from, without what they say: that may repeat a value of the data."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        _print_frames(before)
+        sys.stderr.write("\nand from it, or while it was handled:\n\n")
+    sys.stderr.write("Traceback (most recent call last):\n")
+    traceback.print_tb(error.__traceback__)
+    sys.stderr.write(f"{type(error).__module__}.{type(error).__qualname__}\n")
 
 
 def _leave(number: int, _: FrameType | None) -> None:

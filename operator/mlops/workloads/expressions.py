@@ -67,7 +67,7 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     have, or is not row by row: aggregates, windows, shifts, subqueries, chance, the clock.
     """
     parsed = _parse(expression, tuple(columns))
-    _check_nodes(expression, parsed)
+    _check_nodes(expression, parsed, frozenset(name for name, kind in columns.items() if kind == "string"))
     unknown = [name for name in parsed.meta.root_names() if name not in columns]
     if unknown:
         there = ", ".join(columns) or "none"
@@ -117,7 +117,7 @@ def evaluate(frame: pl.DataFrame, expression: str, hidden: frozenset[str] = froz
 def _pieces(expression: str, frame_columns: Iterable[str], inside: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Yield the rows in pieces for which what the expression may make of their texts fits into memory."""
     texts = [name for name, dtype in inside.schema.items() if dtype == pl.String]
-    grows = _grows(expression, tuple(frame_columns))
+    grows = _grows(expression, tuple(frame_columns), frozenset(texts))
     together = (
         inside.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().fill_null(0))).to_series() if texts else None
     )
@@ -155,8 +155,8 @@ def _check_result(expression: str, pieces: list[pl.Series], inside: pl.DataFrame
 
 
 @lru_cache(maxsize=512)
-def _grows(expression: str, columns: tuple[str, ...]) -> Growth:
-    return growth(_tree(expression, _parse(expression, columns)))
+def _grows(expression: str, columns: tuple[str, ...], texts: frozenset[str]) -> Growth:
+    return growth(_tree(expression, _parse(expression, columns)), texts)
 
 
 def computed_from(expression: str, columns: Iterable[str]) -> frozenset[str]:
@@ -224,7 +224,7 @@ def _tree(expression: str, parsed: pl.Expr) -> Any:
         return json.loads(parsed.meta.serialize(format="json"))
 
 
-def _check_nodes(expression: str, parsed: pl.Expr) -> None:
+def _check_nodes(expression: str, parsed: pl.Expr, texts: frozenset[str]) -> None:
     tree = _tree(expression, parsed)
     for depth, tag, member in _nodes(tree):
         if depth > MAX_DEPTH:
@@ -238,7 +238,7 @@ def _check_nodes(expression: str, parsed: pl.Expr) -> None:
             if name not in _FUNCTIONS or (inner and inner[0] in _REFUSED_MEMBERS):
                 raise ExpressionError(expression, _not_row_by_row(inner[0] if inner else name))
     try:
-        growth(tree)
+        growth(tree, texts)
     except Unbounded as error:
         raise ExpressionError(expression, str(error)) from error
 

@@ -7,14 +7,20 @@ and in a simple notation (Thrift's compact protocol); the pages themselves are n
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from mlops.workloads.isolation import limits
+
 MAGIC: Final = b"PAR1"
 SMALLEST: Final = 12  # two magics and a length
-# As of text: beyond this, what a file grows to must not be more than so many times its size.
+# As of text: what grows to more than this, and to more than so many times its size, is looked at again. Ordinary tables
+# do too (flags, one text in each row), and a reader has a row group or two in memory at a time.
 MAX_RATIO: Final = 250
 FREE_OF_RATIO: Final = 256 << 20
+MAX_GROUPS_BYTES: Final = 8 << 30
+_GROUPS_AT_ONCE: Final = 2
 MAX_FOOTER_BYTES: Final = 256 << 20
 _MAX_HEADER_BYTES: Final = 4 << 20
 _HEADER_BYTES: Final = 4096
@@ -31,19 +37,23 @@ class ParquetError(ValueError):
     """A file that is not read; the text says what is wrong with it."""
 
 
-def check_parquet(source: Path | bytes) -> None:
-    """Raise ParquetError for a file that is cut off, contradicts itself, or grows to more than it may."""
+def check_parquet(source: Path | bytes, *, is_ours: bool = False) -> None:
+    """Raise ParquetError for a file that is cut off, contradicts itself, or grows to more than it may.
+
+    What is ours (written by an ingest, and checked by its digest) may grow to what it grew from.
+    """
     if isinstance(source, bytes):
-        _File(io.BytesIO(source), len(source)).check()
+        _File(io.BytesIO(source), len(source), is_ours).check()
         return
     with source.open("rb") as stream:
-        _File(stream, source.stat().st_size).check()
+        _File(stream, source.stat().st_size, is_ours).check()
 
 
 class _File:
-    def __init__(self, stream: BinaryIO, size: int) -> None:
+    def __init__(self, stream: BinaryIO, size: int, is_ours: bool) -> None:
         self._stream, self._size = stream, size
-        self._decoded = 0
+        self._decoded, self._of_group = 0, 0
+        self._memory: float = math.inf if is_ours else limits.memory_left(MAX_GROUPS_BYTES)
 
     def check(self) -> None:
         footer = self._footer()
@@ -59,6 +69,7 @@ class _File:
             columns = group.get(1)
             if not isinstance(columns, list) or len(columns) != len(leaves):
                 raise ParquetError("a row group has not the columns that its schema says")
+            self._of_group = 0
             for column, leaf in zip(columns, leaves, strict=True):
                 want = group[3] if flat and leaf.get(3) != _REPEATED else None
                 self._column(_part(column, 3, "a column's description"), leaf, want)
@@ -96,19 +107,19 @@ class _File:
             at += used + packed
             if at > end:
                 raise ParquetError("a page lies outside of its column")
-            found += self._count_page(page, size, width, values)
+            found += self._count_page(page, size, width)
         if found != values:
             raise ParquetError(f"a column's pages have {found} values, and its footer says {values}")
 
-    def _count_page(self, page: dict[int, Any], size: int, width: int, values: int) -> int:
+    def _count_page(self, page: dict[int, Any], size: int, width: int) -> int:
         """Add what a page grows to; return how many values of the column it has."""
         kind = page.get(1)
         if kind == _DICTIONARY:
             entries = _count(_part(page, 7, "a dictionary's description"), 1, "a dictionary's number of values")
             if entries > size:
                 raise ParquetError(f"a dictionary has {entries} values in {size} bytes")
-            # A text of the dictionary may stand in each row.
-            self._grow(size + (values * (size // max(1, entries)) if width == _WIDTHS[6] else 0))
+            # A text of the dictionary may stand in each row, but the rows share it.
+            self._grow(size)
             return 0
         if kind == _INDEX:
             self._grow(size)
@@ -120,11 +131,14 @@ class _File:
         return found
 
     def _grow(self, size: int) -> None:
-        self._decoded += size
-        if self._decoded > FREE_OF_RATIO and self._decoded > MAX_RATIO * self._size:
+        self._decoded, self._of_group = self._decoded + size, self._of_group + size
+        is_packed = self._decoded > FREE_OF_RATIO and self._decoded > MAX_RATIO * self._size
+        if is_packed and _GROUPS_AT_ONCE * self._of_group > self._memory:
             raise ParquetError(
                 f"it is made to fill a memory: its {self._size} bytes grow to more than {FREE_OF_RATIO >> 20} MiB, "
-                f"more than {MAX_RATIO} to 1: write it without repeating values, or as several files"
+                f"more than {MAX_RATIO} to 1, and a row group of it to more than half of the "
+                f"{int(self._memory) >> 20} MiB that there are: write it without repeating values, in smaller row "
+                "groups, or as several files"
             )
 
     def _page(self, at: int, end: int) -> tuple[int, dict[int, Any]]:

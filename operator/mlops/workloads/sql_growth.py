@@ -36,9 +36,12 @@ class Growth:
         return Growth(self.factor * factor, self.added * factor + added)
 
 
-def growth(node: Any) -> Growth:
-    """Return what the expression of this tree adds at most. Raises Unbounded."""
-    found = _growth(node)
+def growth(node: Any, texts: frozenset[str]) -> Growth:
+    """Return what the expression of this tree adds at most to texts; `texts` are the columns of text.
+
+    Raises Unbounded.
+    """
+    found = _Grown(texts).of(node)
     if found.factor > MAX_FACTOR or found.added > MAX_ADDED:
         raise Unbounded(
             f"may make a text {found.factor:.0f} times as long and {found.added:.0f} bytes longer; at most "
@@ -47,23 +50,84 @@ def growth(node: Any) -> Growth:
     return found
 
 
-def _growth(node: Any) -> Growth:
+@dataclass(frozen=True)
+class _Grown:
+    """Growths of nodes over these columns of text; a number is what its operands were, since they were there before."""
+
+    texts: frozenset[str]
+
+    def of(self, node: Any) -> Growth:
+        match node:
+            case {"Column": name}:
+                return Growth(1.0) if name in self.texts else _FIXED
+            case {"Literal": _}:
+                return Growth(0.0, _SCALAR + 4 * len(text_of(node) or ""))
+            case {"Alias": [inner, _]}:
+                return self.of(inner)
+            case {"BinaryExpr": {"left": left, "op": op, "right": right}}:
+                found = [self.of(left), self.of(right)]
+                # Of two texts a sum is both of them, one after the other.
+                joins = op == "Plus" and not _is_number(left) and not _is_number(right)
+                return found[0] + found[1] if joins else _most(found)
+            case {"Cast": {"expr": inner}}:
+                return self.of(inner) + _FIXED
+            case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
+                return _most([self.of(predicate), self.of(truthy), self.of(falsy)])
+            case {"Function": {"input": inputs, "function": function}}:
+                if (chain := _replaced_letters(node)) is not None:
+                    inner, letters = chain
+                    return self.of(inner).times(_most_of_a_letter(letters))
+                return _of_function(function, inputs, [self.of(one) for one in inputs])
+        return _FIXED
+
+
+_NUMBERS = {"Contains", "EndsWith", "StartsWith", "Find", "LenBytes", "LenChars"}
+
+
+def _is_number(node: Any) -> bool:
+    """Whether a node is certainly no text."""
     match node:
-        case {"Column": _}:
-            return Growth(1.0)
-        case {"Literal": _}:
-            return Growth(0.0, _SCALAR + 4 * len(text_of(node) or ""))
-        case {"Alias": [inner, _]}:
-            return _growth(inner)
-        case {"BinaryExpr": {"left": left, "right": right}}:
-            return _growth(left) + _growth(right)
-        case {"Cast": {"expr": inner}}:
-            return _growth(inner) + _FIXED
-        case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
-            return _most([_growth(predicate), _growth(truthy), _growth(falsy)])
-        case {"Function": {"input": inputs, "function": function}}:
-            return _of_function(function, inputs)
-    return _FIXED
+        case {"BinaryExpr": {"left": left, "op": op, "right": right}}:
+            return op != "Plus" or _is_number(left) or _is_number(right)
+        case {"Cast": {"dtype": {"Literal": dtype}}}:
+            return bool(dtype != "String")
+        case {"Function": {"function": {"StringExpr": str(name)}}}:
+            return name in _NUMBERS
+        case {"Function": {"function": {"StringExpr": dict(name)}}}:
+            return not _NUMBERS.isdisjoint(name)
+        case {"Function": {"function": {"TemporalExpr": str(_)}}} | {"Function": {"function": {"Boolean": _}}}:
+            return True
+    return False
+
+
+def _replaced_letters(node: Any) -> tuple[Any, list[tuple[str, str]]] | None:
+    """Return what stands within replacements of one letter each, and those, the innermost first; None if it is none."""
+    letters: list[tuple[str, str]] = []
+    while True:
+        match node:
+            case {
+                "Function": {
+                    "input": [inner, old, new],
+                    "function": {"StringExpr": {"Replace": {"literal": True}} | {"ReplaceAll": {"literal": True}}},
+                }
+            } if len(text_of(old) or "") == 1 and text_of(new) is not None:
+                letters.append((text_of(old) or "", text_of(new) or ""))
+                node = inner
+            case _:
+                return (node, letters[::-1]) if letters else None
+
+
+def _most_of_a_letter(letters: list[tuple[str, str]]) -> float:
+    """Return how many times its bytes a letter may become at any time: each is replaced on its own."""
+    most = 1.0
+    for letter, _ in letters:
+        made, own = letter, len(letter.encode("utf-8", "replace"))
+        for old, new in letters:
+            made = made.replace(old, new)
+            most = max(most, len(made.encode("utf-8", "replace")) / own)
+            if most > MAX_FACTOR:
+                return most
+    return most
 
 
 _FIXED = Growth(0.0, _SCALAR)
@@ -73,9 +137,8 @@ def _most(found: list[Growth]) -> Growth:
     return Growth(max(one.factor for one in found), max(one.added for one in found)) if found else _FIXED
 
 
-def _of_function(function: Any, inputs: list[Any]) -> Growth:
+def _of_function(function: Any, inputs: list[Any], found: list[Growth]) -> Growth:
     name, inner = (function, None) if isinstance(function, str) else next(iter(function.items()))
-    found = [_growth(one) for one in inputs]
     if name == "StringExpr":
         return _of_text(inner, inputs, found)
     if name == "TemporalExpr" and isinstance(inner, dict) and "ToString" in inner:

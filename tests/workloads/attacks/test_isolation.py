@@ -15,20 +15,25 @@ from typing import Any
 
 import numpy as np
 import onnx
+import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mlops.api import tasks
+from mlops.api.dataset import DatasetSpec
 from mlops.api.tasks import VerifyTask
 from mlops.store import open_store
 from mlops.workloads import secrecy
-from mlops.workloads.isolation import limits
+from mlops.workloads.ingest import columnar
+from mlops.workloads.ingest.contract import contract_of
+from mlops.workloads.isolation import child as child_side
+from mlops.workloads.isolation import limits, parent
 from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.isolation.parent import Child, Ended
 from mlops.workloads.model import isolated
 from mlops.workloads.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve import verify as verifying
 from mlops.workloads.serve.loading import load
 from tests.workloads.serve.models import rows, write_model
@@ -123,7 +128,6 @@ def test_a_file_cannot_be_written_with_the_childs_limits(tmp_path: Path) -> None
     [
         pytest.param(signal.SIGSEGV, r"ended the process that opened it \(SIGSEGV\)", id="crash"),
         pytest.param(signal.SIGABRT, r"ended the process that opened it \(SIGABRT\)", id="abort"),
-        pytest.param(signal.SIGKILL, "was killed; it needs more than", id="killed"),
     ],
 )
 def test_a_child_that_dies_is_a_reason_and_the_next_question_finds_another(
@@ -137,13 +141,48 @@ def test_a_child_that_dies_is_a_reason_and_the_next_question_finds_another(
     opened(child, folder)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_child_that_somebody_ends_says_nothing_about_the_model(
+    child: Child, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The node's memory, or a person: the Job tries again, and no version is condemned."""
+    os.kill(opened(child, write_model(tmp_path / "model")), number)
+    with pytest.raises(PassingFault, match=rf"ended from outside \({number.name}\)") as info:
+        child.ask("predict", {}, rows(2), seconds=60)
+    assert info.value.reason == "Interrupted"
+
+
 def test_a_child_that_takes_too_long_is_ended(child: Child, tmp_path: Path) -> None:
-    """By the clock, also when it computes nothing."""
+    """By the clock, also when it computes nothing; but then it is the node that was too slow, not the model."""
     os.kill(opened(child, write_model(tmp_path / "model")), signal.SIGSTOP)
     started = time.monotonic()
-    with pytest.raises(Ended, match="took longer than 1 s"):
+    with pytest.raises(PassingFault, match="had 0 s of processor time in 3 s: the node is busy"):
         child.ask("predict", {}, rows(2), seconds=1)
     assert time.monotonic() - started < 30
+
+
+def test_a_slow_node_condemns_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model and of a delivered Parquet file alike: no BadInput, which would be final."""
+    monkeypatch.setattr(limits, "processor_seconds", lambda _: 0.0)
+    folder, file = write_model(tmp_path / "model"), tmp_path / "x.parquet"
+    pl.DataFrame({"x": [1.0]}).write_parquet(file)
+    spec = {"fields": [{"name": "x", "type": "float64"}], "source": {"s3": {"uri": "s3://raw/x"}}, "format": "parquet"}
+    monkeypatch.setattr(isolated, "OPEN_SECONDS", 0.01)
+    monkeypatch.setattr(columnar, "_TRIED_SECONDS", 0.01)
+    with child_for(folder) as child, pytest.raises(PassingFault, match="the node is busy"):
+        IsolatedPredictor.open(folder, child)
+    with Child(512 << 20) as child, pytest.raises(PassingFault, match="the node is busy"):
+        list(columnar.read_parquet(file, "x", contract_of(DatasetSpec.model_validate(spec)), child))
+
+
+def test_the_processor_time_of_a_process_is_read_whatever_its_name() -> None:
+    """Of one that is gone nobody knows it."""
+    before = limits.processor_seconds(os.getpid())
+    assert before is not None
+    assert 0 < before < 1e6
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert limits.processor_seconds(gone.pid) is None
 
 
 def test_a_model_in_a_child_answers_as_one_in_this_process(tmp_path: Path) -> None:
@@ -158,6 +197,38 @@ def test_a_model_in_a_child_answers_as_one_in_this_process(tmp_path: Path) -> No
         if here.probabilities is not None and there.probabilities is not None:
             assert np.array_equal(there.probabilities, here.probabilities)
         assert (there.probabilities is None) == (here.probabilities is None)
+
+
+@pytest.mark.parametrize(("most_rows", "most_bytes"), [(7, 1 << 20), (1000, 900), (1000, 1)])
+def test_a_part_of_any_size_is_asked_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_rows: int, most_bytes: int
+) -> None:
+    """In one frame a large part was a reason against the model: it did not fit."""
+    monkeypatch.setattr(isolated, "PIECE_ROWS", most_rows)
+    monkeypatch.setattr(isolated, "PIECE_BYTES", most_bytes)
+    for classes in (("dry", "rain"), None):
+        folder = write_model(tmp_path / str(classes), classes)
+        with child_for(folder) as child:
+            there = IsolatedPredictor.open(folder, child)
+            for number in (50, 1, 0):
+                here, found = Predictor.load(folder).predict(rows(number)), there.predict(rows(number))
+                assert found.prediction.tolist() == here.prediction.tolist()
+                assert (found.probabilities is None) == (here.probabilities is None)
+                if here.probabilities is not None and found.probabilities is not None:
+                    assert np.array_equal(found.probabilities, here.probabilities)
+
+
+def test_pieces_hold_all_rows_once_and_no_more_than_agreed() -> None:
+    """A row that is larger than a piece is one."""
+    texts = np.array(["", "x" * (isolated.PIECE_BYTES // 10), None, *["x" * 4000] * 5000], dtype=object)
+    pieces = list(isolated._pieces({"text": texts, "number": np.zeros(len(texts))}))
+    assert [row for first, end in pieces for row in range(first, end)] == list(range(len(texts)))
+    sizes = [12 * sum(len(one or "") for one in texts[first:end]) for first, end in pieces]
+    assert all(
+        size <= isolated.PIECE_BYTES or end - first == 1 for size, (first, end) in zip(sizes, pieces, strict=True)
+    )
+    assert list(isolated._pieces({"number": np.zeros(0)})) == [(0, 0)]
+    assert list(isolated._pieces({"number": np.zeros(120_000)})) == [(0, 50_000), (50_000, 100_000), (100_000, 120_000)]
 
 
 def _changed(folder: Path, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray[Any, Any]], last: str) -> Path:
@@ -226,6 +297,8 @@ def test_a_model_that_takes_the_memory_or_the_time_is_refused_by_the_verifying_p
 ) -> None:
     """Its structure is sound: only opening it shows what it does."""
     monkeypatch.setattr(verifying, "OPEN_SECONDS", 6.0 if change is _busy else 120.0)
+    # This machine may be busy: the model has its processor time all the same.
+    monkeypatch.setattr(parent, "_PATIENCE", 60.0)
     monkeypatch.setattr(isolated, "_MEMORY_BYTES", 1 << 30)
     folder = change(write_model(tmp_path / "model", None))
     url = f"file://{tmp_path}/store"
@@ -319,6 +392,48 @@ def test_frames_carry_numbers_truth_values_and_texts_as_they_are() -> None:
         assert found[1][name].tolist() == array.tolist() or name == "f"
     assert found[1]["f"].tobytes() == sent["f"].tobytes()
     assert read_frame(stream, 1) is None
+
+
+def test_only_what_a_library_says_of_memory_is_taken_for_it() -> None:
+    """A column may be called alloc_rate, and a message of ours may name it."""
+    for text in (
+        "std::bad_alloc",
+        "Failed to allocate memory for requested buffer",
+        "memory allocation of 8 bytes failed",
+    ):
+        assert child_side._is_memory(RuntimeError(text))
+        wrapped = BadInput("OutputInvalid", "the model cannot answer")
+        wrapped.__cause__ = RuntimeError(text)
+        assert child_side._is_memory(wrapped)
+        assert not child_side._is_memory(BadInput("OutputInvalid", text))
+    assert not child_side._is_memory(ValueError("the column 'alloc_rate' is missing"))
+    assert child_side._is_memory(MemoryError())
+
+
+def test_the_childs_memory_does_not_grow_with_every_question() -> None:
+    """What a model keeps from one question is missing to the next: four of them may not take four times as much."""
+    script = (
+        "from mlops.workloads.isolation import limits\n"
+        "kept = []\n"
+        "for _ in range(4):\n"
+        "    limits.allow(60, 100 << 20)\n"
+        "    try: kept.append(bytearray(90 << 20))\n"
+        "    except MemoryError: pass\n"
+        "print(len(kept))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
+def test_a_container_without_room_for_a_child_says_so(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was started all the same, and both were killed, or the model was blamed."""
+    monkeypatch.setattr(limits, "_total", lambda: 200 << 20)
+    with pytest.raises(BadInput, match="give the pod more memory") as info:
+        opened(child, write_model(tmp_path / "model"))
+    assert info.value.reason == "OOMKilled"
+    assert child.process_id is None
 
 
 def test_the_childs_memory_is_what_the_container_has_left() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import polars as pl
 import pytest
 
 from mlops.api.dataset import DatasetSpec
+from mlops.workloads.ingest import columnar
 from mlops.workloads.ingest.columnar import read_parquet
 from mlops.workloads.ingest.contract import contract_of
+from mlops.workloads.isolation import limits
 from mlops.workloads.isolation.parent import Child
 from mlops.workloads.parquet_file import FREE_OF_RATIO, ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
@@ -148,6 +151,58 @@ def test_files_as_writers_make_them_pass(compression: str, rows: int) -> None:
         written = io.BytesIO()
         frame.write_parquet(written, compression=compression, **options)  # type: ignore[arg-type]
         check_parquet(written.getvalue())
+
+
+def test_a_large_file_is_not_in_the_memory_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child that tried it is gone when this process reads it; after a small one it waits for the next file."""
+    path = tmp_path / "x.parquet"
+    path.write_bytes(repeated(1000))
+    for most, is_there in ((1 << 20, True), (10, False)):
+        monkeypatch.setattr(columnar, "_KEPT_BYTES", most)
+        with Child(1 << 30) as child:
+            for _ in read_parquet(path, "x.parquet", CONTRACT, child):
+                assert (child.process_id is not None) is is_there
+
+
+def _flags(rows: int) -> pl.DataFrame:
+    """Eight categoricals of 35 values, skewed, as flags: what a warehouse exports."""
+    random, shares = np.random.default_rng(0), 1 / np.arange(1, 36) ** 1.5
+    drawn = [random.choice(35, size=rows, p=shares / shares.sum()) for _ in range(8)]
+    return pl.DataFrame({f"v{at}_{i}": (one == i).astype(np.int64) for at, one in enumerate(drawn) for i in range(35)})
+
+
+def _joined(rows: int) -> pl.DataFrame:
+    """A long text that a join repeats in each row."""
+    return pl.DataFrame({"x": np.arange(rows) % 3, "about": ["x" * 1500] * rows})
+
+
+def _constant(rows: int) -> pl.DataFrame:
+    """Columns in which nothing has happened yet."""
+    return pl.DataFrame({f"f{i}": np.zeros(rows) for i in range(60)})
+
+
+@pytest.mark.parametrize(
+    ("make", "rows"),
+    [pytest.param(_flags, 150_000), pytest.param(_joined, 1_000_000), pytest.param(_constant, 700_000)],
+)
+def test_an_ordinary_table_of_repeated_values_is_no_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[int], pl.DataFrame], rows: int
+) -> None:
+    """It was refused after an ingest from CSV by every training, with no way out, and when it was delivered."""
+    monkeypatch.setattr(limits, "_total", lambda: 2 << 30)
+    path = tmp_path / "x.parquet"
+    make(rows).write_parquet(path, row_group_size=131_072)
+    check_parquet(path)
+    check_parquet(path, is_ours=True)
+
+
+def test_our_own_version_is_read_whatever_it_grows_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another ingest would write the same; what is delivered in one row group of that size is refused."""
+    monkeypatch.setattr(limits, "_total", lambda: 512 << 20)
+    content = repeated(100_000_000)
+    check_parquet(content, is_ours=True)
+    with pytest.raises(ParquetError, match="in smaller row groups"):
+        check_parquet(content)
 
 
 def test_what_is_free_of_the_ratio_is_what_text_may_have() -> None:

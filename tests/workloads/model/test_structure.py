@@ -232,6 +232,15 @@ def test_an_older_protocol_of_skops_is_not_read() -> None:
         load_estimator(_packed(FOREST, lambda schema, _: schema.update(protocol=0)), WIDTH)
 
 
+@pytest.mark.parametrize("algorithm", ["brute", "kd_tree", "ball_tree"])
+def test_neighbours_of_whole_numbers_are_read(algorithm: str) -> None:
+    """scikit-learn keeps the rows in their own type."""
+    rows = (MATRIX * 10).astype(np.int64)
+    fitted = KNeighborsClassifier(3, algorithm=algorithm).fit(rows, THREE)
+    read = load_estimator(dump_estimator(fitted), WIDTH)
+    assert read.predict(rows).tolist() == fitted.predict(rows).tolist()
+
+
 def test_what_skops_writes_of_an_estimator_with_a_method_for_an_attribute_is_refused() -> None:
     """An attribute would stand before the class's own method."""
     estimator = KNeighborsClassifier(3).fit(MATRIX, THREE)
@@ -326,6 +335,54 @@ def test_a_loop_without_an_end_is_refused(turns: list[onnx.TensorProto], inputs:
     with pytest.raises(BadInput, match=f"no end|more than {MAX_TURNS} times"):
         check_onnx(_loop(turns, inputs))
     check_onnx(_loop([numpy_helper.from_array(np.array(3), "m")], ["m", ""]))
+
+
+def _nested(deep: int, turns: int, hidden_by: str = "") -> bytes:
+    """Loops within each other that all take their number of turns from one constant of the outermost graph.
+
+    `hidden_by` makes it another value: an input of the graph, or computed by a node of the innermost graph but one.
+    """
+    nodes: list[onnx.NodeProto] = [helper.make_node("Identity", ["going"], ["on"])]
+    for level in range(deep):
+        outer = level == deep - 1
+        if hidden_by == "node" and level == deep - 2:
+            nodes = [helper.make_node("Identity", ["turn"], ["m"]), *nodes]
+        body = helper.make_graph(
+            nodes,
+            f"body{level}",
+            [
+                helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+                helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            ],
+            [helper.make_tensor_value_info("on", TensorProto.BOOL, [])],
+        )
+        nodes = [helper.make_node("Loop", ["m", ""], [], body=body)]
+        nodes.append(helper.make_node("Identity", ["X" if outer else "going"], ["y" if outer else "on"]))
+    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", 2])]
+    if hidden_by == "input":
+        inputs.append(helper.make_tensor_value_info("m", TensorProto.INT64, []))
+    graph = helper.make_graph(
+        nodes,
+        "nested",
+        inputs,
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(np.array(turns), "m")],
+    )
+    return bytes(helper.make_model(graph, ir_version=9).SerializeToString())
+
+
+def test_loops_within_each_other_turn_together_no_more_than_one_may() -> None:
+    """Three of a million are a million years; a constant of a graph around them is one for them too."""
+    check_onnx(_nested(3, 100))
+    with pytest.raises(BadInput, match=f"Loops within each other turn more than {MAX_TURNS} times"):
+        check_onnx(_nested(3, 1 << 10))
+
+
+@pytest.mark.parametrize("hidden_by", ["input", "node"])
+def test_a_value_of_a_constants_name_is_no_constant(hidden_by: str) -> None:
+    """What is fed, or computed nearer, hides the constant: it could be any number."""
+    with pytest.raises(BadInput, match="no constant number of turns"):
+        check_onnx(_nested(3, 100, hidden_by))
 
 
 def _tensors(*tensors: onnx.TensorProto) -> bytes:

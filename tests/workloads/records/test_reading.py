@@ -24,6 +24,7 @@ from mlops.workloads.drift.window import Span, load_window
 from mlops.workloads.ingest.captured import Window, captured_rows
 from mlops.workloads.ingest.contract import contract_of
 from mlops.workloads.pod import BadInput
+from mlops.workloads.records.reading import labels_of
 
 PLACE = ("shop", "shop", "production")
 END = datetime(2024, 3, 1, tzinfo=UTC)
@@ -308,6 +309,20 @@ def test_a_label_that_was_there_before_its_request_was_guessed(store: Store) -> 
     assert of_the_check(store) == of_the_dataset(store) == {("a", 0, asked.time, 1.0, "UP")}
 
 
+def test_labels_dated_before_their_request_are_told_apart(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """Batches scored today about last month, without event_time: no label counted, and nothing said why."""
+    asked = [Request(name, 0, END - timedelta(days=2), END - timedelta(days=2), 1.0) for name in "ab"]
+    late = [Label(name, 0, "UP", END - timedelta(days=9), END - timedelta(hours=1)) for name in "ab"]
+    store_all(store, asked, late, ["day"])
+    rows = pl.DataFrame({"id": ["a", "b"], "row": [0, 0], "time": [END - timedelta(days=2)] * 2}).with_columns(
+        pl.col("time").cast(MOMENT).alias("arrived")
+    )
+    found = labels_of(store, feedback_prefix(*PLACE), Span(START, END, END), rows, as_text=True)
+    assert (found.early, found.unmatched, found.frame.height) == (2, 0, 0)
+    assert of_the_dataset(store)
+    assert "2 labels are dated more than a day before their request: send event_time" in capsys.readouterr().err
+
+
 def test_labels_of_ids_that_nobody_asked_take_no_memory(store: Store) -> None:
     """A hundred thousand guesses beside one answered request: counted, and nothing else."""
     asked = Request("a", 0, END - timedelta(days=2), END - timedelta(hours=5), 1.0)
@@ -340,3 +355,39 @@ def test_a_broken_file_is_named_by_both(store: Store) -> None:
     for read in (of_the_check, of_the_dataset):
         with pytest.raises(BadInput, match=r"broken\.parquet is no readable Parquet file"):
             read(store)
+
+
+FOREIGN = [
+    pytest.param({"row": ["Alice Miller"]}, id="row"),
+    pytest.param({"time": ["Alice Miller"]}, id="time"),
+    pytest.param({"arrived": ["Alice Miller"]}, id="arrived"),
+    pytest.param({"modelDigest": [7]}, id="digest"),
+    pytest.param({"in.price": [["Alice Miller"]]}, id="list"),
+    pytest.param({"id": [{"name": "Alice Miller"}]}, id="struct"),
+]
+
+
+@pytest.mark.parametrize("change", FOREIGN)
+def test_a_file_of_other_types_is_named_by_both_without_its_values(store: Store, change: dict[str, Any]) -> None:
+    """One foreign file under the prefix ended every check in InternalError, and nobody could tell which it was."""
+    columns = {"id": ["a"], "row": [0], "time": [END], "modelDigest": ["x"], "in.price": [1.0]} | change
+    write(store, captures_prefix(*PLACE), columns, "foreign", "date=2024-02/")
+    for read in (of_the_check, of_the_dataset):
+        with pytest.raises(BadInput, match=r"foreign\.parquet") as info:
+            read(store)
+        assert info.value.reason == "DataUnusable"
+        assert "Alice" not in info.value.message
+        assert info.value.__cause__ is None
+
+
+@pytest.mark.parametrize("change", [{"row": ["Alice"]}, {"received": ["Alice"]}, {"label": [["Alice"]]}])
+def test_labels_of_other_types_are_named_by_both(store: Store, change: dict[str, Any]) -> None:
+    """The same of what was fed back."""
+    rows = {"id": ["a"], "row": [0], "time": [END], "modelDigest": ["x"], "in.price": [1.0]}
+    write(store, captures_prefix(*PLACE), rows, "good", "date=2024-03/")
+    columns = {"id": ["a"], "row": [0], "label": ["UP"], "received": [END]} | change
+    write(store, feedback_prefix(*PLACE), columns, "foreign", "date=2024-03/")
+    for read in (of_the_check, of_the_dataset):
+        with pytest.raises(BadInput, match=r"foreign\.parquet") as info:
+            read(store)
+        assert "Alice" not in info.value.message

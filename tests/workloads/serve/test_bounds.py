@@ -309,6 +309,10 @@ def test_labels_that_nobody_can_store_are_refused_and_sent_again(model: Path, tm
             answers.append(served.ask("POST", "/v2/models/weather/feedback", json.dumps({"labels": labels}).encode()))
         assert (answers[-1][0], answers[-1][1]["retry-after"]) == (503, "5")
         assert len(answers) < 20
+        # What could never wait is told so: to come again would not help.
+        many = [{"id": os.urandom(100).hex(), "label": "dry"} for _ in range(500)]
+        status, _, said = served.ask("POST", "/v2/models/weather/feedback", json.dumps({"labels": many}).encode())
+        assert (status, "send them in parts" in json.loads(said)["error"]) == (413, True)
         store.unlink()
         away.rename(store)
         served.flush()

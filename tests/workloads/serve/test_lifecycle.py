@@ -9,7 +9,10 @@ import threading
 import time
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from mlops.api import tasks
@@ -234,9 +237,40 @@ def test_a_busy_node_is_not_taken_for_a_slow_model(
 ) -> None:
     """The best round counts, and more are made while the gate is not kept: a version that is refused stays refused."""
     rounds = (0.001 if number == quiet else 0.3 for number in count())
-    monkeypatch.setattr(verifying, "one_row_seconds", lambda loaded, repetitions: [next(rounds)] * repetitions)
+    monkeypatch.setattr(verifying, "one_row_seconds", lambda loaded, repetitions, until: [next(rounds)] * repetitions)
     monkeypatch.setattr(verifying.time, "sleep", lambda seconds: None)
     assert (verifying.p99_seconds(None, limit) < 0.05) is kept
+
+
+class _Slow:
+    """A model with one recorded row that takes a while for it, by a clock of its own."""
+
+    def __init__(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self._seconds = 0.0, seconds
+        self.predictor, self.golden = (
+            self,
+            SimpleNamespace(inputs={"x": np.zeros(1)}, recorded=SimpleNamespace(prediction=np.zeros(1))),
+        )
+        for name in ("monotonic", "perf_counter"):
+            monkeypatch.setattr(verifying.time, name, lambda: self.now)
+        monkeypatch.setattr(verifying.time, "sleep", self.wait)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def predict(self, _: object) -> None:
+        self.now += self._seconds
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.055, 0.3, 1.0, 5.0, 100.0])
+@pytest.mark.parametrize("limit", [None, 20])
+def test_a_model_that_is_too_slow_for_its_gate_is_measured_in_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, limit: int | None
+) -> None:
+    """It was ended as one that never answers; the gate has a word for it, LatencyTooHigh."""
+    model: Any = _Slow(seconds, monkeypatch)
+    assert verifying.p99_seconds(model, limit) == pytest.approx(seconds, rel=1e-6)
+    assert model.now < verifying.MEASURE_SECONDS
 
 
 def verify_task(artifact: str) -> tasks.VerifyTask:

@@ -1,7 +1,9 @@
-"""What waits for the store: its bytes are on one account, from `add` until they are stored, and no longer."""
+"""What fails on the way to the store costs its own rows at most: recording goes on, and its memory comes back."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -9,71 +11,92 @@ import pytest
 from mlops.store.errors import StoreUnavailable
 from mlops.workloads.serve.recorder import File, Recorder
 
-LIMIT = 100
+
+class PanicException(BaseException):
+    """As a library in Rust raises it."""
 
 
-class Sink:
-    """A store in memory that is away as long as `away` says."""
+class _Sink:
+    """A store whose puts fail as they are told to, in turn."""
 
-    def __init__(self) -> None:
-        self.away = False
+    def __init__(self, *faults: BaseException | None) -> None:
+        self._faults = list(faults)
         self.keys: list[str] = []
 
-    def put_object(self, key: str, data: bytes) -> None:
-        if self.away:
-            raise StoreUnavailable(key, "away")
+    def put_object(self, key: str, _: bytes) -> None:
+        fault = self._faults.pop(0) if self._faults else None
+        if fault is not None:
+            raise fault
         self.keys.append(key)
 
 
-@pytest.fixture
-def sink() -> Sink:
-    return Sink()
-
-
-@pytest.fixture
-def recorder(sink: Sink) -> Recorder[str]:
-    """Records texts of ten bytes a row, as a file of five bytes a row."""
-    numbers = iter(range(1000))
-
+def _encoding(poison: BaseException) -> object:
     def encode(items: Sequence[str]) -> list[File]:
-        return [File(f"{next(numbers)}", b"x" * 5 * len(items), len(items))]
+        if "poison" in items:
+            raise poison
+        return [File(f"{item}.parquet", b"x" * 10, 1) for item in items]
 
-    return Recorder(sink, encode, flush_rows=1000, flush_seconds=60, max_bytes=LIMIT)
-
-
-async def test_what_is_stored_gives_its_room_back(recorder: Recorder[str]) -> None:
-    """Ten times as much as there is room for, in turns: nothing is dropped, and nothing is left on the account."""
-    for _ in range(10):
-        assert all(recorder.add("row", 1, 10) for _ in range(LIMIT // 10))
-        assert not recorder.add("row", 1, 10), "beyond the room it is dropped"
-        assert (await recorder.flush()).rows == LIMIT // 10
-        assert recorder.waiting.used == 0
-    assert (recorder.stored_rows, recorder.dropped_rows, recorder.backlog) == (100, 10, 0)
+    return encode
 
 
-async def test_while_the_store_is_away_files_keep_their_room_and_give_it_back_after(
-    recorder: Recorder[str], sink: Sink
+def _recorder(sink: _Sink, poison: BaseException) -> Recorder[str]:
+    return Recorder(sink, _encoding(poison), flush_rows=1, flush_seconds=0.05, max_bytes=1000)  # type: ignore[arg-type]
+
+
+FAULTS = [
+    pytest.param(ValueError("Alice Miller"), id="error"),
+    pytest.param(MemoryError(), id="memory"),
+    pytest.param(PanicException("Alice Miller"), id="panic"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_rows_that_make_no_file_are_dropped_and_counted_and_recording_goes_on(
+    fault: BaseException, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An encoded file takes what it holds, not what its rows held; both are given back once."""
-    sink.away = True
-    for _ in range(4):
-        assert recorder.add("row", 1, 10)
-    for _ in range(3):
-        with pytest.raises(StoreUnavailable):
-            await recorder.flush()
-        assert recorder.waiting.used == 20
-    sink.away = False
-    await recorder.flush()
-    assert (recorder.waiting.used, recorder.stored_rows, len(sink.keys)) == (0, 4, 1)
+    """They stopped it for ever, and kept their bytes of the buffer."""
+
+    async def live() -> Recorder[str]:
+        recorder = _recorder(sink, fault)
+        running = asyncio.create_task(recorder.run())
+        for item in ("poison", "good"):
+            recorder.add(item, 1, 400)
+            await _until(lambda: recorder.backlog == 0)
+        assert not running.done()
+        running.cancel()
+        return recorder
+
+    sink = _Sink()
+    recorder = asyncio.run(live())
+    assert (recorder.dropped_rows, recorder.stored_rows, recorder.waiting.used) == (1, 1, 0)
+    assert sink.keys == ["good.parquet"]
+    said = capsys.readouterr().err
+    assert "1 rows are dropped" in said
+    assert "Alice" not in said
 
 
-async def test_a_file_for_which_there_is_no_room_is_dropped_and_takes_none(sink: Sink) -> None:
-    """Encoding may make more of rows than they were."""
+@pytest.mark.parametrize("fault", [*FAULTS, pytest.param(StoreUnavailable("s3://b", "away"), id="store")])
+def test_a_store_that_fails_in_any_way_is_asked_again(fault: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the run, and by the last flush of a server that stops."""
 
-    def encode(items: Sequence[str]) -> list[File]:
-        return [File("large", b"x" * (LIMIT + 1), 3 * len(items))]
+    async def live() -> Recorder[str]:
+        recorder = _recorder(sink, fault)
+        running = asyncio.create_task(recorder.run())
+        recorder.add("one", 1, 400)
+        await _until(lambda: recorder.failed_flushes == 1)
+        await _until(lambda: recorder.backlog == 0)
+        running.cancel()
+        recorder.add("two", 1, 400)
+        assert await recorder.flush_until(time.monotonic() + 20) == 0
+        return recorder
 
-    recorder = Recorder(sink, encode, flush_rows=1000, flush_seconds=60, max_bytes=LIMIT)
-    assert recorder.add("row", 3, 10)
-    assert (await recorder.flush()).rows == 0
-    assert (recorder.waiting.used, recorder.dropped_rows, recorder.backlog) == (0, 3, 0)
+    sink = _Sink(fault, None, fault)
+    recorder = asyncio.run(live())
+    assert (recorder.dropped_rows, recorder.stored_rows, recorder.waiting.used) == (0, 2, 0)
+    assert "Alice" not in capsys.readouterr().err
+
+
+async def _until(condition: object) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.01)

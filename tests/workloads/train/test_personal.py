@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
+from sklearn.neighbors import NearestCentroid
 
+from mlops.workloads.model.features import with_features
 from mlops.workloads.model.golden import check_golden, read_golden
 from mlops.workloads.model.masks import masked, salt_of
 from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import Mask, read_signature
+from mlops.workloads.model.signature import ComputedFeature, Mask, read_signature
+from mlops.workloads.model.skops_file import dump_estimator, texts_of
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
 from tests.stored_bytes import found_in
-from tests.workloads.train.runs import FEATURES, Place, a_frame, a_schema, metric
+from tests.workloads.serve.models import rows as some_rows
+from tests.workloads.serve.models import write_model
+from tests.workloads.train.runs import FEATURES, FIELDS, Place, a_frame, a_schema, metric
 
 MARKS = {"north": "Ångström, Fru Märta", "south": "Braund, Mr. Owen Harris", "west": "Cumings, Mrs. John"}
 UPPER = [mark.upper() for mark in MARKS.values()]
@@ -144,6 +152,88 @@ def test_a_trainers_own_model_with_personal_texts_is_refused(place: Place, bare:
         place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
     assert info.value.reason == "OutputInvalid"
     assert not [mark for mark in MARKS.values() if mark in info.value.message]
+
+
+def _into_json(*path: str) -> Callable[[Path, str], None]:
+    def write(outputs: Path, text: str) -> None:
+        document = json.loads((outputs / "model.json").read_text())
+        place: Any = document
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+        place[path[-1]] = text
+        (outputs / "model.json").write_text(json.dumps(document))
+
+    return write
+
+
+def _into_feature(outputs: Path, text: str) -> None:
+    document = json.loads((outputs / "model.json").read_text())
+    document["features"] = [{"name": "gap", "expression": f"if(region = '{text}', 1.0, 0.0)", "type": "float64"}]
+    (outputs / "model.json").write_text(json.dumps(document))
+
+
+def _into_graph(change: Callable[[onnx.ModelProto, str], object]) -> Callable[[Path, str], None]:
+    def write(outputs: Path, text: str) -> None:
+        model = onnx.load(outputs / "model.onnx")
+        change(model, text)
+        onnx.save(model, outputs / "model.onnx")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(_into_json("estimator", "params", "note"), id="estimator.params"),
+        pytest.param(_into_json("libraries", "mine"), id="libraries"),
+        pytest.param(_into_feature, id="literal of an expression"),
+        pytest.param(_into_graph(lambda model, text: model.metadata_props.add(key="who", value=text)), id="metadata"),
+        pytest.param(_into_graph(lambda model, text: setattr(model, "doc_string", f"of {text}, 1912")), id="note"),
+        pytest.param(_into_graph(lambda model, text: setattr(model.graph.node[0], "name", text)), id="name of a node"),
+    ],
+)
+@pytest.mark.parametrize("column", ["region", "id"])
+def test_no_place_in_a_trainers_own_model_is_left_out(
+    place: Place, column: str, write: Callable[[Path, str], None]
+) -> None:
+    """Whatever the place is for, and whether the model sees the field or not: an entity's key is personal as well."""
+    outputs = place.new("outputs")
+    made = place.run(place.dataset(PEOPLE.drop("region"), a_schema(_but("region"))))
+    place.store.get(made.output_digest, outputs)
+    dataset = place.dataset(PEOPLE, a_schema(pii=[column]))
+    who = PEOPLE[column][0]
+    write(outputs, who)
+    with pytest.raises(BadInput, match=rf"holds 1 value of '{column}', which is in governance\.pii") as info:
+        place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert who not in info.value.message
+
+
+def _but(name: str) -> list[dict[str, Any]]:
+    return [one for one in FIELDS if one["name"] != name]
+
+
+PEOPLE = a_frame().with_columns(
+    pl.concat_str(pl.lit("Braund "), "region").fill_null("Cumings").alias("region"),
+    pl.concat_str(pl.lit("person-"), "id").alias("id"),
+)
+
+
+def test_texts_of_a_skops_file_are_found_wherever_they_stand() -> None:
+    """As values of its schema, and in arrays of texts."""
+    model = NearestCentroid().fit([[0.0], [1.0], [2.0], [3.0]], ["Braund", "Braund", "Märta", "Märta"])
+    model.feature_names_in_ = np.array(["Cumings"], dtype=object)
+    found = set(texts_of(dump_estimator(model)))
+    assert {"Braund", "Märta", "Cumings"} <= found
+
+
+def test_a_cast_that_fails_in_a_model_shows_no_value(tmp_path: Path) -> None:
+    """What a run or a version says is read by many, and model.json may cast a personal text."""
+    signature = read_signature(write_model(tmp_path / "model"))
+    cast = ComputedFeature(name="size", expression="cast(colour as double)", type="float64")
+    inputs = {**some_rows(2), "colour": np.array(["Alice Miller", None], dtype=object)}
+    with pytest.raises(BadInput, match="conversion from `str` to `f64` failed") as info:
+        with_features(signature.model_copy(update={"features": (cast,)}), inputs)
+    assert "Alice" not in info.value.message
 
 
 def test_a_trainers_own_model_may_hold_what_is_declared_or_public(place: Place) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from mlops.api import tasks
 from mlops.api.training_run import Search
+from mlops.workloads.isolation import limits
+from mlops.workloads.model import isolated
 from mlops.workloads.model.golden import check_golden, read_golden
 from mlops.workloads.model.predictor import Predictor
 from mlops.workloads.model.signature import read_signature
-from mlops.workloads.pod import BadInput
+from mlops.workloads.pod import BadInput, PassingFault
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.fetch import fetch
 from tests.workloads.train.runs import FEATURES, FIELDS, Place, a_frame, a_schema, field, labelled, metric
@@ -233,3 +235,28 @@ def test_a_container_finds_the_rows_and_what_is_asked_of_it(place: Place, datase
     assert (asked["label"], asked["seed"]) == ("label", 42)
     assert asked["metrics"] == ["roc_auc", "log_loss", "accuracy", "balanced_accuracy", "f1", "brier"]
     assert [column["name"] for column in asked["columns"]][-1] == "gap"
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["cannot be opened", "is gone"])
+def test_a_champion_that_cannot_be_measured_is_named_and_not_the_new_model(place: Place, gone: bool) -> None:
+    """The message read as if the model of the run itself were forbidden, run after run."""
+    dataset = place.dataset()
+    artifact = "sha256:" + "7" * 64
+    if not gone:
+        folder = place.new("champion")
+        place.store.get(place.run(dataset).output_digest, folder)
+        (folder / "model.onnx").write_bytes(b"no graph")
+        artifact = place.store.put_directory(folder).digest
+    with pytest.raises(BadInput, match=rf"^the champion {artifact}, .* cannot be measured: .*nothing is wrong") as info:
+        place.run(dataset, champion_artifact=artifact)
+    assert info.value.reason == ("NotFound" if gone else "FormatForbidden")
+
+
+def test_a_champion_that_a_busy_node_did_not_open_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passing fault of the node or of the store says nothing about either model."""
+    dataset = place.dataset()
+    artifact = place.run(dataset).output_digest
+    monkeypatch.setattr(isolated, "OPEN_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "processor_seconds", lambda _: 0.0)
+    with pytest.raises(PassingFault, match="the node is busy"):
+        place.run(dataset, champion_artifact=artifact)

@@ -139,4 +139,24 @@ ANY_KIND = (
             "Use the workload image of the operator's release; then ask for a retry.",
         ),
     ),
+    # A check of drift opens nothing in a process of its own.
+    *(
+        each
+        for kind, types in (
+            ("Dataset", "Validated"),
+            ("TrainingRun", "Succeeded Reproducible"),
+            ("ModelVersion", "ArtifactVerified"),
+        )
+        for each in explanations(
+            (kind,),
+            types,
+            (
+                "Interrupted",
+                "False",
+                "The process in which a model or a file is opened was killed, or had too little processor time on a "
+                "busy node. It says nothing about the model or file, and is tried again.",
+                "Wait, or make room on the node; then ask for a retry.",
+            ),
+        )
+    ),
 )

@@ -13,6 +13,7 @@ from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Judged, Labelled, Limits
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
+from mlops.workloads.records.reading import SEND_EVENT_TIME
 
 # When several checks answer yes: a moved relation outranks moved inputs, since it asks for more.
 _ORDER: tuple[Verdict, ...] = ("ConceptDrift", "LabelShift", "DataDrift", "PerformanceDrop", "PredictionDrift")
@@ -180,6 +181,7 @@ def _notes(window: Window) -> tuple[str, ...]:
         (counts.label_duplicates, "repeated labels"),
         (counts.label_conflicts, "rows with conflicting labels, of which the last one received counts"),
         (counts.labels_unmatched, "labels dated in the window belong to requests outside of it, or to none captured"),
+        (counts.labels_early, f"labels are dated more than a day before their request: {SEND_EVENT_TIME}"),
         (counts.labels_unusable, "labels that are none of the model's classes, or no number"),
     ):
         if number:

@@ -53,6 +53,7 @@ class Counts:
     label_conflicts: int = 0
     labels_unmatched: int = 0
     labels_unusable: int = 0
+    labels_early: int = 0
     captured_before: bool = False
 
     @property
@@ -174,6 +175,7 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, cap
         label_conflicts=answers.conflicts,
         labels_unmatched=answers.unmatched,
         labels_unusable=answers.unusable,
+        labels_early=answers.early,
         captured_before=captured_before,
     )
 

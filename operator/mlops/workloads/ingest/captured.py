@@ -19,7 +19,7 @@ from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows, log
 from mlops.workloads.pod import BadInput
 from mlops.workloads.records.columns import ARRIVED, CONTENT, KEY
-from mlops.workloads.records.reading import Span, first_of_each, labels_of, request_files
+from mlops.workloads.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def captured_rows(
     )
     if labels.unmatched:
         log(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")
+    if labels.early:
+        log(f"{labels.early} labels are dated more than a day before their request: {SEND_EVENT_TIME}")
     how: Any = "inner" if source.labels == "Required" and contract.label else "left"
     joined = requests.join(labels.frame, on=KEY, how=how, maintain_order="left")
     name = f"captures of {source.model_name} in {source.stage}"
@@ -120,4 +122,9 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
             found.append(chosen)
     if not found:
         return None
-    return first_of_each(pl.concat(found, how="diagonal_relaxed")).sort("time", *KEY)
+    try:
+        together = pl.concat(found, how="diagonal_relaxed")
+    except pl.exceptions.PolarsError as error:
+        problem = "its files have columns of one name and of types that do not go together"
+        raise BadInput(Reason.DATA_UNUSABLE, f"{prefix}: {problem} ({type(error).__name__})") from None
+    return first_of_each(together).sort("time", *KEY)

@@ -20,6 +20,8 @@ from mlops.workloads.pod import BadInput
 MAGIC = b"PAR1"
 _ROWS = 131_072
 _TRIED_BYTES, _TRIED_SECONDS = 64 << 20, 300.0
+# Starting a child takes a second: after a small file it waits for the next.
+_KEPT_BYTES = 1 << 20
 # For the child: what a file of that size may grow to in a reader, and its copies.
 TRIED_MEMORY_BYTES = 4 << 30
 _CUT_OFF = 12  # bytes of the smallest file: two magics and a length
@@ -39,6 +41,9 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
             child.ask("parquet", {"path": str(path), "name": name, "columns": columns}, seconds=_TRIED_SECONDS)
         except Ended as error:
             raise format_error(name, f"the Parquet file is not read: {error}: write it again") from error
+        if path.stat().st_size > _KEPT_BYTES:
+            # What it took is needed for the same file in this process.
+            child.close()
     try:
         scan = pl.scan_parquet(path, glob=False)
         there = dict(scan.collect_schema())

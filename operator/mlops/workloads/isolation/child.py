@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from mlops.workloads.pod import BadInput
 MAX_QUESTION_BYTES: Final = 64 << 30
 Answer = tuple[dict[str, Any], Arrays]
 _opened: dict[str, Any] = {}
+_OUT_OF_MEMORY: Final = re.compile(r"\bbad[_ ]alloc\b|allocate memory|memory allocation", re.IGNORECASE)
 
 
 def _describe(document: dict[str, Any], _: Arrays) -> Answer:
@@ -124,9 +126,14 @@ def _done(work: Callable[[dict[str, Any], Arrays], Answer], document: dict[str, 
 
 
 def _is_memory(error: BaseException) -> bool:
-    """Whether a library could not get memory: each says so in its own words, some in an error of another kind."""
-    text = str(error).lower()
-    return any(words in text for words in ("bad_alloc", "bad alloc", "allocate memory", "memory allocation", "alloc_"))
+    """Whether a library could not get memory: each says so in its own words, some in an error of another kind.
+
+    Of an error of ours the cause is asked: its text may name a column of any name.
+    """
+    if isinstance(error, BadInput):
+        before = error.__cause__ or error.__context__
+        return before is not None and _is_memory(before)
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 if __name__ == "__main__":

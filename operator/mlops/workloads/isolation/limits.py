@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import signal
 import sys
@@ -20,6 +21,8 @@ _SHARE: Final = 0.85
 _OPEN_FILES: Final = 64
 _SET_PARENT_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE = 1, 3, 4
 _CGROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+# In the child: what its program took before the first piece of work.
+_before_work: Final[list[int]] = []
 # For each child that is there, whether this process was shown to others before the first of them.
 _hidden: Final[list[int]] = []
 _hiding: Final = threading.Lock()
@@ -44,22 +47,40 @@ def restrict() -> None:
 
 
 def allow(seconds: float, memory_bytes: int) -> None:
-    """In the child, before each piece of work: so much processor time and memory more than was used so far."""
+    """In the child, before each piece of work: so much processor time more than was used so far.
+
+    Memory counts from before the first of them: what a model keeps from one question is missing to the next.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, most))
-    data = _status("VmData")
-    if data:
+    if not _before_work:
+        _before_work.append(_status("VmData"))
+    if data := _before_work[0]:
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (data + memory_bytes, most))
 
 
 def memory_left(wanted: int) -> int:
     """In the parent: what the child may have of the memory that this container or machine has, at most `wanted`."""
+    return max(LEAST_BYTES, min(wanted, left()))
+
+
+def left() -> int:
+    """In the parent: how much memory this container or machine has beside this process; below zero if it is full."""
     limits = [value for path in _CGROUP_LIMITS if (value := _number(path)) is not None]
     limits.append(_total())
-    left = int(_SHARE * min(one for one in limits if one > 0)) - _status("VmRSS")
-    return max(LEAST_BYTES, min(wanted, left))
+    return int(_SHARE * min(one for one in limits if one > 0)) - _status("VmRSS")
+
+
+def processor_seconds(process: int) -> float | None:
+    """Return how long a process has computed, its threads together; None where that cannot be read."""
+    try:
+        # The name before may hold blanks and brackets; user and system time are the fields 14 and 15 of all.
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def hide_environment() -> None:

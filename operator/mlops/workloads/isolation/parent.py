@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlops.workloads.isolation import limits
 from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
-from mlops.workloads.pod import BadInput
+from mlops.workloads.pod import BadInput, PassingFault
 
 _MODULE: Final = "mlops.workloads.isolation.child"
 # What the work may give as its reason; from whoever leads the child, another word is none.
@@ -33,11 +34,26 @@ _REASONS: Final = frozenset(
 )
 # What an answer without arrays may be.
 DOCUMENT_BYTES: Final = 1 << 20
+# On a busy node work takes longer than the processor time that it may use: so many times as long at most.
+_PATIENCE: Final = 3.0
+# What the work does to its own process. Any other signal comes from the node, or from somebody on it.
+_CRASHES: Final = frozenset(
+    {
+        signal.SIGXCPU,
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGABRT,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    }
+)
 Arrays = dict[str, NDArray[Any]]
 
 
 class Ended(Exception):
-    """The child ended, or was ended, while it worked; the text says by what."""
+    """The child ended by what it did: a crash, too much memory or processor time; the text says by what."""
 
 
 class Child:
@@ -69,18 +85,17 @@ class Child:
         seconds: float,
         most: int = DOCUMENT_BYTES,
     ) -> tuple[dict[str, Any], Arrays]:
-        """Have a piece of work done; its answer has arrays of at most `most` bytes.
+        """Have a piece of work done in `seconds` of processor time; its answer has arrays of at most `most` bytes.
 
-        Raises BadInput as the work does, and Ended for a child that did not come to its end.
+        Raises BadInput as the work does, Ended for a child that ended by its work, and PassingFault for one that was
+        killed, or that the node gave too little time.
         """
         process = self._process or self._start()
         pipe_in, pipe_out = process.stdin, process.stdout
         if pipe_in is None or pipe_out is None:
             raise RuntimeError("the child has no pipes")
-        late = threading.Event()
-        timer = threading.Timer(seconds, self._too_late, (process, late))
-        timer.daemon = True
-        timer.start()
+        clock = _Clock(process, seconds)
+        clock.start()
         asked = {"work": work, "document": document, "seconds": seconds, "memory": self._memory}
         try:
             write_frame(pipe_in, asked, arrays)
@@ -88,9 +103,9 @@ class Child:
         except (FrameError, BrokenPipeError, ConnectionResetError):
             answer = None
         finally:
-            timer.cancel()
+            clock.stop()
         if answer is None:
-            raise Ended(self._why(process, late.is_set(), seconds))
+            raise self._why(process, clock, seconds)
         found, made = answer
         if found.get("fault") == "memory":
             self.close()
@@ -116,6 +131,13 @@ class Child:
         limits.show_environment()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if (left := limits.left()) < limits.LEAST_BYTES:
+            # Two processes that take what one has would end the pod, and nobody could tell why.
+            raise BadInput(
+                "OOMKilled",
+                f"{max(0, left) >> 20} MiB of memory are left for the process that opens what nobody vouches for, and "
+                f"it needs {limits.LEAST_BYTES >> 20} MiB at least: give the pod more memory",
+            )
         # Before the child is there: it could read the environment of its parent, which holds the keys.
         limits.hide_environment()
         try:
@@ -134,25 +156,60 @@ class Child:
             raise
         return self._process
 
-    @staticmethod
-    def _too_late(process: subprocess.Popen[bytes], late: threading.Event) -> None:
-        late.set()
-        _kill(process)
-
-    def _why(self, process: subprocess.Popen[bytes], late: bool, seconds: float) -> str:
+    def _why(self, process: subprocess.Popen[bytes], clock: _Clock, seconds: float) -> Ended | PassingFault:
         _patiently(process)
         code = process.returncode
         self.close()
-        if late or code == -signal.SIGXCPU:
-            return f"it took longer than {seconds:.0f} s"
-        if code == -signal.SIGKILL:
-            return f"the process that opened it was killed; {self._memory_problem()}"
+        if clock.is_late and clock.used < seconds:
+            return _interrupted(
+                f"the process that opens it had {clock.used:.0f} s of processor time in {_PATIENCE * seconds:.0f} s: "
+                "the node is busy"
+            )
+        if clock.is_late or code == -signal.SIGXCPU:
+            return Ended(f"it took longer than {seconds:.0f} s")
         if code is not None and code < 0:
-            return f"it ended the process that opened it ({signal.Signals(-code).name})"
-        return "the process that opened it gave no answer"
+            name = signal.Signals(-code).name
+            if -code not in _CRASHES:
+                return _interrupted(f"the process that opens it was ended from outside ({name})")
+            return Ended(f"it ended the process that opened it ({name})")
+        return Ended("the process that opened it gave no answer")
 
     def _memory_problem(self) -> str:
         return f"it needs more than the {self._memory >> 20} MiB of memory that it may have here"
+
+
+def _interrupted(problem: str) -> PassingFault:
+    return PassingFault("Interrupted", f"{problem}; this says nothing about what it opened")
+
+
+class _Clock(threading.Thread):
+    """Ends a child that has had its processor time, or never gets it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        super().__init__(daemon=True)
+        self._process, self._seconds = process, seconds
+        self._before = limits.processor_seconds(process.pid)
+        self._done = threading.Event()
+        self.is_late = False
+        self.used = math.inf
+
+    def run(self) -> None:
+        """Wait for as long as the work may take on a node of its own; then see what it had."""
+        started = time.monotonic()
+        pause = self._seconds
+        while not self._done.wait(pause):
+            now, pause = limits.processor_seconds(self._process.pid), max(0.05, 0.02 * self._seconds)
+            # Where a process's time cannot be read the clock on the wall decides alone.
+            self.used = math.inf if now is None or self._before is None else now - self._before
+            if self.used >= self._seconds or time.monotonic() - started >= _PATIENCE * self._seconds:
+                self.is_late = True
+                _kill(self._process)
+                return
+
+    def stop(self) -> None:
+        """Leave the child alone from now on."""
+        self._done.set()
+        self.join()
 
 
 def _patiently(process: subprocess.Popen[bytes]) -> None:

@@ -64,8 +64,10 @@ def check_features(signature: Signature) -> None:
 
 def with_features(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the inputs and the computed features of the same rows. Raises BadInput if they cannot be computed."""
+    names = [*(one.name for one in signature.inputs), *(one.name for one in signature.features)]
     try:
-        frame = compute(frame_of(signature, inputs), signature.features)
+        # Who asks need not see them again, and what a run or a version says is read by many: no value at all.
+        frame = compute(frame_of(signature, inputs), signature.features, hidden=frozenset(names))
     except ExpressionError as error:
         raise BadInput("OutputInvalid", f"{SIGNATURE_FILE}: features: {error}") from error
     computed = arrays_of(frame.select([feature.name for feature in signature.features]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from mlops.workloads.pod import BadInput
 # To be read and to answer a few rows; a forest of a gigabyte takes half a minute.
 OPEN_SECONDS: Final = 120.0
 SECONDS_A_ROW: Final = 0.05
+# What is asked at once. A letter takes six bytes of a frame at most, one beyond the first plane twelve.
+PIECE_ROWS, PIECE_BYTES, _LETTER_BYTES = 50_000, 64 << 20, 12
 # Of the model's bytes in memory: compressed numbers unpack, and an engine keeps a second form of them.
 _MEMORY_BYTES, _MEMORY_A_BYTE = 4 << 30, 32
 
@@ -42,12 +44,21 @@ class IsolatedPredictor(Predictor):
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
         """Return what the model in the child says of n rows. Raises BadInput for no answer, or one of other shape."""
         wanted = {one.name: np.asarray(inputs[one.name]) for one in self.signature.inputs}
-        rows = len(next(iter(wanted.values())))
+        answers = [
+            self._answer({name: values[first:end] for name, values in wanted.items()}, end - first)
+            for first, end in _pieces(wanted)
+        ]
+        tables = [one.probabilities for one in answers if one.probabilities is not None]
+        if len(tables) not in (0, len(answers)):
+            raise self._other_shape(len(next(iter(wanted.values()))))
+        return Answer(np.concatenate([one.values for one in answers]), np.concatenate(tables) if tables else None)
+
+    def _answer(self, wanted: Mapping[str, NDArray[Any]], rows: int) -> Answer:
         classes = len(self.signature.classes or ())
         seconds = OPEN_SECONDS + SECONDS_A_ROW * rows
         most = 8 * rows * (classes + 1) + 1024
         try:
-            _, found = self._child.ask("predict", {}, wanted, seconds=seconds, most=most)
+            _, found = self._child.ask("predict", {}, dict(wanted), seconds=seconds, most=most)
         except Ended as error:
             raise refused(self._file, error) from error
         values, table = found.get("values"), found.get("probabilities")
@@ -57,8 +68,29 @@ class IsolatedPredictor(Predictor):
         if table is not None:
             fits = fits and table.shape == (rows, classes) and table.dtype.kind == "f"
         if values is None or not fits:
-            raise BadInput("OutputInvalid", f"{self._file}: its answer to {rows} rows is none that model.json promises")
+            raise self._other_shape(rows)
         return Answer(values, table)
+
+    def _other_shape(self, rows: int) -> BadInput:
+        return BadInput("OutputInvalid", f"{self._file}: its answer to {rows} rows is none that model.json promises")
+
+
+def _pieces(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, int]]:
+    """Yield first and last row of pieces that a frame and the child's memory hold, however large the data is."""
+    rows = len(next(iter(columns.values())))
+    sizes = np.full(rows, 8 * len(columns), dtype=np.int64)
+    for values in columns.values():
+        if values.dtype.kind in "OU":
+            letters = (len(text) if isinstance(text, str) else 0 for text in values.tolist())
+            sizes += _LETTER_BYTES * np.fromiter(letters, np.int64, rows)
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < rows or first == 0:
+        before = int(ends[first - 1]) if first else 0
+        fitting = int(np.searchsorted(ends, before + PIECE_BYTES, side="right"))
+        end = min(rows, first + PIECE_ROWS, max(first + 1, fitting))
+        yield first, end
+        first = max(end, 1)
 
 
 class _NoEngine:

@@ -41,7 +41,7 @@ def check_structure(model: onnx.ModelProto, name: str) -> None:
     checker = _Checker(name, {(one.domain, one.name): one for one in model.functions})
     if len(checker.functions) != len(model.functions):
         raise checker.bad("two functions have one name")
-    checker.graph(model.graph, 0, 1)
+    checker.graph(model.graph, 0, 1, {})
 
 
 class _Checker:
@@ -53,10 +53,13 @@ class _Checker:
     def bad(self, problem: str) -> BadInput:
         return BadInput("FormatForbidden", f"{self.name}: {problem}: export the model again")
 
-    def graph(self, graph: onnx.GraphProto, depth: int, turns: int) -> None:
-        constants = {one.name: one for one in graph.initializer}
-        if len(constants) != len(graph.initializer):
+    def graph(self, graph: onnx.GraphProto, depth: int, turns: int, outer: dict[str, onnx.TensorProto]) -> None:
+        """Check a graph; it sees the constants of the graphs around it. What is an input as well is none: it is fed."""
+        own = {one.name: one for one in graph.initializer}
+        if len(own) != len(graph.initializer):
             raise self.bad("two tensors have one name")
+        inputs = {one.name for one in graph.input}
+        constants = {name: one for name, one in (outer | own).items() if name not in inputs}
         for one in (*graph.input, *graph.output):
             self.named(one)
         for tensor in graph.initializer:
@@ -91,6 +94,8 @@ class _Checker:
             raise self.bad(f"{node.op_type} has an attribute twice")
         if node.op_type == "Loop":
             turns *= self.turns(node, constants)
+            if turns > MAX_TURNS:
+                raise self.bad(f"Loops within each other turn more than {MAX_TURNS} times")
         for attribute in node.attribute:
             for tensor in (attribute.t, *attribute.tensors) if attribute.HasField("t") else attribute.tensors:
                 self.tensor(tensor)
@@ -99,7 +104,10 @@ class _Checker:
             if attribute.HasField("sparse_tensor"):
                 self.sparse(attribute.sparse_tensor)
             for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                self.graph(graph, depth + 1, turns)
+                self.graph(graph, depth + 1, turns, constants)
+        # A value that is computed here hides a constant of its name around this graph.
+        for output in node.output:
+            constants.pop(output, None)
         if node.op_type == "Constant" and node.output:
             constants.update((node.output[0], one.t) for one in node.attribute if one.name == "value")
         called = (node.domain, node.op_type)

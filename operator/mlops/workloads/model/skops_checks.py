@@ -231,7 +231,8 @@ def _svm(short: str, thing: Thing) -> None:
 
 
 def _neighbors(short: str, thing: Thing) -> None:
-    rows = _array(short, thing, "_fit_X", "f", (None, _features(short, thing)))
+    # Rows of whole numbers are kept as they were given.
+    rows = _array(short, thing, "_fit_X", "fiu", (None, _features(short, thing)))
     if whole(thing.get("n_samples_fit_")) != rows.shape[0] or rows.shape[0] < 1:
         raise bad(f"{short}: n_samples_fit_ is not the number of its {rows.shape[0]} rows")
     wanted = whole(thing.get("n_neighbors"))

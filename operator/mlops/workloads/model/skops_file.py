@@ -7,6 +7,7 @@ consist of is let through, and only where indices lead to what is there, before 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -21,7 +22,7 @@ from skops.io._protocol import PROTOCOL
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from mlops.workloads.model.skops_checks import check_graph
-from mlops.workloads.model.skops_graph import FILE, read_graph
+from mlops.workloads.model.skops_graph import FILE, read_array, read_graph
 from mlops.workloads.model.trusted_types import LOADERS, TRUSTED
 from mlops.workloads.pod import BadInput
 
@@ -90,6 +91,36 @@ def load_estimator(content: bytes, width: int | None = None) -> Any:
             f"{FILE}: cannot be read with skops {skops.__version__} (written with {schema.get('_skops_version')}): "
             f"{type(error).__name__}: {str(error)[:300]}",
         ) from error
+
+
+def texts_of(content: bytes) -> Iterator[str]:
+    """Yield every text of a file: of its schema, and of arrays of texts. Raises BadInput(FormatForbidden)."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_sizes(archive, len(content))
+            yield from archive.namelist()
+            yield from _texts(json.loads(archive.read("schema.json")))
+            for name in archive.namelist():
+                if name.endswith(".npy") and (array := read_array(archive.read(name), name)).dtype.kind in "US":
+                    yield from map(str, np.char.decode(array) if array.dtype.kind == "S" else array.ravel().tolist())
+    except (*_UNREADABLE, zlib.error, RuntimeError) as error:
+        raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {type(error).__name__}") from error
+
+
+def _texts(value: Any) -> Iterator[str]:
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            todo += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            todo += one
+        elif isinstance(one, str):
+            yield one
+            # A value stands as JSON in a text of the schema.
+            if one[:1] == '"':
+                with contextlib.suppress(ValueError):
+                    todo.append(json.loads(one))
 
 
 def _check_sizes(archive: zipfile.ZipFile, packed: int) -> None:

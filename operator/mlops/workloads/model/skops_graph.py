@@ -197,7 +197,7 @@ class _Reader:
             RuntimeError,
         ) as error:
             raise bad(f"{name[:60]!r} cannot be read: {error}") from error
-        array = _npy(content, name[:60])
+        array = read_array(content, name[:60])
         if scalar and (array.shape != () or array.dtype.kind not in "biuf"):
             raise bad(f"{name[:60]!r} is no single number")
         return array[()] if scalar else array
@@ -213,7 +213,7 @@ def _plain(content: str) -> Any:
     return found
 
 
-def _npy(content: bytes, name: str) -> NDArray[Any]:
+def read_array(content: bytes, name: str) -> NDArray[Any]:
     """Return an array in numpy's format whose header says what follows it, no more and no less."""
     stream = io.BytesIO(content)
     try:

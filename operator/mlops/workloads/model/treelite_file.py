@@ -49,6 +49,8 @@ class Forest:
     features: int
     # Of the one target: 1 for a regression, and for two classes where the second's probability is given.
     classes: int
+    # Whatever its maker wrote into it.
+    attributes: bytes = b""
 
 
 def check_treelite(content: bytes) -> Forest:
@@ -158,9 +160,9 @@ def _header(reader: _Reader) -> tuple[Forest, np.dtype[Any], tuple[int, int], ND
     reader.scalar("f")
     reader.scalar("f")
     reader.array("<f8", "base_scores", (classes,))
-    reader.array(np.uint8, "attributes")
+    attributes = reader.array(np.uint8, "attributes").tobytes()
     reader.no_extension("optional fields of a model")
-    return Forest(trees, features, classes), _FLOATS[threshold], (shape[0], shape[1]), (of_class != -1)
+    return Forest(trees, features, classes, attributes), _FLOATS[threshold], (shape[0], shape[1]), (of_class != -1)
 
 
 def _tree(reader: _Reader, forest: Forest, floats: np.dtype[Any], *, scalar: bool, leaf_length: int) -> None:

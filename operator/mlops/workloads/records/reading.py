@@ -13,7 +13,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,6 +34,7 @@ _MONTHS_LISTED_APART: Final = 36
 # A label's own time may be a whole day without hours, or of another clock.
 LABEL_DATED_BEFORE: Final = timedelta(days=1)
 _SEED: Final = 20_260_101
+SEND_EVENT_TIME: Final = "send event_time with requests about the past"
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,12 @@ def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFram
         # Servers of an earlier release did not record when a request arrived: those were before all others.
         arrived = moment(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, MOMENT).alias(ARRIVED)
         content = pl.struct(sorted(set(frame.columns) - {ARRIVED})).hash(seed=_SEED).alias(CONTENT)
-        yield frame.with_columns(
-            pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), moment("time"), arrived, content
-        )
+        _plain(frame, key)
+        with _as_recorded(key):
+            rows = frame.with_columns(
+                pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), moment("time"), arrived, content
+            )
+        yield rows
 
 
 def first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +84,8 @@ class Labels:
     """One label per row at most: id, row, label.
 
     Duplicates are further labels that say the same, conflicts rows whose labels differ. Unmatched are labels dated in
-    the span of no row that was recorded, or that came before their request. Unusable are those that say nothing.
+    the span of no row that was recorded, or that came before their request. Early are those dated more than a day
+    before their request. Unusable are those that say nothing.
     """
 
     frame: pl.DataFrame
@@ -87,6 +93,7 @@ class Labels:
     conflicts: int = 0
     unmatched: int = 0
     unusable: int = 0
+    early: int = 0
 
 
 def labels_of(
@@ -108,30 +115,29 @@ def labels_of(
     asked = rows.select(*KEY, pl.col("time").alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
     known = rows.select(identity())["_hash"].to_numpy() if recorded is None else recorded
     found: list[pl.DataFrame] = []
-    unmatched = 0
+    unmatched = early = 0
     # A label comes after its request: partitions are read without an end.
     for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
         _need(frame, (*KEY, "label", "received"), key)
-        given = frame.select(
-            pl.col("id").cast(pl.String),
-            pl.col("row").cast(pl.Int64),
-            label_text("label", frame.schema["label"]) if as_text else finite("label"),
-            moment("received"),
-            moment("time") if "time" in frame.columns else pl.lit(None, MOMENT).alias("time"),
-        )
+        _plain(frame, key)
+        with _as_recorded(key):
+            given = frame.select(
+                pl.col("id").cast(pl.String),
+                pl.col("row").cast(pl.Int64),
+                label_text("label", frame.schema["label"]) if as_text else finite("label"),
+                moment("received"),
+                moment("time") if "time" in frame.columns else pl.lit(None, MOMENT).alias("time"),
+            )
         loose = given.filter(span.holds("time")).select(identity())["_hash"].to_numpy()
         unmatched += int((~np.isin(loose, known)).sum())
         mine = given.join(asked, on=KEY, how="inner")
-        timely = mine.filter(_is_timely())
-        unmatched += mine.height - timely.height
+        # What is not known (null) forbids nothing.
+        after = mine.filter((pl.col("received") >= pl.col("_arrived")).fill_null(True))
+        timely = after.filter((pl.col("time") >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
+        unmatched += mine.height - after.height
+        early += after.height - timely.height
         found.append(timely.select(*KEY, "label", "received", "time"))
-    return _chosen(found, unmatched, as_text=as_text, classes=classes)
-
-
-def _is_timely() -> pl.Expr:
-    # What is not known (null) forbids nothing.
-    received = (pl.col("received") >= pl.col("_arrived")).fill_null(True)
-    return received & (pl.col("time") >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True)
+    return replace(_chosen(found, unmatched, as_text=as_text, classes=classes), early=early)
 
 
 def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes: tuple[str, ...]) -> Labels:
@@ -198,3 +204,23 @@ def _need(frame: pl.DataFrame, needed: tuple[str, ...], key: str) -> None:
     missing = [column for column in needed if column not in frame.columns]
     if missing:
         raise BadInput("DataUnusable", f"{key} lacks the columns {', '.join(missing)}")
+
+
+def _plain(frame: pl.DataFrame, key: str) -> None:
+    """Refuse lists and structs, and a digest that is no text: no server records them, and no reader expects them."""
+    for column, dtype in frame.schema.items():
+        if dtype.is_nested() or (column == "modelDigest" and dtype not in (pl.String, pl.Null)):
+            raise BadInput("DataUnusable", f"{key}: the column {column} is {dtype}, which no model server writes")
+
+
+@contextmanager
+def _as_recorded(key: str) -> Iterator[None]:
+    """Name the file whose columns are of other types than servers write; not the value, which may be personal."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, ValueError, TypeError) as error:
+        raise BadInput(
+            "DataUnusable",
+            f"{key}: its columns are of other types than model servers write ({type(error).__name__}): take the file "
+            "away",
+        ) from None

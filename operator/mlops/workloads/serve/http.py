@@ -151,7 +151,8 @@ class BoundedProtocol(HttpToolsProtocol):
         upgrades = self.parser.should_upgrade()
         if upgrades and self.parser.get_method() not in (b"GET", b"HEAD"):
             # The parser takes what follows the head for another protocol, so the body would be lost.
-            self._refuse(400, "this server speaks HTTP/1.1 only; send the request without Upgrade")
+            message = "this server speaks HTTP/1.1 only; send the request without Upgrade"
+            self._refuse(400, f"{message} (Java's HttpClient: version(HttpClient.Version.HTTP_1_1))")
             return
         super().on_headers_complete()
         self._own = self.cycle

@@ -83,8 +83,11 @@ def largest_difference(loaded: Loaded) -> float:
     return float(np.abs(answer.prediction - recorded.prediction).max())
 
 
-def one_row_seconds(loaded: Loaded, repetitions: int) -> list[float]:
-    """Return how long each of so many one-row predictions took, sorted; the recorded rows are asked in turn."""
+def one_row_seconds(loaded: Loaded, repetitions: int, until: float = math.inf) -> list[float]:
+    """Return how long each of so many one-row predictions took, sorted; the recorded rows are asked in turn.
+
+    At the time `until` (of time.monotonic) it ends with what there is: one prediction at least.
+    """
     rows = loaded.golden.recorded.prediction.shape[0]
     singles = [{name: values[row : row + 1] for name, values in loaded.golden.inputs.items()} for row in range(rows)]
     seconds: list[float] = []
@@ -93,7 +96,9 @@ def one_row_seconds(loaded: Loaded, repetitions: int) -> list[float]:
         started = time.perf_counter()
         loaded.predictor.predict(single)
         seconds.append(time.perf_counter() - started)
-    return sorted(seconds[WARM_UP:])
+        if time.monotonic() >= until:
+            break
+    return sorted(seconds[WARM_UP:] or seconds[-1:])
 
 
 def percentile(ordered: list[float], share: float) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from mlops.store.errors import StoreError
+from mlops.workloads.pod import is_panic
 from mlops.workloads.serve.budget import Budget
 
 Item = TypeVar("Item")
@@ -104,7 +105,10 @@ class Recorder(Generic[Item]):
         return True
 
     async def flush(self) -> Flushed:
-        """Store all that was added before this call; raises StoreError and keeps what could not be stored."""
+        """Store all that was added before this call; raises StoreError and keeps what could not be stored.
+
+        Rows that cannot be encoded are dropped, and counted.
+        """
         # Shielded: a caller that goes away must not take rows with it that are between the buffer and the store.
         return await asyncio.shield(asyncio.ensure_future(self._flush()))
 
@@ -132,20 +136,23 @@ class Recorder(Generic[Item]):
             try:
                 await self.flush()
                 self._pause, pause = 1.0, self._flush_seconds
-            except StoreError as error:
+            except BaseException as error:
+                if not _is_fault(error):
+                    raise
                 self.failed_flushes += 1
                 self._say_failing(error)
                 pause, self._pause = min(self._pause, self._flush_seconds), min(2 * self._pause, LONGEST_PAUSE)
 
-    def _say_failing(self, error: StoreError) -> None:
+    def _say_failing(self, error: BaseException) -> None:
         """Say it when it begins and when the cause changes; the metrics tell how it goes on."""
-        if error.reason != self.failing:
+        reason, problem = _told(error)
+        if reason != self.failing:
             waiting = (
                 f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until the store takes them"
             )
-            sys.stderr.write(f"{self._name}: {waiting}: {error.reason}: {error}\n")
+            sys.stderr.write(f"{self._name}: {waiting}: {reason}: {problem}\n")
             sys.stderr.flush()
-        self.failing = error.reason
+        self.failing = reason
 
     async def flush_until(self, deadline: float) -> int:
         """Flush, if need be again until `deadline` (of time.monotonic); return the rows that are still not stored."""
@@ -154,7 +161,9 @@ class Recorder(Generic[Item]):
             try:
                 async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
                     await self.flush()
-            except (StoreError, TimeoutError):
+            except BaseException as error:
+                if not _is_fault(error):
+                    raise
                 if time.monotonic() + pause >= deadline:
                     return self.backlog
                 await asyncio.sleep(pause)
@@ -173,8 +182,16 @@ class Recorder(Generic[Item]):
             self._buffered_rows -= rows
             self._buffered_bytes -= size
             items = [one[0] for one in batch]
-            files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
-            self.waiting.give(size)
+            try:
+                files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
+            except BaseException as error:
+                if not _is_fault(error):
+                    raise
+                # The same rows would fail the next time: they must not keep others from the store.
+                files = []
+                self._lose(rows, error)
+            finally:
+                self.waiting.give(size)
             for file in files:
                 if self.waiting.take(len(file.data)):
                     self._pending.append(file)
@@ -188,6 +205,11 @@ class Recorder(Generic[Item]):
             batch.append(self._items.popleft())
             size += batch[-1][2]
         return batch
+
+    def _lose(self, rows: int, error: BaseException) -> None:
+        self.dropped_rows += rows
+        self._said_dropped += rows
+        sys.stderr.write(f"{self._name}: {rows} rows are dropped: they make no file: {type(error).__name__}\n")
 
     def _drop(self, rows: int) -> None:
         self.dropped_rows += rows
@@ -215,3 +237,15 @@ class Recorder(Generic[Item]):
         if failures:
             raise failures[0]
         return stored
+
+
+def _is_fault(error: BaseException) -> bool:
+    """Whether work failed, in whatever way: whoever is cancelled or told to stop does so."""
+    return isinstance(error, Exception) or is_panic(error)
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """Return a reason and what may be said: the text of an error that nobody foresaw may repeat data."""
+    if isinstance(error, StoreError):
+        return error.reason, str(error)
+    return "InternalError", f"{type(error).__name__}: the program did not foresee this"

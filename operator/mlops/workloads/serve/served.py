@@ -124,7 +124,12 @@ class Served:
     def feedback(self, body: bytes) -> int:
         """Take labels and return how many. Raises RequestError."""
         labels = self._reader.read(body, time.time_ns() // 1000)
-        if not self.labels.add(labels, len(labels), sum(label.size for label in labels)):
+        size, most = sum(label.size for label in labels), self.labels.waiting.limit
+        if size > most:
+            raise RequestError(
+                413, f"{len(labels)} labels take {size} bytes, at most {most} may wait: send them in parts"
+            )
+        if not self.labels.add(labels, len(labels), size):
             raise unavailable("too many labels wait for the store; send these again later", retry_seconds=5)
         return len(labels)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from mlops.api.training_run import Reason
@@ -14,6 +15,8 @@ from mlops.workloads.expressions import with_derived
 from mlops.workloads.model.masks import salt_of
 from mlops.workloads.model.onnx_engine import check_onnx
 from mlops.workloads.model.signature import Mask, Signature
+from mlops.workloads.model.skops_file import texts_of
+from mlops.workloads.model.treelite_file import check_treelite
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.data import Data, Schema
 
@@ -66,29 +69,35 @@ def masks_of(data: Data, columns: Mapping[str, NDArray[Any]]) -> tuple[Mask, ...
 def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
     """Raise BadInput(OutputInvalid) if a model that was handed in holds texts of personal columns.
 
-    A text that is also a value of another column is let pass: there it is no personal data.
+    A text that is also a value of another column is let pass: there it is no personal data. So are the names of
+    columns and the expressions of the Dataset's own features.
     """
     private = _private_texts(data)
     if not private:
         return
-    for file, texts in (("model.json", _described(signature)), (f"model.{signature.format}", _in_graph(folder))):
+    known = {one.name for one in data.schema.fields} | {one.name for one in data.schema.features}
+    known |= {feature.expression for feature in data.schema.features}
+    for file, texts in (("model.json", _described(signature)), (f"model.{signature.format}", _in_model(folder))):
+        found: dict[str, set[str]] = {}
         for text in texts:
-            if text in private:
-                column = private[text]
-                count = len({one for one in texts if private.get(one) == column})
-                raise BadInput(
-                    Reason.OUTPUT_INVALID,
-                    f"{file} holds {count} value{'s' if count > 1 else ''} of {column!r}, which is in governance.pii: "
-                    f"leave the column out, encode it without its values, {DECLARE}",
-                )
+            for part in _parts(text) if text not in known else ():
+                if part in private and part not in known:
+                    found.setdefault(private[part], set()).add(part)
+        for column in dict.fromkeys(private.values()):
+            if not (values := found.get(column)):
+                continue
+            raise BadInput(
+                Reason.OUTPUT_INVALID,
+                f"{file} holds {len(values)} value{'s' if len(values) > 1 else ''} of {column!r}, which is in "
+                f"governance.pii: leave the column out, encode it without its values, {DECLARE}",
+            )
 
 
 def _private_texts(data: Data) -> dict[str, str]:
-    """Return each text that only personal columns hold, with its column."""
+    """Return each text that only personal columns hold, with its column: also of those that the model never sees."""
     hidden = hidden_columns(data.schema)
-    names = [one.name for one in data.columns if one.type == "string"]
-    if data.label.type == "string":
-        names.append(data.label.name)
+    names = [one.name for one in data.schema.fields if one.type == "string"]
+    names += [one.name for one in data.schema.features if one.type == "string"]
     found: dict[str, str] = {}
     public: set[str] = set()
     for name in names:
@@ -100,30 +109,62 @@ def _private_texts(data: Data) -> dict[str, str]:
     return {text: name for text, name in found.items() if text not in public}
 
 
-def _described(signature: Signature) -> list[str]:
-    texts = [category for one in signature.inputs for category in one.categories or ()]
-    texts += [
-        category for one in (signature.encoding.texts if signature.encoding else ()) for category in one.categories
-    ]
-    return texts + [one for one in signature.classes or () if isinstance(one, str)]
+# A value within a longer text (a literal, a note) is told by its words; shorter ones stand in any text.
+_WORD = re.compile(r"\w+")
+_SHORTEST_PART, _MOST_WORDS, _LONGEST_TEXT = 4, 6, 1 << 16
 
 
-def _in_graph(folder: Path) -> list[str]:
-    path = folder / "model.onnx"
-    if not path.is_file():
-        return []
-    found = _strings(check_onnx(path.read_bytes()).graph)
-    return [one.decode("utf-8", "replace") for one in found]
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text, and each few words in a row of it."""
+    yield text
+    words = list(_WORD.finditer(text[:_LONGEST_TEXT]))
+    for at, first in enumerate(words):
+        for last in words[at : at + _MOST_WORDS]:
+            part = text[first.start() : last.end()]
+            if len(part) >= _SHORTEST_PART and part != text:
+                yield part
 
 
-def _strings(graph: onnx.GraphProto) -> Iterator[bytes]:
-    """Every text of a graph: initial values, attributes, and those of the graphs within."""
-    for tensor in graph.initializer:
-        yield from tensor.string_data
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.s, *attribute.strings)
-            for tensor in (attribute.t, *attribute.tensors):
-                yield from tensor.string_data
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _strings(inner)
+def _described(signature: Signature) -> Iterator[str]:
+    """Every text of model.json: keys and values, however deep."""
+    todo: list[Any] = [signature.model_dump(mode="json")]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            todo += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            todo += one
+        elif isinstance(one, str):
+            yield one
+
+
+def _in_model(folder: Path) -> Iterator[str]:
+    """Every text of the model's file. Raises BadInput(FormatForbidden) for a file that is none."""
+    for path in folder.glob("model.*"):
+        match path.suffix:
+            case ".onnx":
+                yield from (one.decode("utf-8", "replace") for one in _strings(check_onnx(path.read_bytes())))
+            case ".skops":
+                yield from texts_of(path.read_bytes())
+            case ".treelite":
+                yield check_treelite(path.read_bytes()).attributes.decode("utf-8", "replace")
+
+
+def _strings(message: Message) -> Iterator[bytes]:
+    """Every text of a graph, whatever it is for; numbers stand in `raw_data`, and operators are on a list."""
+    todo = [message]
+    while todo:
+        one = todo.pop()
+        for field, value in one.ListFields():
+            values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+            if field.name in _NO_TEXTS or not len(values):
+                continue
+            if isinstance(values[0], Message):
+                todo += values
+            elif isinstance(values[0], str):
+                yield from (each.encode() for each in values)
+            elif isinstance(values[0], bytes):
+                yield from values
+
+
+_NO_TEXTS = frozenset({"raw_data", "op_type", "domain"})

@@ -11,6 +11,7 @@ from typing import Any
 from mlops.api import tasks
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
+from mlops.store.errors import StoreError
 from mlops.workloads.model.engines import SklearnEngine
 from mlops.workloads.model.golden import prediction_digest
 from mlops.workloads.model.isolated import IsolatedPredictor, child_for
@@ -23,7 +24,7 @@ from mlops.workloads.model.signature import (
     Task,
     write_signature,
 )
-from mlops.workloads.pod import Pod
+from mlops.workloads.pod import BadInput, Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
 from mlops.workloads.train.container import adopt, check_probabilities
@@ -191,9 +192,31 @@ def _measured(predictor: Predictor, data: Data, part: Part) -> dict[str, float]:
 
 
 def _champion(pod: Pod, artifact: str | None, data: Data) -> dict[Part, dict[str, float]]:
-    """Measure the live model on the same rows; nothing if it takes other inputs or predicts something else."""
+    """Measure the live model on the same rows; nothing if it takes other inputs or predicts something else.
+
+    One that cannot be fetched or opened cannot be beaten either: the error names it, and not the model of this run.
+    """
     if artifact is None:
         return {}
+    try:
+        return _champions_metrics(pod, artifact, data)
+    except BadInput as error:
+        raise _no_champion(error.reason, artifact, error.message) from error
+    except StoreError as error:
+        if error.retryable:
+            raise
+        raise _no_champion(error.reason, artifact, str(error)) from error
+
+
+def _no_champion(reason: str, artifact: str, problem: str) -> BadInput:
+    return BadInput(
+        reason,
+        f"the champion {artifact}, the live model that a gate compares with, cannot be measured: {problem}: nothing is "
+        "wrong with the model of this run; let another version go live, or leave compareTo: champion out",
+    )
+
+
+def _champions_metrics(pod: Pod, artifact: str, data: Data) -> dict[Part, dict[str, float]]:
     folder = pod.scratch / "champion"
     pod.store.get(artifact, folder)
     with child_for(folder) as child:
