@@ -8,13 +8,14 @@ from datetime import datetime
 from mlops.api import labels
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, RECONCILING, STALLED
+from mlops.api.reasons import Reason
 from mlops.engine.cluster import Conflict, key_of, labels_of, owners_of
 from mlops.engine.routes import OWNERS
 from mlops.planning.plan import Manifest
 
-NAME_TAKEN = "NameTaken"
-INVALID_SPEC = "InvalidSpec"
-CHILD_REFUSED = "ChildRefused"
+NAME_TAKEN = Reason.NAME_TAKEN
+INVALID_SPEC = Reason.INVALID_SPEC
+CHILD_REFUSED = Reason.CHILD_REFUSED
 
 
 def check_name(present: Manifest, wanted: Manifest, *, converged: bool) -> str | None:
@@ -60,9 +61,9 @@ def _laid_over(
     before = (present.get("status") or {}).get("conditions", ())
     ours = [
         {
-            "type": type_,
+            "type": str(type_),
             "status": value,
-            "reason": reason,
+            "reason": str(reason),
             "message": message[:2048],
             "lastTransitionTime": _since(before, type_, value) or format_time(now),
             "observedGeneration": generation,

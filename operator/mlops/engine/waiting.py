@@ -9,6 +9,7 @@ from datetime import datetime
 from mlops.api import labels
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, RECONCILING
+from mlops.api.reasons import Reason
 from mlops.engine.cluster import Reader
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.server_pods import UNSCHEDULABLE, WAITING
@@ -46,7 +47,7 @@ def laid_over(status: Manifest, present: Manifest, trouble: Trouble, now: dateti
         return status
     before = next((each for each in _conditions(present) if each["type"] == READY), {})
     since = before.get("lastTransitionTime") if before.get("status") == "False" else None
-    said = {"reason": trouble.reason, "message": trouble.message[:2048]}
+    said = {"reason": str(trouble.reason), "message": trouble.message[:2048]}
     stopped = {**said, "status": "False", "lastTransitionTime": since or format_time(now)}
     changed = {READY: stopped, RECONCILING: said}
     return {**status, "conditions": [{**each, **changed.get(each["type"], {})} for each in conditions]}
@@ -63,7 +64,7 @@ def _of_pod(pod: Manifest) -> Trouble | None:
         for container in status.get(field, ()):
             waits = container.get("state", {}).get("waiting") or {}
             if reason := WAITING.get(waits.get("reason", "")):
-                image = f" {container.get('image')}" if reason == "ImagePull" else ""
+                image = f" {container.get('image')}" if reason is Reason.IMAGE_PULL else ""
                 return Trouble(reason, f"pod {name}: {waits['reason']}{image}: {waits.get('message') or 'no details'}")
     return None
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from mlops.api import tasks
-from mlops.api.conditions import READY, RECONCILING, Condition, find, is_false, is_true
-from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, Reason, VersionVerification
+from mlops.api.conditions import READY, RECONCILING, Condition, ConditionType, find, is_false, is_true
+from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, VersionVerification
+from mlops.api.reasons import Reason, Reported
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure, finished_at, is_finished, outcome, retry_at, setback
@@ -18,7 +19,7 @@ from mlops.planning.standing import Standing, condition
 from mlops.planning.training_manifests import trained_as
 from mlops.planning.views import JobView, ModelView
 
-ARTIFACT_VERIFIED = "ArtifactVerified"
+ARTIFACT_VERIFIED = ConditionType.ARTIFACT_VERIFIED
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
         return _verify(view, version, status.model_copy(update=again), artifact)
     refused = find(status.conditions, ARTIFACT_VERIFIED)
     if refused is not None and is_false(status.conditions, ARTIFACT_VERIFIED):
-        return Checked(status, refused, stand.stalled(refused.reason, refused.message))
+        return Checked(status, refused, stand.stalled(Reported(refused.reason), refused.message))
     return _verify(view, version, status, artifact)
 
 
@@ -131,7 +132,7 @@ def _verifying(
     due = retry_at(finished_at(before), status.attempts) if before is not None else view.now
     last = find(status.conditions, ARTIFACT_VERIFIED)
     if not started and due > view.now and last is not None and last.reason != Reason.VERIFYING:
-        obstacle = Standing("False", last.reason, last.message, reconciling=True)
+        obstacle = Standing("False", Reported(last.reason), last.message, reconciling=True)
         return Checked(status, last, obstacle, look_again=due)
     message = "checking bytes, recorded answers and speed"
     return Checked(

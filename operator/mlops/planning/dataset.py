@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from mlops.api import labels, tasks
 from mlops.api.base import format_time, is_moment, parse_time
-from mlops.api.conditions import Condition, ConditionStatus, find
-from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry, Reason
+from mlops.api.conditions import Condition, ConditionStatus, ConditionType, find
+from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry
+from mlops.api.reasons import Reason, Reported, Word
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.dataset_manifests import (
@@ -27,9 +28,9 @@ from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.standing import Standing, condition
 from mlops.planning.views import DatasetView, JobView
 
-VERSIONED = "Versioned"
+VERSIONED = ConditionType.VERSIONED
 # The outcome of the newest look: True good, False the delivery is bad, Unknown it could not be looked at.
-VALIDATED = "Validated"
+VALIDATED = ConditionType.VALIDATED
 
 _HISTORY = 20
 
@@ -331,7 +332,7 @@ def _as_of(job: JobView) -> str | None:
     return format_time(looked) if looked else None
 
 
-def _validated(status: ConditionStatus, reason: str, message: str) -> tuple[Condition, ...]:
+def _validated(status: ConditionStatus, reason: Word, message: str) -> tuple[Condition, ...]:
     return (condition(VALIDATED, status, reason, message),)
 
 
@@ -371,8 +372,8 @@ def _standing(view: DatasetView, status: DatasetStatus, need: Need | None) -> St
         reason = Reason.UNCHANGED if newest.reason == Reason.UNCHANGED else Reason.VERSIONED
         return stand.done(reason, f"version {status.version}: {newest.message}")
     if newest.status == "False":
-        return stand.stalled(newest.reason, f"{newest.message}{kept}")
-    return stand.waiting(newest.reason, f"{newest.message}{kept}")
+        return stand.stalled(Reported(newest.reason), f"{newest.message}{kept}")
+    return stand.waiting(Reported(newest.reason), f"{newest.message}{kept}")
 
 
 def _standing_while_looking(
@@ -383,7 +384,7 @@ def _standing_while_looking(
         return Standing("False", failed.reason, f"{failed.message}; the Job tries again", reconciling=True)
     if status.attempts and newest is not None:
         message = f"{newest.message}; attempt {status.attempts + 1} follows"
-        return Standing("False", newest.reason, message, reconciling=True)
+        return Standing("False", Reported(newest.reason), message, reconciling=True)
     if need.new_content:
         return stand.in_progress(Reason.INGESTING, f"reading the source as of {need.as_of}")
     message = f"looking again as of {need.as_of}"

@@ -17,10 +17,9 @@ from mlops.api.drift_monitor import (
     DriftMonitorStatus,
     LastAction,
     NothingNew,
-    Reason,
     Verdict,
 )
-from mlops.api.training_run import Reason as RunReason
+from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.standing import is_over
 
@@ -76,7 +75,7 @@ def decide(
         return Decision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
     if template is None or not template.spec.triggers:
         name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
-        reason = Reason.TEMPLATE_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
+        reason = Reason.RUN_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
         return Decision(action, reason, f'{action.do} needs the template "{name}"')
     refusal = _refusal(monitor, status, verdict, at, runs)
     if refusal is not None:
@@ -184,7 +183,7 @@ def _outcome(last: LastAction, run: TrainingRun | None, serves: str | None) -> s
     if not is_over(run.status.conditions):
         return "Running"
     ready = find(run.status.conditions, READY)
-    if ready is not None and ready.reason == RunReason.NOTHING_NEW:
+    if ready is not None and ready.reason == Reason.NOTHING_NEW:
         return "NothingNew"
     if run.status.model_version_ref is not None and is_true(run.status.conditions, READY):
         return "Promoted"

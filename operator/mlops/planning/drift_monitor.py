@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
-from mlops.api.conditions import RECONCILING, Condition, ConditionStatus, find, is_true
+from mlops.api.conditions import RECONCILING, Condition, ConditionStatus, ConditionType, find, is_true
 from mlops.api.drift_monitor import (
     ActionName,
     DriftMonitor,
@@ -16,10 +16,10 @@ from mlops.api.drift_monitor import (
     HistoryCheck,
     LastAction,
     NothingNew,
-    Reason,
     Verdict,
 )
 from mlops.api.model_version import ModelVersion
+from mlops.api.reasons import Reason, Reported
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning import retrying
 from mlops.planning import standing as stand
@@ -49,11 +49,11 @@ from mlops.planning.training_manifests import trained_as
 from mlops.planning.views import DriftMonitorView, JobView
 
 # Whether the newest check came to a verdict.
-CHECKED = "Checked"
-LABELS_AVAILABLE = "LabelsAvailable"
-DATA_DRIFT = "DataDriftDetected"
-CONCEPT_DRIFT = "ConceptDriftDetected"
-TRIGGERED = "RetrainingTriggered"
+CHECKED = ConditionType.CHECKED
+LABELS_AVAILABLE = ConditionType.LABELS_AVAILABLE
+DATA_DRIFT = ConditionType.DATA_DRIFT
+CONCEPT_DRIFT = ConditionType.CONCEPT_DRIFT
+TRIGGERED = ConditionType.RETRAINING_TRIGGERED
 
 _OWN = (CHECKED, LABELS_AVAILABLE, DATA_DRIFT, CONCEPT_DRIFT, TRIGGERED)
 _HISTORY, _MAX_CHECKS, _MAX_FEATURES = 100, 32, 20
@@ -361,7 +361,7 @@ _ANSWERS: tuple[tuple[str, ConditionStatus, Reason], ...] = (
 )
 
 
-def _detected(type_: str, check: str, report: tasks.DriftReport) -> Condition | None:
+def _detected(type_: ConditionType, check: str, report: tasks.DriftReport) -> Condition | None:
     """Return the condition of all checks of one type: one that detected counts more than one that could not tell."""
     results = [each for each in report.checks if each.type == check]
     for answer, status, reason in _ANSWERS:
@@ -420,7 +420,7 @@ def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
     ref = monitor.spec.training_run_ref
     if ref is not None and view.template is None:
         message = f'spec.trainingRunRef: TrainingRun "{ref.name}" not found'
-        return stand.waiting(Reason.TEMPLATE_NOT_FOUND, message)
+        return stand.waiting(Reason.RUN_NOT_FOUND, message)
     if ref is not None and view.template is not None and not view.template.spec.triggers:
         message = f'spec.trainingRunRef: TrainingRun "{ref.name}" has no spec.triggers, so it is no template'
         return stand.waiting(Reason.NOT_A_TEMPLATE, message)
@@ -432,4 +432,4 @@ def _standing(view: DriftMonitorView, progress: Progress) -> Standing:
         return (stand.done if scheduled else stand.in_progress)(Reason.WAITING_FOR_FIRST_CHECK, message)
     if checked.status == "True":
         return stand.done(Reason.CHECKED, checked.message)
-    return stand.waiting(checked.reason, checked.message)
+    return stand.waiting(Reported(checked.reason), checked.message)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from mlops.api.training_run import HIGHER_IS_BETTER, Gate, MetricValue, Reason
+from mlops.api.reasons import Reason
+from mlops.api.training_run import HIGHER_IS_BETTER, Gate, MetricValue
 
 
 @dataclass(frozen=True)

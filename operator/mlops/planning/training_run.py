@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlops.api import tasks
-from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, find, is_false, is_true
+from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, ConditionType, find, is_false, is_true
 from mlops.api.dataset import Dataset, HistoryEntry
 from mlops.api.model_version import ModelVersion
-from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus, Verification
+from mlops.api.reasons import Reason, Reported, Word
+from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus, Verification
 from mlops.planning import retrying, training_template
 from mlops.planning import standing as stand
 from mlops.planning.liveness import artifact_of, champion, newest_wanted
@@ -39,10 +40,10 @@ from mlops.planning.training_manifests import (
 )
 from mlops.planning.views import JobView, TrainingRunView
 
-DATASET_READY = "DatasetReady"
-SUCCEEDED = "Succeeded"
-GATES_PASSED = "GatesPassed"
-REPRODUCIBLE = "Reproducible"
+DATASET_READY = ConditionType.DATASET_READY
+SUCCEEDED = ConditionType.SUCCEEDED
+GATES_PASSED = ConditionType.GATES_PASSED
+REPRODUCIBLE = ConditionType.REPRODUCIBLE
 
 _OWN = (DATASET_READY, SUCCEEDED, REPRODUCIBLE, GATES_PASSED)
 # What a run says of the inputs that it is pinned to: tried again, it is pinned to what is there by then.
@@ -107,7 +108,7 @@ def inputs_of(run: TrainingRun, dataset: Dataset | None, settings: Settings) -> 
 
 def _next(view: TrainingRunView) -> Step:
     run = view.run
-    said = {type_: found for type_ in _OWN if (found := find(run.status.conditions, type_))}
+    said: dict[str, Condition] = {type_: found for type_ in _OWN if (found := find(run.status.conditions, type_))}
     known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
     if (asked := retrying.wanted(run)) and not is_true(run.status.conditions, READY):
         known = _asked_again(view, known, asked)
@@ -167,7 +168,7 @@ def _suspended(view: TrainingRunView, step: Step) -> Step:
     return replace(step, standing=stand.resting(Reason.SUSPENDED, "spec.suspend is true"), delete=started)
 
 
-def _failed(step: Step, reason: str, message: str) -> Step:
+def _failed(step: Step, reason: Word, message: str) -> Step:
     return replace(step, standing=stand.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
 
 
@@ -305,7 +306,7 @@ def _passes(failure: Failure, attempt: int) -> bool:
     return failure.outage or (failure.reason == REPORT_MISSING and attempt + 1 < _MOST_WITHOUT_REPORT)
 
 
-def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure: Failure, type_: str) -> Step:
+def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure: Failure, type_: ConditionType) -> Step:
     """Return: what failed may succeed later, and another Job follows in a while.
 
     The attempts are on record for the whole run, so every execution has a Job name of its own.
@@ -320,7 +321,7 @@ def _to_be_tried_again(view: TrainingRunView, step: Step, job: JobView, failure:
     ).saying(condition(type_, "Unknown", failure.reason, message))
 
 
-def _tries_again(step: Step, failed: Failure, type_: str) -> Step:
+def _tries_again(step: Step, failed: Failure, type_: ConditionType) -> Step:
     """Return: the newest pod failed, and the Job that it is of makes another."""
     message = f"{failed.message}; the Job tries again"
     return replace(step, standing=Standing("False", failed.reason, message, reconciling=True)).saying(
@@ -328,7 +329,7 @@ def _tries_again(step: Step, failed: Failure, type_: str) -> Step:
     )
 
 
-def _waiting_for_the_store(view: TrainingRunView, step: Step, type_: str, *, verifying: bool) -> Step | None:
+def _waiting_for_the_store(view: TrainingRunView, step: Step, type_: ConditionType, *, verifying: bool) -> Step | None:
     """Return the step of a run whose last execution met an outage too short a while ago; None if it may go on."""
     attempts, said = step.status.attempts, step.own.get(type_)
     before = _job(view, str(step.status.inputs_digest), attempts - 1, verifying=verifying) if attempts else None
@@ -337,7 +338,8 @@ def _waiting_for_the_store(view: TrainingRunView, step: Step, type_: str, *, ver
     due = retry_at(finished_at(before), attempts)
     if due <= view.now:
         return None
-    return replace(step, standing=Standing("False", said.reason, said.message, reconciling=True), look_again=due)
+    standing = Standing("False", Reported(said.reason), said.message, reconciling=True)
+    return replace(step, standing=standing, look_again=due)
 
 
 def _is_own(run: TrainingRun, status: TrainingRunStatus, job: JobView) -> bool:
@@ -359,7 +361,7 @@ def _other_environment(report: tasks.TrainReport, resolved: Resolved) -> str:
     )
 
 
-def _explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[str, str]:
+def _explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[Word, str]:
     """Return reason and message; the user's own code leaves no report of ours when it fails."""
     if run.spec.trainer.container is not None and failure.reason == BACKOFF_LIMIT_EXCEEDED:
         said = f": {job.message.strip()}" if job.message and job.message.strip() else ": see the pod's log"

@@ -8,7 +8,8 @@ from typing import Any
 from mlops.api import digests, labels
 from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, find, is_true
 from mlops.api.model_version import ModelVersion
-from mlops.api.training_run import Reason, TrainingRun, TrainingRunStatus, TriggerRecord
+from mlops.api.reasons import Reason
+from mlops.api.training_run import TrainingRun, TrainingRunStatus, TriggerRecord
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.liveness import artifact_of, newest_wanted

@@ -12,6 +12,7 @@ import polars as pl
 
 from mlops.api.base import format_time
 from mlops.api.drift_monitor import Check, Labels
+from mlops.api.reasons import Reason
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
@@ -70,7 +71,7 @@ class Labelled:
         if (METRICS[metric].prediction == "value") == classifier:
             fitting = [name for name, m in METRICS.items() if (m.prediction == "value") != classifier]
             raise BadInput(
-                "ConfigurationInvalid",
+                Reason.CONFIGURATION_INVALID,
                 f"spec.checks[{check.name}].metric: {metric} does not fit a {self.reference.task} model;"
                 f" one of {', '.join(fitting)}",
             )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
@@ -56,13 +57,15 @@ def load_reference(store: Store, artifact: str) -> Reference:
         description = _description(store.read_file(artifact, DESCRIPTION), artifact)
         rows = store.read_file(artifact, ROWS)
     except NotFound as error:
-        raise BadInput("DataUnusable", f"the model {artifact} has no reference to compare with: {error}") from error
+        raise BadInput(
+            Reason.DATA_UNUSABLE, f"the model {artifact} has no reference to compare with: {error}"
+        ) from error
     try:
         check_parquet(rows)
         frame = pl.read_parquet(io.BytesIO(rows))
     except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise BadInput(
-            "DataUnusable", f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
+            Reason.DATA_UNUSABLE, f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
         ) from error
     return make_reference(description, frame, where=artifact)
 
@@ -73,7 +76,7 @@ def _description(content: bytes, artifact: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadInput("DataUnusable", f"{DESCRIPTION} of {artifact} is no JSON object: train the model again")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{DESCRIPTION} of {artifact} is no JSON object: train the model again")
     return found
 
 
@@ -81,7 +84,7 @@ def make_reference(description: Mapping[str, Any], frame: pl.DataFrame, *, where
     """Bring the rows into canonical types and order. Raises BadInput when a column that is needed is missing."""
     missing = [column for column in ("label", "part", PREDICTION) if column not in frame.columns]
     if missing:
-        raise BadInput("DataUnusable", f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
     names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
     numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
     categorical = tuple(sorted(set(names) - set(numeric)))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlops.api import tasks
-from mlops.api.dataset import HttpSource, Reason, S3Source
+from mlops.api.dataset import HttpSource, S3Source
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput, PassingFault
 
 AUTHORIZATION = "AUTHORIZATION"

@@ -25,7 +25,8 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.util import Timeout
 
-from mlops.api.dataset import HttpSource, Reason
+from mlops.api.dataset import HttpSource
+from mlops.api.reasons import Reason
 from mlops.api.tasks import HTTP_NETWORKS_VARIABLE
 from mlops.workloads.ingest.addresses import Address, Network, carried, is_public
 from mlops.workloads.ingest.locate import Delivered

@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlops.api import tasks
-from mlops.api.dataset import Reason, S3Source
+from mlops.api.dataset import S3Source
+from mlops.api.reasons import Reason
 from mlops.store.address import folder_of
 from mlops.workloads.pod import BadInput
 

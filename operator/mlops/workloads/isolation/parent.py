@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.isolation import limits
 from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.pod import BadInput
@@ -23,12 +24,12 @@ _MODULE: Final = "mlops.workloads.isolation.child"
 # What the work may give as its reason; from whoever leads the child, another word is none.
 _REASONS: Final = frozenset(
     {
-        "FormatError",
-        "FormatForbidden",
-        "GoldenFailed",
-        "Incompatible",
-        "OutputInvalid",
-        "UntrustedType",
+        Reason.FORMAT_ERROR,
+        Reason.FORMAT_FORBIDDEN,
+        Reason.GOLDEN_FAILED,
+        Reason.INCOMPATIBLE,
+        Reason.OUTPUT_INVALID,
+        Reason.UNTRUSTED_TYPE,
     }
 )
 # What an answer without arrays may be.
@@ -99,7 +100,7 @@ class Child:
             reason, message = found["fault"], str(found.get("message"))[:4000]
             if reason not in _REASONS:
                 raise Ended(message)
-            raise BadInput(reason, message)
+            raise BadInput(Reason(reason), message)
         return found, made
 
     def close(self) -> None:

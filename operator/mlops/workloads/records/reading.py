@@ -22,6 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.base import earlier
+from mlops.api.reasons import Reason
 from mlops.api.tasks import SPANS, partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.parquet_file import ParquetError, check_parquet
@@ -190,11 +191,11 @@ def _files(store: Store, keys: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
                     frame = pl.read_parquet(io.BytesIO(data))
                 except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
                     problem = str(error).partition("\n")[0]
-                    raise BadInput("DataUnusable", f"{key} is no readable Parquet file: {problem}") from error
+                    raise BadInput(Reason.DATA_UNUSABLE, f"{key} is no readable Parquet file: {problem}") from error
                 yield key, frame
 
 
 def _need(frame: pl.DataFrame, needed: tuple[str, ...], key: str) -> None:
     missing = [column for column in needed if column not in frame.columns]
     if missing:
-        raise BadInput("DataUnusable", f"{key} lacks the columns {', '.join(missing)}")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{key} lacks the columns {', '.join(missing)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlops.api.reasons import Reason
 from mlops.api.tasks import DRAIN_VARIABLE
 from mlops.workloads.pod import BadInput
 
@@ -58,5 +59,5 @@ def _whole(environ: Mapping[str, str], variable: str, default: int, lowest: int 
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and lowest <= int(text) <= 1 << 40):
-        raise BadInput("ServingFailed", f"{variable}: {text!r} is no whole number of at least {lowest}")
+        raise BadInput(Reason.SERVING_FAILED, f"{variable}: {text!r} is no whole number of at least {lowest}")
     return int(text)

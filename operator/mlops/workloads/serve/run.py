@@ -12,6 +12,7 @@ import time
 
 import uvloop
 
+from mlops.api.reasons import Reason
 from mlops.api.tasks import CAPTURE_KEY_VARIABLE, PORT_VARIABLE, ServeTask
 from mlops.workloads.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
@@ -39,7 +40,8 @@ def serve(pod: Pod, task: ServeTask) -> None:
         lost = runner.run(_serve(pod, task, limits, listener))
     if lost:
         raise PassingFault(
-            "StoreUnavailable", f"{lost} captured rows or labels are lost: the store did not take them before the end"
+            Reason.STORE_UNAVAILABLE,
+            f"{lost} captured rows or labels are lost: the store did not take them before the end",
         )
 
 
@@ -104,11 +106,11 @@ def _listener(pod: Pod) -> socket.socket:
     host = pod.environ.get(HOST_VARIABLE) or "0.0.0.0"
     port = pod.environ.get(PORT_VARIABLE) or "8080"
     if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise BadInput("ServingFailed", f"{PORT_VARIABLE}: {port!r} is no port; it is a number below 65536")
+        raise BadInput(Reason.SERVING_FAILED, f"{PORT_VARIABLE}: {port!r} is no port; it is a number below 65536")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise PassingFault(Reason.SERVING_FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener = socket.socket(family, kind)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,7 +118,7 @@ def _listener(pod: Pod) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise PassingFault(Reason.SERVING_FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
     return listener
 

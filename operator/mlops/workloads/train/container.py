@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mlops.api.training_run import Part, Reason
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Part
 from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.model.isolated import OPEN_SECONDS, asked, child_for
 from mlops.workloads.model.predictor import Prediction

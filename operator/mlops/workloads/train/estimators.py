@@ -7,7 +7,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlops.api.training_run import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.model.signature import Task
 from mlops.workloads.pod import BadInput
 

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from mlops.api.training_run import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.expressions import with_derived
 from mlops.workloads.model.masks import salt_of
 from mlops.workloads.model.onnx_engine import check_onnx

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mlops.api.training_run import HIGHER_IS_BETTER, Reason, Search
+from mlops.api.reasons import Reason
+from mlops.api.training_run import HIGHER_IS_BETTER, Search
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.fit import say
 
