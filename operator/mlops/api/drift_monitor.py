@@ -25,7 +25,7 @@ from mlops.api.base import (
     standing_columns,
 )
 from mlops.api.conditions import Condition
-from mlops.api.training_run import Metric
+from mlops.api.metrics import Metric
 
 Verdict = Literal[
     "Stable",

@@ -24,33 +24,11 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.estimator import ClassName as ClassName
 from mlops.api.estimator import Estimator, ParamName
+from mlops.api.metrics import Metric
 from mlops.api.model_version import Capture, Promotion
 from mlops.api.resources import Resources
 
 Part = Literal["train", "validation", "test"]
-Metric = Literal[
-    "roc_auc",
-    "log_loss",
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "brier",
-    "mae",
-    "rmse",
-    "r2",
-]
-# Whether more is better; gates, searches and comparisons read it.
-HIGHER_IS_BETTER: dict[str, bool] = {
-    "roc_auc": True,
-    "log_loss": False,
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "f1": True,
-    "brier": False,
-    "mae": False,
-    "rmse": False,
-    "r2": True,
-}
 MetricName = Annotated[str, text(r"^[a-z][a-z0-9_]*$", "a metric's name has lower-case letters, digits and _", 64)]
 # Host and port, path, tag, digest: https://github.com/distribution/reference, with hosts in lower case only.
 _PART = "[a-z0-9]+([._-]+[a-z0-9]+)*"

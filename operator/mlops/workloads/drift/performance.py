@@ -12,12 +12,13 @@ import polars as pl
 
 from mlops.api.base import format_time
 from mlops.api.drift_monitor import Check, Labels
+from mlops.api.metrics import METRICS, of_task
 from mlops.api.reasons import Reason
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
 from mlops.statistics.label_shift import compare_labels
-from mlops.statistics.metrics import METRICS, Label, Sample, brier_rows
+from mlops.statistics.metrics import Label, Sample, brier_rows
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
@@ -68,8 +69,8 @@ class Labelled:
         """The metric of a check. Raises BadInput when it does not fit the model."""
         classifier = bool(self.reference.classes)
         metric = check.metric or ("roc_auc" if classifier else "mae")
-        if (METRICS[metric].prediction == "value") == classifier:
-            fitting = [name for name, m in METRICS.items() if (m.prediction == "value") != classifier]
+        fitting = of_task("classification" if classifier else "regression")
+        if metric not in fitting:
             raise BadInput(
                 Reason.CONFIGURATION_INVALID,
                 f"spec.checks[{check.name}].metric: {metric} does not fit a {self.reference.task} model;"
@@ -254,11 +255,11 @@ class Labelled:
 
 def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...]) -> Sample:
     """The rows as the metric reads them. Raises ValueError when the model gives no probabilities that it needs."""
-    kind = METRICS[metric].prediction
-    if kind == "value":
+    reads = METRICS[metric].reads
+    if reads == "value":
         return Sample(rows["label"].to_numpy(), rows[PREDICTION].to_numpy())
     y = _labels(rows["label"])
-    if kind == "label":
+    if reads == "label":
         return Sample(y, _labels(rows[PREDICTION]), None, classes)
     return Sample(y, probabilities(rows, classes), None, classes)
 

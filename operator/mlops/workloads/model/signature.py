@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from mlops.api.base import FieldName, Model
 from mlops.api.dataset import Feature, FieldType
+from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
@@ -19,7 +20,6 @@ SIGNATURE_FILE = "model.json"
 MAX_SIGNATURE_BYTES = 16 << 20
 
 Format = Literal["onnx", "treelite", "skops"]
-Task = Literal["classification", "regression"]
 # More than anybody has, and little enough to hold: a model.json comes from whoever trained the model.
 MAX_TEXT, MAX_LONG_TEXT, MAX_LISTED = 1024, 65_536, 65_536
 MAX_INPUTS, MAX_FEATURES = 512, 128  # as in a Dataset

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
 from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
@@ -25,7 +26,6 @@ from mlops.workloads.model.signature import (
     EstimatorOf,
     Outputs,
     Signature,
-    Task,
     read_signature,
     write_signature,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.api import tasks
+from mlops.api.metrics import Task
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.workloads.model.engines import SklearnEngine
@@ -16,13 +17,7 @@ from mlops.workloads.model.golden import prediction_digest
 from mlops.workloads.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.model.masks import masked_encoding
 from mlops.workloads.model.predictor import Prediction, Predictor, class_array
-from mlops.workloads.model.signature import (
-    Encoding,
-    EstimatorOf,
-    Signature,
-    Task,
-    write_signature,
-)
+from mlops.workloads.model.signature import Encoding, EstimatorOf, Signature, write_signature
 from mlops.workloads.pod import Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
