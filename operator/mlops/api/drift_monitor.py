@@ -27,17 +27,9 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
 
-Verdict = Literal[
-    "Stable",
-    "DataQuality",
-    "DataDrift",
-    "PredictionDrift",
-    "LabelShift",
-    "PerformanceDrop",
-    "ConceptDrift",
-    "Inconclusive",
-]
 CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
+# What a check may find, or that it found nothing, or cannot tell.
+Verdict = Literal["Stable", CheckType, "Inconclusive"]
 ActionName = Literal["Retrain", "Rebuild", "Hold"]
 
 
