@@ -31,7 +31,9 @@ _PLANNING = {
 }
 _EVERY_PLANNER = ("standing", "outcome")
 # It passes on what the work in a child says.
-_PASSES_ON = "mlops.workloads.isolation.parent"
+_PASSES_ON = {"mlops.workloads.isolation.parent"}
+# What a program says of what these found is a reason of its own.
+_SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.model.signature"}}
 _IN_A_MESSAGE = r"(?<!\{)"
 _SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")
 _IMPORTED = re.compile(r"^ *from (mlops[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
@@ -52,7 +54,10 @@ def produced(kind: str) -> dict[str, set[str]]:
 def _modules(kind: str) -> Iterator[str]:
     yield from (module for module in _all("mlops.planning") if kind in _planned_by(module))
     yield from _all("mlops.engine")
-    yield from ("mlops.workloads.__main__", *_closure(*_PROGRAMS[kind]) - {_PASSES_ON})
+    yield from (
+        "mlops.workloads.__main__",
+        *_closure(*_PROGRAMS[kind]) - _PASSES_ON - _SAID_IN_OTHER_WORDS.get(kind, set()),
+    )
 
 
 def _planned_by(module: str) -> tuple[str, ...]:

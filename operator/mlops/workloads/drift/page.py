@@ -182,8 +182,6 @@ def _inputs(found: dict[str, Any]) -> str:
         f"<figure><figcaption>{_text(chart['name'])}</figcaption>{histogram_chart(chart)}</figure>"
         for chart in found["histograms"]
     )
-    hidden = [f["name"] for f in found["features"] if f["hidden"]]
-    note = f"<p class='soft'>No values are shown of {_text(', '.join(hidden))}.</p>" if hidden else ""
     return _section(
         "Inputs",
         "<p class='soft'>Effect: Wasserstein distance in standard deviations of the reference, or Jensen-Shannon"
@@ -191,7 +189,7 @@ def _inputs(found: dict[str, Any]) -> str:
         " in brackets how far those usually are from each other at most; where it was needed and the reference is long"
         " enough.</p>"
         '<div class="wide"><table><tr><th>input</th><th>kind</th><th class="n">effect</th><th class="n">nearest</th>'
-        f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>{note}'
+        f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>'
         "<p>Bars: <b class='now'>window</b>; outline: <b class='then'>reference</b>. Shares of rows.</p>"
         f'<div class="charts">{charts}</div>',
     )

@@ -178,10 +178,16 @@ def read_signature(folder: Path) -> Signature:
     path = folder / SIGNATURE_FILE
     if not path.is_file():
         raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is missing: a model's folder says in it what it takes")
-    if path.stat().st_size > MAX_SIGNATURE_BYTES:
+    with path.open("rb") as stream:
+        return parse_signature(stream.read(MAX_SIGNATURE_BYTES + 1))
+
+
+def parse_signature(content: bytes) -> Signature:
+    """Return what the bytes of a model.json say. Raises BadInput as `read_signature` does."""
+    if len(content) > MAX_SIGNATURE_BYTES:
         raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_no_number)
+        document = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is not JSON: {error}") from error
     if not isinstance(document, dict):
