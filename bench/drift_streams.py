@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.reference import Reference, make_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Span, Window, window_of
+from mlops.workloads.model.signature import Signature
 
 Floats = NDArray[np.float64]
 
@@ -107,8 +109,7 @@ def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> 
         pl.Series("part", np.where(train, "train", "test")),
         *(pl.Series(name, values) for name, values in answers(numbers, region).items()),
     )
-    description = {"task": "classification", "classes": ["no", "yes"], "positive": "yes", "label": "bought"}
-    reference = make_reference(description, frame, where=kind)
+    reference = make_reference(signature_of(frame), frame, where=kind)
     made = []
     for number in range(windows):
         part = draw(rng, kind, rows, REFERENCE_WINDOWS + number, happened=number >= change)
@@ -126,6 +127,27 @@ def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> 
         start = BEGIN + LENGTH * (REFERENCE_WINDOWS + number)
         made.append(window_of(captured, Span(start, start + LENGTH, start + LENGTH)))
     return Stream(kind, reference, tuple(made), change)
+
+
+def signature_of(frame: pl.DataFrame, **changes: Any) -> Signature:
+    """What the model.json of the streams' model says, in the API's names; its first input may be missing."""
+    fields = {
+        name.removeprefix("in."): "float64" if dtype.is_numeric() else "string"
+        for name, dtype in frame.schema.items()
+        if name.startswith("in.")
+    }
+    described = {
+        "task": "classification",
+        "format": "onnx",
+        "inputs": [{"name": name, "type": type_, "nullable": name == "x0"} for name, type_ in fields.items()],
+        "columns": [{"name": name, "type": type_} for name, type_ in fields.items()],
+        "label": {"name": "bought", "type": "string"},
+        "classes": ["no", "yes"],
+        "positive": "yes",
+        "estimator": {"name": "HistGradientBoostingClassifier"},
+        "tolerance": "0.0001",
+    }
+    return Signature.model_validate({**described, **changes})
 
 
 def draw(rng: np.random.Generator, kind: str, rows: int, number: int, *, happened: bool) -> Rows:

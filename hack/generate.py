@@ -123,7 +123,7 @@ def _described(mapping: yaml.MappingNode, prefix: str, lines: list[str]) -> Iter
 REASONS_BEGIN = """\
 # Reasons
 
-<!-- Generated from operator/mlops/api/reasons by `make generate`. Do not edit. -->
+<!-- Generated from operator/mlops/api/reasons.py by `make generate`. Do not edit. -->
 
 Every reason that a condition can have, of each kind and of any: what it means, and the way out. The condition's message
 says the same of the object at hand: which field, which value, which file. `mlops explain REASON` prints this.

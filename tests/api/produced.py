@@ -1,146 +1,100 @@
-"""Which reasons the code can put into a condition of which kind, read off the code itself.
+"""Where the product says which reason, and to which kind: what mypy does not know.
 
-A reason gets into a condition in four ways: a planner says it (`Reason.X`), the outcome of a Job says it
-(planning/outcome.py), a pod reports it (`BadInput`, `PassingFault`, an error of the store), or the engine lays it over
-a status (problems.py, waiting.py). What a pod may report is what the modules can raise that its workload imports.
+That a word is one of the registry mypy checks. A pod reports to one kind, a planner's module plans one: what they name
+must be explained for that kind.
 """
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from mlops.api import dataset, drift_monitor, model_version, training_run
-from mlops.engine import problems
-from mlops.planning import outcome
-from mlops.planning.serving import server_pods
-from mlops.store import errors
+from mlops.api.reasons import ALL, Reason
+from mlops.planning.not_started import NOT_STARTED
+from mlops.workloads.isolation import parent
 
 ROOT = Path(__file__).resolve().parents[2] / "operator"
-ENUMS = {
-    "Dataset": dataset.Reason,
-    "TrainingRun": training_run.Reason,
-    "ModelVersion": model_version.Reason,
-    "DriftMonitor": drift_monitor.Reason,
-}
 # The workloads whose pods report to a kind.
-WORKLOADS = {
+_PROGRAMS = {
     "Dataset": ("mlops.workloads.ingest.run",),
     "TrainingRun": ("mlops.workloads.train.run", "mlops.workloads.train.fetch"),
     "ModelVersion": ("mlops.workloads.serve.verify", "mlops.workloads.serve.run"),
     "DriftMonitor": ("mlops.workloads.drift.run",),
 }
-# Of every pod: its entry, its surroundings.
-_EVERY_POD = ("mlops.workloads.__main__", "mlops.workloads.pod")
-_RAISED = ("BadInput", "PassingFault", "_fail")
-_NO_REASON = {"error.reason", "reason"}
+# How the names of a kind's planning modules begin; the engine's are of any kind, as are those of all planners.
+_PLANNING = {
+    "Dataset": ("dataset",),
+    "TrainingRun": ("training",),
+    "ModelVersion": ("serving", "model"),
+    "DriftMonitor": ("monitor",),
+}
+_EVERY_PLANNER = ("standing", "outcome", "execution", "not_started")
+# What a module only looks for in the conditions of other objects, or passes on of what the work in a child says.
+_READ_ONLY = {
+    "mlops.workloads.isolation.parent": {reason.name for reason in parent.PASSED_ON},
+    "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
+    "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID"},
+}
+# What a program says of what these found is a reason of its own.
+_SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.model.signature"}}
+_IN_A_MESSAGE = r"(?<!\{)"
+_SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")
+_IMPORTED = re.compile(r"^ *from (mlops[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
 @cache
 def produced(kind: str) -> dict[str, set[str]]:
-    """Return every reason that a condition of the kind may have, with where it comes from."""
+    """Return every reason that an object of the kind may have, with the modules that say it."""
     found: dict[str, set[str]] = {}
-    for reason, where in _all(kind):
-        found.setdefault(reason, set()).add(where)
+    for module in _modules(kind):
+        for name in set(_SAID.findall(_source(module))) - _READ_ONLY.get(module, set()):
+            found.setdefault(str(Reason[name]), set()).add(module)
+    # What the engine says of the pods of any kind.
+    for reason in NOT_STARTED:
+        found.setdefault(str(reason), set()).add("mlops.engine.waiting")
     return found
 
 
-def _all(kind: str) -> Iterator[tuple[str, str]]:
-    enum = ENUMS[kind]
-    for module in _modules("mlops.planning"):
-        for name in _conditions_said(module, enum.__module__):
-            yield str(enum[name]), module
-    # The very first write of any object (standing.py).
-    yield "Pending", "mlops.planning.standing"
-    for constant in (
-        outcome.DEADLINE_EXCEEDED,
-        outcome.BACKOFF_LIMIT_EXCEEDED,
-        outcome.OUT_OF_MEMORY,
-        outcome.REPORT_MISSING,
-    ):
-        yield constant, "mlops.planning.outcome"
-    for constant in (problems.NAME_TAKEN, problems.INVALID_SPEC, problems.CHILD_REFUSED):
-        yield constant, "mlops.engine.problems"
-    for constant in (*server_pods.WAITING.values(), server_pods.UNSCHEDULABLE):
-        yield constant, "mlops.engine.waiting"
-    for error in errors.StoreError.__subclasses__():
-        yield error.__name__, "mlops.store.errors"
-    for module in (*_EVERY_POD, *_imported(*WORKLOADS[kind])):
-        for reason in _raised(module):
-            yield reason, module
+def _modules(kind: str) -> Iterator[str]:
+    yield from (module for module in _all("mlops.planning") if kind in _planned_by(module))
+    yield from _all("mlops.engine")
+    yield from (
+        "mlops.workloads.__main__",
+        *_closure(*_PROGRAMS[kind]) - _SAID_IN_OTHER_WORDS.get(kind, set()),
+    )
 
 
-def literals() -> dict[str, set[str]]:
-    """Return every reason that any pod can raise, with the modules: also those of no kind's workload."""
-    found: dict[str, set[str]] = {}
-    for module in _modules("mlops.workloads"):
-        for reason in _raised(module):
-            found.setdefault(reason, set()).add(module)
-    return found
+def _planned_by(module: str) -> tuple[str, ...]:
+    name = module.split(".")[2]
+    if name.startswith(_EVERY_PLANNER):
+        return ALL
+    kinds = tuple(kind for kind, begins in _PLANNING.items() if name.startswith(begins))
+    assert len(kinds) == 1 or not _SAID.search(_source(module)), f"{module} says reasons: of which kind?"
+    return kinds
 
 
-def _modules(package: str) -> Iterator[str]:
+def _all(package: str) -> list[str]:
     folder = ROOT / package.replace(".", "/")
-    for path in sorted(folder.rglob("*.py")):
-        if path.name != "__init__.py":
-            yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted(folder.rglob("*.py"))]
 
 
-@cache
-def _tree(module: str) -> ast.Module:
-    path = ROOT / module.replace(".", "/")
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(file.read_text())
-
-
-def _imports(module: str) -> dict[str, str]:
-    """Return what a module imports of ours, by the name that it has there."""
-    return {
-        alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in ast.walk(_tree(module))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mlops")
-        for alias in node.names
-    }
-
-
-def _imported(*modules: str) -> set[str]:
+def _closure(*modules: str) -> set[str]:
     """Return the modules of the pod side that `modules` import, directly or not, and themselves."""
     found, todo = set(), list(modules)
     while todo:
         module = todo.pop()
-        if module in found or not module.startswith("mlops.workloads"):
-            continue
-        if (ROOT / module.replace(".", "/")).is_dir() or (ROOT / module.replace(".", "/")).with_suffix(".py").is_file():
+        if module not in found and module.startswith(("mlops.workloads", "mlops.store")) and _source(module):
             found.add(module)
-            # `from package import name` may name a module or something in one.
-            todo += [path for full in _imports(module).values() for path in (full, full.rpartition(".")[0])]
-    return found - {"mlops.workloads"}
+            for package, names in _IMPORTED.findall(_source(module)):
+                # `from package import name` may name a module or something in one.
+                todo += [package, *(f"{package}.{name}" for name in re.findall(r"\w+", names))]
+    return found
 
 
-def _conditions_said(module: str, enum: str) -> Iterator[str]:
-    """Yield the members of the kind's Reason that a planner's module uses, but for those inside of messages."""
-    if _imports(module).get("Reason") != f"{enum}.Reason":
-        return
-    tree = _tree(module)
-    # f"{Reason.SERVING_FAILED} in {stage}" is a text, not a condition's reason.
-    quoted = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Reason" and node not in quoted:
-            yield node.attr
-
-
-def _raised(module: str) -> Iterator[str]:
-    """Yield the reasons of the errors that a module of the pod side makes; fails on one that cannot be read."""
-    enum = _imports(module).get("Reason", "").rpartition(".")[0]
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RAISED:
-            reason = node.args[1 if node.func.id == "_fail" else 0]
-            if isinstance(reason, ast.Constant):
-                yield str(reason.value)
-            elif isinstance(reason, ast.Attribute) and ast.unparse(reason.value) == "Reason":
-                kind = next(kind for kind, each in ENUMS.items() if each.__module__ == enum)
-                yield str(ENUMS[kind][reason.attr])
-            else:
-                assert ast.unparse(reason) in _NO_REASON, f"{module}:{node.lineno}: {ast.unparse(reason)}"
+@cache
+def _source(module: str) -> str:
+    path = ROOT / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text() if file.is_file() else ""

@@ -31,8 +31,9 @@ def test_mypy_knows_the_fields_and_their_types(tmp_path: Path) -> None:
     file.write_text(SNIPPET)
     command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--follow-imports", "silent"]
     done = subprocess.run([*command, str(file)], cwd=ROOT, capture_output=True, text=True, check=False)
-    of_the_file = (line for line in done.stdout.splitlines() if line.startswith(str(file)))
-    said = [line.removeprefix(f"{file}:") for line in of_the_file if "defined in" not in line]
+    # mypy's cache gives what it said of the same text in another folder, with its path.
+    of_the_file = (line.partition("/snippet.py:")[2] for line in done.stdout.splitlines())
+    said = [line for line in of_the_file if line and "defined in" not in line]
     assert [line.split(": ", 1)[0] for line in said] == ["5", "6", "7"], done.stdout + done.stderr
     assert 'Unexpected keyword argument "atempts"' in said[0]
     assert 'incompatible type "str"; expected "int"' in said[1]

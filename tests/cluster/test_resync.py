@@ -13,7 +13,7 @@ from mlops.cluster.connection import Connection
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.resync import Resync
-from mlops.cluster.writer import Writer
+from mlops.cluster.writer import KubernetesCluster
 from mlops.engine.cluster import AlreadyExists
 from mlops.planning.plan import Key, Manifest
 from tests.api.objects import a_dataset
@@ -130,7 +130,7 @@ async def test_a_strangers_object_is_known_until_it_is_gone(
     never again. When it is gone, or becomes ours, that is known without anybody's help."""
     stranger, key = a_job(namespace, app="theirs"), Key("Job", namespace, "train")
     server.create(stranger)
-    writer = Writer(client, memory, lambda: True)
+    writer = KubernetesCluster(client, memory, lambda: True)
     for _ in range(3):
         with pytest.raises(AlreadyExists):
             await writer.create(a_job(namespace))

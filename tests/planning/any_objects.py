@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 
-from mlops.api import dataset, drift_monitor, labels, model_version, training_run
+from mlops.api import dataset, labels
+from mlops.api.reasons import of_kind
 from mlops.planning.dataset.manifests import content_digest, look_digest
 from tests.planning.anything import MODELS, MOMENTS, NAMES, Draw, Object, part, value
 
 NAMESPACE = "team"
 KIND_NAMES = ("Dataset", "TrainingRun", "ModelVersion", "DriftMonitor")
-REASONS = {
-    "Dataset": tuple(dataset.Reason),
-    "TrainingRun": tuple(training_run.Reason),
-    "ModelVersion": tuple(model_version.Reason),
-    "DriftMonitor": tuple(drift_monitor.Reason),
-}
+REASONS = {kind: tuple(each.reason for each in of_kind(kind)) for kind in KIND_NAMES}
 CONDITIONS = {
     "Dataset": ("Ready", "Reconciling", "Stalled", "Versioned", "Validated", "Foreign"),
     "TrainingRun": (

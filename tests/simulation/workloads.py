@@ -16,7 +16,8 @@ from mlops.api.base import format_time, parse_duration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import CheckResult, MetricReading, Verdict
-from mlops.api.training_run import HIGHER_IS_BETTER, MetricValue
+from mlops.api.metrics import METRICS
+from mlops.api.training_run import MetricValue
 
 # Of a Dataset's spec: what does not change a version's content.
 _BESIDE_THE_CONTENT: Any = {
@@ -224,9 +225,11 @@ def _scheduled(job_name: str, cron_job: str) -> datetime:
 
 def _metrics(score: str) -> tuple[MetricValue, ...]:
     return tuple(
-        MetricValue(name=name, dataset=part, value=score if better else str(Decimal(1) - Decimal(score)))
+        MetricValue(
+            name=name, dataset=part, value=score if facts.higher_is_better else str(Decimal(1) - Decimal(score))
+        )
         for part in _PARTS
-        for name, better in HIGHER_IS_BETTER.items()
+        for name, facts in METRICS.items()
     )
 
 

@@ -5,15 +5,16 @@ import math
 import numpy as np
 import pytest
 
+from mlops.api.metrics import METRICS
 from mlops.statistics.bootstrap import attribute_drop, drop_test, metric_interval
-from mlops.statistics.metrics import METRICS, Sample, evaluate
+from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import Resampling, _draws, replicate
 
 
 def sample_for(name: str, n: int, seed: int, *, weighted: bool = False, noise: float = 1.0) -> Sample:
     """Rows on which the model is right more often than not; the more noise, the worse."""
     rng = np.random.default_rng(seed)
-    kind = METRICS[name].prediction
+    kind = METRICS[name].reads
     if kind == "value":
         y = rng.normal(size=n)
         prediction = y + noise * rng.normal(size=n)

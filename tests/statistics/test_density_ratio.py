@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.model_selection import KFold, cross_val_predict
 
 from mlops.statistics.density_ratio import effective_sample_size, importance_weights
-from mlops.statistics.logistic import cross_fitted_probability, fit_logistic, fold_of_rows
 
 
 def windows(shift: float, n: int = 2_000, m: int = 1_500) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +18,9 @@ def domain_weights(shift: float):
     """Weights by a cross-fitted logistic domain classifier."""
     reference, current = windows(shift)
     is_current = np.arange(3_500) >= 2_000
-    p = cross_fitted_probability(np.concatenate((reference, current)), is_current, seed=1)
+    folds = KFold(5, shuffle=True, random_state=1)
+    rows = np.concatenate((reference, current))
+    p = cross_val_predict(LogisticRegression(), rows, is_current, cv=folds, method="predict_proba")[:, 1]
     return reference, current, importance_weights(p[:2_000], p[2_000:])
 
 
@@ -72,50 +73,6 @@ def test_effective_sample_size() -> None:
     assert effective_sample_size([1.0, 2.0]) == pytest.approx(9 / 5)
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-@pytest.mark.parametrize("penalty", [0.01, 1.0, 100.0])
-def test_the_logistic_regression_equals_scikit_learn(penalty: float, weighted: bool) -> None:
-    """On standardised inputs, with columns of very different units and a constant one."""
-    rng = np.random.default_rng(4)
-    x = np.column_stack((rng.normal(size=(300, 3)) * [1.0, 1e4, 1e-3] + [5.0, 0.0, 1.0], np.full(300, 2.0)))
-    y = rng.uniform(size=300) < 1 / (1 + np.exp(-(x[:, 0] - 5.0 + x[:, 1] / 1e4)))
-    w = rng.exponential(size=300) if weighted else None
-    oracle = LogisticRegression(C=1 / penalty, tol=1e-12, max_iter=10_000)
-    scaled = StandardScaler().fit_transform(x)
-    oracle.fit(scaled, y, sample_weight=w)
-    ours = fit_logistic(x, y, penalty=penalty, weights=w).probability(x)
-    np.testing.assert_allclose(ours, oracle.predict_proba(scaled)[:, 1], atol=2e-6)
-
-
-def test_perfectly_separable_rows_still_have_an_answer() -> None:
-    """The penalty keeps the coefficients finite."""
-    model = fit_logistic(np.arange(10.0)[:, None], np.arange(10) >= 5)
-    p = model.probability(np.arange(10.0)[:, None])
-    assert (np.diff(p) > 0).all()
-    assert p[0] < 0.1
-    assert p[-1] > 0.9
-
-
-def test_row_order_changes_no_bit_of_the_classifier() -> None:
-    """Shuffled rows: the same fit, and each row the same out-of-fold probability."""
-    rng = np.random.default_rng(6)
-    x, y = np.round(rng.normal(size=(200, 3)), 1), rng.integers(0, 2, 200).astype(bool)
-    order = rng.permutation(200)
-    first, second = fit_logistic(x, y), fit_logistic(x[order], y[order])
-    assert first.intercept == second.intercept
-    np.testing.assert_array_equal(first.coefficients, second.coefficients)
-    p, q = cross_fitted_probability(x, y, seed=3), cross_fitted_probability(x[order], y[order], seed=3)
-    np.testing.assert_array_equal(p[order], q)
-
-
-def test_equal_rows_share_a_fold() -> None:
-    """Else a row would be scored by a model that saw its twin, and every window would look separable."""
-    x = np.repeat(np.arange(40.0), 5)[:, None]
-    fold = fold_of_rows(x, np.arange(200) % 2 == 0, folds=4, seed=0).reshape(40, 5)
-    assert (fold == fold[:, :1]).all()
-    assert sorted(np.unique(fold)) == [0, 1, 2, 3]
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -123,12 +80,6 @@ def test_equal_rows_share_a_fold() -> None:
         pytest.param(lambda: importance_weights([0.5], [1.5]), "current_probability: must lie", id="no probability"),
         pytest.param(lambda: importance_weights([np.nan], [0.5]), "reference_probability: holds NaN", id="missing"),
         pytest.param(lambda: importance_weights([0.5], [0.5], clip=0), "clip: is 0", id="clip"),
-        pytest.param(lambda: fit_logistic([[1.0], [2.0]], [True, True]), "one class only", id="one class"),
-        pytest.param(lambda: fit_logistic([[np.inf], [2.0]], [True, False]), "inputs: holds NaN", id="infinity"),
-        pytest.param(lambda: fit_logistic([[1.0], [2.0]], [True, False], penalty=0), "penalty: is 0", id="penalty"),
-        pytest.param(
-            lambda: cross_fitted_probability(np.zeros((9, 1)), np.arange(9) > 4), "distinct rows", id="all equal"
-        ),
     ],
 )
 def test_impossible_requests_are_refused(call, message: str) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 from mlops.statistics.bootstrap import attribute_drop
 from mlops.statistics.change_point import change_point
 from mlops.statistics.density_ratio import importance_weights
-from mlops.statistics.label_shift import black_box_shift
-from mlops.statistics.logistic import cross_fitted_probability
+from mlops.statistics.label_shift import compare_labels
 from mlops.statistics.metrics import Sample, log_loss_rows
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.resampling import Resampling
@@ -23,7 +22,7 @@ rng = np.random.Generator(np.random.PCG64(7))
 x = rng.normal(size=(6_000, 12)); x[3_000:] += 0.2
 y = rng.integers(0, 2, 6_000); p = rng.uniform(0.01, 0.99, 6_000)
 before, after = Sample(y[:3_000], p[:3_000]), Sample(y[3_000:], p[3_000:])
-odds = cross_fitted_probability(x, np.arange(6_000) >= 3_000)
+odds = 1 / (1 + np.exp(-x[:, :3].sum(axis=1)))
 weights = importance_weights(odds[:3_000], odds[3_000:])
 found = [
     compare_numeric(SortedReference.from_values(x[:3_000, 0]), x[3_000:, 0]),
@@ -31,7 +30,7 @@ found = [
     weights.weights.tobytes(), weights.overlap,
     attribute_drop("roc_auc", before, after, weights.weights, Resampling(100, 5, 1)),
     change_point(log_loss_rows(y, p), permutations=50),
-    black_box_shift([[800, 200, 9], [300, 700, 1], [5, 5, 90]], [5, 6, 7]).weights.tobytes(),
+    compare_labels({"a": 800, "b": 200, "c": 9}, {"a": 5, "b": 6, "c": 7}),
 ]
 print(hashlib.sha256(repr(found).encode()).hexdigest())
 """

@@ -15,7 +15,7 @@ import pytest
 
 from mlops.api.tasks import captures_prefix
 from mlops.store import AccessDenied, NotFound, Store, open_source, open_store
-from mlops.store.layout import blob_key, manifest_key
+from mlops.store.layout import blob_key, manifest_key, object_key
 from tests.servers.s3 import S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +90,7 @@ def test_a_writer_stores_artifacts_and_reads_what_was_captured_and_delivered(rol
     assert [b"".join(source.read(found.key)) for found in source.list(key)] == [b"data"]
     denied(lambda: source.put("x/1.csv", b"other"))
     denied(lambda: store.put_object(OWN + "a.parquet", b"poison"))
-    denied(lambda: store.delete_object(OWN + "a.parquet"))
+    denied(lambda: store.bucket.delete(object_key(OWN + "a.parquet")))
     denied(lambda: store.delete(digest))
 
 
@@ -128,7 +128,7 @@ def test_a_server_reads_artifacts_and_only_adds_captures(roles: Roles) -> None:
     denied(lambda: store.put_files({"b": b"2"}))
     denied(lambda: store.bucket.put(blob_key("sha256:" + "1" * 64), b"poison"))
     denied(lambda: store.bucket.put(manifest_key(digest), b"poison"))
-    denied(lambda: store.delete_object(OWN + "small.parquet"))
+    denied(lambda: store.bucket.delete(object_key(OWN + "small.parquet")))
 
 
 @pytest.mark.s3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
@@ -43,35 +42,6 @@ Url = Annotated[
 RuleName = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
 Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
-
-
-class Reason(StrEnum):
-    """Reasons of a Dataset's conditions."""
-
-    PENDING = "Pending"
-    INGESTING = "Ingesting"
-    VERSIONED = "Versioned"
-    UNCHANGED = "Unchanged"
-    VALIDATED = "Validated"
-    SUSPENDED = "Suspended"
-    NO_LIVE_MODEL = "NoLiveModel"
-    REJECTED = "Rejected"
-    SCHEMA_MISMATCH = "SchemaMismatch"
-    FORMAT_ERROR = "FormatError"
-    DATA_UNUSABLE = "DataUnusable"
-    SOURCE_NOT_FOUND = "SourceNotFound"
-    SOURCE_FORBIDDEN = "SourceForbidden"
-    SOURCE_UNAVAILABLE = "SourceUnavailable"
-    ADDRESS_FORBIDDEN = "AddressForbidden"
-    ACCESS_DENIED = "AccessDenied"
-    CREDENTIALS_MISSING = "CredentialsMissing"
-    DIGEST_MISMATCH = "DigestMismatch"
-    EXPRESSION_INVALID = "ExpressionInvalid"
-    STORE_UNAVAILABLE = "StoreUnavailable"
-    REPORT_MISSING = "ReportMissing"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
-    OUT_OF_MEMORY = "OOMKilled"
 
 
 class SecretRef(Model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -26,56 +25,13 @@ from mlops.api.base import (
     standing_columns,
 )
 from mlops.api.conditions import Condition
-from mlops.api.training_run import Metric
+from mlops.api.metrics import Metric
 
-Verdict = Literal[
-    "Stable",
-    "DataQuality",
-    "DataDrift",
-    "PredictionDrift",
-    "LabelShift",
-    "PerformanceDrop",
-    "ConceptDrift",
-    "Inconclusive",
-]
 CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
+# What a check may find, or that it found nothing, or cannot tell.
+Verdict = Literal["Stable", CheckType, "Inconclusive"]
 ActionName = Literal["Retrain", "Rebuild", "Hold"]
 ActionOutcome = Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed"]
-
-
-class Reason(StrEnum):
-    """Reasons of a DriftMonitor's conditions."""
-
-    PENDING = "Pending"
-    TARGET_NOT_FOUND = "TargetNotFound"
-    TARGET_NOT_LIVE = "TargetNotLive"
-    TEMPLATE_NOT_FOUND = "TrainingRunNotFound"
-    NOT_A_TEMPLATE = "NotATemplate"
-    WAITING_FOR_FIRST_CHECK = "WaitingForFirstCheck"
-    SUSPENDED = "Suspended"
-    CHECKED = "Checked"
-    DETECTED = "Detected"
-    NOT_DETECTED = "NotDetected"
-    INCONCLUSIVE = "Inconclusive"
-    RUN_CREATED = "RunCreated"
-    IN_COOLDOWN = "InCooldown"
-    WEEKLY_LIMIT = "WeeklyLimit"
-    CIRCUIT_OPEN = "CircuitOpen"
-    NOTHING_NEW = "NothingNew"
-    UNCONFIRMED = "Unconfirmed"
-    ON_HOLD = "OnHold"
-    RUN_ACTIVE = "RunActive"
-    NO_ACTION = "NoAction"
-    CONFIGURATION_INVALID = "ConfigurationInvalid"
-    DATA_UNUSABLE = "DataUnusable"
-    DIGEST_MISMATCH = "DigestMismatch"
-    STORE_UNAVAILABLE = "StoreUnavailable"
-    ACCESS_DENIED = "AccessDenied"
-    CREDENTIALS_MISSING = "CredentialsMissing"
-    REPORT_MISSING = "ReportMissing"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
-    OUT_OF_MEMORY = "OOMKilled"
 
 
 class TargetRef(Model):

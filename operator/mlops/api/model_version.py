@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
@@ -27,38 +26,6 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
 from mlops.api.resources import Resources
-
-
-class Reason(StrEnum):
-    """Reasons of a ModelVersion's conditions."""
-
-    PENDING = "Pending"
-    RUN_NOT_FOUND = "TrainingRunNotFound"
-    RUN_NOT_READY = "TrainingRunNotReady"
-    VERIFYING = "Verifying"
-    VERIFIED = "Verified"
-    DIGEST_MISMATCH = "DigestMismatch"
-    ARTIFACT_NOT_FOUND = "ArtifactNotFound"
-    FORMAT_FORBIDDEN = "FormatForbidden"
-    UNTRUSTED_TYPE = "UntrustedType"
-    INCOMPATIBLE = "Incompatible"
-    GOLDEN_FAILED = "GoldenFailed"
-    GATES_PASSED = "GatesPassed"
-    GATES_FAILED = "GatesFailed"
-    PROGRESSING = "Progressing"
-    SERVING = "Serving"
-    SERVING_FAILED = "ServingFailed"
-    NOT_RUNNING = "NotRunning"
-    SUPERSEDED = "Superseded"
-    WITHDRAWN = "Withdrawn"
-    VERSION_CONFLICT = "VersionConflict"
-    STORE_UNAVAILABLE = "StoreUnavailable"
-    ACCESS_DENIED = "AccessDenied"
-    CREDENTIALS_MISSING = "CredentialsMissing"
-    REPORT_MISSING = "ReportMissing"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
-    OUT_OF_MEMORY = "OOMKilled"
 
 
 class Golden(Model):

@@ -32,6 +32,7 @@ from mlops.api.drift_monitor import (
 )
 from mlops.api.estimator import Estimator
 from mlops.api.model_version import Capture, VersionVerification
+from mlops.api.reasons import Reported
 from mlops.api.training_run import MetricValue, Search
 
 TASK_VARIABLE = "MLOPS_TASK"
@@ -235,7 +236,7 @@ class FailureReport(Model):
     """Why there is no result. `reason` is one of the kind's condition reasons."""
 
     report: Literal["failure"] = "failure"
-    reason: str
+    reason: Reported
     message: str
 
 

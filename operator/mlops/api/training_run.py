@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
@@ -26,74 +25,11 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.estimator import ClassName as ClassName
 from mlops.api.estimator import Estimator, ParamName
+from mlops.api.metrics import Metric
 from mlops.api.model_version import Capture, Promotion
 from mlops.api.resources import Resources
 
-
-class Reason(StrEnum):
-    """Reasons of a TrainingRun's conditions."""
-
-    PENDING = "Pending"
-    TEMPLATE = "Template"
-    RUN_PENDING = "RunPending"
-    SUSPENDED = "Suspended"
-    DATASET_NOT_FOUND = "DatasetNotFound"
-    DATASET_NOT_READY = "DatasetNotReady"
-    DATASET_VERSION_NOT_FOUND = "DatasetVersionNotFound"
-    WAITING_FOR_REFRESH = "WaitingForRefresh"
-    DATASET_PINNED = "DatasetPinned"
-    RUNNING = "Running"
-    VERIFYING = "Verifying"
-    SUCCEEDED = "Succeeded"
-    CACHED = "Cached"
-    NOTHING_NEW = "NothingNew"
-    NOT_SERVING = "NotServing"
-    GATES_PASSED = "GatesPassed"
-    GATES_FAILED = "GatesFailed"
-    METRIC_MISSING = "MetricMissing"
-    REPRODUCIBLE = "Reproducible"
-    NOT_REPRODUCIBLE = "NotReproducible"
-    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
-    ESTIMATOR_UNKNOWN = "EstimatorUnknown"
-    PARAMETER_INVALID = "ParameterInvalid"
-    DATA_UNUSABLE = "DataUnusable"
-    TRAINING_FAILED = "TrainingFailed"
-    EXPORT_FAILED = "ExportFailed"
-    OUTPUT_INVALID = "OutputInvalid"
-    OUT_OF_MEMORY = "OOMKilled"
-    DIGEST_MISMATCH = "DigestMismatch"
-    STORE_UNAVAILABLE = "StoreUnavailable"
-    ACCESS_DENIED = "AccessDenied"
-    CREDENTIALS_MISSING = "CredentialsMissing"
-    REPORT_MISSING = "ReportMissing"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
-
-
 Part = Literal["train", "validation", "test"]
-Metric = Literal[
-    "roc_auc",
-    "log_loss",
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "brier",
-    "mae",
-    "rmse",
-    "r2",
-]
-# Whether more is better; gates, searches and comparisons read it.
-HIGHER_IS_BETTER: dict[str, bool] = {
-    "roc_auc": True,
-    "log_loss": False,
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "f1": True,
-    "brier": False,
-    "mae": False,
-    "rmse": False,
-    "r2": True,
-}
 MetricName = Annotated[str, text(r"^[a-z][a-z0-9_]*$", "a metric's name has lower-case letters, digits and _", 64)]
 # Host and port, path, tag, digest: https://github.com/distribution/reference, with hosts in lower case only.
 _PART = "[a-z0-9]+([._-]+[a-z0-9]+)*"

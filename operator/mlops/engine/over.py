@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops.api import labels
 from mlops.api.conditions import READY, STALLED
-from mlops.api.model_version import Reason
+from mlops.api.reasons import Reason
 from mlops.planning.plan import Manifest
 from mlops.planning.retrying import LONGEST
 from mlops.planning.standing import LAID_OVER

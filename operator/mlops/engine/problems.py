@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlops.api import labels
+from mlops.api.reasons import Reason, Word
 from mlops.engine.cluster import Conflict, key_of, labels_of, owners_of
 from mlops.engine.links import OWNERS
 from mlops.planning import standing
 from mlops.planning.plan import Manifest, Status
 from mlops.planning.standing import Standing
 
-NAME_TAKEN = "NameTaken"
-INVALID_SPEC = "InvalidSpec"
-CHILD_REFUSED = "ChildRefused"
+NAME_TAKEN = Reason.NAME_TAKEN
+INVALID_SPEC = Reason.INVALID_SPEC
+CHILD_REFUSED = Reason.CHILD_REFUSED
 
 
 def check_name(present: Manifest, wanted: Manifest, *, converged: bool) -> str | None:
@@ -44,7 +45,7 @@ class Problem:
     """Why a wanted child cannot be written. One that may pass by itself is tried again when it is `due`."""
 
     child: Manifest
-    reason: str
+    reason: Word
     message: str
     passing: bool = False
     due: bool = False

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mlops.api import labels
+from mlops.api.reasons import Reason
 from mlops.engine.cluster import Reader, labels_of
 from mlops.planning import standing
+from mlops.planning.not_started import UNSCHEDULABLE, WAITING
 from mlops.planning.plan import Key, Manifest, Status
-from mlops.planning.serving.server_pods import UNSCHEDULABLE, WAITING
 
 # A pod of ours says by this label whose work it does.
 _WORKS_FOR = {
@@ -25,7 +26,7 @@ _WORKS_FOR = {
 class Trouble:
     """Why a pod waits, in words for the object that it works for."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -64,7 +65,7 @@ def _of_pod(pod: Manifest) -> Trouble | None:
         for container in status.get(field, ()):
             waits = container.get("state", {}).get("waiting") or {}
             if reason := WAITING.get(waits.get("reason", "")):
-                image = f" {container.get('image')}" if reason == "ImagePull" else ""
+                image = f" {container.get('image')}" if reason is Reason.IMAGE_PULL else ""
                 return Trouble(reason, f"pod {name}: {waits['reason']}{image}: {waits.get('message') or 'no details'}")
     return None
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
 from mlops.api.base import Model, parse_time
+from mlops.api.reasons import Word
 from mlops.planning.outcome import Failure, outcome, said_by_newest_pod
 from mlops.planning.standing import Standing
 from mlops.planning.views import JobView
@@ -128,6 +129,6 @@ def tries_again(failure: Failure) -> Standing:
     return Standing("False", failure.reason, f"{failure.message}; the Job tries again", reconciling=True)
 
 
-def attempt_follows(reason: str, message: str, attempts: int) -> Standing:
+def attempt_follows(reason: Word, message: str, attempts: int) -> Standing:
     """Return where an object stands for which another Job is made, after `attempts` that failed."""
     return Standing("False", reason, f"{message}; attempt {attempts + 1} follows", reconciling=True)

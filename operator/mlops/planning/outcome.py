@@ -8,31 +8,30 @@ from typing import TypeVar
 
 from mlops.api import labels, tasks
 from mlops.api.base import Model, is_moment, parse_time
-from mlops.planning.serving.server_pods import UNSCHEDULABLE, WAITING
+from mlops.api.reasons import Reason, Word
+from mlops.planning.not_started import NOT_STARTED
 from mlops.planning.standing import is_reason
 from mlops.planning.views import JobView
 
 R = TypeVar("R", bound=Model)
 
-DEADLINE_EXCEEDED = "DeadlineExceeded"
-BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
-OUT_OF_MEMORY = "OOMKilled"
-REPORT_MISSING = "ReportMissing"
+DEADLINE_EXCEEDED = Reason.DEADLINE_EXCEEDED
+BACKOFF_LIMIT_EXCEEDED = Reason.BACKOFF_LIMIT_EXCEEDED
+OUT_OF_MEMORY = Reason.OUT_OF_MEMORY
+REPORT_MISSING = Reason.REPORT_MISSING
 
 # A pod gives up on these at once, and the object does not have to change: keys that were revoked come back, somebody
 # makes room, trust is mended. They are tried again ever more slowly.
-_MENDED_OUTSIDE = frozenset({"AccessDenied", "NoSpace", "CertificateUntrusted"})
+_MENDED_OUTSIDE = frozenset({Reason.ACCESS_DENIED, Reason.NO_SPACE, Reason.CERTIFICATE_UNTRUSTED})
 # What is mended outside of the object, or passes: the same work may succeed later.
-_OUTAGES = frozenset({"StoreUnavailable", "BucketMissing", "CredentialsMissing"}) | _MENDED_OUTSIDE
-# What a pod that does not start waits for.
-NOT_STARTED = frozenset({*WAITING.values(), UNSCHEDULABLE})
+_OUTAGES = frozenset({Reason.STORE_UNAVAILABLE, Reason.BUCKET_MISSING, Reason.CREDENTIALS_MISSING}) | _MENDED_OUTSIDE
 
 
 @dataclass(frozen=True)
 class Failure:
     """Why a Job has no result. `final`: trying the same again cannot help."""
 
-    reason: str
+    reason: Word
     message: str
     final: bool
 
@@ -104,7 +103,7 @@ def said_by_newest_pod(job: JobView) -> Failure | None:
     return _as_said(said.reason, said.message.strip() or "see the pod's log", job) if said is not None else None
 
 
-def _as_said(reason: str, message: str, job: JobView) -> Failure:
+def _as_said(reason: Word, message: str, job: JobView) -> Failure:
     final = job.exit_code == tasks.EXIT_BAD_INPUT and reason not in _MENDED_OUTSIDE
     return Failure(reason, message, final)
 

@@ -21,16 +21,18 @@ from mlops.api.conditions import (
     STALLED,
     Condition,
     ConditionStatus,
+    ConditionType,
     find,
     is_true,
 )
+from mlops.api.reasons import Reason, Reported, Word
 
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _MAX_MESSAGE = 2048
 _OF_STANDING = (READY, RECONCILING, STALLED)
 # Reasons that the engine lays over what a planner said: of the name or the content of a child, of a spec that an older
 # program let in. They end when that is mended, so they are no end of the object.
-LAID_OVER = frozenset({"NameTaken", "ChildRefused", "InvalidSpec"})
+LAID_OVER = frozenset({Reason.NAME_TAKEN, Reason.CHILD_REFUSED, Reason.INVALID_SPEC})
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,23 @@ class Standing:
     """Where an object stands. Reconciling and Stalled become conditions only when they hold."""
 
     ready: ConditionStatus
-    reason: str
+    reason: Word
     message: str
     reconciling: bool = False
     stalled: bool = False
 
 
-def done(reason: str, message: str) -> Standing:
+def done(reason: Word, message: str) -> Standing:
     """Return: it is as wanted."""
     return Standing("True", reason, message)
 
 
-def in_progress(reason: str, message: str) -> Standing:
+def in_progress(reason: Word, message: str) -> Standing:
     """Return: it is being worked on, and the outcome is open."""
     return Standing("Unknown", reason, message, reconciling=True)
 
 
-def resting(reason: str, message: str) -> Standing:
+def resting(reason: Word, message: str) -> Standing:
     """Return: nothing is wrong, nothing is being done because the user says so, and what was asked for is not there.
 
     As with a suspended Job. What only repeats (a monitor, a template) is `done` when it is suspended, like a CronJob.
@@ -62,19 +64,19 @@ def resting(reason: str, message: str) -> Standing:
     return Standing("Unknown", reason, message)
 
 
-def waiting(reason: str, message: str) -> Standing:
+def waiting(reason: Word, message: str) -> Standing:
     """Return: something is missing; it heals by itself when that appears."""
     return Standing("False", reason, message)
 
 
-def stalled(reason: str, message: str) -> Standing:
+def stalled(reason: Word, message: str) -> Standing:
     """Return: it failed, and only a change by the user helps."""
     return Standing("False", reason, message, stalled=True)
 
 
-def condition(type_: str, status: ConditionStatus, reason: str, message: str = "") -> Condition:
+def condition(type_: ConditionType, status: ConditionStatus, reason: Word, message: str = "") -> Condition:
     """Return a condition; texts that come from a pod may be too long and are cut, and steer no terminal."""
-    return Condition(type=type_, status=status, reason=str(reason), message=_harmless(message)[:_MAX_MESSAGE])
+    return Condition(type=str(type_), status=status, reason=str(reason), message=_harmless(message)[:_MAX_MESSAGE])
 
 
 def _harmless(text: str) -> str:
@@ -108,7 +110,7 @@ def conditions(
     """
     old = tuple(old)
     if not old and standing.ready != "Unknown":
-        standing = in_progress("Pending", "seen for the first time")
+        standing = in_progress(Reason.PENDING, "seen for the first time")
     said = [*_expressed(standing), *(each for each in own if each is not None)]
     return _stamped(old, said, now=now, generation=generation)
 
@@ -175,7 +177,7 @@ def standing_of(conditions: Iterable[Condition]) -> Standing | None:
         return None
     return Standing(
         ready.status,
-        ready.reason,
+        Reported(ready.reason),
         ready.message,
         reconciling=find(conditions, RECONCILING) is not None,
         stalled=find(conditions, STALLED) is not None,

@@ -8,44 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mlops.api.metrics import METRICS, MetricFacts
 from mlops.statistics.arrays import FloatArray, IntArray, finite_vector, non_empty, ordered_sum, row_weights
 
 Label = str | int | bool
-PredictionKind = Literal["score", "probability", "label", "value"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a metric is called, what it reads as prediction, and which way is better."""
-
-    name: str
-    prediction: PredictionKind
-    higher_is_better: bool
-
-
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric("roc_auc", "score", True),
-            Metric("log_loss", "probability", False),
-            Metric("brier", "probability", False),
-            Metric("accuracy", "label", True),
-            Metric("balanced_accuracy", "label", True),
-            Metric("f1", "label", True),
-            Metric("f1_macro", "label", True),
-            Metric("mae", "value", False),
-            Metric("rmse", "value", False),
-            Metric("r2", "value", True),
-        )
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +32,24 @@ class Sample:
     weights: FloatArray | None = None
     classes: tuple[Label, ...] | None = None
 
+    @property
+    def has_several_classes(self) -> bool:
+        """Whether there are more than two: metrics of one class then become means over the classes."""
+        return self.classes is not None and len(self.classes) > 2
+
 
 def evaluate(metric: str, sample: Sample) -> float:
     """The value of the metric called `metric` (a key of METRICS) on `sample`. Raises ValueError on an unknown name."""
-    kind = metric_named(metric).prediction
+    facts = metric_named(metric)
     y, prediction, weights = sample.y, sample.prediction, sample.weights
-    if kind in ("score", "probability"):
+    if facts.needs_probabilities:
         return float(_PROBABILISTIC[metric](y, prediction, weights, sample.classes))
-    if metric == "f1":
+    if metric == "f1" and not sample.has_several_classes:
         return f1(y, prediction, weights, positive=positive_class(sample.classes))
     return float(_PLAIN[metric](y, prediction, weights))
 
 
-def metric_named(name: str) -> Metric:
+def metric_named(name: str) -> MetricFacts:
     """The entry of METRICS. Raises ValueError listing the known names."""
     if name not in METRICS:
         raise ValueError(f"metric: {name!r} is unknown; one of {', '.join(METRICS)}")
@@ -299,7 +275,7 @@ _PROBABILISTIC: Mapping[str, Callable[..., float]] = {"roc_auc": roc_auc, "log_l
 _PLAIN: Mapping[str, Callable[..., float]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
-    "f1_macro": f1_macro,
+    "f1": f1_macro,
     "mae": mae,
     "rmse": rmse,
     "r2": r2,

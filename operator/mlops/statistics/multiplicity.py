@@ -21,18 +21,6 @@ def benjamini_hochberg(pvalues: ArrayLike) -> FloatArray:
     return _restored(np.minimum.accumulate(scaled), order)
 
 
-def holm(pvalues: ArrayLike) -> FloatArray:
-    """Adjusted p-values (k,): rejecting those <= alpha keeps the chance of any false alarm at or below alpha.
-
-    Under any dependence (Holm 1979); never less powerful than Bonferroni.
-    """
-    p = _pvalues(pvalues)
-    k = p.shape[0]
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * np.arange(k, 0, -1)
-    return _restored(np.maximum.accumulate(scaled), order)
-
-
 def bonferroni(pvalues: ArrayLike) -> FloatArray:
     """Adjusted p-values (k,), each times k: the family-wise error under any dependence."""
     p = _pvalues(pvalues)

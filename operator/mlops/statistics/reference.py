@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,21 +43,6 @@ class SortedReference:
         if edges[0] == ordered[0]:
             edges = np.concatenate(([np.nextafter(edges[0], -np.inf)], edges))
         return cls(ordered, missing, edges, bin_counts(ordered, edges), _std(ordered))
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; counts and deviation are derived, so only what they derive from is kept."""
-        return {"values": self.values.tolist(), "missing": self.missing, "edges": self.edges.tolist()}
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> SortedReference:
-        """The inverse of `to_dict`, bit for bit. Raises ValueError when the values are not sorted and finite."""
-        values = np.asarray(document["values"], dtype=np.float64)
-        edges = np.asarray(document["edges"], dtype=np.float64)
-        for array, name in ((values, "values"), (edges, "edges")):
-            non_empty(array, name)
-            if not np.isfinite(array).all() or (np.diff(array) < 0).any():
-                raise ValueError(f"{name}: must be finite and ascending")
-        return cls(values, int(document["missing"]), edges, bin_counts(values, edges), _std(values))
 
 
 def bin_counts(ordered: FloatArray, edges: FloatArray) -> IntArray:

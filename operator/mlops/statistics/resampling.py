@@ -102,10 +102,10 @@ def _ranks(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _replicator(metric: str, sample: Sample, weights: FloatArray | None) -> _Replicator:
-    kind = metric_named(metric).prediction
+    reads = metric_named(metric).reads
     if metric == "roc_auc":
         return _roc_auc(sample, weights)
-    if kind == "label":
+    if reads == "label":
         return _confusion(metric, sample, weights)
     if metric == "r2":
         return _r2(sample, weights)
@@ -150,7 +150,8 @@ def _r2(sample: Sample, weights: FloatArray | None) -> _Replicator:
 
 def _confusion(metric: str, sample: Sample, weights: FloatArray | None) -> _Replicator:
     truth, said = sample.y, sample.prediction
-    if metric == "f1":
+    of_one_class = metric == "f1" and not sample.has_several_classes
+    if of_one_class:
         positive = positive_class(sample.classes)
         truth, said = truth == positive, said == positive
     names, codes = np.unique(np.concatenate((truth, said)), return_inverse=True)
@@ -162,11 +163,17 @@ def _confusion(metric: str, sample: Sample, weights: FloatArray | None) -> _Repl
         line = np.arange(b)[:, None] * (k * k)
         drawn = None if weights is None else weights[rows].ravel()
         table = np.bincount((cells[rows] + line).ravel(), weights=drawn, minlength=b * k * k)
-        return _from_confusion(metric, table.astype(np.float64).reshape(b, k, k))
+        counts = table.astype(np.float64).reshape(b, k, k)
+        return _second_class_f1(counts) if of_one_class else _from_confusion(metric, counts)
 
-    if metric == "f1" and not truth.any() and not said.any():
+    if of_one_class and not truth.any() and not said.any():
         return lambda rows: np.zeros(rows.shape[0])
     return from_cells
+
+
+def _second_class_f1(table: FloatArray) -> FloatArray:
+    total = table.sum(axis=2)[:, -1] + table.sum(axis=1)[:, -1]
+    return np.where(total > 0, _ratio(2.0 * table[:, -1, -1], np.where(total > 0, total, 1.0)), 0.0)
 
 
 def _from_confusion(metric: str, table: FloatArray) -> FloatArray:
@@ -174,9 +181,6 @@ def _from_confusion(metric: str, table: FloatArray) -> FloatArray:
     true, said = table.sum(axis=2), table.sum(axis=1)
     if metric == "accuracy":
         return _ratio(hits.sum(axis=1), true.sum(axis=1))
-    if metric == "f1":
-        total = true[:, -1] + said[:, -1]
-        return np.where(total > 0, _ratio(2.0 * hits[:, -1], np.where(total > 0, total, 1.0)), 0.0)
     total = true if metric == "balanced_accuracy" else (true + said) / 2.0
     seen = total > 0
     each = np.where(seen, hits / np.where(seen, total, 1.0), 0.0)

@@ -163,10 +163,6 @@ class Store:
         """A plain object's bytes. There is no digest to check them against. Raises NotFound."""
         return b"".join(self._chunks(object_key(key), key))
 
-    def delete_object(self, key: str) -> None:
-        """Remove a plain object; one that is not there is no error."""
-        self.bucket.delete(object_key(key))
-
     def list(self, prefix: str) -> Iterator[Stat]:
         """The plain objects whose key begins with `prefix`, sorted by key."""
         for found in self.bucket.list("objects/" + check_prefix(prefix)):

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from mlops.api import tasks
 from mlops.api.pod_environment import PodSettings
+from mlops.api.reasons import Reason, Reported
 from mlops.store import errors as store_errors
 from mlops.workloads import secrecy
 from mlops.workloads.pod import BadInput, PassingFault, Pod, is_panic
@@ -68,7 +69,7 @@ def main() -> int:
     try:
         task = tasks.parse_task(tasks.task_text(os.environ))
     except ValidationError as error:
-        return _fail(termination_log, "TaskInvalid", f"{tasks.TASK_VARIABLE}: {error}", tasks.EXIT_BAD_INPUT)
+        return _fail(termination_log, Reason.TASK_INVALID, f"{tasks.TASK_VARIABLE}: {error}", tasks.EXIT_BAD_INPUT)
     with tempfile.TemporaryDirectory(prefix="mlops-") as scratch:
         try:
             report = run(Pod(os.environ, Path(scratch)), task)
@@ -103,7 +104,7 @@ def _unexpected(termination_log: Path, error: BaseException) -> int:
     where = traceback.extract_tb(error.__traceback__)[-1]
     said = error.strerror if isinstance(error, OSError) else f"{Path(where.filename).name} line {where.lineno}"
     message = f"{type(error).__name__} ({said}): the program did not foresee this; the pod's log has the traceback"
-    return _fail(termination_log, "InternalError", message, tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT)
+    return _fail(termination_log, Reason.INTERNAL_ERROR, message, tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT)
 
 
 def _print_frames(error: BaseException) -> None:
@@ -123,7 +124,7 @@ def _leave(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _fail(termination_log: Path, reason: str, message: str, code: int) -> int:
+def _fail(termination_log: Path, reason: Reason, message: str, code: int) -> int:
     # Data may hold halves of letters, which no log and no report can.
     message = message.encode("utf-8", "backslashreplace").decode()
     sys.stderr.write(f"{reason}: {message}\n")
@@ -131,12 +132,12 @@ def _fail(termination_log: Path, reason: str, message: str, code: int) -> int:
     return code
 
 
-def _fitting(reason: str, message: str) -> str:
+def _fitting(reason: Reason, message: str) -> str:
     """Return the report with as much of the message as fits; what does not stands in the pod's log."""
     for length in (1500, 700, 300):
         with suppress(tasks.ReportError):
-            return tasks.write_report(tasks.FailureReport(reason=reason, message=message[:length]))
-    return tasks.write_report(tasks.FailureReport(reason=reason, message="see the pod's log"))
+            return tasks.write_report(tasks.FailureReport(reason=Reported(reason), message=message[:length]))
+    return tasks.write_report(tasks.FailureReport(reason=Reported(reason), message="see the pod's log"))
 
 
 if __name__ == "__main__":

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from mlops.api import tasks
 from mlops.api.pod_environment import PodSettings
+from mlops.api.reasons import Reason
 from mlops.store import Store, open_store
 
 
 class BadInput(Exception):
     """The input is bad and trying again cannot help: exit code 2.
 
-    `reason` is a condition reason of the kind (a CamelCase word); `message` names the field, the value and the way out.
+    `reason` becomes that of a condition; `message` names the field, the value and the way out.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason, self.message = reason, message
 
@@ -27,7 +28,7 @@ class BadInput(Exception):
 class PassingFault(Exception):
     """Something outside is not there right now: exit code 1, the Job tries again."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason, self.message = reason, message
 
@@ -55,7 +56,7 @@ class Pod:
         """Return the artifact store that the pod is given."""
         url = self.settings.store
         if not url:
-            raise BadInput("StoreUnavailable", f"{tasks.STORE_VARIABLE} is not set: it names the artifact store")
+            raise BadInput(Reason.STORE_UNAVAILABLE, f"{tasks.STORE_VARIABLE} is not set: it names the artifact store")
         return open_store(url, self.environ)
 
     @property
@@ -83,5 +84,7 @@ class Pod:
 
     def _folder(self, variable: str, path: str) -> Path:
         if not path:
-            raise BadInput("TaskInvalid", f"{variable} is not set: the operator sets it beside a user's own container")
+            raise BadInput(
+                Reason.TASK_INVALID, f"{variable} is not set: the operator sets it beside a user's own container"
+            )
         return Path(path)

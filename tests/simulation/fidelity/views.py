@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from mlops.engine.cluster import owners_of
+from mlops.planning.not_started import WAITING
 from mlops.planning.plan import Manifest
-from mlops.planning.serving.server_pods import WAITING
 
 GONE = "gone"
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bench.drift_streams import LENGTH, Stream, make_stream
+from bench.drift_streams import LENGTH, Stream, make_stream, signature_of
 from mlops.api import tasks
 from mlops.api.drift_monitor import Check, Labels, TargetRef
 from mlops.api.drift_monitor import Window as WindowSpec
@@ -40,14 +40,7 @@ class World:
     model: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        description = {
-            "task": "classification",
-            "classes": ["no", "yes"],
-            "positive": "yes",
-            "label": {"name": "bought", "type": "string"},
-            "inputs": [{"name": name, "nullable": name == "x0"} for name in self.stream.reference.fields],
-            **self.model,
-        }
+        description = signature_of(self.stream.reference.frame, **self.model).dump()
         files = {
             "model.json": json.dumps(description).encode(),
             "reference.parquet": parquet(self.stream.reference.frame),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
+from bench.drift_streams import signature_of
 from mlops.workloads.drift.run import check
 from mlops.workloads.pod import BadInput, Pod
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World, parquet
@@ -253,6 +255,15 @@ def test_a_model_without_a_reference_is_refused(stable: World) -> None:
         stable.check("DataDrift")
 
 
+def test_a_model_whose_description_is_none_is_refused(stable: World) -> None:
+    """What model.json must be is said in one place: the model's signature."""
+    rows = parquet(stable.stream.reference.frame)
+    stable.artifact = stable.store.put_files({"model.json": b"{}", "reference.parquet": rows}).digest
+    with pytest.raises(BadInput, match=r"model\.json: .*Field required: train the model again") as caught:
+        stable.check("DataDrift")
+    assert caught.value.reason == "DataUnusable"
+
+
 def test_numbers_as_classes_match_whatever_type_they_were_written_with(stable: World) -> None:
     """A class 1, captured as a whole number and fed back as 1.0, is one class."""
     codes = {"no": 0, "yes": 1}
@@ -261,7 +272,9 @@ def test_numbers_as_classes_match_whatever_type_they_were_written_with(stable: W
     reference = stable.stream.reference.frame.rename(names).with_columns(
         as_number, pl.col("label").replace_strict(codes, return_dtype=pl.Int64)
     )
-    model = b'{"task": "classification", "classes": [0, 1], "positive": 1, "label": {"name": "y", "type": "int64"}}'
+    label = {"name": "y", "type": "int64"}
+    signature = signature_of(stable.stream.reference.frame, classes=[0, 1], positive=1, label=label)
+    model = json.dumps(signature.dump()).encode()
     captured = stable.captured.rename(names).with_columns(as_number)
     stable.artifact = stable.store.put_files({"model.json": model, "reference.parquet": parquet(reference)}).digest
     stable.write(REQUESTS, captured.with_columns(pl.lit(stable.artifact).alias("modelDigest")))

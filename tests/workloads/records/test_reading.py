@@ -178,9 +178,7 @@ def of_the_check(store: Store, **limits: int) -> set[Row]:
 def checked(store: Store, **limits: int) -> pl.DataFrame:
     """The rows that a drift check of the window is computed from."""
     frame = pl.DataFrame({"in.price": [1.0], "label": ["UP"], "out.prediction": ["UP"], "part": ["test"]})
-    reference = Reference(
-        frame, "classification", ("price",), (), ("DOWN", "UP"), "class", frozenset(), frozenset(["price"])
-    )
+    reference = Reference(frame, "classification", ("price",), (), ("DOWN", "UP"), "class", frozenset(["price"]))
     window = load_window(
         store,
         reference,

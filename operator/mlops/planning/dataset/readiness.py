@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mlops.api.conditions import Condition, find
-from mlops.api.dataset import Dataset, DatasetStatus, Reason
+from mlops.api.dataset import Dataset, DatasetStatus
+from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution
 from mlops.planning import standing as stand
 from mlops.planning.dataset.due import Need, lacks_a_live_model
@@ -48,8 +49,8 @@ def readiness(view: DatasetView, status: DatasetStatus, need: Need | None) -> St
         reason = Reason.UNCHANGED if newest.reason == Reason.UNCHANGED else Reason.VERSIONED
         return stand.done(reason, f"version {status.version}: {newest.message}")
     if newest.status == "False":
-        return stand.stalled(newest.reason, f"{newest.message}{kept}")
-    return stand.waiting(newest.reason, f"{newest.message}{kept}")
+        return stand.stalled(Reported(newest.reason), f"{newest.message}{kept}")
+    return stand.waiting(Reported(newest.reason), f"{newest.message}{kept}")
 
 
 def _while_looking(status: DatasetStatus, need: Need, newest: Condition | None, failed: Failure | None) -> Standing:
@@ -57,7 +58,7 @@ def _while_looking(status: DatasetStatus, need: Need, newest: Condition | None, 
     if failed is not None:
         return execution.tries_again(failed)
     if status.attempts and newest is not None:
-        return execution.attempt_follows(newest.reason, newest.message, status.attempts)
+        return execution.attempt_follows(Reported(newest.reason), newest.message, status.attempts)
     if need.new_content:
         return stand.in_progress(Reason.INGESTING, f"reading the source as of {need.as_of}")
     message = f"looking again as of {need.as_of}"

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from mlops.api import tasks
 from mlops.api.base import format_time
-from mlops.api.conditions import Condition, ConditionStatus
-from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry, Reason
+from mlops.api.conditions import Condition, ConditionStatus, ConditionType
+from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry
+from mlops.api.reasons import Reason, Word
 from mlops.planning.dataset.jobs import is_ours, mark_of
 from mlops.planning.dataset.manifests import content_digest, look_digest
 from mlops.planning.execution import Ended
@@ -16,10 +17,10 @@ from mlops.planning.outcome import Failure, scheduled_at
 from mlops.planning.standing import condition
 from mlops.planning.views import JobView
 
-VERSIONED = "Versioned"
+VERSIONED = ConditionType.VERSIONED
 
 # The outcome of the newest look: True good, False the delivery is bad, Unknown it could not be looked at.
-VALIDATED = "Validated"
+VALIDATED = ConditionType.VALIDATED
 
 _HISTORY = 20
 
@@ -88,5 +89,5 @@ def _as_of(job: JobView) -> str | None:
     return format_time(looked) if looked else None
 
 
-def _validated(status: ConditionStatus, reason: str, message: str) -> tuple[Condition, ...]:
+def _validated(status: ConditionStatus, reason: Word, message: str) -> tuple[Condition, ...]:
     return (condition(VALIDATED, status, reason, message),)

@@ -18,10 +18,9 @@ from mlops.api.drift_monitor import (
     DriftMonitorStatus,
     LastAction,
     NothingNew,
-    Reason,
     Verdict,
 )
-from mlops.api.training_run import Reason as RunReason
+from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.standing import is_over
 
@@ -77,7 +76,7 @@ def decide(
         return Decision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
     if template is None or not template.spec.triggers:
         name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
-        reason = Reason.TEMPLATE_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
+        reason = Reason.RUN_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
         return Decision(action, reason, f'{action.do} needs the template "{name}"')
     refusal = _refusal(monitor, status, verdict, at, runs)
     if refusal is not None:
@@ -134,7 +133,7 @@ def with_action(status: DriftMonitorStatus, action: LastAction) -> DriftMonitorS
 
 
 # Why a run failed that says nothing of challengers: its pods were lost, or are of another release.
-_OF_THE_CLUSTER = frozenset({RunReason.REPORT_MISSING, RunReason.ENVIRONMENT_MISMATCH, "TaskInvalid"})
+_OF_THE_CLUSTER = frozenset({Reason.REPORT_MISSING, Reason.ENVIRONMENT_MISMATCH, Reason.TASK_INVALID})
 
 
 def followed_up(
@@ -187,7 +186,7 @@ def _outcome(last: LastAction, run: TrainingRun | None, serves: str | None) -> A
     if not is_over(run.status.conditions):
         return "Running"
     ready = find(run.status.conditions, READY)
-    if ready is not None and ready.reason == RunReason.NOTHING_NEW:
+    if ready is not None and ready.reason == Reason.NOTHING_NEW:
         return "NothingNew"
     if run.status.model_version_ref is not None and is_true(run.status.conditions, READY):
         return "Promoted"

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from mlops.api import tasks
 from mlops.api.base import format_time, parse_time
-from mlops.api.conditions import Condition, ConditionStatus
-from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck, Reason
+from mlops.api.conditions import Condition, ConditionStatus, ConditionType
+from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck
+from mlops.api.reasons import Reason
 from mlops.planning.execution import Ended
 from mlops.planning.monitor.actions import Decision, called_for, with_action
 from mlops.planning.monitor.progress import (
@@ -139,7 +140,7 @@ _ANSWERS: tuple[tuple[str, ConditionStatus, Reason], ...] = (
 )
 
 
-def _detected(type_: str, check: str, report: tasks.DriftReport) -> Condition | None:
+def _detected(type_: ConditionType, check: str, report: tasks.DriftReport) -> Condition | None:
     """Return the condition of all checks of one type: one that detected counts more than one that could not tell."""
     results = [each for each in report.checks if each.type == check]
     for answer, status, reason in _ANSWERS:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlops.api.conditions import Condition
+from mlops.api.conditions import Condition, ConditionType
 from mlops.api.drift_monitor import DriftMonitorStatus
 
 # Whether the newest check came to a verdict.
-CHECKED = "Checked"
-
-LABELS_AVAILABLE = "LabelsAvailable"
-
-DATA_DRIFT = "DataDriftDetected"
-
-CONCEPT_DRIFT = "ConceptDriftDetected"
-
-TRIGGERED = "RetrainingTriggered"
+CHECKED = ConditionType.CHECKED
+LABELS_AVAILABLE = ConditionType.LABELS_AVAILABLE
+DATA_DRIFT = ConditionType.DATA_DRIFT
+CONCEPT_DRIFT = ConditionType.CONCEPT_DRIFT
+TRIGGERED = ConditionType.RETRAINING_TRIGGERED
 
 OWN = (CHECKED, LABELS_AVAILABLE, DATA_DRIFT, CONCEPT_DRIFT, TRIGGERED)
 

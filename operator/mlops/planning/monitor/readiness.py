@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlops.api.conditions import RECONCILING, is_true
-from mlops.api.drift_monitor import Reason
+from mlops.api.reasons import Reason, Reported
 from mlops.planning import standing as stand
 from mlops.planning.liveness import newest_wanted
 from mlops.planning.monitor.progress import CHECKED, Progress
@@ -34,7 +34,7 @@ def readiness(view: DriftMonitorView, progress: Progress) -> Standing:
     ref = monitor.spec.training_run_ref
     if ref is not None and view.template is None:
         message = f'spec.trainingRunRef: TrainingRun "{ref.name}" not found'
-        return stand.waiting(Reason.TEMPLATE_NOT_FOUND, message)
+        return stand.waiting(Reason.RUN_NOT_FOUND, message)
     if ref is not None and view.template is not None and not view.template.spec.triggers:
         message = f'spec.trainingRunRef: TrainingRun "{ref.name}" has no spec.triggers, so it is no template'
         return stand.waiting(Reason.NOT_A_TEMPLATE, message)
@@ -46,4 +46,4 @@ def readiness(view: DriftMonitorView, progress: Progress) -> Standing:
         return (stand.done if scheduled else stand.in_progress)(Reason.WAITING_FOR_FIRST_CHECK, message)
     if checked.status == "True":
         return stand.done(Reason.CHECKED, checked.message)
-    return stand.waiting(checked.reason, checked.message)
+    return stand.waiting(Reported(checked.reason), checked.message)

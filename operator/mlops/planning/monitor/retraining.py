@@ -8,7 +8,8 @@ from datetime import datetime
 from mlops.api import labels
 from mlops.api.base import format_time, parse_time
 from mlops.api.conditions import Condition
-from mlops.api.drift_monitor import DriftMonitorStatus, LastAction, NothingNew, Reason, Verdict
+from mlops.api.drift_monitor import DriftMonitorStatus, LastAction, NothingNew, Verdict
+from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.monitor.actions import Decision, decide, nothing_new, with_action
 from mlops.planning.monitor.manifests import run_name, run_of_action

@@ -7,8 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from mlops.api import tasks
-from mlops.api.conditions import READY, RECONCILING, Condition, find, is_false, is_true
-from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, Reason, VersionVerification
+from mlops.api.conditions import READY, RECONCILING, Condition, ConditionType, find, is_false, is_true
+from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, VersionVerification
+from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution, retrying
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure
@@ -18,7 +19,7 @@ from mlops.planning.standing import Standing, condition
 from mlops.planning.training.children import trained_as
 from mlops.planning.views import JobView, ModelView
 
-ARTIFACT_VERIFIED = "ArtifactVerified"
+ARTIFACT_VERIFIED = ConditionType.ARTIFACT_VERIFIED
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
         return _verify(view, version, status.evolve(attempts=status.attempts + failed, conditions=()), artifact)
     refused = find(status.conditions, ARTIFACT_VERIFIED)
     if refused is not None and is_false(status.conditions, ARTIFACT_VERIFIED):
-        return Checked(status, refused, stand.stalled(refused.reason, refused.message))
+        return Checked(status, refused, stand.stalled(Reported(refused.reason), refused.message))
     return _verify(view, version, status, artifact)
 
 
@@ -106,7 +107,7 @@ def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, 
     )
     match found:
         case execution.Waiting(until) if last is not None:
-            obstacle = Standing("False", last.reason, last.message, reconciling=True)
+            obstacle = Standing("False", Reported(last.reason), last.message, reconciling=True)
             return Checked(status, last, obstacle, look_again=until)
         case execution.Ended():
             return _verified(view, status, found)

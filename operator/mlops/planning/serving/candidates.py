@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from mlops.api.model_version import ModelVersion, Reason, StageFailure
+from mlops.api.conditions import ConditionType
+from mlops.api.model_version import ModelVersion, StageFailure
+from mlops.api.reasons import Reason
 from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
 from mlops.planning.standing import condition
 from mlops.planning.views import ModelView
@@ -86,7 +88,7 @@ def _rival(version: ModelVersion, first_claims: Mapping[int, ModelVersion]) -> M
 def _candidate(view: ModelView, version: ModelVersion, rival: ModelVersion | None) -> Candidate:
     if rival is not None:
         message = f'version {version.spec.version} belongs to ModelVersion "{rival.metadata.name}"'
-        unknown = condition("ArtifactVerified", "Unknown", Reason.VERSION_CONFLICT, message)
+        unknown = condition(ConditionType.ARTIFACT_VERIFIED, "Unknown", Reason.VERSION_CONFLICT, message)
         return Candidate(version, Checked(version.status, unknown), rival=rival)
     checked = check(view, version)
     verification = checked.status.verification

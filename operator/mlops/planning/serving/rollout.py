@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from mlops.api import labels
 from mlops.api.base import format_time, is_moment, parse_time
-from mlops.api.model_version import Reason, StageFailure
+from mlops.api.model_version import StageFailure
+from mlops.api.reasons import Reason
 from mlops.planning import retrying
 from mlops.planning.plan import Manifest
 from mlops.planning.serving import server_pods
@@ -196,7 +197,7 @@ def _refused(there: Manifest) -> Trouble | None:
     for each in there.get("status", {}).get("conditions", ()):
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
             said = _REFUSED_POD.sub("pods", str(each.get("message") or "no details"))
-            return Trouble(Fault.CLUSTER, "ChildRefused", f"a pod cannot be made: {said}")
+            return Trouble(Fault.CLUSTER, Reason.CHILD_REFUSED, f"a pod cannot be made: {said}")
     return None
 
 

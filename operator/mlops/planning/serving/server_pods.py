@@ -13,27 +13,16 @@ from enum import Enum
 
 from mlops.api import labels, tasks
 from mlops.api.base import is_moment, parse_time
-from mlops.api.model_version import Reason
+from mlops.api.reasons import Reason, Word
+from mlops.planning.not_started import UNSCHEDULABLE, WAITING
 from mlops.planning.plan import Manifest
 from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS
 from mlops.planning.standing import is_reason
 from mlops.planning.views import PodEnd, ServerPod
 
-# What the kubelet calls it, and what we call it.
-WAITING = {
-    "ImagePullBackOff": "ImagePull",
-    "ErrImagePull": "ImagePull",
-    "ErrImageNeverPull": "ImagePull",
-    "InvalidImageName": "ImagePull",
-    "CreateContainerConfigError": "ContainerConfig",
-    "CreateContainerError": "ContainerConfig",
-    "RunContainerError": "ContainerConfig",
-}
-UNSCHEDULABLE = "Unschedulable"
-
 # Of what a server reports with exit code 2: what is in the artifact. The rest (keys, addresses, settings of the
 # installation, an image of another release) would stop any model.
-_OF_THE_MODEL = frozenset(
+_OF_THE_MODEL: frozenset[str] = frozenset(
     {
         Reason.ARTIFACT_NOT_FOUND,
         Reason.DIGEST_MISMATCH,
@@ -41,9 +30,9 @@ _OF_THE_MODEL = frozenset(
         Reason.UNTRUSTED_TYPE,
         Reason.INCOMPATIBLE,
         Reason.GOLDEN_FAILED,
-        "OutputInvalid",
-        "ManifestInvalid",
-        "PathForbidden",
+        Reason.OUTPUT_INVALID,
+        Reason.MANIFEST_INVALID,
+        Reason.PATH_FORBIDDEN,
     }
 )
 # A bug that ends the server, with this model: nothing passes, and nobody but a person can help.
@@ -70,7 +59,7 @@ class Trouble:
     """What keeps a pod from answering. `at`: when it was found out, if that is one moment."""
 
     fault: Fault
-    reason: str
+    reason: Word
     message: str
     at: datetime | None = None
 
@@ -131,7 +120,7 @@ def trouble_of(pod: ServerPod) -> Trouble | None:
     if pod.unschedulable is not None:
         return Trouble(Fault.CLUSTER, UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}")
     if reason := WAITING.get(pod.waits):
-        if reason == "ImagePull":
+        if reason is Reason.IMAGE_PULL:
             # The kubelet's own words change with every attempt.
             return Trouble(Fault.CLUSTER, reason, f"pod {pod.name}: cannot pull its image {pod.image}")
         return Trouble(Fault.CLUSTER, reason, f"pod {pod.name}: {pod.waits}: {pod.why or 'no details'}")

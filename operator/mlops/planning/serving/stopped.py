@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.model_version import Reason
+from mlops.api.reasons import Reason
 from mlops.planning.plan import Manifest
 
 _CLAIMS = ("Ready", "Available")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mlops.api.base import format_time
-from mlops.api.conditions import READY, Condition, find
-from mlops.api.model_version import ModelVersionStatus, Reason, StageFailure, Transition
+from mlops.api.conditions import READY, Condition, ConditionType, find
+from mlops.api.model_version import ModelVersionStatus, StageFailure, Transition
+from mlops.api.reasons import Reason, Reported
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.serving import rollout
@@ -15,9 +16,9 @@ from mlops.planning.serving.traffic import Traffic
 from mlops.planning.standing import Standing, condition
 from mlops.planning.views import ModelView
 
-GATES_PASSED = "GatesPassed"
-AVAILABLE = "Available"
-SUPERSEDED = "Superseded"
+GATES_PASSED = ConditionType.GATES_PASSED
+AVAILABLE = ConditionType.AVAILABLE
+SUPERSEDED = ConditionType.SUPERSEDED
 
 _TRANSITIONS = 20
 
@@ -82,7 +83,7 @@ def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor
     failed = [stage for stage in candidate.stages if stage in candidate.failed]
     if failed:
         failure = candidate.failures[failed[-1]]
-        return stand.stalled(failure.reason, _failure_message(candidate, traffic, failure))
+        return stand.stalled(Reported(failure.reason), _failure_message(candidate, traffic, failure))
     if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
         return stand.stalled(Reason.GATES_FAILED, candidate.gates.message)
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
@@ -138,7 +139,7 @@ def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Standi
             message += "; its other pods answer"
         if found.fault is Fault.MODEL:
             return stand.stalled(found.reason, message)
-        return Standing("False", str(found.reason), message, reconciling=True)
+        return Standing("False", found.reason, message, reconciling=True)
     return None
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlops.api import tasks
-from mlops.api.conditions import READY, find
-from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus
+from mlops.api.conditions import READY, ConditionType, find
+from mlops.api.reasons import Reason, Reported, Word
+from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
-from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, NOT_STARTED, REPORT_MISSING, Failure
+from mlops.planning.not_started import NOT_STARTED
+from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, REPORT_MISSING, Failure
 from mlops.planning.standing import Standing, condition
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.training.step import Step
@@ -18,7 +20,7 @@ _MOST_WITHOUT_REPORT = 3
 
 
 def attempt(
-    view: TrainingRunView, step: Step, type_: str, *, verifying: bool
+    view: TrainingRunView, step: Step, type_: ConditionType, *, verifying: bool
 ) -> execution.Execution[tasks.TrainReport]:
     """Return how far the run's present attempt is, at the first execution or at the second one that verifies it.
 
@@ -41,7 +43,7 @@ def result(run: TrainingRun, ended: execution.Ended[tasks.TrainReport]) -> tasks
     found = ended.outcome
     ready = find(run.status.conditions, READY)
     if isinstance(found, Failure) and found.reason == DEADLINE_EXCEEDED and ready and ready.reason in NOT_STARTED:
-        return Failure(ready.reason, ready.message, final=False)
+        return Failure(Reported(ready.reason), ready.message, final=False)
     return found
 
 
@@ -52,11 +54,11 @@ def passes(failure: Failure, status: TrainingRunStatus) -> bool:
     return failure.outage or lost
 
 
-def held_up(step: Step, found: execution.Waiting | execution.Running, type_: str) -> Step:
+def held_up(step: Step, found: execution.Waiting | execution.Running, type_: ConditionType) -> Step:
     """Return: the next attempt is not due yet, or the newest pod failed and its Job makes another."""
     said = step.own.get(type_)
     if isinstance(found, execution.Waiting) and said is not None:
-        waits = Standing("False", said.reason, said.message, reconciling=True)
+        waits = Standing("False", Reported(said.reason), said.message, reconciling=True)
         return replace(step, standing=waits, look_again=found.until)
     failed = found.setback if isinstance(found, execution.Running) else None
     if failed is None:
@@ -66,7 +68,7 @@ def held_up(step: Step, found: execution.Waiting | execution.Running, type_: str
 
 
 def to_be_tried_again(
-    view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], failure: Failure, type_: str
+    view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], failure: Failure, type_: ConditionType
 ) -> Step:
     """Return: what failed may succeed later, and another Job follows in a while.
 
@@ -90,7 +92,7 @@ def other_environment(report: tasks.TrainReport, resolved: Resolved) -> str:
     )
 
 
-def explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[str, str]:
+def explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[Word, str]:
     """Return reason and message; the user's own code leaves no report of ours when it fails."""
     if run.spec.trainer.container is not None and failure.reason == BACKOFF_LIMIT_EXCEEDED:
         said = f": {job.message.strip()}" if job.message and job.message.strip() else ": see the pod's log"

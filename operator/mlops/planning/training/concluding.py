@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlops.api.training_run import Reason, Resolved
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Resolved
 from mlops.planning import standing as stand
 from mlops.planning.standing import condition
 from mlops.planning.training.gates import judge

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from mlops.api import tasks
 from mlops.api.conditions import is_false, is_true
-from mlops.api.training_run import Reason, Resolved, TrainingRun, TrainingRunStatus
+from mlops.api.reasons import Reason, Word
+from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure
@@ -68,7 +69,7 @@ def _trained(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.Tra
             return conclude(view, recorded, resolved)
 
 
-def failed(step: Step, reason: str, message: str) -> Step:
+def failed(step: Step, reason: Word, message: str) -> Step:
     return replace(step, standing=stand.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
 
 

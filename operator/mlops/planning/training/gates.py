@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from mlops.api.training_run import HIGHER_IS_BETTER, Gate, MetricValue, Reason
+from mlops.api.metrics import METRICS
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Gate, MetricValue
 
 
 @dataclass(frozen=True)
@@ -65,4 +67,5 @@ def _value(metrics: tuple[MetricValue, ...], gate: Gate) -> str | None:
 def _gain(metric: str, ours: str, theirs: str) -> Decimal:
     """Return how much better ours is; of a metric that only the user's own code knows, more counts as better."""
     difference = Decimal(ours) - Decimal(theirs)
-    return difference if HIGHER_IS_BETTER.get(metric, True) else -difference
+    known = METRICS.get(metric)
+    return difference if known is None or known.higher_is_better else -difference

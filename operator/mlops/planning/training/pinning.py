@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from mlops.api.conditions import RECONCILING, find, is_false, is_true
 from mlops.api.dataset import Dataset, HistoryEntry
-from mlops.api.training_run import Reason, Resolved, TrainingRun
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Resolved, TrainingRun
 from mlops.planning import standing as stand
 from mlops.planning.liveness import champion
 from mlops.planning.moments import moment, not_before

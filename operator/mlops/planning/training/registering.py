@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlops.api.model_version import ModelVersion
-from mlops.api.training_run import Reason, TrainingRun, TrainingRunStatus
+from mlops.api.reasons import Reason
+from mlops.api.training_run import TrainingRun, TrainingRunStatus
 from mlops.planning import standing as stand
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.model_history import highest_number

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlops.api.conditions import READY, STALLED, find, is_true
-from mlops.api.training_run import Reason, TrainingRunStatus
+from mlops.api.conditions import READY, STALLED, Condition, find, is_true
+from mlops.api.reasons import Reason
+from mlops.api.training_run import TrainingRunStatus
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -51,7 +52,7 @@ def plan(view: TrainingRunView) -> Plan:
 
 def _next(view: TrainingRunView) -> Step:
     run = view.run
-    said = {type_: found for type_ in OWN if (found := find(run.status.conditions, type_))}
+    said: dict[str, Condition] = {type_: found for type_ in OWN if (found := find(run.status.conditions, type_))}
     known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
     if (asked := retrying.wanted(run)) and not is_true(run.status.conditions, READY):
         known = _asked_again(view, known, asked)

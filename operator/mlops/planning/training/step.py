@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mlops.api.conditions import Condition, find
-from mlops.api.training_run import Reason, TrainingRun, TrainingRunStatus
+from mlops.api.conditions import Condition, ConditionType, find
+from mlops.api.reasons import Reason
+from mlops.api.training_run import TrainingRun, TrainingRunStatus
 from mlops.planning import execution
 from mlops.planning import standing as stand
 from mlops.planning.ownership import key_and_uid
@@ -15,13 +16,10 @@ from mlops.planning.standing import Standing
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.views import JobView, TrainingRunView
 
-DATASET_READY = "DatasetReady"
-
-SUCCEEDED = "Succeeded"
-
-GATES_PASSED = "GatesPassed"
-
-REPRODUCIBLE = "Reproducible"
+DATASET_READY = ConditionType.DATASET_READY
+SUCCEEDED = ConditionType.SUCCEEDED
+GATES_PASSED = ConditionType.GATES_PASSED
+REPRODUCIBLE = ConditionType.REPRODUCIBLE
 
 OWN = (DATASET_READY, SUCCEEDED, REPRODUCIBLE, GATES_PASSED)
 

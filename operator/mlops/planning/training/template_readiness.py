@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, find, is_true
 from mlops.api.model_version import ModelVersion
-from mlops.api.training_run import Reason, TrainingRunStatus
+from mlops.api.reasons import Reason
+from mlops.api.training_run import TrainingRunStatus
 from mlops.planning import standing as stand
 from mlops.planning.liveness import newest_wanted
 from mlops.planning.standing import Standing

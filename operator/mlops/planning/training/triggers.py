@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mlops.api import digests, labels
 from mlops.api.conditions import READY, RECONCILING, STALLED, find, is_true
-from mlops.api.training_run import Reason, TrainingRun, TriggerRecord
+from mlops.api.reasons import Reason
+from mlops.api.training_run import TrainingRun, TriggerRecord
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.liveness import artifact_of, newest_wanted

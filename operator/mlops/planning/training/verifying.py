@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlops.api import tasks
-from mlops.api.training_run import Reason, Resolved, TrainingRunStatus, Verification
+from mlops.api.reasons import Reason, Word
+from mlops.api.training_run import Resolved, TrainingRunStatus, Verification
 from mlops.planning import execution
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure
@@ -60,7 +61,7 @@ def _compared(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.Tr
             return proven.saying(condition(REPRODUCIBLE, "True", Reason.REPRODUCIBLE, message)) if equal else proven
 
 
-def _unproven(step: Step, reason: str, message: str) -> Step:
+def _unproven(step: Step, reason: Word, message: str) -> Step:
     return replace(step, standing=stand.stalled(reason, message)).saying(
         condition(REPRODUCIBLE, "Unknown", reason, message)
     )

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mlops.api.drift_monitor import Check
+from mlops.api.metrics import METRICS
 from mlops.statistics.arrays import BoolArray, FloatArray, IntArray
 from mlops.statistics.bootstrap import Attribution, attribute_drop
 from mlops.statistics.density_ratio import Overlap, importance_weights
 from mlops.statistics.label_shift import compare_labels
-from mlops.statistics.metrics import METRICS, Sample, evaluate
+from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import replicate
 from mlops.statistics.special import normal_sf
 from mlops.workloads.drift.columns import INPUT
@@ -239,7 +240,7 @@ def _answers(models: list[Any], table: FloatArray, metric: str, classes: tuple[s
         return np.asarray(np.mean([model.predict(table) for model in models], axis=0))
     given = np.mean([model.predict_proba(table) for model in models], axis=0)
     given = given[:, [list(models[0].classes_).index(name) for name in classes]]
-    if METRICS[metric].prediction == "label":
+    if METRICS[metric].reads == "label":
         return np.asarray(np.array(classes)[given.argmax(axis=1)])
     return np.asarray(given[:, 1] if len(classes) == 2 else given)
 

@@ -62,11 +62,11 @@ def document(task: tasks.DriftTask, reference: Reference, window: Window, decisi
             "classes": list(reference.classes),
             "label": reference.label,
         },
-        "features": [_feature(shift, shift.feature.name in reference.hidden) for shift in decision.shifts],
+        "features": [_feature(shift) for shift in decision.shifts],
         "histograms": [
             histogram(shift, reference, window)
             for shift in decision.shifts[:_HISTOGRAMS]
-            if shift.feature.effect is not None and shift.feature.name not in reference.hidden
+            if shift.feature.effect is not None
         ],
         "performance": _plain(decision.performance),
         "attribution": _plain(decision.split),
@@ -124,13 +124,12 @@ def _shares(n: int, rows_n: int, m: int, rows_m: int) -> dict[str, float]:
     return {"reference": n / rows_n, "current": m / rows_m}
 
 
-def _feature(shift: Shift, hidden: bool) -> dict[str, Any]:
+def _feature(shift: Shift) -> dict[str, Any]:
     return {
         **_plain(shift.feature),
         "correctedPValue": shift.p_value,
         "usual": _plain(shift.usual),
         "drifted": shift.drifted,
-        "hidden": hidden,
     }
 
 

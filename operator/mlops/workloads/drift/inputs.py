@@ -1,4 +1,4 @@
-"""Checks that need no labels: DataQuality, DataDrift and PredictionDrift."""
+"""The inputs of a window against those of the reference: what checks without labels compare."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mlops.api.drift_monitor import Check
 from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
-from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
-from mlops.workloads.drift.findings import Feature, Finding, Kind, Shift
+from mlops.workloads.drift.columns import INPUT
+from mlops.workloads.drift.findings import Feature, Kind, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
 from mlops.workloads.drift.window import Window
@@ -55,81 +55,12 @@ class Inputs:
 
     def shifts(self, check: Check) -> tuple[Shift, ...]:
         """Every input's answer to a DataDrift check, the largest effect first."""
-        return self._judged(check, self.features, self.usual)
+        return self.judged(check, self.features, self.usual)
 
-    def drift(self, check: Check) -> tuple[Finding, tuple[Shift, ...]]:
-        """Answer a DataDrift check."""
-        shifts = self.shifts(check)
-        drifted = [shift for shift in shifts if shift.drifted]
-        known = [shift for shift in shifts if shift.feature.effect is not None]
-        numbers = {"features": len(shifts), "compared": len(known), "drifted": len(drifted)}
-        if not known:
-            return Finding(check, "Inconclusive", "no input has a value in the window", numbers), shifts
-        enough = len(drifted) >= max(1.0, float(check.min_share) * len(known))
-        if not drifted:
-            message = f"none of {len(known)} inputs moved beyond {_plain(check.min_effect_size)}"
-        else:
-            named = ", ".join(shift.feature.name for shift in drifted[:3])
-            message = f"{len(drifted)} of {len(known)} inputs moved: {named}{', …' if len(drifted) > 3 else ''}"
-            message += "" if enough else f"; fewer than minShare {_plain(check.min_share)}"
-        return Finding(check, "Detected" if enough else "NotDetected", message, numbers), shifts
-
-    def predictions(self, check: Check) -> Finding:
-        """Answer a PredictionDrift check: answers and probabilities against those on the reference's held-out rows."""
-        held_out = self._reference.held_out
-        live = self._window.frame.filter(pl.col("live"))
-        if held_out.height < 2 or not live.height:
-            return Finding(check, "Inconclusive", "there are no answers of the live version to compare")
-        columns = [c for c in held_out.columns if c.startswith(PROBABILITY)]
-        columns = [PREDICTION, *(columns[:1] if len(columns) == 2 else columns)]
-        regression = not self._reference.classes
-        features = tuple(
-            compare(column, held_out[column], live[column], is_number=regression or column != PREDICTION)
-            for column in columns
-        )
-        shifts = self._judged(
-            check, features, lambda f: usual(self.blocks, f.name, live[f.name], is_number=f.kind == "numeric")
-        )
-        if all(shift.feature.effect is None for shift in shifts):
-            return Finding(check, "Inconclusive", "no answer has a value in the window")
-        top = shifts[0]
-        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "usual": top.usual}
-        drifted = any(shift.drifted for shift in shifts)
-        message = f"the answers moved by {_short(top.feature.effect)}"
-        if not drifted:
-            message += f", not significantly or not beyond {_plain(check.min_effect_size)}"
-        return Finding(check, "Detected" if drifted else "NotDetected", message, numbers)
-
-    def quality(self, check: Check) -> Finding:
-        """Answer a DataQuality check of a window that has rows.
-
-        A server refuses requests that lack a required input, so one that is missing in every row was redacted.
-        """
-        problems = [f"the captures lack the input {name}" for name in self._window.absent]
-        limit, alpha = float(check.min_effect_size), float(check.alpha)
-        features = [feature for feature in self.features if feature.name not in self._window.absent]
-        missing = corrected([feature.missing_p_value for feature in features], check.correction)
-        unseen = corrected([feature.unseen_p_value for feature in features], check.correction)
-        for feature, p_missing, p_unseen in zip(features, missing, unseen, strict=True):
-            rise = feature.missing_current - feature.missing_reference
-            redacted = feature.missing_current == 1.0 and feature.name in self._reference.required
-            if p_missing <= alpha and rise >= limit and rise > 0 and not redacted:
-                problems.append(
-                    f"{feature.name} is missing in {feature.missing_current:.0%} of the rows,"
-                    f" {feature.missing_reference:.0%} before"
-                )
-            if p_unseen <= alpha and feature.unseen_share >= max(limit, 1e-12):
-                problems.append(f"{feature.name} has unseen categories in {feature.unseen_share:.0%} of the rows")
-            if feature.outside_share >= max(limit, 1e-12):
-                problems.append(f"{feature.name} is far outside its range in {feature.outside_share:.0%} of the rows")
-        if not problems:
-            return Finding(check, "NotDetected", "values are delivered as in the reference", {"problems": []})
-        more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
-        return Finding(check, "Detected", "; ".join(problems[:2]) + more, {"problems": problems})
-
-    def _judged(
+    def judged(
         self, check: Check, features: tuple[Feature, ...], usually: Callable[[Feature], Usual | None]
     ) -> tuple[Shift, ...]:
+        """The answer of each feature to a check, the largest effect of those that moved first."""
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
         adjusted = dict(zip(known, corrected(list(known.values()), check.correction), strict=True))
         shifts = []
@@ -225,9 +156,9 @@ def corrected(pvalues: list[float], correction: str) -> list[float]:
     return [float(p) for p in adjust(np.array(pvalues, dtype=np.float64))]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     return f"{float(text):g}"
 
 
-def _short(value: float | None) -> str:
+def short(value: float | None) -> str:
     return "nothing" if value is None else f"{value:.3g}"

@@ -13,6 +13,8 @@ import json
 from typing import Any
 
 from mlops.workloads.drift.charts import histogram_chart, metric_chart, split_chart
+from mlops.workloads.drift.checks import CHECKS
+from mlops.workloads.drift.checks.drift_check import Advice
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--soft:#5c6570;--line:#d9dee3;--now:#2563a8;--then:#c06a12;
@@ -44,46 +46,16 @@ svg .axis{stroke:var(--soft)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0}
 """.strip()
 
-# Verdict: (tone, what the operator does unless spec.actions says otherwise, what a person should do).
-_ADVICE: dict[str, tuple[str, str, str]] = {
-    "Stable": ("good", "Nothing.", "Nothing. The next check follows the monitor's schedule."),
-    "Inconclusive": (
+# Of verdicts that no check gives.
+_NO_CHECK = {
+    "Stable": Advice("good", "Nothing.", "Nothing. The next check follows the monitor's schedule."),
+    "Inconclusive": Advice(
         "open",
         "Nothing: without enough rows or labels there is no ground to act on.",
         "Send labels to the model's feedback endpoint, wait for more traffic, or make spec.window longer.",
     ),
-    "DataQuality": (
-        "bad",
-        "Hold: nothing is trained, since broken data would be learnt.",
-        "Find out what changed in the delivery of the fields named below, and repair it at the source.",
-    ),
-    "ConceptDrift": (
-        "bad",
-        "Rebuild: a new run with the search re-opened, on rows from after the change. It must pass the gates.",
-        "Find out what changed in the world, or in how a field is made, at the change point. Consider withdrawing the"
-        " version if an older one is better on this window.",
-    ),
-    "LabelShift": (
-        "open",
-        "Retrain: the same recipe on refreshed data. It must pass the gates.",
-        "Check decision thresholds: they were chosen for another class balance.",
-    ),
-    "DataDrift": (
-        "open",
-        "Retrain: the same recipe on refreshed data. It must pass the gates.",
-        "Look at the inputs below: is it a change of the world, of the users, or of the way a field is made?",
-    ),
-    "PerformanceDrop": (
-        "bad",
-        "Nothing, unless spec.actions names PerformanceDrop.",
-        "Add checks of type DataDrift, LabelShift and ConceptDrift, which tell the causes of a drop apart.",
-    ),
-    "PredictionDrift": (
-        "open",
-        "Nothing, unless spec.actions names PredictionDrift.",
-        "Add labels and a ConceptDrift check: moved answers alone do not tell whether they are wrong.",
-    ),
 }
+ADVICE: dict[str, Advice] = {**_NO_CHECK, **{type_: each.advice for type_, each in CHECKS.items()}}
 _TONE = {"Detected": "bad", "NotDetected": "good", "Inconclusive": "open"}
 
 
@@ -113,7 +85,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def _head(found: dict[str, Any]) -> str:
-    tone = _ADVICE[found["verdict"]][0]
+    tone = ADVICE[found["verdict"]].tone
     window = found["window"]
     return (
         f'<h1><span class="verdict {tone}">{_text(found["verdict"])}</span> {_text(found["model"])}'
@@ -126,11 +98,11 @@ def _head(found: dict[str, Any]) -> str:
 
 
 def _what_to_do(found: dict[str, Any]) -> str:
-    _, operator, person = _ADVICE[found["verdict"]]
+    advice = ADVICE[found["verdict"]]
     return (
         "<h2>What follows</h2>\n<dl>"
-        f"<dt>The operator, by default</dt><dd>{_text(operator)}</dd>"
-        f"<dt>A person</dt><dd>{_text(person)}</dd></dl>\n"
+        f"<dt>The operator, by default</dt><dd>{_text(advice.operator)}</dd>"
+        f"<dt>A person</dt><dd>{_text(advice.person)}</dd></dl>\n"
         '<p class="soft">The monitor\'s own policy stands in its spec.actions and spec.guard; what was done, in its'
         " status.lastAction.</p>"
     )
@@ -210,8 +182,6 @@ def _inputs(found: dict[str, Any]) -> str:
         f"<figure><figcaption>{_text(chart['name'])}</figcaption>{histogram_chart(chart)}</figure>"
         for chart in found["histograms"]
     )
-    hidden = [f["name"] for f in found["features"] if f["hidden"]]
-    note = f"<p class='soft'>No values are shown of {_text(', '.join(hidden))}.</p>" if hidden else ""
     return _section(
         "Inputs",
         "<p class='soft'>Effect: Wasserstein distance in standard deviations of the reference, or Jensen-Shannon"
@@ -219,7 +189,7 @@ def _inputs(found: dict[str, Any]) -> str:
         " in brackets how far those usually are from each other at most; where it was needed and the reference is long"
         " enough.</p>"
         '<div class="wide"><table><tr><th>input</th><th>kind</th><th class="n">effect</th><th class="n">nearest</th>'
-        f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>{note}'
+        f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>'
         "<p>Bars: <b class='now'>window</b>; outline: <b class='then'>reference</b>. Shares of rows.</p>"
         f'<div class="charts">{charts}</div>',
     )

@@ -1,4 +1,4 @@
-"""Checks on labels: PerformanceDrop and LabelShift, the metric over time, and the change point."""
+"""The metric on the labelled rows of a window: its drop, its course over time, and the change point."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import polars as pl
 
 from mlops.api.base import format_time
 from mlops.api.drift_monitor import Check, Labels
+from mlops.api.metrics import METRICS, of_task
+from mlops.api.reasons import Reason
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
-from mlops.statistics.label_shift import compare_labels
-from mlops.statistics.metrics import METRICS, Label, Sample, brier_rows
+from mlops.statistics.metrics import Label, Sample, brier_rows
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
-from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY
-from mlops.workloads.drift.findings import Detection, Finding, Performance, Point, Span
-from mlops.workloads.drift.inputs import compare, corrected
+from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
+from mlops.workloads.drift.findings import Detection, Performance, Point, Span
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
 from mlops.workloads.drift.window import Window
 from mlops.workloads.pod import BadInput
 
 _POINTS = 12
-_MIN_POINT_ROWS = 30
+# Fewer rows say nothing of a metric or a class.
+MIN_ROWS = 30
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class Labelled:
         """The metric of a check. Raises BadInput when it does not fit the model."""
         classifier = bool(self.reference.classes)
         metric = check.metric or ("roc_auc" if classifier else "mae")
-        if (METRICS[metric].prediction == "value") == classifier:
-            fitting = [name for name, m in METRICS.items() if (m.prediction == "value") != classifier]
+        fitting = of_task("classification" if classifier else "regression")
+        if metric not in fitting:
             raise BadInput(
-                "ConfigurationInvalid",
+                Reason.CONFIGURATION_INVALID,
                 f"spec.checks[{check.name}].metric: {metric} does not fit a {self.reference.task} model;"
                 f" one of {', '.join(fitting)}",
             )
@@ -99,8 +99,8 @@ class Labelled:
     def _measured(self, metric: str, min_drop: float) -> Judged | str:
         before = self.reference.held_out.drop_nulls(["label", PREDICTION])
         after = self.window.live_labelled
-        if before.height < _MIN_POINT_ROWS:
-            return f"the reference has {before.height} held-out rows, at least {_MIN_POINT_ROWS} are needed"
+        if before.height < MIN_ROWS:
+            return f"the reference has {before.height} held-out rows, at least {MIN_ROWS} are needed"
         try:
             reference, current = (sample_of(metric, rows, self.reference.classes) for rows in (before, after))
             plan = resampling(max(before.height, after.height), self.seed, after.height)
@@ -110,78 +110,6 @@ class Labelled:
         except ValueError as error:
             return f"{metric} cannot be compared: {error}"
         return Judged(metric, test, before, after, reference, current)
-
-    def performance(self, check: Check) -> Finding:
-        """Answer a PerformanceDrop check."""
-        judged = self.drop(check)
-        if isinstance(judged, str):
-            return Finding(check, "Inconclusive", judged)
-        shown = judged.test.pvalue <= float(check.alpha)
-        return Finding(check, "Detected" if shown else "NotDetected", describe(judged, check), numbers_of(judged))
-
-    def label_shift(self, check: Check) -> Finding:
-        """Answer a LabelShift check on all labelled rows, of whatever version: the class balance is the world's."""
-        counts = self.window.counts
-        if counts.judged < self.limits.min_samples:
-            return Finding(
-                check,
-                "Inconclusive",
-                f"{counts.judged} rows are old enough to have labels, minSamples is {self.limits.min_samples}",
-            )
-        if counts.coverage < self.limits.min_coverage or not counts.labelled:
-            return Finding(
-                check,
-                "Inconclusive",
-                f"{counts.coverage:.1%} of the rows have labels, minCoverage is {self.limits.min_coverage:.1%}",
-            )
-        effect, pvalue, numbers = self._label_effect(self.window.labelled["label"])
-        passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
-        usually = self._usual_labels() if passed else None
-        shifted = passed and beyond(usually, float(check.min_effect_size))
-        moved = f"the labels moved by {effect:.3g}"
-        if passed and not shifted:
-            moved += ", but are like those of one of the reference's own windows"
-        elif not shifted:
-            moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
-        numbers = {**numbers, "effect": effect, "pValue": pvalue, "usual": usually}
-        return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
-
-    def _label_effect(self, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
-        known = self.reference.frame["label"].drop_nulls()
-        if not self.reference.classes:
-            found = compare("label", known, labels, is_number=True)
-            return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}
-        before, after = class_counts(known), class_counts(labels)
-        compared = compare_labels(before, after)
-        return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
-
-    def _usual_labels(self) -> Usual | None:
-        span = self.window.span
-        blocks = windows_of(self.reference.frame.drop_nulls(["label"]), span.end - span.start)
-        return usual(blocks, "label", self.window.labelled["label"], is_number=not self.reference.classes)
-
-    def inputs_moved_within_classes(self, check: Check) -> bool:
-        """Whether inputs moved within a class, too: then the class balance followed the inputs, not the other way.
-
-        A pure label shift leaves the inputs of each class where they were. Corrected over all inputs and classes.
-        """
-        found = []
-        for label in self.reference.classes:
-            before = self.reference.frame.filter(pl.col("label") == label)
-            after = self.window.labelled.filter(pl.col("label") == label)
-            if after.height < _MIN_POINT_ROWS:
-                continue
-            for name in self.reference.fields:
-                column = INPUT + name
-                numeric = name in self.reference.numeric
-                compared = compare(name, before[column], after[column], is_number=numeric)
-                if compared.p_value is not None and compared.effect is not None:
-                    found.append((compared.p_value, compared.effect))
-        adjusted = corrected([p for p, _ in found], check.correction)
-        return any(
-            p <= float(check.alpha) and effect >= float(check.min_effect_size)
-            for p, (_, effect) in zip(adjusted, found, strict=True)
-        )
 
     def summary(self, judged: Judged) -> Performance:
         """The drop in the report's words, with the metric over time."""
@@ -201,7 +129,7 @@ class Labelled:
     def _series(self, judged: Judged) -> tuple[Point, ...]:
         """The metric in consecutive parts with equally many rows; parts without a value are left out."""
         rows = judged.current_rows
-        parts = max(1, min(_POINTS, rows.height // _MIN_POINT_ROWS))
+        parts = max(1, min(_POINTS, rows.height // MIN_ROWS))
         edges = [rows.height * part // parts for part in range(parts + 1)]
         points = []
         for number, (first, last) in enumerate(pairwise(edges)):
@@ -253,11 +181,11 @@ class Labelled:
 
 def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...]) -> Sample:
     """The rows as the metric reads them. Raises ValueError when the model gives no probabilities that it needs."""
-    kind = METRICS[metric].prediction
-    if kind == "value":
+    reads = METRICS[metric].reads
+    if reads == "value":
         return Sample(rows["label"].to_numpy(), rows[PREDICTION].to_numpy())
     y = _labels(rows["label"])
-    if kind == "label":
+    if reads == "label":
         return Sample(y, _labels(rows[PREDICTION]), None, classes)
     return Sample(y, probabilities(rows, classes), None, classes)
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import polars as pl
 
+from mlops.api.metrics import Task
+from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
+from mlops.workloads.model.signature import Signature, parse_signature
 from mlops.workloads.parquet_file import ParquetError, check_parquet
 from mlops.workloads.pod import BadInput
 from mlops.workloads.records.columns import finite, label_text, moment
 
 DESCRIPTION = "model.json"
-MAX_DESCRIPTION_BYTES = 16 << 20
 ROWS = "reference.parquet"
 
 
@@ -26,17 +25,16 @@ ROWS = "reference.parquet"
 class Reference:
     """Rows in time order (`in.*`, label, time, part, `out.*`) and what is known about their columns.
 
-    `classes` are in column order with the positive class of a binary model last; empty for a regression. No value of a
-    `hidden` field may be shown. A `required` field is never missing in a request.
+    `classes` are in column order with the positive class of a binary model last; empty for a regression. Personal
+    fields are not among the inputs. A `required` field is never missing in a request.
     """
 
     frame: pl.DataFrame
-    task: Literal["classification", "regression"]
+    task: Task
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     classes: tuple[str, ...]
     label: str
-    hidden: frozenset[str]
     required: frozenset[str]
 
     @property
@@ -53,40 +51,38 @@ class Reference:
 def load_reference(store: Store, artifact: str) -> Reference:
     """Read the reference of the model at the digest `artifact`. Raises BadInput (DataUnusable) when it has none."""
     try:
-        description = _description(store.read_file(artifact, DESCRIPTION), artifact)
+        description = store.read_file(artifact, DESCRIPTION)
         rows = store.read_file(artifact, ROWS)
     except NotFound as error:
-        raise BadInput("DataUnusable", f"the model {artifact} has no reference to compare with: {error}") from error
+        raise BadInput(
+            Reason.DATA_UNUSABLE, f"the model {artifact} has no reference to compare with: {error}"
+        ) from error
     try:
         check_parquet(rows)
         frame = pl.read_parquet(io.BytesIO(rows))
     except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise BadInput(
-            "DataUnusable", f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
+            Reason.DATA_UNUSABLE, f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
         ) from error
-    return make_reference(description, frame, where=artifact)
+    return make_reference(_signature(description, artifact), frame, where=artifact)
 
 
-def _description(content: bytes, artifact: str) -> Mapping[str, Any]:
+def _signature(content: bytes, artifact: str) -> Signature:
     try:
-        found = json.loads(content) if len(content) <= MAX_DESCRIPTION_BYTES else None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise BadInput("DataUnusable", f"{DESCRIPTION} of {artifact} is no JSON object: train the model again")
-    return found
+        return parse_signature(content)
+    except BadInput as error:
+        raise BadInput(Reason.DATA_UNUSABLE, f"{artifact}: {error.message}: train the model again") from error
 
 
-def make_reference(description: Mapping[str, Any], frame: pl.DataFrame, *, where: str) -> Reference:
+def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> Reference:
     """Bring the rows into canonical types and order. Raises BadInput when a column that is needed is missing."""
     missing = [column for column in ("label", "part", PREDICTION) if column not in frame.columns]
     if missing:
-        raise BadInput("DataUnusable", f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
     names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
     numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
     categorical = tuple(sorted(set(names) - set(numeric)))
-    classes = _classes(description, frame)
-    label = description.get("label") or "label"
+    classes = _classes(signature)
     prepared = frame.with_columns(
         *(finite(INPUT + name) for name in numeric),
         *(pl.col(INPUT + name).cast(pl.String, strict=False) for name in categorical),
@@ -98,13 +94,12 @@ def make_reference(description: Mapping[str, Any], frame: pl.DataFrame, *, where
     prepared = prepared.sort("time", *sorted(set(prepared.columns) - {"time"}), nulls_last=True)
     return Reference(
         frame=prepared,
-        task="classification" if classes else "regression",
+        task=signature.task,
         numeric=numeric,
         categorical=categorical,
         classes=classes,
-        label=str(label.get("name", "label") if isinstance(label, Mapping) else label),
-        hidden=_hidden(description),
-        required=frozenset(str(field["name"]) for field in _inputs(description) if field.get("nullable") is False),
+        label=signature.label.name,
+        required=frozenset(one.name for one in signature.inputs if not one.nullable),
     )
 
 
@@ -117,24 +112,8 @@ def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
     return label_text(column, frame.schema[column]) if is_class else finite(column)
 
 
-def _classes(description: Mapping[str, Any], frame: pl.DataFrame) -> tuple[str, ...]:
-    if "regress" in str(description.get("task", "")).lower():
-        return ()
-    listed = description.get("classes") or [
-        column.removeprefix(PROBABILITY) for column in frame.columns if column.startswith(PROBABILITY)
-    ]
-    classes = [class_text(value) for value in listed]
-    positive = description.get("positive")
-    if len(classes) == 2 and positive is not None and class_text(positive) == classes[0]:
+def _classes(signature: Signature) -> tuple[str, ...]:
+    classes = [class_text(value) for value in signature.classes or ()]
+    if len(classes) == 2 and signature.positive is not None and class_text(signature.positive) == classes[0]:
         classes.reverse()
     return tuple(classes)
-
-
-def _hidden(description: Mapping[str, Any]) -> frozenset[str]:
-    """Fields with personal data, listed at the top or marked at the input itself."""
-    marked = [str(field["name"]) for field in _inputs(description) if field.get("pii")]
-    return frozenset([*marked, *map(str, description.get("pii") or ())])
-
-
-def _inputs(description: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [field for field in description.get("inputs") or () if isinstance(field, Mapping) and "name" in field]

@@ -8,6 +8,7 @@ from datetime import timedelta
 from mlops.api import tasks
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
 from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
+from mlops.api.reasons import Reason
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.page import page
@@ -127,7 +128,7 @@ def _span(pod: Pod, task: tasks.DriftTask) -> Span:
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     length = parse_duration(task.window.duration)
     if length <= timedelta(0):
-        raise BadInput("ConfigurationInvalid", "spec.window.duration: is 0, a window needs a span of time")
+        raise BadInput(Reason.CONFIGURATION_INVALID, "spec.window.duration: is 0, a window needs a span of time")
     return Span(earlier(end, length), end, earlier(end, parse_duration(task.labels.max_delay)))
 
 

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mlops.api.base import format_time
-from mlops.api.drift_monitor import Check, Labels, Verdict
+from mlops.api.drift_monitor import Check, CheckType, Labels, Verdict
 from mlops.api.drift_monitor import Window as WindowSpec
-from mlops.workloads.drift.findings import Challenge, Decision, Finding, Performance, Shift, Split
+from mlops.workloads.drift.checks import ALL, CHECKS
+from mlops.workloads.drift.checks.drift_check import Evidence
+from mlops.workloads.drift.findings import Decision, Finding, Performance
 from mlops.workloads.drift.inputs import Inputs
-from mlops.workloads.drift.performance import Judged, Labelled, Limits
+from mlops.workloads.drift.performance import Labelled, Limits
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.records.reading import SEND_EVENT_TIME
-
-# When several checks answer yes: a moved relation outranks moved inputs, since it asks for more.
-_ORDER: tuple[Verdict, ...] = ("ConceptDrift", "LabelShift", "DataDrift", "PerformanceDrop", "PredictionDrift")
-
-
-@dataclass
-class _Evidence:
-    """What is gathered beside the answers."""
-
-    findings: list[Finding]
-    shifts: tuple[Shift, ...] = ()
-    judged: Judged | None = None
-    alpha: float = 0.0
-    split: Split | None = None
-    challenge: Challenge | None = None
 
 
 def decide(
@@ -44,19 +30,18 @@ def decide(
 
     Raises BadInput when a check asks for a metric that does not fit the model.
     """
-    inputs = Inputs(reference, window)
     labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
     for check in checks:
-        if check.type in ("PerformanceDrop", "ConceptDrift"):
+        if CHECKS[check.type].measures:
             labelled.metric_of(check)
-    evidence = _Evidence([])
-    if window.counts.samples < limits.min_samples:
-        evidence.findings = [_too_few(check, window, limits.min_samples) for check in checks]
-    else:
-        for check in checks:
-            evidence.findings.append(_answer(check, inputs, labelled, evidence))
-    verdict = _verdict(evidence.findings, labelled, window, limits.min_samples)
-    performance, changed = _performance(evidence, labelled)
+    evidence = Evidence(reference, window, Inputs(reference, window), labelled)
+    enough = window.counts.samples >= limits.min_samples
+    for check in checks:
+        type_ = CHECKS[check.type]
+        answer = type_.answer(check, evidence) if enough else type_.answer_of_few(check, window, limits.min_samples)
+        evidence.findings.append(answer)
+    verdict = _verdict(evidence, enough)
+    performance, changed = _performance(evidence)
     return Decision(
         verdict=verdict,
         sentence=_sentence(verdict, evidence),
@@ -70,98 +55,37 @@ def decide(
     )
 
 
-def _answer(check: Check, inputs: Inputs, labelled: Labelled, evidence: _Evidence) -> Finding:
-    match check.type:
-        case "DataQuality":
-            return inputs.quality(check)
-        case "DataDrift":
-            finding, shifts = inputs.drift(check)
-            evidence.shifts = evidence.shifts or shifts
-            return finding
-        case "PredictionDrift":
-            return inputs.predictions(check)
-        case "LabelShift":
-            return labelled.label_shift(check)
-        case "PerformanceDrop":
-            _note_drop(check, labelled, evidence)
-            return labelled.performance(check)
-        case "ConceptDrift":
-            # scikit-learn is imported only when a drop is suspicious.
-            _note_drop(check, labelled, evidence)
-            judged = labelled.drop(check)
-            if isinstance(judged, str) or judged.test.pvalue > float(check.alpha):
-                return labelled.performance(check)
-            from mlops.workloads.drift.concept import concept_drift
-
-            finding, split, challenge = concept_drift(labelled, judged, check)
-            evidence.split, evidence.challenge = evidence.split or split, evidence.challenge or challenge
-            return finding
+def _detected(evidence: Evidence) -> dict[CheckType, Finding]:
+    """Return the first check of each type that detected."""
+    return {each.check.type: each for each in reversed(evidence.findings) if each.result == "Detected"}
 
 
-def _note_drop(check: Check, labelled: Labelled, evidence: _Evidence) -> None:
-    judged = labelled.drop(check)
-    if evidence.judged is None and not isinstance(judged, str):
-        evidence.judged, evidence.alpha = judged, float(check.alpha)
-
-
-def _too_few(check: Check, window: Window, min_samples: int) -> Finding:
-    counts = window.counts
-    if check.type == "DataQuality" and counts.samples == 0 and counts.captured_before:
-        return Finding(check, "Detected", "no request was captured in the window, though there were some before it")
-    return Finding(check, "Inconclusive", f"{counts.samples} rows in the window, minSamples is {min_samples}")
-
-
-def _verdict(findings: list[Finding], labelled: Labelled, window: Window, min_samples: int) -> Verdict:
-    detected = {finding.check.type: finding for finding in reversed(findings) if finding.result == "Detected"}
-    if "DataQuality" in detected:
-        return "DataQuality"
-    if window.counts.samples < min_samples:
+def _verdict(evidence: Evidence, enough: bool) -> Verdict:
+    detected = _detected(evidence)
+    for type_ in ALL:
+        if type_.type in detected and (enough or type_.needs_no_rows) and not type_.is_explained(evidence):
+            return type_.type
+    if not enough or any(finding.result == "Inconclusive" for finding in evidence.findings):
         return "Inconclusive"
-    order = _ORDER
-    if {"LabelShift", "DataDrift"} <= set(detected) and labelled.inputs_moved_within_classes(
-        detected["DataDrift"].check
-    ):
-        # The class balance followed the inputs.
-        order = tuple(verdict for verdict in _ORDER if verdict != "LabelShift")
-    for verdict in order:
-        if verdict in detected:
-            return verdict
-    return "Inconclusive" if any(finding.result == "Inconclusive" for finding in findings) else "Stable"
+    return "Stable"
 
 
-def _performance(evidence: _Evidence, labelled: Labelled) -> tuple[Performance | None, datetime | None]:
+def _performance(evidence: Evidence) -> tuple[Performance | None, datetime | None]:
     judged = evidence.judged
     if judged is None:
         return None, None
     dropped = judged.test.pvalue <= evidence.alpha
-    changed = labelled.changed_at(judged, evidence.alpha) if dropped else None
-    return labelled.summary(judged), changed
+    changed = evidence.labelled.changed_at(judged, evidence.alpha) if dropped else None
+    return evidence.labelled.summary(judged), changed
 
 
-def _sentence(verdict: Verdict, evidence: _Evidence) -> str:
-    detected = {f.check.type: f.message for f in reversed(evidence.findings) if f.result == "Detected"}
-    match verdict:
-        case "Stable":
-            return "Nothing that was asked about has moved."
-        case "Inconclusive":
-            open_questions = [f.message for f in evidence.findings if f.result == "Inconclusive"]
-            return f"It cannot be told: {open_questions[0]}."
-        case "DataQuality":
-            return f"The delivery of data is broken: {detected['DataQuality']}."
-        case "ConceptDrift":
-            return f"The relation of inputs to target has changed: {detected['ConceptDrift']}."
-        case "LabelShift":
-            return f"The class balance has changed: {detected['LabelShift']}."
-        case "DataDrift":
-            asked = any(f.check.type == "ConceptDrift" for f in evidence.findings)
-            concept = "; the relation of inputs to target is not shown to have moved" if asked else ""
-            return f"The inputs have moved: {detected['DataDrift']}{concept}."
-        case "PerformanceDrop":
-            return (
-                f"The model has become worse, for reasons that the checks do not tell: {detected['PerformanceDrop']}."
-            )
-        case "PredictionDrift":
-            return f"The model's answers have moved: {detected['PredictionDrift']}."
+def _sentence(verdict: Verdict, evidence: Evidence) -> str:
+    if verdict == "Stable":
+        return "Nothing that was asked about has moved."
+    if verdict == "Inconclusive":
+        open_questions = [each.message for each in evidence.findings if each.result == "Inconclusive"]
+        return f"It cannot be told: {open_questions[0]}."
+    return CHECKS[verdict].sentence(_detected(evidence)[verdict].message, evidence.findings)
 
 
 def _notes(window: Window) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.columns import CANONICAL, INPUT, PROBABILITY
 from mlops.workloads.drift.reference import Reference
@@ -199,7 +200,7 @@ def _captured_shape(reference: Reference) -> dict[str, Any]:
 def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, live: str) -> None:
     present = frame.schema
     if "modelDigest" not in present:
-        raise BadInput("DataUnusable", "a captured file lacks the column modelDigest")
+        raise BadInput(Reason.DATA_UNUSABLE, "a captured file lacks the column modelDigest")
     kept.seen |= {name.removeprefix(INPUT) for name in present.names() if name.startswith(INPUT)}
     rows = frame.select(
         *(_as(column, dtype, present) for column, dtype in shape.items()),

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from mlops.api.base import earlier, parse_duration
-from mlops.api.dataset import CapturedSource, DataField, Reason
+from mlops.api.dataset import CapturedSource, DataField
+from mlops.api.reasons import Reason
 from mlops.api.tasks import captures_prefix, feedback_prefix
 from mlops.store.artifacts import Store
 from mlops.workloads.expressions import DTYPES

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlops.api.dataset import CleanStep, FillNull, Reason
+from mlops.api.dataset import CleanStep, FillNull
+from mlops.api.reasons import Reason
 from mlops.workloads import expressions
 from mlops.workloads.expressions import DTYPES
 from mlops.workloads.ingest.contract import Contract

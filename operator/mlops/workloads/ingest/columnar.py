@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mlops.api.dataset import DataField, Reason
+from mlops.api.dataset import DataField
+from mlops.api.reasons import Reason
 from mlops.workloads.expressions import DTYPES
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log

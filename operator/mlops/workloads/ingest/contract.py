@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mlops.api.dataset import DataField, DatasetSpec, FieldType, Reason
+from mlops.api.dataset import DataField, DatasetSpec, FieldType
+from mlops.api.reasons import Reason
 from mlops.workloads import expressions
 from mlops.workloads.expressions import DTYPES
 from mlops.workloads.pod import BadInput

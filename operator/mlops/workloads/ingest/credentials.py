@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlops.api import tasks
-from mlops.api.dataset import HttpSource, Reason, S3Source
+from mlops.api.dataset import HttpSource, S3Source
 from mlops.api.pod_environment import S3Settings
+from mlops.api.reasons import Reason
 from mlops.store.settings import NAMES
 from mlops.workloads.pod import BadInput, PassingFault
 

@@ -98,14 +98,3 @@ class PartDigest:
 
 def _values(column: pl.Series, dtype: str) -> bytes:
     return np.ascontiguousarray(column.fill_null(0).to_numpy(), dtype=dtype).tobytes()
-
-
-def digest_of_parts(columns: list[dict[str, Any]], parts: dict[str, pl.DataFrame]) -> str:
-    """Return the digest of frames in memory, by part; a part that is not there has no rows."""
-    content = ContentDigest(columns)
-    for name in PARTS:
-        part = content.part()
-        if name in parts:
-            part.update(parts[name])
-        content.add(part)
-    return content.result()

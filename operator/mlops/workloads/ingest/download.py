@@ -25,9 +25,10 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.util import Timeout
 
-from mlops.api.dataset import HttpSource, Reason
+from mlops.api.dataset import HttpSource
 from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import IngestSettings
+from mlops.api.reasons import Reason
 from mlops.api.tasks import HTTP_NETWORKS_VARIABLE
 from mlops.workloads.ingest.addresses import Address, Network, carried, is_public
 from mlops.workloads.ingest.locate import Delivered

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from mlops.api.dataset import Reason
+from mlops.api.reasons import Reason
 from mlops.store.address import open_source
 from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import BucketMissing, NotFound

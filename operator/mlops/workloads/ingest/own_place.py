@@ -13,8 +13,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlops.api import tasks
-from mlops.api.dataset import Reason, S3Source
+from mlops.api.dataset import S3Source
 from mlops.api.pod_environment import PodSettings, S3Settings
+from mlops.api.reasons import Reason
 from mlops.store.address import folder_of
 from mlops.workloads.pod import BadInput
 

@@ -8,7 +8,8 @@ from datetime import datetime
 import polars as pl
 
 from mlops.api.base import format_time, parse_time
-from mlops.api.dataset import DatasetSpec, Reason, S3Source, SplitRows
+from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
+from mlops.api.reasons import Reason
 from mlops.api.tasks import IngestReport, IngestTask, refresh_name
 from mlops.workloads import expressions
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlops.api.dataset import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 BLOCK = 16 << 20  # bytes of text parsed at a time

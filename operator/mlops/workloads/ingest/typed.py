@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mlops.api.dataset import DataField, FieldType, Reason
+from mlops.api.dataset import DataField, FieldType
+from mlops.api.reasons import Reason
 from mlops.workloads.expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
 from mlops.workloads.pod import BadInput
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from mlops.api.dataset import DataField, Reason, Validation, ValidationResult
+from mlops.api.dataset import DataField, Validation, ValidationResult
+from mlops.api.reasons import Reason
 from mlops.workloads import expressions
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows, Spill

@@ -16,20 +16,21 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.isolation import limits
 from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.pod import BadInput, PassingFault
 
 _MODULE: Final = "mlops.workloads.isolation.child"
 # What the work may give as its reason; from whoever leads the child, another word is none.
-_REASONS: Final = frozenset(
+PASSED_ON: Final = frozenset(
     {
-        "FormatError",
-        "FormatForbidden",
-        "GoldenFailed",
-        "Incompatible",
-        "OutputInvalid",
-        "UntrustedType",
+        Reason.FORMAT_ERROR,
+        Reason.FORMAT_FORBIDDEN,
+        Reason.GOLDEN_FAILED,
+        Reason.INCOMPATIBLE,
+        Reason.OUTPUT_INVALID,
+        Reason.UNTRUSTED_TYPE,
     }
 )
 # What an answer without arrays may be.
@@ -112,9 +113,9 @@ class Child:
             raise Ended(self._memory_problem())
         if "fault" in found:
             reason, message = found["fault"], str(found.get("message"))[:4000]
-            if reason not in _REASONS:
+            if reason not in PASSED_ON:
                 raise Ended(message)
-            raise BadInput(reason, message)
+            raise BadInput(Reason(reason), message)
         return found, made
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class Child:
         if (left := limits.left()) < limits.LEAST_BYTES:
             # Two processes that take what one has would end the pod, and nobody could tell why.
             raise BadInput(
-                "OOMKilled",
+                Reason.OUT_OF_MEMORY,
                 f"{max(0, left) >> 20} MiB of memory are left for the process that opens what nobody vouches for, and "
                 f"it needs {limits.LEAST_BYTES >> 20} MiB at least: give the pod more memory",
             )
@@ -179,7 +180,7 @@ class Child:
 
 
 def _interrupted(problem: str) -> PassingFault:
-    return PassingFault("Interrupted", f"{problem}; this says nothing about what it opened")
+    return PassingFault(Reason.INTERRUPTED, f"{problem}; this says nothing about what it opened")
 
 
 class _Clock(threading.Thread):

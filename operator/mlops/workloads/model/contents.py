@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 # The files that a model's folder may have, and how each begins ("" where its own reader checks it).
@@ -42,7 +43,7 @@ def check_contents(folder: Path) -> None:
             continue
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise BadInput("FormatForbidden", f"{name}: a link is no part of a model")
+            raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: a link is no part of a model")
         check_file(path, name)
 
 
@@ -59,11 +60,11 @@ def check_file(path: Path, name: str) -> None:
     if what is None and _is_text_pickle(path):
         what = "a pickle (protocol 0 or 1)"
     if what is not None or name.lower().endswith(PICKLE_SUFFIXES):
-        raise BadInput("FormatForbidden", f"{name}: {what or 'a serialised Python object'}; {WAY_OUT}")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: {what or 'a serialised Python object'}; {WAY_OUT}")
     if expected is None:
-        raise BadInput("FormatForbidden", f"{name}: is no part of a model; one has {', '.join(sorted(FILES))}")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: is no part of a model; one has {', '.join(sorted(FILES))}")
     if expected:
-        raise BadInput("FormatForbidden", f"{name}: does not begin as such a file does; {WAY_OUT}")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: does not begin as such a file does; {WAY_OUT}")
 
 
 def _check_zip(path: Path, name: str) -> None:
@@ -72,11 +73,11 @@ def _check_zip(path: Path, name: str) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise BadInput("FormatForbidden", f"{name}: is no whole zip archive: {error}") from error
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: is no whole zip archive: {error}") from error
     foreign = [member for member in members if member != "schema.json" and not member.endswith((".npy", ".npz"))]
     if foreign or "schema.json" not in members:
         found = repr(foreign[0]) if foreign else "no schema.json"
-        raise BadInput("FormatForbidden", f"{name}: holds {found}: it is no skops file; {WAY_OUT}")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: holds {found}: it is no skops file; {WAY_OUT}")
 
 
 def _is_text_pickle(path: Path) -> bool:

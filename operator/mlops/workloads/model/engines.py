@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.encoding import Encoder, width
 from mlops.workloads.model.signature import Signature
@@ -26,13 +27,13 @@ def open_engine(signature: Signature, folder: Path) -> Engine:
     """Open the model file that the signature names. Raises BadInput."""
     path = folder / f"model.{signature.format}"
     if not path.is_file():
-        raise BadInput("OutputInvalid", f"{path.name} is missing: model.json says that the format is so")
+        raise BadInput(Reason.OUTPUT_INVALID, f"{path.name} is missing: model.json says that the format is so")
     if signature.format == "onnx":
         from mlops.workloads.model.onnx_engine import OnnxEngine
 
         return OnnxEngine(signature, path.read_bytes())
     if signature.encoding is None:
-        raise BadInput("OutputInvalid", f"model.json: encoding is missing: {signature.format} takes a matrix")
+        raise BadInput(Reason.OUTPUT_INVALID, f"model.json: encoding is missing: {signature.format} takes a matrix")
     if signature.format == "treelite":
         from mlops.workloads.model.treelite_engine import TreeliteEngine
 
@@ -59,7 +60,7 @@ class SklearnEngine:
             return self._answer(matrix)
         except Exception as error:
             problem = f"{type(error).__name__}: {str(error)[:300]}"
-            raise BadInput("OutputInvalid", f"model.skops: it cannot answer: {problem}") from error
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.skops: it cannot answer: {problem}") from error
 
     def _answer(self, matrix: NDArray[np.float64]) -> Answer:
         if self._classes is None:

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.dataset import FieldType
+from mlops.api.reasons import Reason
 from mlops.workloads.expressions import DTYPES, ExpressionError, check, compute
 from mlops.workloads.model.signature import SIGNATURE_FILE, Signature
 from mlops.workloads.pod import BadInput
@@ -56,9 +57,9 @@ def check_features(signature: Signature) -> None:
         try:
             kind = check(feature.expression, types)
         except ExpressionError as error:
-            raise BadInput("OutputInvalid", f"{where}: {error}") from error
+            raise BadInput(Reason.OUTPUT_INVALID, f"{where}: {error}") from error
         if kind != feature.type:
-            raise BadInput("OutputInvalid", f"{where}: gives {kind}, and {feature.name!r} is {feature.type}")
+            raise BadInput(Reason.OUTPUT_INVALID, f"{where}: gives {kind}, and {feature.name!r} is {feature.type}")
         types[feature.name] = feature.type
 
 
@@ -69,6 +70,6 @@ def with_features(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> d
         # Who asks need not see them again, and what a run or a version says is read by many: no value at all.
         frame = compute(frame_of(signature, inputs), signature.features, hidden=frozenset(names))
     except ExpressionError as error:
-        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE}: features: {error}") from error
+        raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE}: features: {error}") from error
     computed = arrays_of(frame.select([feature.name for feature in signature.features]))
     return {**inputs, **computed}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.model.predictor import Prediction, Predictor
 from mlops.workloads.model.signature import Signature, write_json
 from mlops.workloads.pod import BadInput
@@ -63,13 +64,13 @@ def read_golden(folder: Path, signature: Signature) -> Golden:
     """Read golden.json. Raises BadInput(OutputInvalid) for what is none."""
     path = folder / GOLDEN_FILE
     if not path.is_file():
-        raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is missing: a model's folder says in it what it answers")
+        raise BadInput(Reason.OUTPUT_INVALID, f"{GOLDEN_FILE} is missing: a model's folder says in it what it answers")
     if path.stat().st_size > MAX_GOLDEN_BYTES:
-        raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is larger than {MAX_GOLDEN_BYTES} bytes")
+        raise BadInput(Reason.OUTPUT_INVALID, f"{GOLDEN_FILE} is larger than {MAX_GOLDEN_BYTES} bytes")
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise BadInput("OutputInvalid", f"{GOLDEN_FILE} is not JSON: {error}") from error
+        raise BadInput(Reason.OUTPUT_INVALID, f"{GOLDEN_FILE} is not JSON: {error}") from error
     try:
         inputs = {one.name: array_of(document["inputs"][one.name], one.type) for one in signature.inputs}
         prediction = np.array(document["prediction"])
@@ -80,7 +81,7 @@ def read_golden(folder: Path, signature: Signature) -> Golden:
         _check_shapes(inputs, prediction, probabilities, signature)
         return Golden(inputs, Prediction(prediction, probabilities))
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise BadInput("OutputInvalid", f"{GOLDEN_FILE}: {type(error).__name__}: {error}") from error
+        raise BadInput(Reason.OUTPUT_INVALID, f"{GOLDEN_FILE}: {type(error).__name__}: {error}") from error
 
 
 def _check_shapes(

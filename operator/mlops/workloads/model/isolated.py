@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.isolation.parent import Child, Ended
 from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.contents import check_contents
@@ -72,7 +73,9 @@ class IsolatedPredictor(Predictor):
         return Answer(values, table)
 
     def _other_shape(self, rows: int) -> BadInput:
-        return BadInput("OutputInvalid", f"{self._file}: its answer to {rows} rows is none that model.json promises")
+        return BadInput(
+            Reason.OUTPUT_INVALID, f"{self._file}: its answer to {rows} rows is none that model.json promises"
+        )
 
 
 def _pieces(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, int]]:
@@ -115,7 +118,7 @@ def asked(child: Child, work: str, document: dict[str, Any], file: str, seconds:
 
 def refused(file: str, error: Ended) -> BadInput:
     """Return the refusal of a model file that ended the process in which it was opened."""
-    return BadInput("FormatForbidden", f"{file}: {error}: such a model is never opened; export it again")
+    return BadInput(Reason.FORMAT_FORBIDDEN, f"{file}: {error}: such a model is never opened; export it again")
 
 
 def model_file(folder: Path) -> str:

@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 MAX_NODES: Final = 1 << 16
@@ -51,7 +52,7 @@ class _Checker:
         self._calls: list[tuple[str, str]] = []
 
     def bad(self, problem: str) -> BadInput:
-        return BadInput("FormatForbidden", f"{self.name}: {problem}: export the model again")
+        return BadInput(Reason.FORMAT_FORBIDDEN, f"{self.name}: {problem}: export the model again")
 
     def graph(self, graph: onnx.GraphProto, depth: int, turns: int, outer: dict[str, onnx.TensorProto]) -> None:
         """Check a graph; it sees the constants of the graphs around it. What is an input as well is none: it is fed."""

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+from mlops.api.reasons import Reason
 from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.onnx_checks import check_structure
 from mlops.workloads.model.signature import NUMBERS, Signature
@@ -49,9 +50,9 @@ def check_onnx(content: bytes, name: str = "model.onnx") -> onnx.ModelProto:
     try:
         model.ParseFromString(content)
     except DecodeError as error:
-        raise BadInput("FormatForbidden", f"{name}: is not ONNX: {error}") from error
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: is not ONNX: {error}") from error
     if not model.ir_version or not model.graph.node:
-        raise BadInput("FormatForbidden", f"{name}: is not ONNX: it has no graph")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: is not ONNX: it has no graph")
     domains = {one.domain for one in model.opset_import} | {function.domain for function in model.functions}
     _walk(model.graph, name, domains)
     for function in model.functions:
@@ -59,7 +60,7 @@ def check_onnx(content: bytes, name: str = "model.onnx") -> onnx.ModelProto:
             _check_node(node, name, domains)
     if foreign := sorted(domains - DOMAINS):
         raise BadInput(
-            "FormatForbidden",
+            Reason.FORMAT_FORBIDDEN,
             f"{name}: operators of the domain {foreign[0]!r} are not allowed: export with ai.onnx and ai.onnx.ml only",
         )
     check_structure(model, name)
@@ -92,7 +93,7 @@ def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         where = next((one.value for one in tensor.external_data if one.key == "location"), "")
         raise BadInput(
-            "FormatForbidden",
+            Reason.FORMAT_FORBIDDEN,
             f"{name}: the tensor {tensor.name!r} lies in another file ({where!r}): save the model as one file",
         )
 
@@ -107,7 +108,7 @@ def open_session(content: bytes, name: str = "model.onnx") -> onnxruntime.Infere
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as error:
-        raise BadInput("OutputInvalid", f"{name}: ONNX Runtime cannot run it: {_first_line(error)}") from error
+        raise BadInput(Reason.OUTPUT_INVALID, f"{name}: ONNX Runtime cannot run it: {_first_line(error)}") from error
 
 
 class OnnxEngine:
@@ -122,9 +123,9 @@ class OnnxEngine:
         self._wanted = [name for name in (self._value, self._label, self._probabilities) if name is not None]
         have = [output.name for output in self._session.get_outputs()]
         if absent := [name for name in self._wanted if name not in have]:
-            raise BadInput("OutputInvalid", f"model.onnx: has no output {absent[0]!r}; it has {', '.join(have)}")
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: has no output {absent[0]!r}; it has {', '.join(have)}")
         if not self._wanted or (signature.task == "regression") != (self._value is not None):
-            raise BadInput("OutputInvalid", f"model.json: outputs: a {signature.task} cannot be read from them")
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.json: outputs: a {signature.task} cannot be read from them")
         self._classes = len(signature.classes or ())
         self._class_index = {one: index for index, one in enumerate(signature.classes or ())}
         self._label_is_class = outputs.label_is_class
@@ -134,7 +135,7 @@ class OnnxEngine:
         try:
             found = self._session.run(self._wanted, {name: feed(columns) for name, feed in self._feeds.items()})
         except ORT_ERRORS as error:
-            raise BadInput("OutputInvalid", f"model.onnx: {_first_line(error)}") from error
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {_first_line(error)}") from error
         outputs = dict(zip(self._wanted, found, strict=True))
         if self._value is not None:
             return Answer(np.asarray(outputs[self._value], dtype=np.float64).reshape(-1))
@@ -152,7 +153,7 @@ class OnnxEngine:
             return np.column_stack([1 - second, second])
         if probabilities.ndim != 2 or probabilities.shape[1] != self._classes:
             raise BadInput(
-                "OutputInvalid",
+                Reason.OUTPUT_INVALID,
                 f"model.onnx: {self._probabilities}: shape {probabilities.shape}, expected (rows, {self._classes})",
             )
         return probabilities
@@ -166,7 +167,7 @@ class OnnxEngine:
             indices = np.array([self._class_index.get(one, -1) for one in array.tolist()], dtype=np.int64)
         if ((indices < 0) | (indices >= self._classes)).any():
             row = int(np.argmax((indices < 0) | (indices >= self._classes)))
-            raise BadInput("OutputInvalid", f"model.onnx: {self._label}: {array[row]!r} is none of the classes")
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {self._label}: {array[row]!r} is none of the classes")
         return indices
 
 
@@ -179,7 +180,7 @@ def feeds_of(session: onnxruntime.InferenceSession, signature: Signature) -> dic
         return {names[0]: _matrix_feed(inputs[0], types)}
     if unknown := [name for name in names if name not in types]:
         raise BadInput(
-            "OutputInvalid",
+            Reason.OUTPUT_INVALID,
             f"model.onnx: the input {unknown[0]!r} is no column of the data; name inputs like the columns "
             f"({', '.join(types)}), or have one float input of shape (rows, {len(types)})",
         )
@@ -190,13 +191,13 @@ def _matrix_feed(one: Any, types: dict[str, Any]) -> Feed:
     width = one.shape[1] if len(one.shape) == 2 else None
     if one.type not in ("tensor(float)", "tensor(double)") or (isinstance(width, int) and width != len(types)):
         raise BadInput(
-            "OutputInvalid",
+            Reason.OUTPUT_INVALID,
             f"model.onnx: the input {one.name!r} is {one.type} of shape {one.shape}; expected float or double of "
             f"shape (rows, {len(types)}): the columns {', '.join(types)}",
         )
     if texts := [name for name, kind in types.items() if kind not in NUMBERS]:
         raise BadInput(
-            "OutputInvalid",
+            Reason.OUTPUT_INVALID,
             f"model.onnx: one matrix cannot hold the column {texts[0]!r} of type {types[texts[0]]}; "
             "give the graph one input per column",
         )
@@ -211,12 +212,12 @@ def _column_feed(one: Any, kind: str) -> Feed:
     if len(one.shape) not in (1, 2) or (
         not flat and one.shape[1] not in (1, None) and not isinstance(one.shape[1], str)
     ):
-        raise BadInput("OutputInvalid", f"model.onnx: {name}: shape {one.shape}, expected (rows, 1) or (rows)")
+        raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {name}: shape {one.shape}, expected (rows, 1) or (rows)")
     shape = (-1,) if flat else (-1, 1)
     if one.type == "tensor(string)" and kind == "string":
         return lambda columns: _texts(columns[name]).reshape(shape)
     if one.type not in _ELEMENTS or kind == "string":
-        raise BadInput("OutputInvalid", f"model.onnx: {name}: {one.type} cannot take a column of type {kind}")
+        raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {name}: {one.type} cannot take a column of type {kind}")
     element = _ELEMENTS[one.type]
     if element in (np.float64, np.float32):
         return lambda columns: np.asarray(columns[name], dtype=element).reshape(shape)
@@ -226,7 +227,7 @@ def _column_feed(one: Any, kind: str) -> Feed:
 def _whole(values: NDArray[Any], name: str) -> NDArray[Any]:
     if values.dtype.kind == "f" and np.isnan(values).any():
         raise BadInput(
-            "OutputInvalid", f"model.onnx: {name}: a value is missing; declare the input as double to take NaN"
+            Reason.OUTPUT_INVALID, f"model.onnx: {name}: a value is missing; declare the input as double to take NaN"
         )
     return values
 

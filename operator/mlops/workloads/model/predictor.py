@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.contents import check_contents
 from mlops.workloads.model.engines import Engine, open_engine
@@ -83,7 +84,9 @@ class Predictor:
             fits = fits and table.shape == (rows, len(self._classes) if self._classes is not None else 0)
         if not fits:
             shown = answer.values.shape if table is None else (answer.values.shape, table.shape)
-            raise BadInput("OutputInvalid", f"model.{self.signature.format}: answers to {rows} rows have shape {shown}")
+            raise BadInput(
+                Reason.OUTPUT_INVALID, f"model.{self.signature.format}: answers to {rows} rows have shape {shown}"
+            )
 
     def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         from mlops.workloads.model.features import with_features

@@ -11,6 +11,8 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from mlops.api.base import FieldName, Model
 from mlops.api.dataset import Feature, FieldType
+from mlops.api.metrics import Task
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 FORMAT_VERSION = 1
@@ -18,7 +20,6 @@ SIGNATURE_FILE = "model.json"
 MAX_SIGNATURE_BYTES = 16 << 20
 
 Format = Literal["onnx", "treelite", "skops"]
-Task = Literal["classification", "regression"]
 # More than anybody has, and little enough to hold: a model.json comes from whoever trained the model.
 MAX_TEXT, MAX_LONG_TEXT, MAX_LISTED = 1024, 65_536, 65_536
 MAX_INPUTS, MAX_FEATURES = 512, 128  # as in a Dataset
@@ -176,19 +177,25 @@ def read_signature(folder: Path) -> Signature:
     """Read model.json. Raises BadInput: Incompatible for a newer format, OutputInvalid for what is none."""
     path = folder / SIGNATURE_FILE
     if not path.is_file():
-        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE} is missing: a model's folder says in it what it takes")
-    if path.stat().st_size > MAX_SIGNATURE_BYTES:
-        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")
+        raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is missing: a model's folder says in it what it takes")
+    with path.open("rb") as stream:
+        return parse_signature(stream.read(MAX_SIGNATURE_BYTES + 1))
+
+
+def parse_signature(content: bytes) -> Signature:
+    """Return what the bytes of a model.json say. Raises BadInput as `read_signature` does."""
+    if len(content) > MAX_SIGNATURE_BYTES:
+        raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is larger than {MAX_SIGNATURE_BYTES} bytes")
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_no_number)
+        document = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE} is not JSON: {error}") from error
+        raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE} is no JSON object")
+        raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE} is no JSON object")
     version = document.get("formatVersion")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise BadInput(
-            "Incompatible",
+            Reason.INCOMPATIBLE,
             f"{SIGNATURE_FILE}: formatVersion {version} is newer than {FORMAT_VERSION}, which this program reads: "
             f"it was written with {document.get('libraries')}; use a newer image, or train again",
         )
@@ -197,7 +204,7 @@ def read_signature(folder: Path) -> Signature:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadInput("OutputInvalid", f"{SIGNATURE_FILE}: {where}: {first['msg']}") from error
+        raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE}: {where}: {first['msg']}") from error
     _check(signature)
     return signature
 
@@ -218,7 +225,7 @@ def write_json(document: object, path: Path) -> None:
 
 
 def _bad(problem: str) -> BadInput:
-    return BadInput("OutputInvalid", f"{SIGNATURE_FILE}: {problem}")
+    return BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE}: {problem}")
 
 
 def _check(signature: Signature) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from skops.io._protocol import PROTOCOL
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from mlops.api.reasons import Reason
 from mlops.workloads.model.skops_checks import check_graph
 from mlops.workloads.model.skops_graph import FILE, read_array, read_graph
 from mlops.workloads.model.trusted_types import LOADERS, TRUSTED
@@ -78,16 +79,16 @@ def load_estimator(content: bytes, width: int | None = None) -> Any:
             _check_types(schema)
             check_graph(read_graph(schema, archive), width)
     except (*_UNREADABLE, zlib.error) as error:
-        raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {error}") from error
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: is no skops file: {error}") from error
     except RuntimeError as error:  # a member is encrypted, or compressed in a way that is not known
-        raise BadInput("FormatForbidden", f"{FILE}: cannot be read: {error}") from error
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: cannot be read: {error}") from error
     try:
         return skops.io.loads(content, trusted=sorted(TRUSTED))
     except UntrustedTypesFoundException as error:
-        raise BadInput("UntrustedType", f"{FILE}: {error}") from error
+        raise BadInput(Reason.UNTRUSTED_TYPE, f"{FILE}: {error}") from error
     except Exception as error:
         raise BadInput(
-            "Incompatible",
+            Reason.INCOMPATIBLE,
             f"{FILE}: cannot be read with skops {skops.__version__} (written with {schema.get('_skops_version')}): "
             f"{type(error).__name__}: {str(error)[:300]}",
         ) from error
@@ -104,7 +105,7 @@ def texts_of(content: bytes) -> Iterator[str]:
                 if name.endswith(".npy") and (array := read_array(archive.read(name), name)).dtype.kind in "US":
                     yield from map(str, np.char.decode(array) if array.dtype.kind == "S" else array.ravel().tolist())
     except (*_UNREADABLE, zlib.error, RuntimeError) as error:
-        raise BadInput("FormatForbidden", f"{FILE}: is no skops file: {type(error).__name__}") from error
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: is no skops file: {type(error).__name__}") from error
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -128,13 +129,13 @@ def _check_sizes(archive: zipfile.ZipFile, packed: int) -> None:
     unpacked = sum(member.file_size for member in members)
     if unpacked > MAX_UNPACKED_BYTES or (unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed):
         raise BadInput(
-            "FormatForbidden",
+            Reason.FORMAT_FORBIDDEN,
             f"{FILE}: unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES}, and {MAX_RATIO} times its size",
         )
     if len({member.filename for member in members}) != len(members):
-        raise BadInput("FormatForbidden", f"{FILE}: holds two members of one name")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: holds two members of one name")
     if archive.getinfo("schema.json").file_size > MAX_SCHEMA_BYTES:
-        raise BadInput("FormatForbidden", f"{FILE}: schema.json is larger than {MAX_SCHEMA_BYTES} bytes")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: schema.json is larger than {MAX_SCHEMA_BYTES} bytes")
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -158,16 +159,16 @@ def type_names(schema: dict[str, Any]) -> set[tuple[str, str]]:
 
 def _check_types(schema: Any) -> None:
     if not isinstance(schema, dict):
-        raise BadInput("FormatForbidden", f"{FILE}: schema.json is no object")
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: schema.json is no object")
     # Other protocols have loaders of their own, which make other things of the same schema.
     if schema.get("protocol") != PROTOCOL or isinstance(schema.get("protocol"), bool):
         raise BadInput(
-            "Incompatible", f"{FILE}: its protocol is {schema.get('protocol')!r}, this program reads {PROTOCOL}"
+            Reason.INCOMPATIBLE, f"{FILE}: its protocol is {schema.get('protocol')!r}, this program reads {PROTOCOL}"
         )
     for loader, name in sorted(type_names(schema)):
         if name not in TRUSTED or loader not in LOADERS:
             raise BadInput(
-                "UntrustedType",
+                Reason.UNTRUSTED_TYPE,
                 f"{FILE}: {name} ({loader}) is not on the list of types that may be loaded: "
                 "use one of the allowed scikit-learn estimators, or export to ONNX",
             )

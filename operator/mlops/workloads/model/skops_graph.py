@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 FILE: Final = "model.skops"
@@ -71,7 +72,7 @@ def read_graph(schema: dict[str, Any], archive: zipfile.ZipFile) -> Graph:
 
 def bad(problem: str) -> BadInput:
     """Return a refusal of the file."""
-    return BadInput("FormatForbidden", f"{FILE}: {problem}: write the file with skops again, or export to ONNX")
+    return BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: {problem}: write the file with skops again, or export to ONNX")
 
 
 class _Reader:

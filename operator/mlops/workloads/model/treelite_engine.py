@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import treelite
 
+from mlops.api.reasons import Reason
 from mlops.workloads.model.answer import Answer, Columns
 from mlops.workloads.model.encoding import Encoder, width
 from mlops.workloads.model.signature import Signature
@@ -23,17 +24,17 @@ class TreeliteEngine:
         self._classes = len(signature.classes) if signature.classes is not None else None
         if forest.classes not in ((1, self._classes) if self._classes == 2 else (self._classes or 1,)):
             raise BadInput(
-                "Incompatible",
+                Reason.INCOMPATIBLE,
                 f"model.treelite: has {forest.classes} outputs, model.json has {self._classes or 'no'} classes",
             )
         try:
             self._model = treelite.Model.deserialize_bytes(content)
         except treelite.TreeliteError as error:
-            raise BadInput("OutputInvalid", f"model.treelite: is no treelite model: {_problem(error)}") from error
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.treelite: is no treelite model: {_problem(error)}") from error
         features = width(signature.encoding)
         if self._model.num_feature != features:
             raise BadInput(
-                "Incompatible",
+                Reason.INCOMPATIBLE,
                 f"model.treelite: takes {self._model.num_feature} numbers, the encoding makes {features}",
             )
 
@@ -43,7 +44,7 @@ class TreeliteEngine:
         try:
             found = treelite.gtil.predict(self._model, self._encoder.matrix(columns), nthread=1)
         except treelite.TreeliteError as error:
-            raise BadInput("OutputInvalid", f"model.treelite: it cannot answer: {_problem(error)}") from error
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.treelite: it cannot answer: {_problem(error)}") from error
         table = np.asarray(found, dtype=np.float64).reshape(found.shape[0], -1)
         if self._classes is None:
             return Answer(table[:, 0])

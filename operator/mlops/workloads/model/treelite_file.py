@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 FILE: Final = "model.treelite"
@@ -79,7 +80,9 @@ class _Reader:
 
     def bad(self, problem: str) -> BadInput:
         """Return the refusal of what is being read."""
-        return BadInput("FormatForbidden", f"{FILE}: {self.where}: {problem}: write the file with treelite 4 again")
+        return BadInput(
+            Reason.FORMAT_FORBIDDEN, f"{FILE}: {self.where}: {problem}: write the file with treelite 4 again"
+        )
 
     def scalar(self, form: str) -> Any:
         """Return one number in the notation of `struct`."""

@@ -23,6 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.base import earlier
+from mlops.api.reasons import Reason
 from mlops.api.tasks import SPANS, partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.parquet_file import ParquetError, check_parquet
@@ -196,21 +197,21 @@ def _files(store: Store, keys: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
                     frame = pl.read_parquet(io.BytesIO(data))
                 except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
                     problem = str(error).partition("\n")[0]
-                    raise BadInput("DataUnusable", f"{key} is no readable Parquet file: {problem}") from error
+                    raise BadInput(Reason.DATA_UNUSABLE, f"{key} is no readable Parquet file: {problem}") from error
                 yield key, frame
 
 
 def _need(frame: pl.DataFrame, needed: tuple[str, ...], key: str) -> None:
     missing = [column for column in needed if column not in frame.columns]
     if missing:
-        raise BadInput("DataUnusable", f"{key} lacks the columns {', '.join(missing)}")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{key} lacks the columns {', '.join(missing)}")
 
 
 def _plain(frame: pl.DataFrame, key: str) -> None:
     """Refuse lists and structs, and a digest that is no text: no server records them, and no reader expects them."""
     for column, dtype in frame.schema.items():
         if dtype.is_nested() or (column == "modelDigest" and dtype not in (pl.String, pl.Null)):
-            raise BadInput("DataUnusable", f"{key}: the column {column} is {dtype}, which no model server writes")
+            raise BadInput(Reason.DATA_UNUSABLE, f"{key}: the column {column} is {dtype}, which no model server writes")
 
 
 @contextmanager
@@ -220,7 +221,7 @@ def _as_recorded(key: str) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, ValueError, TypeError) as error:
         raise BadInput(
-            "DataUnusable",
+            Reason.DATA_UNUSABLE,
             f"{key}: its columns are of other types than model servers write ({type(error).__name__}): take the file "
             "away",
         ) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops.api.model_version import Reason
+from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.model.golden import Golden, check_golden, read_golden

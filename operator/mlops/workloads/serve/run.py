@@ -15,6 +15,7 @@ import uvloop
 
 from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import ServerSettings
+from mlops.api.reasons import Reason
 from mlops.api.tasks import ServeTask
 from mlops.workloads.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
@@ -37,13 +38,14 @@ def serve(pod: Pod, task: ServeTask) -> None:
     try:
         settings = ServerSettings.read(pod.environ)
     except BadVariable as error:
-        raise BadInput("ServingFailed", str(error)) from error
+        raise BadInput(Reason.SERVING_FAILED, str(error)) from error
     listener = _listener(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         lost = runner.run(_serve(pod, task, settings, listener))
     if lost:
         raise PassingFault(
-            "StoreUnavailable", f"{lost} captured rows or labels are lost: the store did not take them before the end"
+            Reason.STORE_UNAVAILABLE,
+            f"{lost} captured rows or labels are lost: the store did not take them before the end",
         )
 
 
@@ -109,7 +111,7 @@ def _listener(settings: ServerSettings) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise PassingFault(Reason.SERVING_FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener = socket.socket(family, kind)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,7 +119,7 @@ def _listener(settings: ServerSettings) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise PassingFault("ServingFailed", f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise PassingFault(Reason.SERVING_FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
     return listener
 

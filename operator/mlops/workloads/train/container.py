@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mlops.api.training_run import Part, Reason
+from mlops.api.metrics import Task
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Part
 from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.model.isolated import OPEN_SECONDS, asked, child_for
 from mlops.workloads.model.predictor import Prediction
@@ -24,7 +26,6 @@ from mlops.workloads.model.signature import (
     EstimatorOf,
     Outputs,
     Signature,
-    Task,
     read_signature,
     write_signature,
 )

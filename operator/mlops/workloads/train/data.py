@@ -17,7 +17,8 @@ from pydantic.alias_generators import to_camel
 
 from mlops.api.base import parse_time
 from mlops.api.dataset import FieldType, Role, Split
-from mlops.api.training_run import Part, Reason
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Part
 from mlops.workloads.expressions import ExpressionError, computed_from
 from mlops.workloads.model.features import array_of
 from mlops.workloads.model.masks import masked
@@ -140,7 +141,7 @@ def read_schema(folder: Path) -> Schema:
         raise _unusable(f"{SCHEMA_FILE}: {str(error).splitlines()[0]}: ingest the data again") from error
     if schema.format_version > SCHEMA_VERSION:
         raise BadInput(
-            "Incompatible",
+            Reason.INCOMPATIBLE,
             f"{SCHEMA_FILE}: formatVersion {schema.format_version} is newer than {SCHEMA_VERSION}: use a newer image",
         )
     return schema

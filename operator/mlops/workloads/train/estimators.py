@@ -7,8 +7,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mlops.api.training_run import Reason
-from mlops.workloads.model.signature import Task
+from mlops.api.metrics import Task
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 

@@ -13,7 +13,7 @@ import treelite
 from google.protobuf.message import EncodeError
 from numpy.typing import NDArray
 
-from mlops.api.training_run import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.model.answer import Answer
 from mlops.workloads.model.engines import SklearnEngine, open_engine
 from mlops.workloads.model.onnx_graph import pipeline_graph

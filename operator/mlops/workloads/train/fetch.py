@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from mlops.api import tasks
+from mlops.api.metrics import of_task
 from mlops.api.training_run import Part
 from mlops.workloads.model.signature import write_json
 from mlops.workloads.pod import Pod
 from mlops.workloads.train.data import PARTS, SCHEMA_FILE, Data, fetch_artifact, read_data
-from mlops.workloads.train.evaluate import CLASSIFICATION, REGRESSION
 
 
 def fetch(pod: Pod, task: tasks.FetchTask) -> tasks.FetchReport:
@@ -32,8 +32,8 @@ def fetch(pod: Pod, task: tasks.FetchTask) -> tasks.FetchReport:
 def describe(data: Data, task: tasks.FetchTask) -> dict[str, object]:
     """Return task.json: what the container is asked for, and how its outputs must look."""
     # Whole numbers may be classes or amounts: the model's outputs will tell.
-    regression = REGRESSION if data.label.type in ("float64", "int64") else ()
-    classification = CLASSIFICATION if data.label.type != "float64" else ()
+    regression = of_task("regression") if data.label.type in ("float64", "int64") else ()
+    classification = of_task("classification") if data.label.type != "float64" else ()
     return {
         "formatVersion": 1,
         "namespace": task.namespace,

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from mlops.api.training_run import Reason
+from mlops.api.metrics import Task
+from mlops.api.reasons import Reason
 from mlops.workloads.model.encoding import LARGEST, Encoder, FloatArray
-from mlops.workloads.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, Task, TextEncoding
+from mlops.workloads.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, TextEncoding
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.estimators import Kind
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mlops.api.training_run import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 
 MAX_ENTRIES = 10_000

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.utils._param_validation import InvalidParameterError
 
-from mlops.api.training_run import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.estimators import RESERVED, class_of
 

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from mlops.api.training_run import Reason
+from mlops.api.reasons import Reason
 from mlops.workloads.expressions import with_derived
 from mlops.workloads.model.masks import salt_of
 from mlops.workloads.model.onnx_engine import check_onnx

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops.api import tasks
+from mlops.api.metrics import Task
+from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
@@ -17,13 +19,7 @@ from mlops.workloads.model.golden import prediction_digest
 from mlops.workloads.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.model.masks import masked_encoding
 from mlops.workloads.model.predictor import Prediction, Predictor, class_array
-from mlops.workloads.model.signature import (
-    Encoding,
-    EstimatorOf,
-    Signature,
-    Task,
-    write_signature,
-)
+from mlops.workloads.model.signature import Encoding, EstimatorOf, Signature, write_signature
 from mlops.workloads.pod import BadInput, Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
@@ -208,7 +204,7 @@ def _champion(pod: Pod, artifact: str | None, data: Data) -> dict[Part, dict[str
         raise _no_champion(error.reason, artifact, str(error)) from error
 
 
-def _no_champion(reason: str, artifact: str, problem: str) -> BadInput:
+def _no_champion(reason: Reason, artifact: str, problem: str) -> BadInput:
     return BadInput(
         reason,
         f"the champion {artifact}, the live model that a gate compares with, cannot be measured: {problem}: nothing is "

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mlops.api.training_run import HIGHER_IS_BETTER, Reason, Search
+from mlops.api.metrics import METRICS
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Search
 from mlops.workloads.pod import BadInput
 from mlops.workloads.train.fit import say
 
@@ -68,7 +70,7 @@ def run_search(
     on all of train, and validation rows are never trained on. Raises BadInput if no trial can be judged.
     """
     metric = search.objective.metric
-    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     best: tuple[float, Any, Params] | None = None
     problem = ""
     for number, params in enumerate(trials, start=1):

@@ -1,0 +1,40 @@
+"""Did the relation of inputs to target move?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlops.api.drift_monitor import Check
+from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
+from mlops.workloads.drift.checks.performance_drop import answer_of_drop
+from mlops.workloads.drift.findings import Finding
+
+
+class ConceptDrift(DriftCheck):
+    """Did the relation of inputs to target move?"""
+
+    type = "ConceptDrift"
+    rank = 1
+    advice = Advice(
+        "bad",
+        "Rebuild: a new run with the search re-opened, on rows from after the change. It must pass the gates.",
+        "Find out what changed in the world, or in how a field is made, at the change point. Consider withdrawing the"
+        " version if an older one is better on this window.",
+    )
+    measures = True
+
+    def answer(self, check: Check, evidence: Evidence) -> Finding:
+        """Answer why the metric has dropped, if it has."""
+        judged = evidence.drop(check)
+        if isinstance(judged, str) or judged.test.pvalue > float(check.alpha):
+            return answer_of_drop(check, judged)
+        # It imports scikit-learn, which only a drop is worth.
+        from mlops.workloads.drift.concept import concept_drift
+
+        finding, split, challenge = concept_drift(evidence.labelled, judged, check)
+        evidence.split, evidence.challenge = evidence.split or split, evidence.challenge or challenge
+        return finding
+
+    def sentence(self, message: str, findings: Sequence[Finding]) -> str:
+        """See DriftCheck."""
+        return f"The relation of inputs to target has changed: {message}."

@@ -1,0 +1,104 @@
+"""Did the class balance move?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from mlops.api.drift_monitor import Check
+from mlops.statistics.label_shift import compare_labels
+from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
+from mlops.workloads.drift.columns import INPUT
+from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.inputs import compare, corrected
+from mlops.workloads.drift.performance import MIN_ROWS, class_counts
+from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
+
+
+class LabelShift(DriftCheck):
+    """Did the class balance move?"""
+
+    type = "LabelShift"
+    rank = 2
+    advice = Advice(
+        "open",
+        "Retrain: the same recipe on refreshed data. It must pass the gates.",
+        "Check decision thresholds: they were chosen for another class balance.",
+    )
+
+    def answer(self, check: Check, evidence: Evidence) -> Finding:
+        """Answer of all labelled rows, of whatever version: the class balance is the world's."""
+        counts, limits = evidence.window.counts, evidence.labelled.limits
+        if counts.judged < limits.min_samples:
+            return Finding(
+                check,
+                "Inconclusive",
+                f"{counts.judged} rows are old enough to have labels, minSamples is {limits.min_samples}",
+            )
+        if counts.coverage < limits.min_coverage or not counts.labelled:
+            return Finding(
+                check,
+                "Inconclusive",
+                f"{counts.coverage:.1%} of the rows have labels, minCoverage is {limits.min_coverage:.1%}",
+            )
+        effect, pvalue, numbers = _effect(evidence, evidence.window.labelled["label"])
+        passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
+        usually = _usual_labels(evidence) if passed else None
+        shifted = passed and beyond(usually, float(check.min_effect_size))
+        moved = f"the labels moved by {effect:.3g}"
+        if passed and not shifted:
+            moved += ", but are like those of one of the reference's own windows"
+        elif not shifted:
+            moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
+        numbers = {**numbers, "effect": effect, "pValue": pvalue, "usual": usually}
+        return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
+
+    def sentence(self, message: str, findings: Sequence[Finding]) -> str:
+        """See DriftCheck."""
+        return f"The class balance has changed: {message}."
+
+    def is_explained(self, evidence: Evidence) -> bool:
+        """Whether the class balance followed the inputs."""
+        moved = [each for each in evidence.findings if each.check.type == "DataDrift" and each.result == "Detected"]
+        return bool(moved) and _inputs_moved_within_classes(evidence, moved[0].check)
+
+
+def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
+    known = evidence.reference.frame["label"].drop_nulls()
+    if not evidence.reference.classes:
+        found = compare("label", known, labels, is_number=True)
+        return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}
+    before, after = class_counts(known), class_counts(labels)
+    compared = compare_labels(before, after)
+    return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
+
+
+def _usual_labels(evidence: Evidence) -> Usual | None:
+    span = evidence.window.span
+    blocks = windows_of(evidence.reference.frame.drop_nulls(["label"]), span.end - span.start)
+    return usual(blocks, "label", evidence.window.labelled["label"], is_number=not evidence.reference.classes)
+
+
+def _inputs_moved_within_classes(evidence: Evidence, check: Check) -> bool:
+    """Whether inputs moved within a class, too: then the class balance followed the inputs, not the other way.
+
+    A pure label shift leaves the inputs of each class where they were. Corrected over all inputs and classes.
+    """
+    found = []
+    for label in evidence.reference.classes:
+        before = evidence.reference.frame.filter(pl.col("label") == label)
+        after = evidence.window.labelled.filter(pl.col("label") == label)
+        if after.height < MIN_ROWS:
+            continue
+        for name in evidence.reference.fields:
+            column = INPUT + name
+            numeric = name in evidence.reference.numeric
+            compared = compare(name, before[column], after[column], is_number=numeric)
+            if compared.p_value is not None and compared.effect is not None:
+                found.append((compared.p_value, compared.effect))
+    adjusted = corrected([p for p, _ in found], check.correction)
+    return any(
+        p <= float(check.alpha) and effect >= float(check.min_effect_size)
+        for p, (_, effect) in zip(adjusted, found, strict=True)
+    )

@@ -1,0 +1,39 @@
+"""Is the model worse than it was on the reference's held-out rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlops.api.drift_monitor import Check
+from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
+from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.performance import Judged, describe, numbers_of
+
+
+class PerformanceDrop(DriftCheck):
+    """Is the model worse than it was on the reference's held-out rows?"""
+
+    type = "PerformanceDrop"
+    rank = 4
+    advice = Advice(
+        "bad",
+        "Nothing, unless spec.actions names PerformanceDrop.",
+        "Add checks of type DataDrift, LabelShift and ConceptDrift, which tell the causes of a drop apart.",
+    )
+    measures = True
+
+    def answer(self, check: Check, evidence: Evidence) -> Finding:
+        """Answer whether the drop is larger than minDrop."""
+        return answer_of_drop(check, evidence.drop(check))
+
+    def sentence(self, message: str, findings: Sequence[Finding]) -> str:
+        """See DriftCheck."""
+        return f"The model has become worse, for reasons that the checks do not tell: {message}."
+
+
+def answer_of_drop(check: Check, judged: Judged | str) -> Finding:
+    """Whether a drop is shown; `judged` may be why it cannot be told."""
+    if isinstance(judged, str):
+        return Finding(check, "Inconclusive", judged)
+    shown = judged.test.pvalue <= float(check.alpha)
+    return Finding(check, "Detected" if shown else "NotDetected", describe(judged, check), numbers_of(judged))

@@ -1,0 +1,58 @@
+"""Did the answers move?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from mlops.api.drift_monitor import Check
+from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
+from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
+from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.inputs import compare, plain, short
+from mlops.workloads.drift.usual import usual
+
+
+class PredictionDrift(DriftCheck):
+    """Did the answers move?"""
+
+    type = "PredictionDrift"
+    rank = 5
+    advice = Advice(
+        "open",
+        "What it does about DataDrift, unless spec.actions names PredictionDrift.",
+        "Add labels and a ConceptDrift check: moved answers alone do not tell whether they are wrong.",
+    )
+
+    def answer(self, check: Check, evidence: Evidence) -> Finding:
+        """Answers and probabilities against those on the reference's held-out rows."""
+        held_out = evidence.reference.held_out
+        live = evidence.window.frame.filter(pl.col("live"))
+        if held_out.height < 2 or not live.height:
+            return Finding(check, "Inconclusive", "there are no answers of the live version to compare")
+        columns = [c for c in held_out.columns if c.startswith(PROBABILITY)]
+        columns = [PREDICTION, *(columns[:1] if len(columns) == 2 else columns)]
+        regression = not evidence.reference.classes
+        features = tuple(
+            compare(column, held_out[column], live[column], is_number=regression or column != PREDICTION)
+            for column in columns
+        )
+        shifts = evidence.inputs.judged(
+            check,
+            features,
+            lambda f: usual(evidence.inputs.blocks, f.name, live[f.name], is_number=f.kind == "numeric"),
+        )
+        if all(shift.feature.effect is None for shift in shifts):
+            return Finding(check, "Inconclusive", "no answer has a value in the window")
+        top = shifts[0]
+        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "usual": top.usual}
+        drifted = any(shift.drifted for shift in shifts)
+        message = f"the answers moved by {short(top.feature.effect)}"
+        if not drifted:
+            message += f", not significantly or not beyond {plain(check.min_effect_size)}"
+        return Finding(check, "Detected" if drifted else "NotDetected", message, numbers)
+
+    def sentence(self, message: str, findings: Sequence[Finding]) -> str:
+        """See DriftCheck."""
+        return f"The model's answers have moved: {message}."
