@@ -49,7 +49,13 @@ ROOMS = {
     "planning": Room(
         "mlops/planning",
         ("tests/planning",),
-        ("test_any_history.py", "test_properties.py", "test_loop.py", "test_ways_out.py", "test_retrain_chain.py"),
+        (
+            "test_any_history.py",
+            "test_properties.py",
+            "test_loop.py",
+            "test_ways_out.py",
+            "monitor/test_retrain_chain.py",
+        ),
     ),
     "verdict": Room(
         "mlops/workloads/drift/verdict.py",

@@ -57,6 +57,15 @@ def produced(kind: str) -> dict[str, set[str]]:
     return found
 
 
+def said_by_planners(kind: str) -> set[str]:
+    """Return the reasons that planners say of their own, whatever pods report."""
+    return {
+        reason
+        for reason, modules in produced(kind).items()
+        if any(each.startswith("mlops.planning") for each in modules)
+    }
+
+
 def _modules(kind: str) -> Iterator[str]:
     yield from (module for module in _all("mlops.planning") if kind in _planned_by(module))
     yield from _all("mlops.engine")

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from hack import tools
-from mlops.store.s3 import S3Bucket, S3Settings
+from mlops.store.s3 import S3Bucket
+from mlops.store.settings import s3_settings
 from tests.e2e_cluster.kubectl import Kubectl, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ class World:
         names = {"AWS_ACCESS_KEY_ID": "rootUser", "AWS_SECRET_ACCESS_KEY": "rootPassword"}
         environ = {name: base64.b64decode(data[key]).decode() for name, key in names.items()}
         environ["MLOPS_S3_ENDPOINT"] = f"http://{self.service(f'{RELEASE}-minio', SYSTEM)}"
-        return S3Bucket(S3Settings.from_environ(environ), name)
+        return S3Bucket(s3_settings(environ), name)
 
     def timed(self, step: str, start: float) -> None:
         """Note and print how long a step took."""

@@ -58,7 +58,7 @@ def test_an_attempt_that_is_there_does_not_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (11, 60), (1000, 60)]
+    ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (11, 60), (12, 60), (100_000, 60)]
 )
 def test_waits_double_up_to_an_hour(attempts: int, minutes: int) -> None:
     assert execution.retry_at(NOW, attempts) == NOW + timedelta(minutes=minutes)

@@ -408,8 +408,8 @@ BUGS = (
         "a check is taken in again and again",
         "planning",
         "planning/monitor/news.py",
-        "    fresh = [(each, at) for each, at in finished if last is None or at > parse_time(last)]\n",
-        "    fresh = [(each, at) for each, at in finished if last is None or at >= parse_time(last)]\n",
+        "    if name == status.last_job or any(_is_of(entry, name, at) for entry in status.history):\n        return False\n",
+        "",
     ),
     Bug(
         "a second run while one is active",

@@ -21,6 +21,11 @@ def test_bonferroni_multiplies_by_the_number_of_tests() -> None:
     np.testing.assert_allclose(bonferroni([0.01, 0.04, 0.03, 0.005]), [0.04, 0.16, 0.12, 0.02])
 
 
+def test_no_corrected_p_value_is_above_one() -> None:
+    """However many tests there are."""
+    assert bonferroni([0.5, 0.9]).tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("adjust", [benjamini_hochberg, bonferroni])
 def test_no_tests_and_impossible_pvalues(adjust) -> None:
     """No feature, no p-value; NaN and numbers outside [0, 1] are refused."""

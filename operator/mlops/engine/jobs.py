@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from mlops.api.base import Resource, earlier, parse_time
-from mlops.engine.cluster import Clock, Reader, key_of, owners_of
+from mlops.engine.cluster import Clock, Reader, key_of, labels_of, owners_of
 from mlops.engine.links import JOBS_ENDED_ON, UNFINISHED_JOBS
 from mlops.engine.routes import JOB_NAME, linked
 from mlops.planning.plan import Key, Manifest
@@ -43,7 +43,9 @@ class Jobs:
         last = min(first.toordinal() + days.days, date.max.toordinal())
         for day in map(date.fromordinal, range(first.toordinal(), last + 1)):
             found += linked(JOBS_ENDED_ON[label], namespace, f"{name}/{day.isoformat()}", self._reader)
-        found += filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))
+        named = filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))
+        # A stranger's Job of that name is none of the owner's, whatever it says.
+        found += (job for job in named if labels_of(job).get(label) == name)
         jobs = {key_of(job): job for job in found}.values()
         return self.views(job for job in jobs if not _of_a_namesake(job, owner))
 

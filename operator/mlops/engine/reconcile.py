@@ -198,7 +198,7 @@ class Reconciler:
         if self._not_recorded.get(key) != message:
             self._not_recorded[key] = message
             log.warning("the history of a model is not recorded: %s", message)
-            said = {"type": "Recorded", "status": "False", "reason": reason, "message": message}
+            said = {"type": "Recorded", "status": "False", "reason": str(reason), "message": message}
             live = [
                 owner
                 for owner, status in plan.statuses.items()

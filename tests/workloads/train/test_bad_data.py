@@ -201,6 +201,7 @@ def test_changed_bytes_in_the_store_are_found(place: Place, dataset: str) -> Non
 
 
 def test_a_data_set_that_is_gone_is_named(place: Place) -> None:
-    """An address without an artifact."""
+    """An address without an artifact, in a store that is there."""
+    place.store.put_object("other/object", b"")
     with pytest.raises(StoreError, match=DIGEST):
         place.run(DIGEST)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlops.api import labels, tasks
+from mlops.api import tasks
 from mlops.api.base import format_time, parse_time
 from mlops.api.drift_monitor import HistoryCheck
-from mlops.planning import execution
+from mlops.planning import execution, retrying
 from mlops.planning.execution import Ended
 from mlops.planning.monitor.manifests import check_job_name
 from mlops.planning.monitor.progress import LONGEST_HISTORY
@@ -40,8 +40,8 @@ def _is_new(view: DriftMonitorView, ended: Ended[tasks.DriftReport], at: datetim
         return False
     if isinstance(ended.outcome, tasks.DriftReport):
         return len(status.history) < LONGEST_HISTORY or at > parse_time(status.history[-1].time)
-    asked = monitor.metadata.annotations.get(labels.RETRY)
-    return at == parse_time(last) and asked is not None and name == check_job_name(monitor, asked)
+    asked = retrying.newest(monitor)
+    return at == parse_time(last) and bool(asked) and name == check_job_name(monitor, asked)
 
 
 def _is_of(entry: HistoryCheck, job: str, at: datetime) -> bool:

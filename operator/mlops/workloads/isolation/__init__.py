@@ -6,5 +6,5 @@
     parent.py    starts it, asks it, and ends it
 
 Checks of the structure come before (`model.treelite_file`, `model.skops_checks`, `model.onnx_checks`,
-`ingest.parquet_file`). The child is for what they do not know: whatever ends it is a reason, not the end of the pod.
+`workloads.parquet_file`). The child is for what they do not know: whatever ends it is a reason, not the end of the pod.
 """
