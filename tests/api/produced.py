@@ -59,11 +59,8 @@ def produced(kind: str) -> dict[str, set[str]]:
 
 def said_by_planners(kind: str) -> set[str]:
     """Return the reasons that planners say of their own, whatever pods report."""
-    return {
-        reason
-        for reason, modules in produced(kind).items()
-        if any(each.startswith("mlops.planning") for each in modules)
-    }
+    pairs = ((reason, module) for reason, modules in produced(kind).items() for module in modules)
+    return {reason for reason, module in pairs if module.startswith("mlops.planning")}
 
 
 def _modules(kind: str) -> Iterator[str]:
