@@ -73,3 +73,25 @@ def test_jobs_are_over_or_not() -> None:
     jobs = [running(a_job(0)), finished(a_job(1), a_verify_report()), failed(a_job(2), "GoldenFailed")]
     assert [job.name for job in execution.running(jobs)] == ["job-0"]
     assert [each.job.name for each in execution.ended(jobs, tasks.VerifyReport)] == ["job-1", "job-2"]
+
+
+def test_of_attempts_that_failed_only_the_last_is_kept() -> None:
+    """It tells how long to wait. One that has reported, one of somebody else and one that runs are nobody's to take."""
+    lost = [failed(a_job(attempt), "StoreUnavailable", exit_code=1, at=ENDED) for attempt in (0, 1, 2, 3)]
+    others = [
+        finished(a_job(4), a_verify_report()),
+        failed({**a_job(0), "metadata": {"name": "job-x"}}),
+        running(a_job(5)),
+    ]
+
+    def spent(attempts: int) -> list[str]:
+        return [key.name for key, _ in execution.spent([*lost, *others], lambda each: {f"job-{each}"}, attempts)]
+
+    assert [spent(attempts) for attempts in (0, 1, 2, 3, 4)] == [
+        [],
+        [],
+        ["job-0"],
+        ["job-0", "job-1"],
+        ["job-0", "job-1", "job-2"],
+    ]
+    assert spent(9) == ["job-0", "job-1", "job-2", "job-3"]

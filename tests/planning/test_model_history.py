@@ -13,7 +13,7 @@ from mlops.planning import model_history
 from mlops.planning.dataset.planner import plan as plan_dataset
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.training.registering import free_number
-from mlops.planning.views import DatasetView, ModelView, TrainingRunView
+from mlops.planning.views import DatasetView, ModelView, PodEnd, TrainingRunView
 from tests.planning.builders import (
     NOW,
     SETTINGS,
@@ -112,6 +112,7 @@ def test_lines_are_added_and_never_changed() -> None:
 BAD_LINES = [
     pytest.param({"stage": []}, id="a stage that is no text"),
     pytest.param({"event": "Live", "stage": None}, id="live nowhere"),
+    pytest.param({"event": "Left", "stage": None}, id="left nothing"),
     pytest.param({"time": "yesterday"}, id="a time that is none"),
     pytest.param({"time": "2026-01-10T12:00:00"}, id="a time without zone"),
     pytest.param({"number": 0}, id="a number that no version has"),
@@ -184,3 +185,77 @@ def test_the_record_knows_the_versions_of_datasets() -> None:
     history = _written(_view(version))
     assert model_history.highest_dataset_version(history, "weather") == 4
     assert model_history.highest_dataset_version(history, "other") == 0
+
+
+def _live(world: World) -> dict[str, str]:
+    """Return which version the record says is live in which stage now."""
+    maps = [manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap"]
+    entries = sorted(model_history.entries(maps), key=lambda entry: str(entry["time"]))
+    return {stage: entry["version"] for stage, entry in model_history.live_at(entries, world.now).items()}
+
+
+def _served(world: World) -> dict[str, str]:
+    """Return the same as the versions' statuses say."""
+    versions = [world.get("ModelVersion", name) for name in world.names("ModelVersion")]
+    return {stage: version.metadata.name for version in versions for stage in version.status.stages}
+
+
+TWO_STAGES = {"stages": [{"name": "staging"}, {"name": "production"}]}
+TOO_SLOW = {"name": "staging", "gates": [{"latency": {"p99Milliseconds": 1}}]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        pytest.param([{"name": "production"}], "spec.promotion names it no more", id="a stage is taken away"),
+        pytest.param([TOO_SLOW, {"name": "production"}], "LatencyTooHigh for staging", id="its gate is edited"),
+    ],
+)
+def test_a_stage_that_an_edit_has_it_leave_is_on_record(edit: list[Any], why: str) -> None:
+    """It is live there no more, and goes on where it is."""
+    world = _world()
+    world.put(a_version(1, spec={"promotion": TWO_STAGES}))
+    world.settle()
+    assert _live(world) == _served(world) == {"staging": "rain-v1", "production": "rain-v1"}
+    then = world.now
+    world.now += timedelta(hours=1)
+    world.change("ModelVersion", "rain-v1", promotion={"stages": edit})
+    world.settle()
+    assert _recorded(world)[-1] == ("rain-v1", "Left", "staging")
+    assert _live(world) == _served(world) == {"production": "rain-v1"}
+    step = world.get("ModelVersion", "rain-v1").status.transitions[0]
+    assert (step.to, step.stage) == ("Left", "staging")
+    assert step.reason.startswith(f"staging: {why}")
+    maps = [manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap"]
+    assert list(model_history.live_at(model_history.entries(maps), then)) == ["staging", "production"]
+    world.now += timedelta(hours=1)
+    world.change("ModelVersion", "rain-v1", promotion=TWO_STAGES)
+    world.settle()
+    assert _live(world) == _served(world) == {"staging": "rain-v1", "production": "rain-v1"}
+
+
+def test_what_fails_in_one_stage_is_live_in_the_other() -> None:
+    """The record says where it failed."""
+    world = _world()
+    said = tasks.write_report(tasks.FailureReport(reason="GoldenFailed", message="told"))
+    end = PodEnd(2, "Error", said, NOW + timedelta(days=1), NOW + timedelta(days=1))
+    world.troubled_stages["production"] = {"waits": "CrashLoopBackOff", "restarts": 3, "end": end}
+    world.put(a_version(1, spec={"promotion": TWO_STAGES}))
+    world.settle()
+    assert ("rain-v1", "Failed", "production") in _recorded(world)
+    assert _live(world) == _served(world) == {"staging": "rain-v1"}
+
+
+def test_a_failure_of_an_earlier_release_names_no_stage() -> None:
+    """Its line stays as it is, is read as it was, and is not recorded a second time."""
+    failed = {"time": "2026-01-10T11:30:00Z", "to": "Failed", "reason": "ServingFailed in production: told"}
+    version = a_live_version(1)
+    version = with_status(
+        version, {**version.status.dump(), "transitions": [failed, *version.status.dump()["transitions"]]}
+    )
+    (first,) = _written(_view(version))
+    entries = model_history.entries([first])
+    assert (entries[-1]["event"], entries[-1].get("stage")) == ("Failed", None)
+    assert list(model_history.live_at(entries, NOW - timedelta(minutes=45))) == ["production"]
+    assert model_history.live_at(entries, NOW) == {}
+    assert _written(_view(version, history=(first,))) == []

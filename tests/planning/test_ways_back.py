@@ -358,3 +358,61 @@ def test_a_check_made_by_hand_is_taken_in() -> None:
     assert (status.verdict, status.last_job) == ("Stable", "look-now")
     assert status.last_check_time == job["metadata"]["creationTimestamp"]
     assert cron["metadata"]["name"] == "rain-drift-check"
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "made"),
+    [
+        pytest.param("Dataset", tasks.IngestTask, a_dataset, id="Dataset"),
+        pytest.param("TrainingRun", tasks.TrainTask, a_run, id="TrainingRun"),
+        pytest.param("ModelVersion", tasks.VerifyTask, a_version, id="ModelVersion"),
+    ],
+)
+def test_an_outage_of_days_leaves_no_heap_of_jobs(kind: str, task: type, made: Any) -> None:
+    """Of those that failed the newest stays, to be read; and what follows is made once, as ever."""
+    team = Team()
+    if kind == "TrainingRun":
+        team.put(a_dataset())
+        team.settle()
+    failing, most = [End(AWAY, 1, why="BackoffLimitExceeded")] * 12, []
+
+    def answer(asked: tasks.Task) -> Any:
+        most.append(len(jobs()))
+        return failing.pop() if failing and isinstance(asked, task) else team._answer(asked)
+
+    def jobs() -> list[str]:
+        label = {"Dataset": "ingest", "TrainingRun": "train", "ModelVersion": "verify"}[kind]
+        of = [each for key, each in team.objects.items() if key.kind == "Job"]
+        return [each["metadata"]["name"] for each in of if each["metadata"]["labels"][labels.COMPONENT] == label]
+
+    team.pods = answer
+    team.put(made())
+    team.settle(200)
+    assert not failing
+    assert max(most) <= 3
+    assert len(jobs()) <= 2
+    ready = find(team.get(kind, made().metadata.name).status.conditions, "Ready")
+    assert ready is not None
+    assert ready.status == "True"
+
+
+def test_the_first_execution_is_kept_for_the_second_to_be_compared_with() -> None:
+    """However many attempts the second one took: the file that differs first is named."""
+    team = Team()
+    team.put(a_dataset())
+    team.settle()
+    first = a_train_report().model_copy(update={"files": {"model.onnx": digest("1"), "schema.json": digest("2")}})
+    other = first.model_copy(update={"output_digest": digest("9"), "files": {**first.files, "model.onnx": digest("3")}})
+    away = End(AWAY, 1, why="BackoffLimitExceeded")
+    ends = iter([away, away, away, first, away, away, away, other])
+    team.pods = lambda task: next(ends) if isinstance(task, tasks.TrainTask) else team._answer(task)
+    team.put(a_run(spec={"reproducibility": {"verify": "Once"}}))
+    team.settle(200)
+    verification = team.get("TrainingRun", "rain-1").status.verification
+    assert verification.first_difference == "model.onnx"
+    training = [
+        each
+        for key, each in team.objects.items()
+        if key.kind == "Job" and "train" in each["metadata"]["labels"][labels.COMPONENT]
+    ]
+    assert len(training) == 3

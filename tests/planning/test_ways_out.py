@@ -36,7 +36,7 @@ from tests.planning.world import End, World
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = "rain-drift-check"
 # Pods report these as passing: the Job tries again, and then a later one.
-PASSING = {"StoreUnavailable", "BucketMissing", "CredentialsMissing", "SourceUnavailable"}
+PASSING = {"StoreUnavailable", "BucketMissing", "CredentialsMissing", "SourceUnavailable", "Interrupted"}
 ODD_ENDS = {
     "DeadlineExceeded": End(None, 137, why="DeadlineExceeded"),
     "OOMKilled": End(None, 137, "OOMKilled", "BackoffLimitExceeded"),

@@ -424,7 +424,7 @@ class Invariants:
         versions = {each["metadata"]["uid"]: each for each in self._server.list("ModelVersion")}
         for uid, version in versions.items():
             for step in (version.get("status") or {}).get("transitions") or ():
-                if {(uid, "Live", step["to"]), (uid, step["to"], None)}.isdisjoint(known):
+                if {(uid, "Live", step["to"]), (uid, step["to"], step.get("stage"))}.isdisjoint(known):
                     raise Violation("ThePastIsOnRecord", f"{version['metadata']['name']}: {step} is on no record")
         for entry in recorded:
             if entry["uid"] not in versions and (entry["uid"], "Deleted", None) not in known:

@@ -158,7 +158,8 @@ class Transition(Model):
     """One step of the version's way."""
 
     time: Timestamp = Field(description="When.")
-    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, Failed.")
+    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, Failed, Left.")
+    stage: StageName | None = Field(default=None, description="Of Failed and Left: in which stage.")
     reason: Text = Field(default="", description="Why.")
 
 

@@ -241,7 +241,11 @@ def _deleted_version(events: list[Manifest]) -> str:
         ["compared with", made.get("parentVersion", "nothing")],
     ]
     steps = [
-        [entry["time"], entry.get("stage") or entry["event"], entry.get("reason", "")]
+        [
+            entry["time"],
+            entry["stage"] if entry["event"] == model_history.LIVE else entry["event"],
+            entry.get("reason", ""),
+        ]
         for entry in events
         if entry is not made
     ]
@@ -250,15 +254,8 @@ def _deleted_version(events: list[Manifest]) -> str:
 
 
 def _live_at(events: list[Manifest], at: datetime) -> str:
-    """Return the stages with the version that had entered each last before `at`, and was not replaced by then."""
-    entered: dict[str, Manifest] = {}
-    for entry in events:
-        if parse_time(entry["time"]) > at or entry["event"] == model_history.REGISTERED:
-            continue
-        if entry["event"] == model_history.LIVE:
-            entered[entry["stage"]] = entry
-        else:
-            entered = {stage: there for stage, there in entered.items() if there["uid"] != entry["uid"]}
+    """Return the stages with the version that was live in each at `at`."""
+    entered = model_history.live_at(events, at)
     if not entered:
         return f"no version was live at {at:%Y-%m-%dT%H:%M:%SZ}"
     artifacts = {entry["uid"]: entry["artifact"] for entry in events if entry.get("artifact")}

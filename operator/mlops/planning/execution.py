@@ -5,7 +5,7 @@ Every kind asks here whether a Job is over, how long to back off, and what to sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
@@ -13,6 +13,8 @@ from typing import Generic, TypeAlias, TypeVar
 from mlops.api.base import Model, parse_time
 from mlops.api.reasons import Word
 from mlops.planning.outcome import Failure, outcome, said_by_newest_pod
+from mlops.planning.ownership import key_and_uid
+from mlops.planning.plan import Key
 from mlops.planning.standing import Standing
 from mlops.planning.views import JobView
 
@@ -93,6 +95,25 @@ def execution(
         return state_of(job, report)
     before = named.get(name_of(attempts - 1)) if attempts and not begun else None
     return start(Ended(before, report).at, attempts, now) if before is not None else Start()
+
+
+def spent(
+    jobs: Iterable[JobView], names_of: Callable[[int], Collection[str]], attempts: int
+) -> tuple[tuple[Key, str], ...]:
+    """Return the failed Jobs of attempts before the last one, as `Plan.delete` wants them: nobody asks for them any
+    more, and an outage of days would leave hundreds.
+
+    The last one stays until the present attempt has begun: it tells how long to wait. `names_of`: the names that the
+    Jobs of an attempt have.
+    """
+    if attempts < 2:
+        return ()
+    kept = {*names_of(attempts), *names_of(attempts - 1)}
+    failed = {job.name: job for job in jobs if job.failed and job.name not in kept}
+    if not failed:
+        return ()
+    names = (name for number in range(attempts - 1) for name in names_of(number))
+    return tuple(key_and_uid(failed[name].manifest) for name in names if name in failed)
 
 
 def start(failed_at: datetime, attempts: int, now: datetime) -> Start | Waiting:

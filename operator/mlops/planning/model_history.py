@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from mlops.api import labels
-from mlops.api.base import format_time, is_moment
+from mlops.api.base import format_time, is_moment, parse_time
 from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.views import ModelView
@@ -23,8 +24,8 @@ FILE: Final = "history.jsonl"
 # A ConfigMap holds a MiB, and is written as a whole for each line that is added. One that is full is never written
 # again; the next one goes on.
 SEGMENT_BYTES: Final = 32 << 10
-REGISTERED, LIVE, DELETED = "Registered", "Live", "Deleted"
-_ENDS: Final = ("Superseded", "Withdrawn", "Failed")
+REGISTERED, LIVE, FAILED, LEFT, DELETED = "Registered", "Live", "Failed", "Left", "Deleted"
+_ENDS: Final = ("Superseded", "Withdrawn", FAILED, LEFT)
 _TEXTS: Final = ("time", "event", "version", "uid")
 _TEXTS_IF_THERE: Final = (
     *("stage", "reason", "artifact", "trainingRun", "dataset", "datasetDigest", "inputsDigest", "environmentDigest"),
@@ -106,8 +107,30 @@ def entries_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]
     found = [{"time": version.metadata.creation_timestamp, "event": REGISTERED, **named, **known}]
     for step in reversed(status.transitions):
         what = {"event": step.to} if step.to in _ENDS else {"event": LIVE, "stage": step.to}
+        if step.stage is not None:
+            what["stage"] = step.stage
         found.append({"time": step.time, **what, **named, "reason": step.reason})
     return found
+
+
+def live_at(events: Iterable[Entry], at: datetime) -> dict[str, Entry]:
+    """Return by stage the entry of the version that was live there, given entries in the order of time: the last one
+    that had entered by then, and had not left."""
+    entered: dict[str, Entry] = {}
+    for entry in events:
+        event, stage = entry["event"], entry.get("stage")
+        if parse_time(entry["time"]) > at or event == REGISTERED:
+            continue
+        if event == LIVE:
+            entered[entry["stage"]] = entry
+        elif event != FAILED or stage is None:
+            # A failure that names no stage is of an earlier release. One that does may leave pods that answer: if none
+            # did, the version has left as well, or another one is live.
+            left = entered if stage is None else {stage}
+            entered = {
+                name: there for name, there in entered.items() if name not in left or there["uid"] != entry["uid"]
+            }
+    return entered
 
 
 def highest_number(history: Iterable[Manifest]) -> int:
@@ -193,7 +216,7 @@ def _entry(line: str) -> Entry | None:
         and all(isinstance(entry.get(name, ""), str) for name in _TEXTS_IF_THERE)
         and is_moment(entry["time"])
         and 1 <= _whole(entry.get("number")) <= _MAX_NUMBER
-        and (entry["event"] != LIVE or "stage" in entry)
+        and (entry["event"] not in (LIVE, LEFT) or "stage" in entry)
     )
     return entry if whole else None
 

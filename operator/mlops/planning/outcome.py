@@ -24,7 +24,12 @@ REPORT_MISSING = Reason.REPORT_MISSING
 # makes room, trust is mended. They are tried again ever more slowly.
 _MENDED_OUTSIDE = frozenset({Reason.ACCESS_DENIED, Reason.NO_SPACE, Reason.CERTIFICATE_UNTRUSTED})
 # What is mended outside of the object, or passes: the same work may succeed later.
-_OUTAGES = frozenset({Reason.STORE_UNAVAILABLE, Reason.BUCKET_MISSING, Reason.CREDENTIALS_MISSING}) | _MENDED_OUTSIDE
+_OUTAGES = _MENDED_OUTSIDE | {
+    Reason.STORE_UNAVAILABLE,
+    Reason.BUCKET_MISSING,
+    Reason.CREDENTIALS_MISSING,
+    Reason.INTERRUPTED,
+}
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class Failure:
 
     @property
     def outage(self) -> bool:
-        """Return whether the store was away, or the keys to it, or no pod could start: that says nothing about the work
-        itself."""
+        """Return whether the store was away, or the keys to it, the node too busy, or no pod could start: that says
+        nothing about the work itself."""
         return not self.final and (self.reason in _OUTAGES or self.reason in NOT_STARTED)
 
 

@@ -225,6 +225,18 @@ def test_what_the_cluster_does_to_a_run_is_not_held_against_challengers(end: Any
     assert loop.monitor.rejected_in_a_row == counted
 
 
+def test_a_busy_node_ends_no_run_and_opens_no_circuit() -> None:
+    """A process of the training that was killed or starved says nothing of the challenger: it is trained later."""
+    loop = Loop(search=False)
+    interrupted = tasks.write_report(tasks.FailureReport(reason="Interrupted", message="the node is busy"))
+    busy = [End(interrupted, 1, why="BackoffLimitExceeded")] * 5
+    loop.pods = lambda task: busy.pop() if busy and isinstance(task, tasks.TrainTask) else loop._answer(task)
+    loop.check(content="2")
+    assert not busy
+    assert (loop.monitor.last_action.outcome, loop.monitor.rejected_in_a_row) == ("Promoted", 0)
+    assert loop.live().metadata.name == "rain-v2"
+
+
 def test_the_same_model_is_nothing_new_whoever_made_it() -> None:
     """A template put back at once, and a run by hand: neither rolls the same bytes out again."""
     loop = Loop(search=False)

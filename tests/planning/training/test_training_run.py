@@ -323,7 +323,7 @@ def an_outage(manifest: Manifest, reason: str = "CredentialsMissing", *, at: str
     return failed(manifest, reason, exit_code=1, why="BackoffLimitExceeded", at=at)
 
 
-@pytest.mark.parametrize("reason", ["StoreUnavailable", "CredentialsMissing"])
+@pytest.mark.parametrize("reason", ["StoreUnavailable", "CredentialsMissing", "Interrupted"])
 @pytest.mark.parametrize("run", [pytest.param(a_run(), id="estimator"), pytest.param(a_container_run(), id="own code")])
 def test_a_run_is_not_lost_when_the_store_is_away(run: TrainingRun, reason: str) -> None:
     """It says what is missing, waits, and executes again under a Job name of its own until it gets through."""

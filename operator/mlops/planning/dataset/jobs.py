@@ -84,6 +84,18 @@ def no_longer_wanted(view: DatasetView) -> list[tuple[Key, str]]:
     return outdated
 
 
+def spent(view: DatasetView, status: DatasetStatus) -> list[tuple[Key, str]]:
+    """Return our failed Jobs that were taken in, but for the newest: an outage of days would leave hundreds."""
+    return [
+        key_and_uid(each.job.manifest)
+        for each in execution.ended(view.jobs, tasks.IngestReport)
+        if each.job.failed
+        and is_ours(each.job)
+        and not is_of_a_namesake(view, each.job)
+        and (each.at, each.job.name) < mark_of(status)
+    ]
+
+
 def cron_jobs(view: DatasetView) -> tuple[Manifest, ...]:
     refresh = view.dataset.spec.refresh
     nothing_to_read = lacks_a_live_model(view)

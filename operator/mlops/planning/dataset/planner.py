@@ -10,7 +10,7 @@ from mlops.api.dataset import Dataset, DatasetStatus
 from mlops.planning import retrying
 from mlops.planning import standing as stand
 from mlops.planning.dataset.due import need_of, to_start
-from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted
+from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted, spent
 from mlops.planning.dataset.readiness import readiness, versioned
 from mlops.planning.dataset.results import VALIDATED, taken_in
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -29,7 +29,7 @@ def plan(view: DatasetView) -> Plan:
     need = need_of(view, status)
     under_way = jobs_under_way(view)
     start = to_start(view, status, need, under_way)
-    delete = tuple(no_longer_wanted(view))
+    delete = (*no_longer_wanted(view), *spent(view, status))
     # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it anew.
     wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
     wanted = status.evolve(

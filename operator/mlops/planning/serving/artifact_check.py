@@ -13,7 +13,7 @@ from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution, retrying
 from mlops.planning import standing as stand
 from mlops.planning.outcome import Failure
-from mlops.planning.plan import Manifest
+from mlops.planning.plan import Key, Manifest
 from mlops.planning.serving.manifests import verify_job, verify_job_name
 from mlops.planning.standing import Standing, condition
 from mlops.planning.training.children import trained_as
@@ -146,6 +146,14 @@ def _verified(view: ModelView, status: ModelVersionStatus, ended: execution.Ende
                 again,
                 look_again=ended.next_at(attempts, view.now),
             )
+
+
+def spent(view: ModelView, version: ModelVersion, status: ModelVersionStatus) -> tuple[tuple[Key, str], ...]:
+    """Return the failed Jobs of earlier attempts to verify the version."""
+    artifact = status.artifact
+    if artifact is None:
+        return ()
+    return execution.spent(view.jobs, lambda number: {verify_job_name(version, artifact, number)}, status.attempts)
 
 
 def _job(view: ModelView, name: str) -> JobView | None:

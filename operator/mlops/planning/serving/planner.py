@@ -10,6 +10,7 @@ from mlops.planning import model_history
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.serving import rollout
+from mlops.planning.serving.artifact_check import spent
 from mlops.planning.serving.candidates import Candidate, candidates
 from mlops.planning.serving.manifests import deployment, disruption_budget, server_name, service
 from mlops.planning.serving.traffic import Traffic, traffic
@@ -36,7 +37,7 @@ def plan(view: ModelView) -> Plan:
         statuses=statuses,
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),
         create=tuple(manifest for each in found for manifest in each.checked.create),
-        delete=tuple(_no_longer_wanted(view, found, wanted)),
+        delete=(*_no_longer_wanted(view, found, wanted), *_spent(view, found)),
         look_again=min(again, default=None),
     )
 
@@ -82,6 +83,11 @@ def _no_longer_wanted(view: ModelView, found: list[Candidate], wanted: Traffic) 
         for name, there in kind.items():
             if _is_of(view, there) and name not in kept:
                 yield key_and_uid(there)
+
+
+def _spent(view: ModelView, found: list[Candidate]) -> Iterable[tuple[Key, str]]:
+    for each in found:
+        yield from spent(view, each.version, each.checked.status)
 
 
 def _is_of(view: ModelView, there: Manifest) -> bool:

@@ -51,7 +51,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         stage=live[-1] if live else None,
         url=_url(view, live[-1]) if live else None,
         ready_replicas=_ready_replicas(view, candidate, live[-1]) if live else None,
-        transitions=_transitions(view, candidate, live, standing),
+        transitions=_transitions(view, candidate, traffic, standing),
         conditions=conditions,
     )
 
@@ -191,19 +191,19 @@ def _superseded_message(candidate: Candidate, successor: Candidate) -> str:
     return said.message if said is not None else f"version {successor.number} took over"
 
 
-def _transitions(
-    view: ModelView, candidate: Candidate, live: tuple[str, ...], standing: Standing
-) -> tuple[Transition, ...]:
+def _transitions(view: ModelView, candidate: Candidate, traffic: Traffic, standing: Standing) -> tuple[Transition, ...]:
     """Return the version's way with the steps of this plan in front."""
-    before = candidate.version.status
+    before, live = candidate.version.status, traffic.live_stages(candidate)
     time = format_time(view.now)
+    # A version that serves in its place says so itself.
+    left = [stage for stage in before.stages if stage not in live and stage not in traffic.live]
     steps = [
         Transition(time=time, to=stage, reason=f"available as {server_name(view.model_name, stage)}")
         for stage in live
         if stage not in before.stages
     ]
     steps += [
-        Transition(time=time, to="Failed", reason=f"{failure.reason} in {stage}: {failure.message}"[:256])
+        Transition(time=time, to="Failed", stage=stage, reason=f"{failure.reason} in {stage}: {failure.message}"[:256])
         for stage, failure in sorted(candidate.failures.items())
         if stage not in before.failed_stages
     ]
@@ -211,7 +211,19 @@ def _transitions(
     for reason in (Reason.SUPERSEDED, Reason.WITHDRAWN):
         if before.conditions and standing.reason == reason and (ready is None or ready.reason != reason):
             steps.append(Transition(time=time, to=str(reason), reason=standing.message[:256]))
+            left = []
+    steps += [
+        Transition(time=time, to="Left", stage=stage, reason=f"{stage}: {_why_left(candidate, stage, standing)}"[:256])
+        for stage in left
+    ]
     return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
+
+
+def _why_left(candidate: Candidate, stage: str, standing: Standing) -> str:
+    if stage not in candidate.stages:
+        return "spec.promotion names it no more"
+    closed = candidate.gates is not None and stage in candidate.gates.closed
+    return candidate.gates.message if candidate.gates and closed else standing.message
 
 
 def _url(view: ModelView, stage: str) -> str:

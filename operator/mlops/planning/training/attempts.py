@@ -11,6 +11,7 @@ from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
 from mlops.planning.not_started import NOT_STARTED
 from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, REPORT_MISSING, Failure
+from mlops.planning.plan import Key
 from mlops.planning.standing import Standing, condition
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.training.step import Step
@@ -34,6 +35,19 @@ def attempt(
         view.now,
         tasks.TrainReport,
         begun=said is None or said.reason in (Reason.RUNNING, Reason.VERIFYING),
+    )
+
+
+def spent(view: TrainingRunView, status: TrainingRunStatus) -> tuple[tuple[Key, str], ...]:
+    """Return the failed Jobs of earlier attempts at either execution. One that has reported stays: the second execution
+    is compared with it."""
+    inputs = status.inputs_digest
+    if inputs is None:
+        return ()
+    return execution.spent(
+        view.jobs,
+        lambda number: {training_job_name(view.run, inputs, number, verifying=second) for second in (False, True)},
+        status.attempts,
     )
 
 

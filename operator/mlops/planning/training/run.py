@@ -13,6 +13,7 @@ from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Plan
 from mlops.planning.standing import Standing
 from mlops.planning.training import template
+from mlops.planning.training.attempts import spent
 from mlops.planning.training.concluding import conclude
 from mlops.planning.training.executing import execute
 from mlops.planning.training.pinning import pin
@@ -47,7 +48,8 @@ def plan(view: TrainingRunView) -> Plan:
         generation=generation,
     )
     status = step.status.evolve(observed_generation=generation, conditions=conditions)
-    return Plan(statuses={key_of(run): status}, create=step.create, delete=step.delete, look_again=step.look_again)
+    delete = (*step.delete, *spent(view, step.status))
+    return Plan(statuses={key_of(run): status}, create=step.create, delete=delete, look_again=step.look_again)
 
 
 def _next(view: TrainingRunView) -> Step:
