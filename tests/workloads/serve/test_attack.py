@@ -23,6 +23,7 @@ HEADERS = [
     b"Expect: 100-continue",
     b"Connection: Upgrade, close",
     b"Upgrade: websocket",
+    b"Connection: Upgrade\r\nUpgrade: h2c",
     b"Inference-Header-Content-Length: 40",
     b"Content-Encoding: gzip",
     b": empty",

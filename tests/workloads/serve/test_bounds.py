@@ -27,6 +27,7 @@ from tests.workloads.serve.servers import (
 )
 
 HEAD = b"POST /v2/models/weather/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAE\r\nUpgrade: h2c\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 BODY = json.dumps(request_of(rows(1))).encode()
 GOOD = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -82,6 +83,12 @@ def statuses(answers: bytes) -> list[int]:
         pytest.param(CHUNKED, b"1;%s\r\n \r\n" % (b"e" * 500), id="an extension on each chunk"),
         pytest.param(HEAD, b"a:b\r\n" * 1000, id="many small headers"),
         pytest.param(HEAD + b"X-One: ", b"x" * 60_000, id="one header without end"),
+        pytest.param(HEAD + OFFER + b"X-One: ", b"x" * 60_000, id="one header without end behind an offer"),
+        pytest.param(
+            HEAD + OFFER + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+            b"X: %s\r\n" % (b"x" * 1000),
+            id="trailers, offer",
+        ),
         pytest.param(b"GET /", b"x" * 60_000, id="an address without end"),
         pytest.param(b"", b"\r\n" * 10_000, id="blank lines without end"),
     ],
@@ -262,6 +269,8 @@ def test_uploads_together_are_bounded_and_health_is_answered_meanwhile(small: Se
         pytest.param(GOOD * 3 + b"\x00", id="garbage behind a pipeline"),
         pytest.param(GOOD * 3 + HEAD + b"Content-Length: 99000\r\n\r\n" + b" " * 50_000, id="half a request behind"),
         pytest.param(HEAD + b"Expect: 100-continue\r\nContent-Length: 99000\r\n\r\n", id="expect"),
+        pytest.param(HEAD + OFFER + b"Content-Length: 99000\r\n\r\n" + b" " * 50_000, id="half a body behind an offer"),
+        pytest.param(GOOD + HEAD + OFFER + b"Content-Length: 50000\r\n\r\n" + b" " * 50_000, id="offer in a pipeline"),
     ],
 )
 @pytest.mark.parametrize("reads", [True, False], ids=["reads", "resets"])

@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httptools
 import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mlops.api.pod_environment import Limits
 from mlops.workloads.serve.budget import Budget, Hold, Outgoing
+from mlops.workloads.serve.upgrade import head_without_offer, offers_h2c_only, parser_of
 
 # Where a request's scope has what it holds of the budget.
 HOLD = "hold"
@@ -69,6 +71,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._last_request = False
         self._requests = 0
         self._in_head = True
+        # The head that is parsed once more, without its offer to upgrade; empty otherwise.
+        self._again = b""
         # Of the request that is being received: all bytes, those of its body, the fields of its head, its chunks.
         self._raw_bytes = self._body_bytes = self._field_bytes = self._chunks = 0
         self._own: RequestResponseCycle | None = None
@@ -106,10 +110,28 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._since is None:
             self._since = self.loop.time()
             self._begin()
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._since is not None and self._requests <= only and not self._is_deaf:
             self._raw_bytes += len(data)
             self._frame_fits()
+
+    def _parse(self, data: bytes) -> None:
+        while not self._is_deaf:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._again:
+                    self._is_deaf = True
+                    return
+                # What it says is where the head ends: nothing of the body was parsed.
+                data = self._again + data[upgrade.args[0] :]
+                self.parser = parser_of(self)
+            except httptools.HttpParserError:
+                self._refuse_what_is_no_http()
+                return
+            else:
+                return
 
     def _begin(self) -> None:
         self._in_head = True
@@ -119,12 +141,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._requests += 1
-        if not self._in_head:
-            # The next of a pipeline.
-            self._begin()
-        self._since = self.loop.time()
-        self._hold = Hold(self.budget)
+        if self._again:
+            # The same request, in the time that it has.
+            self._again = b""
+            self._field_bytes = 0
+        else:
+            self._requests += 1
+            if not self._in_head:
+                # The next of a pipeline.
+                self._begin()
+            self._since = self.loop.time()
+            self._hold = Hold(self.budget)
         self.scope["state"][HOLD] = self._hold
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -141,6 +168,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._is_deaf or self._hold is None or not self._head_fits():
             return
+        method, upgrades = self.parser.get_method(), self.parser.should_upgrade()
+        if upgrades and offers_h2c_only(method, self.headers):
+            self._again = head_without_offer(method, self.url, self.parser.get_http_version(), self.headers)
+            self._in_head = True
+            return
         if len(self.pipeline) >= _MOST_PIPELINED:
             # The client asks the rest again, over another connection.
             self._answer_no_more_after(self._unanswered()[-1])
@@ -148,11 +180,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._hold.take_little(_REQUEST_BYTES + self._field_bytes + _HEADER_BYTES * len(self.headers)):
             self._refuse(503, "too many requests at a time; send fewer at once", _RETRY)
             return
-        upgrades = self.parser.should_upgrade()
-        if upgrades and self.parser.get_method() not in (b"GET", b"HEAD"):
+        if upgrades and method not in (b"GET", b"HEAD"):
             # The parser takes what follows the head for another protocol, so the body would be lost.
-            message = "this server speaks HTTP/1.1 only; send the request without Upgrade"
-            self._refuse(400, f"{message} (Java's HttpClient: version(HttpClient.Version.HTTP_1_1))")
+            self._refuse(400, "this server speaks HTTP/1.1 only; send the request without Upgrade")
             return
         super().on_headers_complete()
         self._own = self.cycle
@@ -176,6 +206,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._own.message_event.set()
 
     def on_message_complete(self) -> None:
+        if self._again:
+            return
         self._since = None
         if self._own is not None and not self._is_deaf and not self.transport.is_closing():
             super().on_message_complete()
@@ -193,10 +225,7 @@ class BoundedProtocol(HttpToolsProtocol):
             _hold_of(cycle).release()
             self._note_outgoing()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        self._is_deaf = True
-
-    def send_400_response(self, msg: str) -> None:
+    def _refuse_what_is_no_http(self) -> None:
         # The parser gives up on the connection, and a refused head may have made it do so.
         if not self._is_deaf and not self.transport.is_closing():
             self._refuse(400, "the request is no valid HTTP/1.1; send one with either Content-Length or chunks")
