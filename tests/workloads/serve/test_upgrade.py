@@ -119,13 +119,14 @@ class Wire(asyncio.Transport):
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answer what was understood: method, address, body."""
+    """Answer what was understood: method, address, own headers, body."""
     body, more = b"", True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    said = repr((scope["method"], scope["path"], body)).encode()
+    own = [field for field in scope["headers"] if field[0].startswith(b"x-")]
+    said = repr((scope["method"], scope["path"], own, body)).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
     await send({"type": "http.response.body", "body": said})
 
@@ -209,6 +210,24 @@ async def test_what_stands_around_a_body_is_counted_behind_an_offer_too(size: in
     begun = CHUNKED.removesuffix(b"0\r\n\r\n")
     for segments in ([begun + trailer], [begun[:20], begun[20:] + trailer], [begun, trailer[:9], trailer[9:]]):
         assert statuses(await answers_to([*segments, b"\r\n\r\n"])) == [status], segments
+
+
+@pytest.mark.parametrize("close", [b"HTTP/1.1\r\nConnection: close\r\n", b"HTTP/1.0\r\n"])
+async def test_a_last_request_with_an_offer_is_answered_too(close: bytes) -> None:
+    """The client says itself that it sends no other one; what follows is not listened to."""
+    data = SIZED.replace(b"HTTP/1.1\r\n", close)
+    for segments in ([data + GET], [data[:100], data[100:], GET]):
+        answers = await answers_to(segments)
+        assert statuses(answers) == [200]
+        assert repr(BODY).encode() in answers
+
+
+@pytest.mark.parametrize(("size", "status"), [(600, 200), (1024, 431)])
+async def test_a_head_with_an_offer_has_the_room_of_any_other(size: int, status: int) -> None:
+    """It is parsed twice, and counted once; a request before it does not matter."""
+    long = GET.replace(b"Host: x", b"Host: x\r\nX-Long: " + b"x" * size)
+    assert statuses(await answers_to([long])) == [status]
+    assert statuses(await answers_to([GET + long])) == [200, 200][: 1 + (status == 200)]
 
 
 async def test_a_flood_of_offers_is_a_pipeline_like_any_other() -> None:

@@ -169,7 +169,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_deaf or self._hold is None or not self._head_fits():
             return
         method, upgrades = self.parser.get_method(), self.parser.should_upgrade()
-        if upgrades and offers_h2c_only(method, self.headers):
+        if upgrades and offers_h2c_only(self.headers):
             self._again = head_without_offer(method, self.url, self.parser.get_http_version(), self.headers)
             self._in_head = True
             return

@@ -15,16 +15,19 @@ _Headers = Iterable[tuple[bytes, bytes]]
 
 
 def parser_of(protocol: object) -> httptools.HttpRequestParser:
-    """Return a parser that knows of no message before, set as uvicorn sets its own."""
+    """Return a parser that knows of no message before, set as uvicorn sets its own.
+
+    The one that has seen the offer ignores all that follows a head with `Connection: close`, or of HTTP/1.0.
+    """
     parser = httptools.HttpRequestParser(protocol)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
 
 
-def offers_h2c_only(method: bytes, headers: _Headers) -> bool:
-    """Whether a request that the parser would upgrade offers HTTP/2 and nothing else; CONNECT has no body to serve."""
+def offers_h2c_only(headers: _Headers) -> bool:
+    """Whether a request that the parser would upgrade offers HTTP/2 and nothing else."""
     offers = [value for name, value in headers if name == b"upgrade"]
-    return method != b"CONNECT" and {offer.strip().lower() for offer in offers} == {b"h2c"}
+    return {offer.strip().lower() for offer in offers} == {b"h2c"}
 
 
 def head_without_offer(method: bytes, url: bytes, version: str, headers: _Headers) -> bytes:
