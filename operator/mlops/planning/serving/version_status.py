@@ -195,27 +195,29 @@ def _transitions(view: ModelView, candidate: Candidate, traffic: Traffic, standi
     """Return the version's way with the steps of this plan in front."""
     before, live = candidate.version.status, traffic.live_stages(candidate)
     time = format_time(view.now)
-    # A version that serves in its place says so itself.
-    left = [stage for stage in before.stages if stage not in live and stage not in traffic.live]
-    steps = [
+    ready = find(before.conditions, READY)
+    over = [
+        Transition(time=time, to=str(reason), reason=standing.message[:256])
+        for reason in (Reason.SUPERSEDED, Reason.WITHDRAWN)
+        if before.conditions and standing.reason == reason and (ready is None or ready.reason != reason)
+    ]
+    entered = [
         Transition(time=time, to=stage, reason=f"available as {server_name(view.model_name, stage)}")
         for stage in live
         if stage not in before.stages
     ]
-    steps += [
+    left = [
+        Transition(time=time, to="Left", stage=stage, reason=f"{stage}: {_why_left(candidate, stage, standing)}"[:256])
+        for stage in before.stages
+        # A version that serves in its place says so itself.
+        if stage not in live and stage not in traffic.live and not over
+    ]
+    failed = [
         Transition(time=time, to="Failed", stage=stage, reason=f"{failure.reason} in {stage}: {failure.message}"[:256])
         for stage, failure in sorted(candidate.failures.items())
         if stage not in before.failed_stages
     ]
-    ready = find(before.conditions, READY)
-    for reason in (Reason.SUPERSEDED, Reason.WITHDRAWN):
-        if before.conditions and standing.reason == reason and (ready is None or ready.reason != reason):
-            steps.append(Transition(time=time, to=str(reason), reason=standing.message[:256]))
-            left = []
-    steps += [
-        Transition(time=time, to="Left", stage=stage, reason=f"{stage}: {_why_left(candidate, stage, standing)}"[:256])
-        for stage in left
-    ]
+    steps = [*entered, *left, *failed, *over]
     return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
 
 
