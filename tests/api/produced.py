@@ -35,7 +35,7 @@ _EVERY_PLANNER = ("standing", "outcome", "execution", "not_started")
 _READ_ONLY = {
     "mlops.workloads.isolation.parent": {reason.name for reason in parent.PASSED_ON},
     "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
-    "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID"},
+    "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID", "INTERRUPTED"},
 }
 # What a program says of what these found is a reason of its own.
 _SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.model.signature"}}

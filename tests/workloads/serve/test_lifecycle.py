@@ -52,7 +52,6 @@ def with_other_answers(model: Path) -> None:
 def test_a_wrong_model_is_never_served(tmp_path: Path, case: str, reason: str, message: str) -> None:
     """The pod ends with code 2 and says why; until then it is alive and not ready. Verifying refuses just so."""
     store, model = tmp_path / "store", write_model(tmp_path / "model")
-    store.mkdir()
     if case == "golden":
         with_other_answers(model)
     if case == "pickle":
