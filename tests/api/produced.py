@@ -35,7 +35,8 @@ _EVERY_PLANNER = ("standing", "outcome", "execution", "not_started")
 _READ_ONLY = {
     "mlops.workloads.isolation.parent": {reason.name for reason in parent.PASSED_ON},
     "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
-    "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID", "INTERRUPTED"},
+    "mlops.planning.outcome": {"INTERRUPTED"},
+    "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID"},
 }
 # What a program says of what these found is a reason of its own.
 _SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.model.signature"}}
