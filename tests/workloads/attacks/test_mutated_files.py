@@ -51,6 +51,7 @@ def test_no_mutated_file_ends_the_process_that_opens_it(form: str, tmp_path: Pat
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.timeout(1800)
 def test_of_thousands_of_mutated_files_none_ends_the_process_that_opens_it(form: str, tmp_path: Path) -> None:
     """The same with 5,000 files of each format."""
     _check(form, 5000, tmp_path / form)
