@@ -31,6 +31,8 @@ _PLANNING = {
     "DriftMonitor": ("monitor",),
 }
 _EVERY_PLANNER = ("standing", "outcome", "execution", "not_started")
+# It reads what servers report.
+_OF_PODS = "mlops.planning.serving.server_pods"
 # What a module only looks for in the conditions of other objects, or passes on of what the work in a child says.
 _READ_ONLY = {
     "mlops.workloads.isolation.parent": {reason.name for reason in parent.PASSED_ON},
@@ -59,9 +61,10 @@ def produced(kind: str) -> dict[str, set[str]]:
 
 
 def said_by_planners(kind: str) -> set[str]:
-    """Return the reasons that planners say of their own, whatever pods report."""
+    """Return the reasons that the kind's planner says of its own, whatever pods report."""
+    folders = tuple(f"mlops.planning.{folder}." for folder in _PLANNING[kind])
     pairs = ((reason, module) for reason, modules in produced(kind).items() for module in modules)
-    return {reason for reason, module in pairs if module.startswith("mlops.planning")}
+    return {reason for reason, module in pairs if module.startswith(folders) and module != _OF_PODS}
 
 
 def _modules(kind: str) -> Iterator[str]:
