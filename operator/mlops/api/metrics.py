@@ -1,6 +1,6 @@
 """The metrics: the one table that API types, gates, searches, training, drift checks and their statistics read.
 
-What a metric is called is here, and what it means of several classes; how it is computed is `mlops.statistics.metrics`.
+What a metric is called is here; how it is computed, of several classes too, is `mlops.statistics.metrics`.
 This module imports nothing of ours, since statistics do not.
 """
 
@@ -25,9 +25,6 @@ Metric = Literal[
 Task = Literal["classification", "regression"]
 # What a metric reads of the model's answer.
 Reads = Literal["score", "probability", "label", "value"]
-# What it is of more than two classes: the mean over the classes that occur, of one class against the rest; or the same
-# formula as of two, over rows or added over the classes. Of two classes, f1 is that of the second.
-SeveralClasses = Literal["macro", "rows", "sum", "none"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class MetricFacts:
     task: Task
     reads: Reads
     higher_is_better: bool
-    several_classes: SeveralClasses
 
     @property
     def needs_probabilities(self) -> bool:
@@ -47,15 +43,15 @@ class MetricFacts:
 
 METRICS: Mapping[str, MetricFacts] = MappingProxyType(
     {
-        "roc_auc": MetricFacts("classification", "score", True, "macro"),
-        "log_loss": MetricFacts("classification", "probability", False, "rows"),
-        "accuracy": MetricFacts("classification", "label", True, "rows"),
-        "balanced_accuracy": MetricFacts("classification", "label", True, "macro"),
-        "f1": MetricFacts("classification", "label", True, "macro"),
-        "brier": MetricFacts("classification", "probability", False, "sum"),
-        "mae": MetricFacts("regression", "value", False, "none"),
-        "rmse": MetricFacts("regression", "value", False, "none"),
-        "r2": MetricFacts("regression", "value", True, "none"),
+        "roc_auc": MetricFacts("classification", "score", True),
+        "log_loss": MetricFacts("classification", "probability", False),
+        "accuracy": MetricFacts("classification", "label", True),
+        "balanced_accuracy": MetricFacts("classification", "label", True),
+        "f1": MetricFacts("classification", "label", True),
+        "brier": MetricFacts("classification", "probability", False),
+        "mae": MetricFacts("regression", "value", False),
+        "rmse": MetricFacts("regression", "value", False),
+        "r2": MetricFacts("regression", "value", True),
     }
 )
 
