@@ -28,7 +28,7 @@ from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.reference import Reference, make_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Span, Window, window_of
-from mlops.workloads.model.signature import Signature
+from mlops.workloads.floor.model.signature import Signature
 
 Floats = NDArray[np.float64]
 

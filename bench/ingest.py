@@ -66,8 +66,8 @@ def make(path: Path, rows: int, columns: int, seed: int) -> None:
 def ours(path: Path, columns: int, work: Path) -> None:
     """Ingest the CSV from a bucket into a store, both folders."""
     from mlops.api.tasks import IngestTask
+    from mlops.workloads.floor.pod import Pod
     from mlops.workloads.ingest.run import ingest
-    from mlops.workloads.pod import Pod
 
     environ = {"MLOPS_STORE": f"file://{work}/store", "MLOPS_BUCKETS": f"file://{path.parent.parent}"}
     spec = {

@@ -93,9 +93,9 @@ def forest(folder: Path) -> str:
     from sklearn.ensemble import RandomForestClassifier
 
     from mlops.store import open_store
-    from mlops.workloads.model.golden import write_golden
-    from mlops.workloads.model.predictor import Predictor
-    from mlops.workloads.model.signature import (
+    from mlops.workloads.floor.model.golden import write_golden
+    from mlops.workloads.floor.model.predictor import Predictor
+    from mlops.workloads.floor.model.signature import (
         EstimatorOf,
         Input,
         LabelColumn,

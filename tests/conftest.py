@@ -34,7 +34,7 @@ _THOROUGH = (
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
-    "workloads/records",
+    "workloads/floor/records",
     "workloads/serve",
     "workloads/train",
 )

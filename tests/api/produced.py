@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlops.api.reasons import ALL, Reason
 from mlops.planning.not_started import NOT_STARTED
-from mlops.workloads.isolation import parent
+from mlops.workloads.floor.isolation import parent
 
 ROOT = Path(__file__).resolve().parents[2] / "operator"
 # The workloads whose pods report to a kind.
@@ -35,13 +35,13 @@ _EVERY_PLANNER = ("standing", "outcome", "execution", "not_started")
 _OF_PODS = "mlops.planning.serving.server_pods"
 # What a module only looks for in the conditions of other objects, or passes on of what the work in a child says.
 _READ_ONLY = {
-    "mlops.workloads.isolation.parent": {reason.name for reason in parent.PASSED_ON},
+    "mlops.workloads.floor.isolation.parent": {reason.name for reason in parent.PASSED_ON},
     "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
     "mlops.planning.outcome": {"INTERRUPTED"},
     "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID"},
 }
 # What a program says of what these found is a reason of its own.
-_SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.model.signature"}}
+_SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.floor.model.signature"}}
 _IN_A_MESSAGE = r"(?<!\{)"
 _SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")
 _IMPORTED = re.compile(r"^ *from (mlops[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)

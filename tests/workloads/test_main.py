@@ -18,7 +18,7 @@ import pytest
 from mlops.api import tasks
 from mlops.workloads import __main__ as entry_point
 from mlops.workloads.__main__ import __file__ as entry
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 from tests.containers import expanded
 from tests.planning.builders import a_dataset
 

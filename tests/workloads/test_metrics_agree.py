@@ -18,7 +18,7 @@ from mlops.api.metrics import METRICS, Metric, of_task
 from mlops.statistics.metrics import evaluate
 from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.performance import sample_of
-from mlops.workloads.model.predictor import Prediction
+from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.train.evaluate import measure
 
 CLASSES = ("ant", "bee", "cat", "dog")

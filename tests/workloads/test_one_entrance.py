@@ -10,7 +10,7 @@ import pytest
 
 import mlops
 from mlops.api.dataset import Feature
-from mlops.workloads import expressions
+from mlops.workloads.floor.expressions import sql_expressions as expressions
 
 PACKAGE = Path(mlops.__file__ or "").parent
 # What makes polars read SQL.
@@ -35,13 +35,13 @@ def _uses(names: set[str]) -> list[tuple[str, str]]:
 def test_polars_reads_an_expression_in_one_function_only() -> None:
     """A second place would be an entrance without the check."""
     places = [one for one in _uses(READERS) if one[0].startswith("workloads/")]
-    assert places == [("workloads/expressions.py", "_parse")]
+    assert places == [("workloads/floor/expressions/sql_expressions.py", "_parse")]
     assert not [one for one in _uses({"sql_expr", "SQLContext"}) if not one[0].startswith("workloads/")]
 
 
 def test_what_is_computed_was_checked() -> None:
     """`_parse` alone lets aggregates through: who computes comes by `_checked`, which calls `check`."""
-    inside = "workloads/expressions.py"
+    inside = "workloads/floor/expressions/sql_expressions.py"
     parsing = {name for place, name in _uses({"_parse"}) if place == inside}
     assert parsing <= {"check", "_checked", "computed_from", "_grows"}
     assert "evaluate" in {name for place, name in _uses({"_checked"}) if place == inside} <= {"evaluate"}

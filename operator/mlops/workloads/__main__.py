@@ -21,8 +21,8 @@ from mlops.api import tasks
 from mlops.api.pod_environment import PodSettings
 from mlops.api.reasons import Reason, Reported
 from mlops.store import errors as store_errors
-from mlops.workloads import secrecy
-from mlops.workloads.pod import BadInput, PassingFault, Pod, is_panic
+from mlops.workloads.floor.isolation import secrecy
+from mlops.workloads.floor.pod import BadInput, PassingFault, Pod, is_panic
 
 
 def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from mlops.workloads.model.trusted_types import LOADERS, TRUSTED
+from mlops.workloads.floor.model.trusted_types import LOADERS, TRUSTED
 
 NUMBERS = (0, 1, -1, 2, 3, 7, 127, 128, 255, 1 << 15, 1 << 20, (1 << 31) - 1, -(1 << 31), 1 << 31, (1 << 63) - 1)
 Mutation = Callable[[bytes, random.Random], bytes]

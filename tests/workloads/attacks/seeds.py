@@ -30,10 +30,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mlops.workloads.model.golden import write_golden
-from mlops.workloads.model.onnx_graph import pipeline_graph
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import (
+from mlops.workloads.floor.model.golden import write_golden
+from mlops.workloads.floor.model.onnx_graph import pipeline_graph
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.model.signature import (
     Encoding,
     EstimatorOf,
     Input,
@@ -45,7 +45,7 @@ from mlops.workloads.model.signature import (
     TextEncoding,
     write_signature,
 )
-from mlops.workloads.model.skops_file import dump_estimator
+from mlops.workloads.floor.model.skops_file import dump_estimator
 
 NUMBERS = ("a", "b", "c")
 TEXT, CATEGORIES = "region", ("north", "south")
@@ -117,7 +117,7 @@ def make(folder: Path, form: str) -> None:
 
 
 def _write(estimator: Any, form: str, folder: Path) -> bool:
-    from mlops.workloads.model.encoding import Encoder
+    from mlops.workloads.floor.model.encoding import Encoder
 
     columns = inputs()
     matrix = Encoder(ENCODING).matrix({**columns, "b": np.clip(columns["b"], -9, 9)})

@@ -23,17 +23,16 @@ from mlops.api import tasks
 from mlops.api.dataset import DatasetSpec
 from mlops.api.tasks import VerifyTask
 from mlops.store import open_store
-from mlops.workloads import secrecy
+from mlops.workloads.floor.isolation import child as child_side
+from mlops.workloads.floor.isolation import limits, parent, secrecy
+from mlops.workloads.floor.isolation.frames import FrameError, read_frame, write_frame
+from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.model import isolated
+from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.ingest import columnar
 from mlops.workloads.ingest.contract import contract_of
-from mlops.workloads.isolation import child as child_side
-from mlops.workloads.isolation import limits, parent
-from mlops.workloads.isolation.frames import FrameError, read_frame, write_frame
-from mlops.workloads.isolation.parent import Child, Ended
-from mlops.workloads.model import isolated
-from mlops.workloads.model.isolated import IsolatedPredictor, child_for
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve import verify as verifying
 from mlops.workloads.serve.loading import load
 from tests.workloads.serve.models import rows, write_model
@@ -114,7 +113,7 @@ def test_a_file_cannot_be_written_with_the_childs_limits(tmp_path: Path) -> None
     """Nor is the attempt its end: a library that tries gets an error."""
     target = tmp_path / "written"
     script = (
-        "from mlops.workloads.isolation import limits; import os, sys; limits.restrict()\n"
+        "from mlops.workloads.floor.isolation import limits; import os, sys; limits.restrict()\n"
         "try: os.write(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY), b'x')\n"
         "except OSError as error: print('refused', error.errno)"
     )
@@ -413,7 +412,7 @@ def test_only_what_a_library_says_of_memory_is_taken_for_it() -> None:
 def test_the_childs_memory_does_not_grow_with_every_question() -> None:
     """What a model keeps from one question is missing to the next: four of them may not take four times as much."""
     script = (
-        "from mlops.workloads.isolation import limits\n"
+        "from mlops.workloads.floor.isolation import limits\n"
         "kept = []\n"
         "for _ in range(4):\n"
         "    limits.allow(60, 100 << 20)\n"

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from mlops.api.dataset import DatasetSpec
+from mlops.workloads.floor.isolation import limits
+from mlops.workloads.floor.isolation.parent import Child
+from mlops.workloads.floor.parquet_file import FREE_OF_RATIO, ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest import columnar
 from mlops.workloads.ingest.columnar import read_parquet
 from mlops.workloads.ingest.contract import contract_of
-from mlops.workloads.isolation import limits
-from mlops.workloads.isolation.parent import Child
-from mlops.workloads.parquet_file import FREE_OF_RATIO, ParquetError, check_parquet
-from mlops.workloads.pod import BadInput
 
 
 def varint(value: int) -> bytes:
@@ -207,7 +207,7 @@ def test_our_own_version_is_read_whatever_it_grows_to(monkeypatch: pytest.Monkey
 
 def test_what_is_free_of_the_ratio_is_what_text_may_have() -> None:
     """One rule for both."""
+    from mlops.workloads.floor.parquet_file import MAX_RATIO
     from mlops.workloads.ingest import text
-    from mlops.workloads.parquet_file import MAX_RATIO
 
     assert (MAX_RATIO, FREE_OF_RATIO) == (text.MAX_RATIO, text.FREE_OF_RATIO)

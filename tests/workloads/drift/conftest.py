@@ -18,7 +18,7 @@ from mlops.api.drift_monitor import Check, Labels, TargetRef
 from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.store import Store, open_store
 from mlops.workloads.drift.run import check
-from mlops.workloads.pod import Pod
+from mlops.workloads.floor.pod import Pod
 
 REQUESTS = tasks.captures_prefix("shop", "churn", "production")
 LABELS = tasks.feedback_prefix("shop", "churn", "production")

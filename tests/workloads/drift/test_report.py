@@ -148,7 +148,7 @@ def test_the_number_of_threads_changes_no_bit(changed: World) -> None:
     """The same check in processes with one and with three threads."""
     changed.write_all()
     program = (
-        "import sys; from pathlib import Path; from mlops.api import tasks; from mlops.workloads.pod import Pod;"
+        "import sys; from pathlib import Path; from mlops.api import tasks; from mlops.workloads.floor.pod import Pod;"
         "from mlops.workloads.drift.run import check; import os;"
         "print(check(Pod(os.environ, Path('.')), tasks.parse_task(os.environ['MLOPS_TASK'])).report_digest)"
     )
@@ -172,7 +172,8 @@ def test_a_check_of_inputs_alone_does_not_import_scikit_learn(stable: World) -> 
     """Its import takes longer than the check."""
     stable.write_all()
     program = (
-        "import os, sys; from pathlib import Path; from mlops.api import tasks; from mlops.workloads.pod import Pod;"
+        "import os, sys; from pathlib import Path; from mlops.api import tasks;"
+        "from mlops.workloads.floor.pod import Pod;"
         "from mlops.workloads.drift.run import check;"
         "check(Pod(os.environ, Path('.')), tasks.parse_task(os.environ['MLOPS_TASK'])); print('sklearn' in sys.modules)"
     )

@@ -15,7 +15,7 @@ from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.usual import usual, windows_of
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Window, window_of
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in RIGHT])

@@ -10,7 +10,7 @@ import pytest
 
 from bench.drift_streams import signature_of
 from mlops.workloads.drift.run import check
-from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.floor.pod import BadInput, Pod
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World, parquet
 
 

@@ -14,8 +14,8 @@ import pytest
 from mlops.api.dataset import DatasetSpec
 from mlops.api.tasks import IngestReport, IngestTask
 from mlops.store.artifacts import Store
+from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.ingest.run import ingest
-from mlops.workloads.pod import BadInput, Pod
 
 FIELDS: list[dict[str, Any]] = [
     {"name": "id", "type": "string", "role": "entityKey"},

@@ -19,9 +19,9 @@ import pytest
 from mlops.api import tasks
 from mlops.api.dataset import DatasetSpec, HttpSource
 from mlops.store import AccessDenied, CredentialsMissing
+from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.ingest.download import http_file
 from mlops.workloads.ingest.run import ingest
-from mlops.workloads.pod import BadInput, PassingFault, Pod
 from tests.servers.s3 import S3Server, minio
 from tests.workloads.ingest.conftest import a_frame, a_spec
 

@@ -18,9 +18,9 @@ import pytest
 from pydantic import ValidationError
 
 from mlops.api.dataset import HttpSource
+from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.ingest import download
 from mlops.workloads.ingest.download import Policy, http_file
-from mlops.workloads.pod import BadInput, PassingFault
 from tests.workloads.ingest.conftest import Desk, a_frame, a_spec
 
 BODY = a_frame().write_csv().encode()

@@ -267,7 +267,7 @@ import sys
 from pathlib import Path
 from mlops.api.tasks import parse_task
 from mlops.workloads.ingest.run import ingest
-from mlops.workloads.pod import Pod
+from mlops.workloads.floor.pod import Pod
 root, scratch, task = sys.argv[1:]
 environ = {"MLOPS_STORE": f"file://{root}/store", "MLOPS_BUCKETS": f"file://{root}/buckets"}
 print(ingest(Pod(environ, Path(scratch)), parse_task(task)).dump())

@@ -10,9 +10,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mlops.api.dataset import FieldType
-from mlops.workloads.model.golden import write_golden
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import (
+from mlops.workloads.floor.model.golden import write_golden
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.model.signature import (
     EstimatorOf,
     Input,
     LabelColumn,

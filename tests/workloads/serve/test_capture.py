@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops.api import tasks
-from mlops.workloads.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
+from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
 from mlops.workloads.serve.capture import (
     MOST_PARTITIONS,
     CapturedRequest,

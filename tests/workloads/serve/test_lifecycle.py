@@ -17,7 +17,7 @@ import pytest
 
 from mlops.api import tasks
 from mlops.store.errors import BucketMissing, DigestMismatch
-from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.serve import verify as verifying
 from mlops.workloads.serve.verify import verify
 from tests.workloads.serve.models import rows, write_model

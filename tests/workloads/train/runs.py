@@ -12,7 +12,7 @@ import polars as pl
 from mlops.api import tasks
 from mlops.api.training_run import Estimator
 from mlops.store import open_store
-from mlops.workloads.pod import Pod
+from mlops.workloads.floor.pod import Pod
 from mlops.workloads.train.run import train
 
 DIGEST = "sha256:" + "0" * 64

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from mlops.store import StoreError
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 from tests.workloads.train.runs import DIGEST, FEATURES, FIELDS, Place, a_frame, a_schema, field, labelled
 
 

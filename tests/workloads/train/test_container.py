@@ -19,10 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.linear_model import LogisticRegression
 
 from mlops.api import tasks
-from mlops.workloads.model.onnx_graph import pipeline_graph
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import Encoding, NumberEncoding
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.onnx_graph import pipeline_graph
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.model.signature import Encoding, NumberEncoding
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.outputs import MAX_ENTRIES
 from tests.workloads.train.runs import FIELDS, Place, a_frame, a_schema, field, metric
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from mlops.workloads.model.engines import SklearnEngine
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.engines import SklearnEngine
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.data import read_data
 from mlops.workloads.train.estimators import ESTIMATORS, class_of, kind_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.container import read_metrics
 
 NUMBERS = ("0", "1", "-0.0", "1e308", "1e-400", "true", '"0.5"', '" 7 "', '"1e5"', "null", "[]", "{}", '""', '"x"')

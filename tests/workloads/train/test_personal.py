@@ -13,13 +13,13 @@ import polars as pl
 import pytest
 from sklearn.neighbors import NearestCentroid
 
-from mlops.workloads.model.features import with_features
-from mlops.workloads.model.golden import check_golden, read_golden
-from mlops.workloads.model.masks import masked, salt_of
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import ComputedFeature, Mask, read_signature
-from mlops.workloads.model.skops_file import dump_estimator, texts_of
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.features import with_features
+from mlops.workloads.floor.model.golden import check_golden, read_golden
+from mlops.workloads.floor.model.masks import masked, salt_of
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.model.signature import ComputedFeature, Mask, read_signature
+from mlops.workloads.floor.model.skops_file import dump_estimator, texts_of
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
 from tests.stored_bytes import found_in
 from tests.workloads.serve.models import rows as some_rows

@@ -10,12 +10,12 @@ import pytest
 
 from mlops.api import tasks
 from mlops.api.training_run import Search
-from mlops.workloads.isolation import limits
-from mlops.workloads.model import isolated
-from mlops.workloads.model.golden import check_golden, read_golden
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.model.signature import read_signature
-from mlops.workloads.pod import BadInput, PassingFault
+from mlops.workloads.floor.isolation import limits
+from mlops.workloads.floor.model import isolated
+from mlops.workloads.floor.model.golden import check_golden, read_golden
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.model.signature import read_signature
+from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.fetch import fetch
 from tests.workloads.train.runs import FEATURES, FIELDS, Place, a_frame, a_schema, field, labelled, metric

@@ -24,7 +24,7 @@ from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Detection, Performance, Point, Span
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 
 _POINTS = 12
 # Fewer rows say nothing of a metric or a class.

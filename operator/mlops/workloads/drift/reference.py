@@ -12,10 +12,10 @@ from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
-from mlops.workloads.model.signature import Signature, parse_signature
-from mlops.workloads.parquet_file import ParquetError, check_parquet
-from mlops.workloads.pod import BadInput
-from mlops.workloads.records.columns import finite, label_text, moment
+from mlops.workloads.floor.model.signature import Signature, parse_signature
+from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.columns import finite, label_text, moment
 
 DESCRIPTION = "model.json"
 ROWS = "reference.parquet"

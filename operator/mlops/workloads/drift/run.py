@@ -15,7 +15,7 @@ from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Span, Window, load_window
-from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.floor.pod import BadInput, Pod
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99

@@ -14,7 +14,7 @@ from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Labelled, Limits
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
-from mlops.workloads.records.reading import SEND_EVENT_TIME
+from mlops.workloads.floor.records.reading import SEND_EVENT_TIME
 
 
 def decide(

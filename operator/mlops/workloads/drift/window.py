@@ -18,10 +18,10 @@ from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.columns import CANONICAL, INPUT, PROBABILITY
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.pod import BadInput
-from mlops.workloads.records import reading
-from mlops.workloads.records.columns import ARRIVED, CONTENT, KEY, MOMENT, finite, label_text
-from mlops.workloads.records.reading import Labels, first_of_each, identity, labels_of, request_files
+from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records import reading
+from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, MOMENT, finite, label_text
+from mlops.workloads.floor.records.reading import Labels, first_of_each, identity, labels_of, request_files
 
 
 @dataclass(frozen=True)

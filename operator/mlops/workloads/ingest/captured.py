@@ -14,13 +14,13 @@ from mlops.api.dataset import CapturedSource, DataField
 from mlops.api.reasons import Reason
 from mlops.api.tasks import captures_prefix, feedback_prefix
 from mlops.store.artifacts import Store
-from mlops.workloads.expressions import DTYPES
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY
+from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
 from mlops.workloads.ingest.columnar import convert
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows, log
-from mlops.workloads.pod import BadInput
-from mlops.workloads.records.columns import ARRIVED, CONTENT, KEY
-from mlops.workloads.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
 
 
 @dataclass(frozen=True)

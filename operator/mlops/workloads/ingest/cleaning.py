@@ -11,12 +11,12 @@ import polars as pl
 
 from mlops.api.dataset import CleanStep, FillNull
 from mlops.api.reasons import Reason
-from mlops.workloads import expressions
-from mlops.workloads.expressions import DTYPES
+from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import BUDGET, Rows
 from mlops.workloads.ingest.typed import from_text
-from mlops.workloads.pod import BadInput
 
 
 def clean(rows: Rows, steps: tuple[CleanStep, ...], contract: Contract) -> Rows:

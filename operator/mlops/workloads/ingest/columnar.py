@@ -9,14 +9,14 @@ import polars as pl
 
 from mlops.api.dataset import DataField
 from mlops.api.reasons import Reason
-from mlops.workloads.expressions import DTYPES
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import format_error
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, in_calendar, normal, shown
-from mlops.workloads.isolation.parent import Child, Ended
-from mlops.workloads.parquet_file import ParquetError, check_parquet
-from mlops.workloads.pod import BadInput
 
 MAGIC = b"PAR1"
 _ROWS = 131_072

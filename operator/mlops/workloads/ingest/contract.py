@@ -9,9 +9,9 @@ import polars as pl
 
 from mlops.api.dataset import DataField, DatasetSpec, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads import expressions
-from mlops.workloads.expressions import DTYPES
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.pod import BadInput
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mlops.api.dataset import HttpSource, S3Source
 from mlops.api.pod_environment import S3Settings
 from mlops.api.reasons import Reason
 from mlops.store.settings import NAMES
-from mlops.workloads.pod import BadInput, PassingFault
+from mlops.workloads.floor.pod import BadInput, PassingFault
 
 AUTHORIZATION = "AUTHORIZATION"
 # Nothing else of the Secret counts: no file of the pod may be named, neither a CA's nor a folder of buckets.

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mlops.workloads.expressions import DTYPES
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
-from mlops.workloads.pod import BadInput
 
 MAX_COLUMNS = 10_000
 # These are parsed by the reader itself; the others are read as text first.

@@ -30,9 +30,9 @@ from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import IngestSettings
 from mlops.api.reasons import Reason
 from mlops.api.tasks import HTTP_NETWORKS_VARIABLE
+from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.ingest.addresses import Address, Network, carried, is_public
 from mlops.workloads.ingest.locate import Delivered
-from mlops.workloads.pod import BadInput, PassingFault
 
 MAX_REDIRECTS = 5
 MAX_BYTES = 64 << 30

@@ -13,9 +13,9 @@ from mlops.store.address import open_source
 from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import BucketMissing, NotFound
 from mlops.store.folder import FolderBucket
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.own_place import forbidden
 from mlops.workloads.ingest.rows import log
-from mlops.workloads.pod import BadInput
 
 _LOOKED_AT = 1000  # keys read to suggest another prefix
 

@@ -17,7 +17,7 @@ from mlops.api.dataset import S3Source
 from mlops.api.pod_environment import PodSettings, S3Settings
 from mlops.api.reasons import Reason
 from mlops.store.address import folder_of
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 
 _ENDPOINT, _KEY = S3Settings.name_of("endpoint"), S3Settings.name_of("access_key")
 

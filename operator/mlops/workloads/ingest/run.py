@@ -11,7 +11,9 @@ from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
 from mlops.api.reasons import Reason
 from mlops.api.tasks import IngestReport, IngestTask, refresh_name
-from mlops.workloads import expressions
+from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.isolation.parent import Child
+from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES, read_parquet
@@ -29,8 +31,6 @@ from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
 from mlops.workloads.ingest.split import parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine
-from mlops.workloads.isolation.parent import Child
-from mlops.workloads.pod import BadInput, Pod
 
 _TEXT_READERS = {"csv": read_csv, "jsonl": read_jsonl}
 

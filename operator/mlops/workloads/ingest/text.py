@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from mlops.api.reasons import Reason
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 
 BLOCK = 16 << 20  # bytes of text parsed at a time
 READ = 1 << 20

@@ -9,8 +9,8 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
+from mlops.workloads.floor.pod import BadInput
 
 _FORMATS = (
     ("%Y-%m-%dT%H:%M:%S%.f%#z", True),

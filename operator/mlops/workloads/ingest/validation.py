@@ -12,11 +12,11 @@ import polars as pl
 
 from mlops.api.dataset import DataField, Validation, ValidationResult
 from mlops.api.reasons import Reason
-from mlops.workloads import expressions
+from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows, Spill
 from mlops.workloads.ingest.typed import shown
-from mlops.workloads.pod import BadInput
 
 BROKEN = "brokenRules"  # the column of quarantine.parquet that says why
 _LISTED = 20

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 
 from mlops.api import tasks
-from mlops.workloads.model.features import series_of
-from mlops.workloads.model.signature import Signature, class_name
+from mlops.workloads.floor.model.features import series_of
+from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.serve.recorder import File
 from mlops.workloads.serve.tensors import Array
 

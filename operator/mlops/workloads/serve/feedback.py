@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from mlops.api import tasks
-from mlops.workloads.model.signature import Signature, class_name
+from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.serve.capture import TIME, FileNames, partitioned
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.inference import checked_id, read_json

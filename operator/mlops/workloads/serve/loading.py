@@ -13,9 +13,9 @@ import numpy as np
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.model.golden import Golden, check_golden, read_golden
-from mlops.workloads.model.predictor import Predictor
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.golden import Golden, check_golden, read_golden
+from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.pod import BadInput
 
 WARM_UP = 50
 

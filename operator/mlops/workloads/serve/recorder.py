@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from mlops.store.errors import StoreError
-from mlops.workloads.pod import is_panic
+from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Budget
 
 Item = TypeVar("Item")

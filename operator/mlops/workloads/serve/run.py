@@ -17,7 +17,7 @@ from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import ServerSettings
 from mlops.api.reasons import Reason
 from mlops.api.tasks import ServeTask
-from mlops.workloads.pod import BadInput, PassingFault, Pod
+from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.http import server_of

@@ -11,9 +11,9 @@ import numpy as np
 
 from mlops.api import tasks
 from mlops.api.pod_environment import Limits
-from mlops.workloads.model.predictor import Prediction, class_array
-from mlops.workloads.model.signature import Signature
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.predictor import Prediction, class_array
+from mlops.workloads.floor.model.signature import Signature
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chosen, FileNames
 from mlops.workloads.serve.errors import RequestError, unavailable

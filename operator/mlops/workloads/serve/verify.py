@@ -6,9 +6,9 @@ import math
 import time
 
 from mlops.api.tasks import VerifyReport, VerifyTask
-from mlops.workloads.model.contents import check_contents
-from mlops.workloads.model.isolated import OPEN_SECONDS, asked, child_for, model_file
-from mlops.workloads.pod import Pod
+from mlops.workloads.floor.model.contents import check_contents
+from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for, model_file
+from mlops.workloads.floor.pod import Pod
 from mlops.workloads.serve.loading import Loaded, fetch, one_row_seconds, percentile
 
 PREDICTIONS = 200

@@ -11,11 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.training_run import Part
-from mlops.workloads.expressions import DTYPES
-from mlops.workloads.model.features import array_of
-from mlops.workloads.model.golden import MAX_GOLDEN_ROWS, rounded, write_golden
-from mlops.workloads.model.predictor import Prediction, Predictor
-from mlops.workloads.model.signature import Input, class_name, write_json
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.model.features import array_of
+from mlops.workloads.floor.model.golden import MAX_GOLDEN_ROWS, rounded, write_golden
+from mlops.workloads.floor.model.predictor import Prediction, Predictor
+from mlops.workloads.floor.model.signature import Input, class_name, write_json
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import Data
 from mlops.workloads.train.evaluate import decimal

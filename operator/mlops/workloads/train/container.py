@@ -17,10 +17,10 @@ import numpy as np
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
-from mlops.workloads.model.contents import PICKLE_SUFFIXES, check_file
-from mlops.workloads.model.isolated import OPEN_SECONDS, asked, child_for
-from mlops.workloads.model.predictor import Prediction
-from mlops.workloads.model.signature import (
+from mlops.workloads.floor.model.contents import PICKLE_SUFFIXES, check_file
+from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for
+from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.floor.model.signature import (
     MAX_SIGNATURE_BYTES,
     SIGNATURE_FILE,
     EstimatorOf,
@@ -29,7 +29,7 @@ from mlops.workloads.model.signature import (
     read_signature,
     write_signature,
 )
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES

@@ -19,12 +19,12 @@ from mlops.api.base import parse_time
 from mlops.api.dataset import FieldType, Role, Split
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
-from mlops.workloads.expressions import ExpressionError, computed_from
-from mlops.workloads.model.features import array_of
-from mlops.workloads.model.masks import masked
-from mlops.workloads.model.signature import ComputedFeature, Input, LabelColumn, Mask, ModelColumn
-from mlops.workloads.parquet_file import ParquetError, check_parquet
-from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.floor.expressions.sql_expressions import ExpressionError, computed_from
+from mlops.workloads.floor.model.features import array_of
+from mlops.workloads.floor.model.masks import masked
+from mlops.workloads.floor.model.signature import ComputedFeature, Input, LabelColumn, Mask, ModelColumn
+from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput, Pod
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 MIN_TRAINING_ROWS = 50  # after `since`: fewer recent rows do not carry a model

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 
 
 @dataclass(frozen=True)

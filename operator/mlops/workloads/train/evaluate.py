@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mlops.api.metrics import METRICS, Task, of_task
 from mlops.api.training_run import MetricValue, Part
 from mlops.statistics.metrics import Sample, evaluate
-from mlops.workloads.model.predictor import Prediction
+from mlops.workloads.floor.model.predictor import Prediction
 
 
 def decimal(value: float) -> str:

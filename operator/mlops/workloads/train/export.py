@@ -14,12 +14,12 @@ from google.protobuf.message import EncodeError
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
-from mlops.workloads.model.answer import Answer
-from mlops.workloads.model.engines import SklearnEngine, open_engine
-from mlops.workloads.model.onnx_graph import pipeline_graph
-from mlops.workloads.model.signature import Attempt, Export, Format, Outputs, Signature
-from mlops.workloads.model.skops_file import dump_estimator
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.answer import Answer
+from mlops.workloads.floor.model.engines import SklearnEngine, open_engine
+from mlops.workloads.floor.model.onnx_graph import pipeline_graph
+from mlops.workloads.floor.model.signature import Attempt, Export, Format, Outputs, Signature
+from mlops.workloads.floor.model.skops_file import dump_estimator
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.fit import say
 
 MAX_COMPARED_ROWS = 5000

@@ -8,8 +8,8 @@ from pathlib import Path
 from mlops.api import tasks
 from mlops.api.metrics import of_task
 from mlops.api.training_run import Part
-from mlops.workloads.model.signature import write_json
-from mlops.workloads.pod import Pod
+from mlops.workloads.floor.model.signature import write_json
+from mlops.workloads.floor.pod import Pod
 from mlops.workloads.train.data import PARTS, SCHEMA_FILE, Data, fetch_artifact, read_data
 
 

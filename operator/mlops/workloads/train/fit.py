@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
-from mlops.workloads.model.encoding import LARGEST, Encoder, FloatArray
-from mlops.workloads.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, TextEncoding
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.model.encoding import LARGEST, Encoder, FloatArray
+from mlops.workloads.floor.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, TextEncoding
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.estimators import Kind
 
 MAX_ONEHOT = 64  # categories of a one-hot string; the rarer ones share the slot "other"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlops.api.reasons import Reason
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 
 MAX_ENTRIES = 10_000
 MAX_DEPTH = 32

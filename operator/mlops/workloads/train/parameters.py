@@ -9,7 +9,7 @@ from typing import Any
 from sklearn.utils._param_validation import InvalidParameterError
 
 from mlops.api.reasons import Reason
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.estimators import RESERVED, class_of
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")

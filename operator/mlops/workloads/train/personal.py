@@ -11,13 +11,13 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
-from mlops.workloads.expressions import with_derived
-from mlops.workloads.model.masks import salt_of
-from mlops.workloads.model.onnx_engine import check_onnx
-from mlops.workloads.model.signature import Mask, Signature
-from mlops.workloads.model.skops_file import texts_of
-from mlops.workloads.model.treelite_file import check_treelite
-from mlops.workloads.pod import BadInput
+from mlops.workloads.floor.expressions.sql_expressions import with_derived
+from mlops.workloads.floor.model.masks import salt_of
+from mlops.workloads.floor.model.onnx_engine import check_onnx
+from mlops.workloads.floor.model.signature import Mask, Signature
+from mlops.workloads.floor.model.skops_file import texts_of
+from mlops.workloads.floor.model.treelite_file import check_treelite
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.data import Data, Schema
 
 # Their fitted state holds rows of the matrix, number by number.

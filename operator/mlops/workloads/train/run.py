@@ -14,13 +14,13 @@ from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
-from mlops.workloads.model.engines import SklearnEngine
-from mlops.workloads.model.golden import prediction_digest
-from mlops.workloads.model.isolated import IsolatedPredictor, child_for
-from mlops.workloads.model.masks import masked_encoding
-from mlops.workloads.model.predictor import Prediction, Predictor, class_array
-from mlops.workloads.model.signature import Encoding, EstimatorOf, Signature, write_signature
-from mlops.workloads.pod import BadInput, Pod
+from mlops.workloads.floor.model.engines import SklearnEngine
+from mlops.workloads.floor.model.golden import prediction_digest
+from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
+from mlops.workloads.floor.model.masks import masked_encoding
+from mlops.workloads.floor.model.predictor import Prediction, Predictor, class_array
+from mlops.workloads.floor.model.signature import Encoding, EstimatorOf, Signature, write_signature
+from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
 from mlops.workloads.train.container import adopt, check_probabilities

@@ -1,0 +1,243 @@
+"""ONNX Runtime: checks of the bytes, one session with one thread, columns to feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+from mlops.api.reasons import Reason
+from mlops.workloads.floor.model.answer import Answer, Columns
+from mlops.workloads.floor.model.onnx_checks import check_structure
+from mlops.workloads.floor.model.signature import NUMBERS, Signature
+from mlops.workloads.floor.pod import BadInput
+
+# ONNX Runtime's own exceptions have no class in common.
+ORT_ERRORS = (
+    states.EPFail,
+    states.EngineError,
+    states.Fail,
+    states.InvalidArgument,
+    states.InvalidGraph,
+    states.InvalidProtobuf,
+    states.NoModel,
+    states.NoSuchFile,
+    states.NotImplemented,
+    states.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+Feed = Callable[[Columns], NDArray[Any]]
+_ELEMENTS: dict[str, Any] = {
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
+def check_onnx(content: bytes, name: str = "model.onnx") -> onnx.ModelProto:
+    """Return the parsed model. Raises BadInput(FormatForbidden) for what is not self-contained standard ONNX."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError as error:
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: is not ONNX: {error}") from error
+    if not model.ir_version or not model.graph.node:
+        raise BadInput(Reason.FORMAT_FORBIDDEN, f"{name}: is not ONNX: it has no graph")
+    domains = {one.domain for one in model.opset_import} | {function.domain for function in model.functions}
+    _walk(model.graph, name, domains)
+    for function in model.functions:
+        for node in function.node:
+            _check_node(node, name, domains)
+    if foreign := sorted(domains - DOMAINS):
+        raise BadInput(
+            Reason.FORMAT_FORBIDDEN,
+            f"{name}: operators of the domain {foreign[0]!r} are not allowed: export with ai.onnx and ai.onnx.ml only",
+        )
+    check_structure(model, name)
+    return model
+
+
+def _walk(graph: onnx.GraphProto, name: str, domains: set[str]) -> None:
+    for tensor in graph.initializer:
+        _check_tensor(tensor, name)
+    for sparse in graph.sparse_initializer:
+        _check_tensor(sparse.values, name)
+        _check_tensor(sparse.indices, name)
+    for node in graph.node:
+        _check_node(node, name, domains)
+
+
+def _check_node(node: onnx.NodeProto, name: str, domains: set[str]) -> None:
+    domains.add(node.domain)
+    for attribute in node.attribute:
+        for tensor in (attribute.t, *attribute.tensors):
+            _check_tensor(tensor, name)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            _check_tensor(sparse.values, name)
+            _check_tensor(sparse.indices, name)
+        for graph in (attribute.g, *attribute.graphs):
+            _walk(graph, name, domains)
+
+
+def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        where = next((one.value for one in tensor.external_data if one.key == "location"), "")
+        raise BadInput(
+            Reason.FORMAT_FORBIDDEN,
+            f"{name}: the tensor {tensor.name!r} lies in another file ({where!r}): save the model as one file",
+        )
+
+
+def open_session(content: bytes, name: str = "model.onnx") -> onnxruntime.InferenceSession:
+    """Return a session of one thread. Raises BadInput(OutputInvalid) for a graph that cannot run."""
+    options = onnxruntime.SessionOptions()
+    # One thread: a row takes microseconds, and sums in one order give the same bits everywhere.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except ORT_ERRORS as error:
+        raise BadInput(Reason.OUTPUT_INVALID, f"{name}: ONNX Runtime cannot run it: {_first_line(error)}") from error
+
+
+class OnnxEngine:
+    """An ONNX graph that takes one tensor per column, or one matrix of all columns."""
+
+    def __init__(self, signature: Signature, content: bytes) -> None:
+        check_onnx(content)
+        self._session = open_session(content)
+        self._feeds = feeds_of(self._session, signature)
+        outputs = signature.outputs
+        self._label, self._probabilities, self._value = outputs.label, outputs.probabilities, outputs.value
+        self._wanted = [name for name in (self._value, self._label, self._probabilities) if name is not None]
+        have = [output.name for output in self._session.get_outputs()]
+        if absent := [name for name in self._wanted if name not in have]:
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: has no output {absent[0]!r}; it has {', '.join(have)}")
+        if not self._wanted or (signature.task == "regression") != (self._value is not None):
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.json: outputs: a {signature.task} cannot be read from them")
+        self._classes = len(signature.classes or ())
+        self._class_index = {one: index for index, one in enumerate(signature.classes or ())}
+        self._label_is_class = outputs.label_is_class
+
+    def run(self, columns: Columns) -> Answer:
+        """Return the graph's answers. Raises BadInput(OutputInvalid) if they have not the promised shape."""
+        try:
+            found = self._session.run(self._wanted, {name: feed(columns) for name, feed in self._feeds.items()})
+        except ORT_ERRORS as error:
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {_first_line(error)}") from error
+        outputs = dict(zip(self._wanted, found, strict=True))
+        if self._value is not None:
+            return Answer(np.asarray(outputs[self._value], dtype=np.float64).reshape(-1))
+        if self._probabilities is None:
+            return Answer(self._indices(outputs[self._label or ""]))
+        probabilities = self._table(np.asarray(outputs[self._probabilities], dtype=np.float64))
+        if self._label is None:
+            return Answer(probabilities.argmax(axis=1), probabilities)
+        return Answer(self._indices(outputs[self._label]), probabilities)
+
+    def _table(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities as (n, classes); one column is that of the second of two classes."""
+        if self._classes == 2 and (probabilities.ndim == 1 or probabilities.shape[1] == 1):
+            second = probabilities.reshape(-1)
+            return np.column_stack([1 - second, second])
+        if probabilities.ndim != 2 or probabilities.shape[1] != self._classes:
+            raise BadInput(
+                Reason.OUTPUT_INVALID,
+                f"model.onnx: {self._probabilities}: shape {probabilities.shape}, expected (rows, {self._classes})",
+            )
+        return probabilities
+
+    def _indices(self, labels: Any) -> NDArray[np.int64]:
+        """Indices of classes: what the graph gives itself, or found by name."""
+        array = np.asarray(labels).reshape(-1)
+        if array.dtype.kind in "iub" and not self._label_is_class:
+            indices = array.astype(np.int64)
+        else:
+            indices = np.array([self._class_index.get(one, -1) for one in array.tolist()], dtype=np.int64)
+        if ((indices < 0) | (indices >= self._classes)).any():
+            row = int(np.argmax((indices < 0) | (indices >= self._classes)))
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {self._label}: {array[row]!r} is none of the classes")
+        return indices
+
+
+def feeds_of(session: onnxruntime.InferenceSession, signature: Signature) -> dict[str, Feed]:
+    """Return for each input of the graph how it is filled from columns. Raises BadInput(OutputInvalid)."""
+    types = {column.name: column.type for column in signature.columns}
+    inputs = session.get_inputs()
+    names = [one.name for one in inputs]
+    if len(inputs) == 1 and names[0] not in types:
+        return {names[0]: _matrix_feed(inputs[0], types)}
+    if unknown := [name for name in names if name not in types]:
+        raise BadInput(
+            Reason.OUTPUT_INVALID,
+            f"model.onnx: the input {unknown[0]!r} is no column of the data; name inputs like the columns "
+            f"({', '.join(types)}), or have one float input of shape (rows, {len(types)})",
+        )
+    return {one.name: _column_feed(one, types[one.name]) for one in inputs}
+
+
+def _matrix_feed(one: Any, types: dict[str, Any]) -> Feed:
+    width = one.shape[1] if len(one.shape) == 2 else None
+    if one.type not in ("tensor(float)", "tensor(double)") or (isinstance(width, int) and width != len(types)):
+        raise BadInput(
+            Reason.OUTPUT_INVALID,
+            f"model.onnx: the input {one.name!r} is {one.type} of shape {one.shape}; expected float or double of "
+            f"shape (rows, {len(types)}): the columns {', '.join(types)}",
+        )
+    if texts := [name for name, kind in types.items() if kind not in NUMBERS]:
+        raise BadInput(
+            Reason.OUTPUT_INVALID,
+            f"model.onnx: one matrix cannot hold the column {texts[0]!r} of type {types[texts[0]]}; "
+            "give the graph one input per column",
+        )
+    element = _ELEMENTS[one.type]
+    order = list(types)
+    return lambda columns: np.column_stack([columns[name] for name in order]).astype(element)
+
+
+def _column_feed(one: Any, kind: str) -> Feed:
+    name = one.name
+    flat = len(one.shape) == 1
+    if len(one.shape) not in (1, 2) or (
+        not flat and one.shape[1] not in (1, None) and not isinstance(one.shape[1], str)
+    ):
+        raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {name}: shape {one.shape}, expected (rows, 1) or (rows)")
+    shape = (-1,) if flat else (-1, 1)
+    if one.type == "tensor(string)" and kind == "string":
+        return lambda columns: _texts(columns[name]).reshape(shape)
+    if one.type not in _ELEMENTS or kind == "string":
+        raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {name}: {one.type} cannot take a column of type {kind}")
+    element = _ELEMENTS[one.type]
+    if element in (np.float64, np.float32):
+        return lambda columns: np.asarray(columns[name], dtype=element).reshape(shape)
+    return lambda columns: _whole(columns[name], name).astype(element).reshape(shape)
+
+
+def _whole(values: NDArray[Any], name: str) -> NDArray[Any]:
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise BadInput(
+            Reason.OUTPUT_INVALID, f"model.onnx: {name}: a value is missing; declare the input as double to take NaN"
+        )
+    return values
+
+
+def _texts(values: NDArray[Any]) -> NDArray[Any]:
+    """Strings as ONNX Runtime takes them; what is missing is the empty string."""
+    texts = np.empty(values.shape[0], dtype=object)
+    texts[:] = [value or "" for value in values.tolist()]
+    return texts
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__

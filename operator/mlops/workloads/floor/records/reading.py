@@ -1,0 +1,227 @@
+"""The rule by which recorded rows and their labels are chosen, whoever reads them.
+
+- A row belongs to the window (start, end] of its request's event time.
+- Of several rows with one (id, row) in a window the first that arrived counts: nobody replaces what was answered.
+- A label counts if it was received after its request arrived, and is dated at most a day before it. Of those the last
+  one received counts.
+
+So what a drift check saw of a window is what a Dataset of that window holds.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mlops.api.base import earlier
+from mlops.api.reasons import Reason
+from mlops.api.tasks import SPANS, partition_span
+from mlops.store.artifacts import Store
+from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, MOMENT, finite, label_text, moment
+
+_FILES_AT_ONCE: Final = 16
+_MONTHS_LISTED_APART: Final = 36
+# A label's own time may be a whole day without hours, or of another clock.
+LABEL_DATED_BEFORE: Final = timedelta(days=1)
+_SEED: Final = 20_260_101
+SEND_EVENT_TIME: Final = "send event_time with requests about the past"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Event time from `start` (left out) to `end` (included)."""
+
+    start: datetime
+    end: datetime
+
+    def holds(self, column: str) -> pl.Expr:
+        """Return the condition that the moment in `column` is in the span."""
+        return (pl.col(column) > self.start) & (pl.col(column) <= self.end)
+
+
+def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFrame]:
+    """Yield the recorded files that may hold rows of the span, whole, with the columns `arrived` and `_content`.
+
+    Choose rows by `Span.holds("time")`, put them together, and give them to `first_of_each`. Raises BadInput for a file
+    that cannot be read or lacks a column.
+    """
+    for key, frame in _files(store, _keys(store, prefix, span.start, span.end)):
+        _need(frame, (*KEY, "time"), key)
+        # Servers of an earlier release did not record when a request arrived: those were before all others.
+        arrived = moment(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, MOMENT).alias(ARRIVED)
+        content = pl.struct(sorted(set(frame.columns) - {ARRIVED})).hash(seed=_SEED).alias(CONTENT)
+        _plain(frame, key)
+        with _as_recorded(key):
+            rows = frame.with_columns(
+                pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), moment("time"), arrived, content
+            )
+        yield rows
+
+
+def first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return of all rows with one (id, row) the first that arrived; equal ones are told apart by time and content."""
+    ordered = rows.sort(ARRIVED, "time", CONTENT, nulls_last=False, maintain_order=True)
+    return ordered.unique(subset=KEY, keep="first", maintain_order=True)
+
+
+def identity() -> pl.Expr:
+    """Return the hash of a row's (id, row), the same in every process."""
+    return pl.struct(*KEY).hash(seed=_SEED).alias("_hash")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """One label per row at most: id, row, label.
+
+    Duplicates are further labels that say the same, conflicts rows whose labels differ. Unmatched are labels dated in
+    the span of no row that was recorded, or that came before their request. Early are those dated more than a day
+    before their request. Unusable are those that say nothing.
+    """
+
+    frame: pl.DataFrame
+    duplicates: int = 0
+    conflicts: int = 0
+    unmatched: int = 0
+    unusable: int = 0
+    early: int = 0
+
+
+def labels_of(
+    store: Store,
+    prefix: str,
+    span: Span,
+    rows: pl.DataFrame,
+    *,
+    as_text: bool,
+    classes: tuple[str, ...] = (),
+    recorded: NDArray[np.uint64] | None = None,
+) -> Labels:
+    """Return the labels of `rows` (id, row, time, arrived).
+
+    `as_text` gives them as text, in one spelling, else as finite numbers; a label that is none of `classes` (if there
+    are any) is unusable. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
+    are read a few at a time: labels that belong to none of the rows take no memory.
+    """
+    asked = rows.select(*KEY, pl.col("time").alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
+    known = rows.select(identity())["_hash"].to_numpy() if recorded is None else recorded
+    found: list[pl.DataFrame] = []
+    unmatched = early = 0
+    # A label comes after its request: partitions are read without an end.
+    for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
+        _need(frame, (*KEY, "label", "received"), key)
+        _plain(frame, key)
+        with _as_recorded(key):
+            given = frame.select(
+                pl.col("id").cast(pl.String),
+                pl.col("row").cast(pl.Int64),
+                label_text("label", frame.schema["label"]) if as_text else finite("label"),
+                moment("received"),
+                moment("time") if "time" in frame.columns else pl.lit(None, MOMENT).alias("time"),
+            )
+        loose = given.filter(span.holds("time")).select(identity())["_hash"].to_numpy()
+        unmatched += int((~np.isin(loose, known)).sum())
+        mine = given.join(asked, on=KEY, how="inner")
+        # What is not known (null) forbids nothing.
+        after = mine.filter((pl.col("received") >= pl.col("_arrived")).fill_null(True))
+        timely = after.filter((pl.col("time") >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
+        unmatched += mine.height - after.height
+        early += after.height - timely.height
+        found.append(timely.select(*KEY, "label", "received", "time"))
+    return replace(_chosen(found, unmatched, as_text=as_text, classes=classes), early=early)
+
+
+def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes: tuple[str, ...]) -> Labels:
+    if not found:
+        dtype = pl.String() if as_text else pl.Float64()
+        return Labels(pl.DataFrame(schema={"id": pl.String(), "row": pl.Int64(), "label": dtype}), unmatched=unmatched)
+    usable = pl.col("label").is_in(list(classes)) if classes else pl.col("label").is_not_null()
+    every = (
+        pl.concat(found)
+        .with_columns(usable.fill_null(False).alias("_usable"))
+        .sort(*KEY, "received", "time", "label", nulls_last=False)
+    )
+    last = every.unique(subset=KEY, keep="last", maintain_order=True).filter("_usable").select(*KEY, "label")
+    good = every.filter("_usable")
+    spread = good.group_by(*KEY).agg(pl.len().alias("n"), pl.col("label").n_unique().alias("k"))
+    conflicts = spread.filter(pl.col("k") > 1).height
+    repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicts)
+    return Labels(last, repeated, conflicts, unmatched, every.height - good.height)
+
+
+def was_recorded_before(store: Store, prefix: str, moment: datetime) -> bool:
+    """Whether there are recorded rows from before the moment."""
+    partitions = (partition_span(found.key) for found in store.list(prefix))
+    return any(found is not None and found[0] <= moment for found in partitions)
+
+
+def _keys(store: Store, prefix: str, first: datetime, last: datetime | None) -> list[str]:
+    """The files whose partition may hold rows from `first` to `last`; a bounded span is listed month by month.
+
+    A month's prefix finds the partitions of its days and those of the whole month. A file in no partition is none of
+    a server's, and is not read.
+    """
+    prefixes = [prefix]
+    if last is not None:
+        months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+        if len(months) <= _MONTHS_LISTED_APART:
+            prefixes = [f"{prefix}date={month // 12:04d}-{month % 12 + 1:02d}" for month in months]
+            prefixes.append(prefix + SPANS)
+    listed = [found.key for one in prefixes for found in store.list(one)]
+    return sorted(key for key in listed if key.endswith(".parquet") and _covers(key, first, last))
+
+
+def _covers(key: str, first: datetime, last: datetime | None) -> bool:
+    found = partition_span(key)
+    return found is not None and found[1] > first and (last is None or found[0] <= last)
+
+
+def _files(store: Store, keys: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The files with their keys, in the keys' order, fetched a few at a time."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for first in range(0, len(keys), _FILES_AT_ONCE):
+            some = keys[first : first + _FILES_AT_ONCE]
+            for key, data in zip(some, pool.map(store.get_object, some), strict=True):
+                try:
+                    check_parquet(data)
+                    frame = pl.read_parquet(io.BytesIO(data))
+                except (ParquetError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+                    problem = str(error).partition("\n")[0]
+                    raise BadInput(Reason.DATA_UNUSABLE, f"{key} is no readable Parquet file: {problem}") from error
+                yield key, frame
+
+
+def _need(frame: pl.DataFrame, needed: tuple[str, ...], key: str) -> None:
+    missing = [column for column in needed if column not in frame.columns]
+    if missing:
+        raise BadInput(Reason.DATA_UNUSABLE, f"{key} lacks the columns {', '.join(missing)}")
+
+
+def _plain(frame: pl.DataFrame, key: str) -> None:
+    """Refuse lists and structs, and a digest that is no text: no server records them, and no reader expects them."""
+    for column, dtype in frame.schema.items():
+        if dtype.is_nested() or (column == "modelDigest" and dtype not in (pl.String, pl.Null)):
+            raise BadInput(Reason.DATA_UNUSABLE, f"{key}: the column {column} is {dtype}, which no model server writes")
+
+
+@contextmanager
+def _as_recorded(key: str) -> Iterator[None]:
+    """Name the file whose columns are of other types than servers write; not the value, which may be personal."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OverflowError, ValueError, TypeError) as error:
+        raise BadInput(
+            Reason.DATA_UNUSABLE,
+            f"{key}: its columns are of other types than model servers write ({type(error).__name__}): take the file "
+            "away",
+        ) from None
