@@ -1,4 +1,4 @@
-"""The dialect of delimited text in the form that the reader needs: bytes of UTF-8, to which every delivery is brought."""
+"""The dialect of delimited text in the form that the reader needs: signs as bytes of UTF-8."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def dialect_of(csv: Csv) -> Dialect:
         if sign and sign in dialect.delimiter:
             raise BadInput(
                 Reason.SCHEMA_MISMATCH,
-                f"spec.csv.delimiter: {csv.delimiter!r} holds spec.csv.{field}: set spec.csv.{field} to \"\"",
+                f'spec.csv.delimiter: {csv.delimiter!r} holds spec.csv.{field}: set spec.csv.{field} to ""',
             )
     return dialect
 

@@ -1,4 +1,4 @@
-"""From the bytes of a delivery to UTF-8, strictly: a byte that is no letter of the encoding has a line and a way out."""
+"""From the bytes of a delivery to UTF-8, strictly: a byte that is no letter has a line and a way out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_utf8(pieces: Iterator[bytes], name: str, encoding: str = "utf-8", declare
     """
     way_out = _WAYS_OUT if declares else "save it as UTF-8"
     decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    lines, first, last = 0, True, b""
+    lines, first = 0, True
     for piece, final in _with_end(pieces):
         if first:
             _check_head(piece, name, encoding, declares)
@@ -58,7 +58,9 @@ def _check_head(piece: bytes, name: str, encoding: str, declares: bool) -> None:
             way_out = "save it as UTF-8" if found == "utf-32" or not declares else f"say spec.csv.encoding: {found}"
             raise format_error(name, f"the text is {found.upper()}, by its first bytes: {way_out}")
     if piece.startswith(BOM) and encoding not in ("utf-8", "utf-16"):
-        raise format_error(name, f"the text is UTF-8, by its first bytes, and not {encoding}: set spec.csv.encoding: utf-8")
+        raise format_error(
+            name, f"the text is UTF-8, by its first bytes, and not {encoding}: set spec.csv.encoding: utf-8"
+        )
 
 
 def _bad_byte(error: UnicodeDecodeError, lines: int, encoding: str) -> str:

@@ -42,7 +42,9 @@ def without_first(pieces: Iterator[bytes], count: int, name: str, left_out: Left
             if end is None:
                 held, text = text, b""
                 if len(held) > MAX_FOOTER:
-                    raise format_error(name, "a line before the header is longer than 16 MiB: set spec.csv.skipRows to 0")
+                    raise format_error(
+                        name, "a line before the header is longer than 16 MiB: set spec.csv.skipRows to 0"
+                    )
             else:
                 text, left = text[end:], left - 1
         if text:
@@ -66,14 +68,13 @@ def _line_end(text: bytes) -> int | None:
 
 def without_blank_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Leave out the ends of lines behind the last line that is not blank."""
-    held = b""
+    held = bytearray()
     for piece in pieces:
         kept = piece.rstrip(b"\r\n")
         if kept:
-            yield held + kept
-            held = piece[len(kept) :]
-        else:
-            held += piece
+            yield bytes(held + kept) if held else kept
+            held.clear()
+        held += piece[len(kept) :]
 
 
 def without_last(pieces: Iterator[bytes], count: int, name: str, left_out: LeftOut) -> Iterator[bytes]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from mlops.workloads.ingest.dialect import Dialect
+from mlops.workloads.ingest.numbers import only_where
 from mlops.workloads.ingest.structure import CR, LF, Mask, Places, Structure
 
 # Signs that text hardly ever has. Those that a block does have are not used for it.
@@ -36,6 +38,22 @@ class Plain:
     text: bytes
     separator: int
     signs: Signs | None
+
+    @property
+    def special(self) -> tuple[int, ...]:
+        """Return the signs that a field of numbers may hold."""
+        return (self.signs.empty, self.signs.missing) if self.signs else ()
+
+    def restored(self, column: pl.Series) -> pl.Series:
+        """Return the column with what its signs stand for."""
+        if self.signs is None:
+            return column
+        for sign, text in ((self.signs.line_feed, "\n"), (self.signs.carriage_return, "\r"), (self.signs.empty, "")):
+            if bytes([sign]) in self.text:
+                column = column.str.replace_all(chr(sign), text, literal=True)
+        if bytes([self.signs.missing]) in self.text:
+            column = only_where(column, column != chr(self.signs.missing))
+        return column
 
 
 class NoSigns(ValueError):

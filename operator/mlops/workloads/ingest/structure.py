@@ -6,8 +6,8 @@ blocks changes nothing; a quote that neither opens nor closes a field is refused
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,18 +55,21 @@ class Structure:
         """Return the number of fields of each row."""
         return np.diff(self.before) + 1
 
-    def row_of(self, at: int) -> tuple[int, int]:
-        """Return the indices of row and field in which a byte of the text lies."""
-        row = max(0, int(np.searchsorted(self.starts, at, side="right")) - 1)
-        before = int(np.searchsorted(self.delimiters, at))
-        return row, max(0, before - int(self.before[row])) if len(self.starts) else 0
+    def fields_of(self, row: int, dialect: Dialect) -> list[str]:
+        """Return the texts of one row's fields."""
+        ends = [*self.delimiters[self.before[row] : self.before[row + 1]].tolist(), int(self.ends[row])]
+        begins = [int(self.starts[row]), *(end + len(dialect.delimiter) for end in ends[:-1])]
+        return [_value(self.text[begin:end], dialect) for begin, end in zip(begins, ends, strict=True)]
 
 
-def structure(text: bytes, dialect: Dialect, row_end: bytes, *, final: bool, keep_blank: bool = False) -> Structure:
+def structure(
+    text: bytes, dialect: Dialect, row_end: bytes, *, final: bool, keep_blank: bool = False, judge: bool = True
+) -> Structure:
     """Return the structure of text that begins with a row. Raises BadStructure.
 
     `row_end` as `row_end_of` found it. Unless it is `final`, the last row may be cut off and is left for later.
-    `keep_blank`: an empty line is a row (of the one field that there is), not a blank line.
+    `keep_blank`: an empty line is a row (of the one field that there is), not a blank line. Not to `judge` takes stray
+    quotes as they come.
     """
     letters = np.frombuffer(text, dtype=np.uint8)
     escaped = _escaped(letters, dialect)
@@ -95,10 +98,21 @@ def structure(text: bytes, dialect: Dialect, row_end: bytes, *, final: bool, kee
     found = Structure(
         text, cut, starts, ends, delimiters, before, quotes, escaped, int(blank.sum()), int((comments & ~blank).sum())
     )
-    _check_quotes(found, letters, dialect, final)
-    if not dialect.row_delimiter:
+    if judge:
+        _check_quotes(found, letters, dialect, final)
+    if judge and not dialect.row_delimiter:
         _check_returns(found, letters, row_end)
     return found
+
+
+def _value(raw: bytes, dialect: Dialect) -> str:
+    """Return the text of a field as it stands: without quotes around it, with what is doubled or escaped resolved."""
+    text, quote, escape = raw.decode(), dialect.quote.decode(), dialect.escape.decode()
+    if dialect.skip_blanks:
+        text = text.lstrip(" ")
+    if quote and text.startswith(quote) and len(text) > 1:
+        text = text[1:-1].replace(quote * 2, quote)
+    return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
 
 
 def row_end_of(text: bytes, dialect: Dialect, *, final: bool) -> bytes | None:
@@ -244,7 +258,7 @@ def _stray_quote(text: bytes, at: int, dialect: Dialect, *, opens: bool) -> str:
         if text[at - 1 : at] == b" ":
             return "a quote behind a blank: say spec.csv.skipInitialSpace: true"
         return 'a quote inside a field that does not begin with one: say spec.csv.quote: "" if quotes are letters'
-    return "a quote inside a quoted field that is not doubled: double it, as in \"12\"\" pipe\""
+    return 'a quote inside a quoted field that is not doubled: double it, as in "12"" pipe"'
 
 
 def _check_returns(found: Structure, letters: npt.NDArray[np.uint8], row_end: bytes) -> None:
