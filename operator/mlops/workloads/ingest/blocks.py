@@ -42,6 +42,7 @@ class Blocks:
         self._pieces = without_last(without_blank_end(text), self.csv.footer_rows, self.name, self.left_out)
         self._buffer, self._final = bytearray(), False
         self._row_end = b""
+        self._past_header = False
         self.head = b""
 
     def read_header(self) -> int:
@@ -50,7 +51,7 @@ class Blocks:
         self.lines = self.csv.skip_rows
         while True:
             self._fill(want)
-            found = self._structure(keep_blank=False)
+            found = self._structure(judge=False)
             if found is not None and (len(found.starts) >= needed or self._final):
                 break
             want = self._more(want)
@@ -64,7 +65,9 @@ class Blocks:
         self.header = [" ".join(part for part in parts if part) for parts in zip(*padded, strict=True)]
         if self.csv.header:
             after = int(found.starts[needed]) if len(found.starts) > needed else found.end
+            self._judge(found.text[:after], final=self._final and after == found.end)
             self._drop(after)
+        self._past_header = True
         return width
 
     def __iter__(self) -> Iterator[Structure]:
@@ -72,7 +75,7 @@ class Blocks:
         want = BLOCK
         while True:
             self._fill(want)
-            found = self._structure(keep_blank=self.single_column)
+            found = self._structure()
             if found is None or (not found.end and not self._final):
                 want = self._more(want)
                 continue
@@ -100,21 +103,22 @@ class Blocks:
 
     def _more(self, want: int) -> int:
         if want > LONGEST_RECORD:
-            what = "a row, or a quoted field that is never closed,"
-            raise format_error(
-                self.name,
-                f"row {self.rows + 1} (line {self.lines + 1}): {what} is longer than {LONGEST_RECORD >> 20} MiB: mend it",
-            )
+            what = f"a row, or a quoted field that is never closed, is longer than {LONGEST_RECORD >> 20} MiB: mend it"
+            raise format_error(self.name, f"row {self.rows + 1} (line {self.lines + 1}): {what}")
         return max(want, len(self._buffer)) * 2
 
-    def _structure(self, keep_blank: bool) -> Structure | None:
+    def _structure(self, *, judge: bool = True) -> Structure | None:
         text = bytes(self._buffer)
         if not self._row_end:
             self._row_end = row_end_of(text, self.dialect, final=self._final) or b""
         if not self._row_end:
             return None
+        return self._judge(text, final=self._final, judge=judge)
+
+    def _judge(self, text: bytes, *, final: bool, judge: bool = True) -> Structure:
+        keep = self.single_column
         try:
-            return structure(text, self.dialect, self._row_end, final=self._final, keep_blank=keep_blank)
+            return structure(text, self.dialect, self._row_end, final=final, keep_blank=keep, judge=judge)
         except BadStructure as error:
             raise self._located(text, error) from error
 
@@ -126,8 +130,8 @@ class Blocks:
         if not before or before.endswith(self._row_end):
             row, column = row + 1, 0
         line = self.line_of(text, error.at)
-        if not self.header and self.csv.header:
-            return format_error(self.name, f"the header (line {line}) has {error.problem}")
+        if self.csv.header and not self._past_header:
+            return format_error(self.name, f"the header, field {column + 1} (line {line}): {error.problem}")
         named = self.header[column] if column < len(self.header) else ""
         where = f'column "{named}"' if named else f"field {column + 1}"
         return format_error(self.name, f"row {self.rows + row + 1}, {where} (line {line}): {error.problem}")

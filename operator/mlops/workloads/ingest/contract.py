@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
@@ -29,7 +29,7 @@ class Contract:
     # Those of them that may stand in models, and in captures, as they are.
     pii_in_models: frozenset[str] = frozenset()
     pii_in_captures: frozenset[str] = frozenset()
-    csv: Csv = Csv()
+    csv: Csv = field(default_factory=Csv)
 
     @property
     def kinds(self) -> dict[str, FieldType]:
@@ -66,8 +66,8 @@ class Contract:
 def contract_of(spec: DatasetSpec) -> Contract:
     """Return the contract after checking every name and expression in the spec. Raises BadInput with the field path."""
     kinds: dict[str, FieldType] = {field.name: field.type for field in spec.fields}
-    for i, field in enumerate(spec.fields):
-        _readable(field, f"spec.fields[{i}]")
+    for i, one in enumerate(spec.fields):
+        _readable(one, f"spec.fields[{i}]")
     for i, step in enumerate(spec.clean):
         path = f"spec.clean[{i}]"
         if step.deduplicate:

@@ -132,7 +132,7 @@ class _Reader:
             separator=chr(text.separator),
             quote_char=None,
             schema=schema,
-            columns=[str(at) for at in sorted({at for at, _ in self._fields})],
+            columns=sorted({at for at, _ in self._fields}),
             infer_schema=False,
         )
 

@@ -27,10 +27,13 @@ def in_utf8(pieces: Iterator[bytes], name: str, encoding: str = "utf-8", declare
     """
     way_out = _WAYS_OUT if declares else "save it as UTF-8"
     decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    lines, first = 0, True
+    lines, offset, first = 0, 0, True
     for piece, final in _with_end(pieces):
         if first:
             _check_head(piece, name, encoding, declares)
+        if not encoding.startswith("utf-16"):
+            _check_nul(piece, offset, name, declares)
+        offset += len(piece)
         try:
             text = decoder.decode(piece, final)
         except UnicodeDecodeError as error:
@@ -61,6 +64,17 @@ def _check_head(piece: bytes, name: str, encoding: str, declares: bool) -> None:
         raise format_error(
             name, f"the text is UTF-8, by its first bytes, and not {encoding}: set spec.csv.encoding: utf-8"
         )
+
+
+def _check_nul(piece: bytes, offset: int, name: str, declares: bool) -> None:
+    at = piece.find(b"\0")
+    if at < 0:
+        return
+    problem = f"byte {offset + at} is NUL: this is no text, or is damaged"
+    if declares and len(piece) // 3 <= piece.count(b"\0") <= len(piece) // 2:
+        order = "utf-16-le" if at % 2 else "utf-16-be"
+        problem = f"byte {offset + at} is NUL: if it is UTF-16, say spec.csv.encoding: {order}"
+    raise format_error(name, problem)
 
 
 def _bad_byte(error: UnicodeDecodeError, lines: int, encoding: str) -> str:

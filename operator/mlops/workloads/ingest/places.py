@@ -21,7 +21,8 @@ def check_names(blocks: Blocks, contract: Contract) -> None:
         check_columns(blocks.name, blocks.header, contract.fields, contract.pii)
     except BadInput as error:
         if hint := _dialect_hint(blocks, contract):
-            raise BadInput(error.reason, f"{error.message}; {hint}") from error
+            message = error.message.removesuffix("; is the header missing?")
+            raise BadInput(error.reason, f"{message}; {hint}") from error
         raise
     for field in named:
         places = [i + 1 for i, one in enumerate(blocks.header) if one == column_of(field)]

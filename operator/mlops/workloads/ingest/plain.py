@@ -66,7 +66,8 @@ def plain(found: Structure, dialect: Dialect, rows: Mask, width: int, nulls: tup
     `nulls`: texts of a missing value that hold an escape, so that they can be told only before it is resolved.
     """
     if _is_plain(found, dialect, rows, width):
-        return Plain(found.text[: found.end], dialect.delimiter[0], None)
+        text = found.text[: found.end]
+        return Plain(text.replace(b"\r\n", b"\n"), dialect.delimiter[0], None)
     signs = _signs(found.text)
     letters = np.frombuffer(found.text, dtype=np.uint8)[: found.end].copy()
     stops = _stops(found, width)
@@ -93,13 +94,14 @@ def _is_plain(found: Structure, dialect: Dialect, rows: Mask, width: int) -> boo
     """Return whether the block is the parser's own dialect already, which is the rule."""
     if len(found.quotes) or len(found.escaped) or len(dialect.delimiter) > 1 or dialect.skip_blanks or width < 2:
         return False
-    if found.blank_lines or found.comments or CR in found.text or not len(found.starts):
+    if found.blank_lines or found.comments or not len(found.starts) or not rows.all():
         return False
-    # Rows that follow each other with one LF between.
-    follow = found.starts[0] == 0 and bool((found.starts[1:] - found.ends[:-1] == 1).all())
-    first, last = int(found.ends[0]), int(found.ends[-1])
-    in_lines = found.text[first : first + 1] in (b"", b"\n") and found.text[last : found.end] in (b"", b"\n")
-    return follow and in_lines and bool(rows.all() and (found.widths == width).all())
+    # Every LF ends a row, and every CR is of a CRLF.
+    text, end = found.text, found.end
+    feeds, returns = text.count(b"\n", 0, end), text.count(b"\r", 0, end)
+    if found.starts[0] or found.row_end not in (b"\n", b"\r\n") or feeds - len(found.starts) not in (0, -1):
+        return False
+    return (not returns or returns == text.count(b"\r\n", 0, end)) and bool((found.widths == width).all())
 
 
 def _signs(text: bytes) -> Signs:
@@ -119,11 +121,19 @@ def _stops(found: Structure, width: int) -> Places:
 
 
 def _cover(size: int, starts: Places, stops: Places) -> Mask:
+    """Return which bytes lie in rows."""
+    gaps = np.append(starts[1:], size) - stops
+    if len(starts) and not starts[0] and gaps.max() <= 2:
+        # The rule: rows that follow each other.
+        kept = np.ones(size, dtype=bool)
+        kept[stops[gaps > 0]] = False
+        kept[stops[gaps > 1] + 1] = False
+        return kept
     steps = np.zeros(size + 1, dtype=np.int8)
     steps[starts] += 1
     # A row may end where it begins, and begin where the one before ends.
     np.subtract.at(steps, stops, 1)
-    return np.cumsum(steps[:size], dtype=np.int8).astype(bool)
+    return np.cumsum(steps[:size], dtype=np.int8).view(bool)
 
 
 def _before(places: Places, end: int) -> Places:

@@ -32,7 +32,7 @@ def judged(block: Structure, blocks: Blocks, width: int, contract: Contract, rej
         if contract.csv.ragged == "Pad" and (has < width or _is_empty_beyond(block, blocks, row, width)):
             continue
         number, line = blocks.rows + row + 1, blocks.line_of(block.text, int(block.starts[row]))
-        problem = f"has {has} fields, {'the header' if blocks.header else 'the first row'} has {width}"
+        problem = f"has {has} field{'s' if has != 1 else ''}, {'the header' if blocks.header else 'the first row'} has {width}"
         if contract.csv.ragged != "Quarantine":
             way_out = _way_out(block, blocks, row, width)
             raise format_error(blocks.name, f"row {number} (line {line}) {problem}: {way_out}")

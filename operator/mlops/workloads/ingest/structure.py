@@ -37,6 +37,7 @@ class Structure:
 
     text: bytes
     end: int
+    row_end: bytes
     # The beginning of each row, and the end without what ends it.
     starts: Places
     ends: Places
@@ -95,9 +96,8 @@ def structure(
         delimiters = _within(delimiters, starts, ends)
     delimiters = delimiters[delimiters < cut]
     before = np.searchsorted(delimiters, np.append(starts, cut))
-    found = Structure(
-        text, cut, starts, ends, delimiters, before, quotes, escaped, int(blank.sum()), int((comments & ~blank).sum())
-    )
+    counts = int(blank.sum()), int((comments & ~blank).sum())
+    found = Structure(text, cut, row_end, starts, ends, delimiters, before, quotes, escaped, *counts)
     if judge:
         _check_quotes(found, letters, dialect, final)
     if judge and not dialect.row_delimiter:
@@ -158,7 +158,8 @@ def _escaped(letters: npt.NDArray[np.uint8], dialect: Dialect) -> Places:
         return places
     breaks = np.append(True, np.diff(places) > 1)
     first = places[breaks][np.cumsum(breaks) - 1]
-    return places[(places - first) % 2 == 0] + 1
+    active: Mask = (places - first) % 2 == 0
+    return places[active] + 1
 
 
 def _without(places: Places, others: Places) -> Places:

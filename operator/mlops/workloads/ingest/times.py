@@ -228,7 +228,8 @@ def _day(year: Numbers, month: Numbers, day: Numbers) -> tuple[Numbers, Mask]:
 
 
 def _is_leap(year: Numbers) -> Mask:
-    return (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    leap: Mask = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    return leap
 
 
 def _number(part: pl.Series, missing: int = -1) -> Numbers:

@@ -76,7 +76,7 @@ def check_columns(
     if pii and len(missing) == len(fields):
         # Without a header these are values of the first row.
         has = f"{len(there)} others"
-    hint = "; is the header missing?" if len(missing) == len(fields) else _alike(missing, there)
+    hint = _alike(missing, there) or ("; is the header missing?" if len(missing) == len(fields) else "")
     plural = "s" if len(missing) > 1 else ""
     raise BadInput(
         Reason.SCHEMA_MISMATCH, f"{name}: column{plural} {named} of spec.fields not found; the file has {has}{hint}"
