@@ -35,8 +35,18 @@ _ENDS = {"LF": "\n", "CRLF": "\r\n", "CR": "\r"}
 
 
 def _written(rows: list[list[str]], **how: Any) -> str:
+    """Return the rows as Python's csv writes them; with every CR and LF in quotes, which it forgets."""
+    delimiter, quote = how.get("delimiter", ","), how.get("quotechar", '"')
     sink = io.StringIO(newline="")
-    csv.writer(sink, **{"lineterminator": "\n", "strict": True} | how).writerows(rows)
+    if how.get("quoting", csv.QUOTE_MINIMAL) == csv.QUOTE_MINIMAL and "escapechar" not in how:
+        for row in rows:
+            quoted = [
+                f"{quote}{one.replace(quote, quote * 2)}{quote}" if set(one) & {delimiter, quote, "\r", "\n"} else one
+                for one in row
+            ]
+            sink.write(delimiter.join(quoted) + how.get("lineterminator", "\n"))
+    else:
+        csv.writer(sink, **{"lineterminator": "\n", "strict": True} | how).writerows(rows)
     return sink.getvalue()
 
 
@@ -82,7 +92,7 @@ def test_other_quotes(tmp_path: Path, quote: str, end: str) -> None:
 @pytest.mark.parametrize("end", list(_ENDS), ids=list(_ENDS))
 def test_delimiters_of_several_letters(tmp_path: Path, delimiter: str, end: str) -> None:
     """Where they overlap the first one counts; in quotes they are text."""
-    rows = [["a", "b", "c"], ["1", "x|y:", "<-"], ["2", f"in {delimiter} it", "b"], ["", "", ""]]
+    rows = [["a", "b", "c"], ["1", "x|y: ", "<-"], ["2", f"in {delimiter} it", "b"], ["", "", ""]]
     text = _ENDS[end].join(delimiter.join(f'"{one}"' if delimiter in one else one for one in row) for row in rows)
     _check(tmp_path, text, {"delimiter": delimiter}, rows)
 

@@ -7,7 +7,7 @@ blocks changes nothing; a quote that neither opens nor closes a field is refused
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -94,12 +94,16 @@ def structure(
     starts, ends = starts[kept], ends[kept]
     if len(dropped):
         delimiters = _within(delimiters, starts, ends)
-    delimiters = delimiters[delimiters < cut]
+    every, delimiters = delimiters, delimiters[delimiters < cut]
     before = np.searchsorted(delimiters, np.append(starts, cut))
     counts = int(blank.sum()), int((comments & ~blank).sum())
     found = Structure(text, cut, row_end, starts, ends, delimiters, before, quotes, escaped, *counts)
     if judge:
-        _check_quotes(found, letters, dialect, final)
+        # Of a row that is not read to its end, all but the last letter can be judged.
+        begun = (
+            found if cut else replace(found, starts=np.zeros(1, np.int64), ends=np.array([len(text)]), delimiters=every)
+        )
+        _check_quotes(begun, letters, dialect, final)
     if judge and not dialect.row_delimiter:
         _check_returns(found, letters, row_end)
     return found
