@@ -17,13 +17,6 @@ def check_names(blocks: Blocks, contract: Contract) -> None:
     named = [field for field in contract.fields if field.position is None]
     if not blocks.header:
         return
-    try:
-        check_columns(blocks.name, blocks.header, contract.fields, contract.pii)
-    except BadInput as error:
-        if hint := _dialect_hint(blocks, contract):
-            message = error.message.removesuffix("; is the header missing?")
-            raise BadInput(error.reason, f"{message}; {hint}") from error
-        raise
     for field in named:
         places = [i + 1 for i, one in enumerate(blocks.header) if one == column_of(field)]
         if len(places) > 1:
@@ -32,6 +25,13 @@ def check_names(blocks: Blocks, contract: Contract) -> None:
                 blocks.name,
                 f'the header has column "{shown(column_of(field))}" twice: say position: {listed} in its place',
             )
+    try:
+        check_columns(blocks.name, blocks.header, contract.fields, contract.pii)
+    except BadInput as error:
+        if hint := _dialect_hint(blocks, contract):
+            message = error.message.removesuffix("; is the header missing?")
+            raise BadInput(error.reason, f"{message}; {hint}") from error
+        raise
 
 
 def positions_of(blocks: Blocks, width: int, contract: Contract) -> list[int]:

@@ -96,7 +96,7 @@ def structure(
         delimiters = _within(delimiters, starts, ends)
     every, delimiters = delimiters, delimiters[delimiters < cut]
     before = np.searchsorted(delimiters, np.append(starts, cut))
-    counts = int(blank.sum()), int((comments & ~blank).sum())
+    counts = int(blank.sum()) if text else 0, int((comments & ~blank).sum())
     found = Structure(text, cut, row_end, starts, ends, delimiters, before, quotes, escaped, *counts)
     if judge:
         # Of a row that is not read to its end, all but the last letter can be judged.

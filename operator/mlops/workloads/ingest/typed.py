@@ -169,7 +169,7 @@ def _way_out(text: str, field: DataField, notation: Notation) -> str:
         if _reads(bare, changed[0], changed[1]):
             return f": say {said}"
     if field.type == "int64" and _reads(bare, field.evolve(type="float64"), notation):
-        return ": use type float64"
+        return ": use type float64, which holds the nearest number"
     return ": use type string, or mend it" if bare else ""
 
 
