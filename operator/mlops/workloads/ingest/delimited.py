@@ -93,7 +93,7 @@ class _Reader:
             problems = [self._problems[field.name] for field in self._contract.fields if field.name in self._problems]
             raise bad_values(self._blocks.name, problems)
         if left_out := str(self._blocks.left_out):
-            log(f"{self._blocks.name}: {self._blocks.rows} rows; left out: {left_out}")
+            log(f"{self._blocks.name}: rows: {self._blocks.rows}; left out: {left_out}")
 
     def _parse(self, text: Plain) -> pl.DataFrame:
         # An empty text in quotes is no number; in a column of numbers it is a missing one.

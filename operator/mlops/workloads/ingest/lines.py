@@ -29,7 +29,7 @@ class LeftOut:
             "lines of comment": self.comments,
             "rows put aside": self.ragged,
         }
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
 
 
 def without_first(pieces: Iterator[bytes], count: int, name: str, left_out: LeftOut) -> Iterator[bytes]:
