@@ -156,7 +156,9 @@ def test_borders_of_blocks_at_every_offset(
 ) -> None:
     """Blocks that begin to be cut at any byte, and files that are read a few bytes at a time, give the same rows."""
     rows = [*_HARD[:10], ["10", "é" * 9, "NA"]]
-    rows = [[one.replace("\r", "") for one in row] for row in rows] if "escape" in dialect else rows
+    if "escape" in dialect:
+        # Which Python's csv does not quote there.
+        rows = [[one.replace("\r", "").replace("\n", " " if end == "CR" else "\n") for one in row] for row in rows]
     content = _written(rows, lineterminator=_ENDS[end], **how)
     if "comment" in dialect:
         content = content.replace(f'{_ENDS[end]}"5"', f'{_ENDS[end]}# "odd{_ENDS[end]}"5"')
