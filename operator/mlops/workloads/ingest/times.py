@@ -77,13 +77,15 @@ def pattern_of(form: str) -> Pattern:
     """Return the pattern of a format of strptime's words. Raises ValueError for a format with two readings."""
     if form in _EPOCH:
         return Pattern(_EPOCH[form][0], ())
-    parts = re.findall(r"%.|[^%]+", form, re.DOTALL)
+    parts = _parts(form)
     expression, words = "^", []
     for i, part in enumerate(parts):
         word = part[1] if part.startswith("%") else ""
         if not word or word == "%":
             literal = "%" if word else part
-            expression += re.sub(r"(?:\\ )+", " +", re.escape(literal))
+            while "  " in literal:
+                literal = literal.replace("  ", " ")
+            expression += " +".join(re.escape(one) for one in literal.split(" "))
             continue
         words.append(word)
         if word in _DIGITS:
@@ -97,6 +99,17 @@ def pattern_of(form: str) -> Pattern:
             expression += f"((?i:{'|'.join(_NAMES[word])}))"
     _check_words(words)
     return Pattern(expression + "$", tuple(words))
+
+
+def _parts(form: str) -> list[str]:
+    """Return the words of a format and the texts between them, in order."""
+    parts, at = [], 0
+    while at < len(form):
+        end = at + 2 if form[at] == "%" else form.find("%", at)
+        end = len(form) if end < 0 else end
+        parts.append(form[at:end])
+        at = end
+    return parts
 
 
 def _ends_in_digit(parts: list[str]) -> bool:

@@ -93,7 +93,7 @@ def _alike(missing: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", name.lower()) or name
+    return "".join(letter for letter in name.lower() if letter.isalnum()) or name
 
 
 def from_text(text: pl.Series, kind: FieldType) -> pl.Series:
