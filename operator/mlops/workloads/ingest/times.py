@@ -57,8 +57,8 @@ SUGGESTED = (
     "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S.%f", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d %H:%M", "%Y-%m-%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
     "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%d/%m/%Y",
-    "%d-%m-%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%y-%m-%d", "%m/%d/%y",
-    "%d.%m.%y", "%s", "%Q",
+    "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%d-%m-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
+    "%B %d, %Y", "%b %d %Y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%s", "%Q",
 )  # fmt: skip
 _ANY = DataField(name="any", type="timestamp")
 FIRST, LAST = -62_135_596_800 * _SECOND, 253_402_300_800 * _SECOND - 1
@@ -342,9 +342,13 @@ def _problem_with_rfc_3339(text: str, field: DataField) -> str:
         return clock
     if re.match(r"[0-9-]{10}[Tt ][0-9:]{8}\.[0-9]{7,9}", text):
         return "has digits beyond microseconds: say a format with %f, which cuts them"
+    found: dict[object, str] = {}
     for form in SUGGESTED:
-        if _reads(text, field.evolve(formats=(form,), time_zone=field.time_zone or "UTC")):
-            return f'is not RFC 3339: say its format, such as formats: ["{form}"]'
+        one = field.evolve(formats=(form,), time_zone=field.time_zone or "UTC")
+        if (value := timestamps(pl.Series([text]), one).to_physical()[0]) is not None:
+            found.setdefault(value, form)
+    if found:
+        return "is not RFC 3339: say its format, " + " or ".join(f'formats: ["{form}"]' for form in found.values())
     return "is not RFC 3339, such as 2024-05-01T12:00:00Z: say its format in formats"
 
 
