@@ -9,7 +9,7 @@ import pytest
 
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest import blocks
-from mlops.workloads.ingest.ragged import Rejected
+from mlops.workloads.ingest.aside import RowsAside
 from tests.deliveries.csv_reading import Object, Refused, Row, letter_by_letter, read, texts
 
 DELIVERIES = 2_400
@@ -55,7 +55,7 @@ def test_rows_delivered_are_rows_kept_and_put_aside_or_the_file_is_refused(
         monkeypatch.setattr(blocks, "BLOCK", random.choice((1, 7, 30, 1 << 20)))
         dialect: Object = {"ragged": ragged, "escape": escape}
         delivered = _expected(text, escape)
-        rejected: list[Rejected] = []
+        rejected = RowsAside()
         kept, refusal = _read(tmp_path, text, dialect, rejected)
         if refusal:
             assert delivered is None or _is_ragged(delivered, ragged), (text, refusal)
@@ -63,14 +63,14 @@ def test_rows_delivered_are_rows_kept_and_put_aside_or_the_file_is_refused(
             continue
         assert delivered is not None, text
         read_ones += 1
-        assert len(kept) + len(rejected) == len(delivered), text
+        assert len(kept) + len(rejected.rows) == len(delivered), text
         wanted = [row for row in delivered if ragged == "Pad" or len(row) == _WIDTH]
         assert [["" if one is None else one for one in row] for row in kept] == list(map(_padded, wanted)), text
-        assert len(rejected) == len(delivered) - len(wanted)
+        assert len(rejected.rows) == len(delivered) - len(wanted)
     assert read_ones > DELIVERIES // 8
 
 
-def _read(tmp_path: Path, text: str, dialect: Object, rejected: list[Rejected]) -> tuple[list[Row], str]:
+def _read(tmp_path: Path, text: str, dialect: Object, rejected: RowsAside) -> tuple[list[Row], str]:
     try:
         return read(tmp_path / "x.csv", text, texts("a", "b", "c"), dialect, rejected), ""
     except BadInput as error:

@@ -18,7 +18,7 @@ from mlops.workloads.ingest.problems import shown
 
 __all__ = [
     "bad_value", "bad_values", "check_columns", "column_of", "first_unread", "from_text", "in_calendar", "normal",
-    "problem_of", "read_text", "shown", "with_missing",
+    "problem_of", "read_text", "shown", "unread_of", "with_missing",
 ]  # fmt: skip
 
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown")
@@ -148,10 +148,16 @@ def normal(column: pl.Series) -> pl.Series:
 
 def first_unread(text: pl.Series, values: pl.Series) -> int | None:
     """Return the index of the first text that gave no value."""
+    unread = unread_of(text, values)
+    return unread.arg_max() if unread.any() else None
+
+
+def unread_of(text: pl.Series, values: pl.Series) -> pl.Series:
+    """Return which texts gave no value."""
     unread = text.is_not_null() & values.is_null()
     if text.dtype == pl.String and values.dtype == pl.Float64:
         unread = unread & (text.str.strip_chars(" ").str.to_lowercase().str.strip_prefix("-") != "nan")
-    return unread.arg_max() if unread.any() else None
+    return unread
 
 
 def in_calendar(moments: pl.Series) -> pl.Series:
