@@ -14,7 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.times import pattern_of
+from mlops.workloads.ingest.time_patterns import pattern_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import FIRST_MOMENT, LAST_MOMENT, plain_floats
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest import numbers, times
+from mlops.workloads.ingest import numbers, time_problems, times
 from mlops.workloads.ingest.dialect import PLAIN, Notation
 from mlops.workloads.ingest.problems import shown
 
@@ -63,7 +63,7 @@ def problem_of(
     if not isinstance(value, str):
         return wrong
     if field.type == "timestamp" and not hidden:
-        return f"{wrong}: it {times.problem_with(value, field)}"
+        return f"{wrong}: it {time_problems.problem_with(value, field)}"
     return wrong + (_way_out(value, field, notation) if not hidden else "")
 
 
