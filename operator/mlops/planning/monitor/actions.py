@@ -20,7 +20,7 @@ from mlops.api.drift_monitor import (
     NothingNew,
     Verdict,
 )
-from mlops.api.reasons import Reason
+from mlops.api.reasons import Reason, Trait, having
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.standing import is_over
 
@@ -132,8 +132,8 @@ def with_action(status: DriftMonitorStatus, action: LastAction) -> DriftMonitorS
     return status.evolve(last_action=action, action_times=(action.time, *recent)[:50])
 
 
-# Why a run failed that says nothing of challengers: its pods were lost, or are of another release.
-_OF_THE_CLUSTER = frozenset({Reason.REPORT_MISSING, Reason.ENVIRONMENT_MISMATCH, Reason.TASK_INVALID})
+# A run that failed for it says nothing of challengers.
+_OF_CLUSTER = having(Trait.OF_CLUSTER)
 
 
 def followed_up(
@@ -207,7 +207,7 @@ def _counted(
     if run is None or outcome not in ("Rejected", "Failed", "NothingNew"):
         return status
     ready = find(run.status.conditions, READY)
-    if outcome == "Failed" and ready is not None and ready.reason in _OF_THE_CLUSTER:
+    if outcome == "Failed" and ready is not None and ready.reason in _OF_CLUSTER:
         return status
     if outcome == "NothingNew":
         return status.evolve(nothing_new=_remembered(last, run))

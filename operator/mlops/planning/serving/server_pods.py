@@ -13,30 +13,15 @@ from enum import Enum
 
 from mlops.api import labels, tasks
 from mlops.api.base import is_moment, parse_time
-from mlops.api.reasons import Reason, Word
+from mlops.api.reasons import Reason, Trait, Word, having
 from mlops.planning.not_started import UNSCHEDULABLE, WAITING
 from mlops.planning.plan import Manifest
 from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS
 from mlops.planning.standing import is_reason
 from mlops.planning.views import PodEnd, ServerPod
 
-# Of what a server reports with exit code 2: what is in the artifact. The rest (keys, addresses, settings of the
-# installation, an image of another release) would stop any model.
-_OF_THE_MODEL: frozenset[str] = frozenset(
-    {
-        Reason.ARTIFACT_NOT_FOUND,
-        Reason.DIGEST_MISMATCH,
-        Reason.FORMAT_FORBIDDEN,
-        Reason.UNTRUSTED_TYPE,
-        Reason.INCOMPATIBLE,
-        Reason.GOLDEN_FAILED,
-        Reason.OUTPUT_INVALID,
-        Reason.MANIFEST_INVALID,
-        Reason.PATH_FORBIDDEN,
-    }
-)
-# A bug that ends the server, with this model: nothing passes, and nobody but a person can help.
-_OF_OUR_OWN = frozenset({"InternalError"})
+_OF_MODEL = having(Trait.OF_MODEL)
+_OF_PROGRAM = having(Trait.OF_PROGRAM)
 # So many ends without a word are no accident.
 _CRASHES = 3
 _CONTAINER = "server"
@@ -144,9 +129,9 @@ def _of_end(pod: ServerPod, end: PodEnd) -> Trouble | None:
 def _fault_of(end: PodEnd, reason: str) -> Fault:
     if end.exit_code != tasks.EXIT_BAD_INPUT:
         return Fault.CLUSTER
-    if reason in _OF_THE_MODEL:
+    if reason in _OF_MODEL:
         return Fault.MODEL
-    return Fault.CRASH if reason in _OF_OUR_OWN else Fault.CLUSTER
+    return Fault.CRASH if reason in _OF_PROGRAM else Fault.CLUSTER
 
 
 def _was_starved(end: PodEnd) -> bool:
