@@ -21,7 +21,7 @@ from mlops.engine.cluster import (
     key_of,
     labels_of,
 )
-from mlops.engine.reconcile import covers
+from mlops.engine.comparing import covers
 from mlops.planning.plan import Key, Manifest
 
 
