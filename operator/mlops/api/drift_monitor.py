@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -28,6 +30,17 @@ from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
 
 CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
+# What each asks of the window, in the order of the types: the schema and docs/drift.md repeat it.
+QUESTIONS: Final[Mapping[CheckType, str]] = MappingProxyType(
+    {
+        "DataQuality": "is the delivery broken?",
+        "DataDrift": "did an input move?",
+        "PredictionDrift": "did the answers move?",
+        "LabelShift": "did the class balance move?",
+        "PerformanceDrop": "is it worse now?",
+        "ConceptDrift": "did the relation of input to target move?",
+    }
+)
 # What a check may find, or that it found nothing, or cannot tell.
 Verdict = Literal["Stable", CheckType, "Inconclusive"]
 ActionName = Literal["Retrain", "Rebuild", "Hold"]
@@ -75,13 +88,7 @@ class Check(Model):
     """One question asked of the window."""
 
     name: Name = Field(description="The check's name, in status and report.")
-    type: CheckType = Field(
-        description=(
-            "DataQuality: is the delivery broken? DataDrift: did an input move? PredictionDrift: did the answers move? "
-            "LabelShift: did the class balance move? PerformanceDrop: is it worse now? ConceptDrift: did the relation "
-            "of input to target move?"
-        )
-    )
+    type: CheckType = Field(description=" ".join(f"{type_}: {question}" for type_, question in QUESTIONS.items()))
     alpha: Fraction = Field(default="0.01", description="The rate of false alarms to keep below, over all features.")
     correction: Literal["BenjaminiHochberg", "Bonferroni"] = Field(
         default="BenjaminiHochberg", description="How p-values of several features are corrected."
@@ -125,7 +132,9 @@ class Check(Model):
 class Action(Model):
     """What is done about a verdict."""
 
-    when: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=8)] = Field(description="The verdicts.")
+    when: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=len(get_args(Verdict)))] = Field(
+        description="The verdicts."
+    )
     do: ActionName = Field(
         description=(
             "Retrain: the same recipe on refreshed data. Rebuild: the search re-opened, on rows from after the change "
