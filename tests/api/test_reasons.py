@@ -29,8 +29,9 @@ def test_every_reason_that_the_code_can_produce_is_explained_and_no_other(kind: 
     """Whoever meets a reason finds it; whoever reads the page reads of nothing that cannot happen."""
     can = produced.produced(kind)
     listed = {each.reason for each in of_kind(kind)}
-    assert not {reason: can[reason] for reason in can.keys() - listed}, "not explained"
-    assert not listed - can.keys(), "nothing produces these"
+    unexplained, unsaid = {reason: can[reason] for reason in can.keys() - listed}, sorted(listed - can.keys())
+    assert not unexplained, f"api/reasons.py does not explain of {kind}: {unexplained}"
+    assert not unsaid, f"nothing says of {kind}: {', '.join(unsaid)}"
 
 
 def test_every_member_is_explained() -> None:
