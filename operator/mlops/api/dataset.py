@@ -39,7 +39,6 @@ Url = Annotated[
         2048,
     ),
 ]
-RuleName = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
 Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
 

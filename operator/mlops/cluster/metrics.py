@@ -130,10 +130,6 @@ class OperatorMetrics:
         """Count what a list showed and no watch had."""
         self._repairs.labels(kind).inc(differences)
 
-    def heard_age(self, kind: str) -> float:
-        """Return the seconds since anything was heard of a kind."""
-        return time.monotonic() - self._heard[kind]
-
     def attempt_age(self, kind: str) -> float:
         """Return the seconds since anything was heard or tried of a kind."""
         return time.monotonic() - self._attempted[kind]
