@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar, Final, Literal, get_args
 from pydantic import Field
 
 from mlops.api.base import (
-    Column,
     Cron,
     Decimal,
     Digest,
@@ -18,6 +17,7 @@ from mlops.api.base import (
     Model,
     ModelName,
     Name,
+    PrinterColumn,
     Resource,
     Rule,
     StageName,
@@ -367,14 +367,14 @@ class DriftMonitor(Resource):
     plural: ClassVar = "driftmonitors"
     short_names: ClassVar = ("dmon",)
     columns: ClassVar = (
-        Column("Model", ".spec.targetRef.modelName"),
-        Column("Verdict", ".status.verdict"),
-        Column("Last Check", ".status.lastCheckTime", "date"),
-        Column("Action", ".status.action"),
+        PrinterColumn("Model", ".spec.targetRef.modelName"),
+        PrinterColumn("Verdict", ".status.verdict"),
+        PrinterColumn("Last Check", ".status.lastCheckTime", "date"),
+        PrinterColumn("Action", ".status.action"),
         *standing_columns(
-            Column("Outcome", ".status.lastAction.outcome", priority=1),
-            Column("Circuit", ".status.circuit", priority=1),
-            Column("Rows", ".status.samples", "integer", priority=1),
-            Column("Labelled", ".status.labelled", "integer", priority=1),
+            PrinterColumn("Outcome", ".status.lastAction.outcome", priority=1),
+            PrinterColumn("Circuit", ".status.circuit", priority=1),
+            PrinterColumn("Rows", ".status.samples", "integer", priority=1),
+            PrinterColumn("Labelled", ".status.labelled", "integer", priority=1),
         ),
     )

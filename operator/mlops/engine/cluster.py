@@ -44,7 +44,7 @@ class AlreadyExists(ClusterError):
         self.present = present
 
 
-class NotFound(ClusterError):
+class ObjectNotFound(ClusterError):
     """There is no such object."""
 
 

@@ -27,7 +27,7 @@ from mlops.engine.cluster import (
 from mlops.engine.comparing import timeless_digest
 from mlops.engine.events import events_of
 from mlops.engine.gather import Gatherer
-from mlops.engine.metrics import Metrics
+from mlops.engine.metrics import LoopMetrics
 from mlops.engine.problems import Problem
 from mlops.engine.writing import Writing
 from mlops.planning.plan import Key, Manifest, Plan, Status
@@ -61,7 +61,7 @@ class Reconciler:
         gatherer: Gatherer,
         planners: Mapping[str, Planner],
         clock: Clock,
-        metrics: Metrics,
+        metrics: LoopMetrics,
         claims: Claims | None = None,
     ) -> None:
         self._claims = claims or Claims(cluster, None)

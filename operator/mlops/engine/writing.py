@@ -8,7 +8,7 @@ from mlops.engine import problems
 from mlops.engine.cluster import AlreadyExists, Clock, Cluster, ClusterError, Conflict, key_of
 from mlops.engine.comparing import covers, essence, marked, short_digest
 from mlops.engine.events import events_of
-from mlops.engine.metrics import Metrics
+from mlops.engine.metrics import LoopMetrics
 from mlops.planning.plan import Key, Manifest
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Writing:
     """Writes statuses, children and Events. Raises ClusterError if a write was not done."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock, metrics: LoopMetrics) -> None:
         self._cluster, self._clock, self._metrics = cluster, clock, metrics
         # Of children that the cluster makes something else of (a webhook adds a variable): the digests of what was
         # applied, and of what came of it.

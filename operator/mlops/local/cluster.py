@@ -19,7 +19,7 @@ from mlops.engine.cluster import (
     Clock,
     Conflict,
     Invalid,
-    NotFound,
+    ObjectNotFound,
     field_of,
     key_of,
     labels_of,
@@ -200,7 +200,7 @@ class LocalCluster:
     def _record(self, key: Key) -> Record:
         record = self._objects.get(key.kind, {}).get(key)
         if record is None:
-            raise NotFound(key, "not found")
+            raise ObjectNotFound(key, "not found")
         return record
 
     def _check_valid(self, key: Key, manifest: Manifest) -> None:

@@ -31,7 +31,7 @@ _MOST_CAUSES = 8
 
 
 @dataclass(frozen=True)
-class Decision:
+class ActionDecision:
     """Whether to make a run now, and why or why not."""
 
     action: Action | None
@@ -67,21 +67,21 @@ def decide(
     *,
     runs: tuple[TrainingRun, ...],
     template: TrainingRun | None,
-) -> Decision:
+) -> ActionDecision:
     """Return what to do about `verdict` of the check scheduled `at`; `status` counts this check in already."""
     action = called_for(monitor, verdict)
     if action is None:
-        return Decision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
+        return ActionDecision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
     if action.do == "Hold":
-        return Decision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
+        return ActionDecision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
     if template is None or not template.spec.triggers:
         name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
         reason = Reason.RUN_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
-        return Decision(action, reason, f'{action.do} needs the template "{name}"')
+        return ActionDecision(action, reason, f'{action.do} needs the template "{name}"')
     refusal = _refusal(monitor, status, verdict, at, runs)
     if refusal is not None:
-        return Decision(action, *refusal)
-    return Decision(action, Reason.RUN_CREATED, f"{verdict} calls for {action.do}")
+        return ActionDecision(action, *refusal)
+    return ActionDecision(action, Reason.RUN_CREATED, f"{verdict} calls for {action.do}")
 
 
 def _refusal(

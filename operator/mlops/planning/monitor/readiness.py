@@ -6,13 +6,13 @@ from mlops.api.conditions import RECONCILING, is_true
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import standing as stand
 from mlops.planning.liveness import newest_wanted
-from mlops.planning.monitor.progress import CHECKED, Progress
+from mlops.planning.monitor.progress import CHECKED, MonitorProgress
 from mlops.planning.monitor.target import target_of
 from mlops.planning.standing import Standing
 from mlops.planning.views import DriftMonitorView
 
 
-def readiness(view: DriftMonitorView, progress: Progress) -> Standing:
+def readiness(view: DriftMonitorView, progress: MonitorProgress) -> Standing:
     monitor = view.monitor
     target = monitor.spec.target_ref
     if monitor.spec.suspend:

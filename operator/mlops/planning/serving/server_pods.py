@@ -40,7 +40,7 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ServerTrouble:
     """What keeps a pod from answering. `at`: when it was found out, if that is one moment."""
 
     fault: Fault
@@ -95,7 +95,7 @@ def _moment(text: object) -> datetime | None:
     return parse_time(text) if isinstance(text, str) and is_moment(text) else None
 
 
-def trouble_of(pod: ServerPod) -> Trouble | None:
+def trouble_of(pod: ServerPod) -> ServerTrouble | None:
     """Return what keeps the pod from answering; None if it answers, or is still starting.
 
     It says the same from one start of the container to the next, so that nothing is written for each of them.
@@ -103,26 +103,26 @@ def trouble_of(pod: ServerPod) -> Trouble | None:
     if pod.ready:
         return None
     if pod.unschedulable is not None:
-        return Trouble(Fault.CLUSTER, UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}")
+        return ServerTrouble(Fault.CLUSTER, UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}")
     if reason := WAITING.get(pod.waits):
         if reason is Reason.IMAGE_PULL:
             # The kubelet's own words change with every attempt.
-            return Trouble(Fault.CLUSTER, reason, f"pod {pod.name}: cannot pull its image {pod.image}")
-        return Trouble(Fault.CLUSTER, reason, f"pod {pod.name}: {pod.waits}: {pod.why or 'no details'}")
+            return ServerTrouble(Fault.CLUSTER, reason, f"pod {pod.name}: cannot pull its image {pod.image}")
+        return ServerTrouble(Fault.CLUSTER, reason, f"pod {pod.name}: {pod.waits}: {pod.why or 'no details'}")
     return _of_end(pod, pod.end) if pod.end is not None else None
 
 
-def _of_end(pod: ServerPod, end: PodEnd) -> Trouble | None:
+def _of_end(pod: ServerPod, end: PodEnd) -> ServerTrouble | None:
     said = _said(end)
     if said is not None:
         message = said.message.strip() or f"exit code {end.exit_code}"
-        return Trouble(_fault_of(end, said.reason), said.reason, f"pod {pod.name}: {message}", end.at)
+        return ServerTrouble(_fault_of(end, said.reason), said.reason, f"pod {pod.name}: {message}", end.at)
     if end.reason == Reason.OUT_OF_MEMORY:
         message = f"pod {pod.name}: its server needed more memory than its limit"
-        return Trouble(Fault.CRASH, Reason.OUT_OF_MEMORY, message, end.at)
+        return ServerTrouble(Fault.CRASH, Reason.OUT_OF_MEMORY, message, end.at)
     if end.exit_code and pod.restarts >= _CRASHES and not _was_starved(end):
         message = f"pod {pod.name}: its server ended again and again with exit code {end.exit_code} and no report"
-        return Trouble(Fault.CRASH, Reason.SERVING_FAILED, message, end.at)
+        return ServerTrouble(Fault.CRASH, Reason.SERVING_FAILED, message, end.at)
     return None
 
 
@@ -149,13 +149,13 @@ def _said(end: PodEnd) -> tasks.FailureReport | None:
     return report if isinstance(report, tasks.FailureReport) and is_reason(report.reason) else None
 
 
-def foremost(pods: Iterable[ServerPod]) -> Trouble | None:
+def foremost(pods: Iterable[ServerPod]) -> ServerTrouble | None:
     """Return the trouble that says most: one of the model before a crash, that before one of the cluster."""
     order = list(Fault)
     return min(_troubles(pods), key=lambda each: (order.index(each.fault), each.reason, each.message), default=None)
 
 
-def _troubles(pods: Iterable[ServerPod]) -> Iterator[Trouble]:
+def _troubles(pods: Iterable[ServerPod]) -> Iterator[ServerTrouble]:
     return (found for pod in pods if (found := trouble_of(pod)) is not None)
 
 
