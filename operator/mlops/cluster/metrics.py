@@ -17,7 +17,7 @@ _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 
 
 class OperatorMetrics:
-    """Implements `engine.metrics.Metrics`, and what the Kubernetes side adds to it."""
+    """Implements `engine.metrics.LoopMetrics`, and what the Kubernetes side adds to it."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
