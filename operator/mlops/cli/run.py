@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cronsim import CronSim, CronSimError
 from rich.console import Console
@@ -33,10 +32,8 @@ from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
-from mlops.planning.plan import Key
+from mlops.planning.plan import Key, Manifest
 from mlops.store.address import open_store
-
-Manifest = dict[str, Any]
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)

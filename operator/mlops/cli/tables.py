@@ -10,8 +10,7 @@ from typing import Any
 from mlops.api.base import PrinterColumn, parse_time
 from mlops.api.kinds import KINDS
 from mlops.cli.terminal import harmless
-
-Manifest = dict[str, Any]
+from mlops.planning.plan import Manifest
 
 _FILTER = re.compile(r"\[\?\(@\.(\w+)=='(\w+)'\)\]")
 

@@ -17,7 +17,7 @@ from mlops.engine.links import Link
 from mlops.engine.over import run_is_over
 from mlops.planning.plan import Key, Manifest
 
-Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
+K = TypeVar("K", Dataset, TrainingRun, ModelVersion, DriftMonitor)
 
 
 class Parsed:
@@ -27,7 +27,7 @@ class Parsed:
         self._reader = reader
         self._kept: dict[Key, tuple[Manifest, Resource | InvalidObject]] = {}
 
-    def at(self, key: Key, kind: type[Kind]) -> Kind | None:
+    def at(self, key: Key, kind: type[K]) -> K | None:
         """Return the object; None if it is gone or going. Raises InvalidObject if it is not what its kind allows."""
         manifest = self._reader.get(key)
         if manifest is None or is_going(manifest):
@@ -37,14 +37,14 @@ class Parsed:
             raise parsed
         return parsed if isinstance(parsed, kind) else None
 
-    def linked(self, kind: type[Kind], link: Link, namespace: str, name: str) -> Kind | None:
+    def linked(self, kind: type[K], link: Link, namespace: str, name: str) -> K | None:
         """Return the object that is linked by its name; one that is invalid is as good as missing."""
         try:
             return self.at(Key(link.read, namespace, name), kind)
         except InvalidObject:
             return None
 
-    def of(self, kind: type[Kind], manifests: Iterable[Manifest]) -> tuple[Kind, ...]:
+    def of(self, kind: type[K], manifests: Iterable[Manifest]) -> tuple[K, ...]:
         """Return the objects of these manifests, without those that are invalid or on their way out."""
         parsed = (self.parse(manifest) for manifest in manifests if not is_going(manifest))
         return tuple(one for one in parsed if isinstance(one, kind))

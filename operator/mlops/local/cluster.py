@@ -20,6 +20,7 @@ from mlops.engine.cluster import (
     Conflict,
     Invalid,
     ObjectNotFound,
+    Watcher,
     field_of,
     key_of,
     labels_of,
@@ -30,7 +31,6 @@ from mlops.local.records import Record, Records
 from mlops.planning.plan import Key, Manifest
 
 Change = Literal["created", "configured", "unchanged"]
-Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 USER = "mlops-cli"
 # What the cluster itself decides about an object.
