@@ -24,7 +24,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     TimeZone,
-    standing_columns,
+    readiness_columns,
 )
 from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
@@ -273,7 +273,7 @@ class NothingNew(Model):
     dataset_digest: Digest = Field(description="The digest of its content.")
     asked: Timestamp | None = Field(
         default=None,
-        description="The scheduled time of the check for which the source is looked at again; news makes a run.",
+        description="The scheduled time of the check for which the source is synced again; news makes a run.",
     )
 
 
@@ -371,7 +371,7 @@ class DriftMonitor(Resource):
         PrinterColumn("Verdict", ".status.verdict"),
         PrinterColumn("Last Check", ".status.lastCheckTime", "date"),
         PrinterColumn("Action", ".status.action"),
-        *standing_columns(
+        *readiness_columns(
             PrinterColumn("Outcome", ".status.lastAction.outcome", priority=1),
             PrinterColumn("Circuit", ".status.circuit", priority=1),
             PrinterColumn("Rows", ".status.samples", "integer", priority=1),

@@ -20,7 +20,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
-    standing_columns,
+    readiness_columns,
     unchanged,
 )
 from mlops.api.conditions import Condition
@@ -226,7 +226,7 @@ class ModelVersion(Resource):
         PrinterColumn("Model", ".spec.modelName"),
         PrinterColumn("Version", ".spec.version", "integer"),
         PrinterColumn("Stage", ".status.stage"),
-        *standing_columns(
+        *readiness_columns(
             PrinterColumn("Pods", ".status.readyReplicas", "integer", priority=1),
             PrinterColumn("URL", ".status.url", priority=1),
             PrinterColumn("Artifact", ".status.artifact", priority=1),

@@ -20,7 +20,7 @@ from mlops.engine.neighbours import Neighbours
 from mlops.engine.parsed import Parsed, is_going
 from mlops.engine.routes import linked
 from mlops.engine.versions import Versions
-from mlops.planning import retrying, standing
+from mlops.planning import readiness, retrying
 from mlops.planning.monitor.manifests import check_job_name
 from mlops.planning.plan import Key, Manifest, Settings
 from mlops.planning.serving.server_pods import server_pod
@@ -31,7 +31,7 @@ View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 
 
 class Gatherer:
-    """Reads from memory only, so a view is the state of one moment. An object is parsed once per version of it."""
+    """Reads from memory only, so a view is one consistent state. An object is parsed once per version of it."""
 
     def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
         self._reader, self._settings, self._clock = reader, settings, clock
@@ -108,7 +108,7 @@ class Gatherer:
         history = self._histories.of(namespace, register.model_name) if register else ()
         versions = self._neighbours.versions_beside(run, register.model_name, history) if register else ()
         next_names = list(self._neighbours.next_names(run, register.model_name, versions, history)) if register else []
-        works = not run.spec.triggers and not standing.is_over(run.status.conditions)
+        works = not run.spec.triggers and not readiness.is_over(run.status.conditions)
         inputs = inputs_of(run, dataset, self._settings) if works else None
         around = self._neighbours
         near = around.runs_beside(namespace, inputs, next_names) if works else around.runs_of_template(run, dataset)

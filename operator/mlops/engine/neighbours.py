@@ -14,7 +14,7 @@ from mlops.engine.links import Link
 from mlops.engine.parsed import Parsed
 from mlops.engine.routes import linked
 from mlops.engine.versions import Versions
-from mlops.planning import standing
+from mlops.planning import readiness
 from mlops.planning.model_history import highest_number
 from mlops.planning.monitor.retraining import run_names
 from mlops.planning.plan import Key, Manifest
@@ -39,7 +39,7 @@ class Neighbours:
         if not template.spec.triggers:
             return
         version = dataset.status.version if dataset else None
-        # The newest one, and those whose names the next firing would take.
+        # The newest one, and those whose names the next event would take.
         names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
         yield from self._linked(links.UNFINISHED_OF_TEMPLATE, namespace, name)
@@ -55,7 +55,7 @@ class Neighbours:
         self, run: TrainingRun, model_name: str, versions: tuple[ModelVersion, ...], history: tuple[Manifest, ...]
     ) -> Iterator[str]:
         """Yield the names that the next version of the model would have, up to the first that nobody speaks for."""
-        if run.spec.triggers or standing.is_over(run.status.conditions):
+        if run.spec.triggers or readiness.is_over(run.status.conditions):
             return
         number = max((highest_number(history), *(version.spec.version for version in versions)))
         taken = True

@@ -69,7 +69,7 @@ class Writing:
         except AlreadyExists as error:
             if problems.check_name(error.present, wanted, converged=False):
                 # Memory does not show the stranger yet; the next round finds it there and says so in the status.
-                raise Conflict(key, "taken by another object a moment ago") from error
+                raise Conflict(key, "taken by another object just now") from error
             return
         self._metrics.wrote("create", key.kind)
 

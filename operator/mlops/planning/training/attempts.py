@@ -9,11 +9,11 @@ from mlops.api.conditions import READY, ConditionStatus, ConditionType, find
 from mlops.api.reasons import Reason, Reported, Word
 from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.not_started import NOT_STARTED
 from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, REPORT_MISSING, Failure
 from mlops.planning.plan import Key
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.training.manifests import training_job, training_job_name
 from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step
 from mlops.planning.views import JobView, TrainingRunView
@@ -49,11 +49,11 @@ def carried_out(
     if waits := execution.meanwhile(found, step.own.get(part.type)):
         if isinstance(found, execution.Waiting):
             # The condition goes on saying why the last attempt failed.
-            return replace(step, standing=waits, look_again=found.until)
-        return replace(step, standing=waits).saying(condition(part.type, "Unknown", waits.reason, waits.message))
+            return replace(step, readiness=waits, requeue_at=found.until)
+        return replace(step, readiness=waits).saying(condition(part.type, "Unknown", waits.reason, waits.message))
     inputs, attempts = str(step.status.inputs_digest), step.status.attempts
     wanted = training_job(view.settings, view.run, resolved, inputs, attempts, verifying=part.verifying)
-    return replace(step, standing=stand.in_progress(part.at_work, message), create=(wanted,)).saying(
+    return replace(step, readiness=say.in_progress(part.at_work, message), create=(wanted,)).saying(
         condition(part.type, "Unknown", part.at_work, message)
     )
 
@@ -86,7 +86,7 @@ def _come_to(
 
 
 def _failed(step: Step, part: Part, reason: Word, message: str) -> Step:
-    return replace(step, standing=stand.stalled(reason, message)).saying(
+    return replace(step, readiness=say.stalled(reason, message)).saying(
         condition(part.type, part.failed, reason, message)
     )
 
@@ -134,8 +134,8 @@ def _to_be_tried_again(
     return replace(
         step,
         status=step.status.evolve(attempts=attempts, without_report=lost),
-        standing=again,
-        look_again=ended.next_at(attempts, view.now),
+        readiness=again,
+        requeue_at=ended.next_at(attempts, view.now),
     ).saying(condition(part.type, "Unknown", again.reason, again.message))
 
 

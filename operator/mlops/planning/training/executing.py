@@ -8,7 +8,7 @@ from mlops.api import tasks
 from mlops.api.conditions import is_false, is_true
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.training.attempts import FIRST, carried_out
 from mlops.planning.training.concluding import conclude
 from mlops.planning.training.registering import made_of_the_same, nothing_new_to_train
@@ -61,7 +61,7 @@ def _equal_run(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun 
     run = view.run
     if run.spec.reproducibility.verify == "Once":
         return None
-    twins = [
+    equal_runs = [
         sibling
         for sibling in view.siblings
         # First what hardly any of a thousand siblings has.
@@ -74,15 +74,15 @@ def _equal_run(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun 
         and not is_false(sibling.status.conditions, REPRODUCIBLE)
         and (not compares(run) or _champion_of(sibling.status) == _champion_of(status))
     ]
-    return min(twins, key=lambda sibling: sibling.metadata.name, default=None)
+    return min(equal_runs, key=lambda sibling: sibling.metadata.name, default=None)
 
 
 def _champion_of(status: TrainingRunStatus) -> str | None:
     return status.resolved.champion_artifact if status.resolved else None
 
 
-def _taken_over(step: Step, twin: TrainingRun) -> Step:
-    theirs = twin.status
+def _taken_over(step: Step, equal_run: TrainingRun) -> Step:
+    theirs = equal_run.status
     status = step.status.evolve(
         output_digest=theirs.output_digest,
         prediction_digest=theirs.prediction_digest,
@@ -91,7 +91,7 @@ def _taken_over(step: Step, twin: TrainingRun) -> Step:
         champion_metrics=theirs.champion_metrics,
         best_params=theirs.best_params,
         trials=theirs.trials,
-        cached_from=twin.metadata.name,
+        cached_from=equal_run.metadata.name,
     )
-    message = f'inputs equal those of TrainingRun "{twin.metadata.name}": its result is taken over'
+    message = f'inputs equal those of TrainingRun "{equal_run.metadata.name}": its result is taken over'
     return replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.CACHED, message))

@@ -8,8 +8,8 @@ from mlops.api import tasks
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Resolved, TrainingRunStatus, Verification
 from mlops.planning import execution
-from mlops.planning import standing as stand
-from mlops.planning.standing import condition
+from mlops.planning import readiness as say
+from mlops.planning.readiness import condition
 from mlops.planning.training.attempts import SECOND, carried_out
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.training.step import REPRODUCIBLE, Step, suspended
@@ -52,6 +52,6 @@ def not_reproducible(step: Step) -> Step:
     first = step.status.verification.first_difference if step.status.verification else None
     where = f"; the first file that differs: {first}" if first else ""
     message = f"a second execution on the same inputs gave another model{where}"
-    return replace(step, standing=stand.stalled(Reason.NOT_REPRODUCIBLE, message)).saying(
+    return replace(step, readiness=say.stalled(Reason.NOT_REPRODUCIBLE, message)).saying(
         condition(REPRODUCIBLE, "False", Reason.NOT_REPRODUCIBLE, message)
     )
