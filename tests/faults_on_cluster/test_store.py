@@ -142,7 +142,7 @@ def full_disk(there: Place) -> str:
         assert job["status"]["failed"] == 1, "tried once"
         for name in filled:
             client.remove_object("mlops", name)
-        _ask_to_look(there)
+        _ask_for_a_sync(there)
         example.ready(there)
     return f"one pod: {said['message']}"
 
@@ -180,7 +180,7 @@ def _fill(small: S3Server) -> list[str]:
     return filled
 
 
-def _ask_to_look(there: Place) -> None:
+def _ask_for_a_sync(there: Place) -> None:
     """What a person does who has mended something outside."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     there("annotate", "--overwrite", "dataset", "parts", f"mlops.dev/requested-at={now}")
@@ -252,11 +252,11 @@ def keys_rotated(there: Place) -> str:
     example.deploy(there)
     there.store.remove_user(first)
     with Asking(there) as asking:
-        _ask_to_look(there)
+        _ask_for_a_sync(there)
         said = there.says("dataset", "parts", "AccessDenied", 300)
         give_secret(there, AWS_ACCESS_KEY_ID=second.access_key, AWS_SECRET_ACCESS_KEY=second.secret_key)
         time.sleep(1.1)
-        _ask_to_look(there)
+        _ask_for_a_sync(there)
         example.ready(there)
         there("rollout", "restart", "deployment", "parts-production")
         eventually("new pods serve", lambda: _rolled_out(there), 120, told=there.told)

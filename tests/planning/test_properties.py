@@ -16,11 +16,11 @@ from mlops.api.base import TEXT_RULES, format_time
 from mlops.api.conditions import find
 from mlops.planning.dataset import planner as dataset
 from mlops.planning.execution import retry_at
-from mlops.planning.moments import moment
 from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.plan import Key
 from mlops.planning.serving import planner as model_version
 from mlops.planning.serving.manifests import deployment, service
+from mlops.planning.timestamps import timestamp
 from mlops.planning.training import run as training_run
 from mlops.planning.views import DatasetView, DriftMonitorView, ModelView, TrainingRunView
 from tests.api import produced
@@ -129,9 +129,9 @@ def test_every_pattern_and_every_rule_is_known_to_what_draws() -> None:
 
 def test_a_moment_after_which_there_is_none() -> None:
     """`notBefore` may name the last moment of the calendar: it is not rounded up beyond it."""
-    last = moment("9999-12-31T23:59:59.999999Z")
+    last = timestamp("9999-12-31T23:59:59.999999Z")
     assert last == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    assert moment("2026-01-10T12:00:00.5Z") == datetime(2026, 1, 10, 12, 0, 1, tzinfo=UTC)
+    assert timestamp("2026-01-10T12:00:00.5Z") == datetime(2026, 1, 10, 12, 0, 1, tzinfo=UTC)
     assert retry_at(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), 1) > NOW
     assert format_time(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00Z"
 

@@ -367,7 +367,7 @@ class World:
             before, again = copy.deepcopy(self.objects), []
             for plan in self.plans():
                 self.carry_out(plan)
-                again += [plan.look_again] if plan.look_again else []
+                again += [plan.requeue_at] if plan.requeue_at else []
             self.tick()
             if self.objects == before:
                 if not again:

@@ -153,7 +153,7 @@ class Strike:
     before the client knows; the client gets no answer."""
 
     number: int
-    moment: Literal["before", "after"]
+    timestamp: Literal["before", "after"]
     act: Callable[[], None]
     struck: threading.Event = field(default_factory=threading.Event)
 
@@ -238,10 +238,10 @@ class ApiProxy:
         finally:
             self._call(self._end(active))
 
-    def strike_at(self, number: int, moment: Literal["before", "after"], act: Callable[[], None]) -> Strike:
+    def strike_at(self, number: int, timestamp: Literal["before", "after"], act: Callable[[], None]) -> Strike:
         """Have the `number`th counted write from now on struck."""
         self._struck = 0
-        self.strike = Strike(number, moment, act)
+        self.strike = Strike(number, timestamp, act)
         return self.strike
 
     # --- in the thread of the loop ---
@@ -394,7 +394,7 @@ class _Connection:
 
     async def _pass(self, request: Request, write: Write | None, *, lose_answer: bool) -> None:
         strike = self._proxy.struck_by(request)
-        if strike and strike.moment == "before":
+        if strike and strike.timestamp == "before":
             self._strike(strike)
         if write:
             write.sent = time.time()

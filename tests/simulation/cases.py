@@ -245,7 +245,7 @@ def _do_lease(world: World) -> None:
 
 def _do_new_rows(world: World, letter: str) -> None:
     world.workloads.contents["weather"] = letter
-    world.user.ask_for_a_look("weather")
+    world.user.ask_for_a_sync("weather")
 
 
 def _do_columns(world: World, back: float | None) -> None:

@@ -213,8 +213,8 @@ class Invariants:
             if owner != uid and owner in datasets:
                 raise Violation("ResultsAreItsOwn", f"{key} takes Job {status['lastJob']} of another Dataset")
         elif status.get("cachedFrom"):
-            twin = (self._server.get(Key(key.kind, key.namespace, status["cachedFrom"])) or {}).get("status") or {}
-            if twin and twin.get("inputsDigest") != status.get("inputsDigest"):
+            equal_run = (self._server.get(Key(key.kind, key.namespace, status["cachedFrom"])) or {}).get("status") or {}
+            if equal_run and equal_run.get("inputsDigest") != status.get("inputsDigest"):
                 raise Violation(
                     "ResultsAreItsOwn", f"{key} takes over {status['cachedFrom']}'s, which had other inputs"
                 )

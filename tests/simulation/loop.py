@@ -104,11 +104,11 @@ class Loop(asyncio.AbstractEventLoop):
         """Return the virtual moment, in UTC."""
         return EPOCH + timedelta(seconds=self._now)
 
-    def run_until(self, moment: float, stop: Callable[[], bool] | None = None) -> None:
+    def run_until(self, timestamp: float, stop: Callable[[], bool] | None = None) -> None:
         """Run everything up to `moment` (seconds), or until `stop` says so between two moments."""
         events._set_running_loop(self)
         try:
-            while self._advance(moment):
+            while self._advance(timestamp):
                 before, done = self._now, 0
                 while self._ready:
                     self._run_one(self._ready.popleft())
@@ -117,7 +117,7 @@ class Loop(asyncio.AbstractEventLoop):
                         raise Livelock(f"{done} steps and no time has passed since {before:.3f} s")
                 if stop is not None and stop():
                     return
-            self._now = max(self._now, moment)
+            self._now = max(self._now, timestamp)
         finally:
             events._set_running_loop(None)
 
@@ -195,9 +195,9 @@ class SimulatedClock:
         """Return seconds."""
         return self._loop.time()
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` at `moment`; returns what cancels it."""
-        handle = self._loop.call_later((moment - self.now()).total_seconds(), callback)
+        handle = self._loop.call_later((timestamp - self.now()).total_seconds(), callback)
         return handle.cancel
 
     async def sleep(self, seconds: float) -> None:

@@ -149,7 +149,7 @@ def _new_content(letter: str) -> Callable[[World], None]:
 def _new_rows(letter: str) -> Callable[[World], None]:
     def act(world: World) -> None:
         world.workloads.contents["weather"] = letter
-        _ok(world.user.ask_for_a_look("weather").status)
+        _ok(world.user.ask_for_a_sync("weather").status)
 
     return act
 

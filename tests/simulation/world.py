@@ -113,7 +113,7 @@ class World:
         return (
             self.loop.time() - self._changed_at > _QUIET_SECONDS
             and self.controllers.settled
-            and all(each.alive and each.idle and each.controller.queue.next_look is None for each in self.operators)
+            and all(each.alive and each.idle and each.controller.queue.next_requeue is None for each in self.operators)
         )
 
     def picture(self) -> dict[str, Any]:
@@ -283,16 +283,16 @@ class World:
     def _watch_over(self, slot: int, operator: Operator) -> None:
         """Start a process anew when it has ended, as a kubelet does."""
 
-        def look() -> None:
+        def visit() -> None:
             if operator.exit_code is None:
-                self.loop.call_later(1.0, look)
+                self.loop.call_later(1.0, visit)
                 return
             if operator.error is not None and self.invariants.violation is None:
                 self.invariants.violation = Violation("NoCrash", f"{operator.name}: {operator.error!r}")
             self._gone.append(operator)
             self.operators[slot] = self._start(slot)
 
-        self.loop.call_later(1.0, look)
+        self.loop.call_later(1.0, visit)
 
     def _arriving(self, user: str, method: str, path: str, body: Manifest | None) -> bool:
         """Return whether a request is carried out."""
@@ -355,7 +355,7 @@ class World:
         for operator in self.operators:
             queue = operator.controller.queue
             state = "alive" if operator.alive else "dead"
-            said.append(f"{operator.name} is {state}, busy with {queue.busy_with}, looks again {queue.next_look}")
+            said.append(f"{operator.name} is {state}, busy with {queue.busy_with}, looks again {queue.next_requeue}")
         for kind in KINDS:
             for manifest in self.server.list(kind):
                 name = manifest["metadata"]["name"]

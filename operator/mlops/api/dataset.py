@@ -26,7 +26,7 @@ from mlops.api.base import (
     Timestamp,
     TimeZone,
     exactly_one_of,
-    standing_columns,
+    readiness_columns,
     text,
 )
 from mlops.api.conditions import Condition
@@ -443,7 +443,7 @@ class Dataset(Resource):
     columns: ClassVar = (
         Column("Version", ".status.version", "integer"),
         Column("Rows", ".status.rows", "integer"),
-        *standing_columns(
+        *readiness_columns(
             Column("Last Look", ".status.lastCheckTime", "date", priority=1),
             Column("Digest", ".status.digest", priority=1),
         ),

@@ -22,7 +22,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     TimeZone,
-    standing_columns,
+    readiness_columns,
 )
 from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
@@ -362,7 +362,7 @@ class DriftMonitor(Resource):
         Column("Verdict", ".status.verdict"),
         Column("Last Check", ".status.lastCheckTime", "date"),
         Column("Action", ".status.action"),
-        *standing_columns(
+        *readiness_columns(
             Column("Outcome", ".status.lastAction.outcome", priority=1),
             Column("Circuit", ".status.circuit", priority=1),
             Column("Rows", ".status.samples", "integer", priority=1),

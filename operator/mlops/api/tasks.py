@@ -301,9 +301,9 @@ _PARTITION = re.compile(r"(?:^|/)date=(\d{4})-(\d{2})(?:-(\d{2}))?/")
 _SPAN = re.compile(r"(?:^|/)dates=(\d{4}-\d{2}-\d{2})--(\d{4}-\d{2}-\d{2})/")
 
 
-def partition(moment: datetime, *, monthly: bool) -> str:
+def partition(timestamp: datetime, *, monthly: bool) -> str:
     """Return the partition of an event time: `date=2026-11-21/`, or `date=2026-11/`."""
-    return moment.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
+    return timestamp.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
 
 
 def partition_of_span(first: datetime, last: datetime) -> str:

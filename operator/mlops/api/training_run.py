@@ -18,7 +18,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
-    standing_columns,
+    readiness_columns,
     text,
     unchanged,
 )
@@ -351,7 +351,7 @@ class TrainingRun(Resource):
         # The first that was measured on held-out rows; the gates' own figures stand in the message.
         Column("Metric", ".status.metrics[?(@.dataset=='test')].name"),
         Column("Value", ".status.metrics[?(@.dataset=='test')].value"),
-        *standing_columns(
+        *readiness_columns(
             Column("Last Run", ".status.lastRun", priority=1),
             Column("Inputs", ".status.inputsDigest", priority=1),
             Column("Output", ".status.outputDigest", priority=1),

@@ -56,12 +56,12 @@ def delete(state: State, word: str, names: tuple[str, ...], namespace: str, *, f
 class _Clock(RealClock):
     """The moment at which a folder's world stands: a replay's is another than the machine's."""
 
-    def __init__(self, moment: datetime) -> None:
-        self._moment = moment
+    def __init__(self, timestamp: datetime) -> None:
+        self._timestamp = timestamp
 
     def now(self) -> datetime:
         """Return the moment."""
-        return self._moment
+        return self._timestamp
 
 
 def _check_unused(state: State, kind: str, namespace: str, names: Iterable[str]) -> None:

@@ -268,6 +268,6 @@ def _holder(lease: Manifest | None) -> str:
     return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "")
 
 
-def _micro_time(moment: datetime) -> str:
+def _micro_time(timestamp: datetime) -> str:
     """Return the moment in Kubernetes' MicroTime format."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -110,7 +110,7 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the present moment, in UTC."""
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once the clock shows `moment`; returns what cancels it."""
 
 

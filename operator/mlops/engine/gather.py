@@ -21,7 +21,7 @@ from mlops.engine.links import Link
 from mlops.engine.over import run_is_over
 from mlops.engine.routes import linked
 from mlops.engine.versions import Versions
-from mlops.planning import retrying, standing
+from mlops.planning import readiness, retrying
 from mlops.planning.model_history import HISTORY, highest_dataset_version, highest_number, strange_lines
 from mlops.planning.monitor.manifests import check_job_name
 from mlops.planning.monitor.retraining import run_names
@@ -158,7 +158,7 @@ class Gatherer:
         history = self._history(namespace, register.model_name) if register else ()
         versions = self._versions_beside(run, register.model_name, history) if register else ()
         next_names = list(self._next_names(run, register.model_name, versions, history)) if register else []
-        works = not run.spec.triggers and not standing.is_over(run.status.conditions)
+        works = not run.spec.triggers and not readiness.is_over(run.status.conditions)
         inputs = inputs_of(run, dataset, self._settings) if works else None
         near = self._runs_beside(namespace, inputs, next_names) if works else self._runs_of_template(run, dataset)
         others = {key: manifest for manifest in near if (key := key_of(manifest)) != run.key}
@@ -197,7 +197,7 @@ class Gatherer:
         self, run: TrainingRun, model_name: str, versions: tuple[ModelVersion, ...], history: tuple[Manifest, ...]
     ) -> Iterator[str]:
         """Yield the names that the next version of the model would have, up to the first that nobody speaks for."""
-        if run.spec.triggers or standing.is_over(run.status.conditions):
+        if run.spec.triggers or readiness.is_over(run.status.conditions):
             return
         number = max((highest_number(history), *(version.spec.version for version in versions)))
         taken = True

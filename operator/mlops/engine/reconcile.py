@@ -132,11 +132,11 @@ class Reconciler:
             raise
         if not hopeless:
             self._gatherer.versions.carried_out(key, mark)
-            return plan.look_again
+            return plan.requeue_at
         self._gatherer.versions.doubt(key)
         # Somebody else may put it right, with an object that nobody watches.
         soon = self._clock.now() + _LOOK_AT_PROBLEMS
-        return min(plan.look_again or soon, soon)
+        return min(plan.requeue_at or soon, soon)
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
         """Return whether a child could not be written."""

@@ -26,12 +26,12 @@ class VirtualClock:
         """Return the moment that the clock shows, in UTC."""
         return self._now
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` when the clock has been advanced to `moment`; returns what cancels it."""
-        if moment <= self._now:
+        if timestamp <= self._now:
             return asyncio.get_running_loop().call_soon(callback).cancel
         number = next(self._order)
-        heapq.heappush(self._waiting, (moment, number, callback))
+        heapq.heappush(self._waiting, (timestamp, number, callback))
         return lambda: self._cancelled.add(number)
 
     def advance(self, to: datetime) -> None:

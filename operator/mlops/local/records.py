@@ -83,9 +83,9 @@ class Records:
         """Remove one object."""
         self._database.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", key)
 
-    def write_time(self, moment: datetime) -> None:
+    def write_time(self, timestamp: datetime) -> None:
         """Remember what a driven clock shows."""
-        self._database.execute("INSERT OR REPLACE INTO facts VALUES ('time', ?)", (moment.isoformat(),))
+        self._database.execute("INSERT OR REPLACE INTO facts VALUES ('time', ?)", (timestamp.isoformat(),))
 
     def read_time(self) -> datetime | None:
         """Return what a driven clock showed last, or None."""

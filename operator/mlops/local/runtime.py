@@ -153,9 +153,9 @@ class LocalRuntime:
         """Return the earliest moment at which a CronJob is due, or None."""
         return self._cron_jobs.next_tick()
 
-    def next_look(self) -> datetime | None:
+    def next_requeue(self) -> datetime | None:
         """Return the earliest moment at which a plan asked to be made again (a retry, a cooldown's end), or None."""
-        return self.controller.queue.next_look
+        return self.controller.queue.next_requeue
 
     async def stop(self) -> None:
         """Stop everything that was started: SIGTERM, after a grace period SIGKILL. Unfinished Jobs run again later."""

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from mlops.api import labels, tasks
-from mlops.api.base import Model, is_moment, parse_time
+from mlops.api.base import Model, is_timestamp, parse_time
 from mlops.api.reasons import Reason, Word
 from mlops.planning.not_started import NOT_STARTED
-from mlops.planning.standing import is_reason
+from mlops.planning.readiness import is_reason
 from mlops.planning.views import JobView
 
 R = TypeVar("R", bound=Model)
@@ -56,7 +56,7 @@ def scheduled_at(job: JobView) -> datetime | None:
     metadata = job.manifest["metadata"]
     annotations = metadata.get("annotations") or {}
     noted = annotations.get(labels.AS_OF, "")
-    if is_moment(noted):
+    if is_timestamp(noted):
         return parse_time(noted)
     owners = metadata.get("ownerReferences") or ()
     cron_jobs = [owner["name"] for owner in owners if owner["kind"] == "CronJob"]

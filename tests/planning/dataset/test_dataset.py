@@ -12,7 +12,7 @@ import pytest
 from mlops.api.conditions import find, is_true
 from mlops.api.dataset import Dataset
 from mlops.api.labels import AS_OF, REQUESTED_AT, RETRY
-from mlops.planning.dataset.manifests import content_digest, look_digest
+from mlops.planning.dataset.manifests import content_digest, sync_digest
 from mlops.planning.dataset.planner import plan
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest, Plan
@@ -123,9 +123,9 @@ def test_a_refresh_makes_a_version_only_of_new_content(letter: str, version: int
     """A run that waits for newer data has the source looked at again; equal content stays the same version."""
     waiting = a_run(spec={"datasetRef": {"notBefore": "2026-01-10T11:45:00Z"}})
     view = replace(a_versioned_view(), waiting_runs=(waiting,))
-    looking = after(view)
-    assert ready(looking) == ("True", "Ingesting"), "the version that is there is as good as before"
-    assert find(looking.dataset.status.conditions, "Reconciling") is None
+    syncing = after(view)
+    assert ready(syncing) == ("True", "Ingesting"), "the version that is there is as good as before"
+    assert find(syncing.dataset.status.conditions, "Reconciling") is None
     report = an_ingest_report(letter, as_of="2026-01-10T11:45:00Z")
     status = status_of(replace(view, jobs=(finished(the_job(view), report, at="2026-01-10T11:50:00Z"),)))
     assert (status["version"], status["lastCheckTime"]) == (version, "2026-01-10T11:45:00Z")
@@ -168,7 +168,7 @@ def test_a_passing_failure_is_tried_again_later() -> None:
     then = after(view, down)
     assert ready(then) == ("False", "SourceUnavailable")
     assert not is_true(then.dataset.status.conditions, "Stalled")
-    assert plan(then).look_again == NOW + timedelta(seconds=30)
+    assert plan(then).requeue_at == NOW + timedelta(seconds=30)
     assert plan(then).create == ()
     later = replace(then, now=NOW + timedelta(minutes=1))
     assert the_job(later)["metadata"]["name"] != down.name
@@ -333,7 +333,7 @@ def test_the_name_of_a_secret_is_no_part_of_the_content(source: dict[str, Any]) 
     with_secret = a_dataset(spec={"source": {"s3": None, **source}})
     without = a_dataset(spec={"source": {"s3": None, kind: {k: v for k, v in bare.items() if v is not None}}})
     assert content_digest(with_secret) == content_digest(without)
-    assert look_digest(with_secret) != look_digest(without) == content_digest(without)
+    assert sync_digest(with_secret) != sync_digest(without) == content_digest(without)
 
 
 def test_another_secret_is_tried_at_once_and_the_version_stays() -> None:

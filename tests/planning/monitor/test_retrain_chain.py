@@ -148,14 +148,14 @@ def test_a_retrain_on_the_same_data_makes_no_version_and_is_not_asked_for_again(
     loop.check()
     assert loop.monitor.last_action.outcome == "NothingNew"
     runs, versions = loop.names("TrainingRun"), loop.names("ModelVersion")
-    looked = loop.get("Dataset", "weather").status.last_check_time
+    synced = loop.get("Dataset", "weather").status.last_check_time
     for _ in range(4):
         loop.check()
         assert loop.triggered() == "NothingNew"
         assert loop.monitor.rejected_in_a_row == 0
         assert (loop.names("TrainingRun"), loop.names("ModelVersion")) == (runs, versions)
-        assert loop.get("Dataset", "weather").status.last_check_time > looked
-        looked = loop.get("Dataset", "weather").status.last_check_time
+        assert loop.get("Dataset", "weather").status.last_check_time > synced
+        synced = loop.get("Dataset", "weather").status.last_check_time
     loop.check(content="2")
     assert (loop.triggered(), loop.live().metadata.name) == ("RunCreated", "rain-v2")
 

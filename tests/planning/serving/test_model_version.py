@@ -365,7 +365,7 @@ def test_a_passing_failure_is_tried_again() -> None:
     world.objects[Key("Job", "team", name)]["status"] = {"conditions": [end]}
     world.messages[name] = (tasks.write_report(tasks.FailureReport(reason="StoreUnavailable", message="503")), 1)
     first = world.plan("ModelVersion", "rain-v1")
-    assert first.look_again is not None
+    assert first.requeue_at is not None
     world.carry_out(first)
     assert ready(world, "rain-v1") == ("False", "StoreUnavailable")
     world.settle()

@@ -25,7 +25,7 @@ class CronJobController:
 
     def __init__(self, client: Client, clockwork: Clockwork, graph: Graph) -> None:
         self._client, self._clockwork, self._graph = client, clockwork, graph
-        self._reactions = Reactions(clockwork, self._look)
+        self._reactions = Reactions(clockwork, self._react)
 
     def changed(self, manifest: Manifest, *, gone: bool) -> None:
         """Take note of a change."""
@@ -39,7 +39,7 @@ class CronJobController:
                 if owner["kind"] == "CronJob" and owner["uid"] in self._graph.alive:
                     self._reactions.add(self._graph.alive[owner["uid"]])
 
-    def _look(self, key: Key) -> None:
+    def _react(self, key: Key) -> None:
         cron_job = self._client.get(key)
         if cron_job is None:
             return

@@ -66,8 +66,8 @@ class JobController:
 
     def __init__(self, client: Client, clockwork: Clockwork, graph: Graph) -> None:
         self._client, self._clockwork, self._graph = client, clockwork, graph
-        self._reactions = Reactions(clockwork, self._look)
-        self._deadlines = Reactions(clockwork, self._look)
+        self._reactions = Reactions(clockwork, self._react)
+        self._deadlines = Reactions(clockwork, self._react)
         self._orphans = Reactions(clockwork, self._release)
         # By the Job's uid: the pods that failed since its last success, each with the time of its end.
         self._failures: dict[str, dict[str, str]] = {}
@@ -107,7 +107,7 @@ class JobController:
 
     # --- one look ---
 
-    def _look(self, key: Key) -> None:
+    def _react(self, key: Key) -> None:
         job = self._client.get(key)
         if job is None:
             return

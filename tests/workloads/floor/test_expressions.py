@@ -225,12 +225,12 @@ def test_a_frame_is_computed_in_pieces_when_its_texts_could_fill_the_memory() ->
 
 
 @pytest.mark.parametrize(
-    "moment", ["t + interval '9000 years'", "t - interval '3000 years'", "t + interval '300000 years'"]
+    "timestamp", ["t + interval '9000 years'", "t - interval '3000 years'", "t + interval '300000 years'"]
 )
-def test_a_moment_beyond_the_calendar_is_an_error_of_the_expression(moment: str) -> None:
+def test_a_moment_beyond_the_calendar_is_an_error_of_the_expression(timestamp: str) -> None:
     frame = pl.DataFrame({"t": pl.Series([datetime(2024, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC"))})
     with pytest.raises(ExpressionError, match="cannot be computed"):
-        evaluate(frame, moment)
+        evaluate(frame, timestamp)
 
 
 _LITERALS = (

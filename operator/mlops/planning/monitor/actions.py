@@ -22,7 +22,7 @@ from mlops.api.drift_monitor import (
 )
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
-from mlops.planning.standing import is_over
+from mlops.planning.readiness import is_over
 
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")

@@ -212,8 +212,8 @@ def _recent(data: Data, since: str) -> Data:
     column = data.schema.timestamp
     if column is None:
         raise _unusable(f"spec.datasetRef.since is {since}, but the Dataset has no field of role timestamp")
-    moment: datetime = parse_time(since)
-    recent = {part: frame.filter(pl.col(column) >= moment) for part, frame in data.parts.items()}
+    timestamp: datetime = parse_time(since)
+    recent = {part: frame.filter(pl.col(column) >= timestamp) for part, frame in data.parts.items()}
     split = data.schema.split
     if split.strategy != "hash":
         rows = pl.concat(list(recent.values()))

@@ -10,7 +10,7 @@ from mlops.api.training_run import TrainingRun
 _LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
-def moment(text: str | None) -> datetime | None:
+def timestamp(text: str | None) -> datetime | None:
     """Return the moment in `text`, up to the next whole second.
 
     Rounding down would let a look from before the moment count as one after it.
@@ -31,4 +31,4 @@ def time_of(text: str | None) -> datetime | None:
 
 def not_before(run: TrainingRun) -> datetime | None:
     """Return the moment since which the run wants its Dataset's source to have been looked at."""
-    return moment(run.spec.dataset_ref.not_before)
+    return timestamp(run.spec.dataset_ref.not_before)
