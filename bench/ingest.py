@@ -30,7 +30,7 @@ FIRST_MICROSECOND = 1_700_000_000_000_000
 
 
 def fields(columns: int) -> list[dict[str, Any]]:
-    """Return the contract: a key, a moment, numbers with bounds, a category and a label."""
+    """Return the contract: a key, a timestamp, numbers with bounds, a category and a label."""
     numbers = [{"name": f"x{i}", "type": "float64", "min": "-100", "max": "100"} for i in range(columns - 4)]
     return [
         {"name": "id", "type": "string", "role": "entityKey"},

@@ -115,7 +115,7 @@ def test_a_user_sees_what_it_says(server: ApiServer, namespace: str, program: Pr
     for field in ("labels", "annotations", "finalizers"):
         assert there["metadata"].get(field) == made["metadata"].get(field)
     assert {entry["manager"] for entry in there["metadata"]["managedFields"]} >= {"mlops-operator"}
-    # Each reason has an Event of its own, after its status: an earlier one may be there alone for a moment.
+    # Each reason has an Event of its own, after its status: an earlier one may be there alone briefly.
     eventually(lambda: "Ingesting" in reasons_told(server, namespace), 60, lambda: program.log)
 
 

@@ -1,4 +1,4 @@
-"""Operators as real processes that start in a moment: forked from one that has imported everything.
+"""Operators as real processes that start soon: forked from one that has imported everything.
 
 Importing kopf and its peers takes seconds of a small machine, and these tests start the operator hundreds of times.
 What is forked has run nothing but imports; that `python -m mlops.cluster` starts as well is shown elsewhere.

@@ -1,5 +1,5 @@
 """SIGKILL at every write of a small example, before and after the API server has carried it out; `make test` takes
-every fifth of these moments, `make test-faults` all.
+every fifth of these timestamps, `make test-faults` all.
 
 The operator is started again, as a kubelet does, and what stands there in the end is what an undisturbed run leaves.
 """

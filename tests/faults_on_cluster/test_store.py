@@ -129,7 +129,7 @@ def slow_down_and_resets(there: Place) -> str:
 
 
 def full_disk(there: Place) -> str:
-    """F38: a full disk is a reason, not a loop; with space again, a look that is asked for succeeds."""
+    """F38: a full disk is a reason, not a loop; with space again, a sync that is asked for succeeds."""
     with _small_store(there) as small:
         client = small.client()
         filled = _fill(small)
@@ -273,7 +273,7 @@ FAULTS: dict[str, Fault] = {
     "F36 away while reading": away_while_reading,
     "F36 away while training": away_while_training,
     "F36 away while verifying": away_while_verifying,
-    "F36 away for a moment of each": away_for_a_moment,
+    "F36 away briefly of each": away_for_a_moment,
     "F40 keys missing": keys_missing,
     "F40 keys rotated": keys_rotated,
     "F36 away at deletion": away_at_deletion,

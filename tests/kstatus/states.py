@@ -35,7 +35,7 @@ ENGINE = (problems.NAME_TAKEN, problems.INVALID_SPEC, problems.CHILD_REFUSED)
 
 @dataclass(frozen=True)
 class State:
-    """An object at one moment; `how` says how it came there."""
+    """An object at one time; `how` says how it came there."""
 
     how: str
     manifest: Manifest

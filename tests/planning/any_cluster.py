@@ -66,7 +66,7 @@ class AnyCluster:
     # --- time ---
 
     def now(self) -> datetime:
-        """Return the present moment."""
+        """Return the current time."""
         return self.present
 
     def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:

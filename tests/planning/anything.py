@@ -1,7 +1,7 @@
 """Any value that a type of the API allows, drawn from its schema: a field that is added tomorrow is drawn tomorrow.
 
 Values come from a `random.Random`, so that hypothesis can drive them (`st.randoms`) and a program can draw 100,000 of
-them from one seed. Names, digests and moments come from small pools: objects must be able to name each other.
+them from one seed. Names, digests and timestamps come from small pools: objects must be able to name each other.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def as_yaml(plan: Plan) -> str:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, Plan], None]:
-    """Return a check that a plan is that of the golden file; `--update-golden` writes the file anew."""
+    """Return a check that a plan is that of the golden file; `--update-golden` writes the file again."""
 
     def check(name: str, plan: Plan) -> None:
         path = GOLDEN / f"{name}.yaml"

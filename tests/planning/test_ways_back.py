@@ -339,7 +339,7 @@ def test_the_moment_of_a_cron_jobs_job(job: JobView, want: str | None) -> None:
 
 
 def test_a_check_made_by_hand_is_taken_in() -> None:
-    """It counts like a scheduled one, at the moment when it was made."""
+    """It counts like a scheduled one, when it was made."""
     team = a_team()
     team.put(a_monitor())
     team.pods = lambda task: None

@@ -124,7 +124,7 @@ class World:
         return tuple(each for each in maps if each["metadata"]["labels"][labels.MODEL] == model)
 
     def plans(self) -> Iterator[Plan]:
-        """Yield a plan for every object, each from what is there at that moment."""
+        """Yield a plan for every object, each from what is there then."""
         for key in [key for key in sorted(self.objects) if key.kind in kinds.KINDS]:
             if key in self.objects:
                 yield self.plan(key.kind, key.name)

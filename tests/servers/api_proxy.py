@@ -178,7 +178,7 @@ class ApiProxy:
         self._accept = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._accept.load_cert_chain(self.ca, key)
         self._connect = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # It signed its own certificate a moment ago, on this machine.
+        # It signed its own certificate just now, on this machine.
         self._connect.check_hostname = False
         self._connect.verify_mode = ssl.CERT_NONE
         self._server, self._server_token = urlsplit(server), server_token

@@ -46,7 +46,7 @@ class Case:
     scenario: str
     seed: int
     replicas: int = 1
-    # With 2 there are two releases at once: of two replicas one each, and whoever is started anew is of the later one.
+    # With 2 there are two releases at once: of two replicas one each, and whoever is restarted is of the later one.
     releases: int = 1
     storm: bool = False
     disturbances: tuple[Disturbance, ...] = ()

@@ -291,7 +291,7 @@ class Invariants:
         version = self._server.get(Key("ModelVersion", change.key.namespace, str(name)))
         owners = {each["uid"] for each in owners_of(change.new)}
         if version is None or version["metadata"]["uid"] not in owners:
-            # It was deleted a moment ago, and perhaps made again: nobody can have looked it up later than its last
+            # It was deleted just now, and perhaps made again: nobody can have looked it up later than its last
             # plan. What belongs to the one that is gone goes with it.
             return
         status = version.get("status") or {}

@@ -87,7 +87,7 @@ BUGS = (
     ),
     # --- what was ---
     Bug(
-        "the record of a model is made anew from the versions that are there",
+        "the record of a model is made again from the versions that are there",
         "lost past",
         "planning/model_history.py",
         """    number, text = (0, "") if newest is None else (_number(newest), _text(newest))\n""",
@@ -300,14 +300,14 @@ BUGS = (
         "    unchanged = False\n",
     ),
     Bug(
-        "a look is taken in twice",
+        "a sync is taken in twice",
         "planning",
         "planning/dataset/jobs.py",
         "        and ((each.at, each.job.name) > mark or (need is not None and each.job.name == need.job_name))\n",
         "        and ((each.at, each.job.name) >= mark or (need is not None and each.job.name == need.job_name))\n",
     ),
     Bug(
-        "a look at an earlier spec counts",
+        "a sync of an earlier spec counts",
         "planning",
         "planning/dataset/jobs.py",
         '    return bool(job.manifest["metadata"].get("labels", {}).get(labels.DIGEST) == wanted)\n',
@@ -419,7 +419,7 @@ BUGS = (
         '    if active is not None and status.circuit == "Open":\n        return Reason.RUN_ACTIVE',
     ),
     Bug(
-        "a firing is forgotten when its status is written",
+        "an event of a trigger is forgotten when its status is written",
         "planning",
         "planning/training/triggers.py",
         "    return TriggerEvent(name, status.last_trigger)\n",

@@ -34,7 +34,7 @@ class User:
         return self._request("DELETE", path_of(key), body)
 
     def ask_for_a_sync(self, name: str) -> Answer:
-        """Have a Dataset's source looked at."""
+        """Have a Dataset's source synced."""
         timestamp = format_time(self._loop.now())
         return self.change(Key("Dataset", TEAM, name), {"metadata": {"annotations": {labels.REQUESTED_AT: timestamp}}})
 

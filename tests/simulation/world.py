@@ -241,7 +241,7 @@ class World:
             self.loop.call_later(seconds, lambda: self.loop.resume(operator))
 
     def begin_step(self) -> None:
-        """The user does something: writes are counted anew."""
+        """The user does something: writes are counted again."""
         self._writes = 0
 
     def calm(self) -> None:
@@ -281,7 +281,7 @@ class World:
         return operator
 
     def _watch_over(self, slot: int, operator: Operator) -> None:
-        """Start a process anew when it has ended, as a kubelet does."""
+        """Start a process again when it has ended, as a kubelet does."""
 
         def visit() -> None:
             if operator.exit_code is None:

@@ -224,7 +224,7 @@ def _is_a_timestamp(text: str) -> str:
     try:
         datetime.fromisoformat(text)
     except ValueError as error:
-        raise PydanticCustomError("rule", "{message}", {"message": f"{text!r} is no moment: {error}"}) from error
+        raise PydanticCustomError("rule", "{message}", {"message": f"{text!r} is no timestamp: {error}"}) from error
     return text
 
 
@@ -277,12 +277,12 @@ ObjectName = Annotated[
     ),
 ]
 Text = Annotated[str, StringConstraints(max_length=256)]
-# A RFC 3339 moment in UTC, as Kubernetes writes it.
+# A RFC 3339 timestamp in UTC, as Kubernetes writes it.
 Timestamp = Annotated[
     str,
     text(
         r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
-        "a moment in UTC such as 2026-01-31T12:00:00Z",
+        "a timestamp in UTC such as 2026-01-31T12:00:00Z",
         27,
     ),
     AfterValidator(_is_a_timestamp),
@@ -297,13 +297,13 @@ def parse_duration(text: str) -> timedelta:
 
 
 def earlier(timestamp: datetime, span: timedelta) -> datetime:
-    """Return the moment a span before another, at the earliest the first one of the calendar: 9999d may mean "all"."""
+    """Return the timestamp a span before another, at the earliest the calendar's first: 9999d may mean "all"."""
     first = datetime.min.replace(tzinfo=UTC)
     return timestamp - span if timestamp - first > span else first
 
 
 def parse_time(text: str) -> datetime:
-    """Return the moment of a `Timestamp`, in UTC."""
+    """Return the timestamp of a `Timestamp`, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
@@ -316,7 +316,7 @@ def is_timestamp(text: str) -> bool:
 
 
 def format_time(timestamp: datetime) -> str:
-    """Return `moment` as Kubernetes writes it: RFC 3339 in UTC, whole seconds."""
+    """Return `timestamp` as Kubernetes writes it: RFC 3339 in UTC, whole seconds."""
     # Not by strftime: it writes the year 1 as "1".
     return timestamp.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 

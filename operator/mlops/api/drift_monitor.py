@@ -264,7 +264,7 @@ class NothingNew(Model):
     dataset_digest: Digest = Field(description="The digest of its content.")
     asked: Timestamp | None = Field(
         default=None,
-        description="The scheduled time of the check for which the source is looked at again; news makes a run.",
+        description="The scheduled time of the check for which the source is synced again; news makes a run.",
     )
 
 

@@ -53,11 +53,11 @@ class DatasetRef(Model):
     )
     not_before: Timestamp | None = Field(
         default=None,
-        description="Wait until the Dataset's source was looked at since this moment; the Dataset refreshes for it.",
+        description="Wait until the Dataset's source was synced since this timestamp; the Dataset refreshes for it.",
     )
     since: Timestamp | None = Field(
         default=None,
-        description="Use only rows from this event time on; they are split anew. For a rebuild after a change.",
+        description="Use only rows from this event time on; they are split again. For a rebuild after a change.",
     )
     rules: ClassVar = (
         Rule(
@@ -213,7 +213,8 @@ class TrainingRunSpec(Model):
         default=None, alias="register", description="The ModelVersion to make when the gates pass."
     )
     triggers: Annotated[tuple[Trigger, ...], Field(max_length=8)] = Field(
-        default=(), description="With triggers this is a template: it never runs itself, each firing makes a run."
+        default=(),
+        description="With triggers this is a template: it never runs itself, each event of a trigger makes a run.",
     )
     resources: Resources = Field(default_factory=Resources, description="Compute of the training pod.")
     active_deadline_seconds: Annotated[int, Field(ge=1, le=2_592_000)] = Field(

@@ -54,13 +54,13 @@ def delete(state: State, word: str, names: tuple[str, ...], namespace: str, *, f
 
 
 class _Clock(RealClock):
-    """The moment at which a folder's world stands: a replay's is another than the machine's."""
+    """The timestamp at which a folder's world stands: a replay's is another than the machine's."""
 
     def __init__(self, timestamp: datetime) -> None:
         self._timestamp = timestamp
 
     def now(self) -> datetime:
-        """Return the moment."""
+        """Return the timestamp."""
         return self._timestamp
 
 

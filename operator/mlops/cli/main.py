@@ -401,7 +401,7 @@ def _timestamp(text: str | None) -> datetime | None:
     try:
         timestamp = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError(f"--at {text!r}: no moment: write one such as 2026-01-31T12:00:00Z") from error
+        raise UserError(f"--at {text!r}: no timestamp: write one such as 2026-01-31T12:00:00Z") from error
     return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 

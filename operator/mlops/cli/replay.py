@@ -137,7 +137,7 @@ class Stream:
         return parse_duration(self.replay.label_delay)
 
     def rows_until(self, timestamp: datetime) -> int:
-        """Return how many rows have a time up to `moment`."""
+        """Return how many rows have a time up to `timestamp`."""
         return int((self.frame[self.replay.time] <= timestamp).sum())
 
 
@@ -154,7 +154,7 @@ class Stopped(Exception):
 
 
 class Sender:
-    """Sends a stream piece by piece: `until` a moment, all rows and all labels that are known by then."""
+    """Sends a stream piece by piece: `until` a timestamp, all rows and all labels that are known by then."""
 
     def __init__(self, stream: Stream, target: Callable[[], Target], progress: Callable[[int], None]) -> None:
         self.stream, self.target, self.progress = stream, target, progress
@@ -165,7 +165,7 @@ class Sender:
         self._stop.set()
 
     def until(self, timestamp: datetime, position: Position) -> Position:
-        """Send what happened up to `moment` and wait until it is in the store; return the new position."""
+        """Send what happened up to `timestamp` and wait until it is in the store; return the new position."""
         target = self.target()
         missing = [i["name"] for i in target.inputs if i["name"] not in self.stream.frame.columns]
         if missing:

@@ -137,7 +137,7 @@ class _Run:
                 raise UserError(f"{document.place}: {error}") from error
             if outcome == "unchanged" and self._has_news(runtime, document):
                 _request_sync(runtime, Key(*document.key), clock)
-                outcome = "unchanged, its source is looked at again"
+                outcome = "unchanged, its source is synced again"
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
             for path in _never(document.manifest):
                 view.say(f"{document.key[0]} {document.key[2]}: {path} never comes: no month has that day")
@@ -285,10 +285,10 @@ class _Place:
                     self.position = Position(saved["rows"], saved["labels"])
                     self.clock, self.over = parse_time(saved["clock"]), saved["over"]
             except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path} was changed: delete it, and the replay begins anew") from error
+                raise UserError(f"{path} was changed: delete it, and the replay begins again") from error
 
     def save(self, timestamp: datetime, *, over: bool) -> None:
-        """Record that everything up to `moment` was sent; a file half written is never seen."""
+        """Record that everything up to `timestamp` was sent; a file half written is never seen."""
         self.over = over
         content = {
             "stream": self._identity,
@@ -311,10 +311,10 @@ def _sources(source: Manifest) -> list[str]:
 
 
 def _request_sync(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
-    """Have a Dataset's source looked at once more, as the annotation has it done in a cluster."""
+    """Have a Dataset's source synced once more, as the annotation has it done in a cluster."""
     manifest = runtime.get(key) or {}
     synced_at = manifest.get("status", {}).get("lastCheckTime")
-    # A driven clock may stand where it stood at the last look.
+    # A driven clock may stand where it stood at the last sync.
     later = [clock.now(), *([parse_time(synced_at) + timedelta(seconds=1)] if synced_at else [])]
     runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
 

@@ -45,7 +45,7 @@ def value_at(manifest: Manifest, path: str) -> Any:
 
 
 def age(timestamp: str | None, now: datetime) -> str:
-    """Return how long ago `moment` was, as kubectl writes it: 5s, 3m, 2h, 7d, 3y."""
+    """Return how long ago `timestamp` was, as kubectl writes it: 5s, 3m, 2h, 7d, 3y."""
     if not timestamp:
         return "<unknown>"
     seconds = max(0, int((now - parse_time(timestamp)).total_seconds()))

@@ -267,7 +267,7 @@ class Operator:
 
 
 def _keeps_waiting(kind: str, trouble: Trouble) -> str:
-    """Return why a kind that cannot be listed makes the process useless; empty if that may pass in a moment."""
+    """Return why a kind that cannot be listed makes the process useless; empty if that may pass soon."""
     if trouble.lasted > (_UNSERVED_SECONDS if trouble.is_unserved else _FORBIDDEN_SECONDS):
         why = "its CustomResourceDefinition or API is gone" if trouble.is_unserved else "it cannot be listed"
         return f"{kind}: {why} for {trouble.lasted:.0f} s: {trouble.error}"

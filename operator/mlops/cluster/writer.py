@@ -97,7 +97,7 @@ class KubernetesCluster:
         try:
             return await self._write(key, "PATCH", path_of(key, "status"), body, content_type=APPLY, query=query)
         except NotFound as error:
-            # Deleted a moment ago: its watch will say so.
+            # Deleted just now: its watch will say so.
             raise Conflict(key, str(error)) from error
 
     async def delete(self, key: Key, uid: str) -> None:

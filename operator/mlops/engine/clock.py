@@ -14,11 +14,11 @@ class RealClock:
     """The machine's own time."""
 
     def now(self) -> datetime:
-        """Return the present moment, in UTC."""
+        """Return the current time, in UTC."""
         return datetime.now(UTC)
 
     def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` at `moment`; returns what cancels it."""
+        """Call `callback` at `timestamp`; returns what cancels it."""
         loop = asyncio.get_running_loop()
         handle: asyncio.Handle
 

@@ -39,7 +39,7 @@ Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
 
 
 class Gatherer:
-    """Reads from memory only, so a view is the state of one moment. An object is parsed once per version of it."""
+    """Reads from memory only, so a view is one consistent state. An object is parsed once per version of it."""
 
     def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
         self._reader, self._settings, self._clock = reader, settings, clock
@@ -181,7 +181,7 @@ class Gatherer:
         if not template.spec.triggers:
             return
         version = dataset.status.version if dataset else None
-        # The newest one, and those whose names the next firing would take.
+        # The newest one, and those whose names the next event would take.
         names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
         yield from self._linked(links.UNFINISHED_OF_TEMPLATE, namespace, name)

@@ -22,7 +22,7 @@ class Queue:
 
     A key that is touched while it is worked on comes once more afterwards: what the worker read may be old by then.
     A key whose work failed comes back after an exponential back-off on the event loop's own monotonic clock. A key
-    can also ask to come back at a moment of the cluster's clock, which a replay may drive.
+    can also ask to come back at a timestamp of the cluster's clock, which a replay may drive.
     """
 
     def __init__(self, clock: Clock, *, random: Random, first_delay: float = 0.05, longest_delay: float = 60.0) -> None:
@@ -96,7 +96,7 @@ class Queue:
 
     @property
     def next_requeue(self) -> datetime | None:
-        """Return the earliest moment at which a key comes back by itself, or None."""
+        """Return the earliest timestamp at which a key comes back by itself, or None."""
         return min((timestamp for timestamp, _ in self._later.values()), default=None)
 
     @property

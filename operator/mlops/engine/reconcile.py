@@ -99,7 +99,7 @@ class Reconciler:
         self._not_recorded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
-        """Bring the world of `key` one step closer to its plan; returns when to look again.
+        """Bring the world of `key` one step closer to its plan; returns when to plan again.
 
         Raises ClusterError if a write was not done, and whatever a planner's bug raises.
         """
@@ -297,7 +297,7 @@ class Reconciler:
         except AlreadyExists as error:
             if problems.check_name(error.present, wanted, converged=False):
                 # Memory does not show the stranger yet; the next round finds it there and says so in the status.
-                raise Conflict(key, "taken by another object a moment ago") from error
+                raise Conflict(key, "taken by another object just now") from error
             return
         self._metrics.wrote("create", key.kind)
 

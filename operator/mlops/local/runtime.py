@@ -150,11 +150,11 @@ class LocalRuntime:
         await asyncio.sleep(0)
 
     def next_tick(self) -> datetime | None:
-        """Return the earliest moment at which a CronJob is due, or None."""
+        """Return the earliest timestamp at which a CronJob is due, or None."""
         return self._cron_jobs.next_tick()
 
     def next_requeue(self) -> datetime | None:
-        """Return the earliest moment at which a plan asked to be made again (a retry, a cooldown's end), or None."""
+        """Return the earliest timestamp at which a plan asked to be made again (a retry, a cooldown's end), or None."""
         return self.controller.queue.next_requeue
 
     async def stop(self) -> None:

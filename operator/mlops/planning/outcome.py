@@ -48,9 +48,9 @@ class Failure:
 
 
 def scheduled_at(job: JobView) -> datetime | None:
-    """Return the moment that a Job looks at: as it is noted, or the scheduled time in the name of a CronJob's Job.
+    """Return the timestamp that a Job looks at: as it is noted, or the scheduled time in the name of a CronJob's Job.
 
-    One that a person made (`kubectl create job --from=cronjob/...`) looks at the moment when it was made. None: nobody
+    One that a person made (`kubectl create job --from=cronjob/...`) is about the time when it was made. None: nobody
     can tell.
     """
     metadata = job.manifest["metadata"]

@@ -103,7 +103,7 @@ def is_over(conditions: Iterable[Condition]) -> bool:
 def conditions(
     old: Iterable[Condition], readiness: Readiness, own: Iterable[Condition | None], *, now: datetime, generation: int
 ) -> tuple[Condition, ...]:
-    """Return the whole wanted set: the standing's conditions, then the kind's `own` (None: has nothing to say yet).
+    """Return the whole wanted set: the readiness's conditions, then the kind's `own` (None: has nothing to say yet).
 
     The very first write of an object always says Ready=Unknown, so that nobody who waits for Ready=False or True
     takes a first glance for a judgement; the plan after it says what was found.
@@ -118,13 +118,13 @@ def conditions(
 def laid_over(
     planned: Iterable[Condition], old: Iterable[Condition], readiness: Readiness, *, now: datetime, generation: int
 ) -> tuple[Condition, ...]:
-    """Return the `planned` conditions with another standing in the place of theirs; `old` are those on record."""
+    """Return the `planned` conditions with another readiness in the place of theirs; `old` are those on record."""
     others = (each for each in planned if each.type not in _OF_READINESS)
     return (*_stamped(old, _expressed(readiness), now=now, generation=generation), *others)
 
 
 def laid_over_manifest(manifest: Mapping[str, Any], readiness: Readiness, *, now: datetime) -> dict[str, Any]:
-    """Return the status of an object that does not parse, with this standing: what else it holds stays as it is."""
+    """Return the status of an object that does not parse, with this readiness: what else it holds stays as it is."""
     status, generation = manifest.get("status") or {}, manifest["metadata"].get("generation", 1)
     found = laid_over((), on_record(manifest), readiness, now=now, generation=generation)
     others = [each for each in status.get("conditions") or () if each.get("type") not in _OF_READINESS]
@@ -144,7 +144,7 @@ def on_record(manifest: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 
 def _expressed(readiness: Readiness) -> list[Condition]:
-    """Return the conditions that say a standing."""
+    """Return the conditions that say a readiness."""
     holds = {READY: True, RECONCILING: readiness.reconciling, STALLED: readiness.stalled}
     return [
         condition(type_, readiness.ready if type_ == READY else "True", readiness.reason, readiness.message)
@@ -170,7 +170,7 @@ def _stamped(
 
 
 def readiness_of(conditions: Iterable[Condition]) -> Readiness | None:
-    """Return the standing that these conditions express, to carry a final one on unchanged."""
+    """Return the readiness that these conditions express, to carry a final one on unchanged."""
     conditions = tuple(conditions)
     ready = find(conditions, READY)
     if ready is None:

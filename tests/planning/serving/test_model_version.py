@@ -99,7 +99,7 @@ def test_the_old_version_stays_live_until_the_new_one_is_available() -> None:
             world.carry_out(each)
         seen.append(stages(world, "rain-v1") or stages(world, "rain-v2"))
         world.tick()
-    assert all(each == ("production",) for each in seen), "no moment without a live version"
+    assert all(each == ("production",) for each in seen), "never without a live version"
     assert (stages(world, "rain-v1"), stages(world, "rain-v2")) == ((), ("production",))
     assert ready(world, "rain-v1") == ("True", "Superseded")
     assert ready(world, "rain-v2") == ("True", "Serving")

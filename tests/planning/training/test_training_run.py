@@ -350,7 +350,7 @@ def test_a_run_is_not_lost_when_the_store_is_away(run: TrainingRun, reason: str)
     ],
 )
 def test_a_pod_that_is_lost_with_its_report_costs_another_execution(lose: Callable[[Manifest, str], JobView]) -> None:
-    """A node that dies at the wrong moment does not fail a run; an image that never reports is given up."""
+    """A node that dies at the wrong time does not fail a run; an image that never reports is given up."""
     view, reasons = a_pinned_view(), []
     for _ in range(3):
         view = after(replace(view, now=view.now + timedelta(hours=2)))
@@ -651,14 +651,14 @@ def as_run(manifest: Manifest, **changes: Any) -> TrainingRun:
 
 
 def test_a_template_makes_its_first_run_when_it_is_created(golden: Callable[[str, Plan], None]) -> None:
-    """The firing is on record first; then the run is made, without triggers and owned by the template."""
+    """The event is on record first; then the run is made, without triggers and owned by the template."""
     view = a_template_view()
     assert plan(view).create == ()
     golden("template-fires", plan(after(view)))
 
 
 def test_a_run_that_was_deleted_is_not_made_again() -> None:
-    """Once it was seen, the firing is done."""
+    """Once it was seen, the event is done."""
     view = after(a_template_view(dataset=None))
     run = as_run(the_job(view))
     seen = after(replace(view, siblings=(run,)))
@@ -670,7 +670,7 @@ def test_a_run_that_was_deleted_is_not_made_again() -> None:
 
 
 def test_an_edit_makes_a_run_and_suspend_is_no_edit() -> None:
-    """Each edit of the recipe is a firing."""
+    """Each edit of the recipe is an event of a trigger."""
     view = after(a_template_view(dataset=None))
     seen = after(replace(view, siblings=(as_run(the_job(view)),)))
     suspended = merged_run(seen.run, {"metadata": {"generation": 2}, "spec": {"suspend": True}})

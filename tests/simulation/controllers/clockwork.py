@@ -19,7 +19,7 @@ class Timer(Protocol):
         """Call `callback` after `delay` seconds."""
 
     def time(self) -> float:
-        """Return the present moment in seconds."""
+        """Return the current time in seconds."""
 
 
 class Alarm:
@@ -54,7 +54,7 @@ class Clockwork:
         self._home = copy_context()
 
     def stamp(self) -> str:
-        """Return the present moment as statuses write it."""
+        """Return the current time as statuses write it."""
         return format_time(self.now())
 
     def after(self, delay: float, action: Callable[[], None], *, counts: bool = True) -> Alarm:

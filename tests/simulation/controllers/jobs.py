@@ -142,7 +142,7 @@ class JobController:
         return [pod for pod in found if pod is not None and a_pod.is_controlled_by(pod, uid)]
 
     def _judge(self, work: _Work) -> None:
-        """Find whether the Job is to end, and how: what an earlier look found counts first."""
+        """Find whether the Job is to end, and how: what an earlier sync found counts first."""
         conditions = work.status["conditions"]
         if is_true(conditions, "SuccessCriteriaMet"):
             work.end = self._ended("Complete", find(conditions, "SuccessCriteriaMet"))
@@ -301,7 +301,7 @@ class JobController:
             self._reactions.add(key_of(work.job))
             return
         if written is not work.job:
-            return  # the write brings about the next look
+            return  # the write brings about the next sync
         releasable = self._releasable(work)
         for pod in releasable:
             if not self._untrack(pod):

@@ -22,7 +22,7 @@ START = datetime(2026, 3, 1, 12, 0, 20, tzinfo=UTC)
 
 
 class Heap:
-    """Alarms in the order of their moments."""
+    """Alarms in the order of their timestamps."""
 
     def __init__(self) -> None:
         self._now, self._count = 0.0, 0
@@ -37,7 +37,7 @@ class Heap:
         return self._now
 
     def now(self) -> datetime:
-        """Return the virtual moment."""
+        """Return the virtual timestamp."""
         return START + timedelta(seconds=self._now)
 
     def step(self) -> bool:

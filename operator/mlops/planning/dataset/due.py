@@ -19,7 +19,7 @@ from mlops.planning.views import DatasetView, JobView
 
 @dataclass(frozen=True)
 class Need:
-    """A look at the source that is due. `new_content`: the version that is there is of a spec with other content."""
+    """A sync of the source that is due. `new_content`: the version that is there is of a spec with other content."""
 
     as_of: str
     job_name: str
@@ -27,7 +27,7 @@ class Need:
 
 
 def need_of(view: DatasetView, status: DatasetStatus) -> Need | None:
-    """Return the look that is due: the spec is new, or a run or a person waits for newer data."""
+    """Return the sync that is due: the spec is new, or a run or a person waits for newer data."""
     dataset = view.dataset
     new_content = (status.content_digest or status.spec_digest) != content_digest(dataset)
     seen = status.spec_digest == sync_digest(dataset)
@@ -44,10 +44,10 @@ def need_of(view: DatasetView, status: DatasetStatus) -> Need | None:
 
 
 def _waited_for(view: DatasetView) -> datetime | None:
-    """Return the latest moment since which an unpinned run, a monitor or a person wants the source looked at.
+    """Return the latest timestamp since which an unpinned run, a monitor or a person wants the source synced.
 
     A person says so by the annotation `mlops.dev/requested-at`, as with Flux: the way to have a mended file read
-    when the spec stays as it is. One that is no moment counts for nothing.
+    when the spec stays as it is. One that is no timestamp counts for nothing.
     """
     asked = view.dataset.metadata.annotations.get(labels.REQUESTED_AT, "")
     timestamps = [

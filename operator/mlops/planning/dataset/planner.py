@@ -30,7 +30,7 @@ def plan(view: DatasetView) -> Plan:
     under_way = jobs_under_way(view)
     start = to_start(view, status, need, under_way)
     delete = (*no_longer_wanted(view), *spent(view, status))
-    # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it anew.
+    # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it again.
     wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
     wanted = status.evolve(
         observed_generation=dataset.metadata.generation,

@@ -17,12 +17,12 @@ from mlops.planning.views import DatasetView
 
 
 def versioned(dataset: Dataset, status: DatasetStatus, need: Need | None) -> Condition:
-    """Return whether there is a version that runs may use. A new spec withdraws it until the source was read anew."""
+    """Return whether there is a version that runs may use. A new spec withdraws it until the source was read again."""
     if status.version is None:
         return condition(VERSIONED, "False", Reason.PENDING, "there is no version yet")
     if need is not None and need.new_content and not dataset.spec.suspend:
         return condition(
-            VERSIONED, "Unknown", Reason.INGESTING, f"version {status.version} is of an earlier spec; reading anew"
+            VERSIONED, "Unknown", Reason.INGESTING, f"version {status.version} is of an earlier spec; reading again"
         )
     return condition(VERSIONED, "True", Reason.VERSIONED, f"version {status.version}, {status.rows} rows")
 
@@ -43,7 +43,7 @@ def judged(view: DatasetView, status: DatasetStatus, need: Need | None) -> Readi
         failed = next(filter(None, (Running(job).setback for job in jobs_under_way(view))), None)
         return _while_syncing(status, need, newest, failed)
     if newest is None:
-        return say.in_progress(Reason.PENDING, "the source was not looked at yet")
+        return say.in_progress(Reason.PENDING, "the source was not synced yet")
     kept = f" (version {status.version} stays)" if status.version else ""
     if newest.status == "True":
         reason = Reason.UNCHANGED if newest.reason == Reason.UNCHANGED else Reason.VERSIONED

@@ -43,7 +43,7 @@ def decided(
     if same is None:
         return decision, None
     asks = _is_refreshed(view)
-    sync = "; the source is looked at again, and other content makes a run" if asks else ""
+    sync = "; the source is synced again, and other content makes a run" if asks else ""
     message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{sync}"
     asked = same.evolve(asked=format_time(at) if asks else None)
     return Decision(decision.action, Reason.NOTHING_NEW, message), asked
@@ -74,7 +74,7 @@ def _names_at(view: DriftMonitorView, kind: str, time: datetime) -> tuple[str, s
 
 
 def _is_refreshed(view: DriftMonitorView) -> bool:
-    """Return whether a run would have the source looked at: one on a version by number takes that, come what may."""
+    """Return whether a run would have the source synced: one on a version by number takes that, come what may."""
     return view.template is not None and view.template.spec.dataset_ref.version is None
 
 

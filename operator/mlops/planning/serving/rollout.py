@@ -223,7 +223,7 @@ def since_of(there: Manifest) -> datetime | None:
 
 
 def requeue_times(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
-    """Yield when to look again at Deployments that gave up, and whose pods have not had their time yet."""
+    """Yield when to plan again at Deployments that gave up, and whose pods have not had their time yet."""
     for candidate in candidates:
         for stage in candidate.stages:
             there = deployment_of(view, stage)

@@ -56,7 +56,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Trouble:
-    """What keeps a pod from answering. `at`: when it was found out, if that is one moment."""
+    """What keeps a pod from answering. `at`: when it was found out, if that is one timestamp."""
 
     fault: Fault
     reason: Word

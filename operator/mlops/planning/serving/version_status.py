@@ -186,7 +186,7 @@ def _superseded_condition(candidate: Candidate, successor: Candidate | None) -> 
 
 
 def _superseded_message(candidate: Candidate, successor: Candidate) -> str:
-    """Return which version took over first: a message that names the newest would be written anew for each version."""
+    """Return which version took over first: a message that names the newest would be written again for each version."""
     said = find(candidate.version.status.conditions, SUPERSEDED)
     return said.message if said is not None else f"version {successor.number} took over"
 

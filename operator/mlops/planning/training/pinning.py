@@ -41,7 +41,7 @@ def pin(view: TrainingRunView, step: Step) -> Step:
         )
     resolved = _resolve(view, found)
     message = f'version {resolved.dataset_version} of Dataset "{run.spec.dataset_ref.name}"'
-    # Computed once already where the runs beside this one are looked up by it; not of a run that is pinned anew.
+    # Computed once already where the runs beside this one are looked up by it; not of a run that is pinned again.
     known = view.inputs if run.status.resolved is None else None
     inputs = known or inputs_digest(run.spec, resolved.dataset_digest, resolved.environment_digest)
     status = step.status.evolve(resolved=resolved, inputs_digest=inputs)
@@ -67,7 +67,7 @@ def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Read
         suspended = "; its spec.suspend is true" if dataset.spec.suspend else ""
         return (say.waiting if suspended else say.in_progress)(
             Reason.WAITING_FOR_REFRESH,
-            f'Dataset "{ref.name}" was last looked at {dataset.status.last_check_time}, wanted is '
+            f'Dataset "{ref.name}" was last synced {dataset.status.last_check_time}, wanted is '
             f"{ref.not_before}{suspended}",
         )
     if wanted is not None and is_false(dataset.status.conditions, "Ready"):

@@ -15,7 +15,7 @@ from mlops.planning.views import TrainingRunView
 
 
 def plan(view: TrainingRunView) -> Plan:
-    """Return what should be of a template. A firing is put on record first and made by the plan after it."""
+    """Return what should be of a template. An event is put on record first and made by the plan after it."""
     template = view.run
     pending = pending_event(view)
     due = None if pending or template.spec.suspend else due_event(view)

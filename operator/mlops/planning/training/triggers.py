@@ -33,7 +33,7 @@ def run_named(view: TrainingRunView, name: str | None) -> TrainingRun | None:
 
 
 def pending_event(view: TrainingRunView) -> TriggerEvent | None:
-    """Return the firing that is on record and whose run was not seen yet.
+    """Return the event that is on record and whose run was not seen yet.
 
     Reconciling with this reason is the record: it is written with the name of the run and goes when the run was
     seen, so that a run which the user deleted afterwards is not made again.
@@ -54,7 +54,7 @@ def pending_event(view: TrainingRunView) -> TriggerEvent | None:
 
 
 def _named_by_an_earlier_release(template: TrainingRun, name: str) -> TriggerEvent | None:
-    """Return the firing that only its name tells, as before there was status.lastTrigger."""
+    """Return the event that only its name tells, as before there was status.lastTrigger."""
     if name == change_name(template):
         return TriggerEvent(name, _change_record(template))
     version = template.status.last_dataset_version

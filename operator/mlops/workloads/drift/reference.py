@@ -78,7 +78,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     """Bring the rows into canonical types and order. Raises BadInput when a column that is needed is missing."""
     missing = [column for column in ("label", "part", PREDICTION) if column not in frame.columns]
     if missing:
-        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model again")
     names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
     numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
     categorical = tuple(sorted(set(names) - set(numeric)))

@@ -96,7 +96,7 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
 
 
 def _shown_cell(column: pl.Series, at: int) -> object:
-    """Return a cell; of a moment its number, since Python has none beyond the year 9999."""
+    """Return a cell; of a timestamp its number, since Python has none beyond the year 9999."""
     if not isinstance(column.dtype, pl.Datetime | pl.Date):
         return column[at]
     unit = column.dtype.time_unit if isinstance(column.dtype, pl.Datetime) else "days"

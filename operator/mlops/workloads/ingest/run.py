@@ -82,7 +82,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
 
 
 def timestamp_of(pod: Pod, task: IngestTask) -> datetime:
-    """Return the moment that a task is about: as written, or the time of its CronJob's Job."""
+    """Return the timestamp that a task is about: as written, or the time of its CronJob's Job."""
     return (
         pod.time_of(refresh_name(task.dataset), task.dataset) if task.as_of == "scheduled" else parse_time(task.as_of)
     )

@@ -101,7 +101,7 @@ def _timestamps(text: pl.Series) -> pl.Series:
 
 
 def in_calendar(timestamps: pl.Series) -> pl.Series:
-    """Return the moments of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
-    frame = pl.DataFrame({"moment": timestamps})
-    inside = pl.col("moment").is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP)
-    return frame.select(pl.when(inside).then(pl.col("moment"))).to_series().alias(timestamps.name)
+    """Return the timestamps of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
+    frame = pl.DataFrame({"timestamp": timestamps})
+    inside = pl.col("timestamp").is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP)
+    return frame.select(pl.when(inside).then(pl.col("timestamp"))).to_series().alias(timestamps.name)

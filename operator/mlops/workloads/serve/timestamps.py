@@ -13,7 +13,7 @@ _LOWEST, _HIGHEST = 1678, 2261
 
 
 def microseconds(text: str) -> int:
-    """Return the moment in microseconds since 1970 UTC; raises ValueError saying what is expected."""
+    """Return the timestamp in microseconds since 1970 UTC; raises ValueError saying what is expected."""
     if not _FORM.fullmatch(text):
         raise ValueError('is no RFC 3339 time with an offset, such as "2024-05-01T12:00:00Z"')
     try:

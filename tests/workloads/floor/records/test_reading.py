@@ -69,7 +69,7 @@ class Label:
 
 
 def around(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
-    """Moments near the ends of the window and between, often equal to them."""
+    """Timestamps near the ends of the window and between, often equal to them."""
     near = [timestamp + timedelta(microseconds=step) for timestamp in (first, last) for step in (-1, 0, 1)]
     days = st.integers(-40, 80).map(lambda halves: first + timedelta(hours=12 * halves))
     return st.sampled_from(near) | days

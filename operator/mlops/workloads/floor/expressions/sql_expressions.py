@@ -47,7 +47,7 @@ MAX_DEPTH = 100
 LONGEST_TEXT, LARGEST_RESULT = 1 << 20, 1 << 30
 # What may be in memory at once while texts are computed.
 _AT_ONCE = 256 << 20
-# Python's moments go no further, and what reads a version writes them as such.
+# Python's timestamps go no further, and what reads a version writes them as such.
 FIRST_TIMESTAMP, LAST_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
@@ -137,7 +137,7 @@ def _pieces(expression: str, frame_columns: Iterable[str], inside: pl.DataFrame)
 
 
 def _check_result(expression: str, pieces: list[pl.Series], inside: pl.DataFrame) -> None:
-    """Refuse what no column can hold: endless texts, moments beyond the calendar."""
+    """Refuse what no column can hold: endless texts, timestamps beyond the calendar."""
     newest = pieces[-1]
     if newest.dtype == pl.String:
         longest = cast("int", newest.str.len_bytes().max() or 0)

@@ -46,7 +46,7 @@ class Span:
     end: datetime
 
     def holds(self, column: str) -> pl.Expr:
-        """Return the condition that the moment in `column` is in the span."""
+        """Return the condition that the timestamp in `column` is in the span."""
         return (pl.col(column) > self.start) & (pl.col(column) <= self.end)
 
 
@@ -160,7 +160,7 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
 
 
 def was_recorded_before(store: Store, prefix: str, timestamp: datetime) -> bool:
-    """Whether there are recorded rows from before the moment."""
+    """Whether there are recorded rows from before the timestamp."""
     partitions = (partition_span(found.key) for found in store.list(prefix))
     return any(found is not None and found[0] <= timestamp for found in partitions)
 
