@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(1800)
 Object = dict[str, Any]
 _SEED, _SAMPLE = 5, 40
 _LANES = 4
-_SECONDS, _QUIET_SECONDS, _LOOK_SECONDS = 60.0, 0.6, 0.1
+_SECONDS, _QUIET_SECONDS, _POLL_SECONDS = 60.0, 0.6, 0.1
 _KINDS = ("CronJob", "Deployment", "Service", "PodDisruptionBudget")
 
 
@@ -104,7 +104,7 @@ class Lane:
             if of_now and time.monotonic() - quiet_since > _QUIET_SECONDS:
                 break
             assert time.monotonic() < deadline, f"not at rest: {status} {self.operator.log.read_text()[-2000:]}"
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         reasons = {each["reason"] for each in status["conditions"]}
         assert not reasons & {INVALID_SPEC, NAME_TAKEN}, status["conditions"]
 

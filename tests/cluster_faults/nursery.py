@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class Child:
@@ -107,7 +107,7 @@ def _serve() -> None:
 
     orders = b""
     while True:
-        if select.select([0], [], [], _LOOK_SECONDS)[0]:
+        if select.select([0], [], [], _POLL_SECONDS)[0]:
             data = os.read(0, 1 << 16)
             if not data:
                 return

@@ -25,7 +25,7 @@ from tests.simulation.workloads import Workloads
 
 # For so long nothing may happen before the world counts as at rest: longer than the lists that repair what was missed.
 _QUIET_SECONDS = 75.0
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 # Without faults a step of a story takes some dozens.
 _MOST_WRITES = 1_500
 _TIME = re.compile(r"-\d{12}\b")
@@ -149,7 +149,7 @@ class World:
         while not (self.at_rest and (ends is None or ends(self))):
             if self.loop.time() > until:
                 raise Violation("ComesToRest", self._why_not())
-            self.run(_LOOK_SECONDS)
+            self.run(_POLL_SECONDS)
 
     def check_rest(self) -> None:
         """Check that nothing is left open, and that looking at everything again writes nothing."""

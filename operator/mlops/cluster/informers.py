@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # Called on the main loop with a watch event's type (None for an object of a list) and object.
 Sink = Callable[[str | None, Manifest], None]
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _CHANGED = "other kinds are served than before"
 # How long the first watch may take to be there, and from then on, how long one of them may be missing before kopf is
 # restarted: it begins all of them together, and does not bring one back that has died.
@@ -153,7 +153,7 @@ class Informers:
         """Look whether every watch has its task. Returns when one is missing for too long, or at the end."""
         since, patience = time.monotonic(), _PATIENCE
         while not self._stopping.is_set():
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             self._beat()
             if self._wanted_out != self._left_out:
                 return _CHANGED

@@ -47,7 +47,7 @@ APPLIED = "mlops.dev/applied"
 # Annotations that hold the time of the plan, which the child's task may repeat: the next plan has another time.
 _TIMES_OF_PLANS = (labels.SINCE, labels.AS_OF)
 
-_LOOK_AT_PROBLEMS = timedelta(seconds=60)
+_RETRY_PROBLEMS = timedelta(seconds=60)
 # A missing right or a webhook without an answer is told when it is more than a server's start or a rollout.
 _TELL_AFTER = timedelta(seconds=30)
 _MOST_NOT_ALLOWED = 10_000
@@ -106,7 +106,7 @@ class Reconciler:
         # Claimed is only where something is to be written: nothing can be in a namespace that is gone.
         if key.kind == "Model" and (invalid := self._gatherer.invalid_versions(key.namespace, key.name)):
             if not await self._claims.holds(key.namespace):
-                return self._clock.now() + _LOOK_AT_PROBLEMS
+                return self._clock.now() + _RETRY_PROBLEMS
             for manifest, error in invalid:
                 await self._refuse(manifest, error)
         mark = self._gatherer.versions.mark(key)
@@ -117,13 +117,13 @@ class Reconciler:
             if present is None:
                 return None
             if not await self._claims.holds(key.namespace):
-                return self._clock.now() + _LOOK_AT_PROBLEMS
+                return self._clock.now() + _RETRY_PROBLEMS
             await self._refuse(present, error)
             return None
         if view is None:
             return None
         if not await self._claims.holds(key.namespace):
-            return self._clock.now() + _LOOK_AT_PROBLEMS
+            return self._clock.now() + _RETRY_PROBLEMS
         plan = self._planners[key.kind](view)
         try:
             hopeless = await self._carry_out(key, plan)
@@ -135,7 +135,7 @@ class Reconciler:
             return plan.requeue_at
         self._gatherer.versions.doubt(key)
         # Somebody else may put it right, with an object that nobody watches.
-        soon = self._clock.now() + _LOOK_AT_PROBLEMS
+        soon = self._clock.now() + _RETRY_PROBLEMS
         return min(plan.requeue_at or soon, soon)
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
@@ -166,7 +166,7 @@ class Reconciler:
             await write(child)
         except (Invalid, Refused) as error:
             # Trying an invalid one again cannot help. The next round says so in the status and leaves this child out.
-            again_at = self._clock.now() + _LOOK_AT_PROBLEMS if isinstance(error, Refused) else None
+            again_at = self._clock.now() + _RETRY_PROBLEMS if isinstance(error, Refused) else None
             self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), again_at)
             return Conflict(key_of(child), f"refused: {error}")
         except NotAllowed as error:
