@@ -150,7 +150,7 @@ def live_at(events: Iterable[Entry], at: datetime) -> dict[str, Entry]:
             # did, the version has left as well, or another one is live.
             left = entered if stage is None else {stage}
             entered = {
-                name: there for name, there in entered.items() if name not in left or there["uid"] != entry["uid"]
+                name: present for name, present in entered.items() if name not in left or present["uid"] != entry["uid"]
             }
     return entered
 

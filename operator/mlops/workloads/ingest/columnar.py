@@ -47,11 +47,11 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
             child.close()
     try:
         scan = pl.scan_parquet(path, glob=False)
-        there = dict(scan.collect_schema())
-        check_columns(name, list(there), contract.fields, contract.pii)
+        present = dict(scan.collect_schema())
+        check_columns(name, list(present), contract.fields, contract.pii)
         for field in contract.fields:
-            _check_type(name, field, there[field.name])
-        if extra := [column for column in there if column not in contract.schema]:
+            _check_type(name, field, present[field.name])
+        if extra := [column for column in present if column not in contract.schema]:
             log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
         row = 0
         wanted = scan.select([field.name for field in contract.fields])
@@ -68,8 +68,8 @@ def read_through(path: Path, name: str, columns: list[str]) -> None:
     """In a child: read those of the columns that there are to their end. Raises BadInput for a damaged file."""
     try:
         scan = pl.scan_parquet(path, glob=False)
-        there = scan.collect_schema()
-        for _ in scan.select([one for one in columns if one in there]).collect_batches(chunk_size=_ROWS):
+        present = scan.collect_schema()
+        for _ in scan.select([one for one in columns if one in present]).collect_batches(chunk_size=_ROWS):
             pass
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
