@@ -94,8 +94,8 @@ def covers(present: Any, wanted: Any, *, amounts: bool = False) -> bool:
 
 def _owned(present: Sequence[Manifest], wanted: Sequence[Manifest]) -> bool:
     """Return whether our owners stand among those that are there: others may have made it theirs as well."""
-    there = {each.get("uid"): each for each in present}
-    return all(covers(there.get(each["uid"]), each) for each in wanted)
+    present_by_uid = {each.get("uid"): each for each in present}
+    return all(covers(present_by_uid.get(each["uid"]), each) for each in wanted)
 
 
 def _amount(quantity: Any) -> Decimal | None:
