@@ -58,3 +58,18 @@ def test_the_glossary_lists_what_is_refused() -> None:
     text = (ROOT / "docs/architecture.md").read_text().split("## Glossary")[1].split("## Style")[0]
     last = " ".join(line.rsplit("|", 2)[1] for line in text.splitlines() if line.startswith("|"))
     assert {"look", "moment", "standing", "firing", "twin", "rival", "usual"} <= _words(last)
+
+
+# Of the pods' programs, beside a type of the API or a program of another kind.
+STILL_TWO = {"Answer", "Check", "Ended", "Feature", "Golden", "Labels", "Span", "Split", "Window", "Writer", "_Reader"}
+
+
+def test_a_name_of_a_class_is_the_name_of_one_class() -> None:
+    """Whoever searches for a name finds what it is; what is on the list only gets off it."""
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in found.items() if len(places) > 1 and name not in STILL_TWO} == {}
+    assert {name for name in STILL_TWO if len(found.get(name, ())) < 2} == set(), "these may go from the list"

@@ -111,7 +111,7 @@ class IngestSettings(PodSettings):
     ] = ()
 
 
-class Limits(Variables):
+class ServerLimits(Variables):
     """What a model server grants its clients; beyond these a client gets a 4xx or 503, never a slow or a dead server.
 
     The defaults suit a small pod.
@@ -182,7 +182,7 @@ def _port(value: object) -> object:
     return value
 
 
-class ServerSettings(Limits):
+class ServerSettings(ServerLimits):
     """What a model server reads beside `PodSettings`."""
 
     host: Annotated[str, Variable(tasks.HOST_VARIABLE, "where a model server listens", "`0.0.0.0`")] = "0.0.0.0"

@@ -10,12 +10,10 @@ from typing import Any
 from mlops.api.labels import MANAGED_BY, MANAGER, MODEL_VERSION, TEMPLATE
 from mlops.cluster.kept import Keeper
 from mlops.cluster.kinds import WATCHED
-from mlops.engine.cluster import field_of, key_of, labels_of
+from mlops.engine.cluster import Watcher, field_of, key_of, labels_of
 from mlops.engine.links import FIELDS, OWNERS
 from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest
-
-Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 # Labels that lists ask for; any other is found by looking at every object of the namespace.
 _INDEXED = (JOB_NAME, MODEL_VERSION, TEMPLATE, *OWNERS)

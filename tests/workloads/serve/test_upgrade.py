@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.http import server_of
 from tests.workloads.serve.models import rows
@@ -132,7 +132,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 BUDGET = Budget(1 << 20)
-SERVER = server_of(echo, Limits(head_bytes=1024), BUDGET, refused=lambda status: None)
+SERVER = server_of(echo, ServerLimits(head_bytes=1024), BUDGET, refused=lambda status: None)
 
 
 async def answers_to(segments: Sequence[bytes]) -> bytes:

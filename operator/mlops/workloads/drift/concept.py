@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from mlops.api.drift_monitor import Check
 from mlops.api.metrics import METRICS
 from mlops.statistics.arrays import BoolArray, FloatArray, IntArray
-from mlops.statistics.bootstrap import Attribution, attribute_drop
+from mlops.statistics.bootstrap import AttributedDrop, attribute_drop
 from mlops.statistics.density_ratio import Overlap, importance_weights
 from mlops.statistics.label_shift import compare_labels
 from mlops.statistics.metrics import Sample, evaluate
@@ -199,7 +199,7 @@ def folds(rows: int) -> IntArray:
     return np.asarray((np.arange(rows) * blocks // max(1, rows)) % _FOLDS, dtype=np.int64)
 
 
-def _split(parts: Attribution, overlap: Overlap) -> Split:
+def _split(parts: AttributedDrop, overlap: Overlap) -> Split:
     covariate, concept = span_of(parts.covariate), span_of(parts.concept)
     return Split(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
 

@@ -48,9 +48,12 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.5r
 
 # Of verdicts that no check gives.
 _NO_CHECK = {
-    "Stable": Advice("good", "Nothing.", "Nothing. The next check follows the monitor's schedule."),
+    "Stable": Advice(
+        "good", "every check said no", "Nothing.", "Nothing. The next check follows the monitor's schedule."
+    ),
     "Inconclusive": Advice(
         "open",
+        "too few rows or labels to tell",
         "Nothing: without enough rows or labels there is no ground to act on.",
         "Send labels to the model's feedback endpoint, wait for more traffic, or make spec.window longer.",
     ),

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from mlops.api import tasks
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.errors import RequestError, shown, unavailable
@@ -75,7 +75,7 @@ class Route:
 class Application:
     """One model version over HTTP. `served` is None until the model has been loaded and checked."""
 
-    def __init__(self, task: tasks.ServeTask, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, task: tasks.ServeTask, limits: ServerLimits, metrics: Metrics) -> None:
         self._task, self._limits, self._metrics = task, limits, metrics
         self.served: Served | None = None
         self.draining = False

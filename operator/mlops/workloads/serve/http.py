@@ -12,7 +12,7 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.budget import Budget, Hold, Outgoing
 from mlops.workloads.serve.upgrade import head_without_offer, offers_h2c_only, parser_of
 
@@ -57,7 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     # Set on the class of one server, see `server_of`.
-    limits: Limits
+    limits: ServerLimits
     budget: Budget
     refused: Callable[[int], None]
 
@@ -351,7 +351,7 @@ class Server(uvicorn.Server):
                     connection.sweep(now)
 
 
-def server_of(app: Any, limits: Limits, budget: Budget, *, refused: Callable[[int], None]) -> Server:
+def server_of(app: Any, limits: ServerLimits, budget: Budget, *, refused: Callable[[int], None]) -> Server:
     """Return a server of `app`; `refused` is told the status of what never reaches it."""
     protocol = type(
         "Protocol", (BoundedProtocol,), {"limits": limits, "budget": budget, "refused": staticmethod(refused)}

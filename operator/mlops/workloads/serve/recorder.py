@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from mlops.api.reasons import Reason
 from mlops.store.errors import StoreError
 from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Budget
@@ -248,4 +249,4 @@ def _told(error: BaseException) -> tuple[str, str]:
     """Return a reason and what may be said: the text of an error that nobody foresaw may repeat data."""
     if isinstance(error, StoreError):
         return error.reason, str(error)
-    return "InternalError", f"{type(error).__name__}: the program did not foresee this"
+    return Reason.INTERNAL_ERROR, f"{type(error).__name__}: the program did not foresee this"

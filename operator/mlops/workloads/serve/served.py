@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from mlops.api import tasks
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
@@ -39,7 +39,7 @@ class Served:
         *,
         one_row_seconds: float,
         sink: Sink,
-        limits: Limits,
+        limits: ServerLimits,
         metrics: Metrics,
         host: str,
         sampling_key: bytes,

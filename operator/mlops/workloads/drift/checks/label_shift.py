@@ -20,9 +20,11 @@ class LabelShift(DriftCheck):
     """Did the class balance move?"""
 
     type = "LabelShift"
+    how = "chi-square and Jensen-Shannon on labels; of a regression, as a number"
     rank = 2
     advice = Advice(
         "open",
+        "the class balance moved",
         "Retrain: the same recipe on refreshed data. It must pass the gates.",
         "Check decision thresholds: they were chosen for another class balance.",
     )

@@ -18,9 +18,11 @@ class PredictionDrift(DriftCheck):
     """Did the answers move?"""
 
     type = "PredictionDrift"
+    how = "the same as DataDrift, on answers and probabilities against the held-out rows"
     rank = 5
     advice = Advice(
         "open",
+        "only the answers moved",
         "What it does about DataDrift, unless spec.actions names PredictionDrift.",
         "Add labels and a ConceptDrift check: moved answers alone do not tell whether they are wrong.",
     )
