@@ -68,7 +68,10 @@ BUGS = (
         "a Job is named by the clock",
         "order of writes",
         "planning/dataset/due.py",
-        "    as_of = format_time(max([timestamp for timestamp in timestamps if timestamp], default=datetime.fromtimestamp(0, UTC)))\n",
+        """    as_of = format_time(
+        max([timestamp for timestamp in timestamps if timestamp], default=datetime.fromtimestamp(0, UTC))
+    )
+""",
         "    as_of = format_time(view.now)\n",
     ),
     Bug(
