@@ -44,7 +44,7 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 
             return train(pod, task)
         case tasks.VerifyTask():
-            from mlops.workloads.serve.verify import verify
+            from mlops.workloads.verify.run import verify
 
             return verify(pod, task)
         case tasks.ServeTask():

@@ -19,7 +19,7 @@ from mlops.api import tasks
 from mlops.store.errors import BucketMissing, DigestMismatch
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.serve import verify as verifying
-from mlops.workloads.serve.verify import verify
+from mlops.workloads.verify.run import verify
 from tests.workloads.serve.models import rows, write_model
 from tests.workloads.serve.servers import artifact_of, request_of, serving, started, task_of
 

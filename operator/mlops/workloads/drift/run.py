@@ -16,6 +16,7 @@ from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Span, Window, load_window
 from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99
@@ -34,8 +35,8 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
         store,
         reference,
         span,
-        requests=tasks.captures_prefix(*place),
-        labels=tasks.feedback_prefix(*place),
+        requests=captures_prefix(*place),
+        labels=feedback_prefix(*place),
         live=task.artifact,
         max_samples=task.window.max_samples,
     )

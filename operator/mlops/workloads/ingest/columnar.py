@@ -64,17 +64,6 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
 
 
-def read_through(path: Path, name: str, columns: list[str]) -> None:
-    """In a child: read those of the columns that there are to their end. Raises BadInput for a damaged file."""
-    try:
-        scan = pl.scan_parquet(path, glob=False)
-        there = scan.collect_schema()
-        for _ in scan.select([one for one in columns if one in there]).collect_batches(chunk_size=_ROWS):
-            pass
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
-
-
 def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pii: frozenset[str]) -> pl.Series:
     """Return the column in its field's type. Raises BadInput naming the first value that cannot be."""
     dtype, target = column.dtype, DTYPES[field.type]

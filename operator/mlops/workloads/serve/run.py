@@ -17,11 +17,12 @@ from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import ServerSettings
 from mlops.api.reasons import Reason
 from mlops.api.tasks import ServeTask
+from mlops.workloads.floor.model.latency import one_row_seconds, percentile
+from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.http import server_of
-from mlops.workloads.serve.loading import load, one_row_seconds, percentile
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.served import Served
 
@@ -32,7 +33,7 @@ _MEASURED = 50
 def serve(pod: Pod, task: ServeTask) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises BadInput and StoreError as `loading.load` does, and PassingFault when the port is taken or when captured rows
+    Raises BadInput and StoreError as `opening.load` does, and PassingFault when the port is taken or when captured rows
     could not be stored before the end.
     """
     try:

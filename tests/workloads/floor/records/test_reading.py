@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from mlops.api.base import parse_duration
 from mlops.api.dataset import DatasetSpec
-from mlops.api.tasks import captures_prefix, feedback_prefix, partition, partition_of_span
 from mlops.store import Store, open_store
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Span, load_window
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix, partition, partition_of_span
 from mlops.workloads.floor.records.reading import labels_of
 from mlops.workloads.ingest.captured import Window, captured_rows
 from mlops.workloads.ingest.contract import contract_of

@@ -1,46 +1,42 @@
-"""The verifying pod: is this the model that was recorded, does it answer as recorded, and how fast?"""
+"""How fast a model is: one-row predictions, measured so that a busy neighbour counts as little as can be."""
 
 from __future__ import annotations
 
 import math
 import time
 
-from mlops.api.tasks import VerifyReport, VerifyTask
-from mlops.workloads.floor.model.contents import check_contents
-from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for, model_file
-from mlops.workloads.floor.pod import Pod
-from mlops.workloads.serve.loading import Loaded, fetch, one_row_seconds, percentile
+from mlops.workloads.floor.model.opening import Loaded
 
+WARM_UP = 50
 PREDICTIONS = 200
 # A neighbour that is busy for a moment is not busy in every round, and a node that is busy now may not be in a minute.
 ROUNDS, PAUSE_SECONDS = 5, 0.2
 # After so long no round begins, and none goes on: what was measured by then is the answer. The Job ends after 600 s.
 ROUNDS_SECONDS = 240.0
-# A model whose single prediction takes longer than what this leaves is none that can be measured.
-MEASURE_SECONDS = 360.0
 MOST_ROUNDS, LONG_PAUSE_SECONDS = 35, 2.0
 
 
-def verify(pod: Pod, task: VerifyTask) -> VerifyReport:
-    """Check digest, contents and recorded answers, and measure one-row predictions.
+def one_row_seconds(loaded: Loaded, repetitions: int, until: float = math.inf) -> list[float]:
+    """Return how long each of so many one-row predictions took, sorted; the recorded rows are asked in turn.
 
-    This process holds the store's keys and never opens the model: a child without them does.
-
-    Raises BadInput and StoreError as `loading.load` does; FormatForbidden for a model that ends the child.
+    At the time `until` (of time.monotonic) it ends with what there is: one prediction at least.
     """
-    folder = pod.scratch / "model"
-    fetch(pod.store, task.artifact, folder)
-    check_contents(folder)
-    file = model_file(folder)
-    with child_for(folder) as child:
-        found = asked(child, "check", {"folder": str(folder)}, file, OPEN_SECONDS)
-        measured = asked(child, "measure", {"limit": task.p99_milliseconds}, file, MEASURE_SECONDS)
-    return VerifyReport(
-        golden_rows=found["golden_rows"],
-        max_difference=found["max_difference"],
-        p99_milliseconds=f"{1000 * measured['seconds']:.3f}",
-        format=found["format"],
-    )
+    rows = loaded.golden.recorded.prediction.shape[0]
+    singles = [{name: values[row : row + 1] for name, values in loaded.golden.inputs.items()} for row in range(rows)]
+    seconds: list[float] = []
+    for number in range(WARM_UP + repetitions):
+        single = singles[number % rows]
+        started = time.perf_counter()
+        loaded.predictor.predict(single)
+        seconds.append(time.perf_counter() - started)
+        if time.monotonic() >= until:
+            break
+    return sorted(seconds[WARM_UP:] or seconds[-1:])
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Return the smallest of the sorted values that `share` of them do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def p99_seconds(loaded: Loaded, limit_milliseconds: int | None) -> float:
