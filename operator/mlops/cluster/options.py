@@ -60,7 +60,7 @@ def read(environ: Mapping[str, str], given: Mapping[str, Any]) -> OperatorSettin
     if not settings.image:
         raise BadOption(f"--image or {OperatorSettings.name_of('image')} has to name the image of the workload pods")
     pods = pod_environment(given.get("pod_env", ()), settings.pod_env)
-    return settings.model_copy(update={"pod_env": pods})
+    return settings.evolve(pod_env=pods)
 
 
 def options_of(settings: OperatorSettings) -> Options:

@@ -98,8 +98,8 @@ def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> N
 def _marked(signature: Signature, data: Data) -> Signature:
     """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
     marks = {one.name: one.pii for one in data.inputs}
-    inputs = tuple(one.model_copy(update={"pii": marks[one.name]}) for one in signature.inputs)
-    return signature.model_copy(update={"inputs": inputs})
+    inputs = tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs)
+    return signature.evolve(inputs=inputs)
 
 
 def _check_columns(signature: Signature, data: Data) -> None:

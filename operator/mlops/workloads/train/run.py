@@ -114,7 +114,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
         fitted, best = run_search(task.search, trials, attempt)
         say(f"best: {best}; it was fitted on the part train, as every trial was")
     params = {**estimator_spec.params, **best}
-    unfinished = blank.model_copy(update={"estimator": EstimatorOf(name=name, params=params)})
+    unfinished = blank.evolve(estimator=EstimatorOf(name=name, params=params))
     signature = export(unfinished, fitted, _compared_columns(data, task.seed), folder)
     write_signature(signature, folder)
     return _Made(Predictor.load(folder), best if task.search else None, len(trials) if task.search else None)
@@ -123,7 +123,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
     """Return a signature whose format, outputs and tolerance the export fills in."""
     categories = {text.column: text.categories for text in encoding.texts}
-    inputs = tuple(one.model_copy(update={"categories": _public(one.name, categories, data)}) for one in data.inputs)
+    inputs = tuple(one.evolve(categories=_public(one.name, categories, data)) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",
