@@ -91,7 +91,7 @@ class IngestTask(Model):
     namespace: str
     dataset: str
     spec: DatasetSpec
-    # The end of a captured window, and the moment the source is looked at: an RFC 3339 time, or "scheduled" in the
+    # The end of a captured window, and the timestamp the source is synced: an RFC 3339 time, or "scheduled" in the
     # Jobs of a CronJob, whose names carry their time.
     as_of: str
     # Whether a version of the model is or was live, so that captures may be read; without one only `history` is.

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from mlops.api import labels
-from mlops.api.base import format_time, is_moment, parse_time
+from mlops.api.base import format_time, is_timestamp, parse_time
 from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.views import ModelView
@@ -214,7 +214,7 @@ def _entry(line: str) -> Entry | None:
         isinstance(entry, dict)
         and all(isinstance(entry.get(name), str) for name in _TEXTS)
         and all(isinstance(entry.get(name, ""), str) for name in _TEXTS_IF_THERE)
-        and is_moment(entry["time"])
+        and is_timestamp(entry["time"])
         and 1 <= _whole(entry.get("number")) <= _MAX_NUMBER
         and (entry["event"] not in (LIVE, LEFT) or "stage" in entry)
     )

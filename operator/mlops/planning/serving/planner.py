@@ -29,8 +29,8 @@ def plan(view: ModelView) -> Plan:
         return Plan(apply=tuple(model_history.segments(view, {})))
     found = [rollout.observed(view, each) for each in candidates(view, present)]
     wanted = traffic(view, found)
-    again = [each.checked.look_again for each in found if each.checked.look_again]
-    again += rollout.looks_again(view, found)
+    again = [each.checked.requeue_at for each in found if each.checked.requeue_at]
+    again += rollout.requeue_times(view, found)
     planned = sorted(((each, status_of(view, each, wanted)) for each in found), key=_leaves)
     statuses = {key_of(each.version): status for each, status in planned}
     return Plan(
@@ -38,7 +38,7 @@ def plan(view: ModelView) -> Plan:
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),
         create=tuple(manifest for each in found for manifest in each.checked.create),
         delete=(*_no_longer_wanted(view, found, wanted), *_spent(view, found)),
-        look_again=min(again, default=None),
+        requeue_at=min(again, default=None),
     )
 
 

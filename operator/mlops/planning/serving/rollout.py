@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from mlops.api import labels
-from mlops.api.base import format_time, is_moment, parse_time
+from mlops.api.base import format_time, is_timestamp, parse_time
 from mlops.api.model_version import StageFailure
 from mlops.api.reasons import Reason
 from mlops.planning import retrying
@@ -219,11 +219,11 @@ def _gave_up(there: Manifest) -> bool:
 def since_of(there: Manifest) -> datetime | None:
     """Return since when the Deployment is to serve what it serves; None if nobody knows."""
     since = there["metadata"].get("annotations", {}).get(labels.SINCE, "")
-    return parse_time(since) if is_moment(since) else None
+    return parse_time(since) if is_timestamp(since) else None
 
 
-def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
-    """Yield when to look again at Deployments that gave up, and whose pods have not had their time yet."""
+def requeue_times(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
+    """Yield when to plan again at Deployments that gave up, and whose pods have not had their time yet."""
     for candidate in candidates:
         for stage in candidate.stages:
             there = deployment_of(view, stage)
@@ -240,4 +240,4 @@ def since(view: ModelView, choice: Candidate, stage: str) -> str:
     there = deployment_of(view, stage)
     known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
     same = there is not None and shows(there, choice) and is_applied(there, choice) and _is_retried(there, choice)
-    return known if same and is_moment(known) else format_time(view.now)
+    return known if same and is_timestamp(known) else format_time(view.now)

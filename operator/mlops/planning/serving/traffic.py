@@ -58,7 +58,7 @@ def _live_before(view: ModelView, stage: str, candidates: list[Candidate]) -> Ca
         if stage in each.version.status.stages
         and stage in each.stages
         and not each.version.spec.withdrawn
-        and not each.rival
+        and not each.competitor
         # Of one that has failed there no pod is left, as a rule.
         and (stage not in each.failed or rollout.answers(view, each, stage))
     ]

@@ -17,13 +17,13 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (
     INPUT,
     LABEL,
-    MOMENT,
     PREDICTION,
     PROBABILITY,
     TIME,
+    TIMESTAMP,
     finite,
     label_text,
-    moment,
+    timestamp,
 )
 
 DESCRIPTION = "model.json"
@@ -87,7 +87,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     """Bring the rows into canonical types and order. Raises BadInput when a column that is needed is missing."""
     missing = [column for column in (LABEL, "part", PREDICTION) if column not in frame.columns]
     if missing:
-        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model again")
     names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
     numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
     categorical = tuple(sorted(set(names) - set(numeric)))
@@ -97,7 +97,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         *(pl.col(INPUT + name).cast(pl.String, strict=False) for name in categorical),
         *(_target(column, frame, bool(classes)) for column in (LABEL, PREDICTION)),
         *(finite(column) for column in frame.columns if column.startswith(PROBABILITY)),
-        moment(TIME) if TIME in frame.columns else pl.lit(None, MOMENT).alias(TIME),
+        timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
     )
     # Rows without a time, or with equal ones, are ordered by their content.
     prepared = prepared.sort(TIME, *sorted(set(prepared.columns) - {TIME}), nulls_last=True)

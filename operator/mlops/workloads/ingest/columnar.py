@@ -70,9 +70,11 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
     if dtype == pl.String and field.type != "string":
         values = from_text(column, field.type)
     elif field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
-        moments = column.cast(pl.Datetime("us")) if isinstance(dtype, pl.Date) else column.dt.cast_time_unit("us")
+        timestamps = column.cast(pl.Datetime("us")) if isinstance(dtype, pl.Date) else column.dt.cast_time_unit("us")
         zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-        values = in_calendar(moments.dt.convert_time_zone("UTC") if zoned else moments.dt.replace_time_zone("UTC"))
+        values = in_calendar(
+            timestamps.dt.convert_time_zone("UTC") if zoned else timestamps.dt.replace_time_zone("UTC")
+        )
     else:
         values = column.cast(target, strict=False)
     if field.type != "float64" or dtype == pl.String:
@@ -83,7 +85,7 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
 
 
 def _shown_cell(column: pl.Series, at: int) -> object:
-    """Return a cell; of a moment its number, since Python has none beyond the year 9999."""
+    """Return a cell; of a timestamp its number, since Python has none beyond the year 9999."""
     if not isinstance(column.dtype, pl.Datetime | pl.Date):
         return column[at]
     unit = column.dtype.time_unit if isinstance(column.dtype, pl.Datetime) else "days"

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_TIMESTAMP, LAST_TIMESTAMP, plain_floats
 from mlops.workloads.floor.pod import BadInput
 
 _FORMATS = (
@@ -69,7 +69,7 @@ def from_text(text: pl.Series, kind: FieldType) -> pl.Series:
             pl.when(pl.col("text") == "true").then(True).when(pl.col("text") == "false").then(False)
         ).to_series()
     if kind == "timestamp":
-        return _moments(text)
+        return _timestamps(text)
     return text if kind == "string" else text.str.strip_chars(" ").cast(DTYPES[kind], strict=False)
 
 
@@ -86,7 +86,7 @@ def first_unread(text: pl.Series, values: pl.Series) -> int | None:
     return unread.arg_max() if unread.any() else None
 
 
-def _moments(text: pl.Series) -> pl.Series:
+def _timestamps(text: pl.Series) -> pl.Series:
     values: pl.Series | None = None
     normalised = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T")
     for form, zoned in _FORMATS:
@@ -100,8 +100,8 @@ def _moments(text: pl.Series) -> pl.Series:
     return in_calendar(values)
 
 
-def in_calendar(moments: pl.Series) -> pl.Series:
-    """Return the moments of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
-    frame = pl.DataFrame({"moment": moments})
-    inside = pl.col("moment").is_between(FIRST_MOMENT, LAST_MOMENT)
-    return frame.select(pl.when(inside).then(pl.col("moment"))).to_series().alias(moments.name)
+def in_calendar(timestamps: pl.Series) -> pl.Series:
+    """Return the timestamps of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
+    frame = pl.DataFrame({"timestamp": timestamps})
+    inside = pl.col("timestamp").is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP)
+    return frame.select(pl.when(inside).then(pl.col("timestamp"))).to_series().alias(timestamps.name)

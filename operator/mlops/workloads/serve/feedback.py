@@ -12,12 +12,12 @@ import polars as pl
 
 from mlops.api import tasks
 from mlops.workloads.floor.model.signature import Signature, class_name
-from mlops.workloads.floor.records.layout import LABEL, MOMENT, RECEIVED, TIME, feedback_prefix, prediction_type
+from mlops.workloads.floor.records.layout import LABEL, RECEIVED, TIME, TIMESTAMP, feedback_prefix, prediction_type
 from mlops.workloads.serve.capture import FileNames, partitioned
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.inference import checked_id, read_json
-from mlops.workloads.serve.moments import microseconds
 from mlops.workloads.serve.recorder import File
+from mlops.workloads.serve.timestamps import microseconds
 
 _FIELDS = frozenset({"id", "row", "label", "time"})
 
@@ -114,8 +114,8 @@ class FeedbackEncoder:
                 pl.Series("id", [label.id for label in labels], dtype=pl.String),
                 pl.Series("row", [label.row for label in labels], dtype=pl.Int64),
                 pl.Series(LABEL, [label.label for label in labels], dtype=self._type),
-                pl.Series(TIME, [label.time for label in labels], dtype=pl.Int64).cast(MOMENT),
-                pl.Series(RECEIVED, [label.received for label in labels], dtype=pl.Int64).cast(MOMENT),
+                pl.Series(TIME, [label.time for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
+                pl.Series(RECEIVED, [label.received for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
             ]
         )
         return partitioned(frame, self._prefix, self._names)

@@ -47,8 +47,8 @@ MAX_DEPTH = 100
 LONGEST_TEXT, LARGEST_RESULT = 1 << 20, 1 << 30
 # What may be in memory at once while texts are computed.
 _AT_ONCE = 256 << 20
-# Python's moments go no further, and what reads a version writes them as such.
-FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+# Python's timestamps go no further, and what reads a version writes them as such.
+FIRST_TIMESTAMP, LAST_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 class ExpressionError(ValueError):
@@ -137,7 +137,7 @@ def _pieces(expression: str, frame_columns: Iterable[str], inside: pl.DataFrame)
 
 
 def _check_result(expression: str, pieces: list[pl.Series], inside: pl.DataFrame) -> None:
-    """Refuse what no column can hold: endless texts, moments beyond the calendar."""
+    """Refuse what no column can hold: endless texts, timestamps beyond the calendar."""
     newest = pieces[-1]
     if newest.dtype == pl.String:
         longest = cast("int", newest.str.len_bytes().max() or 0)
@@ -323,10 +323,10 @@ def _entering(frame: pl.DataFrame, name: str) -> pl.Expr:
 def _leaving(result: pl.Series) -> pl.Series:
     kind = _kind(result.dtype)
     if kind == "timestamp":
-        moments = result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        if not moments.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(True).all():
+        timestamps = result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        if not timestamps.is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP).fill_null(True).all():
             raise pl.exceptions.ComputeError("a timestamp outside of the years 1 to 9999")
-        return moments
+        return timestamps
     result = result.cast(DTYPES[kind]) if kind is not None else result
     return plain_floats(result) if kind == "float64" else result
 

@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 # Microseconds, UTC.
-MOMENT: Final = pl.Datetime("us", "UTC")
+TIMESTAMP: Final = pl.Datetime("us", "UTC")
 KEY: Final = ("id", "row")
 # Event time of a request, or a label's own time.
 TIME: Final = "time"
@@ -36,13 +36,13 @@ CANONICAL: Final = (TIME, *KEY)
 REQUEST: Final[Mapping[str, pl.DataType]] = {
     "id": pl.String(),
     "row": pl.Int64(),
-    TIME: MOMENT,
-    ARRIVED: MOMENT,
+    TIME: TIMESTAMP,
+    ARRIVED: TIMESTAMP,
     VERSION: pl.Int64(),
     DIGEST: pl.String(),
     STAGE: pl.String(),
 }
-LABELS: Final[Mapping[str, pl.DataType]] = {"id": pl.String(), "row": pl.Int64(), TIME: MOMENT, RECEIVED: MOMENT}
+LABELS: Final[Mapping[str, pl.DataType]] = {"id": pl.String(), "row": pl.Int64(), TIME: TIMESTAMP, RECEIVED: TIMESTAMP}
 
 
 def prediction_type(*, classifies: bool) -> pl.DataType:
@@ -68,9 +68,9 @@ _PARTITION = re.compile(r"(?:^|/)date=(\d{4})-(\d{2})(?:-(\d{2}))?/")
 _SPAN = re.compile(r"(?:^|/)dates=(\d{4}-\d{2}-\d{2})--(\d{4}-\d{2}-\d{2})/")
 
 
-def partition(moment: datetime, *, monthly: bool) -> str:
+def partition(timestamp: datetime, *, monthly: bool) -> str:
     """Return the partition of an event time: `date=2026-11-21/`, or `date=2026-11/`."""
-    return moment.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
+    return timestamp.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
 
 
 def partition_of_span(first: datetime, last: datetime) -> str:
@@ -115,6 +115,6 @@ def finite(column: str) -> pl.Expr:
     return pl.when(value.is_finite()).then(value).otherwise(None).alias(column)
 
 
-def moment(column: str) -> pl.Expr:
+def timestamp(column: str) -> pl.Expr:
     """A time in microseconds UTC, whatever resolution it was written with."""
-    return pl.col(column).cast(MOMENT).alias(column)
+    return pl.col(column).cast(TIMESTAMP).alias(column)

@@ -34,16 +34,16 @@ from mlops.workloads.floor.records.layout import (
     KEY,
     LABEL,
     LABELS,
-    MOMENT,
     RECEIVED,
     REQUEST,
     SPANS,
     TIME,
+    TIMESTAMP,
     finite,
     label_text,
-    moment,
     partition_span,
     prediction_type,
+    timestamp,
 )
 
 _FILES_AT_ONCE: Final = 16
@@ -62,7 +62,7 @@ class Span:
     end: datetime
 
     def holds(self, column: str) -> pl.Expr:
-        """Return the condition that the moment in `column` is in the span."""
+        """Return the condition that the timestamp in `column` is in the span."""
         return (pl.col(column) > self.start) & (pl.col(column) <= self.end)
 
 
@@ -75,11 +75,13 @@ def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFram
     for key, frame in _files(store, _keys(store, prefix, span.start, span.end)):
         _need(frame, (*KEY, TIME), key)
         # Servers of an earlier release did not record when a request arrived: those were before all others.
-        arrived = moment(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, MOMENT).alias(ARRIVED)
+        arrived = timestamp(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, TIMESTAMP).alias(ARRIVED)
         content = pl.struct(sorted(set(frame.columns) - {ARRIVED})).hash(seed=_SEED).alias(CONTENT)
         _plain(frame, key)
         with _as_recorded(key):
-            rows = frame.with_columns(*(pl.col(one).cast(REQUEST[one]) for one in KEY), moment(TIME), arrived, content)
+            rows = frame.with_columns(
+                *(pl.col(one).cast(REQUEST[one]) for one in KEY), timestamp(TIME), arrived, content
+            )
         yield rows
 
 
@@ -139,8 +141,8 @@ def labels_of(
             given = frame.select(
                 *(pl.col(one).cast(LABELS[one]) for one in KEY),
                 label_text(LABEL, frame.schema[LABEL]) if as_text else finite(LABEL),
-                moment(RECEIVED),
-                moment(TIME) if TIME in frame.columns else pl.lit(None, MOMENT).alias(TIME),
+                timestamp(RECEIVED),
+                timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
             )
         loose = given.filter(span.holds(TIME)).select(identity())["_hash"].to_numpy()
         unmatched += int((~np.isin(loose, known)).sum())
@@ -172,10 +174,10 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     return Labels(last, repeated, conflicts, unmatched, every.height - good.height)
 
 
-def was_recorded_before(store: Store, prefix: str, moment: datetime) -> bool:
-    """Whether there are recorded rows from before the moment."""
+def was_recorded_before(store: Store, prefix: str, timestamp: datetime) -> bool:
+    """Whether there are recorded rows from before the timestamp."""
     partitions = (partition_span(found.key) for found in store.list(prefix))
-    return any(found is not None and found[0] <= moment for found in partitions)
+    return any(found is not None and found[0] <= timestamp for found in partitions)
 
 
 def _keys(store: Store, prefix: str, first: datetime, last: datetime | None) -> list[str]:
