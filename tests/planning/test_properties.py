@@ -139,7 +139,7 @@ def test_a_moment_after_which_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
-        pytest.param("Dataset", {"lastCheckTime": "soon"}, id="a look's time"),
+        pytest.param("Dataset", {"lastCheckTime": "soon"}, id="the time of a sync"),
         pytest.param("Dataset", {"lastJobTime": ""}, id="a Job's time"),
         pytest.param("DriftMonitor", {"lastCheckTime": "yesterday"}, id="a check's time"),
         pytest.param("DriftMonitor", {"actionTimes": ["12:00"]}, id="an action's time"),

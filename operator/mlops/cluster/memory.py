@@ -110,7 +110,7 @@ class Memory:
         return True
 
     def take_found(self, key: Key, manifest: Manifest | None) -> None:
-        """Take in what a look by name found. What is not ours stays known until another look finds it gone or ours."""
+        """Take in what a lookup by name found. A foreign object stays known until a lookup finds it gone or ours."""
         self._strangers.pop(key, None)
         if manifest is None:
             return

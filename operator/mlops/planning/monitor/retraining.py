@@ -79,7 +79,7 @@ def _is_refreshed(view: DriftMonitorView) -> bool:
 
 
 def synced_again(view: DriftMonitorView, progress: Progress) -> Progress:
-    """Return the progress after the look at the source that the newest check asked for, if it has come to an end."""
+    """Return the progress after the sync of the source that the newest check asked for, if it has come to an end."""
     status, data = progress.status, view.dataset
     known = status.nothing_new
     if known is None or known.asked is None or data is None or status.verdict is None:

@@ -186,7 +186,7 @@ def _inputs(found: dict[str, Any]) -> str:
         "Inputs",
         "<p class='soft'>Effect: Wasserstein distance in standard deviations of the reference, or Jensen-Shannon"
         " distance of categories. Nearest: distance to the nearest of the reference's own windows of this length, and"
-        " in brackets how far those usually are from each other at most; where it was needed and the reference is long"
+        " in brackets how far those are from each other at most; where it was needed and the reference is long"
         " enough.</p>"
         '<div class="wide"><table><tr><th>input</th><th>kind</th><th class="n">effect</th><th class="n">nearest</th>'
         f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>'
