@@ -41,6 +41,7 @@ INPUTS_VARIABLE = "MLOPS_INPUTS"
 OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
 TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
 JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
+LOG_FORMAT_VARIABLE = "MLOPS_LOG_FORMAT"  # text or json; the operator sets it
 HOST_VARIABLE = "MLOPS_HOST"
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
 CAPTURE_KEY_VARIABLE = "MLOPS_CAPTURE_KEY"  # what model servers choose captured requests by; a random one if not set
@@ -172,6 +173,8 @@ class VerifyTask(Model):
     namespace: str
     model_name: str
     version: int
+    # Of the ModelVersion, for the log.
+    object_name: str | None = None
     artifact: str
     # The tightest latency gate: it is measured again while it is not kept, for a busy node is not the model's fault.
     p99_milliseconds: int | None = None
@@ -191,6 +194,8 @@ class ServeTask(Model):
     namespace: str
     model_name: str
     version: int
+    # Of the ModelVersion, for the log.
+    object_name: str | None = None
     stage: str
     artifact: str
     capture: Capture

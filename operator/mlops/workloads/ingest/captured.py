@@ -14,6 +14,7 @@ from mlops.api.dataset import CapturedSource, DataField
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (
     ARRIVED,
@@ -29,7 +30,7 @@ from mlops.workloads.floor.records.layout import (
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
 from mlops.workloads.ingest.columnar import convert
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import Rows, log
+from mlops.workloads.ingest.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ def captured_rows(
         as_text=contract.label is None or contract.kinds[contract.label] not in ("float64", "int64"),
     )
     if labels.unmatched:
-        log(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")
+        say(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")
     if labels.early:
-        log(f"{labels.early} labels are dated more than a day before their request: {SEND_EVENT_TIME}")
+        say(f"{labels.early} labels are dated more than a day before their request: {SEND_EVENT_TIME}")
     how: Any = "inner" if source.labels == "Required" and contract.label else "left"
     joined = requests.join(labels.frame, on=KEY, how=how, maintain_order="left")
     name = f"captures of {source.model_name} in {source.stage}"

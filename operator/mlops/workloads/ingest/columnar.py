@@ -11,10 +11,10 @@ from mlops.api.dataset import DataField
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import format_error
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, in_calendar, normal, shown
 
@@ -52,7 +52,7 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
         for field in contract.fields:
             _check_type(name, field, there[field.name])
         if extra := [column for column in there if column not in contract.schema]:
-            log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+            say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
         row = 0
         wanted = scan.select([field.name for field in contract.fields])
         for chunk in wanted.collect_batches(chunk_size=_ROWS, maintain_order=True):

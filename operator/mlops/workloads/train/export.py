@@ -14,13 +14,13 @@ from google.protobuf.message import EncodeError
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.answer import Answer
 from mlops.workloads.floor.model.engines import SklearnEngine, open_engine
 from mlops.workloads.floor.model.onnx_graph import pipeline_graph
 from mlops.workloads.floor.model.signature import Attempt, Export, Format, Outputs, Signature
 from mlops.workloads.floor.model.skops_file import dump_estimator
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.train.fit import say
 
 MAX_COMPARED_ROWS = 5000
 # The largest difference to scikit-learn's own answers that a format may show, relative to max(1, |answer|). ONNX trees

@@ -14,6 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.engines import SklearnEngine
 from mlops.workloads.floor.model.golden import prediction_digest
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
@@ -28,7 +29,7 @@ from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
 from mlops.workloads.train.estimators import kind_of
 from mlops.workloads.train.evaluate import measure, reported
 from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
-from mlops.workloads.train.fit import Target, encoding_of, fit, say, target_of
+from mlops.workloads.train.fit import Target, encoding_of, fit, target_of
 from mlops.workloads.train.parameters import build
 from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.search import Params, run_search, trials_of
