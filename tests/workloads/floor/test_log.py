@@ -17,6 +17,8 @@ from mlops.api import tasks
 from mlops.workloads.floor import log
 from mlops.workloads.floor.log import Subject
 
+# Not in a line of source that a traceback shows.
+VALUE = "Alice Miller"
 SUBJECT = Subject("ingest", "Dataset", "shop", "sales")
 
 
@@ -81,9 +83,9 @@ def test_an_error_says_where_it_came_from_and_repeats_nothing(style: Any, capsys
     log.configure(style, "info", SUBJECT)
     try:
         try:
-            raise ValueError("Alice Miller")
+            raise ValueError(VALUE)
         except ValueError as error:
-            raise KeyError("Alice Miller") from error
+            raise KeyError(VALUE) from error
     except KeyError as error:
         log.fail("it failed", error)
         logging.getLogger("uvicorn.error").error("theirs", exc_info=error)
