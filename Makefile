@@ -56,7 +56,7 @@ check: venv ## format, lint, types, import contracts, generated files, unit test
 	@echo "==> types" && $(BIN)/mypy
 	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
 	@echo "==> generated files" && $(BIN)/python hack/generate.py --check
-	@echo "==> unit tests" && $(BIN)/pytest -q $(UNIT) -m "not thorough and not slow and not long and not apiserver and not s3"
+	@echo "==> unit tests" && $(BIN)/pytest -q -n auto $(UNIT) -m "not thorough and not slow and not long and not apiserver and not s3"
 
 tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, once, into a cache; say which packages lack
 	@echo "==> programs"

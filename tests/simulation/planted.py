@@ -331,8 +331,8 @@ BUGS = (
         "live before a pod is ready",
         "planning",
         "planning/serving/traffic.py",
-        "        if there is not None and rollout.shows(there, choice) and rollout.is_available(there):\n            live[stage] = choice\n",
-        "        if there is not None and rollout.shows(there, choice):\n            live[stage] = choice\n",
+        "        if present is not None and rollout.shows(present, choice) and rollout.is_available(present):\n            live[stage] = choice\n",
+        "        if present is not None and rollout.shows(present, choice):\n            live[stage] = choice\n",
     ),
     Bug(
         "served before it is verified",
@@ -360,8 +360,8 @@ BUGS = (
         "a time limit counts for a version that has served",
         "rollout",
         "planning/serving/rollout.py",
-        "    if proven or silent_until is None or silent_until > view.now or not _gave_up(there):\n",
-        "    if since is None or since + timedelta(seconds=PROGRESS_DEADLINE) > view.now or not _gave_up(there):\n",
+        "    if proven or silent_until is None or silent_until > view.now or not _gave_up(present):\n",
+        "    if since is None or since + timedelta(seconds=PROGRESS_DEADLINE) > view.now or not _gave_up(present):\n",
         story="slow rollouts",
     ),
     Bug(

@@ -212,8 +212,8 @@ def _history(objects: list[Manifest], namespace: str | None, model: str | None =
 def _events(history: list[Manifest], versions: list[Manifest]) -> list[Manifest]:
     """Return what was recorded of a model, and what its versions say that is not on record yet, in order of time."""
     found = model_history.entries(history)
-    there = {m["metadata"]["uid"] for m in versions}
-    found = [entry for entry in found if entry["event"] != model_history.DELETED or entry["uid"] not in there]
+    present = {m["metadata"]["uid"] for m in versions}
+    found = [entry for entry in found if entry["event"] != model_history.DELETED or entry["uid"] not in present]
     known = {model_history.identity(entry) for entry in found}
     for manifest in versions:
         version = parse(manifest)

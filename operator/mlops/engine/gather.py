@@ -205,8 +205,8 @@ class Gatherer:
             number += 1
             yield (name := model_version_name(model_name, number))
             speaking = self._linked(links.NAMING_A_VERSION, run.metadata.namespace, name)
-            there = any(version.metadata.name == name for version in versions)
-            taken = there or any(each["metadata"]["name"] != run.metadata.name for each in speaking)
+            present = any(version.metadata.name == name for version in versions)
+            taken = present or any(each["metadata"]["name"] != run.metadata.name for each in speaking)
 
     def _versions_beside(
         self, run: TrainingRun, model_name: str, history: tuple[Manifest, ...]
@@ -224,8 +224,8 @@ class Gatherer:
             *(version for each in named for version in self._linked(links.NAMED_VERSION, namespace, each)),
         ]
         number = max(highest_number(history), *(version.spec.version for version in found))
-        while there := self._reader.get(Key("ModelVersion", namespace, model_version_name(model_name, number + 1))):
-            more.append(there)
+        while present := self._reader.get(Key("ModelVersion", namespace, model_version_name(model_name, number + 1))):
+            more.append(present)
             number += 1
         of_the_model = [each for each in more if field_of(each, "spec.modelName") == model_name]
         known = {version.key for version in found}

@@ -80,9 +80,9 @@ def _no_longer_wanted(view: ModelView, found: list[Candidate], wanted: Traffic) 
     serving = {server_name(view.model_name, stage) for stage in wanted.chosen}
     known = {server_name(view.model_name, stage) for each in found for stage in each.stages}
     for kind, kept in ((view.deployments, serving), (view.disruption_budgets, serving), (view.services, known)):
-        for name, there in kind.items():
-            if _is_of(view, there) and name not in kept:
-                yield key_and_uid(there)
+        for name, present in kind.items():
+            if _is_of(view, present) and name not in kept:
+                yield key_and_uid(present)
 
 
 def _spent(view: ModelView, found: list[Candidate]) -> Iterable[tuple[Key, str]]:
@@ -90,6 +90,6 @@ def _spent(view: ModelView, found: list[Candidate]) -> Iterable[tuple[Key, str]]
         yield from spent(view, each.version, each.checked.status)
 
 
-def _is_of(view: ModelView, there: Manifest) -> bool:
-    own = there["metadata"].get("labels", {})
+def _is_of(view: ModelView, present: Manifest) -> bool:
+    own = present["metadata"].get("labels", {})
     return bool(own.get(labels.MODEL) == view.model_name and own.get(labels.MANAGED_BY) == labels.MANAGER)

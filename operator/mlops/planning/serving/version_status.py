@@ -62,8 +62,8 @@ def _successor(candidate: Candidate, traffic: Traffic) -> Candidate | None:
     if wanted or traffic.live_stages(candidate) or candidate.competitor or not candidate.open_stages:
         return None
     reached = [stage for stage in candidate.stages if stage in candidate.passed]
-    there = traffic.live.get(reached[-1] if reached else candidate.stages[0])
-    return there if there is not None and there.number > candidate.number else None
+    present = traffic.live.get(reached[-1] if reached else candidate.stages[0])
+    return present if present is not None and present.number > candidate.number else None
 
 
 def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successor: Candidate | None) -> Readiness:
@@ -146,8 +146,8 @@ def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Readin
 def _progress_message(view: ModelView, candidate: Candidate, traffic: Traffic) -> str:
     for stage in candidate.stages:
         if traffic.is_chosen(candidate, stage) and not rollout.serves(view, candidate, stage):
-            there = rollout.deployment_of(view, stage)
-            ready = rollout.ready_pods(there) if there and rollout.shows(there, candidate) else 0
+            present = rollout.deployment_of(view, stage)
+            ready = rollout.ready_pods(present) if present and rollout.shows(present, candidate) else 0
             wanted = next(each.replicas for each in candidate.version.spec.promotion.stages if each.name == stage)
             return f"{stage}: {ready} of {wanted} pods ready"
     newer = [each.number for each in traffic.chosen.values() if each.number > candidate.number]
@@ -233,8 +233,8 @@ def _why_left(candidate: Candidate, stage: str, readiness: Readiness) -> str:
 def _url(view: ModelView, stage: str) -> str:
     """Return where the stage answers: what the node says of the Service, else its name in the cluster."""
     name = server_name(view.model_name, stage)
-    there = view.services.get(name, {})
-    ingress = there.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    present = view.services.get(name, {})
+    ingress = present.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
     host = ingress[0].get("ip") or ingress[0].get("hostname")
     if not host:
         return f"http://{name}.{view.namespace}.svc"
@@ -244,7 +244,7 @@ def _url(view: ModelView, stage: str) -> str:
 
 
 def _ready_replicas(view: ModelView, candidate: Candidate, stage: str) -> int | None:
-    there = rollout.deployment_of(view, stage)
-    if there is None or not rollout.shows(there, candidate):
+    present = rollout.deployment_of(view, stage)
+    if present is None or not rollout.shows(present, candidate):
         return None
-    return int(there.get("status", {}).get("readyReplicas", 0))
+    return int(present.get("status", {}).get("readyReplicas", 0))

@@ -47,11 +47,11 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
             child.close()
     try:
         scan = pl.scan_parquet(path, glob=False)
-        there = dict(scan.collect_schema())
-        check_columns(name, list(there), contract.fields, contract.pii)
+        present = dict(scan.collect_schema())
+        check_columns(name, list(present), contract.fields, contract.pii)
         for field in contract.fields:
-            _check_type(name, field, there[field.name])
-        if extra := [column for column in there if column not in contract.schema]:
+            _check_type(name, field, present[field.name])
+        if extra := [column for column in present if column not in contract.schema]:
             say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
         row = 0
         wanted = scan.select([field.name for field in contract.fields])

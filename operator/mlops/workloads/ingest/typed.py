@@ -42,17 +42,17 @@ def shown(value: object) -> str:
 
 
 def check_columns(
-    name: str, there: Sequence[str], fields: Sequence[DataField], pii: frozenset[str] = frozenset()
+    name: str, present: Sequence[str], fields: Sequence[DataField], pii: frozenset[str] = frozenset()
 ) -> None:
     """Raise BadInput if a column of the contract is not in the file."""
-    missing = [field.name for field in fields if field.name not in there]
+    missing = [field.name for field in fields if field.name not in present]
     if not missing:
         return
     named = ", ".join(f'"{one}"' for one in missing[:10]) + (" ..." if len(missing) > 10 else "")
-    has = ", ".join(shown(one) for one in there[:20]) + (" ..." if len(there) > 20 else "")
+    has = ", ".join(shown(one) for one in present[:20]) + (" ..." if len(present) > 20 else "")
     if pii and len(missing) == len(fields):
         # Without a header these are values of the first row.
-        has = f"{len(there)} others"
+        has = f"{len(present)} others"
     hint = "; is the header missing?" if len(missing) == len(fields) else ""
     plural = "s" if len(missing) > 1 else ""
     raise BadInput(

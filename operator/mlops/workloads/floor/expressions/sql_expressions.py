@@ -70,8 +70,8 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     _check_nodes(expression, parsed, frozenset(name for name, kind in columns.items() if kind == "string"))
     unknown = [name for name in parsed.meta.root_names() if name not in columns]
     if unknown:
-        there = ", ".join(columns) or "none"
-        raise ExpressionError(expression, f'names "{unknown[0]}", which is no column; there are: {there}')
+        present = ", ".join(columns) or "none"
+        raise ExpressionError(expression, f'names "{unknown[0]}", which is no column; there are: {present}')
     empty = pl.LazyFrame(schema={name: _inside(DTYPES[kind]) for name, kind in columns.items()})
     with _engine(expression, "cannot be computed"):
         dtype = empty.select(parsed.alias("result")).collect_schema()["result"]
