@@ -34,6 +34,7 @@ _THOROUGH = (
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
+    "workloads/floor/isolation",
     "workloads/floor/records",
     "workloads/serve",
     "workloads/train",

@@ -10,10 +10,10 @@ from mlops.api.drift_monitor import Check
 from mlops.statistics.label_shift import compare_labels
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, corrected
 from mlops.workloads.drift.performance import MIN_ROWS, class_counts
+from mlops.workloads.floor.records.layout import INPUT
 
 
 class LabelShift(DriftCheck):
