@@ -50,8 +50,9 @@ def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None 
 
 
 def _note_extra(name: str, header: list[str], contract: Contract) -> None:
-    wanted = {field.column or field.name for field in contract.fields}
-    extra = [column for column in header if column not in wanted]
+    names = {column_of(field) for field in contract.fields if field.position is None}
+    places = {field.position for field in contract.fields}
+    extra = [column for i, column in enumerate(header, 1) if column not in names and i not in places]
     if extra:
         say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
 
