@@ -110,7 +110,7 @@ class Blocks:
                 self._buffer += piece
 
     def _more(self, want: int) -> int:
-        if want > LONGEST_RECORD:
+        if want >= LONGEST_RECORD:
             what = f"a row, or a quoted field that is never closed, is longer than {LONGEST_RECORD >> 20} MiB: mend it"
             raise format_error(self.name, f"row {self.rows + 1} (line {self.lines + 1}): {what}")
         return max(want, len(self._buffer)) * 2
