@@ -31,7 +31,7 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFra
     """Yield the contract's columns in the order of the lines. Raises BadInput with row and column."""
     row = 0
     seen: dict[str, None] = {}
-    for block in blocks(open_text(path, name), name, quoted=False):
+    for block in blocks(open_text(path, name), name):
         lines = [line for line in block.split(b"\n") if line.strip()]
         for start in range(0, len(lines), _ROWS):
             objects = [_object(line, name, row + i + 1) for i, line in enumerate(lines[start : start + _ROWS])]

@@ -15,6 +15,7 @@ from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES, read_parquet
@@ -31,9 +32,7 @@ from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill
 from mlops.workloads.ingest.split import parts_of, sizes
 from mlops.workloads.ingest.validation import validate
-from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine
-
-_TEXT_READERS = {"csv": read_csv, "jsonl": read_jsonl}
+from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
 
 def ingest(pod: Pod, task: IngestTask) -> IngestReport:
@@ -47,13 +46,14 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
-    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of)))
+    rejected = RowsAside()
+    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of, rejected)))
     rows = canonical(read, contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     rows = clean(rows, spec.clean, contract)
     rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
-    outcome = validate(rows, contract, spec.validation, spill)
+    outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
@@ -62,6 +62,8 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     digest = write_parts(outcome.good, parts, contract, folder)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
+    if rejected.rows:
+        write_rejected(rejected.rows, folder)
     write_json(schema_document(spec, contract), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
@@ -89,18 +91,20 @@ def timestamp_of(pod: Pod, task: IngestTask) -> datetime:
     )
 
 
-def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
+def _read(
+    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: RowsAside
+) -> Iterator[pl.DataFrame]:
     source = task.spec.source
     if source.s3:
-        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract)
+        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract, rejected)
     elif source.http:
         header = authorization(source.http, task.namespace, pod.environ)
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
-        yield from _delivered(files, task.spec, contract)
+        yield from _delivered(files, task.spec, contract, rejected)
     elif source.captured:
         window = Window.before(as_of, source.captured)
         if source.captured.history:
-            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract):
+            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract, rejected):
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
             yield from captured_rows(pod.store, task.namespace, source.captured, contract, window)
@@ -112,13 +116,17 @@ def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivere
     return s3_files(source.uri, environ, pod.scratch, stores_folder(pod.environ))
 
 
-def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
+def _delivered(
+    files: Iterator[Delivered], spec: DatasetSpec, contract: Contract, rejected: RowsAside
+) -> Iterator[pl.DataFrame]:
     with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
         for file in files:
             if spec.format == "parquet":
                 yield from read_parquet(file.path, file.name, contract, child)
+            elif spec.format == "csv":
+                yield from read_csv(file.path, file.name, contract, rejected)
             else:
-                yield from _TEXT_READERS[spec.format](file.path, file.name, contract)
+                yield from read_jsonl(file.path, file.name, contract)
 
 
 def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
