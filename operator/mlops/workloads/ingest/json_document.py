@@ -1,0 +1,181 @@
+"""The records of a JSON document, one after another: an array, or the array at a path. Never whole in memory.
+
+Brackets and texts are told apart by one expression; what lies between records must be commas and blanks, what lies
+around the array is parsed as a document of its own, and each record is parsed by whoever takes it. So every byte of the
+document is judged once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from mlops.workloads.ingest.text import format_error
+from mlops.workloads.ingest.typed import shown
+
+# A record, or all that is around the records.
+LONGEST: Final = 16 << 20
+_MAX_DEPTH: Final = 512
+_BRACKET: Final = re.compile(
+    rb'[^"{}\[\]]*+(?:"(?:[^"\\]++|\\.)*+"[^"{}\[\]]*+)*+([{}\[\]])',
+    re.DOTALL,
+)
+_LAST_KEY: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")\s*+:\s*+\Z', re.DOTALL)
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_BETWEEN: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*\Z")
+_SUGGESTED: Final = 5
+
+
+class DuplicateKey(ValueError):
+    """A key that stands twice in one object."""
+
+
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Raises DuplicateKey for one with a key twice, of which parsers keep one or the other."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise DuplicateKey(next(key for key in keys if keys.count(key) > 1))
+    return found
+
+
+def records(pieces: Iterator[bytes], name: str, path: str | None) -> Iterator[bytes]:
+    """Yield the text of each object in the array at `path`, keys with points between; None: the document is the array.
+
+    Raises BadInput for what is no JSON, for another document, and for what is no object in the array.
+    """
+    return _Scan(name, path).over(pieces)
+
+
+class _Scan:
+    def __init__(self, name: str, path: str | None) -> None:
+        self._name, self._path = name, path
+        self._wanted = path.split(".") if path else []
+        # The open brackets, each with the key that it stands under.
+        self._open: list[tuple[bytes, str | None]] = []
+        self._around = bytearray()
+        self._count, self._start = 0, -1
+        self._inside = self._found = False
+
+    def over(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        buffer, at = bytearray(), 0
+        for piece in pieces:
+            buffer += piece
+            while (match := _BRACKET.match(buffer, at)) is not None:
+                yield from self._bracket(buffer, at, match)
+                at = match.end()
+            keep = self._start if self._start >= 0 else at
+            del buffer[:keep]
+            at -= keep
+            self._start = 0 if self._start >= 0 else -1
+            if len(buffer) > LONGEST or len(self._around) > LONGEST:
+                raise self._error(f"a record, or what is around the records, is longer than {LONGEST >> 20} MiB")
+        self._around += buffer[at:] if not self._inside else b""
+        self._finish(bytes(buffer))
+
+    def _bracket(self, buffer: bytearray, at: int, match: re.Match[bytes]) -> Iterator[bytes]:
+        sign, before = match.group(1), bytes(memoryview(buffer)[at : match.start(1)])
+        if not self._inside:
+            self._around += before + sign
+        if sign in b"[{":
+            self._opened(sign, before, match.start(1))
+        elif not self._open or (self._open[-1][0] == b"[") != (sign == b"]"):
+            raise self._error(f"a bracket {sign.decode()} closes nothing{self._where()}")
+        elif self._inside and len(self._open) == len(self._wanted) + 1:
+            self._end_of_array(before)
+        else:
+            self._open.pop()
+            if self._inside and len(self._open) == len(self._wanted) + 1:
+                yield bytes(memoryview(buffer)[self._start : match.end()])
+                self._count, self._start = self._count + 1, -1
+
+    def _opened(self, sign: bytes, before: bytes, place: int) -> None:
+        depth = len(self._open)
+        if depth >= _MAX_DEPTH:
+            raise self._error(f"its brackets are more than {_MAX_DEPTH} deep")
+        if self._inside and depth == len(self._wanted) + 1:
+            if sign == b"[" or not self._may_stand_between(before):
+                raise self._error(f"record {self._count + 1} is no object")
+            self._start = place
+            self._open.append((sign, None))
+            return
+        key = self._key(before) if not self._inside and depth <= len(self._wanted) else None
+        self._open.append((sign, key))
+        keys = [one for _, one in self._open[1:]]
+        if not self._inside and not self._found and sign == b"[" and keys == self._wanted:
+            self._inside = self._found = True
+
+    def _may_stand_between(self, before: bytes) -> bool:
+        return not before.strip() if self._count == 0 else _BETWEEN.match(before) is not None
+
+    def _end_of_array(self, before: bytes) -> None:
+        if before.strip(b" \t\r\n"):
+            raise self._error(f"record {self._count + 1} is no object")
+        self._open.pop()
+        self._inside = False
+        self._around += b"]"
+
+    def _key(self, before: bytes) -> str | None:
+        """Return the key before a bracket: the last text, with a colon after it."""
+        last = None
+        for last in _TEXT.finditer(before):
+            pass
+        if last is None or _LAST_KEY.match(before, last.start()) is None:
+            return None
+        try:
+            return str(orjson.loads(last.group()))
+        except orjson.JSONDecodeError:
+            return None
+
+    def _finish(self, rest: bytes) -> None:
+        if self._inside:
+            raise self._error(f"the document ends in the middle{self._where()}: deliver it again")
+        if not self._around.strip():
+            raise self._error("the file is empty")
+        document = self._parsed()
+        if not self._found:
+            raise self._error(self._way_in(document))
+
+    def _parsed(self) -> Any:
+        text = bytes(self._around)
+        try:
+            orjson.loads(text)
+            return json.loads(text, object_pairs_hook=distinct)
+        except DuplicateKey as error:
+            raise self._error(f'the document has the key "{shown(error)}" twice in one object') from error
+        except (orjson.JSONDecodeError, ValueError, RecursionError) as error:
+            if text.lstrip().startswith(b"{") and not self._found and re.search(rb"\}\s*\{", text):
+                raise self._error("there are several documents: set spec.format to jsonl") from error
+            raise self._error(f"this is no JSON document ({error})") from error
+
+    def _way_in(self, document: Any) -> str:
+        """Return where there are records instead."""
+        there = list(_arrays(document, ""))[:_SUGGESTED]
+        wanted = f"at {self._path} there is no array" if self._path else "the document is no array of objects"
+        if "" in there:
+            return f"{wanted}; the document itself is one: leave spec.json.records out"
+        if there:
+            others = f" (or {', '.join(there[1:])})" if there[1:] else ""
+            return f"{wanted}: set spec.json.records to {there[0]}{others}"
+        return f'{wanted}, and has none: write one object a row, as pandas does by to_json(orient="records")'
+
+    def _where(self) -> str:
+        return f" after record {self._count}" if self._found else ""
+
+    def _error(self, problem: str) -> Exception:
+        return format_error(self._name, problem)
+
+
+def _arrays(value: Any, path: str) -> Iterator[str]:
+    """Yield the paths of all arrays of objects."""
+    if isinstance(value, list):
+        if value and all(isinstance(one, dict) for one in value):
+            yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key and "." not in key:
+                yield from _arrays(inner, f"{path}.{key}" if path else key)
