@@ -16,10 +16,48 @@ def _object(kind: str, spec: Object) -> Object:
 
 _FIELDS = [
     {"name": "id", "type": "string", "role": "entityKey"},
-    {"name": "at", "type": "timestamp", "role": "timestamp", "nullable": False},
-    {"name": "price", "type": "float64", "role": "feature", "nullable": True, "min": "0", "max": "1.5", "unit": "EUR"},
+    {
+        "name": "at",
+        "type": "timestamp",
+        "role": "timestamp",
+        "nullable": False,
+        "column": "Date / time (local)",
+        "formats": ["%d.%m.%Y %H:%M", "%s"],
+        "timeZone": "Europe/Berlin",
+        "ambiguousTimes": "Latest",
+        "nonexistentTimes": "Shift",
+    },
+    {
+        "name": "price",
+        "type": "float64",
+        "role": "feature",
+        "nullable": True,
+        "min": "0",
+        "max": "1.5",
+        "unit": "EUR",
+        "position": 4,
+        "nullValues": ["-", "n/a"],
+        "symbols": ["€", "%"],
+    },
     {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"]},
 ]
+_CSV = {
+    "delimiter": ";",
+    "quote": "'",
+    "escape": "\\",
+    "encoding": "cp1252",
+    "header": 2,
+    "skipRows": 3,
+    "footerRows": 1,
+    "comment": "#",
+    "decimal": ",",
+    "thousands": ".",
+    "nullValues": ["NA"],
+    "trueValues": ["ja"],
+    "falseValues": ["nein"],
+    "rowDelimiter": "\r\n",
+    "ragged": "Quarantine",
+}
 
 _DATASET = _object(
     "Dataset",
@@ -34,6 +72,7 @@ _DATASET = _object(
             }
         },
         "format": "csv",
+        "csv": _CSV,
         "fields": _FIELDS,
         "clean": [
             {"deduplicate": {"by": ["id"]}},

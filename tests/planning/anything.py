@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints
 
-from mlops.api import base, dataset, resources, training_run
+from mlops.api import base, dataset, delimited, resources, time_format, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -73,10 +73,17 @@ PATTERNS: dict[str, Sequence[str]] = {
         (training_run.ParamName, ("C", "max_iter", "P" * 64)),
         (training_run.ClassName, ("LogisticRegression", "Ridge", "Nothing", "E" * 64)),
         (training_run.Image, ("registry.example/train:1", "i", "i" * 512)),
+        (delimited.Mark, (",", ".", "'", "€")),
+        (delimited.MarkOrNone, ('"', "", "\\", "¦")),
+        (delimited.Marks, (";", "\t", "||", "日" * 8)),
+        (delimited.RowEnd, ("\n", "\r\n", "\r")),
+        (time_format.TimeFormat, ("%d.%m.%Y", "%s", "%Y-%j T", "%y年%m%d")),
         (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
     )
 } | {
     r"^[0-9a-f]{64}$": ("ab" * 32, "0" * 64),
+    r"^[^\x00]+$": ("Fare Amount ($)", "日本", "c" * 256),
+    r"^[^\x00-\x200-9+.,-]+$": ("$", "€", "%", "U" * 16),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("DEPTH", "OMP_NUM_THREADS", "TZ", "_", "V" * 128),
 }
 
@@ -248,7 +255,24 @@ def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("max", None)
     if drawn["type"] != "string":
         drawn.pop("enum", None)
+    if drawn["type"] not in ("float64", "int64"):
+        drawn.pop("symbols", None)
+    if drawn["type"] != "timestamp":
+        drawn.pop("formats", None)
+        drawn.pop("timeZone", None)
+    if "timeZone" not in drawn:
+        drawn.pop("ambiguousTimes", None)
+        drawn.pop("nonexistentTimes", None)
+    if "column" in drawn:
+        drawn.pop("position", None)
     _ordered(draw, drawn, fields)
+
+
+def _csv(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn.get("thousands") == drawn.get("decimal", "."):
+        drawn.pop("thousands", None)
+    words = {name: [f"{name}{i}" for i in range(len(drawn.get("trueValues", ())))] for name in ("true", "false")}
+    drawn.update(trueValues=words["true"], falseValues=words["false"])
 
 
 def _ordered(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -260,6 +284,15 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
     for role in ("label", "timestamp"):
         for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
             extra["role"] = "feature"
+    if drawn.get("format") != "csv":
+        drawn.pop("csv", None)
+        for field in drawn["fields"]:
+            field.pop("position", None)
+    if "csv" in drawn:
+        if drawn["csv"].get("header") == 0:
+            drawn["csv"]["header"] = 1
+        if drawn.get("validation", {}).get("onFailure") != "Quarantine":
+            drawn["csv"].pop("ragged", None)
     roles = {field.get("role") for field in drawn["fields"]}
     strategy = drawn.get("split", {}).get("strategy")
     if ("captured" in drawn["source"] or strategy == "time") and "timestamp" not in roles:
@@ -324,6 +357,7 @@ def _governance(draw: Draw, drawn: Object, fields: Fields) -> None:
 MENDS: dict[str, Mend] = {
     "Governance": _governance,
     "Source": _one_of("s3", "http", "captured"),
+    "Csv": _csv,
     "DataField": _field,
     "FillNull": _one_of("value", "strategy"),
     "CleanStep": _one_of("deduplicate", "dropNulls", "fillNull", "filter"),

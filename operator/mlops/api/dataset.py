@@ -30,6 +30,8 @@ from mlops.api.base import (
     text,
 )
 from mlops.api.conditions import Condition
+from mlops.api.delimited import Csv, Word
+from mlops.api.time_format import COMPLETE, TimeFormat
 
 Url = Annotated[
     str,
@@ -125,7 +127,15 @@ class Source(Model):
 class DataField(Model):
     """One column of the contract."""
 
-    name: FieldName = Field(description="The column's name in the data.")
+    name: FieldName = Field(
+        description="The column's name from here on, and in the data if column does not say another."
+    )
+    column: Annotated[str, text(r"^[^\x00]+$", "a column's name as it stands in the delivery", 256)] | None = Field(
+        default=None, description="The column's name in the data, any text; name if left out."
+    )
+    position: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="The column's place in a CSV file, the first is 1, instead of its name."
+    )
     type: FieldType = Field(description="The column's type; text is parsed to it, a value that cannot be is an error.")
     role: Role = Field(default="feature", description="What the column is for.")
     nullable: bool = Field(default=False, description="Whether values may be missing.")
@@ -136,6 +146,48 @@ class DataField(Model):
     )
     unit: Annotated[str, StringConstraints(max_length=32)] | None = Field(
         default=None, description="The unit of measure, shown in profiles and reports."
+    )
+    null_values: Annotated[tuple[Word, ...], Field(max_length=32)] | None = Field(
+        default=None, description="Texts that mean a missing value in this column, instead of spec.csv.nullValues."
+    )
+    formats: Annotated[tuple[TimeFormat, ...], Field(min_length=1, max_length=8)] | None = Field(
+        default=None,
+        description="How a timestamp is written, in words of strptime, such as %d.%m.%Y %H:%M; RFC 3339 if left out. "
+        "A text that two of them read differently is an error.",
+    )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        description="The time zone of timestamps that are written without an offset; such are an error if left out. "
+        "Days without a time of day are then midnight in UTC.",
+    )
+    ambiguous_times: Literal["Refuse", "Earliest", "Latest"] = Field(
+        default="Refuse", description="What a local time means that there was twice, when clocks were put back."
+    )
+    nonexistent_times: Literal["Refuse", "Shift"] = Field(
+        default="Refuse",
+        description="What a local time means that was left out, when clocks were put forward. Shift: the offset before "
+        "counts, so that 02:30 is 03:30.",
+    )
+    symbols: (
+        Annotated[
+            tuple[
+                Annotated[
+                    str,
+                    text(
+                        r"^[^\x00-\x200-9+.,-]+$",
+                        "a sign such as $, EUR or %: no digit, blank, sign, point or comma",
+                        16,
+                    ),
+                ],
+                ...,
+            ],
+            Field(min_length=1, max_length=8),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description='Signs of currency or percent that may stand before or after a number and are left out: "12 %" is '
+        "12.",
     )
     rules: ClassVar = (
         Rule(
@@ -157,6 +209,29 @@ class DataField(Model):
             "self.role != 'timestamp' || self.type == 'timestamp'",
             "a field of role timestamp must have type timestamp",
             lambda self: self.role != "timestamp" or self.type == "timestamp",
+        ),
+        Rule(
+            "!has(self.column) || !has(self.position)",
+            "column and position cannot both be set",
+            lambda self: self.column is None or self.position is None,
+        ),
+        Rule(
+            "!(has(self.formats) || has(self.timeZone)) || self.type == 'timestamp'",
+            "formats and timeZone are for fields of type timestamp",
+            lambda self: (self.formats is None and self.time_zone is None) or self.type == "timestamp",
+        ),
+        Rule(
+            "has(self.timeZone) || (self.ambiguousTimes == 'Refuse' && self.nonexistentTimes == 'Refuse')",
+            "ambiguousTimes and nonexistentTimes need a timeZone",
+            lambda self: (
+                self.time_zone is not None or (self.ambiguous_times == "Refuse" and self.nonexistent_times == "Refuse")
+            ),
+        ),
+        COMPLETE,
+        Rule(
+            "!has(self.symbols) || self.type in ['float64', 'int64']",
+            "symbols are for fields of type float64 or int64",
+            lambda self: self.symbols is None or self.type in ("float64", "int64"),
         ),
     )
 
@@ -316,6 +391,10 @@ class DatasetSpec(Model):
 
     source: Source = Field(description="Where the rows come from: exactly one of s3, http, captured.")
     format: Literal["parquet", "csv", "jsonl"] = Field(default="parquet", description="The format of delivered files.")
+    csv: Csv | None = Field(
+        default=None,
+        description="How delivered CSV is written; comma, double quotes, UTF-8 and one header line if left out.",
+    )
     fields: Annotated[tuple[DataField, ...], Field(min_length=1, max_length=512)] = Field(
         description="The contract: every column that is read.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
@@ -358,6 +437,29 @@ class DatasetSpec(Model):
             "!has(self.source.captured) || self.fields.exists(f, f.role == 'timestamp')",
             "spec.source.captured needs a field of role timestamp: its window is in event time",
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
+        ),
+        Rule(
+            "!has(self.csv) || self.format == 'csv'",
+            "spec.csv is for spec.format csv",
+            lambda self: self.csv is None or self.format == "csv",
+        ),
+        Rule(
+            "self.format == 'csv' || !self.fields.exists(f, has(f.position))",
+            "spec.fields[].position is for spec.format csv: name the column",
+            lambda self: self.format == "csv" or all(f.position is None for f in self.fields),
+        ),
+        Rule(
+            "!has(self.csv) || self.csv.header != 0 || self.fields.all(f, has(f.position))",
+            "with spec.csv.header 0 every one of spec.fields needs its position",
+            lambda self: self.csv is None or self.csv.header != 0 or all(f.position for f in self.fields),
+        ),
+        Rule(
+            "!has(self.csv) || self.csv.ragged != 'Quarantine' || (has(self.validation) &&"
+            " self.validation.onFailure == 'Quarantine')",
+            "spec.csv.ragged Quarantine needs spec.validation.onFailure Quarantine",
+            lambda self: (
+                self.csv is None or self.csv.ragged != "Quarantine" or self.validation.on_failure == "Quarantine"
+            ),
         ),
     )
 
