@@ -10,7 +10,7 @@ import polars as pl
 
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.ingest.arrow_schema import ArrowError
-from mlops.workloads.ingest.columnar import rows_of, scan_through, try_in_child
+from mlops.workloads.ingest.columnar import names_of, rows_of, scan_through, try_in_child
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.text import format_error
 from mlops.workloads.ingest.zones import arrow_in_utc
@@ -25,14 +25,24 @@ def read_arrow(path: Path, name: str, contract: Contract, child: Child | None = 
 
     A `child` reads every file first: its buffers may be packed, so what it grows to is not bounded by its size.
     """
+    _prepare(path, name)
+    if child is not None:
+        try_in_child(child, "arrow", "Arrow", path, name, contract)
+    yield from rows_of(_scanner(path), "Arrow", name, contract)
+
+
+def arrow_columns(path: Path, name: str) -> list[str]:
+    """Return the names of the file's columns. Raises BadInput for what is no Arrow file."""
+    _prepare(path, name)
+    return names_of(_scanner(path), "Arrow", name)
+
+
+def _prepare(path: Path, name: str) -> None:
     _check_magic(path, name)
     try:
         arrow_in_utc(path)
     except ArrowError as error:
         raise format_error(name, f"the Arrow file is damaged: {error}: deliver it again") from error
-    if child is not None:
-        try_in_child(child, "arrow", "Arrow", path, name, contract)
-    yield from rows_of(_scanner(path), "Arrow", name, contract)
 
 
 def read_arrow_through(path: Path, name: str, columns: list[str]) -> None:
@@ -52,6 +62,8 @@ def _check_magic(path: Path, name: str) -> None:
     with path.open("rb") as stream:
         head = stream.read(8)
     if head.startswith(_FEATHER_1):
-        raise format_error(name, "this is Feather version 1, which is no longer read: write it as version 2, or Parquet")
+        raise format_error(
+            name, "this is Feather version 1, which is no longer read: write it as version 2, or Parquet"
+        )
     if not head.startswith((_FILE_MAGIC, _STREAM_MAGIC)):
         raise format_error(name, "this is no Arrow file or stream: check spec.format")

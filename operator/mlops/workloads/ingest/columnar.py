@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -47,11 +47,27 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
     yield from rows_of(lambda: pl.scan_parquet(path, glob=False), "Parquet", name, contract)
 
 
-def try_in_child(child: Child, work: str, what: str, path: Path, name: str, contract: Contract) -> None:
+def parquet_columns(path: Path, name: str) -> list[str]:
+    """Return the names of the file's columns. Raises BadInput for what is no Parquet file."""
+    _check_magic(path, name)
+    _check_structure(path, name)
+    parquet_in_utc(path)
+    return names_of(lambda: pl.scan_parquet(path, glob=False), "Parquet", name)
+
+
+def names_of(scan: Callable[[], pl.LazyFrame], what: str, name: str) -> list[str]:
+    """Return the names of the columns that a reader scans."""
+    try:
+        return list(scan().collect_schema())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise unreadable(error, what, name) from error
+
+
+def try_in_child(child: Child, work: str, what: str, path: Path, name: str, contract: Contract, **how: Any) -> None:
     """Have a child read the file to its end. Raises BadInput if that ends the child."""
     columns = [column_of(field) for field in contract.fields]
     try:
-        child.ask(work, {"path": str(path), "name": name, "columns": columns}, seconds=_TRIED_SECONDS)
+        child.ask(work, {"path": str(path), "name": name, "columns": columns, **how}, seconds=_TRIED_SECONDS)
     except Ended as error:
         raise format_error(name, f"the {what} file is not read: {error}: write it again") from error
     if path.stat().st_size > _KEPT_BYTES:

@@ -29,9 +29,7 @@ MAX_RATIO: Final = 250
 FREE_OF_RATIO: Final = 256 << 20  # bytes that any file may have when decompressed
 GZIP, ZSTD, XZ, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"PK\x03\x04"
 # Three letters alone could begin a header of CSV; the second part is that of a block, or of the end.
-_BZIP2: Final = tuple(
-    b"BZh%d" % level + then for level in range(1, 10) for then in (b"1AY&SY", b"\x17rE8P\x90")
-)
+_BZIP2: Final = tuple(b"BZh%d" % level + then for level in range(1, 10) for then in (b"1AY&SY", b"\x17rE8P\x90"))
 _EMPTY_ZIP: Final = b"PK\x05\x06"
 _SKIPPABLE: Final = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
 # What a decompressor may take for its window: xz and zstd let the file say so.
@@ -191,6 +189,8 @@ def _unzipped(path: Path, name: str) -> Iterator[bytes]:
 
 def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith(_MACOS)]
+    if any(one.filename == "xl/workbook.xml" for one in members):
+        raise _problem(name, "this is an Excel workbook: set spec.format to excel")
     if len(members) != 1:
         held = ", ".join(one.filename[:60] for one in members[:5]) + (" ..." if len(members) > 5 else "")
         what = f"{len(members)} files ({held})" if members else "no file"

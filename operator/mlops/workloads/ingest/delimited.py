@@ -38,6 +38,12 @@ def read_csv(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame
             yield reader.read(block)
 
 
+def csv_columns(path: Path, name: str, contract: Contract) -> list[str]:
+    """Return the names of the file's columns."""
+    first = next(blocks(open_text(path, name), name, quoted=True), b"")
+    return _header(first, name, contract)[0] if first else []
+
+
 def _header(block: bytes, name: str, contract: Contract) -> tuple[list[str], bytes]:
     end = block.find(b"\n") + 1 or len(block)
     while block.count(b'"', 0, end) % 2 and end < len(block):

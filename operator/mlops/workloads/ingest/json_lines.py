@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -10,24 +11,33 @@ import polars as pl
 
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import records
-from mlops.workloads.ingest.json_records import Records
+from mlops.workloads.ingest.json_records import Records, keys_of
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 
 _ROWS: Final = 65536
 _BYTES: Final = 16 << 20
+_FIRST: Final = 1000
 
 
 def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns in the order of the lines. Raises BadInput with row and column."""
-    lines = (
-        line for block in blocks(open_text(path, name), name, quoted=False) for line in block.split(b"\n") if line.strip()
-    )
-    yield from _rows(lines, name, contract)
+    yield from _rows(_lines(path, name), name, contract)
 
 
 def read_json(path: Path, name: str, contract: Contract, at: str | None = None) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns of the objects in the document's array, or in the array at a path."""
     yield from _rows(records(open_text(path, name), name, at), name, contract)
+
+
+def json_columns(path: Path, name: str, at: str | None, *, lines: bool) -> list[str]:
+    """Return the keys of the first objects."""
+    texts = _lines(path, name) if lines else records(open_text(path, name), name, at)
+    return keys_of(islice(texts, _FIRST))
+
+
+def _lines(path: Path, name: str) -> Iterator[bytes]:
+    for block in blocks(open_text(path, name), name, quoted=False):
+        yield from (line for line in block.split(b"\n") if line.strip())
 
 
 def _rows(texts: Iterator[bytes], name: str, contract: Contract) -> Iterator[pl.DataFrame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -165,6 +166,18 @@ class Records:
 
     def _bad(self, at: int, field: DataField, value: Any) -> BadInput:
         return bad_value(self._name, self.rows + at + 1, field, value, self._contract.pii)
+
+
+def keys_of(texts: Iterable[bytes]) -> list[str]:
+    """Return the keys of objects; what is none is for the reader to refuse."""
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            continue
+        found.update(dict.fromkeys(value) if isinstance(value, dict) else {})
+    return list(found)
 
 
 def _keys(value: Any) -> int:

@@ -79,6 +79,23 @@ def _parquet(document: dict[str, Any], _: Arrays) -> Answer:
     return {}, {}
 
 
+def _arrow(document: dict[str, Any], _: Arrays) -> Answer:
+    """Read columns of an Arrow file or stream to its end."""
+    from mlops.workloads.ingest.arrow_ipc import read_arrow_through
+
+    read_arrow_through(Path(document["path"]), document["name"], document["columns"])
+    return {}, {}
+
+
+def _excel(document: dict[str, Any], _: Arrays) -> Answer:
+    """Read a sheet of a workbook to its end."""
+    from mlops.api.file_formats import Excel
+    from mlops.workloads.ingest.excel import read_excel_through
+
+    read_excel_through(Path(document["path"]), document["name"], Excel.model_validate(document["where"]))
+    return {}, {}
+
+
 _WORK: Final[dict[str, Callable[[dict[str, Any], Arrays], Answer]]] = {
     "describe": _describe,
     "open": _open,
@@ -86,6 +103,8 @@ _WORK: Final[dict[str, Callable[[dict[str, Any], Arrays], Answer]]] = {
     "check": _check,
     "measure": _measure,
     "parquet": _parquet,
+    "arrow": _arrow,
+    "excel": _excel,
 }
 
 
