@@ -131,6 +131,8 @@ def _wanted(there: dict[str, pl.DataType], name: str, contract: Contract) -> lis
             raise BadInput(Reason.SCHEMA_MISMATCH, f'{name}: column "{column_of(field)}" of spec.fields not found')
         expression, dtype, top = one
         check_type(name, field, dtype)
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and field.time_zone is None:
+            log(f'{name}: column "{column_of(field)}" has times without a zone: they are taken as UTC')
         used.add(top)
         wanted.append(expression.alias(field.name))
     if extra := [column for column in there if column not in used]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import format_error
 from mlops.workloads.ingest.typed import bad_value, check_columns, shown
-from mlops.workloads.ingest.widening import check_type, column_of, convert
+from mlops.workloads.ingest.widening import advice, check_type, column_of, convert
 from mlops.workloads.ingest.workbook import ErrorCell, SheetRow, letter, sheet_rows
 
 _ROWS: Final = 16_384
@@ -115,11 +115,17 @@ def _column(
                 raise
             at = int(part.is_not_null().arg_max() or 0)
             refusal = bad_value(name, rows_before + at + 1, field, part[at], contract.pii)
-            raise BadInput(refusal.reason, f"{refusal.message} ({error.message.rpartition(': ')[2]})") from error
+            raise BadInput(refusal.reason, f"{refusal.message}: {_way_out(field, part)}") from error
         values = convert(part, field, name, rows_before, contract.pii)
         result = values if result is None else result.zip_with(result.is_not_null(), values)
     assert result is not None
     return result
+
+
+def _way_out(field: DataField, part: pl.Series) -> str:
+    if field.type == "timestamp" and part.dtype.is_numeric():
+        return "give the cells a date format in the sheet"
+    return advice(field, part.dtype)
 
 
 def _kinds(cells: list[Any]) -> list[pl.Series]:
@@ -147,5 +153,5 @@ def _kind(cell: Any) -> tuple[str, pl.DataType, Any]:
     if isinstance(cell, datetime):
         return "time", pl.Datetime("us"), cell
     if isinstance(cell, date):
-        return "time", pl.Datetime("us"), datetime(cell.year, cell.month, cell.day)
+        return "time", pl.Datetime("us"), datetime.combine(cell, time.min)
     return "text", pl.String(), cell

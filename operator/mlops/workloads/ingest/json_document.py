@@ -121,9 +121,8 @@ class _Scan:
 
     def _key(self, before: bytes) -> str | None:
         """Return the key before a bracket: the last text, with a colon after it."""
-        last = None
-        for last in _TEXT.finditer(before):
-            pass
+        texts = list(_TEXT.finditer(before))
+        last = texts[-1] if texts else None
         if last is None or _LAST_KEY.match(before, last.start()) is None:
             return None
         try:

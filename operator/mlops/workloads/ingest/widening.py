@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -18,6 +20,7 @@ _DAY: Final = 86_400_000_000
 # Units of a time unit in a microsecond, or microseconds in a unit.
 _PER_UNIT: Final = {"ms": 1000, "us": 1}
 _NANO: Final = 1000
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time, before its zone is known
 _EPOCH_BOUNDS: Final = tuple(
     int(pl.Series([bound]).cast(pl.Datetime("us", "UTC")).to_physical()[0]) for bound in (FIRST_MOMENT, LAST_MOMENT)
 )
@@ -36,8 +39,26 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
     values = _values(column, field)
     at = first_unread(column, values)
     if at is not None:
-        raise bad_value(name, rows_before + at + 1, field, shown_cell(column, at), pii)
+        refusal = bad_value(name, rows_before + at + 1, field, shown_cell(column, at), pii)
+        raise BadInput(refusal.reason, f"{refusal.message}{_hint(field, column.dtype)}")
     return normal(values)
+
+
+def _hint(field: DataField, dtype: pl.DataType) -> str:
+    """Return the way out for a value that its column's type lets expect."""
+    if isinstance(dtype, pl.Binary):
+        return " (its bytes are no such text: deliver it as text, or leave the field out)"
+    if field.type == "float64" and dtype.is_integer():
+        return f" (beyond {EXACT} a float64 leaves out whole numbers: say type: int64, or deliver text)"
+    if field.type == "int64" and (dtype.is_float() or dtype.is_decimal()):
+        return " (say type: float64 to take the nearest number, or deliver text for type: string)"
+    if field.type == "int64" and dtype.is_integer():
+        return " (it is beyond 64 bits with a sign: deliver text for type: string)"
+    if field.type == "boolean" and dtype.is_numeric():
+        return f" (only 0 and 1 are: say type: {'int64' if dtype.is_integer() else 'float64'})"
+    if field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date) and field.time_zone is not None:
+        return f" of the years 1 to 9999, or is there twice or never in {field.time_zone}"
+    return ""
 
 
 def check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
@@ -56,13 +77,13 @@ def check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
         raise BadInput(
             Reason.SCHEMA_MISMATCH,
             f'{name}: column "{column_of(field)}" is {dtype} in the file, and {field.type} in spec.fields: '
-            f"{_advice(field, dtype)}",
+            f"{advice(field, dtype)}",
         )
 
 
 def column_of(field: DataField) -> str:
     """Return the name of the field's column in a delivery."""
-    return getattr(field, "column", None) or field.name
+    return field.column or field.name
 
 
 def shown_cell(column: pl.Series, at: int) -> object:
@@ -73,7 +94,8 @@ def shown_cell(column: pl.Series, at: int) -> object:
     return f"{column.to_physical()[at]} {unit} since 1970"
 
 
-def _advice(field: DataField, dtype: pl.DataType) -> str:
+def advice(field: DataField, dtype: pl.DataType) -> str:
+    """Return what to do about a column of another type than its field."""
     kinds: dict[FieldType, bool] = {
         "int64": dtype.is_integer(),
         "float64": dtype.is_float() or dtype.is_decimal(),
@@ -112,7 +134,7 @@ def _values(column: pl.Series, field: DataField) -> pl.Series:
     if dtype == pl.String:
         return _of_text(column, field)
     if field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
-        return _instants(column)
+        return _instants(column, field)
     if field.type == "float64":
         return _floats(column)
     if field.type == "int64":
@@ -169,7 +191,7 @@ def _truth(column: pl.Series) -> pl.Series:
     return _where(numbers, (pl.col("x") == 0) | (pl.col("x") == 1)).cast(pl.Int8).cast(pl.Boolean)
 
 
-def _instants(column: pl.Series) -> pl.Series:
+def _instants(column: pl.Series, field: DataField) -> pl.Series:
     """Return timestamps in microseconds; what lies outside of the years 1 to 9999 is missing.
 
     By whole numbers: the reader's own arithmetic wraps or ends in a panic far outside.
@@ -182,7 +204,32 @@ def _instants(column: pl.Series) -> pl.Series:
         unit = _PER_UNIT[column.dtype.time_unit] if isinstance(column.dtype, pl.Datetime) else _DAY
         inside = pl.col("x").is_between(-(-first // unit), last // unit)
         micros = _where(number, inside) * unit
-    return _where(micros, pl.col("x").is_between(first, last)).cast(pl.Datetime("us", "UTC"))
+    micros = _where(micros, pl.col("x").is_between(first, last))
+    if field.time_zone is not None and isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is None:
+        micros = _where(_local(micros, field), pl.col("x").is_between(first, last))
+    return micros.cast(pl.Datetime("us", "UTC"))
+
+
+def _local(micros: pl.Series, field: DataField) -> pl.Series:
+    """Return the UTC of times in the field's zone; those that there were twice, or never, as it declares."""
+    twice: dict[str, Any] = {"Refuse": "null", "Earliest": "earliest", "Latest": "latest"}
+    zone = field.time_zone
+    assert zone is not None
+    local = micros.cast(pl.Datetime("us"))
+    zoned = local.dt.replace_time_zone(zone, ambiguous=twice[field.ambiguous_times], non_existent="null")
+    found = zoned.dt.convert_time_zone("UTC").to_physical()
+    if field.nonexistent_times == "Shift" and (gap := found.is_null() & micros.is_not_null()).any():
+        # With the offset from before the gap. What was there twice is refused still.
+        back = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").is_null() & gap
+        shifted = [_before_gap(one, zone) if is_gap else None for one, is_gap in zip(local, back, strict=True)]
+        found = found.zip_with(found.is_not_null(), pl.Series(shifted, dtype=pl.Int64))
+    return found.alias(micros.name)
+
+
+def _before_gap(local: datetime, zone: str) -> int:
+    offset = local.replace(tzinfo=ZoneInfo(zone), fold=0).utcoffset()
+    assert offset is not None
+    return round((local - offset - _EPOCH) / timedelta(microseconds=1))
 
 
 def _where(column: pl.Series, condition: pl.Expr) -> pl.Series:

@@ -123,20 +123,27 @@ def _uncomputed(xml: Any) -> str | None:
     rest = b""
     while piece := xml.read(1 << 20):
         rest += piece
+        end = 0
         for match in _CELL.finditer(rest):
-            body = match.group(2)
-            if (b"<f>" in body or b"<f " in body or b"<f/" in body) and not (b"<v>" in body or b"<v " in body):
-                if not _MAY_BE_EMPTY.search(match.group(1)):
-                    reference = _REFERENCE.search(match.group(1))
-                    return reference.group(1).decode() if reference else "?"
-        rest = rest[max(rest.rfind(b"<c "), 0) :]
+            head, body = match.groups()
+            end = match.end()
+            may_be_empty = _TEXT_CELL.search(head) and _ANY_VALUE.search(body)
+            if _FORMULA.search(body) and not _SOME_VALUE.search(body) and not may_be_empty:
+                reference = _REFERENCE.search(head)
+                return reference.group(1).decode() if reference else "?"
+        rest = rest[end:][-_LONGEST_CELL:]
     return None
 
 
-_CELL: Final = re.compile(rb"<c ([^>]*[^/>])>(.*?)</c>", re.DOTALL)
+# A cell, with the prefix that some writers give to every name.
+_CELL: Final = re.compile(rb"<(?:\w+:)?c ([^>]*[^/>])>(.*?)</(?:\w+:)?c>", re.DOTALL)
 _REFERENCE: Final = re.compile(rb'\br="([A-Z]+[0-9]+)"')
-# A formula whose value is empty text.
-_MAY_BE_EMPTY: Final = re.compile(rb'\bt="str"')
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?f[ />]")
+_SOME_VALUE: Final = re.compile(rb"<(?:\w+:)?v[^>]*>[^<]")
+# A formula whose value is empty text has a place for it.
+_TEXT_CELL: Final = re.compile(rb'\bt="str"')
+_ANY_VALUE: Final = re.compile(rb"<(?:\w+:)?v[ />]")
+_LONGEST_CELL: Final = 1 << 17
 
 
 def _value(cell: Any, name: str) -> Cell:
