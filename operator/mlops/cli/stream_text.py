@@ -25,7 +25,7 @@ _TYPES: Final[dict[str, FieldType]] = {
 
 def read_csv(path: Path) -> pl.DataFrame:
     """Return every column as the text that stands in the file; an empty field is missing. Raises a polars error."""
-    return pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=False)
+    return pl.read_csv(path, infer_schema=False)
 
 
 def times(frame: pl.DataFrame, column: str, place: Path) -> pl.Series:

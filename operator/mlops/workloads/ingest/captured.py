@@ -18,9 +18,9 @@ from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
-from mlops.workloads.ingest.columnar import convert
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows, log
+from mlops.workloads.ingest.widening import convert
 
 
 @dataclass(frozen=True)

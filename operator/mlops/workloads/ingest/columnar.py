@@ -149,11 +149,11 @@ def _found(column: str, there: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.Data
     while rest:
         if not isinstance(dtype, pl.Struct):
             return None
-        inner = {one.name: one.dtype for one in dtype.fields}
+        inner = {one.name: pl.Series([], dtype=one.dtype).dtype for one in dtype.fields}
         step = _top_of(rest, inner)
         if step is None:
             return None
-        expression, dtype = expression.struct.field(step), pl.Series([], dtype=inner[step]).dtype
+        expression, dtype = expression.struct.field(step), inner[step]
         rest = rest.removeprefix(step).removeprefix(".")
     return expression, dtype, top
 

@@ -30,8 +30,8 @@ def read_excel(
 ) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns in the sheet's order. Raises BadInput with row and column."""
     if child is not None:
-        place = where.dump() if where else {}
-        try_in_child(child, "excel", "Excel", path, name, contract, where=place)
+        region = where.dump() if where else {}
+        try_in_child(child, "excel", "Excel", path, name, contract, where=region)
     rows = sheet_rows(path, name, where)
     header = next(rows, None)
     if header is None:

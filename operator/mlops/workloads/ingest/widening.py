@@ -113,7 +113,7 @@ def advice(field: DataField, dtype: pl.DataType) -> str:
 
 def _storage(dtype: pl.DataType) -> pl.DataType:
     """Return how an extension type, such as JSON, is kept."""
-    return dtype.ext_storage() if isinstance(dtype, pl.BaseExtension) else dtype
+    return pl.Series([], dtype=dtype.ext_storage()).dtype if isinstance(dtype, pl.BaseExtension) else dtype
 
 
 def _plain(column: pl.Series) -> pl.Series:
