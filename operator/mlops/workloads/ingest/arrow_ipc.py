@@ -55,7 +55,17 @@ def _scanner(path: Path) -> Callable[[], pl.LazyFrame]:
         is_file = stream.read(len(_FILE_MAGIC)) == _FILE_MAGIC
     if is_file:
         return lambda: pl.scan_ipc(path, glob=False)
-    return lambda: pl.read_ipc_stream(path).lazy()
+    return lambda: _stream(path)
+
+
+def _stream(path: Path) -> pl.LazyFrame:
+    try:
+        return pl.read_ipc_stream(path).lazy()
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # No error of the system: the reader's word for a stream that ends too soon.
+        raise pl.exceptions.ComputeError(str(error)) from error
 
 
 def _check_magic(path: Path, name: str) -> None:
