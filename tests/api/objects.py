@@ -56,6 +56,7 @@ _CSV = {
     "trueValues": ["ja"],
     "falseValues": ["nein"],
     "rowDelimiter": "\r\n",
+    "skipInitialSpace": True,
     "ragged": "Quarantine",
 }
 

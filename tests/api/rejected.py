@@ -112,7 +112,7 @@ RULES = [
         "a quote of NUL",
         a_dataset(**{"spec.csv.quote": "\x00"}),
         "spec.csv.quote",
-        "one character, other than NUL, or empty for none",
+        "one character of ASCII, other than NUL, or empty",
     ),
     _case(
         "an end of rows of none",

@@ -74,7 +74,7 @@ PATTERNS: dict[str, Sequence[str]] = {
         (training_run.ClassName, ("LogisticRegression", "Ridge", "Nothing", "E" * 64)),
         (training_run.Image, ("registry.example/train:1", "i", "i" * 512)),
         (delimited.Mark, (",", ".", "'", "€")),
-        (delimited.MarkOrNone, ('"', "", "\\", "¦")),
+        (delimited.MarkOrNone, ('"', "", "\\", "'")),
         (delimited.Marks, (";", "\t", "||", "日" * 8)),
         (delimited.RowEnd, ("\n", "\r\n", "\r")),
         (time_format.TimeFormat, ("%d.%m.%Y", "%s", "%Y-%j T", "%y年%m%d")),

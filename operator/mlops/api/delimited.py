@@ -10,7 +10,7 @@ from mlops.api.base import Model, Rule, text
 
 _LETTER = r"[^\x00]"
 Mark = Annotated[str, text(f"^{_LETTER}$", "one character, other than NUL", 1)]
-MarkOrNone = Annotated[str, text(f"^{_LETTER}?$", "one character, other than NUL, or empty for none", 1)]
+MarkOrNone = Annotated[str, text(r"^[\x01-\x7f]?$", "one character of ASCII, other than NUL, or empty for none", 1)]
 Marks = Annotated[str, text(f"^{_LETTER}{{1,8}}$", "1 to 8 characters, without NUL", 8)]
 RowEnd = Annotated[str, text(r"^[^\x00]{1,2}$", r'one or two characters, such as "\n", "\r\n" or "\r"', 2)]
 Word = Annotated[str, StringConstraints(max_length=64)]
@@ -97,6 +97,7 @@ class Csv(Model):
         description=r'What ends a row, such as "\n" if "\r" is a letter of the text. If left out, "\n", "\r\n" or '
         r'"\r", whichever ends the first row.',
     )
+    skip_initial_space: bool = Field(default=False, description="Leave out blanks at the beginning of fields.")
     ragged: Literal["Refuse", "Pad", "Quarantine"] = Field(
         default="Refuse",
         description="Rows with more or fewer fields than the header. Pad: missing fields are missing values, and empty "

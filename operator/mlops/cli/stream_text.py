@@ -7,9 +7,9 @@ from typing import Final
 
 import polars as pl
 
-from mlops.api.dataset import FieldType
+from mlops.api.dataset import DataField, FieldType
 from mlops.cli.errors import UserError
-from mlops.workloads.ingest.typed import first_unread, from_text, shown
+from mlops.workloads.ingest.typed import first_unread, read_text, shown, with_missing
 
 # The number of a row in the file, from 1, without the header.
 ROW: Final = "\0row"
@@ -41,8 +41,9 @@ def as_datatype(frame: pl.DataFrame, column: str, datatype: str, place: Path) ->
 
 
 def _parsed(frame: pl.DataFrame, column: str, kind: FieldType, place: Path) -> pl.Series:
-    text = frame[column]
-    values = from_text(text, kind)
+    field = DataField(name="text", type=kind, time_zone="UTC" if kind == "timestamp" else None)
+    text = with_missing(frame[column], field)
+    values = read_text(text, field)
     at = first_unread(text, values)
     if at is not None:
         row = int(frame[ROW][at]) if ROW in frame.columns else at + 1

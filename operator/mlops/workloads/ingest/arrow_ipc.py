@@ -12,7 +12,7 @@ from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.ingest.arrow_schema import ArrowError
 from mlops.workloads.ingest.columnar import names_of, rows_of, scan_through, try_in_child
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.text import format_error
+from mlops.workloads.ingest.problems import format_error
 from mlops.workloads.ingest.zones import arrow_in_utc
 
 _FILE_MAGIC: Final = b"ARROW1"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from mlops.api.dataset import DataField, DatasetSpec, FieldType
+from mlops.api.delimited import Csv
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.times import pattern_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Contract:
     # Those of them that may stand in models, and in captures, as they are.
     pii_in_models: frozenset[str] = frozenset()
     pii_in_captures: frozenset[str] = frozenset()
+    csv: Csv = field(default_factory=Csv)
 
     @property
     def kinds(self) -> dict[str, FieldType]:
@@ -62,6 +66,8 @@ class Contract:
 def contract_of(spec: DatasetSpec) -> Contract:
     """Return the contract after checking every name and expression in the spec. Raises BadInput with the field path."""
     kinds: dict[str, FieldType] = {field.name: field.type for field in spec.fields}
+    for i, one in enumerate(spec.fields):
+        _readable(one, f"spec.fields[{i}]")
     for i, step in enumerate(spec.clean):
         path = f"spec.clean[{i}]"
         if step.deduplicate:
@@ -99,6 +105,7 @@ def contract_of(spec: DatasetSpec) -> Contract:
         _with_derived(spec, spec.governance.pii),
         _allowed_in_models(spec),
         frozenset(spec.governance.pii_in_captures),
+        spec.csv or Csv(),
     )
 
 
@@ -113,6 +120,23 @@ def _allowed_in_models(spec: DatasetSpec) -> frozenset[str]:
     allowed = spec.governance.pii_in_models
     kept_out = _with_derived(spec, set(spec.governance.pii) - set(allowed))
     return (_with_derived(spec, spec.governance.pii) - kept_out) | frozenset(allowed)
+
+
+def _readable(field: DataField, path: str) -> None:
+    """Raise BadInput for a format of timestamps with two readings, and for a time zone that there is not."""
+    for i, form in enumerate(field.formats or ()):
+        try:
+            pattern_of(form)
+        except ValueError as error:
+            raise BadInput(Reason.SCHEMA_MISMATCH, f'{path}.formats[{i}]: "{form}": {error}') from error
+    try:
+        ZoneInfo(field.time_zone or "UTC")
+        pl.Series([0]).cast(pl.Datetime("us")).dt.replace_time_zone(field.time_zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.PolarsError) as error:
+        raise BadInput(
+            Reason.SCHEMA_MISMATCH,
+            f'{path}.timeZone: "{field.time_zone}" is not in the time zone database: say one such as Europe/Berlin',
+        ) from error
 
 
 def _known(names: tuple[str, ...], kinds: dict[str, FieldType], path: str) -> None:

@@ -17,9 +17,9 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.columnar import try_in_child
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
-from mlops.workloads.ingest.text import format_error
-from mlops.workloads.ingest.typed import bad_value, check_columns, shown
-from mlops.workloads.ingest.widening import advice, check_type, column_of, convert
+from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.typed import bad_value, check_columns, column_of
+from mlops.workloads.ingest.widening import advice, check_type, convert
 from mlops.workloads.ingest.workbook import ErrorCell, SheetRow, letter, sheet_rows
 
 _ROWS: Final = 16_384

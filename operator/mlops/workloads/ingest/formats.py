@@ -17,23 +17,29 @@ from mlops.workloads.ingest.excel import header_of, read_excel
 from mlops.workloads.ingest.json_lines import json_columns, read_json, read_jsonl
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.ingest.partitions import partitions_of, with_partitions
+from mlops.workloads.ingest.ragged import Rejected
 
 # Text is unpacked on the way; these are read at places all over the file. A workbook is a zip archive itself.
 _UNPACKED_FIRST = ("parquet", "arrow")
 
 
 def delivered_rows(
-    file: Delivered, spec: DatasetSpec, contract: Contract, child: Child | None
+    file: Delivered, spec: DatasetSpec, contract: Contract, child: Child | None, rejected: list[Rejected]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the contract's columns of one file, with those that stand in its path. Raises BadInput."""
+    """Yield the contract's columns of one file, with those that stand in its path. Raises BadInput.
+
+    `rejected` takes the rows of CSV that are put aside, where the contract says so.
+    """
     if spec.format in _UNPACKED_FIRST:
         unpack(file.path, file.name)
     partitions = partitions_of(file.key, file.name)
-    read = _reader(file, spec, child)
+    read = _reader(file, spec, child, rejected)
     yield from with_partitions(read, lambda: _columns(file, spec, contract), partitions, file.name, contract)
 
 
-def _reader(file: Delivered, spec: DatasetSpec, child: Child | None) -> Callable[[Contract], Iterator[pl.DataFrame]]:
+def _reader(
+    file: Delivered, spec: DatasetSpec, child: Child | None, rejected: list[Rejected]
+) -> Callable[[Contract], Iterator[pl.DataFrame]]:
     path, name = file.path, file.name
     match spec.format:
         case "parquet":
@@ -48,7 +54,7 @@ def _reader(file: Delivered, spec: DatasetSpec, child: Child | None) -> Callable
         case "jsonl":
             return lambda contract: read_jsonl(path, name, contract)
         case "csv":
-            return lambda contract: read_csv(path, name, contract)
+            return lambda contract: read_csv(path, name, contract, rejected)
 
 
 def _columns(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str]:

@@ -14,8 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from mlops.workloads.ingest.text import format_error
-from mlops.workloads.ingest.typed import shown
+from mlops.workloads.ingest.problems import format_error, shown
 
 # A record, or all that is around the records.
 LONGEST: Final = 16 << 20

@@ -36,7 +36,7 @@ def json_columns(path: Path, name: str, at: str | None, *, lines: bool) -> list[
 
 
 def _lines(path: Path, name: str) -> Iterator[bytes]:
-    for block in blocks(open_text(path, name), name, quoted=False):
+    for block in blocks(open_text(path, name), name):
         yield from (line for line in block.split(b"\n") if line.strip())
 
 

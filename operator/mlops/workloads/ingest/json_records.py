@@ -17,9 +17,16 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import DuplicateKey, distinct
 from mlops.workloads.ingest.rows import log
-from mlops.workloads.ingest.text import format_error
-from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
-from mlops.workloads.ingest.widening import column_of
+from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.typed import (
+    bad_value,
+    check_columns,
+    column_of,
+    first_unread,
+    normal,
+    read_text,
+    with_missing,
+)
 
 # Every colon after a key is one of these; a text may hold some too.
 _COLON: Final = re.compile(rb'"[ \t\r\n]*:')
@@ -145,11 +152,12 @@ class Records:
         if not kinds <= taken | {str}:
             at = next(i for i, value in enumerate(values) if value is not None and type(value) not in taken | {str})
             raise self._bad(at, field, values[at])
-        if str not in kinds or field.type == "string":
+        if str not in kinds:
             return self._native(values, field)
         # Text in place of a number, a timestamp or a truth value is read as it is in CSV.
         text = pl.Series([None if value is None else _text(value) for value in values], dtype=pl.String)
-        column = from_text(text, field.type)
+        text = with_missing(text, field)
+        column = read_text(text, field)
         if (at_text := first_unread(text, column)) is not None:
             raise self._bad(at_text, field, text[at_text])
         return normal(column)

@@ -13,9 +13,8 @@ from mlops.api.dataset import DataField
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.text import format_error
-from mlops.workloads.ingest.typed import bad_value, first_unread, from_text, normal, shown
-from mlops.workloads.ingest.widening import column_of
+from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.typed import bad_value, column_of, first_unread, normal, read_text, with_missing
 
 _MISSING: Final = "__HIVE_DEFAULT_PARTITION__"
 
@@ -66,8 +65,8 @@ def with_partitions(
 
 
 def _value(field: DataField, text: str | None, name: str, contract: Contract) -> pl.Series:
-    column = pl.Series(field.name, [text], dtype=pl.String)
-    values = normal(from_text(column, field.type)).alias(field.name)
+    column = with_missing(pl.Series(field.name, [text], dtype=pl.String), field)
+    values = normal(read_text(column, field)).alias(field.name)
     if first_unread(column, values) is not None:
         refusal = bad_value(name, 1, field, text, contract.pii)
         raise BadInput(refusal.reason, refusal.message.replace("row 1, column", "in the path, column"))

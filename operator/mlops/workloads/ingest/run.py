@@ -26,10 +26,11 @@ from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
+from mlops.workloads.ingest.ragged import Rejected
 from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
 from mlops.workloads.ingest.split import parts_of, sizes
 from mlops.workloads.ingest.validation import validate
-from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine
+from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
 
 def ingest(pod: Pod, task: IngestTask) -> IngestReport:
@@ -43,13 +44,14 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
-    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of)))
+    rejected: list[Rejected] = []
+    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of, rejected)))
     rows = canonical(read, contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     rows = clean(rows, spec.clean, contract)
     rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
-    outcome = validate(rows, contract, spec.validation, spill)
+    outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
@@ -58,6 +60,8 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     digest = write_parts(outcome.good, parts, contract, folder)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
+    if rejected:
+        write_rejected(rejected, folder)
     write_json(schema_document(spec, contract), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
@@ -85,18 +89,20 @@ def moment_of(pod: Pod, task: IngestTask) -> datetime:
     )
 
 
-def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
+def _read(
+    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: list[Rejected]
+) -> Iterator[pl.DataFrame]:
     source = task.spec.source
     if source.s3:
-        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract)
+        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract, rejected)
     elif source.http:
         header = authorization(source.http, task.namespace, pod.environ)
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
-        yield from _delivered(files, task.spec, contract)
+        yield from _delivered(files, task.spec, contract, rejected)
     elif source.captured:
         window = Window.before(as_of, source.captured)
         if source.captured.history:
-            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract):
+            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract, rejected):
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
             yield from captured_rows(pod.store, task.namespace, source.captured, contract, window)
@@ -108,10 +114,12 @@ def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivere
     return s3_files(source.uri, environ, pod.scratch, stores_folder(pod.environ))
 
 
-def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
+def _delivered(
+    files: Iterator[Delivered], spec: DatasetSpec, contract: Contract, rejected: list[Rejected]
+) -> Iterator[pl.DataFrame]:
     with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
         for file in files:
-            yield from delivered_rows(file, spec, contract, child)
+            yield from delivered_rows(file, spec, contract, child, rejected)
 
 
 def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:

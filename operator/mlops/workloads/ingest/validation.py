@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -15,10 +15,12 @@ from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
+from mlops.workloads.ingest.ragged import Rejected
 from mlops.workloads.ingest.rows import Rows, Spill
 from mlops.workloads.ingest.typed import shown
 
 BROKEN = "brokenRules"  # the column of quarantine.parquet that says why
+RAGGED = "rows with another number of fields"
 _LISTED = 20
 _TEXT = 120  # characters of one entry of the report's failedRules: 20 of them fit into its 4096 bytes
 
@@ -82,16 +84,19 @@ def _number(one: DataField, text: str) -> float | int:
     return int(value) if whole else float(value)
 
 
-def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spill) -> Outcome:
+def validate(
+    rows: Rows, contract: Contract, validation: Validation, spill: Spill, rejected: Sequence[Rejected] = ()
+) -> Outcome:
     """Count broken rules, put bad rows aside if the spec says so. Raises BadInput with reason Rejected.
 
+    `rejected`: rows that a reader has put aside already, which count as bad ones.
     A rule that is unknown for a row, because a value is missing, is not broken, as with CHECK in SQL.
     """
     checks = checks_of(contract, validation)
+    ragged = [Check(RAGGED, None, None, rows=len(rejected))] if rejected else []
     aside: list[pl.DataFrame] = []
     put_aside: list[pl.DataFrame | Path] = []
-    total = 0
-    bad_rows = 0
+    total = bad_rows = len(rejected)
 
     def inspect(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         nonlocal total, bad_rows
@@ -118,6 +123,7 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
             yield chunk.filter(~mask)
 
     good = spill.collect(inspect(rows.chunks()))
+    checks += ragged
     result = _result(checks, bad_rows if validation.on_failure == "Quarantine" else 0)
     good_rows = total - bad_rows
     if bad_rows and validation.on_failure != "Quarantine":

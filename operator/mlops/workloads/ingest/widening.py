@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Final
 
 import polars as pl
 
@@ -12,7 +10,8 @@ from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.typed import bad_value, first_unread, from_text, normal
+from mlops.workloads.ingest.times import in_utc
+from mlops.workloads.ingest.typed import bad_value, column_of, first_unread, normal, read_text, with_missing
 
 # Beyond it a float64 leaves out integers: what is whole there may have been another number.
 EXACT: Final = 1 << 53
@@ -20,7 +19,6 @@ _DAY: Final = 86_400_000_000
 # Units of a time unit in a microsecond, or microseconds in a unit.
 _PER_UNIT: Final = {"ms": 1000, "us": 1}
 _NANO: Final = 1000
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time, before its zone is known
 _EPOCH_BOUNDS: Final = tuple(
     int(pl.Series([bound]).cast(pl.Datetime("us", "UTC")).to_physical()[0]) for bound in (FIRST_MOMENT, LAST_MOMENT)
 )
@@ -35,11 +33,12 @@ _WAY_OUT: Final[dict[FieldType, str]] = {
 
 def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pii: frozenset[str]) -> pl.Series:
     """Return the column in its field's type. Raises BadInput naming the first value that cannot be."""
-    column = _plain(column)
+    column = _plain(column, field)
     values = _values(column, field)
     at = first_unread(column, values)
     if at is not None:
-        refusal = bad_value(name, rows_before + at + 1, field, shown_cell(column, at), pii)
+        cell = shown_cell(column, at)
+        refusal = bad_value(name, rows_before + at + 1, field, cell if column.dtype == pl.String else _Cell(cell), pii)
         raise BadInput(refusal.reason, f"{refusal.message}{_hint(field, column.dtype)}")
     return normal(values)
 
@@ -56,9 +55,21 @@ def _hint(field: DataField, dtype: pl.DataType) -> str:
         return " (it is beyond 64 bits with a sign: deliver text for type: string)"
     if field.type == "boolean" and dtype.is_numeric():
         return f" (only 0 and 1 are: say type: {'int64' if dtype.is_integer() else 'float64'})"
-    if field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date) and field.time_zone is not None:
-        return f" of the years 1 to 9999, or is there twice or never in {field.time_zone}"
+    if field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
+        zone = "" if field.time_zone is None else f", or is there twice or never on the clocks of {field.time_zone}"
+        way_out = "deliver it as text, with nullValues for what means a missing value"
+        return f" of the years 1 to 9999 in UTC{zone}: {way_out}"
     return ""
+
+
+class _Cell:
+    """A cell that is no text: what is said of texts is not said of it."""
+
+    def __init__(self, cell: object) -> None:
+        self._cell = cell
+
+    def __str__(self) -> str:
+        return str(self._cell)
 
 
 def check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
@@ -79,11 +90,6 @@ def check_type(name: str, field: DataField, dtype: pl.DataType) -> None:
             f'{name}: column "{column_of(field)}" is {dtype} in the file, and {field.type} in spec.fields: '
             f"{advice(field, dtype)}",
         )
-
-
-def column_of(field: DataField) -> str:
-    """Return the name of the field's column in a delivery."""
-    return field.column or field.name
 
 
 def shown_cell(column: pl.Series, at: int) -> object:
@@ -116,23 +122,41 @@ def _storage(dtype: pl.DataType) -> pl.DataType:
     return pl.Series([], dtype=dtype.ext_storage()).dtype if isinstance(dtype, pl.BaseExtension) else dtype
 
 
-def _plain(column: pl.Series) -> pl.Series:
+def _plain(column: pl.Series, field: DataField) -> pl.Series:
     """Return text as text, whatever its writer called it, and floats without NaN, which is how missing is written."""
     if isinstance(column.dtype, pl.BaseExtension):
         column = column.ext.storage()
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
-        return column.cast(pl.String)
+        column = column.cast(pl.String)
     if column.dtype.is_float():
-        return column.fill_nan(None)
+        column = column.fill_nan(None)
+    if column.dtype == pl.String:
+        return with_missing(column, field)
+    if field.null_values and column.dtype.is_numeric():
+        return _without(column, field.null_values)
     return column
+
+
+def _without(column: pl.Series, nulls: tuple[str, ...]) -> pl.Series:
+    """Return numbers with those that mean a missing value, such as -999, as missing ones."""
+    numbers = [one for one in (_number(text) for text in nulls) if one is not None]
+    known = column.cast(pl.Float64).is_in(numbers).fill_null(False)
+    return _kept(column, ~known)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _values(column: pl.Series, field: DataField) -> pl.Series:
     dtype, target = column.dtype, DTYPES[field.type]
     if isinstance(dtype, pl.Binary):
-        return _of_text(_decoded(column), field)
+        return read_text(_decoded(column), field)
     if dtype == pl.String:
-        return _of_text(column, field)
+        return read_text(column, field)
     if field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
         return _instants(column, field)
     if field.type == "float64":
@@ -142,10 +166,6 @@ def _values(column: pl.Series, field: DataField) -> pl.Series:
     if field.type == "boolean" and dtype.is_numeric():
         return _truth(column)
     return column.cast(target, strict=False)
-
-
-def _of_text(column: pl.Series, field: DataField) -> pl.Series:
-    return from_text(column, field.type)
 
 
 def _decoded(column: pl.Series) -> pl.Series:
@@ -212,24 +232,10 @@ def _instants(column: pl.Series, field: DataField) -> pl.Series:
 
 def _local(micros: pl.Series, field: DataField) -> pl.Series:
     """Return the UTC of times in the field's zone; those that there were twice, or never, as it declares."""
-    twice: dict[str, Any] = {"Refuse": "null", "Earliest": "earliest", "Latest": "latest"}
-    zone = field.time_zone
-    assert zone is not None
-    local = micros.cast(pl.Datetime("us"))
-    zoned = local.dt.replace_time_zone(zone, ambiguous=twice[field.ambiguous_times], non_existent="null")
-    found = zoned.dt.convert_time_zone("UTC").to_physical()
-    if field.nonexistent_times == "Shift" and (gap := found.is_null() & micros.is_not_null()).any():
-        # With the offset from before the gap. What was there twice is refused still.
-        back = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").is_null() & gap
-        shifted = [_before_gap(one, zone) if is_gap else None for one, is_gap in zip(local, back, strict=True)]
-        found = found.zip_with(found.is_not_null(), pl.Series(shifted, dtype=pl.Int64))
-    return found.alias(micros.name)
-
-
-def _before_gap(local: datetime, zone: str) -> int:
-    offset = local.replace(tzinfo=ZoneInfo(zone), fold=0).utcoffset()
-    assert offset is not None
-    return round((local - offset - _EPOCH) / timedelta(microseconds=1))
+    known = micros.is_not_null()
+    local = micros.fill_null(0).to_numpy()
+    found, there = in_utc(local, field.time_zone or "UTC", field.ambiguous_times, field.nonexistent_times)
+    return _kept(pl.Series(micros.name, found), pl.Series(there) & known)
 
 
 def _where(column: pl.Series, condition: pl.Expr) -> pl.Series:

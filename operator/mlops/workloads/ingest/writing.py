@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,17 @@ from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
+from mlops.workloads.ingest.ragged import Rejected
 from mlops.workloads.ingest.rows import Rows
 from mlops.workloads.ingest.validation import BROKEN
 
+_REJECTED: dict[str, pl.DataType] = {
+    "file": pl.String(),
+    "row": pl.Int64(),
+    "line": pl.Int64(),
+    "problem": pl.String(),
+    "text": pl.String(),
+}
 ROW_GROUP = 131_072  # rows of a Parquet row group: fixed, so that chunks and threads do not show in the file
 
 
@@ -50,6 +59,12 @@ def write_quarantine(rows: Rows, contract: Contract, folder: Path) -> None:
     """Write the rows put aside, with the rules that each broke."""
     schema = {name: DTYPES[kind] for name, kind in contract.kinds.items()} | {BROKEN: pl.String()}
     write_parquet((chunk.select(list(schema)) for chunk in rows.chunks()), schema, folder / "quarantine.parquet")
+
+
+def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
+    """Write the rows that a reader put aside, with file, row, line, problem and their text."""
+    frame = pl.DataFrame([asdict(one) for one in rejected], schema=_REJECTED)
+    write_parquet(iter([frame]), dict(_REJECTED), folder / "rejected.parquet")
 
 
 def write_parquet(chunks: Iterator[pl.DataFrame], schema: dict[str, pl.DataType], path: Path) -> None:
