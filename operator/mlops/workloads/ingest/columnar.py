@@ -13,8 +13,8 @@ from mlops.workloads.floor.isolation.parent import Child, Ended
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.typed import check_columns, column_of
 from mlops.workloads.ingest.widening import check_type, convert
 from mlops.workloads.ingest.zones import parquet_in_utc

@@ -16,8 +16,8 @@ from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.columnar import try_in_child
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.typed import bad_value, check_columns, column_of
 from mlops.workloads.ingest.widening import advice, check_type, convert
 from mlops.workloads.ingest.workbook import ErrorCell, SheetRow, letter, sheet_rows

@@ -16,8 +16,8 @@ from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import DuplicateKey, distinct
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.typed import (
     bad_value,
     check_columns,

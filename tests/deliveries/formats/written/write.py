@@ -3,7 +3,7 @@
 They are kept, since those programs are no dependency of the tests:
 
     uv run --no-project --with pyarrow==26.0.1 --with pandas==3.1.1 --with xlsxwriter==3.3.1 tests/deliveries/formats/written/write.py
-"""  # noqa: INP001
+"""
 
 from __future__ import annotations
 
