@@ -169,6 +169,13 @@ def test_timestamps_of_96_bits_are_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["lz4.feather", "zstd.feather"])
+def test_texts_and_numbers_that_mean_missing_are_missing() -> None:
+    """As the field declares it, of text and of numbers."""
+    assert read_written("dictionary.parquet", field("x", "string", nullValues=["a"])) == [(None,), (None,)]
+    assert read_written("int8.parquet", field("x", "int64", nullValues=["0"])) == [(None,), (1,)]
+    assert read_written("fraction.arrow", field("x", nullValues=["1.5", "NA"])) == [(1.0,), (None,)]
+
+
 def test_packed_buffers_are_read(name: str) -> None:
     assert read_written(name, field("v")) == [(1.5,), (2.5,)]
 
@@ -177,6 +184,8 @@ def test_packed_buffers_are_read(name: str) -> None:
 def test_times_without_a_zone_are_in_the_declared_one(name: str) -> None:
     """Times that have one keep it."""
     assert read_written(name, field("x", "timestamp", timeZone="Europe/Berlin")) == [(LOCAL,), (None,)]
+    days = read_written("date32.parquet", field("x", "timestamp", timeZone="Europe/Berlin"))
+    assert days == [("2024-04-30T22:00:00Z",), (None,)]
     zoned = read_written("offset.parquet", field("x", "timestamp", timeZone="Europe/Berlin"))
     assert zoned == [(NOON,), (None,)]
 

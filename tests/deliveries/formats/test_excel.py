@@ -50,7 +50,7 @@ CASES: list[tuple[str, bytes, dict[str, Any], Outcome]] = [
     ("from a cell on", book(["note"], HEADER, GOOD), {"range": "A2"}, [READ]),
     ("a region", book([*HEADER, "z"], [*GOOD, 5], ["total"]), {"range": "A1:E2"}, [READ]),
     ("one of two sheets", book(HEADER, GOOD, sheets=("Other",)), {"sheet": "Data"}, [READ]),
-    ("two sheets", book(HEADER, GOOD, sheets=("Other",)), {}, "the workbook has the sheets Data, Other: name one"),
+    ("two sheets", book(HEADER, GOOD, sheets=("Other",)), {}, "the sheets Data, Other: name one in"),
     ("no such sheet", book(HEADER, GOOD), {"sheet": "data"}, 'there is no sheet "data" (spec.excel.sheet)'),
     ("a note below", book(HEADER, GOOD, [None], ["total"]), {}, "row 3 is empty and row 4 is not: end spec.excel.range"),
     ("a title above", book(["Sales"], HEADER, GOOD), {}, "of spec.fields not found; the file has Sales"),

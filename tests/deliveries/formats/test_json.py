@@ -82,6 +82,8 @@ LINES: list[tuple[str, Outcome]] = [
     (ROW, [(1, "x")]),
     (f"{ROW}\n[1]\n", "row 2 is no JSON object"),
     (f"{ROW}\n{{\n", "row 2 is no JSON"),
+    (f"[{ROW}]", "this is a JSON document: set spec.format to json"),
+    (f"{{\n{ROW[1:]}", "this is a JSON document: set spec.format to json"),
     ('{"id":1,"a":2,"B":"x"}\n{"id":1,"a":2,"B":"y"}', 'has the key "B" where others have "b"'),
     ('{"a":2,"disc":"x"}\n', 'column "b" of spec.fields not found; the file has a, disc'),
     ('{"a":2,"b":"x","a":3}\n', 'row 1 has the key "a" twice: keep one'),

@@ -1,4 +1,4 @@
-"""Columns that stand in the folders of a delivery: typed strictly, and the same as in the file if they are there too."""
+"""Columns in the folders of a delivery: typed strictly, and the same as in the file if they stand there too."""
 
 from __future__ import annotations
 

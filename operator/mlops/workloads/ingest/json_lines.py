@@ -36,8 +36,14 @@ def json_columns(path: Path, name: str, at: str | None, *, lines: bool) -> list[
 
 
 def _lines(path: Path, name: str) -> Iterator[bytes]:
+    first = True
     for block in blocks(open_text(path, name), name):
-        yield from (line for line in block.split(b"\n") if line.strip())
+        for line in block.split(b"\n"):
+            if text := line.strip():
+                if first and (text[:1] == b"[" or text in (b"{", b"}")):
+                    raise format_error(name, "this is a JSON document: set spec.format to json")
+                first = False
+                yield line
 
 
 def _rows(texts: Iterator[bytes], name: str, contract: Contract) -> Iterator[pl.DataFrame]:

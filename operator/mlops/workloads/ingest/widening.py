@@ -225,7 +225,7 @@ def _instants(column: pl.Series, field: DataField) -> pl.Series:
         inside = pl.col("x").is_between(-(-first // unit), last // unit)
         micros = _where(number, inside) * unit
     micros = _where(micros, pl.col("x").is_between(first, last))
-    if field.time_zone is not None and isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is None:
+    if field.time_zone is not None and getattr(column.dtype, "time_zone", None) is None:
         micros = _where(_local(micros, field), pl.col("x").is_between(first, last))
     return micros.cast(pl.Datetime("us", "UTC"))
 

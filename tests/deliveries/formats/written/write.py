@@ -1,8 +1,9 @@
-"""Write the files beside this one, as other programs write them: pyarrow, pandas and XlsxWriter.
+r"""Write the files beside this one, as other programs write them: pyarrow, pandas and XlsxWriter.
 
 They are kept, since those programs are no dependency of the tests:
 
-    uv run --no-project --with pyarrow==26.0.1 --with pandas==3.1.1 --with xlsxwriter==3.3.1 tests/deliveries/formats/written/write.py
+    uv run --no-project --with pyarrow==26.0.1 --with pandas==3.1.1 --with xlsxwriter==3.3.1 \
+        tests/deliveries/formats/written/write.py
 """
 
 from __future__ import annotations
