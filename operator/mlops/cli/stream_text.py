@@ -48,7 +48,9 @@ def _parsed(frame: pl.DataFrame, column: str, kind: FieldType, place: Path) -> p
     if at is not None:
         row = int(frame[ROW][at]) if ROW in frame.columns else at + 1
         hint = ": write RFC 3339, such as 2024-05-01T12:00:00Z" if kind == "timestamp" else ": mend it in the file"
-        raise UserError(f'{place}: row {row}, column "{column}": "{shown(text[at])}" is not a {kind}{hint}')
+        raise UserError(
+            f'{place}: row {row}, column "{column}": "{shown(text[at])}" is not {_article(kind)} {kind}{hint}'
+        )
     return values.alias(column)
 
 
@@ -60,3 +62,7 @@ def ids(column: pl.Series, place: Path) -> pl.Series:
             "7.0: write ids as whole numbers or text"
         )
     return column.cast(pl.String)
+
+
+def _article(kind: FieldType) -> str:
+    return "an" if kind == "int64" else "a"

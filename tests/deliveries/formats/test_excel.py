@@ -52,7 +52,7 @@ CASES: list[tuple[str, bytes, dict[str, Any], Outcome]] = [
     ("one of two sheets", book(HEADER, GOOD, sheets=("Other",)), {"sheet": "Data"}, [READ]),
     ("two sheets", book(HEADER, GOOD, sheets=("Other",)), {}, "the sheets Data, Other: name one in"),
     ("no such sheet", book(HEADER, GOOD), {"sheet": "data"}, 'there is no sheet "data" (spec.excel.sheet)'),
-    ("a note below", book(HEADER, GOOD, [None], ["total"]), {}, "row 3 is empty and row 4 is not: end spec.excel.range"),
+    ("a note below", book(HEADER, GOOD, [None], ["total"]), {}, "row 3 is empty and row 4 is not: end"),
     ("a title above", book(["Sales"], HEADER, GOOD), {}, "of spec.fields not found; the file has Sales"),
     ("corners out of order", book(HEADER, GOOD), {"range": "C9:A1"}, "name the corners in order"),
     ("nothing", book(), {}, "the sheet is empty"),

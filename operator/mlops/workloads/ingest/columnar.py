@@ -82,13 +82,24 @@ def rows_of(scan: Callable[[], pl.LazyFrame], what: str, name: str, contract: Co
         there = dict(frame.collect_schema())
         wanted = _wanted(there, name, contract)
         row = 0
+        cut: set[str] = set()
         for chunk in frame.select(wanted).collect_batches(chunk_size=_ROWS, maintain_order=True):
             yield pl.DataFrame(
                 {field.name: convert(chunk[field.name], field, name, row, contract.pii) for field in contract.fields}
             )
             row += chunk.height
+            _note_cut(chunk, cut, name)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise unreadable(error, what, name) from error
+
+
+def _note_cut(chunk: pl.DataFrame, noted: set[str], name: str) -> None:
+    """Say once of a column that its times have digits beyond microseconds."""
+    for column in chunk:
+        is_fine = isinstance(column.dtype, pl.Datetime) and column.dtype.time_unit == "ns"
+        if is_fine and column.name not in noted and (column.to_physical() % 1000 != 0).any():
+            noted.add(column.name)
+            log(f'{name}: field "{column.name}" has times with digits beyond microseconds: they are cut')
 
 
 def read_through(path: Path, name: str, columns: list[str]) -> None:
