@@ -1,4 +1,4 @@
-"""The rows of a replay's CSV file as text, and that text as what a model's inputs and labels are: nothing is guessed."""
+"""The rows of a replay's CSV as text, and that text as what a model's inputs and labels are: nothing is guessed."""
 
 from __future__ import annotations
 
