@@ -8,9 +8,9 @@ from typing import Any
 from mlops.api.dataset import DataField
 from mlops.api.delimited import Csv
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.delimited import read_csv
-from mlops.workloads.ingest.ragged import Rejected
 
 Row = tuple[Any, ...]
 Object = dict[str, Any]
@@ -33,7 +33,7 @@ def contract(fields: list[Object], dialect: Object, pii: frozenset[str] = frozen
 
 
 def read(
-    path: Path, data: bytes | str, fields: list[Object], dialect: Object, rejected: list[Rejected] | None = None
+    path: Path, data: bytes | str, fields: list[Object], dialect: Object, rejected: RowsAside | None = None
 ) -> list[Row]:
     """Return the rows of a file with this content. Raises BadInput."""
     path.write_bytes(data.encode() if isinstance(data, str) else data)

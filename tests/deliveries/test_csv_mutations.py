@@ -6,11 +6,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from pydantic import ValidationError
 
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest import blocks
-from mlops.workloads.ingest.ragged import Rejected
-from tests.deliveries.csv_reading import Object, Refused, Row, letter_by_letter, read, texts
+from mlops.workloads.ingest.aside import RowsAside
+from tests.deliveries.csv_reading import Object, Refused, Row, letter_by_letter, outcome, read, texts
 
 DELIVERIES = 2_400
 _FIELDS = ("x", "", "y z", '"q"', '"a,b"', '"say ""hi"""', '"l1\nl2"', '""', '"\r\n"', "ü", "'", "12", '",""",', "-")
@@ -34,10 +35,10 @@ def _mutated(text: str, random: Random) -> str:
     return text
 
 
-def _expected(text: str, escape: str) -> list[list[str]] | None:
+def _expected(text: str, delimiter: str, quote: str, escape: str) -> list[list[str]] | None:
     """Return the rows that there are, without the header; None if the text is not of the dialect."""
     try:
-        return letter_by_letter(text.rstrip("\r\n"), escape=escape)[1:]
+        return letter_by_letter(text.rstrip("\r\n"), delimiter, quote, escape)[1:]
     except Refused:
         return None
 
@@ -51,11 +52,13 @@ def test_rows_delivered_are_rows_kept_and_put_aside_or_the_file_is_refused(
     read_ones = 0
     for _ in range(DELIVERIES):
         text = _mutated(_delivery(random), random)
+        delimiter, quote = random.choice((",", ",", ";", "|")), random.choice(('"', '"', "'"))
+        text = text.translate(str.maketrans({",": delimiter, delimiter: ",", '"': quote, quote: '"'}))
         escape = random.choice(("", "", "\\"))
         monkeypatch.setattr(blocks, "BLOCK", random.choice((1, 7, 30, 1 << 20)))
-        dialect: Object = {"ragged": ragged, "escape": escape}
-        delivered = _expected(text, escape)
-        rejected: list[Rejected] = []
+        dialect: Object = {"ragged": ragged, "escape": escape, "delimiter": delimiter, "quote": quote}
+        delivered = _expected(text, delimiter, quote, escape)
+        rejected = RowsAside()
         kept, refusal = _read(tmp_path, text, dialect, rejected)
         if refusal:
             assert delivered is None or _is_ragged(delivered, ragged), (text, refusal)
@@ -63,14 +66,14 @@ def test_rows_delivered_are_rows_kept_and_put_aside_or_the_file_is_refused(
             continue
         assert delivered is not None, text
         read_ones += 1
-        assert len(kept) + len(rejected) == len(delivered), text
+        assert len(kept) + len(rejected.rows) == len(delivered), text
         wanted = [row for row in delivered if ragged == "Pad" or len(row) == _WIDTH]
         assert [["" if one is None else one for one in row] for row in kept] == list(map(_padded, wanted)), text
-        assert len(rejected) == len(delivered) - len(wanted)
+        assert len(rejected.rows) == len(delivered) - len(wanted)
     assert read_ones > DELIVERIES // 8
 
 
-def _read(tmp_path: Path, text: str, dialect: Object, rejected: list[Rejected]) -> tuple[list[Row], str]:
+def _read(tmp_path: Path, text: str, dialect: Object, rejected: RowsAside) -> tuple[list[Row], str]:
     try:
         return read(tmp_path / "x.csv", text, texts("a", "b", "c"), dialect, rejected), ""
     except BadInput as error:
@@ -85,3 +88,50 @@ def _is_ragged(delivered: list[list[str]], ragged: str) -> bool:
 
 def _padded(row: list[str]) -> list[str]:
     return [*row, *[""] * _WIDTH][:_WIDTH]
+
+
+_ANYTHING = (
+    "a", "b", "1", "2.5", ",", ";", '"', "'", "\n", "\r", "\r\n", "\\", "#", " ", "\t", "\x01", "\x1f", "ü", "日", "-",
+    "a,b\n", '"x"', "\\N", "NA", "2024-05-01", "\ufeff", "12 %",
+)  # fmt: skip
+
+
+def _any_dialect(random: Random) -> Object:
+    choices: Object = {
+        "delimiter": (",", ";", "\t", "||", " ", "\x1f", "日"),
+        "quote": ('"', "'", "", "\\"),
+        "escape": ("", "\\", '"'),
+        "encoding": ("utf-8", "utf-16", "latin-1", "cp1252", "shift-jis", "gb18030"),
+        "header": (0, 1, 2, 3),
+        "skipRows": (0, 1, 3),
+        "footerRows": (0, 1, 2),
+        "comment": ("#", "//", '"'),
+        "decimal": (".", ","),
+        "nullValues": (["NA"], ["\\N", ""], []),
+        "rowDelimiter": ("\n", "\r\n", "\r", ";", "ab"),
+        "skipInitialSpace": (False, True),
+        "ragged": ("Refuse", "Pad", "Quarantine"),
+    }
+    return {name: random.choice(values) for name, values in choices.items() if random.random() < 0.25}
+
+
+def test_no_text_and_no_dialect_ends_in_an_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 random ones are read, or refused with a sentence, in blocks of any size to the same end."""
+    random = Random(3)
+    fields: list[Object] = [
+        {"name": "a", "type": "string", "nullable": True, "position": 1},
+        {"name": "b", "type": "float64", "nullable": True, "position": 2},
+        {"name": "c", "type": "timestamp", "nullable": True, "position": 1},
+    ]
+    for _ in range(5000):
+        text = "".join(random.choice(_ANYTHING) for _ in range(random.randrange(40)))
+        dialect = _any_dialect(random)
+        data = text.encode(dialect.get("encoding", "utf-8"), errors="replace")
+        found = []
+        for size in (1, 1 << 20):
+            monkeypatch.setattr(blocks, "BLOCK", size)
+            try:
+                found.append(outcome(tmp_path / "x.csv", data, fields, dialect))
+            except ValidationError:
+                break
+        assert len({str(one) for one in found}) <= 1, (data, dialect, found)

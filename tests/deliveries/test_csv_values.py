@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+import yaml
 
 from mlops.workloads.ingest import times
 from tests.deliveries.csv_reading import Object, outcome, read, texts
@@ -161,7 +163,7 @@ _REFUSED: list[tuple[str, Object, Object, str]] = [
     ("1,23", _NUMBER, {"thousands": ","}, 'say spec.csv.decimal: ","'),
     ("12 %", _NUMBER, {}, 'say symbols: ["%"]'),
     ("$1,234.50", _NUMBER, {}, 'say symbols: ["$"] and spec.csv.thousands: ","'),
-    ("NA", _NUMBER, {}, 'say nullValues: ["NA"]'),
+    ("NA", _NUMBER, {}, 'say spec.csv.nullValues: ["NA"]'),
     ("1.5", _NUMBER, {"delimiter": ";", "decimal": ","}, 'say spec.csv.decimal: "."'),
     ("yes", _TRUTH, {}, 'spec.csv.trueValues: ["yes"] and spec.csv.falseValues: ["no"]'),
     ("1", _TRUTH, {}, 'spec.csv.trueValues: ["1"] and spec.csv.falseValues: ["0"]'),
@@ -178,7 +180,7 @@ _REFUSED: list[tuple[str, Object, Object, str]] = [
     ("2024-05-01T24:00Z", _TIME, {}, "it is not RFC 3339"),
     ("2024-05-01T12:60Z", _TIME, {}, "it is not RFC 3339"),
     ("2024-05-01T12:00:00.1234567Z", _TIME, {}, "digits beyond microseconds"),
-    ("2012/01/01", _TIME, {}, 'say its format, such as formats: ["%Y/%m/%d"]'),
+    ("2012/01/01", _TIME, {}, 'say its format, formats: ["%Y/%m/%d"]'),
     ("13/01/2012", _TIME, {}, 'formats: ["%d/%m/%Y"]'),
     ("01.02.2012 10:00", _TIME, {}, 'formats: ["%d.%m.%Y %H:%M"]'),
     ("1714564800", _TIME, {}, 'formats: ["%s"]'),
@@ -218,6 +220,36 @@ def test_a_value_is_refused_with_a_way_out(
     kind = field["type"]
     assert f'x.csv: row 1, column "v" (line 2): "{text}" is not a{"n" if kind == "int64" else ""} {kind}' in found
     assert says in found
+
+
+_SAID = re.compile(r"(spec\.csv\.)?(\w+): (\[[^]]*\]|\"[^\"]*\"|[A-Z]\w*)")
+
+
+def _after_it(message: str, field: Object, dialect: Object) -> tuple[Object, Object]:
+    """Return field and dialect after what a message says was declared: the first of what it offers."""
+    field, dialect, said = dict(field), dict(dialect), message.split(": ", 2)[-1].partition(" or formats")[0]
+    if kind := re.search(r"use type (\w+)", said):
+        field["type"] = kind[1]
+    if "leave out spec.csv.thousands" in said:
+        dialect.pop("thousands")
+    for csv, name, value in _SAID.findall(said):
+        (dialect if csv else field)[name] = yaml.safe_load(value)
+    if "formats" in field and "formats" in said and "timeZone" not in field:
+        field["timeZone"] = "UTC"
+    return field, dialect
+
+
+_OFFERED = [one for one in _REFUSED if re.search(r"say (spec\.csv\.)?\w+[:,]|say timeZone|use type|: \[", one[3])]
+
+
+@pytest.mark.parametrize(("text", "field", "dialect", "says"), _OFFERED)
+def test_the_way_out_that_is_offered_works(
+    tmp_path: Path, text: str, field: Object, dialect: Object, says: str
+) -> None:
+    """Declared as the message says, the same file is read."""
+    message = _one(tmp_path, text, field, dialect)
+    found = _one(tmp_path, text, *_after_it(message, field, dialect))
+    assert not isinstance(found, str) or found == text, found
 
 
 def test_every_bad_column_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def _zip() -> bytes:
         pytest.param(
             HEADER + GOOD + _row(time="03/01/2024"),
             "SchemaMismatch",
-            f'{FILE}: row 3, column "time" (line 4): "03/01/2024" is not a timestamp: it is not RFC 3339: say its format',
+            f'{FILE}: row 3, column "time" (line 4): "03/01/2024" is not a timestamp: it is not RFC 3339: say',
             id="date in another order",
         ),
         pytest.param(

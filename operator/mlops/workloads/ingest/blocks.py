@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from mlops.api.delimited import Csv
 from mlops.workloads.ingest.dialect import Dialect, dialect_of
 from mlops.workloads.ingest.encodings import in_utf8
 from mlops.workloads.ingest.lines import LeftOut, without_blank_end, without_first, without_last
 from mlops.workloads.ingest.problems import format_error
-from mlops.workloads.ingest.structure import BadStructure, Structure, row_end_of, structure
+from mlops.workloads.ingest.structure import CR, LF, BadStructure, Places, Structure, row_end_of, structure
 from mlops.workloads.ingest.text import BLOCK, LONGEST_RECORD, checked_head, open_bytes
 
 _FIRST = 1 << 16  # bytes in which a header is sought first
@@ -92,6 +94,12 @@ class Blocks:
     def line_of(self, text: bytes, at: int) -> int:
         """Return the number of the file's line in which a byte of the block's text lies."""
         return self.lines + 1 + text.count(b"\r" if self._row_end == b"\r" else b"\n", 0, at)
+
+    def lines_of(self, block: Structure) -> Places:
+        """Return the numbers of the file's lines in which the rows of the block begin."""
+        end = CR if self._row_end == b"\r" else LF
+        ends = np.flatnonzero(np.frombuffer(block.text, dtype=np.uint8) == end)
+        return np.searchsorted(ends, block.starts) + self.lines + 1
 
     def _fill(self, want: int) -> None:
         while not self._final and len(self._buffer) < want:

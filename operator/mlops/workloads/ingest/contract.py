@@ -14,7 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.times import pattern_of
+from mlops.workloads.ingest.time_patterns import pattern_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Contract:
     pii_in_models: frozenset[str] = frozenset()
     pii_in_captures: frozenset[str] = frozenset()
     csv: Csv = field(default_factory=Csv)
+    # Whether rows with a value that is not of its type are put aside.
+    puts_aside: bool = False
 
     @property
     def kinds(self) -> dict[str, FieldType]:
@@ -106,6 +108,7 @@ def contract_of(spec: DatasetSpec) -> Contract:
         _allowed_in_models(spec),
         frozenset(spec.governance.pii_in_captures),
         spec.csv or Csv(),
+        spec.validation.on_failure == "Quarantine",
     )
 
 

@@ -14,26 +14,25 @@ import polars as pl
 from mlops.api.dataset import DataField
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.ingest import numbers
+from mlops.workloads.ingest.aside import UNREAD, RowsAside
 from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.dialect import notation_of
 from mlops.workloads.ingest.places import check_names, positions_of
 from mlops.workloads.ingest.plain import NoSigns, Plain, plain
 from mlops.workloads.ingest.problems import format_error, shown
-from mlops.workloads.ingest.ragged import Rejected, judged
+from mlops.workloads.ingest.ragged import judged
 from mlops.workloads.ingest.rows import log
-from mlops.workloads.ingest.structure import Mask, Structure
-from mlops.workloads.ingest.typed import bad_values, first_unread, normal, problem_of, read_text, with_missing
+from mlops.workloads.ingest.structure import Mask, Places, Structure
+from mlops.workloads.ingest.typed import bad_values, column_of, normal, problem_of, read_text, unread_of, with_missing
 
 MAX_COLUMNS = 10_000
 
 
-def read_csv(
-    path: Path, name: str, contract: Contract, rejected: list[Rejected] | None = None
-) -> Iterator[pl.DataFrame]:
+def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None = None) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns of a CSV file in its rows' order. Raises BadInput with row, line and column.
 
-    `rejected` takes the rows that are put aside, where the contract says so.
+    `aside` takes the rows that are put aside, where the contract says so.
     """
     blocks = Blocks(path, name, contract.csv)
     width = blocks.read_header()
@@ -42,7 +41,7 @@ def read_csv(
     blocks.single_column = width == 1
     check_names(blocks, contract)
     _note_extra(name, blocks.header, contract)
-    reader = _Reader(blocks, width, contract, [] if rejected is None else rejected)
+    reader = _Reader(blocks, width, contract, aside or RowsAside())
     for block in blocks:
         frame = reader.read(block)
         if frame is not None:
@@ -65,11 +64,15 @@ def _note_extra(name: str, header: list[str], contract: Contract) -> None:
 
 
 class _Reader:
-    """Parses block after block of one file; from the first value that cannot be read on it only looks for others."""
+    """Parses block after block of one file.
 
-    def __init__(self, blocks: Blocks, width: int, contract: Contract, rejected: list[Rejected]) -> None:
+    A row with a value that cannot be read is put aside, if the contract says so; else the file is refused, and from
+    that value on read only to find those of other columns.
+    """
+
+    def __init__(self, blocks: Blocks, width: int, contract: Contract, aside: RowsAside) -> None:
         self._blocks, self._width, self._contract = blocks, width, contract
-        self._rejected = rejected
+        self._aside = aside
         self._notation = notation_of(contract.csv)
         self._fields = list(zip(positions_of(blocks, width, contract), contract.fields, strict=True))
         self._nulls = self._escaped_nulls()
@@ -79,8 +82,7 @@ class _Reader:
 
     def read(self, block: Structure) -> pl.DataFrame | None:
         """Return the rows of a block; None if this file has a value that cannot be read."""
-        rows = judged(block, self._blocks, self._width, self._contract, self._rejected)
-        self._blocks.left_out.ragged += int((~rows).sum())
+        rows = judged(block, self._blocks, self._width, self._contract, self._aside)
         try:
             text = plain(block, self._blocks.dialect, rows, self._width, self._nulls)
         except NoSigns as error:
@@ -91,16 +93,25 @@ class _Reader:
                 self._blocks.name,
                 f"after row {self._blocks.rows}: {int(rows.sum())} rows were read as {frame.height}: report this",
             )
-        columns = {field.name: self._typed(frame[str(at)], field, text, block, rows) for at, field in self._fields}
-        return None if self._problems else pl.DataFrame(columns)
+        index = np.flatnonzero(rows)
+        unread = np.zeros(frame.height, dtype=bool)
+        columns = {}
+        for at, field in self._fields:
+            columns[field.name], bad = self._typed(frame[str(at)], field, text)
+            if bad is not None:
+                self._note(frame[str(at)], field, text, bad, block, index, unread)
+        typed = pl.DataFrame(columns)
+        if self._contract.puts_aside:
+            return typed.filter(pl.Series(~unread)) if unread.any() else typed
+        return None if self._problems else typed
 
     def finish(self) -> None:
         """Raise BadInput if some column had a value that could not be read."""
-        if self._problems:
+        if self._problems and not self._contract.puts_aside:
             problems = [self._problems[field.name] for field in self._contract.fields if field.name in self._problems]
             raise bad_values(self._blocks.name, problems)
         if left_out := str(self._blocks.left_out):
-            log(f"{self._blocks.name}: {self._blocks.rows} rows; left out: {left_out}")
+            log(f"{self._blocks.name}: rows: {self._blocks.rows}; left out: {left_out}")
 
     def _parse(self, text: Plain) -> pl.DataFrame:
         # An empty text in quotes is no number; in a column of numbers it is a missing one.
@@ -143,19 +154,32 @@ class _Reader:
             infer_schema=False,
         )
 
-    def _typed(self, column: pl.Series, field: DataField, text: Plain, block: Structure, rows: Mask) -> pl.Series:
+    def _typed(self, column: pl.Series, field: DataField, text: Plain) -> tuple[pl.Series, Mask | None]:
+        """Return the values, and which rows have one that cannot be read, if any has."""
         if column.dtype != pl.String:
-            return normal(column)
+            return normal(column), None
         column = with_missing(text.restored(column), field, self._notation)
         values = read_text(column, field, self._notation)
-        at = first_unread(column, values)
-        if at is not None and field.name not in self._problems:
-            row = int(np.flatnonzero(rows)[at])
-            line = self._blocks.line_of(block.text, int(block.starts[row]))
-            self._problems[field.name] = problem_of(
-                self._blocks.rows + row + 1, field, column[at], self._contract.pii, self._notation, line
-            )
-        return normal(values)
+        bad = unread_of(column, values)
+        return normal(values), bad.to_numpy() if bad.any() else None
+
+    def _note(
+        self, column: pl.Series, field: DataField, text: Plain, bad: Mask, block: Structure, index: Places, unread: Mask
+    ) -> None:
+        """Remember a column's first value that cannot be read; put rows with one aside, if the contract says so."""
+        written = text.restored(column)
+        for at in np.flatnonzero(bad).tolist():
+            row = int(index[at])
+            column_is, says = f'column "{shown(column_of(field))}"', "a value is not of its type"
+            if field.name not in self._problems:
+                line, number = self._blocks.line_of(block.text, int(block.starts[row])), self._blocks.rows + row + 1
+                whole = problem_of(number, field, written[at], self._contract.pii, self._notation, line)
+                self._problems[field.name], says = whole, whole.partition(f" (line {line}): ")[2]
+            if not self._contract.puts_aside:
+                return
+            if not unread[at]:
+                self._aside.add(self._blocks, block, row, UNREAD, f"{column_is}: {says}")
+        unread |= bad
 
     def _escaped_nulls(self) -> tuple[bytes, ...]:
         """Return texts of missing values that hold an escape: they are told as they stand in the file."""

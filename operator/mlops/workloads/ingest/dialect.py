@@ -32,6 +32,8 @@ class Notation:
     null_values: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ()
     false_values: tuple[str, ...] = ()
+    # Whether spec.csv declares it; elsewhere text is in the plain one.
+    of_csv: bool = False
 
     def nulls_of(self, field: DataField) -> tuple[str, ...]:
         """Return the texts that mean a missing value in the field's column."""
@@ -70,4 +72,4 @@ def dialect_of(csv: Csv) -> Dialect:
 
 def notation_of(csv: Csv) -> Notation:
     """Return how values are written."""
-    return Notation(csv.decimal, csv.thousands, csv.null_values, csv.true_values, csv.false_values)
+    return Notation(csv.decimal, csv.thousands, csv.null_values, csv.true_values, csv.false_values, of_csv=True)

@@ -19,7 +19,6 @@ class LeftOut:
     footer: int = 0
     blank: int = 0
     comments: int = 0
-    ragged: int = 0
 
     def __str__(self) -> str:
         counts = {
@@ -27,9 +26,8 @@ class LeftOut:
             "lines of the footer": self.footer,
             "blank lines": self.blank,
             "lines of comment": self.comments,
-            "rows put aside": self.ragged,
         }
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
 
 
 def without_first(pieces: Iterator[bytes], count: int, name: str, left_out: LeftOut) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from mlops.api.tasks import IngestReport, IngestTask, refresh_name
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
@@ -26,7 +27,6 @@ from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
-from mlops.workloads.ingest.ragged import Rejected
 from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
 from mlops.workloads.ingest.split import parts_of, sizes
 from mlops.workloads.ingest.validation import validate
@@ -44,7 +44,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
-    rejected: list[Rejected] = []
+    rejected = RowsAside()
     read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of, rejected)))
     rows = canonical(read, contract.order, spill)
     if spec.source.captured and not task.captures:
@@ -60,8 +60,8 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     digest = write_parts(outcome.good, parts, contract, folder)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
-    if rejected:
-        write_rejected(rejected, folder)
+    if rejected.rows:
+        write_rejected(rejected.rows, folder)
     write_json(schema_document(spec, contract), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
@@ -90,7 +90,7 @@ def moment_of(pod: Pod, task: IngestTask) -> datetime:
 
 
 def _read(
-    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: list[Rejected]
+    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: RowsAside
 ) -> Iterator[pl.DataFrame]:
     source = task.spec.source
     if source.s3:
@@ -115,7 +115,7 @@ def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivere
 
 
 def _delivered(
-    files: Iterator[Delivered], spec: DatasetSpec, contract: Contract, rejected: list[Rejected]
+    files: Iterator[Delivered], spec: DatasetSpec, contract: Contract, rejected: RowsAside
 ) -> Iterator[pl.DataFrame]:
     with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
         for file in files:

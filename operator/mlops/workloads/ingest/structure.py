@@ -6,7 +6,6 @@ blocks changes nothing; a quote that neither opens nor closes a field is refused
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,7 +115,18 @@ def _value(raw: bytes, dialect: Dialect) -> str:
         text = text.lstrip(" ")
     if quote and text.startswith(quote) and len(text) > 1:
         text = text[1:-1].replace(quote * 2, quote)
-    return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
+    return _unescaped(text, escape) if escape else text
+
+
+def _unescaped(text: str, escape: str) -> str:
+    """Return the text with each escape left out, and what follows it kept."""
+    first, *parts = text.split(escape)
+    kept, taken = [first], False
+    for part in parts:
+        # Of two in a row the second is a letter.
+        kept.append(escape + part if taken else part)
+        taken = not taken and not part
+    return "".join(kept)
 
 
 def row_end_of(text: bytes, dialect: Dialect, *, final: bool) -> bytes | None:

@@ -6,10 +6,7 @@ taken as declared. Readings are microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,6 +15,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField
 from mlops.workloads.ingest.numbers import only_where
+from mlops.workloads.ingest.time_patterns import EPOCH, NAMES, pattern_of
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -25,102 +23,12 @@ _RFC = (
     r"^([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0{0,3})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FULL_MONTHS = (
-    "january", "february", "march", "april", "may", "june",
-    "july", "august", "september", "october", "november", "december",
-)  # fmt: skip
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FULL_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_NAMES = {"b": _MONTHS, "B": _FULL_MONTHS, "a": _DAYS, "A": _FULL_DAYS, "p": ("am", "pm")}
-# Digits of each word: at least (where a separator follows), at most.
-_DIGITS = {
-    "Y": (4, 4), "y": (2, 2), "m": (1, 2), "d": (1, 2), "j": (1, 3), "H": (1, 2), "I": (1, 2), "M": (1, 2),
-    "S": (1, 2), "f": (1, 9),
-}  # fmt: skip
-_OFFSET = r"[Zz]|[+-][0-9]{2}:?[0-9]{2}"
-_EPOCH = {
-    "%s": (r"^(-?[0-9]{1,12})(?:\.([0-9]{1,6}))?$", 1_000_000),
-    "%Q": (r"^(-?[0-9]{1,15})(?:\.([0-9]{1,3}))?$", 1000),
-}
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _EPOCH_START = datetime(1970, 1, 1)  # noqa: DTZ001 a clock on a wall
 _SECOND, _DAY = 1_000_000, 86_400_000_000
 # Tables of time zones that are compiled into libraries end some day; the database's own rules do not.
 _TABLED = 2_114_380_800 * _SECOND  # 2037-01-01
-# Words of which a format has one at most.
-_ALIKE = ({"Y", "y"}, {"m", "b", "B", "j"}, {"d", "j"}, {"H", "I"}, {"a", "A"})
-# A year that is written as one, and is none of the four digits that RFC 3339 has.
-_BEYOND = re.compile(r"(?:[+-][0-9]{4}|[+]?[0-9]{5}|0000)[0-9]{0,10}-[0-9]")
-# What messages propose, the first that fits.
-SUGGESTED = (
-    "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S.%f", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M", "%Y-%m-%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
-    "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%d/%m/%Y",
-    "%d-%m-%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%y-%m-%d", "%m/%d/%y",
-    "%d.%m.%y", "%s", "%Q",
-)  # fmt: skip
-_ANY = DataField(name="any", type="timestamp")
 FIRST, LAST = -62_135_596_800 * _SECOND, 253_402_300_800 * _SECOND - 1
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """A regular expression, and the words that its groups are."""
-
-    expression: str
-    words: tuple[str, ...]
-
-
-@lru_cache(maxsize=256)
-def pattern_of(form: str) -> Pattern:
-    """Return the pattern of a format of strptime's words. Raises ValueError for a format with two readings."""
-    if form in _EPOCH:
-        return Pattern(_EPOCH[form][0], ())
-    parts = re.findall(r"%.|[^%]+", form, re.DOTALL)
-    expression, words = "^", []
-    for i, part in enumerate(parts):
-        word = part[1] if part.startswith("%") else ""
-        if not word or word == "%":
-            literal = "%" if word else part
-            expression += re.sub(r"(?:\\ )+", " +", re.escape(literal))
-            continue
-        words.append(word)
-        if word in _DIGITS:
-            least, most = _DIGITS[word]
-            # Digits that follow each other without a sign between have one reading only if they are all written.
-            beside = _ends_in_digit(parts[:i]) or _begins_with_digit(parts[i + 1 :])
-            expression += f"([0-9]{{{most if beside and word != 'f' else least},{most}}})"
-        elif word == "z":
-            expression += f"({_OFFSET})"
-        else:
-            expression += f"((?i:{'|'.join(_NAMES[word])}))"
-    _check_words(words)
-    return Pattern(expression + "$", tuple(words))
-
-
-def _ends_in_digit(parts: list[str]) -> bool:
-    return bool(parts) and (parts[-1][1:] in _DIGITS if parts[-1].startswith("%") else parts[-1][-1].isdigit())
-
-
-def _begins_with_digit(parts: list[str]) -> bool:
-    return bool(parts) and (parts[0][1:] in _DIGITS if parts[0].startswith("%") else parts[0][0].isdigit())
-
-
-def _check_words(words: list[str]) -> None:
-    for word in words:
-        if words.count(word) > 1:
-            raise ValueError(f"%{word} stands in it twice: keep one")
-    for alike in _ALIKE:
-        if len(both := sorted(alike & set(words))) > 1:
-            raise ValueError(f"%{both[0]} and %{both[1]} say the same: keep one")
-    if ("I" in words) != ("p" in words):
-        raise ValueError("%I and %p belong together: add the other, or use %H for hours of 0 to 23")
-    for word, needed in (("M", {"H", "I"}), ("S", {"M"}), ("f", {"S"})):
-        if word in words and not needed & set(words):
-            raise ValueError(f"%{word} needs %{sorted(needed)[0]}: add it")
-    if set("sQ") & set(words):
-        raise ValueError("%s and %Q are formats of their own: say them alone")
 
 
 def timestamps(text: pl.Series, field: DataField | None = None) -> pl.Series:
@@ -157,7 +65,7 @@ def _rfc_3339(text: pl.Series, zone: str | None, field: DataField | None) -> tup
 
 
 def _read(text: pl.Series, form: str, field: DataField) -> tuple[Numbers, Mask]:
-    if form in _EPOCH:
+    if form in EPOCH:
         return _since_1970(text, form)
     pattern = pattern_of(form)
     groups = text.str.extract_groups(pattern.expression).struct.unnest()
@@ -186,7 +94,7 @@ def _read(text: pl.Series, form: str, field: DataField) -> tuple[Numbers, Mask]:
 
 
 def _since_1970(text: pl.Series, form: str) -> tuple[Numbers, Mask]:
-    expression, unit = _EPOCH[form]
+    expression, unit = EPOCH[form]
     groups = text.str.extract_groups(expression).struct.unnest()
     whole, fraction = groups.to_series(0), groups.to_series(1)
     known = whole.is_not_null().to_numpy()
@@ -237,7 +145,7 @@ def _number(part: pl.Series, missing: int = -1) -> Numbers:
 
 
 def _named(part: pl.Series, word: str) -> Numbers:
-    names = {name: i for i, name in enumerate(_NAMES[word])}
+    names = {name: i for i, name in enumerate(NAMES[word])}
     return part.str.to_lowercase().replace_strict(names, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
 
 
@@ -304,57 +212,3 @@ def _offset_of(second: int, clock: ZoneInfo, ambiguous: str, nonexistent: str) -
         # In a gap the offset before it counts.
         before = after if twice and ambiguous == "Latest" else before
     return int(before.total_seconds()) * _SECOND
-
-
-def problem_with(text: str, field: DataField) -> str:
-    """Return why a text is no timestamp of the field, with the way out."""
-    text = text.strip(" \t")
-    if field.formats is None:
-        return _problem_with_rfc_3339(text, field)
-    formats = ", ".join(field.formats)
-    readings = [one for one in (field.evolve(formats=(form,)) for form in field.formats) if _reads(text, one)]
-    if len(readings) > 1:
-        return f"is read differently by the formats {formats}: keep one"
-    if _has_no_zone(text, field):
-        return "has no offset from UTC: say timeZone, such as timeZone: UTC"
-    return _problem_with_clock(text, field) or f"is not of the formats {formats}: add its format"
-
-
-def _problem_with_rfc_3339(text: str, field: DataField) -> str:
-    if _BEYOND.match(text) or _reads_beyond(text):
-        return "is not of the years 1 to 9999 in UTC: list it in nullValues if it means a missing value"
-    if _has_no_zone(text, field):
-        return "has no offset from UTC: say timeZone, such as timeZone: UTC"
-    if clock := _problem_with_clock(text, field):
-        return clock
-    if re.match(r"[0-9-]{10}[Tt ][0-9:]{8}\.[0-9]{7,9}", text):
-        return "has digits beyond microseconds: say a format with %f, which cuts them"
-    for form in SUGGESTED:
-        if _reads(text, field.evolve(formats=(form,), time_zone=field.time_zone or "UTC")):
-            return f'is not RFC 3339: say its format, such as formats: ["{form}"]'
-    return "is not RFC 3339, such as 2024-05-01T12:00:00Z: say its format in formats"
-
-
-def _reads(text: str, field: DataField) -> bool:
-    return timestamps(pl.Series([text]), field)[0:1].null_count() == 0
-
-
-def _has_no_zone(text: str, field: DataField) -> bool:
-    return field.time_zone is None and _reads(text, field.evolve(time_zone="UTC"))
-
-
-def _reads_beyond(text: str) -> bool:
-    match = re.match(r"(0001-01-01|9999-12-31)[Tt ]", text)
-    return match is not None and _reads(text[:19] + "Z", _ANY)
-
-
-def _problem_with_clock(text: str, field: DataField) -> str:
-    if field.time_zone is None:
-        return ""
-    if _reads(text, field.evolve(ambiguous_times="Earliest", nonexistent_times="Refuse")):
-        return (
-            f"was there twice in {field.time_zone}, when clocks were put back: say ambiguousTimes: Earliest or Latest"
-        )
-    if _reads(text, field.evolve(ambiguous_times="Earliest", nonexistent_times="Shift")):
-        return f"was left out in {field.time_zone}, when clocks were put forward: say nonexistentTimes: Shift"
-    return ""

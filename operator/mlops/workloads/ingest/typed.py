@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -11,18 +12,20 @@ from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import FIRST_MOMENT, LAST_MOMENT, plain_floats
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest import numbers, times
+from mlops.workloads.ingest import numbers, time_problems, times
 from mlops.workloads.ingest.dialect import PLAIN, Notation
 from mlops.workloads.ingest.problems import shown
 
 __all__ = [
     "bad_value", "bad_values", "check_columns", "column_of", "first_unread", "from_text", "in_calendar", "normal",
-    "problem_of", "read_text", "shown", "with_missing",
+    "problem_of", "read_text", "shown", "unread_of", "with_missing",
 ]  # fmt: skip
 
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown")
 _TRUTHS = (("yes", "no"), ("y", "n"), ("1", "0"), ("t", "f"), ("1.0", "0.0"), ("on", "off"), ("ja", "nein"))
 _SIGN = re.compile(r"[$€£¥%]|[A-Z]{3}")
+# Other signs for decimals and thousands than those that were declared, the likeliest first.
+_OTHERS = ((".", ","), (",", None), (",", "."), (".", "'"), (",", " "), (",", "\u00a0"), (".", " "))
 _MOST = 12  # columns that one message names
 
 
@@ -60,7 +63,7 @@ def problem_of(
     if not isinstance(value, str):
         return wrong
     if field.type == "timestamp" and not hidden:
-        return f"{wrong}: it {times.problem_with(value, field)}"
+        return f"{wrong}: it {time_problems.problem_with(value, field)}"
     return wrong + (_way_out(value, field, notation) if not hidden else "")
 
 
@@ -93,7 +96,7 @@ def _alike(missing: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", name.lower()) or name
+    return "".join(letter for letter in name.lower() if letter.isalnum()) or name
 
 
 def from_text(text: pl.Series, kind: FieldType) -> pl.Series:
@@ -145,10 +148,16 @@ def normal(column: pl.Series) -> pl.Series:
 
 def first_unread(text: pl.Series, values: pl.Series) -> int | None:
     """Return the index of the first text that gave no value."""
+    unread = unread_of(text, values)
+    return unread.arg_max() if unread.any() else None
+
+
+def unread_of(text: pl.Series, values: pl.Series) -> pl.Series:
+    """Return which texts gave no value."""
     unread = text.is_not_null() & values.is_null()
     if text.dtype == pl.String and values.dtype == pl.Float64:
         unread = unread & (text.str.strip_chars(" ").str.to_lowercase().str.strip_prefix("-") != "nan")
-    return unread.arg_max() if unread.any() else None
+    return unread
 
 
 def in_calendar(moments: pl.Series) -> pl.Series:
@@ -162,9 +171,10 @@ def _way_out(text: str, field: DataField, notation: Notation) -> str:
     """Return what to declare so that the text is read; only what was tried."""
     bare = text.strip(numbers.BLANKS)
     if bare.lower() in _MISSING:
-        return f': say nullValues: ["{bare}"] if it means a missing value'
+        where = "spec.csv.nullValues" if notation.of_csv and field.null_values is None else "nullValues"
+        return f': say {where}: ["{bare}"] if it means a missing value'
     if field.type == "boolean":
-        return _truth_words(bare, notation)
+        return _truth_words(bare) if notation.of_csv else ": write true or false"
     for changed, said in _notations(field, notation, bare):
         if _reads(bare, changed[0], changed[1]):
             return f": say {said}"
@@ -173,7 +183,7 @@ def _way_out(text: str, field: DataField, notation: Notation) -> str:
     return ": use type string, or mend it" if bare else ""
 
 
-def _truth_words(text: str, notation: Notation) -> str:
+def _truth_words(text: str) -> str:
     for true, false in _TRUTHS:
         if text.lower() in (true, false):
             same = str.upper if text.isupper() else str.capitalize if text[:1].isupper() else str.lower
@@ -185,18 +195,11 @@ def _notations(field: DataField, notation: Notation, text: str) -> list[tuple[tu
     sign = _SIGN.search(text)
     symbols = field.evolve(symbols=(*(field.symbols or ()), sign[0])) if sign else None
     found = [((symbols, notation), f'symbols: ["{sign[0]}"]')] if symbols and sign else []
-    for decimal, thousands in (
-        (".", ","),
-        (",", None),
-        (",", "."),
-        (".", "'"),
-        (",", " "),
-        (",", "\u00a0"),
-        (".", " "),
-    ):
-        other = Notation(decimal, thousands, notation.null_values, notation.true_values, notation.false_values)
+    for decimal, thousands in _OTHERS if notation.of_csv else ():
+        other = replace(notation, decimal=decimal, thousands=thousands)
         parts = [f'spec.csv.decimal: "{decimal}"'] if decimal != notation.decimal else []
         parts += [f'spec.csv.thousands: "{thousands}"'] if thousands and thousands != notation.thousands else []
+        parts += ["leave out spec.csv.thousands"] if notation.thousands and not thousands else []
         found.append(((field, other), " and ".join(parts)))
         if symbols and sign:
             found.append(((symbols, other), " and ".join([f'symbols: ["{sign[0]}"]', *parts])))

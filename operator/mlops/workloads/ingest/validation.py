@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +14,12 @@ from mlops.api.dataset import DataField, Validation, ValidationResult
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.ragged import Rejected
 from mlops.workloads.ingest.rows import Rows, Spill
 from mlops.workloads.ingest.typed import shown
 
 BROKEN = "brokenRules"  # the column of quarantine.parquet that says why
-RAGGED = "rows with another number of fields"
 _LISTED = 20
 _TEXT = 120  # characters of one entry of the report's failedRules: 20 of them fit into its 4096 bytes
 
@@ -85,7 +84,7 @@ def _number(one: DataField, text: str) -> float | int:
 
 
 def validate(
-    rows: Rows, contract: Contract, validation: Validation, spill: Spill, rejected: Sequence[Rejected] = ()
+    rows: Rows, contract: Contract, validation: Validation, spill: Spill, rejected: RowsAside | None = None
 ) -> Outcome:
     """Count broken rules, put bad rows aside if the spec says so. Raises BadInput with reason Rejected.
 
@@ -93,10 +92,10 @@ def validate(
     A rule that is unknown for a row, because a value is missing, is not broken, as with CHECK in SQL.
     """
     checks = checks_of(contract, validation)
-    ragged = [Check(RAGGED, None, None, rows=len(rejected))] if rejected else []
+    before = [Check(rule, None, None, rows=count) for rule, count in rejected.rules.items()] if rejected else []
     aside: list[pl.DataFrame] = []
     put_aside: list[pl.DataFrame | Path] = []
-    total = bad_rows = len(rejected)
+    total = bad_rows = len(rejected.rows) if rejected else 0
 
     def inspect(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         nonlocal total, bad_rows
@@ -123,7 +122,7 @@ def validate(
             yield chunk.filter(~mask)
 
     good = spill.collect(inspect(rows.chunks()))
-    checks += ragged
+    checks += before
     result = _result(checks, bad_rows if validation.on_failure == "Quarantine" else 0)
     good_rows = total - bad_rows
     if bad_rows and validation.on_failure != "Quarantine":
@@ -131,9 +130,10 @@ def validate(
             Reason.REJECTED, _message(checks, bad_rows, total, contract_only=validation.on_failure == "Warn")
         )
     if bad_rows * 100 > validation.max_quarantined_percent * total:
+        first = f"; {rejected.first}" if rejected and rejected.rows else ""
         raise BadInput(
             Reason.REJECTED,
-            f"{_message(checks, bad_rows, total, contract_only=False)}; "
+            f"{_message(checks, bad_rows, total, contract_only=False)}{first}; "
             f"spec.validation.maxQuarantinedPercent is {validation.max_quarantined_percent}",
         )
     if good_rows < validation.min_rows and total:

@@ -15,9 +15,9 @@ from polars.io.plugins import register_io_source
 
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.ingest.aside import Rejected
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
-from mlops.workloads.ingest.ragged import Rejected
 from mlops.workloads.ingest.rows import Rows
 from mlops.workloads.ingest.validation import BROKEN
 
