@@ -8,6 +8,7 @@ from typing import Any
 
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import contract_of
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered
@@ -34,7 +35,7 @@ def read(content: bytes | str, form: str, *fields: dict[str, Any], key: str = ""
         path = Path(folder) / "delivered"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         try:
-            chunks = list(delivered_rows(Delivered("FILE", path, key), spec, contract_of(spec), None, []))
+            chunks = list(delivered_rows(Delivered("FILE", path, key), spec, contract_of(spec), None, RowsAside()))
         except BadInput as error:
             return error.message.removeprefix("FILE: ")
     return [tuple(map(_plain, row)) for chunk in chunks for row in chunk.rows()]

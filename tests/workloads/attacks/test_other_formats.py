@@ -13,6 +13,7 @@ import pytest
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered
@@ -34,7 +35,7 @@ def _read(content: bytes, form: str, child: Child, folder: Path) -> pl.DataFrame
     path = folder / "file"
     path.write_bytes(content)
     spec, contract = _spec(form)
-    return pl.concat(delivered_rows(Delivered("FILE", path), spec, contract, child, []))
+    return pl.concat(delivered_rows(Delivered("FILE", path), spec, contract, child, RowsAside()))
 
 
 def _workbook(value: object) -> bytes:

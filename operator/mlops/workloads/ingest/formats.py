@@ -9,6 +9,7 @@ import polars as pl
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.decompress import unpack
@@ -17,14 +18,13 @@ from mlops.workloads.ingest.excel import header_of, read_excel
 from mlops.workloads.ingest.json_lines import json_columns, read_json, read_jsonl
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.ingest.partitions import partitions_of, with_partitions
-from mlops.workloads.ingest.ragged import Rejected
 
 # Text is unpacked on the way; these are read at places all over the file. A workbook is a zip archive itself.
 _UNPACKED_FIRST = ("parquet", "arrow")
 
 
 def delivered_rows(
-    file: Delivered, spec: DatasetSpec, contract: Contract, child: Child | None, rejected: list[Rejected]
+    file: Delivered, spec: DatasetSpec, contract: Contract, child: Child | None, rejected: RowsAside
 ) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns of one file, with those that stand in its path. Raises BadInput.
 
@@ -38,7 +38,7 @@ def delivered_rows(
 
 
 def _reader(
-    file: Delivered, spec: DatasetSpec, child: Child | None, rejected: list[Rejected]
+    file: Delivered, spec: DatasetSpec, child: Child | None, rejected: RowsAside
 ) -> Callable[[Contract], Iterator[pl.DataFrame]]:
     path, name = file.path, file.name
     match spec.format:
