@@ -79,8 +79,8 @@ def rows_of(scan: Callable[[], pl.LazyFrame], what: str, name: str, contract: Co
     """Yield the contract's columns of what a reader scans, in chunks. Raises BadInput; `what` names the format."""
     try:
         frame = scan()
-        there = dict(frame.collect_schema())
-        wanted = _wanted(there, name, contract)
+        present = dict(frame.collect_schema())
+        wanted = _wanted(present, name, contract)
         row = 0
         cut: set[str] = set()
         for chunk in frame.select(wanted).collect_batches(chunk_size=_ROWS, maintain_order=True):
@@ -111,8 +111,8 @@ def scan_through(scan: Callable[[], pl.LazyFrame], what: str, name: str, columns
     """In a child: read columns, top-level or by path, to their end."""
     try:
         frame = scan()
-        there = frame.collect_schema()
-        tops = {top for one in columns if (top := _top_of(one, there)) is not None}
+        present = frame.collect_schema()
+        tops = {top for one in columns if (top := _top_of(one, present)) is not None}
         for _ in frame.select(sorted(tops)).collect_batches(chunk_size=_ROWS):
             pass
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -129,10 +129,10 @@ def unreadable(error: BaseException, what: str, name: str) -> BadInput:
     return format_error(name, f"the {what} file is damaged: {problem}: write it again, or deliver it again")
 
 
-def _wanted(there: dict[str, pl.DataType], name: str, contract: Contract) -> list[pl.Expr]:
+def _wanted(present: dict[str, pl.DataType], name: str, contract: Contract) -> list[pl.Expr]:
     """Return the contract's columns as expressions, after checking that they are there, and of a type that fits."""
-    found = {column_of(field): _found(column_of(field), there) for field in contract.fields}
-    named = [*there, *(column for column, one in found.items() if one is not None and column not in there)]
+    found = {column_of(field): _found(column_of(field), present) for field in contract.fields}
+    named = [*present, *(column for column, one in found.items() if one is not None and column not in present)]
     check_columns(name, named, contract.fields, contract.pii)
     wanted = []
     used = set()
@@ -146,16 +146,16 @@ def _wanted(there: dict[str, pl.DataType], name: str, contract: Contract) -> lis
             log(f'{name}: column "{column_of(field)}" has times without a zone: they are taken as UTC')
         used.add(top)
         wanted.append(expression.alias(field.name))
-    if extra := [column for column in there if column not in used]:
+    if extra := [column for column in present if column not in used]:
         log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
     return wanted
 
 
-def _found(column: str, there: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.DataType, str] | None:
+def _found(column: str, present: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.DataType, str] | None:
     """Return a column by its name, or by the path through structs that the name is; with the top-level column."""
-    if (top := _top_of(column, there)) is None:
+    if (top := _top_of(column, present)) is None:
         return None
-    expression, dtype = pl.col(top), there[top]
+    expression, dtype = pl.col(top), present[top]
     rest = column.removeprefix(top).removeprefix(".")
     while rest:
         if not isinstance(dtype, pl.Struct):
@@ -169,11 +169,11 @@ def _found(column: str, there: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.Data
     return expression, dtype, top
 
 
-def _top_of(column: str, there: dict[str, pl.DataType] | pl.Schema) -> str | None:
+def _top_of(column: str, present: dict[str, pl.DataType] | pl.Schema) -> str | None:
     """Return the longest name that is the column, or that the column's path begins with."""
     parts = column.split(".")
     names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return next((one for one in names if one in there), None)
+    return next((one for one in names if one in present), None)
 
 
 def _check_structure(source: Path | bytes, name: str) -> None:

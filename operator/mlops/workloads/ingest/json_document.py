@@ -152,13 +152,13 @@ class _Scan:
 
     def _way_in(self, document: Any) -> str:
         """Return where there are records instead."""
-        there = list(_arrays(document, ""))[:_SUGGESTED]
+        present = list(_arrays(document, ""))[:_SUGGESTED]
         wanted = f"at {self._path} there is no array" if self._path else "the document is no array of objects"
-        if "" in there:
+        if "" in present:
             return f"{wanted}; the document itself is one: leave spec.json.records out"
-        if there:
-            others = f" (or {', '.join(there[1:])})" if there[1:] else ""
-            return f"{wanted}: set spec.json.records to {there[0]}{others}"
+        if present:
+            others = f" (or {', '.join(present[1:])})" if present[1:] else ""
+            return f"{wanted}: set spec.json.records to {present[0]}{others}"
         return f'{wanted}, and has none: write one object a row, as pandas does by to_json(orient="records")'
 
     def _where(self) -> str:

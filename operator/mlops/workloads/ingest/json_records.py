@@ -74,8 +74,8 @@ class Records:
 
     def finish(self) -> None:
         """Raise BadInput for a field that no object of the file had: its key has another name here, or is left out."""
-        there = [*self._seen, *(self._paths[name] for name in self._present if self._paths[name] not in self._seen)]
-        check_columns(self._name, there, self._contract.fields, self._contract.pii)
+        present = [*self._seen, *(self._paths[name] for name in self._present if self._paths[name] not in self._seen)]
+        check_columns(self._name, present, self._contract.fields, self._contract.pii)
         if extra := [key for key in self._seen if key not in self._tops]:
             log(f"{self._name}: {len(extra)} keys are not in spec.fields and are left out: {shown(', '.join(extra))}")
 

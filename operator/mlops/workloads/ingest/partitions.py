@@ -48,8 +48,8 @@ def with_partitions(
         yield from read(contract)
         return
     values = {field.name: _value(field, partitions[column_of(field)], name, contract) for field in given}
-    there = set(columns())
-    absent = {field.name for field in given if column_of(field) not in there}
+    present = set(columns())
+    absent = {field.name for field in given if column_of(field) not in present}
     rest = tuple(field for field in contract.fields if field.name not in absent)
     if not rest:
         raise BadInput(

@@ -41,9 +41,9 @@ def timestamps(text: pl.Series, field: DataField | None = None) -> pl.Series:
         micros, known = np.zeros(len(text), dtype=np.int64), np.zeros(len(text), dtype=bool)
         clash = np.zeros(len(text), dtype=bool)
         for form in field.formats:
-            found, there = _read(text, form, field)
-            clash |= known & there & (found != micros)
-            micros, known = np.where(known, micros, found), known | there
+            found, present = _read(text, form, field)
+            clash |= known & present & (found != micros)
+            micros, known = np.where(known, micros, found), known | present
         known &= ~clash
     known &= (micros >= FIRST) & (micros <= LAST)
     values = pl.Series(text.name, np.where(known, micros, 0)).cast(pl.Datetime("us", "UTC"))
@@ -168,12 +168,12 @@ def _in_utc(
 ) -> tuple[Numbers, Mask]:
     if zone is None or field is None:
         return local - offset * _SECOND, known
-    there = known & ~zoned & (local >= FIRST) & (local <= LAST)
-    values, found = in_utc(local[there], zone, field.ambiguous_times, field.nonexistent_times)
+    present = known & ~zoned & (local >= FIRST) & (local <= LAST)
+    values, found = in_utc(local[present], zone, field.ambiguous_times, field.nonexistent_times)
     micros = local - offset * _SECOND
-    micros[there] = values
+    micros[present] = values
     known = known.copy()
-    known[there] = found
+    known[present] = found
     return micros, known
 
 

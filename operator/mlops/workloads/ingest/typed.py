@@ -10,7 +10,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import FIRST_MOMENT, LAST_MOMENT, plain_floats
+from mlops.workloads.floor.expressions.sql_expressions import FIRST_TIMESTAMP, LAST_TIMESTAMP, plain_floats
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest import numbers, time_problems, times
 from mlops.workloads.ingest.dialect import PLAIN, Notation
@@ -68,27 +68,27 @@ def problem_of(
 
 
 def check_columns(
-    name: str, there: Sequence[str], fields: Sequence[DataField], pii: frozenset[str] = frozenset()
+    name: str, present: Sequence[str], fields: Sequence[DataField], pii: frozenset[str] = frozenset()
 ) -> None:
     """Raise BadInput if a column of the contract is not in the file."""
-    missing = [column_of(field) for field in fields if field.position is None and column_of(field) not in there]
+    missing = [column_of(field) for field in fields if field.position is None and column_of(field) not in present]
     if not missing:
         return
     named = ", ".join(f'"{shown(one)}"' for one in missing[:10]) + (" ..." if len(missing) > 10 else "")
-    has = ", ".join(shown(one) for one in there[:20]) + (" ..." if len(there) > 20 else "")
+    has = ", ".join(shown(one) for one in present[:20]) + (" ..." if len(present) > 20 else "")
     if pii and len(missing) == len(fields):
         # Without a header these are values of the first row.
-        has = f"{len(there)} others"
-    hint = _alike(missing, there) or ("; is the header missing?" if len(missing) == len(fields) else "")
+        has = f"{len(present)} others"
+    hint = _alike(missing, present) or ("; is the header missing?" if len(missing) == len(fields) else "")
     plural = "s" if len(missing) > 1 else ""
     raise BadInput(
         Reason.SCHEMA_MISMATCH, f"{name}: column{plural} {named} of spec.fields not found; the file has {has}{hint}"
     )
 
 
-def _alike(missing: Sequence[str], there: Sequence[str]) -> str:
+def _alike(missing: Sequence[str], present: Sequence[str]) -> str:
     """Return the way out where a name differs in what people overlook."""
-    names = {_letters(one): one for one in there}
+    names = {_letters(one): one for one in present}
     for one in missing:
         if found := names.get(_letters(one)):
             return f'; for "{shown(one)}" say column: "{shown(found)}"'
@@ -160,11 +160,11 @@ def unread_of(text: pl.Series, values: pl.Series) -> pl.Series:
     return unread
 
 
-def in_calendar(moments: pl.Series) -> pl.Series:
-    """Return the moments of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
-    frame = pl.DataFrame({"moment": moments})
-    inside = pl.col("moment").is_between(FIRST_MOMENT, LAST_MOMENT)
-    return frame.select(pl.when(inside).then(pl.col("moment"))).to_series().alias(moments.name)
+def in_calendar(timestamps: pl.Series) -> pl.Series:
+    """Return the timestamps of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
+    frame = pl.DataFrame({"timestamp": timestamps})
+    inside = pl.col("timestamp").is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP)
+    return frame.select(pl.when(inside).then(pl.col("timestamp"))).to_series().alias(timestamps.name)
 
 
 def _way_out(text: str, field: DataField, notation: Notation) -> str:

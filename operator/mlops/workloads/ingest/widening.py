@@ -8,7 +8,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_TIMESTAMP, LAST_TIMESTAMP
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.times import in_utc
 from mlops.workloads.ingest.typed import bad_value, column_of, first_unread, normal, read_text, with_missing
@@ -20,7 +20,8 @@ _DAY: Final = 86_400_000_000
 _PER_UNIT: Final = {"ms": 1000, "us": 1}
 _NANO: Final = 1000
 _EPOCH_BOUNDS: Final = tuple(
-    int(pl.Series([bound]).cast(pl.Datetime("us", "UTC")).to_physical()[0]) for bound in (FIRST_MOMENT, LAST_MOMENT)
+    int(pl.Series([bound]).cast(pl.Datetime("us", "UTC")).to_physical()[0])
+    for bound in (FIRST_TIMESTAMP, LAST_TIMESTAMP)
 )
 _WAY_OUT: Final[dict[FieldType, str]] = {
     "string": "text",
@@ -234,8 +235,8 @@ def _local(micros: pl.Series, field: DataField) -> pl.Series:
     """Return the UTC of times in the field's zone; those that there were twice, or never, as it declares."""
     known = micros.is_not_null()
     local = micros.fill_null(0).to_numpy()
-    found, there = in_utc(local, field.time_zone or "UTC", field.ambiguous_times, field.nonexistent_times)
-    return _kept(pl.Series(micros.name, found), pl.Series(there) & known)
+    found, present = in_utc(local, field.time_zone or "UTC", field.ambiguous_times, field.nonexistent_times)
+    return _kept(pl.Series(micros.name, found), pl.Series(present) & known)
 
 
 def _where(column: pl.Series, condition: pl.Expr) -> pl.Series:

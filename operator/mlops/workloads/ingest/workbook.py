@@ -92,15 +92,15 @@ def _opened(path: Path, name: str) -> Iterator[Any]:
 
 
 def _sheet(book: Any, where: Excel | None, name: str) -> Any:
-    there = [sheet.title for sheet in book.worksheets]
+    present = [sheet.title for sheet in book.worksheets]
     visible = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
     wanted = where.sheet if where else None
     if wanted is None and len(visible) == 1:
         wanted = visible[0]
     if wanted is None:
         raise _problem(name, f"the workbook has the sheets {', '.join(visible)}: name one in spec.excel.sheet")
-    if wanted not in there:
-        raise _problem(name, f'there is no sheet "{wanted}" (spec.excel.sheet); the workbook has {", ".join(there)}')
+    if wanted not in present:
+        raise _problem(name, f'there is no sheet "{wanted}" (spec.excel.sheet); the workbook has {", ".join(present)}')
     return book[wanted]
 
 
