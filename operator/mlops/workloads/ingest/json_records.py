@@ -13,11 +13,11 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import DuplicateKey, distinct
 from mlops.workloads.ingest.problems import format_error, shown
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.typed import (
     bad_value,
     check_columns,
@@ -77,7 +77,7 @@ class Records:
         present = [*self._seen, *(self._paths[name] for name in self._present if self._paths[name] not in self._seen)]
         check_columns(self._name, present, self._contract.fields, self._contract.pii)
         if extra := [key for key in self._seen if key not in self._tops]:
-            log(f"{self._name}: {len(extra)} keys are not in spec.fields and are left out: {shown(', '.join(extra))}")
+            say(f"{self._name}: {len(extra)} keys are not in spec.fields and are left out: {shown(', '.join(extra))}")
 
     def _object(self, text: bytes, row: int) -> dict[str, Any]:
         try:

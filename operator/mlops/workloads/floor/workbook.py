@@ -23,8 +23,8 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from mlops.api.file_formats import Excel
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.parquet_file import FREE_OF_RATIO, MAX_RATIO
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.decompress import FREE_OF_RATIO, MAX_RATIO
 
 _OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP: Final = b"PK\x03\x04"
@@ -65,6 +65,12 @@ def sheet_rows(path: Path, name: str, where: Excel | None) -> Iterator[SheetRow]
         for number, row in enumerate(rows, first[1]):
             if any(cell.value is not None for cell in row):
                 yield SheetRow(number, [_value(cell, name) for cell in row])
+
+
+def read_sheet_through(path: Path, name: str, where: Excel | None) -> None:
+    """In a child: read the sheet to its end."""
+    for _ in sheet_rows(path, name, where):
+        pass
 
 
 def letter(first: Excel | None, index: int) -> str:
