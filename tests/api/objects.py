@@ -248,6 +248,9 @@ def a_monitor(**changes: Any) -> Object:
     return changed(_MONITOR, changes)
 
 
+# What is for CSV alone, taken out.
+_OTHER_FORMAT: dict[str, Any] = {"spec.csv": None, "spec.fields.2.position": None}
+
 # Together they reach every field of every spec.
 VALID: dict[str, Object] = {
     "dataset from captures": a_dataset(),
@@ -264,6 +267,10 @@ VALID: dict[str, Object] = {
                 }
             }
         }
+    ),
+    "dataset of JSON": a_dataset(**_OTHER_FORMAT, **{"spec.format": "json", "spec.json": {"records": "data.items"}}),
+    "dataset of Excel": a_dataset(
+        **_OTHER_FORMAT, **{"spec.format": "excel", "spec.excel": {"sheet": "Sales 2026", "range": "B3:F200"}}
     ),
     "run of an estimator": a_run(),
     "run of own code": a_run(**{"spec.trainer": _OWN_CODE, "spec.search": None}),

@@ -157,6 +157,30 @@ RULES = [
         "spec.csv is for spec.format csv",
     ),
     _case(
+        "records of CSV", a_dataset(**{"spec.json": {"records": "data"}}), "spec", "spec.json is for spec.format json"
+    ),
+    _case(
+        "sheet of CSV", a_dataset(**{"spec.excel": {"sheet": "Data"}}), "spec", "spec.excel is for spec.format excel"
+    ),
+    _case(
+        "path with an empty key",
+        a_dataset(**{"spec.json": {"records": "data..items"}}),
+        "spec.json.records",
+        "keys with points between, such as data.items",
+    ),
+    _case(
+        "sheet with a slash",
+        a_dataset(**{"spec.excel": {"sheet": "a/b"}}),
+        "spec.excel.sheet",
+        "a sheet's name as Excel allows it",
+    ),
+    _case(
+        "range of a column",
+        a_dataset(**{"spec.excel": {"range": "A:F"}}),
+        "spec.excel.range",
+        "a cell or two corners, such as B3 or B3:F200",
+    ),
+    _case(
         "position in Parquet",
         a_dataset(**{"spec.format": "parquet", "spec.csv": None}),
         "spec",

@@ -31,6 +31,7 @@ from mlops.api.base import (
 )
 from mlops.api.conditions import Condition
 from mlops.api.delimited import Csv, Word
+from mlops.api.file_formats import Excel, FileFormat, Json
 from mlops.api.time_format import COMPLETE, TimeFormat
 
 Url = Annotated[
@@ -389,10 +390,18 @@ class DatasetSpec(Model):
     """What the user wants."""
 
     source: Source = Field(description="Where the rows come from: exactly one of s3, http, captured.")
-    format: Literal["parquet", "csv", "jsonl"] = Field(default="parquet", description="The format of delivered files.")
+    format: FileFormat = Field(default="parquet", description="The format of delivered files.")
     csv: Csv | None = Field(
         default=None,
         description="How delivered CSV is written; comma, double quotes, UTF-8 and one header line if left out.",
+    )
+    json_: Json | None = Field(
+        default=None,
+        alias="json",
+        description="Where in a JSON document the records are; the document is an array of them if left out.",
+    )
+    excel: Excel | None = Field(
+        default=None, description="Where in a workbook the rows are; all of its only visible sheet if left out."
     )
     fields: Annotated[tuple[DataField, ...], Field(min_length=1, max_length=512)] = Field(
         description="The contract: every column that is read.",
@@ -441,6 +450,16 @@ class DatasetSpec(Model):
             "!has(self.csv) || self.format == 'csv'",
             "spec.csv is for spec.format csv",
             lambda self: self.csv is None or self.format == "csv",
+        ),
+        Rule(
+            "!has(self.json) || self.format == 'json'",
+            "spec.json is for spec.format json",
+            lambda self: self.json_ is None or self.format == "json",
+        ),
+        Rule(
+            "!has(self.excel) || self.format == 'excel'",
+            "spec.excel is for spec.format excel",
+            lambda self: self.excel is None or self.format == "excel",
         ),
         Rule(
             "self.format == 'csv' || !self.fields.exists(f, has(f.position))",

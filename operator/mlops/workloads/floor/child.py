@@ -72,6 +72,23 @@ def _parquet(document: dict[str, Any], _: Arrays) -> Answer:
     return {}, {}
 
 
+def _arrow(document: dict[str, Any], _: Arrays) -> Answer:
+    """Read columns of an Arrow file or stream to its end."""
+    from mlops.workloads.floor.arrow_reading import read_arrow_through
+
+    read_arrow_through(Path(document["path"]), document["name"], document["columns"])
+    return {}, {}
+
+
+def _excel(document: dict[str, Any], _: Arrays) -> Answer:
+    """Read a sheet of a workbook to its end."""
+    from mlops.api.file_formats import Excel
+    from mlops.workloads.floor.workbook import read_sheet_through
+
+    read_sheet_through(Path(document["path"]), document["name"], Excel.model_validate(document["where"]))
+    return {}, {}
+
+
 # All that a child can be asked: nothing is imported, and nothing called, by a name that comes from data.
 _WORK: Final[Mapping[str, Work]] = {
     "describe": _describe,
@@ -80,6 +97,8 @@ _WORK: Final[Mapping[str, Work]] = {
     "check": _check,
     "measure": _measure,
     "parquet": _parquet,
+    "arrow": _arrow,
+    "excel": _excel,
 }
 
 

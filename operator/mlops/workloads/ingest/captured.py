@@ -28,9 +28,9 @@ from mlops.workloads.floor.records.layout import (
     feedback_prefix,
 )
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
-from mlops.workloads.ingest.columnar import convert
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows
+from mlops.workloads.ingest.widening import convert
 
 
 @dataclass(frozen=True)

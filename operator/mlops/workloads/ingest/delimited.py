@@ -49,6 +49,13 @@ def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None 
     reader.finish()
 
 
+def csv_columns(path: Path, name: str, contract: Contract) -> list[str]:
+    """Return the names of the file's columns; none where there is no header."""
+    blocks = Blocks(path, name, contract.csv)
+    blocks.read_header()
+    return list(blocks.header)
+
+
 def _note_extra(name: str, header: list[str], contract: Contract) -> None:
     names = {column_of(field) for field in contract.fields if field.position is None}
     places = {field.position for field in contract.fields}

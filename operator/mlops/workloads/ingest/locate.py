@@ -26,6 +26,8 @@ class Delivered:
 
     name: str
     path: Path
+    # In its bucket, or on its server; folders such as part=x/ in it are columns.
+    key: str = ""
 
 
 def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | None = None) -> Iterator[Delivered]:
@@ -49,7 +51,7 @@ def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | 
         with path.open("wb") as sink:
             for chunk in bucket.read(one.key):
                 sink.write(chunk)
-        yield Delivered(f"s3://{bucket_name}/{one.key}", path)
+        yield Delivered(f"s3://{bucket_name}/{one.key}", path, one.key)
         path.unlink()
 
 

@@ -18,13 +18,12 @@ from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
-from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES, read_parquet
+from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
-from mlops.workloads.ingest.delimited import read_csv
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.download import http_file
-from mlops.workloads.ingest.json_lines import read_jsonl
+from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
@@ -121,12 +120,7 @@ def _delivered(
 ) -> Iterator[pl.DataFrame]:
     with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
         for file in files:
-            if spec.format == "parquet":
-                yield from read_parquet(file.path, file.name, contract, child)
-            elif spec.format == "csv":
-                yield from read_csv(file.path, file.name, contract, rejected)
-            else:
-                yield from read_jsonl(file.path, file.name, contract)
+            yield from delivered_rows(file, spec, contract, child, rejected)
 
 
 def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
