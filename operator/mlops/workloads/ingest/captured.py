@@ -14,7 +14,7 @@ from mlops.api.dataset import CapturedSource, DataField
 from mlops.api.reasons import Reason
 from mlops.api.tasks import captures_prefix, feedback_prefix
 from mlops.store.artifacts import Store
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.isolation.parent import Child, Ended
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log

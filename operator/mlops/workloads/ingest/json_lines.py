@@ -10,7 +10,7 @@ import orjson
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import blocks, format_error, open_text

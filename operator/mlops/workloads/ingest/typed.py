@@ -9,7 +9,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
+from mlops.workloads.floor.column_types import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
 from mlops.workloads.floor.pod import BadInput
 
 _FORMATS = (

@@ -13,7 +13,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from mlops.api.dataset import DatasetSpec
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
 from mlops.workloads.ingest.rows import Rows
