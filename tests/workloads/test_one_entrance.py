@@ -1,4 +1,4 @@
-"""There is one way from an expression's text to something that polars computes, and it leads through the check."""
+"""There is one way from an expression's text to something that is computed, and it leads through the check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 import mlops
 from mlops.api.dataset import Feature
-from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import compute, evaluate
 
 PACKAGE = Path(mlops.__file__ or "").parent
 # What makes polars read SQL.
@@ -32,19 +33,20 @@ def _uses(names: set[str]) -> list[tuple[str, str]]:
     return found
 
 
-def test_polars_reads_an_expression_in_one_function_only() -> None:
-    """A second place would be an entrance without the check."""
-    places = [one for one in _uses(READERS) if one[0].startswith("workloads/")]
-    assert places == [("workloads/floor/expressions/sql_expressions.py", "_parse")]
-    assert not [one for one in _uses({"sql_expr", "SQLContext"}) if not one[0].startswith("workloads/")]
+def test_polars_reads_no_sql() -> None:
+    """Expressions have a parser of their own, whose grammar knows no other rows: SQL of polars would be a way around."""
+    assert not _uses(READERS)
 
 
 def test_what_is_computed_was_checked() -> None:
-    """`_parse` alone lets aggregates through: who computes comes by `_checked`, which calls `check`."""
-    inside = "workloads/floor/expressions/sql_expressions.py"
-    parsing = {name for place, name in _uses({"_parse"}) if place == inside}
-    assert parsing <= {"check", "_checked", "computed_from", "_grows"}
-    assert "evaluate" in {name for place, name in _uses({"_checked"}) if place == inside} <= {"evaluate"}
+    """A tree without types lets nothing be computed; one with types comes from `program`, which checks."""
+    room = "workloads/floor/expressions/"
+    assert {place for place, _ in _uses({"resolved"})} == {f"{room}program.py", f"{room}resolve.py"}
+    assert {name for place, name in _uses({"resolved"}) if place == f"{room}program.py"} == {"_program"}
+    assert {place for place, _ in _uses({"Program"})} <= {
+        *(f"{room}{name}.py" for name in ("program", "frames")),
+        "workloads/floor/model/features.py",
+    }
 
 
 # What opens Parquet in the program, and what it calls before: a file that was not judged is not read.
@@ -73,7 +75,7 @@ def _is_polars(attribute: ast.Attribute) -> bool:
 def test_an_expression_that_nobody_checked_before_is_not_computed(expression: str) -> None:
     """Whoever calls `compute` or `evaluate` need not remember."""
     frame = pl.DataFrame({"a": [1.0, 2.0]})
-    with pytest.raises(expressions.ExpressionError):
-        expressions.compute(frame, [Feature(name="b", expression=expression)])
-    with pytest.raises(expressions.ExpressionError):
-        expressions.evaluate(frame, expression)
+    with pytest.raises(ExpressionError):
+        compute(frame, [Feature(name="b", expression=expression)])
+    with pytest.raises(ExpressionError):
+        evaluate(frame, expression)

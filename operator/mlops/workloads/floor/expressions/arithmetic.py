@@ -20,7 +20,7 @@ from mlops.workloads.floor.expressions.typed import Computed, Operation
 _BEYOND = "is beyond int64 (-2^63 to 2^63 - 1)"
 # A product whose floating-point estimate is below this fits into 64 bits.
 _SURELY_FITS = 9.2e18
-# Integers up to here are floats exactly.
+# Integers below this are floats exactly.
 _EXACT = 1 << 53
 
 
@@ -178,7 +178,7 @@ def _mixed(compare: Callable[[Any, Any], Any], *, first: bool) -> Callable[..., 
     """An integer beyond 2^53 is no float: Python compares it exactly."""
 
     def compared(x: NDArray[Any], y: NDArray[Any]) -> Computed:
-        return compare(x, y), np.abs((x if first else y).astype(np.float64)) > _EXACT
+        return compare(x, y), np.abs((x if first else y).astype(np.float64)) >= _EXACT
 
     return compared
 

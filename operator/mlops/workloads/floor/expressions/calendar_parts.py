@@ -76,6 +76,11 @@ def weekday(time: Integer) -> Integer:
     return (time // DAY + 3) % 7 + 1
 
 
+def sunday_first(time: Integer) -> Integer:
+    """Return the day of the week as in PostgreSQL: Sunday is 0, Saturday 6."""
+    return weekday(time) % 7
+
+
 def _thursday(time: Integer) -> Integer:
     """Return the Thursday of the week, which decides to which year the week belongs."""
     days = time // DAY
@@ -116,12 +121,13 @@ def _over(part: Callable[[Integer], Integer], divisor: int) -> Callable[[Integer
 WHOLE: Final[dict[str, Callable[[Integer], Integer]]] = {
     "year": year, "month": month, "day": day, "dayofmonth": day, "hour": hour, "minute": minute, "second": second,
     "quarter": quarter, "week": iso_week, "isoweek": iso_week, "isoyear": iso_year, "doy": day_of_year,
-    "dayofyear": day_of_year, "dow": weekday, "isodow": weekday, "dayofweek": weekday, "weekday": weekday,
+    "dayofyear": day_of_year, "dow": sunday_first, "isodow": weekday, "dayofweek": sunday_first, "weekday": weekday,
     "decade": _over(year, 10), "century": lambda time: (year(time) - 1) // 100 + 1,
     "millennium": lambda time: (year(time) - 1) // 1000 + 1,
 }  # fmt: skip
 FRACTIONS: Final[dict[str, Callable[[Integer], Any]]] = {
-    "epoch": lambda time: time / SECOND,
+    # As a float first: Python divides integers beyond 2^53 exactly, arrays do not.
+    "epoch": lambda time: time * 1.0 / SECOND,
     "millisecond": lambda time: time % _MINUTE / 1000,
     "milliseconds": lambda time: time % _MINUTE / 1000,
     "microsecond": lambda time: time % _MINUTE / 1,

@@ -101,7 +101,7 @@ def converted(node: Node, kind: Kind, text: str | None = None) -> Node:
         return nothing(kind, node.text)
     operation = _CASTS.get((node.kind, kind))
     if operation is None:
-        raise Refused(f"cannot be computed: {node.text} is a {node.kind}, which is no {kind}{_instead(node, kind)}")
+        raise Refused(f"cannot be computed: {text or node.text}: a {node.kind} is no {kind}{_instead(node, kind)}")
     if (node.kind, kind) == ("date", "float64"):
         return converted(converted(node, "int64", text), "float64", text)
     return Strict(kind, text or node.text, (node,), operation)

@@ -106,7 +106,7 @@ def _pad(call: Call, operands: Sequence[Node]) -> Node:
     fill = constant(operands[2], "string") if len(operands) == 3 else " "
     if fill is None or len(fill) != 1:
         raise Refused(
-            f"pads a text by what must be one character, written out: {call.name}({operands[0].text}, 5, 'x')"
+            f"pads a text by what must be one character, written out: write {call.name}({operands[0].text}, {length}, 'x')"
         )
     operation = texts.padded(length, fill, left=call.name == "lpad")
     return Strict("string", call.text, (text_of(operands[0]),), operation)
@@ -141,7 +141,7 @@ def _normalize(call: Call, operands: Sequence[Node]) -> Node:
 
 _NAMED_PARTS: Final = {
     "day": "day", "dayofmonth": "day", "dayofweek": "dow", "dayofyear": "doy", "hour": "hour", "minute": "minute",
-    "month": "month", "quarter": "quarter", "second": "second", "week": "week", "weekday": "dow", "year": "year",
+    "month": "month", "quarter": "quarter", "second": "second", "week": "week", "weekday": "isodow", "year": "year",
 }  # fmt: skip
 
 
