@@ -23,7 +23,8 @@ COLUMNS: dict[str, FieldType] = {
 }  # fmt: skip
 FLOATS = (
     0.0, -0.0, 1.0, -1.0, 0.1, 1 / 3, 2.5, -2.5, 3.5, 5e-324, -5e-324, 2.2250738585072014e-308, 1e308, -1e308,
-    1.7976931348623157e308, math.inf, -math.inf, math.nan, 2.0**53, 2.0**53 + 2, 2.0**63, -(2.0**63), 9.007199254740993e15,
+    1.7976931348623157e308, math.inf, -math.inf, math.nan, 2.0**53, 2.0**53 + 2, 2.0**63, -(2.0**63),
+    9.007199254740993e15,
     math.pi, 100.0, 1e-5, 1.2345e-5, 1e16, 123456789.125, None,
 )  # fmt: skip
 INTEGERS = (
@@ -37,8 +38,9 @@ TEXTS = (
     "2024-02-29", "2024-02-29T12:30:45.123456Z", "0001-01-01", "x" * 300, None,
 )  # fmt: skip
 TIMES = (
-    datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC),
-    datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), datetime(2024, 2, 29, 13, 45, 59, 123456, tzinfo=UTC),
+    datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(1970, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(2024, 2, 29, 13, 45, 59, 123456, tzinfo=UTC),
     datetime(2000, 1, 1, tzinfo=UTC), datetime(1900, 3, 1, tzinfo=UTC), datetime(2021, 1, 3, 23, 0, tzinfo=UTC),
     datetime(2020, 12, 31, 12, tzinfo=UTC), datetime(2024, 12, 30, tzinfo=UTC), datetime(4, 2, 29, tzinfo=UTC),
     datetime(2262, 4, 12, tzinfo=UTC), datetime(1677, 9, 21, tzinfo=UTC), datetime(2024, 1, 31, tzinfo=UTC), None,

@@ -238,7 +238,7 @@ def test_a_frame_is_computed_in_pieces_when_its_texts_could_fill_the_memory() ->
 )
 def test_a_moment_beyond_the_calendar_is_an_error_of_the_expression(moment: str) -> None:
     frame = pl.DataFrame({"t": pl.Series([datetime(2024, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC"))})
-    with pytest.raises(ExpressionError, match="cannot be computed"):
+    with pytest.raises(ExpressionError, match=r"outside of the years 1 to 9999|none is longer than 9999 years"):
         evaluate(frame, moment)
 
 

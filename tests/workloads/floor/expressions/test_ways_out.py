@@ -31,17 +31,20 @@ FRAME = pl.DataFrame(
     "expression",
     [
         # no value for a row
-        "b * i", "b + i", "-2 - b", "(i - b) + 1", "i * b + 1", "-b", "abs(b)", "pow(i, 3)", "pow(i, i)", "b // -1", "(b + 1) * (i + 2)",
+        "b * i", "b + i", "-2 - b", "(i - b) + 1", "i * b + 1", "-b", "abs(b)", "pow(i, 3)", "pow(i, i)", "b // -1",
+        "(b + 1) * (i + 2)",
         "a // 1", "CAST(a AS BIGINT)", "CAST(s AS BIGINT)", "CAST(s AS DOUBLE)", "CAST(b AS INT)", "timestamp(d)",
         "CAST(d AS TIMESTAMP)", "b::smallint", "a::int",
         # types that do not go together
         "a + n", "n * 2", "n > 1", "n = i", "t > '2024-01-01'", "t > w", "t + 1", "t > b", "w <= t", "n - 1 > 2",
-        "sqrt(n)", "upper(i)", "length(b)", "month(w)", "bit_and(i, o + 0.0) > 0", "NOT i", "o AND i", "CASE WHEN i THEN 1 END",
+        "sqrt(n)", "upper(i)", "length(b)", "month(w)", "bit_and(i, o + 0.0) > 0", "NOT i", "o AND i",
+        "CASE WHEN i THEN 1 END",
         "if(i, 1, 2)", "s LIKE '%' AND i", "n::boolean", "date_part('hour', w)",
         # results that no column holds
         "interval '1 day'", "t - timestamp '2000-01-01'", "NULL", "99999999999999999999", "nullif(NULL, 1)",
         # syntax
-        "CAST(i AS VARCHAR(3))", "timestamp 'yesterday'", "date '2024-1-1'", "t + interval '1 fortnight'", "rpad(s, 5, 'ab')",
+        "CAST(i AS VARCHAR(3))", "timestamp 'yesterday'", "date '2024-1-1'", "t + interval '1 fortnight'",
+        "rpad(s, 5, 'ab')",
     ],
 )  # fmt: skip
 def test_what_an_error_says_to_write_works(expression: str) -> None:

@@ -106,7 +106,7 @@ def _pad(call: Call, operands: Sequence[Node]) -> Node:
     fill = constant(operands[2], "string") if len(operands) == 3 else " "
     if fill is None or len(fill) != 1:
         raise Refused(
-            f"pads a text by what must be one character, written out: write {call.name}({operands[0].text}, {length}, 'x')"
+            f"pads a text by what must be one character: write {call.name}({operands[0].text}, {length}, 'x')"
         )
     operation = texts.padded(length, fill, left=call.name == "lpad")
     return Strict("string", call.text, (text_of(operands[0]),), operation)

@@ -81,6 +81,8 @@ class Program:
 
     def _check_rooms(self, columns: Mapping[str, Values]) -> None:
         sizes = [_sizes(columns[name]) for name in self.texts]
+        if self.grows.factor * sum(max(size, default=0) for size in sizes) + self.grows.added <= AT_ONCE:
+            return
         for row, own in enumerate(zip(*sizes, strict=True)):
             with _at(row):
                 self._check_room(sum(own))

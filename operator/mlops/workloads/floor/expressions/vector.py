@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.workloads.floor.expressions.errors import NoValue
+from mlops.workloads.floor.expressions.errors import NoValue, RowProblem
 from mlops.workloads.floor.expressions.kinds import Kind, Value, is_missing, missing
 from mlops.workloads.floor.expressions.scalar import problem_of
 from mlops.workloads.floor.expressions.typed import (
@@ -146,19 +146,37 @@ def _asked(node: Strict | Eager, values: Sequence[Value], row: int) -> Value:
 def _one_by_one(node: Strict | Eager, operands: list[Values], index: NDArray[np.int64], *, skip: bool) -> Values:
     """Compute each row on its own; `skip`: rows with a missing operand are missing."""
     function, nothing = node.operation.scalar, missing(node.kind)
-    rows = zip(*(scalars_of(one) for one in operands), strict=True) if operands else ((),) * len(index)
-    found: list[Value] = []
+    gone = _any_missing(operands) if skip else None
+    columns = [scalars_of(one) for one in operands]
+    if not columns:
+        return values_of(node.kind, [function()] * len(index))
+    if gone is None:
+        compute: Callable[..., Value] = function
+    else:
+        columns.append(gone.tolist())
+
+        def compute(*values: Value) -> Value:
+            return nothing if values[-1] else function(*values[:-1])
+
     try:
-        for values in rows:
-            if skip and any(one is None or one != one for one in values):
-                found.append(nothing)
-            else:
-                found.append(function(*values))
-    except NoValue as error:
-        problem = problem_of(node, error, values)
-        problem.row = int(index[len(found)])
-        raise problem from error
-    return values_of(node.kind, found)
+        return values_of(node.kind, list(map(compute, *columns)))
+    except NoValue:
+        raise _first_problem(node, columns[: len(operands)], gone, index) from None
+
+
+def _first_problem(
+    node: Strict | Eager, columns: list[list[Value]], gone: NDArray[np.bool_] | None, index: NDArray[np.int64]
+) -> RowProblem:
+    """Return what is wrong with the first row that has no value."""
+    for row, values in enumerate(zip(*columns, strict=True)):
+        try:
+            if gone is None or not gone[row]:
+                node.operation.scalar(*values)
+        except NoValue as error:
+            problem = problem_of(node, error, values)
+            problem.row = int(index[row])
+            return problem
+    raise AssertionError("an operation gave a row a value only the second time")
 
 
 def _eager(node: Eager, operands: list[Values], index: NDArray[np.int64]) -> Values:

@@ -38,7 +38,7 @@ class Predictor:
     def __init__(self, signature: Signature, engine: Engine, features: Features | None = None) -> None:
         self.signature = signature
         self._engine = engine
-        self._features = features or (Features(signature) if signature.features else None)
+        self._features = features
         self._classes = class_array(signature.classes) if signature.classes is not None else None
         self._columns = [column.name for column in signature.columns]
 
