@@ -88,6 +88,13 @@ def test_a_hidden_column_shows_no_value() -> None:
     assert "row 2: `b * i` is beyond int64" in str(caught.value)
 
 
+def test_a_pattern_that_is_a_hidden_value_is_not_shown() -> None:
+    frame = pl.DataFrame({"s": ["a"], "p": ["Alice (("]})
+    with pytest.raises(ExpressionError, match="row 1: `regexp_like") as caught:
+        evaluate(frame, "regexp_like(s, p)", frozenset({"p"}))
+    assert "Alice" not in str(caught.value)
+
+
 def test_rows_are_counted_over_all_chunks() -> None:
     with pytest.raises(ExpressionError, match="row 1002: "):
         evaluate(FRAME, "b * i", first_row=1000)

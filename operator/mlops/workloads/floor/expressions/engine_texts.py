@@ -82,7 +82,11 @@ def matching_of_row(flags: str) -> Operation:
     """Return the test whether the second text, a pattern, occurs in the first."""
 
     def matches(text: str, pattern: str) -> bool:
-        found = _computed([text], lambda texts: texts.str.contains(flagged(pattern, flags), literal=False))
+        try:
+            found = _computed([text], lambda texts: texts.str.contains(flagged(pattern, flags), literal=False))
+        except NoValue:
+            # What polars says shows the pattern, which may be personal.
+            raise NoValue("has no regular expression in its second text") from None
         return bool(found[0])
 
     return Operation("regexp_like", matches)
