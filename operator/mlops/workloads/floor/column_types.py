@@ -17,7 +17,7 @@ DTYPES: Mapping[FieldType, pl.DataType] = {
     "timestamp": pl.Datetime("us", "UTC"),
 }
 # Python's timestamps go no further, and what reads a version writes them as such.
-FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+FIRST_TIMESTAMP, LAST_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 def kind_of(dtype: pl.DataType) -> FieldType | None:

@@ -202,8 +202,8 @@ def _extreme(call: Call, operands: Sequence[Node]) -> Node:
         raise Refused("cannot be computed: intervals have no order")
 
     def scalar(*values: Value) -> Value:
-        there = [one for one in values if not is_missing(one)]
-        return choose(there) if there else missing(kind)
+        present = [one for one in values if not is_missing(one)]
+        return choose(present) if present else missing(kind)
 
     def vector(*values: Values) -> Values:
         best, *others = values

@@ -29,8 +29,8 @@ def resolved(tree: Syntax, columns: Mapping[str, FieldType]) -> Node:
 def _unknown(name: str, columns: Mapping[str, FieldType]) -> str:
     if name.lower() in CLOCK:
         return f"uses the clock ({name.lower()}): a row must always give the same value"
-    there = ", ".join(columns) or "none"
-    return f'names "{name}", which is no column; there are: {there}'
+    present = ", ".join(columns) or "none"
+    return f'names "{name}", which is no column; there are: {present}'
 
 
 def growth_of(node: Node) -> Growth:

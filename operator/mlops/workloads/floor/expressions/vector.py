@@ -273,11 +273,11 @@ def _switch(node: Switch, rows: Rows) -> Values:
     operand, *pairs, last = node.operands
     x = computed(operand, rows)
     gone = x.missing()
-    there = np.ones(len(rows), np.bool_) if gone is None else ~gone
+    present = np.ones(len(rows), np.bool_) if gone is None else ~gone
 
     def holds(equals: Operation, value: Node) -> Callable[[NDArray[np.bool_]], NDArray[np.bool_]]:
         def equal(left: NDArray[np.bool_]) -> NDArray[np.bool_]:
-            compared, equal_rows = left & there, np.zeros(len(rows), np.bool_)
+            compared, equal_rows = left & present, np.zeros(len(rows), np.bool_)
             if compared.any():
                 equal_rows[compared] = _equal(equals, _chosen(x, compared), computed(value, rows.where(compared)))
             return equal_rows[left]
@@ -310,8 +310,8 @@ def _coalesce(node: Coalesce, rows: Rows) -> Values:
             break
         found = computed(operand, rows.where(left))
         gone = found.missing()
-        there = np.array(left)
-        there[left] = True if gone is None else ~gone
-        parts.put(there, found if gone is None else _chosen(found, ~gone))
-        left &= ~there
+        present = np.array(left)
+        present[left] = True if gone is None else ~gone
+        parts.put(present, found if gone is None else _chosen(found, ~gone))
+        left &= ~present
     return parts.values()
