@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -281,3 +283,35 @@ def test_each_form_of_the_oracle_is_compared_alone(kind: str) -> None:
         pairs = list(zip(evaluate(frame, text).to_list(), _of_polars(frame, text).to_list(), strict=True))
         assert all(_close(x, y) for x, y in pairs), (text, [pair for pair in pairs if not _close(*pair)][:3])
         assert program(text, {name: kind_of(dtype) for name, dtype in frame.schema.items()})  # type: ignore[misc]
+
+
+def test_like_is_that_of_a_regular_expression() -> None:
+    """Held against `re`, which would take exponential time for some patterns."""
+    draw = Random(11)
+    for _ in range(3000):
+        pattern = "".join(draw.choice("ab%_!A") for _ in range(draw.randint(0, 7)))
+        texts = ["".join(draw.choice("abA_%") for _ in range(draw.randint(0, 9))) for _ in range(6)]
+        fold = draw.random() < 0.5
+        wanted = re.compile(_as_expression(pattern), re.DOTALL | (re.IGNORECASE if fold else 0))
+        text = f"s {'ILIKE' if fold else 'LIKE'} '{pattern}' ESCAPE '!'"
+        found = evaluate(pl.DataFrame({"s": texts}), text).to_list()
+        assert found == [wanted.fullmatch(one) is not None for one in texts], (text, texts)
+
+
+def _as_expression(pattern: str) -> str:
+    made, letters = "", iter(pattern)
+    for letter in letters:
+        made += (
+            ".*"
+            if letter == "%"
+            else "."
+            if letter == "_"
+            else re.escape(next(letters, "!") if letter == "!" else letter)
+        )
+    return made
+
+
+def test_a_pattern_of_like_that_keeps_a_regular_expression_busy_is_quick() -> None:
+    start = time.monotonic()
+    assert evaluate(pl.DataFrame({"s": ["a" * 100_000]}), f"s LIKE '{'%a' * 100}%b'").to_list() == [False]
+    assert time.monotonic() - start < 2

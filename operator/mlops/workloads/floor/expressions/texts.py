@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,40 +30,84 @@ def _substring(text: str, start: int, length: int) -> str:
     return text[max(start - 1, 0) : max(start - 1 + length, 0)]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What stands between two % of a pattern: texts at their places, any letters between them."""
+
+    length: int
+    pieces: tuple[tuple[int, str], ...]
+
+    def is_at(self, text: str, start: int) -> bool:
+        """Return whether it stands there."""
+        if start < 0 or start + self.length > len(text):
+            return False
+        return all(text.startswith(piece, start + offset) for offset, piece in self.pieces)
+
+    def find(self, text: str, start: int) -> int:
+        """Return the first place from `start` on where it stands; -1 if there is none."""
+        if not self.pieces:
+            return start if self.is_at(text, start) else -1
+        offset, piece = self.pieces[0]
+        while (hit := text.find(piece, start + offset)) >= 0:
+            if self.is_at(text, hit - offset):
+                return hit - offset
+            start = hit - offset + 1
+        return -1
+
+
 def like(pattern: str, escape: str, *, ignore_case: bool) -> Callable[[str], bool]:
-    """Return the test for a pattern of LIKE, which takes time linear in the text for each part between two %."""
-    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-    parts = [re.compile(part, flags) for part in _between_percents(pattern, escape)]
-    if len(parts) == 1:
-        return lambda text: parts[0].fullmatch(text) is not None
-    first, *middle, last = parts
-    # Every part matches texts of one length, so the last has to stand at the end.
-    size = len(_between_letters(pattern, escape)[-1])
+    """Return the test for a pattern of LIKE, without a regular expression: each part is taken where it comes first."""
+    parts = _parts(_folded(pattern) if ignore_case else pattern, _folded(escape) if ignore_case else escape)
+    first, *middle, last = parts if len(parts) > 1 else [*parts, *parts]
 
     def matches(text: str) -> bool:
-        found = first.match(text)
+        text = _folded(text) if ignore_case else text
+        if not first.is_at(text, 0):
+            return False
+        if len(parts) == 1:
+            return len(text) == first.length
+        at = first.length
         for part in middle:
-            found = part.search(text, found.end()) if found else None
-        return found is not None and len(text) - size >= found.end() and bool(last.match(text, len(text) - size))
+            found = part.find(text, at)
+            if found < 0:
+                return False
+            at = found + part.length
+        return len(text) - last.length >= at and last.is_at(text, len(text) - last.length)
 
     return matches
 
 
-def _between_letters(pattern: str, escape: str) -> list[list[str]]:
+def _folded(text: str) -> str:
+    """Return a text without case, letter by letter: none becomes two."""
+    if text.isascii():
+        return text.lower()
+    return "".join(fold if len(fold := letter.casefold()) == 1 else letter for letter in text)
+
+
+def _parts(pattern: str, escape: str) -> list[_Part]:
     parts: list[list[str]] = [[]]
     letters = iter(pattern)
     for letter in letters:
         if escape and letter == escape:
-            parts[-1].append(re.escape(next(letters, escape)))
+            parts[-1].append(next(letters, escape))
         elif letter == "%":
             parts.append([])
         else:
-            parts[-1].append("." if letter == "_" else re.escape(letter))
-    return parts
+            parts[-1].append("" if letter == "_" else letter)
+    return [_Part(len(part), tuple(_pieces(part))) for part in parts]
 
 
-def _between_percents(pattern: str, escape: str) -> list[str]:
-    return ["".join(part) for part in _between_letters(pattern, escape)]
+def _pieces(part: list[str]) -> list[tuple[int, str]]:
+    """Return the texts of a part with their offsets; an empty letter is any letter."""
+    found: list[tuple[int, str]] = []
+    for offset, letter in enumerate(part):
+        if not letter:
+            continue
+        if found and found[-1][0] + len(found[-1][1]) == offset:
+            found[-1] = (found[-1][0], found[-1][1] + letter)
+        else:
+            found.append((offset, letter))
+    return found
 
 
 def present(value: Value) -> bool:
