@@ -23,7 +23,7 @@ UNITS: Final[dict[str, tuple[int, int]]] = {
     **{name: (0, size) for name, size in _FIXED.items()},
 }
 UNITS.update({f"{name}s": size for name, size in list(UNITS.items()) if len(name) > 2})
-_PART = re.compile(r"\s*,?\s*([0-9]{1,18})\s*([A-Za-z]+)\.?")
+_PART = re.compile(r"[\s,]*([0-9]{1,18})\s*([A-Za-z]+)\.?")
 _TIME = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
 )
