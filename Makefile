@@ -119,6 +119,7 @@ bench: venv $(PEERS)/.installed ## the benchmarks, each against what one would u
 	@$(BIN)/python bench/drift_statistics.py
 	@$(BIN)/python bench/reconcile_cost.py
 	@$(BIN)/python bench/serving.py
+	@$(BIN)/python bench/expressions.py
 	@$(BIN)/python bench/attack.py
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/drift_streams.py --streams 6 --windows 3
 

@@ -13,7 +13,7 @@ from mlops.api.base import earlier, parse_duration
 from mlops.api.dataset import CapturedSource, DataField
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (

@@ -11,8 +11,9 @@ import polars as pl
 
 from mlops.api.dataset import CleanStep, FillNull
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions import sql_expressions as expressions
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import evaluate
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import BUDGET, Rows
@@ -32,7 +33,9 @@ def _step(rows: Rows, step: CleanStep, contract: Contract, path: str) -> Rows:
         return rows.map(lambda chunk: chunk.drop_nulls(names))
     if step.filter:
         condition = step.filter
-        return rows.map(lambda chunk: chunk.filter(_truth(chunk, condition, f"{path}.filter", contract.pii)))
+        return rows.map_numbered(
+            lambda chunk, first: chunk.filter(_truth(chunk, condition, f"{path}.filter", contract.pii, first))
+        )
     if step.deduplicate:
         kept = _last_of_equals(rows, list(step.deduplicate.by))
         return rows.through(lambda chunks: _masked(chunks, kept))
@@ -40,10 +43,10 @@ def _step(rows: Rows, step: CleanStep, contract: Contract, path: str) -> Rows:
     return _fill(rows, step.fill_null, contract, f"{path}.fillNull")
 
 
-def _truth(chunk: pl.DataFrame, condition: str, path: str, pii: frozenset[str]) -> pl.Series:
+def _truth(chunk: pl.DataFrame, condition: str, path: str, pii: frozenset[str], first_row: int) -> pl.Series:
     try:
-        return expressions.evaluate(chunk, condition, pii)
-    except expressions.ExpressionError as error:
+        return evaluate(chunk, condition, pii, first_row)
+    except ExpressionError as error:
         raise BadInput(Reason.EXPRESSION_INVALID, f"{path}: {error}") from error
 
 

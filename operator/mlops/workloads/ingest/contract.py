@@ -11,8 +11,8 @@ import polars as pl
 from mlops.api.dataset import DataField, DatasetSpec, FieldType
 from mlops.api.delimited import Csv
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions import sql_expressions as expressions
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor import expressions
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.time_patterns import pattern_of
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from mlops.api.dataset import DataField
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.log import say
 from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.aside import UNREAD, RowsAside

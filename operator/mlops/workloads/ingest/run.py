@@ -11,7 +11,8 @@ from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
 from mlops.api.reasons import Reason
 from mlops.api.tasks import IngestReport, IngestTask, refresh_name
-from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput, Pod
@@ -51,7 +52,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     rows = clean(rows, spec.clean, contract)
-    rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
+    rows = rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
@@ -123,10 +124,10 @@ def _delivered(
             yield from delivered_rows(file, spec, contract, child, rejected)
 
 
-def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
+def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract, first_row: int) -> pl.DataFrame:
     try:
-        return expressions.compute(chunk, spec.features, contract.pii)
-    except expressions.ExpressionError as error:
+        return compute(chunk, spec.features, contract.pii, first_row)
+    except ExpressionError as error:
         i = next(i for i, one in enumerate(spec.features) if one.expression == error.expression)
         raise BadInput(Reason.EXPRESSION_INVALID, f"spec.features[{i}].expression: {error}") from error
 

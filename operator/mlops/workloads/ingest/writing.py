@@ -14,7 +14,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from mlops.api.dataset import DatasetSpec
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.ingest.aside import Rejected
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.training_run import Part
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.model.features import array_of
 from mlops.workloads.floor.model.golden import MAX_GOLDEN_ROWS, rounded, write_golden
 from mlops.workloads.floor.model.predictor import Prediction, Predictor

@@ -19,7 +19,7 @@ from mlops.api.base import parse_time
 from mlops.api.dataset import FieldType, Role, Split
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
-from mlops.workloads.floor.expressions.sql_expressions import ExpressionError, computed_from
+from mlops.workloads.floor.expressions import ExpressionError, computed_from
 from mlops.workloads.floor.model.features import array_of
 from mlops.workloads.floor.model.masks import masked
 from mlops.workloads.floor.model.signature import ComputedFeature, Input, LabelColumn, Mask, ModelColumn

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import with_derived
+from mlops.workloads.floor.expressions import with_derived
 from mlops.workloads.floor.model.masks import salt_of
 from mlops.workloads.floor.model.nested import texts_in
 from mlops.workloads.floor.model.onnx_engine import check_onnx
