@@ -41,7 +41,7 @@ Url = Annotated[
 ]
 RuleName = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
-Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
+Role = Literal["feature", "input", "label", "entityKey", "timestamp", "ignored"]
 
 
 class SecretRef(Model):
@@ -127,7 +127,14 @@ class DataField(Model):
 
     name: FieldName = Field(description="The column's name in the data.")
     type: FieldType = Field(description="The column's type; text is parsed to it, a value that cannot be is an error.")
-    role: Role = Field(default="feature", description="What the column is for.")
+    role: Role = Field(
+        default="feature",
+        description=(
+            "What the column is for. feature: requests carry it, and the model sees it. input: requests carry it, and "
+            "the model sees only what features compute of it. label: what is predicted. entityKey, timestamp: whom a "
+            "row is about, and when; a request carries them if a feature is computed of them. ignored: read and kept."
+        ),
+    )
     nullable: bool = Field(default=False, description="Whether values may be missing.")
     min: Decimal | None = Field(default=None, description='Lowest allowed value of a number, such as "0".')
     max: Decimal | None = Field(default=None, description='Highest allowed value of a number, such as "1".')

@@ -104,7 +104,7 @@ def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contrac
 def _check_recorded(rows: pl.DataFrame, contract: Contract, name: str) -> None:
     """Raise BadInput for personal data that every row lacks and no row may lack: model servers leave it out."""
     for field in contract.fields:
-        left_out = field.name in contract.pii and field.role == "feature" and not field.nullable
+        left_out = field.name in contract.pii and field.role in ("feature", "input") and not field.nullable
         if left_out and rows.height and rows[field.name].null_count() == rows.height:
             raise BadInput(
                 Reason.SCHEMA_MISMATCH,

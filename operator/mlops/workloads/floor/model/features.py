@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlops.api.dataset import FieldType
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES, ExpressionError, check, compute
+from mlops.workloads.floor.model.missing import EXACT, objects
 from mlops.workloads.floor.model.signature import SIGNATURE_FILE, Signature
 from mlops.workloads.floor.pod import BadInput
 
@@ -22,27 +23,31 @@ def frame_of(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> pl.Dat
 
 
 def series_of(name: str, kind: FieldType, values: NDArray[Any]) -> pl.Series:
-    """Return an array as a series of the declared type; NaN, None are null."""
+    """Return an array as a series of the declared type; NaN, NaT, None are null."""
+    if values.dtype.kind == "M":
+        return pl.Series(name, values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
     if values.dtype == object or values.dtype.kind == "U":
         return pl.Series(name, values.tolist(), dtype=DTYPES[kind])
     return pl.Series(name, values, nan_to_null=True).cast(DTYPES[kind])
 
 
 def arrays_of(frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
-    """Return a frame's columns as arrays: numbers as float64 with NaN, int64 and bool if whole, texts as objects."""
+    """Return a frame's columns as arrays, see `missing`."""
     return {series.name: array_of(series) for series in frame.get_columns()}
 
 
 def array_of(series: pl.Series) -> NDArray[Any]:
-    """Return a series as float64 (null: NaN), int64 or bool (no nulls), or objects (null: None)."""
+    """Return a series as an array, see `missing`."""
     if series.dtype == pl.String:
-        texts = np.empty(series.len(), dtype=object)
-        texts[:] = series.to_list()
-        return texts
+        return objects(series.to_list())
+    if isinstance(series.dtype, pl.Datetime):
+        return series.dt.cast_time_unit("us").dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
     if series.dtype == pl.Boolean and series.null_count() == 0:
         return series.to_numpy().astype(np.bool_)
     if series.dtype.is_integer() and series.null_count() == 0:
         return series.to_numpy().astype(np.int64)
+    if series.dtype.is_integer() and not series.is_between(-EXACT, EXACT).fill_null(True).all():
+        return objects(series.to_list())
     return series.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 

@@ -54,12 +54,16 @@ class Predictor:
             from mlops.workloads.floor.model.features import check_features
 
             check_features(signature)
+        if any(step.filter for step in signature.clean or ()):
+            from mlops.workloads.floor.model.conditions import check_conditions
+
+            check_conditions(signature)
         return cls(signature, open_engine(signature, folder))
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Prediction:
-        """Answer n rows; `inputs` has an array (n,) for each of the signature's inputs.
+        """Answer n rows as training saw them; `inputs` has an array (n,) for each of the signature's inputs.
 
-        Numbers are float64 (NaN: missing), int64 or bool; strings are objects or str (None or "": missing).
+        What a client sends goes through `cleaning.Cleaning` before. How missing values are written says `missing`.
         Raises KeyError for an input that is not there.
         """
         answer = self.answer(inputs)
