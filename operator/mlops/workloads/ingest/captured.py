@@ -64,7 +64,8 @@ def captured_rows(
         feedback_prefix(namespace, source.model_name, source.stage),
         window,
         requests,
-        as_text=contract.label is None or contract.kinds[contract.label] not in ("float64", "int64"),
+        # Whole numbers as text too: no float holds all of them.
+        as_text=contract.label is None or contract.kinds[contract.label] != "float64",
     )
     if labels.unmatched:
         log(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")

@@ -126,8 +126,8 @@ class Served:
         )
         self.captures.add(captured, request.rows, captured.size)
 
-    def feedback(self, body: bytes) -> int:
-        """Take labels and return how many. Raises RequestError."""
+    def feedback(self, body: bytes) -> tuple[int, int]:
+        """Take labels; return how many, and how many of them are of a class that is new. Raises RequestError."""
         labels = self._reader.read(body, time.time_ns() // 1000)
         size, most = sum(label.size for label in labels), self.labels.waiting.limit
         if size > most:
@@ -136,7 +136,9 @@ class Served:
             )
         if not self.labels.add(labels, len(labels), size):
             raise unavailable("too many labels wait for the store; send these again later", retry_seconds=5)
-        return len(labels)
+        new = sum(not label.known for label in labels)
+        self._metrics.unknown_labels += new
+        return len(labels), new
 
     async def flush(self) -> dict[str, Any]:
         """Store everything that was taken so far and say how much that was. Raises StoreError."""

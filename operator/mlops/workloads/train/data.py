@@ -49,6 +49,7 @@ class SchemaField(Document):
     type: FieldType
     role: Role
     nullable: bool = False
+    enum: tuple[str, ...] | None = None
 
 
 class Schema(Document):
@@ -201,7 +202,7 @@ def _label_of(schema: Schema) -> LabelColumn:
     field = schema.field(names[0])
     if field.type == "timestamp":
         raise _unusable(f"the label {field.name!r} is a timestamp: predict a number, a string or a boolean")
-    return LabelColumn(name=field.name, type=field.type)
+    return LabelColumn(name=field.name, type=field.type, enum=field.enum)
 
 
 def _check_features(data: Data) -> None:

@@ -112,6 +112,8 @@ class LabelColumn(Model):
 
     name: FieldName
     type: FieldType
+    # The values that the Dataset allows, if it names them.
+    enum: Annotated[tuple[LongText, ...], Field(max_length=256)] | None = None
 
 
 class EstimatorOf(Model):

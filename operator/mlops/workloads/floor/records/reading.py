@@ -11,10 +11,10 @@ So what a drift check saw of a window is what a Dataset of that window holds.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -95,6 +95,8 @@ class Labels:
     unmatched: int = 0
     unusable: int = 0
     early: int = 0
+    # Rows by class whose last label is none of the classes that were asked for; they are not in the frame.
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 def labels_of(
@@ -110,7 +112,7 @@ def labels_of(
     """Return the labels of `rows` (id, row, time, arrived).
 
     `as_text` gives them as text, in one spelling, else as finite numbers; a label that is none of `classes` (if there
-    are any) is unusable. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
+    are any) is unknown. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
     are read a few at a time: labels that belong to none of the rows take no memory.
     """
     asked = rows.select(*KEY, pl.col("time").alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
@@ -145,18 +147,27 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     if not found:
         dtype = pl.String() if as_text else pl.Float64()
         return Labels(pl.DataFrame(schema={"id": pl.String(), "row": pl.Int64(), "label": dtype}), unmatched=unmatched)
-    usable = pl.col("label").is_in(list(classes)) if classes else pl.col("label").is_not_null()
+    says, usable = pl.col("label").is_not_null(), pl.col("label").is_in(list(classes)) if classes else pl.lit(True)
     every = (
         pl.concat(found)
-        .with_columns(usable.fill_null(False).alias("_usable"))
+        .with_columns((says & usable).fill_null(False).alias("_usable"), says.alias("_says"))
         .sort(*KEY, "received", "time", "label", nulls_last=False)
     )
-    last = every.unique(subset=KEY, keep="last", maintain_order=True).filter("_usable").select(*KEY, "label")
+    newest = every.unique(subset=KEY, keep="last", maintain_order=True)
+    last = newest.filter("_usable").select(*KEY, "label")
+    new = newest.filter(pl.col("_says") & ~pl.col("_usable"))["label"].value_counts(name="rows").sort("label")
     good = every.filter("_usable")
     spread = good.group_by(*KEY).agg(pl.len().alias("n"), pl.col("label").n_unique().alias("k"))
     conflicts = spread.filter(pl.col("k") > 1).height
     repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicts)
-    return Labels(last, repeated, conflicts, unmatched, every.height - good.height)
+    return Labels(
+        last,
+        repeated,
+        conflicts,
+        unmatched,
+        every.height - int(every["_says"].sum()),
+        unknown=dict(zip(new["label"].to_list(), new["rows"].to_list(), strict=True)),
+    )
 
 
 def was_recorded_before(store: Store, prefix: str, moment: datetime) -> bool:
