@@ -15,6 +15,7 @@ from mlops.api.reasons import Reason
 from mlops.api.tasks import captures_prefix, feedback_prefix
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.model.missing import EXACT
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
@@ -114,6 +115,26 @@ def _check_recorded(rows: pl.DataFrame, contract: Contract, name: str) -> None:
             )
 
 
+def _exact(rows: pl.DataFrame, contract: Contract, prefix: str) -> pl.DataFrame:
+    """Return the rows with whole numbers as such: one file that has them as floats must not round those of all others.
+
+    Raises BadInput for floats that are no whole numbers, or are beyond 2^53, where digits are lost.
+    """
+    for field in contract.fields:
+        name = f"in.{field.name}"
+        if field.type != "int64" or name not in rows.columns or not rows[name].dtype.is_float():
+            continue
+        present = rows[name].fill_nan(None).drop_nulls()
+        if not ((present == present.floor()) & (present.abs() <= EXACT)).all():
+            raise BadInput(
+                Reason.DATA_UNUSABLE,
+                f'{prefix}: a file has the column "{name}" as {rows[name].dtype}, with numbers that are not whole or '
+                f'beyond 2^53, and "{field.name}" is an int64: take the file away',
+            )
+        rows = rows.with_columns(pl.col(name).fill_nan(None).cast(pl.Int64))
+    return rows
+
+
 def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> pl.DataFrame | None:
     inputs = {f"in.{field.name}" for field in contract.fields if field.role != "label"}
     found = []
@@ -121,7 +142,7 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
         wanted = [*KEY, "time", ARRIVED, CONTENT, *sorted(inputs & set(frame.columns))]
         chosen = frame.select(wanted).filter(window.holds("time"))
         if chosen.height:
-            found.append(chosen)
+            found.append(_exact(chosen, contract, prefix))
     if not found:
         return None
     try:

@@ -156,8 +156,8 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     newest = every.unique(subset=KEY, keep="last", maintain_order=True)
     last = newest.filter("_usable").select(*KEY, "label")
     new = newest.filter(pl.col("_says") & ~pl.col("_usable"))["label"].value_counts(name="rows").sort("label")
-    good = every.filter("_usable")
-    spread = good.group_by(*KEY).agg(pl.len().alias("n"), pl.col("label").n_unique().alias("k"))
+    saying = every.filter("_says")
+    spread = saying.group_by(*KEY).agg(pl.len().alias("n"), pl.col("label").n_unique().alias("k"))
     conflicts = spread.filter(pl.col("k") > 1).height
     repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicts)
     return Labels(
@@ -165,7 +165,7 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
         repeated,
         conflicts,
         unmatched,
-        every.height - int(every["_says"].sum()),
+        every.height - saying.height,
         unknown=dict(zip(new["label"].to_list(), new["rows"].to_list(), strict=True)),
     )
 
