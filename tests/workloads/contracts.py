@@ -149,9 +149,7 @@ def _reads(expression: str) -> set[str]:
     return set(cleaned.split()) & _WORDS
 
 
-def _steps(
-    draw: random.Random, chosen: list[Column]
-) -> tuple[list[dict[str, Any]], set[str], set[str], set[str]]:
+def _steps(draw: random.Random, chosen: list[Column]) -> tuple[list[dict[str, Any]], set[str], set[str], set[str]]:
     steps: list[dict[str, Any]] = []
     kinds: set[str] = set()
     forward: set[str] = set()

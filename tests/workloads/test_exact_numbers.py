@@ -84,7 +84,9 @@ def test_extremes_come_back_as_they_were_sent(tmp_path: Path) -> None:
         for row in sent.iter_slices(1):
             identity = row["id"][0]
             event = row["time"][0].isoformat()
-            body = request_of(loaded, row, identity).replace(b'{"id"', b'{"parameters": {"event_time": "%s"}, "id"' % event.encode(), 1)
+            body = request_of(loaded, row, identity).replace(
+                b'{"id"', b'{"parameters": {"event_time": "%s"}, "id"' % event.encode(), 1
+            )
             assert math.isfinite((await ask(served, body))["prediction"][0])
             label = f'{{"labels": [{{"id": "{identity}", "label": {row["amount"][0]}, "time": "{event}"}}]}}'
             assert served.feedback(label.encode()) == (1, 0)

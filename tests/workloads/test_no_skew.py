@@ -6,13 +6,14 @@ import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from mlops.api.dataset import DatasetSpec
 from mlops.api.pod_environment import ServerSettings
@@ -32,6 +33,7 @@ from tests.workloads.serve.servers import task_of
 from tests.workloads.train.runs import a_task
 
 CONTRACTS = 60
+EXAMPLES = Path(__file__).parents[2] / "examples"
 ESTIMATORS = ("HistGradientBoostingClassifier", "LogisticRegression", "DecisionTreeClassifier", "KNeighborsClassifier")
 STATED = {"float64": "FP64", "int64": "INT64", "boolean": "BOOL", "string": "BYTES", "timestamp": "BYTES"}
 
@@ -99,7 +101,7 @@ def same(answer: dict[str, Any], said: Prediction) -> bool:
     if said.probabilities is None:
         return "probabilities" not in answer
     found = np.array(answer["probabilities"], dtype=np.float64)
-    return bool((found.tobytes() == said.probabilities.astype(np.float64).tobytes()))
+    return bool(found.tobytes() == said.probabilities.astype(np.float64).tobytes())
 
 
 @pytest.mark.parametrize("seed", range(CONTRACTS))
@@ -154,8 +156,43 @@ def test_the_contracts_have_every_step_and_type() -> None:
         assert sum(kind in one.kinds for one in drawn) >= 5, kind
     for kind in STATED:
         filled = sum(
-            any(field["type"] == kind and field["name"] == step.get("fillNull", {}).get("field") for field in one.fields)
+            any(
+                field["type"] == kind and field["name"] == step.get("fillNull", {}).get("field") for field in one.fields
+            )
             for one in drawn
             for step in one.clean
         )
         assert filled >= 5, kind
+
+
+@pytest.mark.parametrize("name", ["weather", "housing", "employment"])
+def test_a_raw_held_out_row_of_an_example_is_answered_as_the_row_that_was_held_out(name: str, tmp_path: Path) -> None:
+    """Each of them: a hundred alone, and all in batches."""
+    folder = EXAMPLES / name
+    spec = next(one for one in yaml.safe_load_all((folder / f"{name}.yaml").read_text()) if one["kind"] == "Dataset")[
+        "spec"
+    ]
+    source = spec["source"].get("captured", {}).get("history", spec["source"])
+    raw = pl.read_parquet(folder / "data/history.parquet")
+    desk = Desk(tmp_path)
+    desk.deliver("history.parquet", (folder / "data/history.parquet").read_bytes())
+    source["s3"]["uri"] = "s3://raw/history.parquet"
+    report = desk.ingest(DatasetSpec.model_validate({**spec, "source": {"s3": source["s3"]}}))
+    kind = next(one["type"] for one in spec["fields"] if one.get("role") == "label")
+    estimator = "DecisionTreeRegressor" if kind == "float64" else "HistGradientBoostingClassifier"
+    model = train(desk.pod(), a_task(report.artifact, estimator))
+    held_out = pl.concat([desk.frame(report, part) for part in ("validation", "test")])
+    sent = held_out.select("id").join(raw, on="id", how="left", maintain_order="left")
+
+    async def compare(served: Served, loaded: Loaded) -> None:
+        inputs = loaded.predictor.signature.inputs
+        for number, (row, clean) in enumerate(zip(sent.iter_slices(1), held_out.iter_slices(1), strict=True)):
+            if number == 100:
+                break
+            said = loaded.predictor.predict(inputs_of(clean, inputs))
+            assert same(await ask(served, request_of(loaded, row, f"one-{number}")), said), row
+        for number, (rows, clean) in enumerate(zip(sent.iter_slices(5000), held_out.iter_slices(5000), strict=True)):
+            said = loaded.predictor.predict(inputs_of(clean, inputs))
+            assert same(await ask(served, request_of(loaded, rows, f"many-{number}")), said)
+
+    with_server(desk.store, model.output_digest, tmp_path / "model", compare)

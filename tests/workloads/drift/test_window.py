@@ -117,7 +117,9 @@ def test_a_class_that_the_model_does_not_know_is_seen_and_spoils_no_other_label(
     document = stable.document(report)
     assert (document["counts"]["labelsUnknown"], document["counts"]["labelled"]) == (300, 900)
     assert document["counts"]["labelsUnusable"] == 0
-    assert any("300 rows have labels of classes that the model does not know (hail)" in one for one in document["notes"])
+    assert any(
+        "300 rows have labels of classes that the model does not know (hail)" in one for one in document["notes"]
+    )
     assert [one.result for one in report.checks] == ["NotDetected", "Detected"]
     assert "300 of them are classes that the model does not know (hail)" in report.checks[1].message
 

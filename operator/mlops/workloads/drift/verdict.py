@@ -92,8 +92,8 @@ def _classes(window: Window) -> str:
     named = [name if len(name) <= 40 else name[:39] + "…" for name in sorted(window.unknown)[:5]]
     more = f" and {len(window.unknown) - 5} more" if len(window.unknown) > 5 else ""
     return (
-        f"classes that the model does not know ({', '.join(named)}{more}): they count for the class balance, and for no "
-        "metric; a run on a Dataset that has them learns them"
+        f"classes that the model does not know ({', '.join(named)}{more}): they count for the class balance, and for "
+        "no metric; a run on a Dataset that has them learns them"
     )
 
 

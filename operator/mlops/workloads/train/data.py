@@ -209,7 +209,9 @@ def _check_features(data: Data) -> None:
     """Refuse what a request could not carry, or what gives the answer away."""
     _check_reads(data)
     if not data.columns or not data.inputs:
-        raise _unusable("no field has the role feature, and none is computed of a request: there is nothing to learn from")
+        raise _unusable(
+            "no field has the role feature, and none is computed of a request: there is nothing to learn from"
+        )
     fields = {field.name for field in data.schema.fields}
     for column in data.columns:
         if column.type == "timestamp":

@@ -35,9 +35,7 @@ def check_conditions(signature: Signature) -> None:
             raise BadInput(Reason.OUTPUT_INVALID, f"{where}: gives {kind}, and is no condition")
 
 
-def holds(
-    condition: str, types: Mapping[str, FieldType], columns: Mapping[str, NDArray[Any]]
-) -> NDArray[np.bool_]:
+def holds(condition: str, types: Mapping[str, FieldType], columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
     """Return for each row (n,) whether the condition is true; one that is unknown is not. Raises BadInput."""
     names = [name for name in types if name in computed_from(condition, types)]
     rows = len(next(iter(columns.values())))

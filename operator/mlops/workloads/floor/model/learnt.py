@@ -70,7 +70,7 @@ def of_inputs(
 
 
 def problem_of(steps: Iterable[LearntStep], inputs: Mapping[str, FieldType]) -> str | None:
-    """Return what is wrong with steps that somebody wrote, or None: their fields are inputs, constants of their type."""
+    """Return what is wrong with steps that somebody wrote, or None: fields that are inputs, constants of their type."""
     for number, step in enumerate(steps):
         fill = step.fill_null
         names = step.drop_nulls or ((fill.field,) if fill else ())

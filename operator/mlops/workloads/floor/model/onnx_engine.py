@@ -14,8 +14,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.answer import Answer, Columns
-from mlops.workloads.floor.model.onnx_checks import check_structure
 from mlops.workloads.floor.model.missing import floats, is_missing
+from mlops.workloads.floor.model.onnx_checks import check_structure
 from mlops.workloads.floor.model.signature import NUMBERS, Signature
 from mlops.workloads.floor.pod import BadInput
 
