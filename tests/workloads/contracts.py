@@ -35,8 +35,10 @@ def _large(draw: random.Random) -> int:
 
 
 def _timestamp(draw: random.Random) -> datetime:
-    usual = START + timedelta(microseconds=draw.randint(-(10**16), 10**16))
-    return draw.choice([usual, usual, usual, FIRST, LAST, datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)])
+    baseline = START + timedelta(microseconds=draw.randint(-(10**16), 10**16))
+    return draw.choice(
+        [baseline, baseline, baseline, FIRST, LAST, datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)]
+    )
 
 
 def _text(draw: random.Random) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlops.workloads.floor.model.missing import objects, whole_numbers
 from mlops.workloads.serve.errors import RequestError, shown
-from mlops.workloads.serve.moments import field_microseconds
+from mlops.workloads.serve.timestamps import field_microseconds
 
 Array = NDArray[Any]
 
@@ -141,10 +141,10 @@ class Column:
 
     def _from_text(self, data: Sequence[str | None]) -> Array:
         if self.type == "timestamp":
-            return self._moments(data)
+            return self._timestamps(data)
         return objects(data)
 
-    def _moments(self, data: Sequence[str | None]) -> Array:
+    def _timestamps(self, data: Sequence[str | None]) -> Array:
         values = np.full(len(data), np.datetime64("NaT", "us"))
         for row, text in enumerate(data):
             if text is None:

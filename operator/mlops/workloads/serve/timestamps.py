@@ -28,10 +28,10 @@ def field_microseconds(text: str) -> int:
     if not _FORM.fullmatch(text):
         raise ValueError('is no RFC 3339 time with an offset, such as "2024-05-01T12:00:00Z"')
     try:
-        moment = datetime.fromisoformat(text.upper())
+        timestamp = datetime.fromisoformat(text.upper())
     except ValueError as error:
         raise ValueError(f"is no time: {error}") from error
-    found = (moment - _EPOCH) // _MICROSECOND
+    found = (timestamp - _EPOCH) // _MICROSECOND
     if not _FIRST <= found <= _LAST:
         raise ValueError("is not between the years 1 and 9999 in UTC")
     return found
