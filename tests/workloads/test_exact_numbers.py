@@ -13,7 +13,7 @@ from mlops.api import tasks
 from mlops.api.dataset import DatasetSpec
 from mlops.api.drift_monitor import Check, Labels, TargetRef, Window
 from mlops.workloads.drift.run import check
-from mlops.workloads.serve.loading import Loaded
+from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.serve.served import Served
 from mlops.workloads.train.run import train
 from tests.workloads.contracts import DTYPES, FIRST, LAST

@@ -17,12 +17,12 @@ import yaml
 
 from mlops.api.dataset import DatasetSpec
 from mlops.api.pod_environment import ServerSettings
-from mlops.api.tasks import captures_prefix
 from mlops.store.artifacts import Store
+from mlops.workloads.floor.model.opening import Loaded, load
 from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.floor.records.layout import captures_prefix
 from mlops.workloads.serve.budget import Budget, Hold
 from mlops.workloads.serve.errors import RequestError
-from mlops.workloads.serve.loading import Loaded, load
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.served import Served
 from mlops.workloads.train.artifact import inputs_of

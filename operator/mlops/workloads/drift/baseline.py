@@ -12,7 +12,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from mlops.statistics.arrays import FloatArray, within_reach
+from mlops.statistics.arrays import FloatArray
 from mlops.statistics.two_sample import jensen_shannon, wasserstein
 
 _MIN_BLOCK_ROWS = 30
@@ -24,7 +24,7 @@ _LIMIT_IN_MAD = 3.0 * 1.4826
 
 @dataclass(frozen=True)
 class Baseline:
-    """The window's distance to the nearest of the reference's windows, and how far those usually are at most."""
+    """The window's distance to the nearest of the reference's windows, and how far those are at most."""
 
     nearest: float
     limit: float
@@ -79,10 +79,11 @@ def beyond(found: Baseline | None, min_effect_size: float) -> bool:
 
 
 def _numeric(parts: list[pl.Series], current: pl.Series) -> tuple[FloatArray, FloatArray] | None:
-    here, *arrays = within_reach(current.to_numpy(), *(part.to_numpy() for part in parts))
+    arrays = [part.to_numpy() for part in parts]
     spread = float(np.concatenate(arrays).std())
     if spread == 0.0:
         return None
+    here = current.to_numpy()
     to_current = np.array([wasserstein(array, here) for array in arrays]) / spread
     between = np.zeros((len(arrays), len(arrays)))
     for i in range(len(arrays)):

@@ -17,6 +17,7 @@ import numpy as np
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for
 from mlops.workloads.floor.model.predictor import Prediction
@@ -33,7 +34,7 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
-from mlops.workloads.train.fit import classes_of, say
+from mlops.workloads.train.fit import classes_of
 from mlops.workloads.train.outputs import MAX_FILE_BYTES, checked_files, shown
 from mlops.workloads.train.personal import check_adopted
 
@@ -101,9 +102,9 @@ def _marked(signature: Signature, data: Data) -> Signature:
     """Return the signature with what only the Dataset knows: marks of personal data, and the cleaning that the rows
     went through before the user's code saw them."""
     marks = {one.name: one.pii for one in data.inputs}
-    inputs = tuple(one.model_copy(update={"pii": marks[one.name]}) for one in signature.inputs)
+    inputs = tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs)
     clean = data.clean_of([one.name for one in inputs])
-    return signature.model_copy(update={"inputs": inputs, "clean": clean or None})
+    return signature.evolve(inputs=inputs, clean=clean or None)
 
 
 def _check_columns(signature: Signature, data: Data) -> None:
