@@ -125,7 +125,7 @@ def test_a_file_of_floats_rounds_no_other_files_whole_numbers(desk: Desk, second
     )
     task = {"captures": True, "as_of": "2024-01-05T00:00:00Z"}
     if second != 3.0:
-        with pytest.raises(BadInput, match='has the column "in.account" as Float64'):
+        with pytest.raises(BadInput, match=r'has the column "in\.account" as Float64'):
             desk.ingest(spec, **task)
         return
     report = desk.ingest(spec, **task)

@@ -21,7 +21,9 @@ from mlops.workloads.floor.pod import BadInput
 )
 def test_what_a_graph_cannot_hold_is_refused(values: Any, element: Any) -> None:
     """It names the input and the way out."""
-    with pytest.raises(BadInput, match="n: holds a value that its .* cannot; declare the input as int64, or as double"):
+    with pytest.raises(
+        BadInput, match=r"n: holds a value that its .* cannot; declare the input as int64, or as double"
+    ):
         _whole(values, "n", element)
 
 
