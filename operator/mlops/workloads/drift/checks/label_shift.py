@@ -56,7 +56,8 @@ class LabelShift(DriftCheck):
         elif not shifted:
             moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
         if new:
-            moved += f"; {new} of them are classes that the model does not know ({', '.join(evidence.window.unknown)})"
+            named = ", ".join(sorted(evidence.window.unknown)[:5])
+            moved += f"; {new} of them are classes that the model does not know ({named})"
         numbers = {**numbers, "effect": effect, "pValue": pvalue, "baseline": baseline_of}
         return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
 
