@@ -37,6 +37,8 @@ _THOROUGH = (
     "workloads/floor/isolation",
     "workloads/floor/records",
     "workloads/serve",
+    "workloads/test_exact_numbers.py",
+    "workloads/test_no_skew.py",
     "workloads/train",
 )
 # What in those folders takes next to no time: `make check` has it too.

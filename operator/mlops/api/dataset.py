@@ -43,7 +43,7 @@ Url = Annotated[
     ),
 ]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
-Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
+Role = Literal["feature", "input", "label", "entityKey", "timestamp", "ignored"]
 
 
 class SecretRef(Model):
@@ -137,7 +137,14 @@ class DataField(Model):
         default=None, description="The column's place in a CSV file, the first is 1, instead of its name."
     )
     type: FieldType = Field(description="The column's type; text is parsed to it, a value that cannot be is an error.")
-    role: Role = Field(default="feature", description="What the column is for.")
+    role: Role = Field(
+        default="feature",
+        description=(
+            "What the column is for. feature: requests carry it, and the model sees it. input: requests carry it, and "
+            "the model sees only what features compute of it. label: what is predicted. entityKey, timestamp: whom a "
+            "row is about, and when; a request carries them if a feature is computed of them. ignored: read and kept."
+        ),
+    )
     nullable: bool = Field(default=False, description="Whether values may be missing.")
     min: Decimal | None = Field(default=None, description='Lowest allowed value of a number, such as "0".')
     max: Decimal | None = Field(default=None, description='Highest allowed value of a number, such as "1".')

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -11,6 +12,7 @@ from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
+from mlops.workloads.floor.model.learnt import constants
 from mlops.workloads.floor.model.signature import Signature, class_name, parse_signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
@@ -45,6 +47,8 @@ class Reference:
     classes: tuple[str, ...]
     label: str
     required: frozenset[str]
+    # What stands for a missing value of an input that the model fills.
+    constants: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -109,7 +113,17 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         classes=classes,
         label=signature.label.name,
         required=frozenset(one.name for one in signature.inputs if not one.nullable),
+        constants={
+            name: float(value) if name in numeric else _text(value)
+            for name, value in constants(signature.clean or ()).items()
+            if name in names
+        },
     )
+
+
+def _text(value: bool | int | float | str) -> str:
+    """A constant in the spelling of the frame's texts."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:

@@ -51,20 +51,20 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     rows = canonical(read, contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
-    rows = clean(rows, spec.clean, contract)
-    rows = rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
+    cleaned = clean(rows, spec.clean, contract)
+    rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
     folder = pod.scratch / "version"
     folder.mkdir()
-    digest = write_parts(outcome.good, parts, contract, folder)
+    digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
     if rejected.rows:
         write_rejected(rejected.rows, folder)
-    write_json(schema_document(spec, contract), folder / "schema.json")
+    write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
     write_json(

@@ -64,8 +64,10 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
             signature = read_signature(folder)
             _check_columns(signature, data)
             _take(files, f"model.{signature.format}", folder, MAX_FILE_BYTES)
-            if data.schema.pii:
-                write_signature(_marked(signature, data), folder)
+            marked = _marked(signature, data)
+            if marked != signature:
+                write_signature(marked, folder)
+            signature = marked
         else:
             _take(files, "model.onnx", folder, MAX_FILE_BYTES)
             signature = describe(folder / "model.onnx", data)
@@ -97,10 +99,12 @@ def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> N
 
 
 def _marked(signature: Signature, data: Data) -> Signature:
-    """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
+    """Return the signature with what only the Dataset knows: marks of personal data, and the cleaning that the rows
+    went through before the user's code saw them."""
     marks = {one.name: one.pii for one in data.inputs}
     inputs = tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs)
-    return signature.evolve(inputs=inputs)
+    clean = data.clean_of([one.name for one in inputs])
+    return signature.evolve(inputs=inputs, clean=clean or None)
 
 
 def _check_columns(signature: Signature, data: Data) -> None:
@@ -139,6 +143,7 @@ def describe(path: Path, data: Data) -> Signature:
         task=task,
         format="onnx",
         inputs=data.inputs,
+        clean=data.clean,
         features=data.schema.features,
         columns=data.columns,
         label=data.label,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import with_derived
+from mlops.workloads.floor.model.learnt import constants
 from mlops.workloads.floor.model.masks import salt_of
 from mlops.workloads.floor.model.nested import texts_in
 from mlops.workloads.floor.model.onnx_engine import check_onnx
@@ -78,6 +79,8 @@ def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
         return
     known = {one.name for one in data.schema.fields} | {one.name for one in data.schema.features}
     known |= {feature.expression for feature in data.schema.features}
+    known |= {value for value in constants(data.schema.clean).values() if isinstance(value, str)}
+    known |= {step.filter for step in data.schema.clean if step.filter}
     for file, texts in (
         ("model.json", texts_in(signature.model_dump(mode="json"))),
         (f"model.{signature.format}", _in_model(folder)),

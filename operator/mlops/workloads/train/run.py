@@ -129,6 +129,7 @@ def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Ta
         task=task,
         format="skops",
         inputs=inputs,
+        clean=data.clean,
         features=data.schema.features,
         columns=data.columns,
         label=data.label,

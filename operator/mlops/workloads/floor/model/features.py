@@ -15,6 +15,7 @@ from mlops.workloads.floor.expressions import Chain, ExpressionError, Program
 from mlops.workloads.floor.expressions.errors import RowProblem
 from mlops.workloads.floor.expressions.typed import Values
 from mlops.workloads.floor.expressions.vector import scalars_of, values_of
+from mlops.workloads.floor.model.missing import EXACT, objects, whole_numbers
 from mlops.workloads.floor.model.signature import SIGNATURE_FILE, Signature
 from mlops.workloads.floor.pod import BadInput
 
@@ -26,28 +27,37 @@ FEW_ROWS = 32
 
 
 def series_of(name: str, kind: FieldType, values: NDArray[Any]) -> pl.Series:
-    """Return an array as a series of the declared type; NaN, None are null."""
+    """Return an array as a series of the declared type; NaN, NaT, None are null."""
     import polars as pl
 
     from mlops.workloads.floor.column_types import DTYPES
 
+    if values.dtype.kind == "M":
+        return pl.Series(name, values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
     if values.dtype == object or values.dtype.kind == "U":
         return pl.Series(name, values.tolist(), dtype=DTYPES[kind])
     return pl.Series(name, values, nan_to_null=True).cast(DTYPES[kind])
 
 
+def arrays_of(frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
+    """Return a frame's columns as arrays, see `missing`."""
+    return {series.name: array_of(series) for series in frame.get_columns()}
+
+
 def array_of(series: pl.Series) -> NDArray[Any]:
-    """Return a series as float64 (null: NaN), int64 or bool (no nulls), or objects (null: None)."""
+    """Return a series as an array, see `missing`."""
     import polars as pl
 
     if series.dtype == pl.String:
-        texts = np.empty(series.len(), dtype=object)
-        texts[:] = series.to_list()
-        return texts
+        return objects(series.to_list())
+    if isinstance(series.dtype, pl.Datetime):
+        return series.dt.cast_time_unit("us").dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
     if series.dtype == pl.Boolean and series.null_count() == 0:
         return series.to_numpy().astype(np.bool_)
     if series.dtype.is_integer() and series.null_count() == 0:
         return series.to_numpy().astype(np.int64)
+    if series.dtype.is_integer() and not series.is_between(-EXACT, EXACT).fill_null(True).all():
+        return objects(series.to_list())
     return series.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
@@ -74,8 +84,7 @@ class Features:
         self._inputs = [(name, inputs[name]) for name in self._chain.reads]
 
     def added(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return inputs (n,) with the computed features of the same rows: float64 (missing: NaN), int64 or bool if
-        none is missing, objects (str, missing: None).
+        """Return inputs (n,) with the computed features of the same rows, written as `missing` says.
 
         Raises BadInput for a row that has no value; it shows none, since what a run or a version says is read by many.
         """
@@ -165,15 +174,16 @@ def _microseconds(value: Any) -> int | None:
 _SCALARS: Final[Mapping[FieldType, Callable[[Any], Any]]] = {
     "float64": _float, "int64": _whole, "boolean": _truth, "string": _text, "timestamp": _microseconds,
 }  # fmt: skip
-_PLAIN: Final[Mapping[FieldType, Any]] = {"int64": np.int64, "boolean": np.bool_}
+_NO_TIME: Final = np.datetime64("NaT", "us")
 
 
 def _array(kind: FieldType, values: Sequence[Any]) -> NDArray[Any]:
     if kind == "string":
-        texts = np.empty(len(values), dtype=object)
-        texts[:] = values
-        return texts
-    dtype = _PLAIN.get(kind)
-    if dtype is not None and None not in values:
-        return np.array(values, dtype=dtype)
+        return objects(values)
+    if kind == "int64":
+        return whole_numbers(values)
+    if kind == "timestamp":
+        return np.array([_NO_TIME if value is None else value for value in values], dtype="datetime64[us]")
+    if kind == "boolean" and None not in values:
+        return np.array(values, dtype=np.bool_)
     return np.array([float("nan") if value is None else value for value in values], dtype=np.float64)

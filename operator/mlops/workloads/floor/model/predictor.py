@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.answer import Answer
+from mlops.workloads.floor.model.conditions import check_conditions
 from mlops.workloads.floor.model.contents import check_contents
 from mlops.workloads.floor.model.engines import Engine, open_engine
 from mlops.workloads.floor.model.features import Features
@@ -53,12 +54,13 @@ class Predictor:
         signature = read_signature(folder)
         # Before the model is opened: its expressions may come from anybody.
         features = Features(signature) if signature.features else None
+        check_conditions(signature)
         return cls(signature, open_engine(signature, folder), features)
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Prediction:
-        """Answer n rows; `inputs` has an array (n,) for each of the signature's inputs.
+        """Answer n rows as training saw them; `inputs` has an array (n,) for each of the signature's inputs.
 
-        Numbers are float64 (NaN: missing), int64 or bool; strings are objects or str (None or "": missing).
+        What a client sends goes through `cleaning.Cleaning` before. How missing values are written says `missing`.
         Raises KeyError for an input that is not there.
         """
         answer = self.answer(inputs)
