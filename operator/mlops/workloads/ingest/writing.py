@@ -15,8 +15,8 @@ from polars.io.plugins import register_io_source
 
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.column_types import DTYPES
-from mlops.workloads.ingest.aside import Rejected
 from mlops.workloads.floor.model.learnt import LearntStep
+from mlops.workloads.ingest.aside import Rejected
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
 from mlops.workloads.ingest.rows import Rows
