@@ -137,6 +137,13 @@ class DataField(Model):
     unit: Annotated[str, StringConstraints(max_length=32)] | None = Field(
         default=None, description="The unit of measure, shown in profiles and reports."
     )
+    positive_class: Text | None = Field(
+        default=None,
+        description=(
+            "Of a label with two classes: the one that f1 speaks of, written as text (churn, 1, true). The last in "
+            "sorted order if left out."
+        ),
+    )
     rules: ClassVar = (
         Rule(
             "!(has(self.min) || has(self.max)) || self.type in ['float64', 'int64']",
@@ -152,6 +159,18 @@ class DataField(Model):
             "!has(self.enum) || self.type == 'string'",
             "enum is for fields of type string",
             lambda self: self.enum is None or self.type == "string",
+        ),
+        Rule(
+            "!has(self.positiveClass) || (self.role == 'label' && self.type in ['string', 'int64', 'boolean'])",
+            "positiveClass is for the label, of type string, int64 or boolean",
+            lambda self: (
+                self.positive_class is None or (self.role == "label" and self.type in ("string", "int64", "boolean"))
+            ),
+        ),
+        Rule(
+            "!has(self.positiveClass) || !has(self.enum) || self.positiveClass in self.enum",
+            "positiveClass must be one of enum",
+            lambda self: self.positive_class is None or self.enum is None or self.positive_class in self.enum,
         ),
         Rule(
             "self.role != 'timestamp' || self.type == 'timestamp'",

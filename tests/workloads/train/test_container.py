@@ -132,7 +132,7 @@ def _graph(width: int = 4, *outputs: tuple[str, int, list[Any]], name: str = "X"
         ),
         pytest.param(
             {"model.onnx": _graph(2, ("p", TensorProto.FLOAT, ["n", 1]))},
-            "the output 'p' gives .*, which are no probabilities",
+            r"the answer to row 0 is \[.*\], which are no probabilities: end the model in a sigmoid or softmax",
             id="scores for probabilities",
         ),
         pytest.param(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mlops.api.metrics import Task
+from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
@@ -114,6 +114,4 @@ def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
 
 def _classes(signature: Signature) -> tuple[str, ...]:
     classes = [class_text(value) for value in signature.classes or ()]
-    if len(classes) == 2 and signature.positive is not None and class_text(signature.positive) == classes[0]:
-        classes.reverse()
-    return tuple(classes)
+    return positive_last(classes, None if signature.positive is None else class_text(signature.positive))

@@ -17,12 +17,24 @@ from threadpoolctl import threadpool_limits
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.encoding import LARGEST, Encoder, FloatArray
-from mlops.workloads.floor.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, TextEncoding
+from mlops.workloads.floor.model.signature import (
+    MAX_LISTED,
+    MAX_SLOTS,
+    Encoding,
+    LabelColumn,
+    ModelColumn,
+    NumberEncoding,
+    TextEncoding,
+    class_name,
+)
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.estimators import Kind
 
-MAX_ONEHOT = 64  # categories of a one-hot string; the rarer ones share the slot "other"
-MAX_ORDINAL = 1024  # categories of an ordinal string; the rarer ones count as unknown
+# Categories of a string unless the run says otherwise: of a one-hot one, where the rarer ones share the slot "other"
+# and each is a column of the matrix; and of an ordinal one, where the rarer ones count as unknown. A description holds
+# no more of these.
+MAX_ONEHOT = 64
+MAX_ORDINAL = MAX_LISTED
 MAX_CLASSES = 100
 MIN_CLASS_ROWS = 2
 
@@ -88,23 +100,52 @@ def classes_of(label: LabelColumn, truth: NDArray[Any]) -> tuple[Class, ...]:
     return tuple(sorted(counts))
 
 
+def positive_of(label: LabelColumn, classes: tuple[Class, ...] | None, named: str | None) -> Class | None:
+    """Return which of two classes f1 speaks of: the one that the contract names, else the last; None of more classes.
+
+    Raises BadInput(DataUnusable) if the contract names one that these classes do not have.
+    """
+    if classes is None or (named is None and len(classes) != 2):
+        return None
+    if named is None:
+        return classes[1]
+    if len(classes) != 2:
+        raise _unusable(
+            f"the label {label.name!r} has {len(classes)} classes, and positiveClass is {named!r}: of more than two "
+            "f1 is the mean over all; leave positiveClass out of the Dataset's field"
+        )
+    wanted = named.lower() if label.type == "boolean" else named
+    for one in classes:
+        if class_name(one) == wanted:
+            return one
+    there = " and ".join(class_name(one) for one in classes)
+    raise _unusable(
+        f"the label {label.name!r} has the classes {there}, and positiveClass is {named!r}: name one of the two in the "
+        "Dataset's field"
+    )
+
+
 def encoding_of(
     columns: tuple[ModelColumn, ...],
     data: Mapping[str, NDArray[Any]],
     kind: Kind,
     personal: frozenset[str] = frozenset(),
+    max_categories: int | None = None,
 ) -> Encoding:
     """Learn the encoding that an estimator of this kind needs from the rows to train on.
 
-    What is missing becomes the median, which is a value of one row; of `personal` columns the mean, which is nobody's.
-    Raises BadInput(DataUnusable) for a column without a single value.
+    Of a string, the `max_categories` most frequent values are told apart (None: the default of its kind). What is
+    missing becomes the median, which is a value of one row; of `personal` columns the mean, which is nobody's.
+    Raises BadInput(DataUnusable) for a column without a single value, and ParameterInvalid for more categories than
+    there can be.
     """
+    most = _most_categories(kind, max_categories)
     numbers: list[NumberEncoding] = []
     flags: list[str] = []
     texts: list[TextEncoding] = []
     for column in columns:
         if column.type == "string":
-            texts.append(_text(column.name, data[column.name], kind))
+            texts.append(_text(column.name, data[column.name], kind, most))
             continue
         values = np.asarray(data[column.name], dtype=np.float64)
         usable = np.abs(values) <= LARGEST
@@ -127,11 +168,22 @@ def _number(name: str, values: FloatArray, kind: Kind, *, personal: bool) -> Num
     return NumberEncoding(column=name, fill=fill, mean=mean, scale=scale)
 
 
-def _text(name: str, values: NDArray[Any], kind: Kind) -> TextEncoding:
+def _most_categories(kind: Kind, wanted: int | None) -> int:
+    if kind.texts == "ordinal":
+        return wanted or MAX_ORDINAL
+    if wanted is not None and wanted > MAX_SLOTS:
+        raise BadInput(
+            Reason.PARAMETER_INVALID,
+            f"spec.trainer.estimator.maxCategories: {wanted}: this estimator takes each category as a column of its "
+            f"own, at most {MAX_SLOTS}: write at most so many, or choose trees, such as a RandomForest",
+        )
+    return wanted or MAX_ONEHOT
+
+
+def _text(name: str, values: NDArray[Any], kind: Kind, most: int) -> TextEncoding:
     counts: Counter[str] = Counter(value for value in values.tolist() if value)
     if not counts:
         raise _unusable(f"the feature {name!r} has no value in the rows to train on: leave it out (ignored)")
-    most = MAX_ONEHOT if kind.texts == "onehot" else MAX_ORDINAL
     by_count = sorted(counts, key=lambda one: (-counts[one], one))
     kept = tuple(sorted(by_count[:most]))
     if kind.texts == "ordinal":
