@@ -81,10 +81,12 @@ def _monotonic(asked: _Asked, meaning: Meaning) -> Any:
     kinds = {column.name: column.type for column in meaning.columns}
     if texts := [name for name, one in wanted.items() if one and kinds[name] == "string"]:
         raise asked.refused(f"{texts[0]!r} is a string, which has no order to rise or fall in: write 0 for it")
+    # Of two classes, scikit-learn constrains the probability of the last.
+    sign = 1 if meaning.classes is None or meaning.positive in (None, meaning.classes[-1]) else -1
     vector = [0] * width(meaning.encoding)
     for name, one in wanted.items():
         if one:
-            vector[meaning.places[name]] = one
+            vector[meaning.places[name]] = sign * one
     return vector
 
 
