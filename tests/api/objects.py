@@ -18,7 +18,7 @@ _FIELDS = [
     {"name": "id", "type": "string", "role": "entityKey"},
     {"name": "at", "type": "timestamp", "role": "timestamp", "nullable": False},
     {"name": "price", "type": "float64", "role": "feature", "nullable": True, "min": "0", "max": "1.5", "unit": "EUR"},
-    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"]},
+    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"], "positiveClass": "DOWN"},
 ]
 
 _DATASET = _object(
@@ -40,6 +40,7 @@ _DATASET = _object(
             {"dropNulls": ["class"]},
             {"fillNull": {"field": "price", "value": "0"}},
             {"fillNull": {"field": "price", "strategy": "median"}},
+            {"fillNull": {"field": "price", "strategy": "forward", "by": ["id"]}},
             {"filter": "price >= 0"},
         ],
         "features": [{"name": "double_price", "expression": "price * 2"}],
@@ -85,7 +86,13 @@ _RUN = _object(
     "TrainingRun",
     {
         "datasetRef": {"name": "electricity", "version": 7, "since": "2026-01-31T12:00:00Z"},
-        "trainer": {"estimator": {"name": "HistGradientBoostingClassifier", "params": {"learning_rate": "0.1"}}},
+        "trainer": {
+            "estimator": {
+                "name": "HistGradientBoostingClassifier",
+                "params": {"learning_rate": "0.1"},
+                "maxCategories": 500,
+            }
+        },
         "search": {
             "algorithm": "random",
             "objective": {"metric": "roc_auc"},
@@ -129,7 +136,7 @@ _VERSION = _object(
             "inputsDigest": DIGEST,
             "environmentDigest": DIGEST,
             "parentVersion": "electricity-v11",
-            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}},
+            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}, "maxCategories": 64},
             "since": "2026-01-01T00:00:00Z",
         },
         "promotion": _PROMOTION,

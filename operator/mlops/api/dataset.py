@@ -196,7 +196,21 @@ class FillNull(Model):
     strategy: Literal["forward", "mean", "median", "zero"] | None = Field(
         default=None, description="How to find the value: the last one before it in time, the mean, the median or 0."
     )
-    rules: ClassVar = (exactly_one_of("value", "strategy", path="fillNull"),)
+    by: Annotated[tuple[FieldName, ...], Field(max_length=32)] | None = Field(
+        default=None,
+        description=(
+            "Of forward: rows that agree in these fields fill one another, such as [station]. The fields of role "
+            "entityKey if left out, so that no entity is filled from another; []: all rows do."
+        ),
+    )
+    rules: ClassVar = (
+        exactly_one_of("value", "strategy", path="fillNull"),
+        Rule(
+            "!has(self.by) || (has(self.strategy) && self.strategy == 'forward')",
+            "fillNull.by is for strategy forward",
+            lambda self: self.by is None or self.strategy == "forward",
+        ),
+    )
 
 
 class CleanStep(Model):
@@ -398,6 +412,11 @@ class SplitRows(Model):
     train: int = Field(default=0, description="Rows to fit on.")
     validation: int = Field(default=0, description="Rows to choose by.")
     test: int = Field(default=0, description="Rows to judge by.")
+    known: int | None = Field(
+        default=None,
+        description="Of a random split: rows of validation and test whose entityKey has rows in train too; they are "
+        "predicted more easily than rows of entities that nobody knows.",
+    )
 
 
 class HistoryEntry(Model):

@@ -311,8 +311,8 @@ class TrainingRunStatus(Model):
     positive_class: Text | None = Field(
         default=None, description="Of a classifier of two classes: the one that f1 speaks of."
     )
-    notes: Annotated[tuple[Text, ...], Field(max_length=8)] = Field(
-        default=(),
+    notes: Annotated[tuple[Text, ...], Field(max_length=8)] | None = Field(
+        default=None,
         description="What the training did with the data that nobody asked for: categories that count as unknown, "
         "numbers that count as missing, metrics that the rows do not define.",
     )

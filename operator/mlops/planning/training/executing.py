@@ -85,7 +85,7 @@ def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingR
         best_params=best,
         trials=report.trials,
         positive_class=report.positive_class[:_MAX_TEXT] if report.positive_class else None,
-        notes=tuple(note[:_MAX_TEXT] for note in report.notes[:_MAX_NOTES]),
+        notes=tuple(note[:_MAX_TEXT] for note in report.notes[:_MAX_NOTES]) or None,
     )
 
 

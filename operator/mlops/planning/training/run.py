@@ -108,7 +108,7 @@ def _unpinned(status: TrainingRunStatus) -> TrainingRunStatus:
         best_params=None,
         trials=None,
         positive_class=None,
-        notes=(),
+        notes=None,
     )
 
 

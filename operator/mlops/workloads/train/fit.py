@@ -36,6 +36,7 @@ from mlops.workloads.train.estimators import Kind
 MAX_ONEHOT = 64
 MAX_ORDINAL = MAX_LISTED
 MAX_CLASSES = 100
+LARGEST_LABEL, SMALLEST_SPREAD = 1e37, 1e-30
 MIN_CLASS_ROWS = 2
 
 Class = bool | int | str
@@ -64,8 +65,7 @@ def target_of(label: LabelColumn, truth: NDArray[Any], task: Task, estimator: st
             raise _unusable(
                 f"the label {label.name!r} has infinite values: filter them out in the Dataset (spec.clean)"
             )
-        if np.unique(values).shape[0] < 2:
-            raise _unusable(f"the label {label.name!r} is {values[0]:g} in all {values.shape[0]} rows to train on")
+        _check_sizes(label.name, values)
         return Target(values, None)
     if label.type == "float64":
         raise _unusable(
@@ -75,6 +75,27 @@ def target_of(label: LabelColumn, truth: NDArray[Any], task: Task, estimator: st
     classes = classes_of(label, truth)
     index = {one: code for code, one in enumerate(classes)}
     return Target(np.array([index[one] for one in truth.tolist()], dtype=np.int64), classes)
+
+
+def _check_sizes(name: str, values: FloatArray) -> None:
+    """Refuse values of which no estimator can tell anything: gradients are float32, variances are sums of squares."""
+    # Python's floats, whose difference may be infinite without a warning.
+    largest, spread = float(np.abs(values).max()), float(values.max()) - float(values.min())
+    if spread == 0:
+        raise _unusable(
+            f"the label {name!r} is {values[0]:g} in all {values.shape[0]} rows to train on: deliver rows with other "
+            "values"
+        )
+    if largest > LARGEST_LABEL:
+        raise _unusable(
+            f"the label {name!r} reaches {largest:g}, and estimators overflow beyond {LARGEST_LABEL:g}: deliver it in "
+            "a larger unit, or filter such rows out (spec.clean)"
+        )
+    if spread < SMALLEST_SPREAD:
+        raise _unusable(
+            f"the label {name!r}: its values differ by {spread:g} at most, and below {SMALLEST_SPREAD:g} estimators "
+            "see no difference: deliver it in a smaller unit"
+        )
 
 
 def classes_of(label: LabelColumn, truth: NDArray[Any]) -> tuple[Class, ...]:

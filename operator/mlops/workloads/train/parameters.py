@@ -8,10 +8,10 @@ from typing import Any
 
 from sklearn.utils._param_validation import InvalidParameterError
 
+from mlops.api.parameter_text import parse
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.estimators import RESERVED, class_of
-from mlops.workloads.train.parameter_text import parse
 from mlops.workloads.train.positions import BY_POSITION, Meaning, translated
 
 _PATH = "spec.trainer.estimator.params"

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlops.api.parameter_text import unquoted
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.encoding import slots, width
 from mlops.workloads.floor.model.signature import Encoding, ModelColumn, class_name
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.fit import Class
-from mlops.workloads.train.parameter_text import unquoted
 
 
 @dataclass(frozen=True)
