@@ -248,7 +248,17 @@ def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("max", None)
     if drawn["type"] != "string":
         drawn.pop("enum", None)
+    if drawn.get("role") != "label" or drawn["type"] not in ("string", "int64", "boolean"):
+        drawn.pop("positiveClass", None)
+    if "positiveClass" in drawn and "enum" in drawn:
+        drawn["positiveClass"] = draw.one(drawn["enum"])
     _ordered(draw, drawn, fields)
+
+
+def _fill(draw: Draw, drawn: Object, fields: Fields) -> None:
+    _one_of("value", "strategy")(draw, drawn, fields)
+    if drawn.get("strategy") != "forward":
+        drawn.pop("by", None)
 
 
 def _ordered(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -260,6 +270,7 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
     for role in ("label", "timestamp"):
         for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
             extra["role"] = "feature"
+            extra.pop("positiveClass", None)
     roles = {field.get("role") for field in drawn["fields"]}
     strategy = drawn.get("split", {}).get("strategy")
     if ("captured" in drawn["source"] or strategy == "time") and "timestamp" not in roles:
@@ -325,7 +336,7 @@ MENDS: dict[str, Mend] = {
     "Governance": _governance,
     "Source": _one_of("s3", "http", "captured"),
     "DataField": _field,
-    "FillNull": _one_of("value", "strategy"),
+    "FillNull": _fill,
     "CleanStep": _one_of("deduplicate", "dropNulls", "fillNull", "filter"),
     "DatasetSpec": _dataset,
     "Fractions": _fractions,

@@ -114,7 +114,7 @@ def _try(
 ) -> tuple[Signature | None, Attempt]:
     tolerance = TOLERANCES[candidate.format]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             # skl2onnx reads attributes that scikit-learn has deprecated; the comparison below judges the outcome.
             warnings.simplefilter("ignore", FutureWarning)
             content, outputs = candidate.write()

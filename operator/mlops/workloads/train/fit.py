@@ -171,7 +171,7 @@ def encoding_of(
         values = np.asarray(data[column.name], dtype=np.float64)
         usable = np.abs(values) <= LARGEST
         if not usable.any():
-            raise _unusable(f"the feature {column.name!r} has no value in the rows to train on: leave it out (ignored)")
+            raise _without_value(column.name, values)
         numbers.append(_number(column.name, values[usable], kind, personal=column.name in personal))
         if not kind.missing and not usable.all():
             flags.append(column.name)
@@ -187,6 +187,15 @@ def _number(name: str, values: FloatArray, kind: Kind, *, personal: bool) -> Num
         # A constant column tells nothing; centring it keeps it harmless.
         return NumberEncoding(column=name, fill=fill, mean=mean if np.isfinite(mean) else 0.0)
     return NumberEncoding(column=name, fill=fill, mean=mean, scale=scale)
+
+
+def _without_value(name: str, values: FloatArray) -> BadInput:
+    if np.isnan(values).all():
+        return _unusable(f"the feature {name!r} has no value in the rows to train on: leave it out (ignored)")
+    return _unusable(
+        f"the feature {name!r} has only values beyond {LARGEST:.1e} in the rows to train on, which float32 does not "
+        "hold: deliver it in a larger unit, or leave it out (ignored)"
+    )
 
 
 def _most_categories(kind: Kind, wanted: int | None) -> int:
