@@ -18,8 +18,9 @@ from mlops.api.metrics import METRICS, Metric, of_task, positive_last
 from mlops.statistics.metrics import Sample, Undefined, evaluate
 from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.performance import sample_of
-from mlops.workloads.floor.model.answer import Answer, as_probabilities, checked
+from mlops.workloads.floor.model.answer import Answer, checked
 from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.floor.model.probabilities import as_probabilities, bounded
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.evaluate import Measured, measure
 
@@ -229,6 +230,14 @@ def test_probabilities_are_brought_back_once_and_for_all(n: int, k: int, seed: i
     assert ((held >= 0) & (held <= 1)).all()
     assert np.abs(held.sum(axis=1) - 1).max() < 1e-12
     assert as_probabilities(held) is held
+
+
+def test_a_drift_check_reads_what_servers_of_earlier_releases_recorded() -> None:
+    """1.0000004 is one; a score stays a score, and is refused."""
+    frame = pl.DataFrame({"label": ["bee", "ant"], PREDICTION: ["bee", "ant"], f"{PROBABILITY}bee": [1.0000004, -1e-7]})
+    assert in_drift("brier", frame, CLASSES[:2]) == 0.0
+    assert in_drift("brier", frame.with_columns(pl.lit(1.5).alias(f"{PROBABILITY}bee")), CLASSES[:2]) is None
+    assert bounded(np.array([1.5, 1.0000004])).tolist() == [1.5, 1.0]
 
 
 @pytest.mark.parametrize("name", of_task("classification"))

@@ -14,7 +14,8 @@ from mlops.workloads.floor.model.signature import read_signature
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.notes import with_notes
-from tests.workloads.train.runs import DIGEST, Place, a_frame, a_schema, field, labelled, metric
+from mlops.workloads.train.run import train
+from tests.workloads.train.runs import DIGEST, Place, a_frame, a_schema, a_task, field, labelled, metric
 
 SHOPS = [field("shop", "string"), field("y", "string", "label")]
 
@@ -32,7 +33,7 @@ def run(place: Place, frame: pl.DataFrame, estimator: str, most: int | None = No
     dataset = place.dataset(frame, a_schema(SHOPS, features=[], split={"strategy": "random"}))
     params = {"n_estimators": "5"} if "Forest" in estimator else {}
     spec = Estimator.model_validate({"name": estimator, "params": params, "maxCategories": most})
-    return place.run(dataset, None, estimator=spec)
+    return train(place.pod(), a_task(dataset).evolve(estimator=spec))
 
 
 def test_a_tree_tells_thousands_of_categories_apart(place: Place) -> None:
@@ -70,6 +71,17 @@ def test_more_columns_than_a_table_of_slots_has_are_refused(place: Place) -> Non
     with pytest.raises(BadInput, match=r"maxCategories: 5000: .* at most 4096: write at most so many") as info:
         run(place, shops(500, 10), "LogisticRegression", 5000)
     assert info.value.reason == "ParameterInvalid"
+
+
+def test_categories_that_no_description_holds_are_refused(place: Place) -> None:
+    """Long texts, or many: the way out is tried."""
+    long = shops(500, 100).with_columns(pl.col("shop") + "x" * 100_000)
+    with pytest.raises(BadInput, match=r"'shop' has a text of 100,006 characters, .* filter such rows out"):
+        run(place, long, "DecisionTreeClassifier")
+    many = shops(1000, 500).with_columns(pl.col("shop") + "x" * 40_000)
+    with pytest.raises(BadInput, match=r"most of them those of 'shop', .*: set estimator\.maxCategories lower"):
+        run(place, many, "DecisionTreeClassifier")
+    assert run(place, many, "DecisionTreeClassifier", 100).notes
 
 
 def test_numbers_that_count_as_missing_are_counted_out_loud(place: Place) -> None:

@@ -24,7 +24,7 @@ from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Detection, Performance, Point, Span
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
-from mlops.workloads.floor.model.answer import SLACK
+from mlops.workloads.floor.model.probabilities import bounded
 from mlops.workloads.floor.pod import BadInput
 
 _POINTS = 12
@@ -197,10 +197,7 @@ def probabilities(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
     columns = [PROBABILITY + name for name in wanted]
     if any(column not in rows.columns or rows[column].null_count() for column in columns):
         raise ValueError("out.p: rows without probabilities; choose a metric of labels such as accuracy")
-    table = rows.select(columns).to_numpy()
-    # Servers of earlier releases recorded what their engine had added up in float32: 1.0000004.
-    inside = np.clip(table, 0.0, 1.0)
-    table = np.where(np.abs(table - inside) <= SLACK, inside, table)
+    table = bounded(rows.select(columns).to_numpy())
     return table[:, 0] if len(columns) == 1 else table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.encoding import LARGEST, Encoder, FloatArray
 from mlops.workloads.floor.model.signature import (
     MAX_LISTED,
+    MAX_LONG_TEXT,
+    MAX_SIGNATURE_BYTES,
     MAX_SLOTS,
     Encoding,
     LabelColumn,
@@ -35,6 +37,8 @@ from mlops.workloads.train.estimators import Kind
 # no more of these.
 MAX_ONEHOT = 64
 MAX_ORDINAL = MAX_LISTED
+# What a category takes in model.json beside its text.
+ROOM_A_CATEGORY = 16
 MAX_CLASSES = 100
 LARGEST_LABEL, SMALLEST_SPREAD = 1e37, 1e-30
 MIN_CLASS_ROWS = 2
@@ -101,6 +105,7 @@ def _check_sizes(name: str, values: FloatArray) -> None:
 def classes_of(label: LabelColumn, truth: NDArray[Any]) -> tuple[Class, ...]:
     """Return the classes in sorted order. Raises BadInput(DataUnusable) if no classifier can be trained on them."""
     counts: Counter[Class] = Counter(truth.tolist())
+    _check_length("label", label.name, counts)
     if len(counts) < 2:
         only = next(iter(counts))
         raise _unusable(
@@ -175,6 +180,7 @@ def encoding_of(
         numbers.append(_number(column.name, values[usable], kind, personal=column.name in personal))
         if not kind.missing and not usable.all():
             flags.append(column.name)
+    _check_room(texts)
     return Encoding(numbers=tuple(numbers), flags=tuple(flags), texts=tuple(texts), single=kind.single)
 
 
@@ -198,6 +204,26 @@ def _without_value(name: str, values: FloatArray) -> BadInput:
     )
 
 
+def _check_room(texts: list[TextEncoding]) -> None:
+    """Refuse categories that a model's description cannot hold."""
+    sizes = {text.column: sum(len(one.encode()) + ROOM_A_CATEGORY for one in text.categories) for text in texts}
+    if sum(sizes.values()) > MAX_SIGNATURE_BYTES // 2:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise _unusable(
+            f"the categories of the strings take {sum(sizes.values()):,} bytes, most of them those of {largest!r}, and "
+            f"a model's description has room for {MAX_SIGNATURE_BYTES // 2:,}: set estimator.maxCategories lower"
+        )
+
+
+def _check_length(what: str, name: str, values: Iterable[Any]) -> None:
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    if longest > MAX_LONG_TEXT:
+        raise _unusable(
+            f"the {what} {name!r} has a text of {longest:,} characters, and one to tell apart has {MAX_LONG_TEXT:,} at "
+            "most: filter such rows out (spec.clean)"
+        )
+
+
 def _most_categories(kind: Kind, wanted: int | None) -> int:
     if kind.texts == "ordinal":
         return wanted or MAX_ORDINAL
@@ -212,6 +238,7 @@ def _most_categories(kind: Kind, wanted: int | None) -> int:
 
 def _text(name: str, values: NDArray[Any], kind: Kind, most: int) -> TextEncoding:
     counts: Counter[str] = Counter(value for value in values.tolist() if value)
+    _check_length("feature", name, counts)
     if not counts:
         raise _unusable(f"the feature {name!r} has no value in the rows to train on: leave it out (ignored)")
     by_count = sorted(counts, key=lambda one: (-counts[one], one))
