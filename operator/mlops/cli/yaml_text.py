@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-# A moment stays a text, as in the JSON that Kubernetes sees; so no value is of a type that JSON has not.
+# A timestamp stays a text, as in the JSON that Kubernetes sees; so no value is of a type that JSON has not.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()

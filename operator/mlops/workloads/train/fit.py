@@ -144,9 +144,9 @@ def positive_of(label: LabelColumn, classes: tuple[Class, ...] | None, named: st
     for one in classes:
         if class_name(one) == wanted:
             return one
-    there = " and ".join(class_name(one) for one in classes)
+    present = " and ".join(class_name(one) for one in classes)
     raise _unusable(
-        f"the label {label.name!r} has the classes {there}, and positiveClass is {named!r}: name one of the two in the "
+        f"the label {label.name!r} has the classes {present}, and positiveClass is {named!r}: name one of the two in the "
         "Dataset's field"
     )
 

@@ -86,12 +86,12 @@ def run_search(
             continue
         metrics = measured.values
         if metric not in metrics:
-            there = ", ".join(metrics) or "none, it has no rows"
+            present = ", ".join(metrics) or "none, it has no rows"
             why = f" ({measured.undefined[metric]})" if metric in measured.undefined else ""
             raise BadInput(
                 Reason.PARAMETER_INVALID,
                 f"spec.search.objective.metric: {metric} is not defined for this model on the part validation{why}; "
-                f"defined are: {there}",
+                f"defined are: {present}",
             )
         say(f"trial {number}/{len(trials)}: {shown}: {metric} {metrics[metric]:.6g}")
         score = sign * metrics[metric]
