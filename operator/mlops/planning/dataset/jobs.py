@@ -41,7 +41,7 @@ def is_of_a_namesake(view: DatasetView, job: JobView) -> bool:
 
 
 def jobs_under_way(view: DatasetView) -> tuple[JobView, ...]:
-    """Return our unfinished Jobs for the present spec: while one looks, a second look would only compete with it."""
+    """Return our unfinished Jobs for the present spec: while one syncs, a second sync would only compete with it."""
     return tuple(
         job
         for job in execution.running(view.jobs)

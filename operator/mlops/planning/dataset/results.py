@@ -1,4 +1,4 @@
-"""What the outcome of a look means: the last good version stays whatever came of it."""
+"""What the outcome of a sync means: the last good version stays whatever came of it."""
 
 from __future__ import annotations
 

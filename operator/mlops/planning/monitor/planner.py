@@ -12,7 +12,7 @@ from mlops.planning.monitor.actions import called_for, followed_up
 from mlops.planning.monitor.checks import taken_in
 from mlops.planning.monitor.manifests import check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
-from mlops.planning.monitor.progress import OWN, Progress
+from mlops.planning.monitor.progress import OWN, MonitorProgress
 from mlops.planning.monitor.readiness import judged
 from mlops.planning.monitor.retraining import run_on_record, synced_again
 from mlops.planning.monitor.target import target_of
@@ -34,7 +34,7 @@ def plan(view: DriftMonitorView) -> Plan:
         serves=artifact_of(newest_wanted(view.versions)),
         again=asked is not None,
     )
-    progress = Progress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
+    progress = MonitorProgress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
     for ended, scheduled in news(view):
         progress = taken_in(view, progress, ended, scheduled)
     progress = synced_again(view, progress)

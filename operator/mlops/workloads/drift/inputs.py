@@ -13,10 +13,10 @@ from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
-from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Feature, Kind, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.records.layout import INPUT
 
 _FAR = 3.0
 

@@ -17,6 +17,7 @@ import numpy as np
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for
 from mlops.workloads.floor.model.signature import (
@@ -32,7 +33,7 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
-from mlops.workloads.train.fit import classes_of, positive_of, say
+from mlops.workloads.train.fit import classes_of, positive_of
 from mlops.workloads.train.outputs import MAX_FILE_BYTES, checked_files, shown
 from mlops.workloads.train.personal import check_adopted
 

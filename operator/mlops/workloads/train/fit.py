@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.encoding import LARGEST, Encoder, FloatArray
 from mlops.workloads.floor.model.signature import (
     MAX_LISTED,
@@ -146,8 +146,8 @@ def positive_of(label: LabelColumn, classes: tuple[Class, ...] | None, named: st
             return one
     present = " and ".join(class_name(one) for one in classes)
     raise _unusable(
-        f"the label {label.name!r} has the classes {present}, and positiveClass is {named!r}: name one of the two in the "
-        "Dataset's field"
+        f"the label {label.name!r} has the classes {present}, and positiveClass is {named!r}: name one of the two in "
+        "the Dataset's field"
     )
 
 
@@ -266,11 +266,6 @@ def fit(estimator: Any, encoding: Encoding, data: Mapping[str, NDArray[Any]], ta
     for text in sorted({_note(note) for note in notes if issubclass(note.category, (ConvergenceWarning, UserWarning))}):
         say(f"{type(estimator).__name__}: {text}")
     return estimator
-
-
-def say(text: str) -> None:
-    """Tell the pod's log."""
-    sys.stderr.write(text + "\n")
 
 
 def _note(note: warnings.WarningMessage) -> str:
