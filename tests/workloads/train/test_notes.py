@@ -48,7 +48,7 @@ def test_a_tree_tells_thousands_of_categories_apart(place: Place) -> None:
     assert signature.inputs[0].categories is None
 
 
-def test_categories_beyond_the_limit_are_counted_out_loud(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_categories_beyond_the_limit_are_counted_out_loud(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     """Of a tree they are unknown, of a linear model one column; in the report and in the log."""
     frame = shops(2000, 200)
     report = run(place, frame, "RandomForestClassifier", 50)
@@ -59,7 +59,7 @@ def test_categories_beyond_the_limit_are_counted_out_loud(place: Place, capsys: 
         f"shop: {counts.height - 50} of {counts.height} categories ({share:.0f} % of rows) count as unknown; "
         "estimator.maxCategories sets how many are told apart"
     )
-    assert note in capsys.readouterr().err
+    assert note in caplog.text
     (note,) = run(place, frame, "LogisticRegression").notes
     assert f"shop: {counts.height - 64} of {counts.height} categories" in note
     assert "count as one" in note
