@@ -282,6 +282,10 @@ def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("nonexistentTimes", None)
     if "column" in drawn:
         drawn.pop("position", None)
+    if drawn.get("role") != "label" or drawn["type"] not in ("string", "int64", "boolean"):
+        drawn.pop("positiveClass", None)
+    if "positiveClass" in drawn and "enum" in drawn:
+        drawn["positiveClass"] = draw.one(drawn["enum"])
     _ordered(draw, drawn, fields)
 
 
@@ -290,6 +294,12 @@ def _csv(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("thousands", None)
     words = {name: [f"{name}{i}" for i in range(len(drawn.get("trueValues", ())))] for name in ("true", "false")}
     drawn.update(trueValues=words["true"], falseValues=words["false"])
+
+
+def _fill(draw: Draw, drawn: Object, fields: Fields) -> None:
+    _one_of("value", "strategy")(draw, drawn, fields)
+    if drawn.get("strategy") != "forward":
+        drawn.pop("by", None)
 
 
 def _ordered(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -301,6 +311,7 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
     for role in ("label", "timestamp"):
         for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
             extra["role"] = "feature"
+            extra.pop("positiveClass", None)
     if drawn.get("format") != "csv":
         drawn.pop("csv", None)
         for field in drawn["fields"]:
@@ -376,7 +387,7 @@ MENDS: dict[str, Mend] = {
     "Source": _one_of("s3", "http", "captured"),
     "Csv": _csv,
     "DataField": _field,
-    "FillNull": _one_of("value", "strategy"),
+    "FillNull": _fill,
     "CleanStep": _one_of("deduplicate", "dropNulls", "fillNull", "filter"),
     "DatasetSpec": _dataset,
     "Fractions": _fractions,

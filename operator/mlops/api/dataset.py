@@ -196,6 +196,13 @@ class DataField(Model):
         description='Signs of currency or percent that may stand before or after a number and are left out: "12 %" is '
         "12.",
     )
+    positive_class: Text | None = Field(
+        default=None,
+        description=(
+            "Of a label with two classes: the one that f1 speaks of, written as text (churn, 1, true). The last in "
+            "sorted order if left out."
+        ),
+    )
     rules: ClassVar = (
         Rule(
             "!(has(self.min) || has(self.max)) || self.type in ['float64', 'int64']",
@@ -211,6 +218,18 @@ class DataField(Model):
             "!has(self.enum) || self.type == 'string'",
             "enum is for fields of type string",
             lambda self: self.enum is None or self.type == "string",
+        ),
+        Rule(
+            "!has(self.positiveClass) || (self.role == 'label' && self.type in ['string', 'int64', 'boolean'])",
+            "positiveClass is for the label, of type string, int64 or boolean",
+            lambda self: (
+                self.positive_class is None or (self.role == "label" and self.type in ("string", "int64", "boolean"))
+            ),
+        ),
+        Rule(
+            "!has(self.positiveClass) || !has(self.enum) || self.positiveClass in self.enum",
+            "positiveClass must be one of enum",
+            lambda self: self.positive_class is None or self.enum is None or self.positive_class in self.enum,
         ),
         Rule(
             "self.role != 'timestamp' || self.type == 'timestamp'",
@@ -259,7 +278,21 @@ class FillNull(Model):
     strategy: Literal["forward", "mean", "median", "zero"] | None = Field(
         default=None, description="How to find the value: the last one before it in time, the mean, the median or 0."
     )
-    rules: ClassVar = (exactly_one_of("value", "strategy", path="fillNull"),)
+    by: Annotated[tuple[FieldName, ...], Field(max_length=32)] | None = Field(
+        default=None,
+        description=(
+            "Of forward: rows that agree in these fields fill one another, such as [station]. The fields of role "
+            "entityKey if left out, so that no entity is filled from another; []: all rows do."
+        ),
+    )
+    rules: ClassVar = (
+        exactly_one_of("value", "strategy", path="fillNull"),
+        Rule(
+            "!has(self.by) || (has(self.strategy) && self.strategy == 'forward')",
+            "fillNull.by is for strategy forward",
+            lambda self: self.by is None or self.strategy == "forward",
+        ),
+    )
 
 
 class CleanStep(Model):
@@ -506,6 +539,11 @@ class SplitRows(Model):
     train: int = Field(default=0, description="Rows to fit on.")
     validation: int = Field(default=0, description="Rows to choose by.")
     test: int = Field(default=0, description="Rows to judge by.")
+    known: int | None = Field(
+        default=None,
+        description="Of a random split: rows of validation and test whose entityKey has rows in train too; they are "
+        "predicted more easily than rows of entities that nobody knows.",
+    )
 
 
 class HistoryEntry(Model):

@@ -63,6 +63,7 @@ def _delivered(
     )
     newest = max(filter(None, [time_of(status.last_check_time), time_of(report.as_of)]))
     broken = f"{report.validation.failed} rules broken" if report.validation.failed else "all rules met"
+    told = f"{report.rows} rows, {broken}{_known(report)}"
     return status.evolve(
         version=number,
         digest=report.digest,
@@ -77,10 +78,17 @@ def _delivered(
         attempts=0,
         validation=report.validation,
         history=status.history if unchanged else (entry, *status.history)[:_HISTORY],
-        conditions=_validated(
-            "True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, f"{report.rows} rows, {broken}"
-        ),
+        conditions=_validated("True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, told),
     )
+
+
+def _known(report: tasks.IngestReport) -> str:
+    """Return in words that a random split tells entities apart by chance."""
+    splits = report.splits
+    if not splits.known:
+        return ""
+    held_out = splits.validation + splits.test
+    return f"; {splits.known} of {held_out} held-out rows are of entities in train: split.strategy hash separates them"
 
 
 def _as_of(job: JobView) -> str | None:

@@ -99,6 +99,8 @@ def _unpinned(status: TrainingRunStatus) -> TrainingRunStatus:
         champion_metrics=(),
         best_params=None,
         trials=None,
+        positive_class=None,
+        notes=None,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from mlops.api.metrics import Task
+from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
@@ -132,6 +132,4 @@ def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
 
 def _classes(signature: Signature) -> tuple[str, ...]:
     classes = [class_name(value) for value in signature.classes or ()]
-    if len(classes) == 2 and signature.positive is not None and class_name(signature.positive) == classes[0]:
-        classes.reverse()
-    return tuple(classes)
+    return positive_last(classes, None if signature.positive is None else class_name(signature.positive))

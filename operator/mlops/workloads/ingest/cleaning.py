@@ -98,7 +98,12 @@ def _last_of_equals(rows: Rows, by: list[str]) -> npt.NDArray[np.bool_]:
 def _fill(rows: Rows, fill: FillNull, contract: Contract, path: str) -> tuple[Rows, LearntStep]:
     name = fill.field
     if fill.strategy == "forward":
-        return rows.through(lambda chunks: _forward(chunks, name)), LearntStep(fill_null=LearntFill(field=name))
+        learnt = LearntStep(fill_null=LearntFill(field=name))
+        by = contract.entity_keys if fill.by is None else [one for one in fill.by if one != name]
+        if not by:
+            return rows.through(lambda chunks: _forward(chunks, name)), learnt
+        chosen = fill.by is not None
+        return rows.through(lambda chunks: _forward_by(chunks, name, by, path, chosen=chosen)), learnt
     constant = _constant(rows, fill, contract.kinds[name], path)
     dtype = contract.schema[name]
     literal = pl.lit(constant, dtype=dtype if dtype != DTYPES["timestamp"] else None)
@@ -162,3 +167,29 @@ def _forward(chunks: Iterator[pl.DataFrame], name: str) -> Iterator[pl.DataFrame
         if len(filled):
             last = filled[-1]
         yield chunk.with_columns(filled.alias(name))
+
+
+def _forward_by(
+    chunks: Iterator[pl.DataFrame], name: str, by: list[str], path: str, *, chosen: bool
+) -> Iterator[pl.DataFrame]:
+    """Fill rows from earlier ones that agree in `by`; whose key is missing is nobody's, and stays as it is.
+
+    Holds the last value of every entity. Raises BadInput(DataUnusable) if each has one row: nothing could be filled.
+    """
+    keyed = pl.all_horizontal(pl.col(one).is_not_null() for one in by)
+    last: pl.DataFrame | None = None
+    rows = gaps = 0
+    for chunk in chunks:
+        known = chunk.select(*by, name)
+        before = 0 if last is None else last.height
+        both = known if last is None else pl.concat([last, known])
+        filled = both.with_columns(pl.when(keyed).then(pl.col(name).forward_fill().over(by)).otherwise(pl.col(name)))
+        rows, gaps = rows + chunk.filter(keyed).height, gaps + chunk[name].null_count()
+        last = filled.filter(keyed).unique(by, keep="last", maintain_order=True)
+        yield chunk.with_columns(filled[name][before:])
+    if gaps and not chosen and last is not None and rows == last.height:
+        raise BadInput(
+            Reason.DATA_UNUSABLE,
+            f"{path}: forward fills from earlier rows of the same entity ({', '.join(by)}), and each has one row: "
+            "write by: [] to fill from the row before, whoever it is of, or name other fields in by",
+        )

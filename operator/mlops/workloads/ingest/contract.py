@@ -88,6 +88,7 @@ def contract_of(spec: DatasetSpec) -> Contract:
             _known(step.drop_nulls, kinds, f"{path}.dropNulls")
         if step.fill_null:
             _known((step.fill_null.field,), kinds, f"{path}.fillNull.field")
+            _known(step.fill_null.by or (), kinds, f"{path}.fillNull.by")
             kind = kinds[step.fill_null.field]
             if step.fill_null.strategy not in (None, "forward") and kind not in ("float64", "int64"):
                 raise BadInput(

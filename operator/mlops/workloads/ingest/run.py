@@ -30,7 +30,7 @@ from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill
-from mlops.workloads.ingest.split import parts_of, sizes
+from mlops.workloads.ingest.split import known_entities, parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
@@ -67,6 +67,9 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
+    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys) or None
+    if known:
+        say(f"{known:,} held-out rows are of entities that train has rows of, too: split.strategy hash separates them")
     write_json(
         {"formatVersion": 1, "rows": outcome.good_rows, "splits": counted, "columns": columns}, folder / "profile.json"
     )
@@ -78,7 +81,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         schema_digest=schema_digest(columns_of(contract)),
         rows=outcome.good_rows,
         bytes=manifest.size,
-        splits=SplitRows(**counted),
+        splits=SplitRows(**counted, known=known),
         validation=outcome.result,
         as_of=format_time(as_of),
     )

@@ -94,7 +94,7 @@ def write_json(value: Any, path: Path) -> None:
 
 def schema_document(spec: DatasetSpec, contract: Contract, clean: tuple[LearntStep, ...] = ()) -> dict[str, Any]:
     """Return schema.json: what training and serving need to know of the columns."""
-    keys = ("name", "type", "role", "nullable", "min", "max", "enum", "unit")
+    keys = ("name", "type", "role", "nullable", "min", "max", "enum", "unit", "positiveClass")
     fields = [{key: value for key, value in field.dump().items() if key in keys} for field in contract.fields]
     entity = contract.entity_keys
     return {

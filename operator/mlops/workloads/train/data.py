@@ -50,6 +50,7 @@ class SchemaField(Document):
     role: Role
     nullable: bool = False
     enum: tuple[str, ...] | None = None
+    positive_class: str | None = None
 
 
 class Schema(Document):
@@ -135,6 +136,11 @@ class Data:
     def labels(self, part: Part) -> NDArray[Any]:
         """Return the truth of a part."""
         return array_of(self.parts[part][self.label.name])
+
+    @property
+    def positive(self) -> str | None:
+        """Return the positive class as the contract names it, or None."""
+        return self.schema.field(self.label.name).positive_class
 
     @property
     def held_out(self) -> pl.DataFrame:

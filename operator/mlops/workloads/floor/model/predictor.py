@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.model.answer import Answer
+from mlops.workloads.floor.model.answer import Answer, checked
 from mlops.workloads.floor.model.conditions import check_conditions
 from mlops.workloads.floor.model.contents import check_contents
 from mlops.workloads.floor.model.engines import Engine, open_engine
@@ -69,13 +69,13 @@ class Predictor:
         return Prediction(self._classes[answer.values], answer.probabilities)
 
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
-        """Return what the engine says of n rows: numbers, or indices of classes."""
+        """Return what the engine says of n rows, held to what an answer may be: numbers, or indices of classes."""
         columns = self._features.added(inputs) if self._features is not None else inputs
         if self.signature.masks:
             columns = masked(self.signature.masks, columns)
         answer = self._engine.run({name: columns[name] for name in self._columns})
         self._check_shape(answer, len(next(iter(inputs.values()))))
-        return answer
+        return checked(answer, f"model.{self.signature.format}")
 
     def _check_shape(self, answer: Answer, rows: int) -> None:
         """One answer to each row, and of a classifier one probability for each class."""
