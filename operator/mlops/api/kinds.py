@@ -11,6 +11,7 @@ from mlops.api.base import API_VERSION, MAX_NAME, TEXT_RULES, Model, Resource, R
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.metadata import mistakes_in
+from mlops.api.mistakes import listed
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 
@@ -40,8 +41,10 @@ class InvalidObject(ValueError):
 
     def __init__(self, kind: str, name: str, causes: list[tuple[str, str]]) -> None:
         self.kind, self.name, self.causes = kind, name, causes
-        listed = "; ".join(f"{path}: {message}" if path else message for path, message in causes)
-        super().__init__(f'{kind} "{name}" is invalid: {listed}')
+        said = [f"{path}: {message}" if path else message for path, message in causes]
+        # Several stand one below the other: on one line nobody finds the third.
+        shown = said[0] if len(said) == 1 else f"\n{listed(said)}"
+        super().__init__(f'{kind} "{name}" is invalid: {shown}')
 
 
 def parse_written(manifest: dict[str, Any]) -> Resource:

@@ -134,6 +134,34 @@ def run(
 
 @cli.command(
     epilog=_examples(
+        "mlops validate -f examples/weather",
+        "mlops validate -f datasets.yaml -f runs.yaml   # a run is held against its Dataset",
+        "kustomize build overlays/prod | mlops validate -f -",
+    )
+)
+@click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
+def validate(paths: tuple[str, ...]) -> None:
+    """Say what is wrong with manifests, without running anything.
+
+    Offline, for a CI job or an editor: fields and rules as an API server checks them, names of columns, expressions,
+    estimators, parameters and their values, metrics of gates and searches, and each run against its Dataset if that
+    is among the manifests; also a `scenario.toml` beside them. One line for each mistake, with file, line, object,
+    field, and what to write instead.
+
+    Exit code: 0 nothing is wrong that manifests show, 2 something is.
+    """
+    from mlops.cli import manifests
+    from mlops.cli.run import check_scenario
+
+    found = manifests.read(paths)
+    check_scenario(paths)
+    count = len(found.documents)
+    left_out = f"; not ours, left out: {', '.join(found.left_out)}" if found.left_out else ""
+    show(f"{count} object{'s are' if count != 1 else ' is'} valid{left_out}")
+
+
+@cli.command(
+    epilog=_examples(
         "mlops put rows.parquet s3://raw/weather/history.parquet",
         "mlops put rows.csv s3://raw/weather/   # under its own name",
     )

@@ -271,6 +271,11 @@ def _check_files(setting: scenario.Scenario | None) -> None:
             _check_file(setting.folder / put.file)
 
 
+def check_scenario(paths: tuple[str, ...]) -> None:
+    """Raise UserError if the scenario beside the manifests cannot be used, or a file that it names is not there."""
+    _check_files(scenario.beside(paths))
+
+
 class _Place:
     """How far the replay of a stream has come, on record in the state folder."""
 

@@ -10,9 +10,11 @@ from hack.estimator_table import PATH, text
 from hack.generate import ROOT
 from mlops.api import estimators as known
 from mlops.api.estimator_table import ESTIMATORS as TABLE
+from mlops.api.mistakes.of_run import measured
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.estimators import ESTIMATORS
 from mlops.workloads.train.parameters import build
+from tests.workloads.train.runs import Place
 
 VALUES = (
     *("0", "1", "-1", "2", "100", "1e9", "0.0", "0.5", "1.0", "1.5", "-0.5", "1e-12", "inf", "-1e300", "4294967296"),
@@ -34,6 +36,13 @@ def test_every_value_is_judged_as_by_scikit_learn(name: str) -> None:
     for parameter, value in itertools.product(TABLE[name].parameters, [*VALUES, *_options(name)]):
         path = f"{known.PARAMS_PATH}.{parameter}"
         assert known.wrong_value(name, parameter, value, path) == _said_by_the_pod(name, parameter, value), value
+
+
+@pytest.mark.parametrize("name", [name for name, kind in ESTIMATORS.items() if kind.task == "classification"])
+def test_what_is_measured_of_a_model_is_what_gates_may_ask_for(place: Place, dataset: str, name: str) -> None:
+    """No gate on a metric that models of an estimator have is refused before they are trained."""
+    report = place.run(dataset, name)
+    assert {each.name for each in report.metrics} <= set(measured(name))
 
 
 def _said_by_the_pod(name: str, parameter: str, value: str) -> str | None:

@@ -25,6 +25,7 @@ def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:
         if step.fill_null:
             yield from unknown_names((step.fill_null.field,), known, f"{path}.fillNull.field")
             yield from _in_strategy(step, types, f"{path}.fillNull.strategy")
+            yield from _in_value(step, types, f"{path}.fillNull.value")
 
 
 def _in_strategy(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterator[Mistake]:
@@ -34,6 +35,18 @@ def _in_strategy(step: CleanStep, types: dict[str, FieldType], path: str) -> Ite
         return
     problem = f'{fill.strategy} is for numbers, and "{fill.field}" is a {kind}: use value or forward'
     yield at(path, problem, Reason.SCHEMA_MISMATCH)
+
+
+def _in_value(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterator[Mistake]:
+    """Yield what is no number at all; what else a type allows is told by whoever reads it."""
+    fill = step.fill_null
+    kind = types.get(fill.field) if fill else None
+    if fill is None or fill.value is None or kind not in ("float64", "int64"):
+        return
+    try:
+        float(fill.value)
+    except ValueError:
+        yield at(path, f'"{fill.value}" is not a {kind}: write a number', Reason.SCHEMA_MISMATCH)
 
 
 def _in_features(spec: DatasetSpec) -> Iterator[Mistake]:

@@ -51,10 +51,10 @@ def _in_search(estimator: str, search: Search) -> Iterator[Mistake]:
             yield from _in_parameter(estimator, parameter.name, parameter.values, path)
     yield from said_at("spec.search", too_many_trials(search), _INVALID)
     metric = search.objective.metric
-    measured = _measured(estimator)
-    if metric not in measured:
+    names = measured(estimator)
+    if metric not in names:
         path = "spec.search.objective.metric"
-        yield at(path, _not_measured(estimator, metric, measured), _INVALID)
+        yield at(path, _not_measured(estimator, metric, names), _INVALID)
 
 
 def too_many_trials(search: Search) -> str | None:
@@ -69,14 +69,14 @@ def too_many_trials(search: Search) -> str | None:
 
 
 def _in_gates(estimator: str, spec: TrainingRunSpec) -> Iterator[Mistake]:
-    measured = _measured(estimator)
+    names = measured(estimator)
     for index, gate in enumerate(spec.gates):
-        if gate.metric not in measured:
+        if gate.metric not in names:
             path = f"spec.gates[{index}].metric"
-            yield at(path, _not_measured(estimator, gate.metric, measured), Reason.METRIC_MISSING)
+            yield at(path, _not_measured(estimator, gate.metric, names), Reason.METRIC_MISSING)
 
 
-def _measured(estimator: str) -> list[str]:
+def measured(estimator: str) -> list[str]:
     """Return the metrics that models of an estimator have at best."""
     task = estimators.task_of(estimator)
     names = of_task(task) if task is not None else ()
@@ -84,6 +84,6 @@ def _measured(estimator: str) -> list[str]:
     return [name for name in names if scored or not METRICS[name].needs_probabilities]
 
 
-def _not_measured(estimator: str, metric: str, measured: list[str]) -> str:
-    hint = estimators.closest(metric, measured) if metric not in METRICS else ""
-    return f"{metric!r} is not measured of models by {estimator}; {hint}measured are: {', '.join(measured)}"
+def _not_measured(estimator: str, metric: str, names: list[str]) -> str:
+    hint = estimators.closest(metric, names) if metric not in METRICS else ""
+    return f"{metric!r} is not measured of models by {estimator}; {hint}measured are: {', '.join(names)}"
