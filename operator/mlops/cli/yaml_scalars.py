@@ -23,7 +23,8 @@ _BASES = (
     (re.compile(r"[-+]?(?:0|[1-9][0-9]*)"), 10),
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+# Beyond these JSON is read as a number with a fraction.
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 class NoJsonNumber(ValueError):
