@@ -110,7 +110,7 @@ def _own(details: list[Any]) -> list[Any]:
     ]
 
 
-_LONGEST_SHOWN = 100
+LONGEST_SHOWN = 100
 # What pydantic calls by the names of Python's types.
 _WANTED = {
     "bool": "must be true or false",
@@ -163,7 +163,7 @@ def _shown(value: Any) -> str:
         return "null"
     if isinstance(value, str | int | float):
         text = repr(value)
-        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+        return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
     return "list" if isinstance(value, list | tuple) else "object"
 
 
