@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_TOKEN = re.compile(r"""'[^']*'?|"[^"]*"?|`[^`]*`?|[A-Za-z_][A-Za-z0-9_]*|[^\s]""")
+_TOKEN = re.compile(r"""'[^']*'?|"[^"]*"?|`[^`]*`?|[A-Za-z_][A-Za-z0-9_]*|[^ \t]""")
 # Before a text they say of which type it is: date '2020-01-01'.
 _TYPED_TEXT = re.compile(r"(?i)date|datetime|timestamp|time|interval")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from mlops.cli.yaml_text import NotAManifest, documents
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 3 * 1024 * 1024
 _KINDS_OF_VALUES = {str: "text", list: "list", int: "number", float: "number", bool: "boolean"}
-# The last step of a path: `.name` or `[0]`.
-_ABOVE = re.compile(r"(?:^|\.)[^.\[]*$|\[[^\[]*\]$")
 # What a cluster writes into an object: `mlops get -o yaml` shows it, and its output is a manifest again.
 _WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 
@@ -49,7 +46,7 @@ class Document:
     def at(self, path: str) -> str:
         """Return file and line of a field, or of what is nearest above it."""
         while path and path not in self.lines:
-            path = _ABOVE.sub("", path)
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return f"{self.file}:{self.lines[path]}" if path in self.lines else self.file
 
     @property

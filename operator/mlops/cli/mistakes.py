@@ -15,7 +15,7 @@ from mlops.api.mistakes import Mistake, of_dataset, of_run, of_run_on_dataset
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun
 
-_PLACE = re.compile(r"(spec\.(clean|features|validation\.rules)\[(\d+)\]\.\w+): ")
+_PLACE = re.compile(r"(spec\.(clean|features|validation\.rules)\[([0-9]+)\]\.[a-zA-Z.]+): ")
 # Stands in the place of a condition that is wrong, so that the next one is told too.
 _ALWAYS = "1 = 1"
 

@@ -16,12 +16,10 @@ _WORDS: dict[str, Any] = {
 }
 _BEYOND_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 # Go's: a leading 0 alone means octal.
-_BASES = (
-    (re.compile(r"[-+]?0[xX][0-9a-fA-F]+"), 16),
-    (re.compile(r"[-+]?0[bB][01]+"), 2),
-    (re.compile(r"[-+]?0[oO]?[0-7]+"), 8),
-    (re.compile(r"[-+]?(?:0|[1-9][0-9]*)"), 10),
-)
+_HEXADECIMAL = re.compile(r"[-+]?0[xX][0-9a-fA-F]+")
+_BINARY = re.compile(r"[-+]?0[bB][01]+")
+_OCTAL = re.compile(r"[-+]?0[oO]?[0-7]+")
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 # Beyond these JSON is read as a number with a fraction.
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -48,11 +46,17 @@ def resolved(text: str) -> Any:
 
 
 def _whole(plain: str) -> int | None:
-    for pattern, base in _BASES:
-        if pattern.fullmatch(plain):
-            number = int(plain.replace("0o", "0").replace("0O", "0") if base == 8 else plain, base)
-            return number if _SMALLEST <= number <= _LARGEST else None
-    return None
+    if _HEXADECIMAL.fullmatch(plain):
+        number = int(plain, 16)
+    elif _BINARY.fullmatch(plain):
+        number = int(plain, 2)
+    elif _OCTAL.fullmatch(plain):
+        number = int(plain.lower().replace("o", ""), 8)
+    elif _DECIMAL.fullmatch(plain):
+        number = int(plain)
+    else:
+        return None
+    return number if _SMALLEST <= number <= _LARGEST else None
 
 
 def _fraction(plain: str, text: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from mlops.cli.yaml_scalars import NoJsonNumber, resolved
 
 # An alias bomb is small as text and endless as data.
 MAX_NODES = 20_000
+_TAG = "tag:yaml.org,2002:"
 # Python's limit for the digits of a whole number, which keeps the time to read one short.
 _TOO_MANY_DIGITS = f"a number has more than {sys.get_int_max_str_digits()} digits"
 
@@ -33,6 +33,12 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.nodes = 0
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """Send every plain scalar through one reading; a mapping's `<<` is YAML's own."""
+        if kind is yaml.ScalarNode and implicit[0]:
+            return f"{_TAG}merge" if value == "<<" else f"{_TAG}plain"
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -67,13 +73,6 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
         raise yaml.MarkedYAMLError(None, None, str(error), node.start_mark) from error
 
 
-_TAG = "tag:yaml.org,2002:"
-# Every plain scalar goes through one reading; a mapping's `<<` is YAML's own.
-_PLAIN = f"{_TAG}plain"
-_Loader.yaml_implicit_resolvers = {
-    None: [(_PLAIN, re.compile("(?!<<$)", re.DOTALL))],
-    "<": [(f"{_TAG}merge", re.compile("^<<$"))],
-}
 _Loader.yaml_constructors = {
     tag: constructor
     for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
