@@ -164,14 +164,20 @@ def validate(paths: tuple[str, ...]) -> None:
     epilog=_examples(
         "mlops put rows.parquet s3://raw/weather/history.parquet",
         "mlops put rows.csv s3://raw/weather/   # under its own name",
+        "mlops put rows.csv s3://raw/weather/ --s3   # into the service of MLOPS_S3_ENDPOINT",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("uri")
+@click.option("--s3", is_flag=True, help="Into a real S3 service, such as a cluster's, with your own keys.")
 @_STATE
-def put(file: Path, uri: str, folder: Path) -> None:
-    """Put FILE at an s3:// URI of the state folder's buckets."""
-    from mlops.cli.run import deliver
+def put(file: Path, uri: str, s3: bool, folder: Path) -> None:
+    """Put FILE at an s3:// URI of the state folder's buckets, or with --s3 of an S3 service.
+
+    Its address and keys are MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your environment, as of
+    every S3 client. What is there is replaced.
+    """
+    from mlops.cli.run import deliver, deliver_to_s3
     from mlops.cli.scenario import Put
 
     try:
@@ -180,6 +186,9 @@ def put(file: Path, uri: str, folder: Path) -> None:
         raise UserError(
             f"{uri!r}: the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\"
         ) from error
+    if s3:
+        show(f"{file} -> {deliver_to_s3(file, wanted.uri)}")
+        return
     state = State(folder)
     state.make_private()
     place, _ = deliver(file, wanted.uri, state)
