@@ -36,7 +36,7 @@ MUTATE_SECONDS ?= 3600
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-# The stamp is made anew when the locked dependencies or the package's metadata change.
+# The stamp is made again when the locked dependencies or the package's metadata change.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "==> Installing into $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -97,7 +97,7 @@ load-image: images ## build the images and load them into that cluster
 generate: venv ## write the CustomResourceDefinitions from the types
 	@$(BIN)/python hack/generate.py
 
-lock: ## resolve the dependencies anew
+lock: ## resolve the dependencies again
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock
 	@for extra in operator workloads; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --extra $$extra -c requirements.lock pyproject.toml -o requirements-$$extra.lock; done

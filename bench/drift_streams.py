@@ -102,7 +102,7 @@ def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> 
             "out.prediction": ["yes" if q > 0.5 else "no" for q in p[:, 1]],
         }
 
-    times = [moment for part in history for moment in part.time]
+    times = [timestamp for part in history for timestamp in part.time]
     frame = table(numbers, region).with_columns(
         pl.Series("label", label),
         pl.Series("time", times),

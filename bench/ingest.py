@@ -30,7 +30,7 @@ FIRST_MICROSECOND = 1_700_000_000_000_000
 
 
 def fields(columns: int) -> list[dict[str, Any]]:
-    """Return the contract: a key, a moment, numbers with bounds, a category and a label."""
+    """Return the contract: a key, a timestamp, numbers with bounds, a category and a label."""
     numbers = [{"name": f"x{i}", "type": "float64", "min": "-100", "max": "100"} for i in range(columns - 4)]
     return [
         {"name": "id", "type": "string", "role": "entityKey"},
@@ -51,10 +51,10 @@ def make(path: Path, rows: int, columns: int, seed: int) -> None:
         for start in range(0, rows, CHUNK):
             count = min(CHUNK, rows - start)
             index = np.arange(start, start + count)
-            moment = FIRST_MICROSECOND + index % 7919 * 60_000_000 + index // 7919 * 1_000_000
+            timestamp = FIRST_MICROSECOND + index % 7919 * 60_000_000 + index // 7919 * 1_000_000
             data: dict[str, Any] = {
                 "id": pl.Series(index).cast(pl.String).str.zfill(8),
-                "time": pl.Series(moment).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "time": pl.Series(timestamp).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
             for i in range(columns - 4):
                 data[f"x{i}"] = chance.normal(size=count).round(6)

@@ -307,7 +307,7 @@ class Write:
 
 
 def writes(audit_log: Path, after: float = 0.0) -> list[Write]:
-    """Return every write, also those that were refused; `after` is a moment since 1970."""
+    """Return every write, also those that were refused; `after` is a timestamp since 1970."""
     found = []
     with audit_log.open("rb") as lines:
         for line in lines:

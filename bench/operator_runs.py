@@ -309,7 +309,7 @@ def race(
 
 
 def wait_quiet(rig: Rig, agents: list[str], seconds: float) -> float:
-    """Wait until nobody but the lease holders writes any more; returns the moment of the last write."""
+    """Wait until nobody but the lease holders writes any more; returns the timestamp of the last write."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(QUIET_SECONDS)

@@ -109,7 +109,7 @@ class World:
         self.forget_figures()
 
     def forget_figures(self) -> None:
-        """Begin to count anew."""
+        """Begin to count again."""
         self.reconciles, self.writes, self.seconds = 0, 0, 0.0
 
     def now(self) -> datetime:

@@ -139,7 +139,7 @@ the reason of `Ready`: with `Reconciling` it goes on by itself, with `Stalled` o
 may bring words of their own: a pod of your own image may report any reason, and other releases may know others.
 
 "To ask for a retry" of any object is the annotation `mlops.dev/retry` with a text that it did not have before, such as
-the present moment; on one machine `mlops retry KIND NAME` sets it. See [operations.md](operations.md#trying-again).
+the current time; on one machine `mlops retry KIND NAME` sets it. See [operations.md](operations.md#trying-again).
 """
 
 

@@ -63,7 +63,7 @@ def _order(item: pytest.Item) -> int:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--update-golden", action="store_true", help="write the golden files again")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ from hack.cluster.errors import ClusterError
 from hack.cluster.layout import Places
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-# The process writes its own record before it becomes the program: there is no moment at which it runs unrecorded, even
+# The process writes its own record before it becomes the program: there is no time at which it runs unrecorded, even
 # if whoever starts it is killed. The id and the start time stay the same across `exec`.
 RECORDED = 'cat /proc/sys/kernel/random/boot_id /proc/$$/stat >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 

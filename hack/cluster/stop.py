@@ -10,7 +10,7 @@ from hack.cluster.errors import ClusterError
 from hack.cluster.layout import Places
 from hack.cluster.remains import remains
 
-# Who would start pods anew goes first; who is asked by the others goes last.
+# Who would start pods again goes first; who is asked by the others goes last.
 BEFORE_PODS = ("kubelet",)
 AFTER_PODS = (
     ("containerd", "kube-proxy", "coredns", "kwok"),

@@ -30,7 +30,7 @@ _PLANNING = {
     "ModelVersion": ("serving", "model"),
     "DriftMonitor": ("monitor",),
 }
-_EVERY_PLANNER = ("standing", "outcome", "execution", "not_started")
+_EVERY_PLANNER = ("readiness", "outcome", "execution", "not_started")
 # It reads what servers report.
 _OF_PODS = "mlops.planning.serving.server_pods"
 # What a module only looks for in the conditions of other objects, or passes on of what the work in a child says.

@@ -217,10 +217,10 @@ RULES = [
         "version and notBefore exclude each other",
     ),
     _case(
-        "since that is no moment",
+        "since that is no timestamp",
         a_run(**{"spec.datasetRef.since": "yesterday"}),
         "spec.datasetRef.since",
-        "a moment in UTC such as",
+        "a timestamp in UTC such as",
     ),
     _case("dataset name with a dot", a_run(**{"spec.datasetRef.name": "a.b"}), "spec.datasetRef.name", "a name has"),
     _case(

@@ -94,11 +94,11 @@ class Loop:
         for file_name, content in files.items():
             (folder / file_name).write_bytes(content)
 
-    async def apply(self, manifest: Object, *, look_again: bool = False) -> None:
-        """Apply a manifest, a while later; with `look_again` a Dataset's source is asked to be looked at again."""
+    async def apply(self, manifest: Object, *, requeue_at: bool = False) -> None:
+        """Apply a manifest, a while later; with `requeue_at` a Dataset's source is asked to be looked at again."""
         await self.runtime.advance(self._clock.now() + timedelta(seconds=30))
         self.runtime.apply(manifest)
-        if look_again:
+        if requeue_at:
             key = self._key(manifest)
             self.runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(self._clock.now())})
 

@@ -167,10 +167,10 @@ async def test_a_condition_says_what_is_wrong_and_mending_it_is_enough(
         return  # immutable: below, a new one of the same model
     for name in case.get("mend", {}).get("objects", ()):
         world.loop.put(name, {"rows.csv": GOOD.encode()})
-        await world.loop.apply(an_object("Dataset", name), look_again=True)
+        await world.loop.apply(an_object("Dataset", name), requeue_at=True)
     if "objects" not in case.get("mend", {}):
         mended = world.mended(case, manifest)
-        await world.loop.apply(mended, look_again=case["kind"] == "Dataset")
+        await world.loop.apply(mended, requeue_at=case["kind"] == "Dataset")
     else:
         mended = manifest
     await world.loop.settled()

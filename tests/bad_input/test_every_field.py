@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(1800)
 Object = dict[str, Any]
 _SEED, _SAMPLE = 5, 40
 _LANES = 4
-_SECONDS, _QUIET_SECONDS, _LOOK_SECONDS = 60.0, 0.6, 0.1
+_SECONDS, _QUIET_SECONDS, _POLL_SECONDS = 60.0, 0.6, 0.1
 _KINDS = ("CronJob", "Deployment", "Service", "PodDisruptionBudget")
 
 
@@ -51,7 +51,7 @@ class Lane:
         """Return "refused", "converged" or "new object". Raises AssertionError."""
         manifest = in_namespace(live()[mutation.base], self.namespace)
         self.settle(manifest)
-        before = self.standing(manifest)
+        before = self.readiness(manifest)
         errors = self.errors()
         status, answer = self.put(mutation.on(manifest))
         outcome = "converged"
@@ -67,7 +67,7 @@ class Lane:
         assert status == 200, answer
         self.settle(manifest)
         assert self.errors() == errors, f"{mutation.id}: a reconcile ended in an error on the way back"
-        assert self.standing(manifest) == before, mutation.id
+        assert self.readiness(manifest) == before, mutation.id
         return outcome
 
     def try_new(self, mutation: Mutation, manifest: Object) -> str:
@@ -104,7 +104,7 @@ class Lane:
             if of_now and time.monotonic() - quiet_since > _QUIET_SECONDS:
                 break
             assert time.monotonic() < deadline, f"not at rest: {status} {self.operator.log.read_text()[-2000:]}"
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         reasons = {each["reason"] for each in status["conditions"]}
         assert not reasons & {INVALID_SPEC, NAME_TAKEN}, status["conditions"]
 
@@ -113,7 +113,7 @@ class Lane:
         found = objects_of(self.server, self.namespace)
         return sorted((kind, name, item["metadata"]["resourceVersion"]) for (kind, name), item in found.items())
 
-    def standing(self, manifest: Object) -> tuple[Object, Object]:
+    def readiness(self, manifest: Object) -> tuple[Object, Object]:
         """Return the conditions of an object, and its children that are kept converged, by what was applied."""
         present = self.server.get(manifest)[1]
         conditions = {each["type"]: (each["status"], each["reason"]) for each in present["status"]["conditions"]}

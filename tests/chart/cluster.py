@@ -80,12 +80,12 @@ class Cluster:
         for name in DEFINITIONS:
             self.server.delete({**CRD, "metadata": {"name": name}})
         deadline = time.monotonic() + 90
-        look_again = time.monotonic() + 10
+        requeue_at = time.monotonic() + 10
         while left := [name for name in DEFINITIONS if self.server.get({**CRD, "metadata": {"name": name}})[0] != 404]:
             now = time.monotonic()
             assert now < deadline, f"still there: {[self.definition(name).get('status') for name in left]}"
-            if now > look_again:
-                look_again = now + 10
+            if now > requeue_at:
+                requeue_at = now + 10
                 for name in left:
                     change = {"metadata": {"annotations": {"tests.mlops.dev/look-again": str(now)}}}
                     self.server.patch({**CRD, "metadata": {"name": name}}, change)

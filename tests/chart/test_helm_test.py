@@ -84,7 +84,7 @@ def _played_operator(cluster: Cluster, stalled: str = "") -> Iterator[None]:
     def play() -> None:
         while not stop.wait(0.2):
             for kind in ("Dataset", "TrainingRun", "ModelVersion"):
-                # Of a kind that is new, the server says for a moment that it is not ready yet.
+                # Of a kind that is new, the server says briefly that it is not ready yet.
                 for each in cluster.server.list(_GROUP, kind, NAMESPACE)[1].get("items", ()):
                     if kind == "TrainingRun":
                         cluster.server.apply(_version("helm-test-v1"))
@@ -169,7 +169,7 @@ def test_it_does_not_wait_for_what_is_stalled(tried: Program) -> None:
     with _played_operator(tried.cluster, stalled="TrainingRun"):
         code, said = tried.run(60)
     assert (code, said[-1]) == (1, "FAILED: trainingruns/helm-test is stalled: Played: as the test wants it"), said
-    # The played operator makes the version anew as long as there is a run.
+    # The played operator makes the version again as long as there is a run.
     assert [each for each in tried.left() if "modelversion" not in each] == []
 
 

@@ -38,7 +38,7 @@ class _Readable(yaml.SafeDumper):
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, list[Object]], None]:
-    """Return a check that objects are those of the golden file; `--update-golden` writes the file anew."""
+    """Return a check that objects are those of the golden file; `--update-golden` writes the file again."""
 
     def check(name: str, found: list[Object]) -> None:
         path = GOLDEN / f"{name}.yaml"

@@ -121,7 +121,7 @@ def test_describe_shows_spec_conditions_and_events(done: Done) -> None:
 
 
 def test_lineage_leads_from_a_version_to_its_data(done: Done) -> None:
-    """And says which version was live at a moment."""
+    """And says which version was live at a timestamp."""
     data = the(done, "dset", "tiny")["status"]["digest"]
     text = done.mlops("lineage", "tiny")
     assert re.search(rf"dataset digest +{data}\n", text)
@@ -253,7 +253,7 @@ def test_requests_are_replayed_against_a_kept_server(copied: Done, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "moment"),
+    ("number", "code", "timestamp"),
     [
         pytest.param(signal.SIGINT, 130, "Ingesting", id="Ctrl-C while data is read"),
         pytest.param(signal.SIGTERM, 143, "Running", id="SIGTERM while a model is trained"),
@@ -261,12 +261,12 @@ def test_requests_are_replayed_against_a_kept_server(copied: Done, tmp_path: Pat
     ],
 )
 def test_a_signal_stops_everything_and_the_next_run_goes_on(
-    done: Done, tmp_path: Path, start: object, number: int, code: int, moment: str
+    done: Done, tmp_path: Path, start: object, number: int, code: int, timestamp: str
 ) -> None:
-    """At any moment; a second Ctrl-C changes nothing; the digests are those of the undisturbed run."""
+    """At any timestamp; a second Ctrl-C changes nothing; the digests are those of the undisturbed run."""
     state = tmp_path / "state"
     running = start("-f", done.folder, "--no-replay", "--state", state)  # type: ignore[operator]
-    running.wait_for(moment)
+    running.wait_for(timestamp)
     running.process.send_signal(number)
     time.sleep(0.05)
     os.killpg(running.process.pid, signal.SIGINT)

@@ -85,8 +85,8 @@ def test_the_next_version_gets_a_number_of_its_own(state: Path, done: Path) -> N
     assert json.loads(said(state, "get", "dset", "tiny", "-o", "json"))["status"]["version"] == 2
 
 
-def _at(state: Path, moment: str) -> str:
-    return said(state, "lineage", "tiny", "--at", moment)
+def _at(state: Path, timestamp: str) -> str:
+    return said(state, "lineage", "tiny", "--at", timestamp)
 
 
 # --- who serves ---

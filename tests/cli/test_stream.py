@@ -31,7 +31,7 @@ def test_rows_come_in_the_order_of_their_time(tmp_path: Path) -> None:
 
 
 def test_csv_and_whole_dates_are_read(tmp_path: Path) -> None:
-    """A day is its first moment."""
+    """A day is its first timestamp."""
     (tmp_path / "s.csv").write_text("id,at,a,y\n1,2020-01-02,1.5,no\n2,2020-01-01,2.5,yes\n")
     stream = Stream.read(tmp_path, a_replay(file="s.csv"))
     assert stream.frame["id"].to_list() == ["2", "1"]

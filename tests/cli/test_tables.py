@@ -26,7 +26,7 @@ def test_kinds_have_several_names(words: str, want: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "want"),
+    ("timestamp", "want"),
     [
         pytest.param("2026-01-31T11:59:55Z", "5s", id="seconds"),
         pytest.param("2026-01-31T11:57:00Z", "3m", id="minutes"),
@@ -37,9 +37,9 @@ def test_kinds_have_several_names(words: str, want: list[str]) -> None:
         pytest.param(None, "<unknown>", id="unknown"),
     ],
 )
-def test_ages_are_short(moment: str | None, want: str) -> None:
+def test_ages_are_short(timestamp: str | None, want: str) -> None:
     """One unit."""
-    assert age(moment, NOW) == want
+    assert age(timestamp, NOW) == want
 
 
 def test_a_column_finds_its_value() -> None:

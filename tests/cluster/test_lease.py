@@ -173,7 +173,7 @@ class World:
         return candidate
 
     async def pass_by(self, seconds: float, step: float = 0.1) -> None:
-        """Let time pass; at no moment may two processes hold the Lease."""
+        """Let time pass; at no time may two processes hold the Lease."""
         end = self.time.seconds + seconds
         while self.time.seconds < end:
             await self.time.pass_by(min(step, end - self.time.seconds))
@@ -367,7 +367,7 @@ async def test_a_lease_that_was_emptied_by_hand_is_lost(world: World) -> None:
 
 
 async def test_a_deleted_lease_is_made_again_by_its_holder(world: World) -> None:
-    """The others know that it was held a moment ago and leave its holder the time."""
+    """The others know that it was held just now and leave its holder the time."""
     first, second = world.start("a"), world.start("b")
     await world.pass_by(10)
     assert first.held

@@ -119,7 +119,7 @@ async def test_a_list_that_shows_nothing_new_is_no_news(memory: Memory, changes:
 
 
 async def test_an_old_list_takes_nothing_away(memory: Memory) -> None:
-    """It was answered from a cache that has not seen what we wrote a moment ago."""
+    """It was answered from a cache that has not seen what we wrote just now."""
     memory.take(a_job(50))
     assert await memory.take_list("Job", "team", [], version=49) == 0
     assert version_in(memory) == "50"

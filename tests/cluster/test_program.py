@@ -52,7 +52,7 @@ def program(tmp_path: Path, credentials: Path, namespace: str) -> Iterator[Progr
         yield started
 
 
-def looked_at(server: ApiServer, manifest: Object) -> bool:
+def synced_at(server: ApiServer, manifest: Object) -> bool:
     return condition(server.get(manifest)[1], "Ready") != ("", "")
 
 
@@ -106,7 +106,7 @@ def test_a_user_sees_what_it_says(server: ApiServer, namespace: str, program: Pr
     """Status, one Job, and Events with reasons; nothing of what the user wrote is touched."""
     dataset = in_namespace(a_dataset(), namespace)
     made = server.create(dataset)[1]
-    eventually(lambda: looked_at(server, dataset), 60, lambda: program.log)
+    eventually(lambda: synced_at(server, dataset), 60, lambda: program.log)
     there = server.get(dataset)[1]
     assert condition(there, "Ready")[0] == "Unknown"
     jobs = eventually(lambda: server.list("batch/v1", "Job", namespace)[1]["items"])
@@ -115,7 +115,7 @@ def test_a_user_sees_what_it_says(server: ApiServer, namespace: str, program: Pr
     for field in ("labels", "annotations", "finalizers"):
         assert there["metadata"].get(field) == made["metadata"].get(field)
     assert {entry["manager"] for entry in there["metadata"]["managedFields"]} >= {"mlops-operator"}
-    # Each reason has an Event of its own, after its status: an earlier one may be there alone for a moment.
+    # Each reason has an Event of its own, after its status: an earlier one may be there alone briefly.
     eventually(lambda: "Ingesting" in reasons_told(server, namespace), 60, lambda: program.log)
 
 
@@ -125,8 +125,8 @@ def test_what_happened_last_is_told_before_it_ends(server: ApiServer, namespace:
     made = [in_namespace(a_dataset(f"rain-{number}"), namespace) for number in range(20)]
     for dataset in made:
         server.create(dataset)
-    eventually(lambda: looked_at(server, made[-1]), 60, lambda: program.log)
-    told = [dataset["metadata"]["name"] for dataset in made if looked_at(server, dataset)]
+    eventually(lambda: synced_at(server, made[-1]), 60, lambda: program.log)
+    told = [dataset["metadata"]["name"] for dataset in made if synced_at(server, dataset)]
     assert program.stop()[0] == 0
     events = server.list("events.k8s.io/v1", "Event", namespace)[1]["items"]
     assert {event["regarding"]["name"] for event in events} >= set(told)
@@ -209,7 +209,7 @@ def test_a_second_replica_waits_and_takes_over(
         with operator(tmp_path, credentials, *scope, "--identity", "two") as second:
             dataset = in_namespace(a_dataset(), namespace)
             server.create(dataset)
-            eventually(lambda: looked_at(server, dataset), 60, lambda: first.log)
+            eventually(lambda: synced_at(server, dataset), 60, lambda: first.log)
             assert second.metric("mlops_operator_lease_held") == 0
             assert second.metric("mlops_operator_writes_total") == 0
             assert second.probe("/healthz") == 200
@@ -219,7 +219,7 @@ def test_a_second_replica_waits_and_takes_over(
             eventually(lambda: second.metric("mlops_operator_lease_held") == 1, 5, lambda: second.log)
             other = in_namespace(a_dataset("sun"), namespace)
             server.create(other)
-            eventually(lambda: looked_at(server, other), 5, lambda: second.log)
+            eventually(lambda: synced_at(server, other), 5, lambda: second.log)
 
 
 def test_a_lease_that_is_taken_ends_the_process(server: ApiServer, namespace: str, program: Program) -> None:
@@ -241,7 +241,7 @@ def test_cluster_wide(server: ApiServer, namespace: str, tmp_path: Path) -> None
     with operator(tmp_path, file, "--lease-namespace", namespace, "--log-format", "json") as program:
         later = in_namespace(a_dataset(), server.new_namespace())
         assert server.create(later)[0] == 201
-        eventually(lambda: looked_at(server, later), 60, lambda: program.log)
+        eventually(lambda: synced_at(server, later), 60, lambda: program.log)
         assert program.stop(signal.SIGINT)[0] == 0
     first, *_ = (json.loads(line) for line in program.log.splitlines())
     assert first["message"].startswith("mlops-operator 0.1.0: namespaces all, image mlops-workloads:test")

@@ -148,7 +148,7 @@ async def test_a_strangers_object_is_known_until_it_is_gone(
 
 
 async def _compared(resync: Resync, done: Callable[[], bool]) -> bool:
-    """Whether it is found out soon: a cached list may be a moment old."""
+    """Whether it is found out soon: a cached list may be slightly stale."""
     for _ in range(50):
         assert await resync.list_once("Dataset", cached=True)
         if done():
@@ -158,7 +158,7 @@ async def _compared(resync: Resync, done: Callable[[], bool]) -> bool:
 
 
 async def test_credentials_that_are_gone_are_waited_for(tmp_path: Path, memory: Memory) -> None:
-    """The kubelet rewrites a token's file; a moment without one is no reason to end."""
+    """The kubelet rewrites a token's file; a short gap is no reason to end."""
     client = Client(Connection(tmp_path / "nowhere"), OperatorMetrics())
     resync = Resync(client, memory, (), OperatorMetrics())
     assert not await resync.list_once("Dataset")

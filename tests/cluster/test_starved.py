@@ -14,7 +14,7 @@ import pytest
 import urllib3
 
 from tests.cluster.programs import Program, eventually, operator
-from tests.cluster.test_program import looked_at
+from tests.cluster.test_program import synced_at
 from tests.cluster_faults.example import in_namespace
 from tests.cluster_faults.operators import PROBE_FAILURES, PROBE_SECONDS
 from tests.engine.objects import a_dataset
@@ -76,4 +76,4 @@ def test_a_starved_operator_is_not_killed(server: ApiServer, namespace: str, tmp
             assert program.process.poll() is None
         last = in_namespace(a_dataset("last"), namespace)
         server.create(last)
-        eventually(lambda: looked_at(server, last), 60, lambda: program.log)
+        eventually(lambda: synced_at(server, last), 60, lambda: program.log)

@@ -1,4 +1,4 @@
-"""Operators as real processes that start in a moment: forked from one that has imported everything.
+"""Operators as real processes that start soon: forked from one that has imported everything.
 
 Importing kopf and its peers takes seconds of a small machine, and these tests start the operator hundreds of times.
 What is forked has run nothing but imports; that `python -m mlops.cluster` starts as well is shown elsewhere.
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class Child:
@@ -107,7 +107,7 @@ def _serve() -> None:
 
     orders = b""
     while True:
-        if select.select([0], [], [], _LOOK_SECONDS)[0]:
+        if select.select([0], [], [], _POLL_SECONDS)[0]:
             data = os.read(0, 1 << 16)
             if not data:
                 return

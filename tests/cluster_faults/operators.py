@@ -26,7 +26,7 @@ PROBE_SECONDS, PROBE_FAILURES = 10.0, 6
 
 @dataclass(frozen=True)
 class Probe:
-    """What /healthz and the proxy showed at a moment of time.monotonic()."""
+    """What /healthz and the proxy showed at a timestamp of time.monotonic()."""
 
     at: float
     healthy: bool

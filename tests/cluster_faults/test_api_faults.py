@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(900)]
 WATCHES = Requests(watch=True)
 UNNOTICED_SECONDS = 12.0
 # What happens once is over at once; the rest of this time is for the changes.
-MOMENT = 4.0
+TIMESTAMP = 4.0
 UNAVAILABLE = Answer(503, "ServiceUnavailable", "the server is currently unable to handle the request")
 # A pause that the server asks for; the operator may still keep to it when the fault is over.
 PAUSE = 10
@@ -92,34 +92,36 @@ CASES = [
     Case("F2 500 leader changed", fault(Answer(500, "InternalError", "etcdserver: leader changed"))),
     Case("F3 403", fault(Answer(403, "Forbidden", "forbidden: User cannot list resource"))),
     Case("F3 403 with a Lease", fault(Answer(403, "Forbidden", "forbidden")), lease=True, code="403"),
-    Case("F4 401 once", fault(Answer(401, "Unauthorized", "Unauthorized"), WATCHES, once=True), MOMENT),
-    Case("F4 new token", new_token, MOMENT),
+    Case("F4 401 once", fault(Answer(401, "Unauthorized", "Unauthorized"), WATCHES, once=True), TIMESTAMP),
+    Case("F4 new token", new_token, TIMESTAMP),
     Case(
         "F5 404 once",
         fault(Answer(404, "NotFound", "the server could not find the resource"), WATCHES, once=True),
-        MOMENT,
+        TIMESTAMP,
     ),
     Case(
-        "F6 410 on the request", fault(Answer(410, "Expired", "too old resource version"), WATCHES, once=True), MOMENT
+        "F6 410 on the request",
+        fault(Answer(410, "Expired", "too old resource version"), WATCHES, once=True),
+        TIMESTAMP,
     ),
     Case(
         "F7 410 in the stream",
         fault(error_event(410, "Expired", "too old resource version"), WATCHES, once=True),
-        MOMENT,
+        TIMESTAMP,
     ),
     Case(
         "F8 500 in the stream",
         fault(error_event(500, "InternalError", "etcd leader changed"), WATCHES, once=True),
-        MOMENT,
+        TIMESTAMP,
     ),
     Case(
         "F8 504 in the stream",
         fault(error_event(504, "Timeout", "Timeout: too many requests"), WATCHES, once=True),
-        MOMENT,
+        TIMESTAMP,
     ),
-    Case("F9 cut JSON", fault(InStream(b'{"type":"ADDED","object":{"apiVer'), WATCHES, once=True), MOMENT),
-    Case("F9 cut JSON and a reset", streams_cut, MOMENT),
-    Case("F9 garbage", fault(InStream(b"\x00\xff<html>502</html>\n", then="go on"), WATCHES, once=True), MOMENT),
+    Case("F9 cut JSON", fault(InStream(b'{"type":"ADDED","object":{"apiVer'), WATCHES, once=True), TIMESTAMP),
+    Case("F9 cut JSON and a reset", streams_cut, TIMESTAMP),
+    Case("F9 garbage", fault(InStream(b"\x00\xff<html>502</html>\n", then="go on"), WATCHES, once=True), TIMESTAMP),
     Case("F11 429", fault(Answer(429, "TooManyRequests", "please try again later", retry_after=PAUSE)), code="429"),
     Case("F12 refused", fault(Refuse())),
     Case("F12 refused with a Lease", fault(Refuse()), lease=True, code="connection"),

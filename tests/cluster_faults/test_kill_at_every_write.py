@@ -1,5 +1,5 @@
 """SIGKILL at every write of a small example, before and after the API server has carried it out; `make test` takes
-every fifth of these moments, `make test-faults` all.
+every fifth of these timestamps, `make test-faults` all.
 
 The operator is started again, as a kubelet does, and what stands there in the end is what an undisturbed run leaves.
 """
@@ -44,7 +44,7 @@ class Run:
     log: str
 
 
-def run_example(server: ApiServer, proxy: ApiProxy, number: int = 0, moment: Moment = "before") -> Run:
+def run_example(server: ApiServer, proxy: ApiProxy, number: int = 0, timestamp: Moment = "before") -> Run:
     """Run the example in a fresh namespace, and kill the operator at one of its writes."""
     namespace = server.new_namespace()
     for manifest in example(namespace):
@@ -53,7 +53,7 @@ def run_example(server: ApiServer, proxy: ApiProxy, number: int = 0, moment: Mom
     first = len(proxy.writes)
     with ExitStack() as stack:
         victims: list[Callable[[], None]] = []
-        proxy.strike_at(number, moment, lambda: victims[0]())
+        proxy.strike_at(number, timestamp, lambda: victims[0]())
         stack.enter_context(Nodes(server, namespace))
         running = stack.enter_context(operator(proxy, namespace, lease=False))
         victims.append(running.kill)
@@ -108,8 +108,8 @@ def test_the_end_is_the_same_wherever_it_is_killed(server: ApiServer, tmp_path: 
     # Which writes there are depends on what is seen together: a few of the last points may never come.
     assert len(killed) >= 0.9 * len(runs)
     wrong = {
-        f"killed {moment} write {number} ({run.kills} kills)": _difference(undisturbed, run)
-        for number, moment, run in runs
+        f"killed {timestamp} write {number} ({run.kills} kills)": _difference(undisturbed, run)
+        for number, timestamp, run in runs
         if run.state != undisturbed.state or run.orphans or run.kills > 1
     }
     assert not wrong, "\n\n".join(f"{point}:\n{what}" for point, what in wrong.items())

@@ -42,8 +42,8 @@ class Replica:
         """What it has written, without the Lease itself."""
         return [write for write in self.proxy.writes if "/leases" not in write.request.path]
 
-    def wrote_since(self, moment: float) -> Write | None:
-        return next((write for write in self.writes if write.sent >= moment and write.status in (200, 201)), None)
+    def wrote_since(self, timestamp: float) -> Write | None:
+        return next((write for write in self.writes if write.sent >= timestamp and write.status in (200, 201)), None)
 
 
 @dataclass

@@ -89,7 +89,7 @@ class Small:
 
     @property
     def changed_at(self) -> datetime:
-        """The moment from which the relation is another."""
+        """The timestamp from which the relation is another."""
         return START + timedelta(days=self.change)
 
 

@@ -1,4 +1,4 @@
-"""Kill -9 at any moment: nothing is left running, nothing is half there, and the next run comes to the same end."""
+"""Kill -9 at any time: nothing is left running, nothing is half there, and the next run comes to the same end."""
 
 from __future__ import annotations
 

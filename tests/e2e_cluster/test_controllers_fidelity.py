@@ -2,7 +2,7 @@
 
     pytest tests/e2e_cluster/test_controllers_fidelity.py --update-golden
 
-makes tests/simulation/golden/controllers.json anew, with `-m long` for the scenarios that take minutes.
+makes tests/simulation/golden/controllers.json again, with `-m long` for the scenarios that take minutes.
 """
 
 from __future__ import annotations

@@ -297,15 +297,15 @@ def test_what_is_no_longer_wanted_goes(applied: World) -> None:
 
 def test_no_log_has_a_traceback(applied: World) -> None:
     """Whatever happened until here, nothing of it was a surprise: to the operator, and to the pods of each stage."""
-    looked_at = set()
+    synced_at = set()
     for namespace in (SYSTEM, *NAMESPACES):
         for pod in applied.kubectl.list("pods", namespace):
             name = pod["metadata"]["name"]
             # Of a pod that does not run yet kubectl has nothing to say.
             log = applied.kubectl.run("logs", name, "-n", namespace, "--all-containers").stdout
             assert not list(tracebacks(log)), f"{name}: {log[-4000:]}"
-            looked_at.add(pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", name))
-    assert {"ingest", "train", "serve"} <= looked_at, looked_at
+            synced_at.add(pod["metadata"].get("labels", {}).get("app.kubernetes.io/component", name))
+    assert {"ingest", "train", "serve"} <= synced_at, synced_at
     for pod in applied.kubectl.list("pods", SYSTEM, "app.kubernetes.io/name=mlops-operator"):
         log = applied.kubectl("logs", pod["metadata"]["name"], "-n", SYSTEM, "--all-containers")
         assert "Traceback" not in log, log[-4000:]
@@ -348,10 +348,10 @@ def test_uninstalling_leaves_what_is_promised(applied: World) -> None:
     kubectl("delete", "crd", *(crd["metadata"]["name"] for crd in crds), "--timeout=60s")
     everything = "all,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,pdb"
     # What every namespace has.
-    usual = {"ServiceAccount/default", "ConfigMap/kube-root-ca.crt"}
+    baseline = {"ServiceAccount/default", "ConfigMap/kube-root-ca.crt"}
 
     def left() -> set[str]:
-        return {f"{o['kind']}/{o['metadata']['name']}" for o in kubectl.list(everything, SYSTEM)} - usual
+        return {f"{o['kind']}/{o['metadata']['name']}" for o in kubectl.list(everything, SYSTEM)} - baseline
 
     # The Lease is owned by the operator's service account: the garbage collector takes it.
     promised = {"ConfigMap/mlops-operator", "ConfigMap/helm-test-history"}

@@ -61,7 +61,7 @@ async def test_nothing_is_planned_in_a_namespace_that_is_lost(cluster: NotedClus
 
     def planner(view: Any) -> Plan:
         planned.append(view.now)
-        return replace(says_ready(view), look_again=view.now + timedelta(seconds=30))
+        return replace(says_ready(view), requeue_at=view.now + timedelta(seconds=30))
 
     cluster.by_user(a_dataset())
     async with running(cluster, clock, planner) as controller:
@@ -122,7 +122,7 @@ async def test_a_plan_that_asks_for_it_is_made_again_when_the_clock_has_moved(
 
     def planner(view: Any) -> Plan:
         seen.append(view.now)
-        return Plan(look_again=view.now + timedelta(hours=6))
+        return Plan(requeue_at=view.now + timedelta(hours=6))
 
     start = clock.now()
     async with running(cluster, clock, planner) as controller:

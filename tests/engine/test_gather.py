@@ -22,18 +22,18 @@ TEMPLATE: dict[str, Any] = {"triggers": [{"datasetVersion": {}}]}
 @pytest.fixture
 def gatherer(cluster: NotedCluster, clock: VirtualClock) -> Gatherer:
     """Reads the cluster, in which there is one Dataset that has a version."""
-    moment = "2026-01-10T12:00:00Z"
-    entry = {"version": 1, "digest": DIGEST, "artifact": DIGEST, "time": moment, "rows": 1}
+    timestamp = "2026-01-10T12:00:00Z"
+    entry = {"version": 1, "digest": DIGEST, "artifact": DIGEST, "time": timestamp, "rows": 1}
     conditions = [a_condition("Ready"), a_condition("Versioned")]
     cluster.by_user(a_dataset())
-    status = {"observedGeneration": 1, "version": 1, "digest": DIGEST, "artifact": DIGEST, "lastCheckTime": moment}
+    status = {"observedGeneration": 1, "version": 1, "digest": DIGEST, "artifact": DIGEST, "lastCheckTime": timestamp}
     cluster.set_status(Key("Dataset", "default", "rain"), {**status, "history": [entry], "conditions": conditions})
     return Gatherer(cluster, SETTINGS, clock)
 
 
 def a_condition(type_: str, status: str = "True") -> Manifest:
-    moment = "2026-01-10T12:00:00Z"
-    return {"type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": moment}
+    timestamp = "2026-01-10T12:00:00Z"
+    return {"type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": timestamp}
 
 
 def run_view(gatherer: Gatherer, name: str) -> TrainingRunView:

@@ -91,9 +91,9 @@ async def test_an_event_ends_the_back_off(clock: VirtualClock) -> None:
 
 async def test_look_again_follows_the_clusters_clock(queue: Queue, clock: VirtualClock) -> None:
     queue.add(ONE)
-    queue.done(await queue.take(), look_again=clock.now() + timedelta(hours=1))
+    queue.done(await queue.take(), requeue_at=clock.now() + timedelta(hours=1))
     assert queue.idle, "nothing is due yet"
-    assert queue.next_look == clock.now() + timedelta(hours=1)
+    assert queue.next_requeue == clock.now() + timedelta(hours=1)
     clock.advance(clock.now() + timedelta(minutes=59))
     assert queue.depth == 0
     clock.advance(clock.now() + timedelta(minutes=1))
@@ -102,9 +102,9 @@ async def test_look_again_follows_the_clusters_clock(queue: Queue, clock: Virtua
 
 async def test_a_later_answer_replaces_an_earlier_look_again(queue: Queue, clock: VirtualClock) -> None:
     queue.add(ONE)
-    queue.done(await queue.take(), look_again=clock.now() + timedelta(hours=1))
+    queue.done(await queue.take(), requeue_at=clock.now() + timedelta(hours=1))
     queue.add(ONE)
-    queue.done(await queue.take(), look_again=None)
+    queue.done(await queue.take(), requeue_at=None)
     clock.advance(clock.now() + timedelta(hours=2))
     await asyncio.sleep(0)
     assert queue.depth == 0

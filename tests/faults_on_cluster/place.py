@@ -70,34 +70,34 @@ class Place:
     def ready(self, kind: str, name: str, within: float = 300) -> Object:
         """Wait until the object is Ready at its present generation."""
 
-        def look() -> Object | None:
+        def probe() -> Object | None:
             found = self.find(kind, name)
             return found if found and is_ready(found) else None
 
-        return eventually(f"{kind} {name} is Ready", look, within, every=0.5, told=self.told)
+        return eventually(f"{kind} {name} is Ready", probe, within, every=0.5, told=self.told)
 
     def says(self, kind: str, name: str, reason: str, within: float = 90, *, type_: str = "Ready") -> Object:
         """Wait until the condition has that reason; returns the condition."""
 
-        def look() -> Object | None:
+        def probe() -> Object | None:
             found = condition(self.find(kind, name) or {}, type_)
             return found if found.get("reason") == reason else None
 
-        return eventually(f"{kind} {name} says {reason}", look, within, every=0.3, told=self.told)
+        return eventually(f"{kind} {name} says {reason}", probe, within, every=0.3, told=self.told)
 
-    def takes(self, what: str, look: Callable[[], object], within: float) -> float:
+    def takes(self, what: str, probe: Callable[[], object], within: float) -> float:
         """Wait until `look` returns something; returns the seconds."""
         start = time.monotonic()
-        eventually(what, look, within, every=0.2, told=self.told)
+        eventually(what, probe, within, every=0.2, told=self.told)
         return time.monotonic() - start
 
     def pod(self, selector: str, within: float = 240) -> Object:
         """Wait for a pod that is at work and not on its way out."""
 
-        def look() -> Object | None:
+        def probe() -> Object | None:
             return next((pod for pod in self.list("pods", selector) if _at_work(pod)), None)
 
-        return eventually(f"a pod {selector} is at work", look, within, every=0.2, told=self.told)
+        return eventually(f"a pod {selector} is at work", probe, within, every=0.2, told=self.told)
 
     def event(self, name: str, reason: str) -> None:
         """Wait for an Event of the operator's on an object of that name: Events are posted beside the work."""

@@ -147,7 +147,7 @@ def _jobs_of(there: Place, label: str) -> list[dict[str, Any]]:
 
 
 def deleted_while_its_job_is_made(there: Place) -> str:
-    """F33: no Job is left of a Dataset that goes at any moment of its first second."""
+    """F33: no Job is left of a Dataset that goes at any time of its first second."""
     for number in range(12):
         name = f"brief-{number}"
         there.apply(DATASET.replace("name: parts", f"name: {name}"))
@@ -201,7 +201,7 @@ def orphaned(there: Place) -> str:
     example.deploy(there)
     before = example.outcome(there)
     kept = _names(there)
-    # The monitor first: it would suspend its CronJob for want of a version, at the moment at which it goes itself.
+    # The monitor first: it would suspend its CronJob for want of a version, when it goes itself.
     for kind in ("driftmonitors", "modelversions", "trainingruns", "datasets"):
         there("delete", f"{kind}.mlops.dev", "--all", "--cascade=orphan", "--wait=true", timeout=60)
     assert there.list(OUR_KINDS) == []

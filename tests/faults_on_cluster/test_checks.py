@@ -54,7 +54,7 @@ def test_checks_do_not_overlap_and_are_not_made_up_for(cluster: Cluster) -> None
         assert len(set(times)) == len(times)
         assert any(later - earlier >= timedelta(minutes=2) for later, earlier in pairwise(times))
         (waited,) = names
-        assert scheduled_time(waited) * 60 in {int(moment.timestamp()) for moment in times}
+        assert scheduled_time(waited) * 60 in {int(timestamp.timestamp()) for timestamp in times}
         assert {check["verdict"] for check in checks} == {"Inconclusive"}
         monitor = there.get("driftmonitor", "parts")
         assert condition(monitor, "Ready")["status"] == "True"

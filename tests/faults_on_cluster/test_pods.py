@@ -265,7 +265,7 @@ def test_no_node_for_anybody(cluster: Cluster) -> None:
 
 
 def test_operator_and_training_pod_go_together(cluster: Cluster, undisturbed: dict[str, Any]) -> None:
-    """F23: both operators are killed and the pod of each Job is deleted in the same moment: one Job each, one model."""
+    """F23: both operators are killed and the pod of each Job is deleted at the same time: one Job each, one model."""
     with cluster.place("F23") as there:
         there.apply(LOOP)
         for label in ("dataset=parts", "run=parts", "model-version=parts-v1"):

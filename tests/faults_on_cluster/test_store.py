@@ -129,7 +129,7 @@ def slow_down_and_resets(there: Place) -> str:
 
 
 def full_disk(there: Place) -> str:
-    """F38: a full disk is a reason, not a loop; with space again, a look that is asked for succeeds."""
+    """F38: a full disk is a reason, not a loop; with space again, a sync that is asked for succeeds."""
     with _small_store(there) as small:
         client = small.client()
         filled = _fill(small)
@@ -142,7 +142,7 @@ def full_disk(there: Place) -> str:
         assert job["status"]["failed"] == 1, "tried once"
         for name in filled:
             client.remove_object("mlops", name)
-        _ask_to_look(there)
+        _ask_for_a_sync(there)
         example.ready(there)
     return f"one pod: {said['message']}"
 
@@ -180,7 +180,7 @@ def _fill(small: S3Server) -> list[str]:
     return filled
 
 
-def _ask_to_look(there: Place) -> None:
+def _ask_for_a_sync(there: Place) -> None:
     """What a person does who has mended something outside."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     there("annotate", "--overwrite", "dataset", "parts", f"mlops.dev/requested-at={now}")
@@ -252,11 +252,11 @@ def keys_rotated(there: Place) -> str:
     example.deploy(there)
     there.store.remove_user(first)
     with Asking(there) as asking:
-        _ask_to_look(there)
+        _ask_for_a_sync(there)
         said = there.says("dataset", "parts", "AccessDenied", 300)
         give_secret(there, AWS_ACCESS_KEY_ID=second.access_key, AWS_SECRET_ACCESS_KEY=second.secret_key)
         time.sleep(1.1)
-        _ask_to_look(there)
+        _ask_for_a_sync(there)
         example.ready(there)
         there("rollout", "restart", "deployment", "parts-production")
         eventually("new pods serve", lambda: _rolled_out(there), 120, told=there.told)
@@ -273,7 +273,7 @@ FAULTS: dict[str, Fault] = {
     "F36 away while reading": away_while_reading,
     "F36 away while training": away_while_training,
     "F36 away while verifying": away_while_verifying,
-    "F36 away for a moment of each": away_for_a_moment,
+    "F36 away briefly of each": away_for_a_moment,
     "F40 keys missing": keys_missing,
     "F40 keys rotated": keys_rotated,
     "F36 away at deletion": away_at_deletion,

@@ -19,7 +19,7 @@ import yaml
 from mlops.api import kinds, tasks
 from mlops.api.crd import crd
 from mlops.engine import problems
-from mlops.planning import standing
+from mlops.planning import readiness
 from mlops.planning.plan import Key, Manifest
 from tests.planning.builders import NOW, a_monitor, a_run, a_template, a_version
 from tests.planning.test_any_history import OBJECTS, STAGES, answers, happen
@@ -35,7 +35,7 @@ ENGINE = (problems.NAME_TAKEN, problems.INVALID_SPEC, problems.CHILD_REFUSED)
 
 @dataclass(frozen=True)
 class State:
-    """An object at one moment; `how` says how it came there."""
+    """An object at one time; `how` says how it came there."""
 
     how: str
     manifest: Manifest
@@ -249,7 +249,7 @@ def _engine(states: States) -> None:
     """What the engine says of its own, over whatever a planner had said."""
     for state in states:
         for reason in ENGINE:
-            said = standing.laid_over_manifest(state.manifest, standing.stalled(reason, f"told {reason}"), now=NOW)
+            said = readiness.laid_over_manifest(state.manifest, readiness.stalled(reason, f"told {reason}"), now=NOW)
             states.note(f"{state.how}, then {reason}", {**state.manifest, "status": said})
 
 

@@ -52,7 +52,7 @@ def told(view: Any, plan: Any, resource: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["now", "rain-drift-check-2", "check-20260110"])
 def test_a_check_that_a_person_starts_counts(apiserver: ApiServer, namespace: str, name: str) -> None:
-    """Under any name: its moment is when it was made, not what a name may look like."""
+    """Under any name: its timestamp is when it was made, not what a name may look like."""
     view = DriftMonitorView(NOW, SETTINGS, a_monitor(), versions=(a_live_version(),), template=a_template())
     [wanted] = drift_monitor.plan(view).apply
     cron_job, job = by_hand(apiserver, namespace, wanted, name)

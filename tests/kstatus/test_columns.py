@@ -91,7 +91,7 @@ def world() -> World:
 def test_the_tables(
     apiserver: ApiServer, namespace: str, world: World, wide: bool, request: pytest.FixtureRequest
 ) -> None:
-    """The golden text is what a reviewer reads; `--update-golden` writes it anew."""
+    """The golden text is what a reviewer reads; `--update-golden` writes it again."""
     apiserver.apply_crds(crds().values())
     put(apiserver, namespace, world)
     tables = []

@@ -206,11 +206,11 @@ async def test_a_watch_yields_every_change(tmp_path: Path) -> None:
     async with a_runtime(tmp_path) as runtime:
         seen: list[str] = []
 
-        async def look() -> None:
+        async def read() -> None:
             async for change in runtime.watch():
                 seen.append(str((change.new or {}).get("kind")))
 
-        task = asyncio.create_task(look())
+        task = asyncio.create_task(read())
         await asyncio.sleep(0)
         runtime.cluster.create_as("test", a_job())
         await until(lambda: {"Job", "Pod"} <= set(seen))

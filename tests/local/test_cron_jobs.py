@@ -115,7 +115,7 @@ async def test_a_daily_tick_comes_once_on_the_day_when_the_clock_changes(
             assert tick is not None
             await runtime.advance(tick)
             await runtime.settled(10)
-        assert [moment.strftime("%Y-%m-%dT%H:%M") for moment in scheduled(runtime)] == want
+        assert [timestamp.strftime("%Y-%m-%dT%H:%M") for timestamp in scheduled(runtime)] == want
 
 
 async def test_only_the_newest_jobs_are_kept(tmp_path: Path) -> None:

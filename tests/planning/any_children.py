@@ -231,7 +231,7 @@ def server_pods(draw: Draw, deployment: Object, now: datetime, uid: str) -> list
 
 
 def _server_status(draw: Draw, now: datetime) -> Object:
-    moment = format_time(now - timedelta(seconds=draw.one((0, 30, 150, 7200))))
+    timestamp = format_time(now - timedelta(seconds=draw.one((0, 30, 150, 7200))))
     status: Object = {"phase": draw.one(("Running", "Pending", "Running", "Failed", "Unknown"))}
     ready = draw.one(("True", "False"))
     status["conditions"] = [{"type": "Ready", "status": ready}]
@@ -243,21 +243,21 @@ def _server_status(draw: Draw, now: datetime) -> Object:
     server["restartCount"] = draw.one((0, 1, 3, 99))
     match draw.random.randrange(4):
         case 0 | 1:
-            server["state"] = {"running": {"startedAt": moment}}
+            server["state"] = {"running": {"startedAt": timestamp}}
         case 2:
             server["state"] = {"waiting": {"reason": draw.one(WAITING)}}
         case _:
-            server["state"] = {"terminated": _server_end(draw, moment)}
+            server["state"] = {"terminated": _server_end(draw, timestamp)}
     if draw.chance(0.5):
-        server["lastState"] = {"terminated": _server_end(draw, moment)}
+        server["lastState"] = {"terminated": _server_end(draw, timestamp)}
     status["containerStatuses"] = [server, {"name": "mesh", "state": {"waiting": {"reason": "PodInitializing"}}}]
     return status
 
 
-def _server_end(draw: Draw, moment: str) -> Object:
+def _server_end(draw: Draw, timestamp: str) -> Object:
     end: Object = {"exitCode": draw.one((2, 1, 0, 137, 139)), "reason": draw.one(("Error", "OOMKilled"))}
     if draw.chance(0.8):
-        end |= {"startedAt": moment, "finishedAt": draw.one((moment, "2026-01-10T12:00:00Z", "soon"))}
+        end |= {"startedAt": timestamp, "finishedAt": draw.one((timestamp, "2026-01-10T12:00:00Z", "soon"))}
     if draw.chance(0.7):
         said = tasks.FailureReport(reason=draw.one(ANY_REASON), message=draw.one(("no", "", "m" * 3000, "日本語")))
         end["message"] = draw.one((tasks.write_report(said), *GARBAGE))

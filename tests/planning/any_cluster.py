@@ -66,12 +66,12 @@ class AnyCluster:
     # --- time ---
 
     def now(self) -> datetime:
-        """Return the present moment."""
+        """Return the current time."""
         return self.present
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
         """Refuse: a reconcile does not wait."""
-        raise AssertionError(moment)
+        raise AssertionError(timestamp)
 
     # --- what happens from outside ---
 
@@ -229,13 +229,13 @@ class AnyCluster:
         again = []
         for key in self.keys():
             try:
-                moment = finished(self.reconciler.reconcile(key))
+                timestamp = finished(self.reconciler.reconcile(key))
             except Conflict:
                 # Left over from a namesake: the queue comes back to it.
                 self.seen.conflicts += 1
                 continue
-            if moment is not None:
-                again.append(moment)
+            if timestamp is not None:
+                again.append(timestamp)
         return again
 
     def settle(self) -> list[datetime]:
@@ -247,7 +247,7 @@ class AnyCluster:
             before = self.written
             again = self.round()
             if self.written == before:
-                late = [moment for moment in again if moment <= self.present]
+                late = [timestamp for timestamp in again if timestamp <= self.present]
                 assert not late, f"at rest, and wants to be looked at again at {late} while it is {self.present}"
                 return again
         raise AssertionError(f"not at rest after {MOST_ROUNDS} rounds")

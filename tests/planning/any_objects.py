@@ -6,8 +6,8 @@ import json
 
 from mlops.api import dataset, labels
 from mlops.api.reasons import of_kind
-from mlops.planning.dataset.manifests import content_digest, look_digest
-from tests.planning.anything import MODELS, MOMENTS, NAMES, Draw, Object, part, value
+from mlops.planning.dataset.manifests import content_digest, sync_digest
+from tests.planning.anything import MODELS, TIMESTAMPS, NAMES, Draw, Object, part, value
 
 NAMESPACE = "team"
 KIND_NAMES = ("Dataset", "TrainingRun", "ModelVersion", "DriftMonitor")
@@ -39,7 +39,7 @@ def an_object(draw: Draw, kind: str, uid: str) -> Object:
     if draw.chance(0.3):
         metadata["labels"] = _labels(draw)
     if draw.chance(0.2):
-        metadata["annotations"] = {labels.REQUESTED_AT: draw.one((*MOMENTS, "soon", "", "2026-01-10"))}
+        metadata["annotations"] = {labels.REQUESTED_AT: draw.one((*TIMESTAMPS, "soon", "", "2026-01-10"))}
     if draw.chance(0.2):
         asked = {labels.RETRY: draw.one(("now", "", "again", "r" * 300, "日本語"))}
         metadata["annotations"] = {**metadata.get("annotations", {}), **asked}
@@ -83,7 +83,7 @@ def a_status(draw: Draw, manifest: Object) -> Object:
         status["conditions"] = some_conditions(draw, kind)
     if kind == "Dataset" and draw.chance(0.5):
         parsed = dataset.Dataset.model_validate({**manifest, "status": {}})
-        status |= {"specDigest": look_digest(parsed), "contentDigest": content_digest(parsed)}
+        status |= {"specDigest": sync_digest(parsed), "contentDigest": content_digest(parsed)}
     if kind == "ModelVersion" and draw.chance(0.6):
         # Of the stages that it has, as an operator would have written it.
         stages = [stage["name"] for stage in manifest["spec"].get("promotion", {}).get("stages", [])] or ["production"]

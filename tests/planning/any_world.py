@@ -38,7 +38,7 @@ def live(random: Random, *, objects: int, moves: int, seen: Seen | None = None, 
     again = cluster.settle()
     for _ in range(moves):
         _move(draw, cluster)
-        due = [moment for moment in again if moment > cluster.present]
+        due = [timestamp for timestamp in again if timestamp > cluster.present]
         if due and draw.chance(0.4):
             cluster.present = min(due)
         again = cluster.settle()

@@ -1,7 +1,7 @@
 """Any value that a type of the API allows, drawn from its schema: a field that is added tomorrow is drawn tomorrow.
 
 Values come from a `random.Random`, so that hypothesis can drive them (`st.randoms`) and a program can draw 100,000 of
-them from one seed. Names, digests and moments come from small pools: objects must be able to name each other.
+them from one seed. Names, digests and timestamps come from small pools: objects must be able to name each other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODELS = ("rain", "m" * 40)
 STAGES = ("production", "dev", "s" * 20, "a")
 DIGESTS = tuple("sha256:" + letter * 64 for letter in "0ae1")
 # Around the present of the tests (2026-01-10T12:00:00Z), and the first and the last that can be written.
-MOMENTS = (
+TIMESTAMPS = (
     "2026-01-10T12:00:00Z",
     "2026-01-10T11:00:00Z",
     "2026-01-10T11:59:59.999999Z",
@@ -67,7 +67,7 @@ PATTERNS: dict[str, Sequence[str]] = {
         (base.Expression, ("wind > 1", "rain = 'yes'", "日本 > 1", "e" * 1024)),
         (base.S3Uri, ("s3://raw/weather/", "s3://raw/day.csv", "s3://raw/" + "p" * 1000)),
         (base.ObjectName, ("grid", "grid.archive-1", "s" * 253)),
-        (base.Timestamp, MOMENTS),
+        (base.Timestamp, TIMESTAMPS),
         (dataset.Url, ("https://example.com/a.csv", "http://h", "https://ü.example/" + "p" * 2000)),
         (training_run.MetricName, ("roc_auc", "rmse", "own_metric", "m" * 64)),
         (training_run.ParamName, ("C", "max_iter", "P" * 64)),

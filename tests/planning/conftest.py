@@ -24,7 +24,7 @@ def as_yaml(plan: Plan) -> str:
         "apply": list(plan.apply),
         "create": list(plan.create),
         "delete": ["/".join(key) for key, _ in plan.delete],
-        "lookAgain": str(plan.look_again) if plan.look_again else None,
+        "requeueAt": str(plan.requeue_at) if plan.requeue_at else None,
     }
     kept = {name: value for name, value in shape.items() if value}
     return yaml.dump(kept, Dumper=_Readable, sort_keys=False, width=120)
@@ -32,7 +32,7 @@ def as_yaml(plan: Plan) -> str:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, Plan], None]:
-    """Return a check that a plan is that of the golden file; `--update-golden` writes the file anew."""
+    """Return a check that a plan is that of the golden file; `--update-golden` writes the file again."""
 
     def check(name: str, plan: Plan) -> None:
         path = GOLDEN / f"{name}.yaml"

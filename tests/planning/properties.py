@@ -62,10 +62,10 @@ def _check_statuses(view: Any, plan: Plan) -> None:
         limits.check_status(key.kind, written)
         parsed = type(there[key].status).model_validate(written)
         assert parsed.dump() == written, "the status does not read as it was written"
-        _check_standing(written["conditions"], there[key])
+        _check_readiness(written["conditions"], there[key])
 
 
-def _check_standing(conditions: list[Manifest], seen: Any) -> None:
+def _check_readiness(conditions: list[Manifest], seen: Any) -> None:
     """Check what kstatus reads: Ready is always said, Reconciling and Stalled never both. A final standing is carried
     on as it is: if another than an operator had written it, it says what that one said."""
     said = {each["type"]: each for each in conditions}

@@ -16,7 +16,7 @@ from mlops.api.base import TEXT_RULES, format_time
 from mlops.api.conditions import find
 from mlops.planning.dataset import planner as dataset
 from mlops.planning.execution import retry_at
-from mlops.planning.moments import moment
+from mlops.planning.timestamps import timestamp
 from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.plan import Key
 from mlops.planning.serving import planner as model_version
@@ -128,10 +128,10 @@ def test_every_pattern_and_every_rule_is_known_to_what_draws() -> None:
 
 
 def test_a_moment_after_which_there_is_none() -> None:
-    """`notBefore` may name the last moment of the calendar: it is not rounded up beyond it."""
-    last = moment("9999-12-31T23:59:59.999999Z")
+    """`notBefore` may name the last timestamp of the calendar: it is not rounded up beyond it."""
+    last = timestamp("9999-12-31T23:59:59.999999Z")
     assert last == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    assert moment("2026-01-10T12:00:00.5Z") == datetime(2026, 1, 10, 12, 0, 1, tzinfo=UTC)
+    assert timestamp("2026-01-10T12:00:00.5Z") == datetime(2026, 1, 10, 12, 0, 1, tzinfo=UTC)
     assert retry_at(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), 1) > NOW
     assert format_time(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00Z"
 
@@ -148,7 +148,7 @@ def test_a_moment_after_which_there_is_none() -> None:
 def test_a_status_with_a_time_that_is_none_is_refused(kind: str, status: dict[str, Any]) -> None:
     """The planners read these times: what is none must not get into the cluster."""
     base = a_dataset() if kind == "Dataset" else a_monitor()
-    with pytest.raises(kinds.InvalidObject, match="a moment in UTC"):
+    with pytest.raises(kinds.InvalidObject, match="a timestamp in UTC"):
         with_status(base, status)
 
 
@@ -163,7 +163,7 @@ def test_the_champion_of_a_run_has_an_objects_name() -> None:
     "name", [pytest.param(n, id=n) for n in ("rain", "other-v1", "rain-v0", "rain-v01", "rain-v1000000")]
 )
 def test_a_version_on_record_that_no_operator_chose_counts_as_none(name: str) -> None:
-    """A run whose status was edited chooses a number anew instead of failing for ever."""
+    """A run whose status was edited chooses a number again instead of failing for ever."""
     resolved = dict.fromkeys(("datasetDigest", "datasetArtifact", "environmentDigest"), digest("1"))
     metrics = [{"name": "roc_auc", "dataset": "test", "value": "0.9"}]
     run = with_status(
@@ -234,7 +234,7 @@ def test_a_job_whose_labels_were_edited_goes_before_it_is_made_anew() -> None:
 
 
 def test_two_looks_are_not_taken_in_by_turns_for_ever() -> None:
-    """A look that failed, a later one by schedule that succeeded, and a run that wants a newer one than both: each is
+    """A sync that failed, a later one by schedule that succeeded, and a run that wants a newer one than both: each is
     taken in, and then there is nothing more to write."""
     data = a_dataset(spec={"refresh": {"schedule": "0 * * * *"}})
     wants = a_run(spec={"datasetRef": {"name": "weather", "notBefore": "2026-01-10T13:00:00Z"}})

@@ -215,7 +215,7 @@ def test_a_run_that_takes_over_a_result_leaves_no_job_behind() -> None:
     """A Job that waits for a node of 64 processors has an autoscaler buy one."""
     view, job = a_run_at_work()
     resolved = view.run.status.resolved.dump()  # type: ignore[union-attr]
-    twin = a_run(
+    equal_run = a_run(
         metadata={"name": "twin"},
         status={
             "resolved": resolved,
@@ -224,7 +224,7 @@ def test_a_run_that_takes_over_a_result_leaves_no_job_behind() -> None:
             "conditions": [a_condition("Succeeded", "True", "Succeeded")],
         },
     )
-    view = replace(view, jobs=(job,), siblings=(twin,))
+    view = replace(view, jobs=(job,), siblings=(equal_run,))
     plan = training_run.plan(view)
     assert [key.name for key, _ in plan.delete] == [job.name]
     after_a_crash = replace(view, run=with_status(view.run, plan.statuses[key_of(view.run)].dump()))
@@ -339,7 +339,7 @@ def test_the_moment_of_a_cron_jobs_job(job: JobView, want: str | None) -> None:
 
 
 def test_a_check_made_by_hand_is_taken_in() -> None:
-    """It counts like a scheduled one, at the moment when it was made."""
+    """It counts like a scheduled one, when it was made."""
     team = a_team()
     team.put(a_monitor())
     team.pods = lambda task: None

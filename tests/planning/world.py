@@ -124,7 +124,7 @@ class World:
         return tuple(each for each in maps if each["metadata"]["labels"][labels.MODEL] == model)
 
     def plans(self) -> Iterator[Plan]:
-        """Yield a plan for every object, each from what is there at that moment."""
+        """Yield a plan for every object, each from what is there then."""
         for key in [key for key in sorted(self.objects) if key.kind in kinds.KINDS]:
             if key in self.objects:
                 yield self.plan(key.kind, key.name)
@@ -367,7 +367,7 @@ class World:
             before, again = copy.deepcopy(self.objects), []
             for plan in self.plans():
                 self.carry_out(plan)
-                again += [plan.look_again] if plan.look_again else []
+                again += [plan.requeue_at] if plan.requeue_at else []
             self.tick()
             if self.objects == before:
                 if not again:

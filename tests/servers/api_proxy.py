@@ -153,7 +153,7 @@ class Strike:
     before the client knows; the client gets no answer."""
 
     number: int
-    moment: Literal["before", "after"]
+    timestamp: Literal["before", "after"]
     act: Callable[[], None]
     struck: threading.Event = field(default_factory=threading.Event)
 
@@ -178,7 +178,7 @@ class ApiProxy:
         self._accept = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._accept.load_cert_chain(self.ca, key)
         self._connect = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # It signed its own certificate a moment ago, on this machine.
+        # It signed its own certificate just now, on this machine.
         self._connect.check_hostname = False
         self._connect.verify_mode = ssl.CERT_NONE
         self._server, self._server_token = urlsplit(server), server_token
@@ -238,10 +238,10 @@ class ApiProxy:
         finally:
             self._call(self._end(active))
 
-    def strike_at(self, number: int, moment: Literal["before", "after"], act: Callable[[], None]) -> Strike:
+    def strike_at(self, number: int, timestamp: Literal["before", "after"], act: Callable[[], None]) -> Strike:
         """Have the `number`th counted write from now on struck."""
         self._struck = 0
-        self.strike = Strike(number, moment, act)
+        self.strike = Strike(number, timestamp, act)
         return self.strike
 
     # --- in the thread of the loop ---
@@ -394,7 +394,7 @@ class _Connection:
 
     async def _pass(self, request: Request, write: Write | None, *, lose_answer: bool) -> None:
         strike = self._proxy.struck_by(request)
-        if strike and strike.moment == "before":
+        if strike and strike.timestamp == "before":
             self._strike(strike)
         if write:
             write.sent = time.time()

@@ -46,7 +46,7 @@ class Case:
     scenario: str
     seed: int
     replicas: int = 1
-    # With 2 there are two releases at once: of two replicas one each, and whoever is started anew is of the later one.
+    # With 2 there are two releases at once: of two replicas one each, and whoever is restarted is of the later one.
     releases: int = 1
     storm: bool = False
     disturbances: tuple[Disturbance, ...] = ()
@@ -245,7 +245,7 @@ def _do_lease(world: World) -> None:
 
 def _do_new_rows(world: World, letter: str) -> None:
     world.workloads.contents["weather"] = letter
-    world.user.ask_for_a_look("weather")
+    world.user.ask_for_a_sync("weather")
 
 
 def _do_columns(world: World, back: float | None) -> None:

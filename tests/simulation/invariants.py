@@ -213,8 +213,8 @@ class Invariants:
             if owner != uid and owner in datasets:
                 raise Violation("ResultsAreItsOwn", f"{key} takes Job {status['lastJob']} of another Dataset")
         elif status.get("cachedFrom"):
-            twin = (self._server.get(Key(key.kind, key.namespace, status["cachedFrom"])) or {}).get("status") or {}
-            if twin and twin.get("inputsDigest") != status.get("inputsDigest"):
+            equal_run = (self._server.get(Key(key.kind, key.namespace, status["cachedFrom"])) or {}).get("status") or {}
+            if equal_run and equal_run.get("inputsDigest") != status.get("inputsDigest"):
                 raise Violation(
                     "ResultsAreItsOwn", f"{key} takes over {status['cachedFrom']}'s, which had other inputs"
                 )
@@ -291,7 +291,7 @@ class Invariants:
         version = self._server.get(Key("ModelVersion", change.key.namespace, str(name)))
         owners = {each["uid"] for each in owners_of(change.new)}
         if version is None or version["metadata"]["uid"] not in owners:
-            # It was deleted a moment ago, and perhaps made again: nobody can have looked it up later than its last
+            # It was deleted just now, and perhaps made again: nobody can have looked it up later than its last
             # plan. What belongs to the one that is gone goes with it.
             return
         status = version.get("status") or {}

@@ -19,7 +19,7 @@ EPOCH = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
-# What is done at one virtual moment ends: a process that goes round without waiting for anything hangs.
+# What is done at one virtual timestamp ends: a process that goes round without waiting for anything hangs.
 _MOST_AT_ONCE = 200_000
 
 
@@ -37,9 +37,9 @@ class Process:
 
 
 class Loop(asyncio.AbstractEventLoop):
-    """Runs callbacks in the order of their virtual moments; of one moment, in the order in which they were asked for.
+    """Runs callbacks in the order of their virtual timestamps; at equal times, in the order they were asked for.
 
-    What makes runs differ are the moments: every delay of the simulated world is drawn from a seeded generator.
+    What makes runs differ are the timestamps: every delay of the simulated world is drawn from a seeded generator.
     """
 
     def __init__(self) -> None:
@@ -101,14 +101,14 @@ class Loop(asyncio.AbstractEventLoop):
     # --- running ---
 
     def now(self) -> datetime:
-        """Return the virtual moment, in UTC."""
+        """Return the virtual timestamp, in UTC."""
         return EPOCH + timedelta(seconds=self._now)
 
-    def run_until(self, moment: float, stop: Callable[[], bool] | None = None) -> None:
-        """Run everything up to `moment` (seconds), or until `stop` says so between two moments."""
+    def run_until(self, timestamp: float, stop: Callable[[], bool] | None = None) -> None:
+        """Run everything up to `timestamp` (seconds), or until `stop` says so between two timestamps."""
         events._set_running_loop(self)
         try:
-            while self._advance(moment):
+            while self._advance(timestamp):
                 before, done = self._now, 0
                 while self._ready:
                     self._run_one(self._ready.popleft())
@@ -117,7 +117,7 @@ class Loop(asyncio.AbstractEventLoop):
                         raise Livelock(f"{done} steps and no time has passed since {before:.3f} s")
                 if stop is not None and stop():
                     return
-            self._now = max(self._now, moment)
+            self._now = max(self._now, timestamp)
         finally:
             events._set_running_loop(None)
 
@@ -154,7 +154,7 @@ class Loop(asyncio.AbstractEventLoop):
         return task
 
     def _advance(self, until: float) -> bool:
-        """Go to the next moment at which something is due; returns whether there is one."""
+        """Go to the next timestamp at which something is due; returns whether there is one."""
         if self._ready:
             return True
         while self._later and self._later[0][2].cancelled():
@@ -188,16 +188,16 @@ class SimulatedClock:
         self._loop, self._skew = loop, timedelta(seconds=skew)
 
     def now(self) -> datetime:
-        """Return the moment, in UTC."""
+        """Return the timestamp, in UTC."""
         return self._loop.now() + self._skew
 
     def monotonic(self) -> float:
         """Return seconds."""
         return self._loop.time()
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` at `moment`; returns what cancels it."""
-        handle = self._loop.call_later((moment - self.now()).total_seconds(), callback)
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` at `timestamp`; returns what cancels it."""
+        handle = self._loop.call_later((timestamp - self.now()).total_seconds(), callback)
         return handle.cancel
 
     async def sleep(self, seconds: float) -> None:

@@ -68,7 +68,7 @@ BUGS = (
         "a Job is named by the clock",
         "order of writes",
         "planning/dataset/due.py",
-        "    as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))\n",
+        "    as_of = format_time(max([timestamp for timestamp in timestamps if timestamp], default=datetime.fromtimestamp(0, UTC)))\n",
         "    as_of = format_time(view.now)\n",
     ),
     Bug(
@@ -87,7 +87,7 @@ BUGS = (
     ),
     # --- what was ---
     Bug(
-        "the record of a model is made anew from the versions that are there",
+        "the record of a model is made again from the versions that are there",
         "lost past",
         "planning/model_history.py",
         """    number, text = (0, "") if newest is None else (_number(newest), _text(newest))\n""",
@@ -200,7 +200,7 @@ BUGS = (
         "nobody comes back at the time that was asked for",
         "missed event",
         "engine/queue.py",
-        "        self._failures.pop(key, None)\n        self._look_again(key, look_again)\n",
+        "        self._failures.pop(key, None)\n        self._requeue_at(key, requeue_at)\n",
         "        self._failures.pop(key, None)\n",
     ),
     Bug(
@@ -300,14 +300,14 @@ BUGS = (
         "    unchanged = False\n",
     ),
     Bug(
-        "a look is taken in twice",
+        "a sync is taken in twice",
         "planning",
         "planning/dataset/jobs.py",
         "        and ((each.at, each.job.name) > mark or (need is not None and each.job.name == need.job_name))\n",
         "        and ((each.at, each.job.name) >= mark or (need is not None and each.job.name == need.job_name))\n",
     ),
     Bug(
-        "a look at an earlier spec counts",
+        "a sync of an earlier spec counts",
         "planning",
         "planning/dataset/jobs.py",
         '    return bool(job.manifest["metadata"].get("labels", {}).get(labels.DIGEST) == wanted)\n',
@@ -317,8 +317,8 @@ BUGS = (
         "a finished run is judged again",
         "planning",
         "planning/training/run.py",
-        "    elif stand.is_over(run.status.conditions):\n        # A run is one execution",
-        "    elif stand.is_over(run.status.conditions) and not run.spec.register_:\n        # A run is one execution",
+        "    elif say.is_over(run.status.conditions):\n        # A run is one execution",
+        "    elif say.is_over(run.status.conditions) and not run.spec.register_:\n        # A run is one execution",
     ),
     Bug(
         "a result is taken over from a run on other data",
@@ -331,8 +331,8 @@ BUGS = (
         "live before a pod is ready",
         "planning",
         "planning/serving/traffic.py",
-        "        if there is not None and rollout.shows(there, choice) and rollout.is_available(there):\n            live[stage] = choice\n",
-        "        if there is not None and rollout.shows(there, choice):\n            live[stage] = choice\n",
+        "        if present is not None and rollout.shows(present, choice) and rollout.is_available(present):\n            live[stage] = choice\n",
+        "        if present is not None and rollout.shows(present, choice):\n            live[stage] = choice\n",
     ),
     Bug(
         "served before it is verified",
@@ -345,8 +345,8 @@ BUGS = (
         "a withdrawn version may serve",
         "planning",
         "planning/serving/candidates.py",
-        "        if self.rival or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:\n",
-        "        if self.rival or self.gates is None or stage not in self.stages:\n",
+        "        if self.competitor or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:\n",
+        "        if self.competitor or self.gates is None or stage not in self.stages:\n",
     ),
     Bug(
         "the old pods go before the new ones are ready",
@@ -360,8 +360,8 @@ BUGS = (
         "a time limit counts for a version that has served",
         "rollout",
         "planning/serving/rollout.py",
-        "    if proven or silent_until is None or silent_until > view.now or not _gave_up(there):\n",
-        "    if since is None or since + timedelta(seconds=PROGRESS_DEADLINE) > view.now or not _gave_up(there):\n",
+        "    if proven or silent_until is None or silent_until > view.now or not _gave_up(present):\n",
+        "    if since is None or since + timedelta(seconds=PROGRESS_DEADLINE) > view.now or not _gave_up(present):\n",
         story="slow rollouts",
     ),
     Bug(
@@ -419,10 +419,10 @@ BUGS = (
         '    if active is not None and status.circuit == "Open":\n        return Reason.RUN_ACTIVE',
     ),
     Bug(
-        "a firing is forgotten when its status is written",
+        "an event of a trigger is forgotten when its status is written",
         "planning",
         "planning/training/triggers.py",
-        "    return Firing(name, status.last_trigger)\n",
+        "    return TriggerEvent(name, status.last_trigger)\n",
         "    return None\n",
     ),
     # --- decisions of the loop ---
@@ -470,7 +470,7 @@ BUGS = (
         "a template that is put back takes its first run for the newest",
         "no way back",
         "planning/training/triggers.py",
-        "    if before is not None and (not stand.is_over(before.status.conditions) or _serves(view, before)):\n",
+        "    if before is not None and (not say.is_over(before.status.conditions) or _serves(view, before)):\n",
         "    if before is not None:\n",
         story="ways back",
     ),

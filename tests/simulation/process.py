@@ -115,7 +115,7 @@ class Operator(Process):
         stop = asyncio.create_task(self._stopping.wait())
         tasks = [
             asyncio.create_task(work)
-            for work in (self._look(), self._lead(), self._job_ends.run(), self._events.run(), self.lease.run())
+            for work in (self._resync_loop(), self._lead(), self._job_ends.run(), self._events.run(), self.lease.run())
         ]
         done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
         errors = [error for task in done if (error := task.exception()) is not None]
@@ -125,7 +125,7 @@ class Operator(Process):
         self.exit_code, self.alive = (1 if errors else 0), False
         self.error = next((error for error in errors if not isinstance(error, LeaseLost)), None)
 
-    async def _look(self) -> None:
+    async def _resync_loop(self) -> None:
         await self._resync.fill()
         self._job_ends.start()
         await self._resync.run()

@@ -149,7 +149,7 @@ def _new_content(letter: str) -> Callable[[World], None]:
 def _new_rows(letter: str) -> Callable[[World], None]:
     def act(world: World) -> None:
         world.workloads.contents["weather"] = letter
-        _ok(world.user.ask_for_a_look("weather").status)
+        _ok(world.user.ask_for_a_sync("weather").status)
 
     return act
 
@@ -335,7 +335,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_live("rain-v1"), _triggered("NothingNew")),
             minutes=300.0,
         ),
-        # The monitor has the source looked at, though nobody else does.
+        # The monitor has the source synced, though nobody else does.
         Step("new rows come", _rows_come("3"), _live("rain-v2"), minutes=300.0),
         Step("delete all", _delete_all, _nothing_left),
     ),

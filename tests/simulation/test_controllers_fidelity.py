@@ -1,6 +1,6 @@
 """The simulated controllers and kubelet show what those of a real cluster showed: the golden file is a real recording.
 
-tests/e2e_cluster/test_controllers_fidelity.py holds the golden file itself to a real cluster, and makes it anew.
+tests/e2e_cluster/test_controllers_fidelity.py holds the golden file itself to a real cluster, and makes it again.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_a_case_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("bug", [pytest.param(bug, id=bug.name) for bug in BUGS])
 def test_a_planted_bug_has_its_place(bug: Bug) -> None:
-    """Whoever changes the line plants the bug anew."""
+    """Whoever changes the line plants the bug again."""
     assert (SOURCES / "mlops" / bug.file).read_text("utf-8").count(bug.right) == 1
 
 

@@ -33,10 +33,10 @@ class User:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         return self._request("DELETE", path_of(key), body)
 
-    def ask_for_a_look(self, name: str) -> Answer:
-        """Have a Dataset's source looked at."""
-        moment = format_time(self._loop.now())
-        return self.change(Key("Dataset", TEAM, name), {"metadata": {"annotations": {labels.REQUESTED_AT: moment}}})
+    def ask_for_a_sync(self, name: str) -> Answer:
+        """Have a Dataset's source synced."""
+        timestamp = format_time(self._loop.now())
+        return self.change(Key("Dataset", TEAM, name), {"metadata": {"annotations": {labels.REQUESTED_AT: timestamp}}})
 
     def strip_owners(self, key: Key) -> Answer:
         """Take the owner references off a child."""

@@ -118,7 +118,7 @@ class Watches:
         self.by_kind = {kind: Watch(kind, loop, server, weather, random, sink, context) for kind in WATCHED}
 
     def start(self) -> None:
-        """Begin each watch after a moment of its own."""
+        """Begin each watch after a delay of its own."""
         for watch in self.by_kind.values():
             self._loop.call_later(0.2 * self._random.random(), watch.begin)
 

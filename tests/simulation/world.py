@@ -25,7 +25,7 @@ from tests.simulation.workloads import Workloads
 
 # For so long nothing may happen before the world counts as at rest: longer than the lists that repair what was missed.
 _QUIET_SECONDS = 75.0
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 # Without faults a step of a story takes some dozens.
 _MOST_WRITES = 1_500
 _TIME = re.compile(r"-\d{12}\b")
@@ -113,7 +113,7 @@ class World:
         return (
             self.loop.time() - self._changed_at > _QUIET_SECONDS
             and self.controllers.settled
-            and all(each.alive and each.idle and each.controller.queue.next_look is None for each in self.operators)
+            and all(each.alive and each.idle and each.controller.queue.next_requeue is None for each in self.operators)
         )
 
     def picture(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class World:
         while not (self.at_rest and (ends is None or ends(self))):
             if self.loop.time() > until:
                 raise Violation("ComesToRest", self._why_not())
-            self.run(_LOOK_SECONDS)
+            self.run(_POLL_SECONDS)
 
     def check_rest(self) -> None:
         """Check that nothing is left open, and that looking at everything again writes nothing."""
@@ -241,7 +241,7 @@ class World:
             self.loop.call_later(seconds, lambda: self.loop.resume(operator))
 
     def begin_step(self) -> None:
-        """The user does something: writes are counted anew."""
+        """The user does something: writes are counted again."""
         self._writes = 0
 
     def calm(self) -> None:
@@ -281,18 +281,18 @@ class World:
         return operator
 
     def _watch_over(self, slot: int, operator: Operator) -> None:
-        """Start a process anew when it has ended, as a kubelet does."""
+        """Start a process again when it has ended, as a kubelet does."""
 
-        def look() -> None:
+        def visit() -> None:
             if operator.exit_code is None:
-                self.loop.call_later(1.0, look)
+                self.loop.call_later(1.0, visit)
                 return
             if operator.error is not None and self.invariants.violation is None:
                 self.invariants.violation = Violation("NoCrash", f"{operator.name}: {operator.error!r}")
             self._gone.append(operator)
             self.operators[slot] = self._start(slot)
 
-        self.loop.call_later(1.0, look)
+        self.loop.call_later(1.0, visit)
 
     def _arriving(self, user: str, method: str, path: str, body: Manifest | None) -> bool:
         """Return whether a request is carried out."""
@@ -355,7 +355,7 @@ class World:
         for operator in self.operators:
             queue = operator.controller.queue
             state = "alive" if operator.alive else "dead"
-            said.append(f"{operator.name} is {state}, busy with {queue.busy_with}, looks again {queue.next_look}")
+            said.append(f"{operator.name} is {state}, busy with {queue.busy_with}, looks again {queue.next_requeue}")
         for kind in KINDS:
             for manifest in self.server.list(kind):
                 name = manifest["metadata"]["name"]

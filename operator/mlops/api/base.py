@@ -220,11 +220,11 @@ def _cron() -> StringConstraints:
     return StringConstraints(pattern=pattern, max_length=120)
 
 
-def _is_a_moment(text: str) -> str:
+def _is_a_timestamp(text: str) -> str:
     try:
         datetime.fromisoformat(text)
     except ValueError as error:
-        raise PydanticCustomError("rule", "{message}", {"message": f"{text!r} is no moment: {error}"}) from error
+        raise PydanticCustomError("rule", "{message}", {"message": f"{text!r} is no timestamp: {error}"}) from error
     return text
 
 
@@ -277,15 +277,15 @@ ObjectName = Annotated[
     ),
 ]
 Text = Annotated[str, StringConstraints(max_length=256)]
-# A RFC 3339 moment in UTC, as Kubernetes writes it.
+# A RFC 3339 timestamp in UTC, as Kubernetes writes it.
 Timestamp = Annotated[
     str,
     text(
         r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
-        "a moment in UTC such as 2026-01-31T12:00:00Z",
+        "a timestamp in UTC such as 2026-01-31T12:00:00Z",
         27,
     ),
-    AfterValidator(_is_a_moment),
+    AfterValidator(_is_a_timestamp),
 ]
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -296,18 +296,18 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]{1,6})([dhms])", text)))
 
 
-def earlier(moment: datetime, span: timedelta) -> datetime:
-    """Return the moment a span before another, at the earliest the first one of the calendar: 9999d may mean "all"."""
+def earlier(timestamp: datetime, span: timedelta) -> datetime:
+    """Return the timestamp a span before another, at the earliest the calendar's first: 9999d may mean "all"."""
     first = datetime.min.replace(tzinfo=UTC)
-    return moment - span if moment - first > span else first
+    return timestamp - span if timestamp - first > span else first
 
 
 def parse_time(text: str) -> datetime:
-    """Return the moment of a `Timestamp`, in UTC."""
+    """Return the timestamp of a `Timestamp`, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def is_moment(text: str) -> bool:
+def is_timestamp(text: str) -> bool:
     """Return whether `text` is a `Timestamp`."""
     try:
         return text.endswith("Z") and datetime.fromisoformat(text).tzinfo is not None
@@ -315,10 +315,10 @@ def is_moment(text: str) -> bool:
         return False
 
 
-def format_time(moment: datetime) -> str:
-    """Return `moment` as Kubernetes writes it: RFC 3339 in UTC, whole seconds."""
+def format_time(timestamp: datetime) -> str:
+    """Return `timestamp` as Kubernetes writes it: RFC 3339 in UTC, whole seconds."""
     # Not by strftime: it writes the year 1 as "1".
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return timestamp.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 class OwnerReference(BaseModel):
@@ -378,7 +378,7 @@ class Column:
     description: str = ""
 
 
-def standing_columns(*wide: Column) -> tuple[Column, ...]:
+def readiness_columns(*wide: Column) -> tuple[Column, ...]:
     """Return the columns that end every kind's table: Ready and why; with `-o wide` also `wide` and the message."""
     path = ".status.conditions[?(@.type=='Ready')]"
     return (

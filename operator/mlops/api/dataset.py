@@ -26,7 +26,7 @@ from mlops.api.base import (
     Timestamp,
     TimeZone,
     exactly_one_of,
-    standing_columns,
+    readiness_columns,
     text,
 )
 from mlops.api.conditions import Condition
@@ -268,7 +268,7 @@ class Split(Model):
 
 
 class Refresh(Model):
-    """When the source is looked at again; a new version is made only if the content changed."""
+    """When the source is synced again; a new version is made only if the content changed."""
 
     schedule: Cron = Field(description='A cron line of five fields, such as "0 * * * *".')
     time_zone: TimeZone | None = Field(default=None, description="The schedule's time zone; UTC if left out.")
@@ -330,9 +330,9 @@ class DatasetSpec(Model):
     )
     validation: Validation = Field(default_factory=Validation, description="What a delivery must fulfil.")
     split: Split = Field(default_factory=Split, description="How rows are divided.")
-    refresh: Refresh | None = Field(default=None, description="When to look at the source again; never if left out.")
+    refresh: Refresh | None = Field(default=None, description="When to sync the source again; never if left out.")
     governance: Governance = Field(default_factory=Governance, description="Who answers for the data.")
-    suspend: bool = Field(default=False, description="Stop looking at the source; the current version stays.")
+    suspend: bool = Field(default=False, description="Stop syncing the source; the current version stays.")
     rules: ClassVar = (
         Rule(
             "self.fields.filter(f, has(f.role) && f.role == 'label').size() <= 1",
@@ -404,7 +404,7 @@ class DatasetStatus(Model):
     rows: int | None = Field(default=None, description="Rows of the current version.")
     bytes: int | None = Field(default=None, description="Bytes of its files.")
     splits: SplitRows | None = Field(default=None, description="Rows per part.")
-    last_check_time: Timestamp | None = Field(default=None, description="Up to when the source was last looked at.")
+    last_check_time: Timestamp | None = Field(default=None, description="Up to when the source was last synced.")
     last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
     last_job_time: Timestamp | None = Field(default=None, description="When that Job finished.")
     spec_digest: Digest | None = Field(
@@ -422,7 +422,7 @@ class DatasetStatus(Model):
         default=None, description="The value of the annotation mlops.dev/retry that was last acted on."
     )
     retried_at: Timestamp | None = Field(
-        default=None, description="When that was: the source is looked at as of then, not as of the look that failed."
+        default=None, description="When that was: the source is synced as of then, not as of the sync that failed."
     )
     validation: ValidationResult | None = Field(default=None, description="What validation found last.")
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
@@ -445,7 +445,7 @@ class Dataset(Resource):
     columns: ClassVar = (
         Column("Version", ".status.version", "integer"),
         Column("Rows", ".status.rows", "integer"),
-        *standing_columns(
+        *readiness_columns(
             Column("Last Look", ".status.lastCheckTime", "date", priority=1),
             Column("Digest", ".status.digest", priority=1),
         ),

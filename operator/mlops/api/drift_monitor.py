@@ -22,7 +22,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     TimeZone,
-    standing_columns,
+    readiness_columns,
 )
 from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
@@ -264,7 +264,7 @@ class NothingNew(Model):
     dataset_digest: Digest = Field(description="The digest of its content.")
     asked: Timestamp | None = Field(
         default=None,
-        description="The scheduled time of the check for which the source is looked at again; news makes a run.",
+        description="The scheduled time of the check for which the source is synced again; news makes a run.",
     )
 
 
@@ -362,7 +362,7 @@ class DriftMonitor(Resource):
         Column("Verdict", ".status.verdict"),
         Column("Last Check", ".status.lastCheckTime", "date"),
         Column("Action", ".status.action"),
-        *standing_columns(
+        *readiness_columns(
             Column("Outcome", ".status.lastAction.outcome", priority=1),
             Column("Circuit", ".status.circuit", priority=1),
             Column("Rows", ".status.samples", "integer", priority=1),

@@ -14,7 +14,7 @@ MODEL_VERSION = "mlops.dev/model-version"
 MONITOR = "mlops.dev/monitor"
 STAGE = "mlops.dev/stage"
 DIGEST = "mlops.dev/digest"
-# An annotation of a run made of a template: which firing made it, as JSON.
+# An annotation of a run made of a template: which event made it, as JSON.
 TRIGGER = "mlops.dev/trigger"
 # An annotation: the address of the model that a child works with.
 ARTIFACT = "mlops.dev/artifact"
@@ -23,12 +23,12 @@ ARTIFACT = "mlops.dev/artifact"
 GENERATION = "mlops.dev/generation"
 # An annotation of a Deployment: since when it is to serve what it serves.
 SINCE = "mlops.dev/since"
-# Annotation of a Dataset: look at the source as of this moment, if that was not done since.
+# Annotation of a Dataset: sync the source as of this timestamp, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
 # Annotation of any of the four kinds: try again what failed. Another text each time; the status keeps the last one.
 # Of a Deployment: the retry of its version that it was applied for.
 RETRY = "mlops.dev/retry"
-# Annotation of a Job: the moment that it looks at.
+# Annotation of a Job: the timestamp that it looks at.
 AS_OF = "mlops.dev/as-of"
 # Annotations of a Job that a person made from a CronJob, by `kubectl create job --from`.
 INSTANTIATED = "cronjob.kubernetes.io/instantiate"

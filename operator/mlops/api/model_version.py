@@ -20,7 +20,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
-    standing_columns,
+    readiness_columns,
     unchanged,
 )
 from mlops.api.conditions import Condition
@@ -226,7 +226,7 @@ class ModelVersion(Resource):
         Column("Model", ".spec.modelName"),
         Column("Version", ".spec.version", "integer"),
         Column("Stage", ".status.stage"),
-        *standing_columns(
+        *readiness_columns(
             Column("Pods", ".status.readyReplicas", "integer", priority=1),
             Column("URL", ".status.url", priority=1),
             Column("Artifact", ".status.artifact", priority=1),

@@ -276,7 +276,7 @@ class Reason(StrEnum):
         ),
         _CHECK_FAILS.means(
             "The model has no reference to compare with, or captured rows cannot be read.",
-            "Train the model anew; or mend the file that the message names, and ask for a retry.",
+            "Train the model again; or mend the file that the message names, and ask for a retry.",
         ),
     )
     DIGEST_MISMATCH = (
@@ -295,13 +295,13 @@ class Reason(StrEnum):
         ),
         _CHECK_FAILS.means(
             "Stored bytes are not what their digest says.",
-            "Restore the bytes, and ask for a retry; or train the model anew.",
+            "Restore the bytes, and ask for a retry; or train the model again.",
         ),
     )
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
         _INGEST_FAILS.means(
-            "The look took longer than an hour. It is tried again.",
+            "The sync took longer than an hour. It is tried again.",
             "Deliver in smaller parts; then wait, or ask for a retry.",
         ),
         _TRAINING_FAILS.means(
@@ -470,7 +470,7 @@ class Reason(StrEnum):
     INGESTING = (
         "Ingesting",
         _Place(("Dataset",), "True Unknown", ConditionType.VERSIONED).means(
-            "A look at the source is under way or due.", "Wait."
+            "A sync of the source is under way or due.", "Wait."
         ),
     )
     VERSIONED = (
@@ -479,7 +479,7 @@ class Reason(StrEnum):
     )
     UNCHANGED = (
         "Unchanged",
-        _Place(("Dataset",), "True", ConditionType.VALIDATED).means("The newest look found the same content."),
+        _Place(("Dataset",), "True", ConditionType.VALIDATED).means("The newest sync found the same content."),
     )
     VALIDATED = (
         "Validated",
@@ -560,7 +560,7 @@ class Reason(StrEnum):
     RUN_PENDING = (
         "RunPending",
         _Place(("TrainingRun",), "Unknown").means(
-            "A firing of the template is on record; its run is made next.",
+            "An event of a trigger of the template is on record; its run is made next.",
             "Wait; or set spec.suspend to false, if the message says so.",
         ),
     )
@@ -588,7 +588,7 @@ class Reason(StrEnum):
     WAITING_FOR_REFRESH = (
         "WaitingForRefresh",
         _Place(("TrainingRun",), "Unknown", ConditionType.DATASET_READY, ConditionType.SUCCEEDED).means(
-            "The Dataset's source was not looked at since spec.datasetRef.notBefore; it is looked at for this run.",
+            "The Dataset's source was not synced since spec.datasetRef.notBefore; it is looked at for this run.",
             "Wait.",
         ),
     )

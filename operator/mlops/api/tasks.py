@@ -92,7 +92,7 @@ class IngestTask(Model):
     namespace: str
     dataset: str
     spec: DatasetSpec
-    # The end of a captured window, and the moment the source is looked at: an RFC 3339 time, or "scheduled" in the
+    # The end of a captured window, and the timestamp the source is synced: an RFC 3339 time, or "scheduled" in the
     # Jobs of a CronJob, whose names carry their time.
     as_of: str
     # Whether a version of the model is or was live, so that captures may be read; without one only `history` is.
@@ -301,9 +301,9 @@ _PARTITION = re.compile(r"(?:^|/)date=(\d{4})-(\d{2})(?:-(\d{2}))?/")
 _SPAN = re.compile(r"(?:^|/)dates=(\d{4}-\d{2}-\d{2})--(\d{4}-\d{2}-\d{2})/")
 
 
-def partition(moment: datetime, *, monthly: bool) -> str:
+def partition(timestamp: datetime, *, monthly: bool) -> str:
     """Return the partition of an event time: `date=2026-11-21/`, or `date=2026-11/`."""
-    return moment.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
+    return timestamp.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
 
 
 def partition_of_span(first: datetime, last: datetime) -> str:

@@ -18,7 +18,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
-    standing_columns,
+    readiness_columns,
     text,
     unchanged,
 )
@@ -53,11 +53,11 @@ class DatasetRef(Model):
     )
     not_before: Timestamp | None = Field(
         default=None,
-        description="Wait until the Dataset's source was looked at since this moment; the Dataset refreshes for it.",
+        description="Wait until the Dataset's source was synced since this timestamp; the Dataset refreshes for it.",
     )
     since: Timestamp | None = Field(
         default=None,
-        description="Use only rows from this event time on; they are split anew. For a rebuild after a change.",
+        description="Use only rows from this event time on; they are split again. For a rebuild after a change.",
     )
     rules: ClassVar = (
         Rule(
@@ -213,7 +213,8 @@ class TrainingRunSpec(Model):
         default=None, alias="register", description="The ModelVersion to make when the gates pass."
     )
     triggers: Annotated[tuple[Trigger, ...], Field(max_length=8)] = Field(
-        default=(), description="With triggers this is a template: it never runs itself, each firing makes a run."
+        default=(),
+        description="With triggers this is a template: it never runs itself, each event of a trigger makes a run.",
     )
     resources: Resources = Field(default_factory=Resources, description="Compute of the training pod.")
     active_deadline_seconds: Annotated[int, Field(ge=1, le=2_592_000)] = Field(
@@ -351,7 +352,7 @@ class TrainingRun(Resource):
         # The first that was measured on held-out rows; the gates' own figures stand in the message.
         Column("Metric", ".status.metrics[?(@.dataset=='test')].name"),
         Column("Value", ".status.metrics[?(@.dataset=='test')].value"),
-        *standing_columns(
+        *readiness_columns(
             Column("Last Run", ".status.lastRun", priority=1),
             Column("Inputs", ".status.inputsDigest", priority=1),
             Column("Output", ".status.outputDigest", priority=1),

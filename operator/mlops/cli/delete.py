@@ -54,14 +54,14 @@ def delete(state: State, word: str, names: tuple[str, ...], namespace: str, *, f
 
 
 class _Clock(RealClock):
-    """The moment at which a folder's world stands: a replay's is another than the machine's."""
+    """The timestamp at which a folder's world stands: a replay's is another than the machine's."""
 
-    def __init__(self, moment: datetime) -> None:
-        self._moment = moment
+    def __init__(self, timestamp: datetime) -> None:
+        self._timestamp = timestamp
 
     def now(self) -> datetime:
-        """Return the moment."""
-        return self._moment
+        """Return the timestamp."""
+        return self._timestamp
 
 
 def _check_unused(state: State, kind: str, namespace: str, names: Iterable[str]) -> None:

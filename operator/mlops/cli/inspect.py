@@ -34,7 +34,7 @@ def load(state: State) -> list[Manifest]:
     """
     if not state.exists:
         raise UserError(f"{state.folder}: there is no state here yet; `mlops run` makes it, --state names another")
-    # Looked at first: a run that ends meanwhile is believed for what it was, one that begins shows at the next look.
+    # Looked at first: a run that ends meanwhile is believed for what it was, one that begins shows at the next sync.
     in_use = state.in_use
     objects = _read(state)
     return objects if in_use else [stopped(manifest) for manifest in objects]
@@ -168,7 +168,7 @@ def digest(documents: Iterable[Manifest], state: State, given: dict[str, str], e
 
 
 def clock_of(objects: list[Manifest]) -> datetime:
-    """Return the cluster's present moment: a replay may have left it in another century than this machine is in."""
+    """Return the cluster's present timestamp: a replay may have left it in another century than this machine is in."""
     seen = [
         c["lastTransitionTime"]
         for m in objects
@@ -211,8 +211,8 @@ def _history(objects: list[Manifest], namespace: str | None, model: str | None =
 def _events(history: list[Manifest], versions: list[Manifest]) -> list[Manifest]:
     """Return what was recorded of a model, and what its versions say that is not on record yet, in order of time."""
     found = model_history.entries(history)
-    there = {m["metadata"]["uid"] for m in versions}
-    found = [entry for entry in found if entry["event"] != model_history.DELETED or entry["uid"] not in there]
+    present = {m["metadata"]["uid"] for m in versions}
+    found = [entry for entry in found if entry["event"] != model_history.DELETED or entry["uid"] not in present]
     known = {model_history.identity(entry) for entry in found}
     for manifest in versions:
         version = parse(manifest)

@@ -288,7 +288,7 @@ def lineage(model: str, at: str | None, namespace: str | None, folder: Path) -> 
     """
     from mlops.cli import inspect
 
-    show(inspect.lineage(State(folder), model, _moment(at), namespace))
+    show(inspect.lineage(State(folder), model, _timestamp(at), namespace))
 
 
 @cli.command(
@@ -432,14 +432,14 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     return pairs
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError(f"--at {text!r}: no moment: write one such as 2026-01-31T12:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise UserError(f"--at {text!r}: no timestamp: write one such as 2026-01-31T12:00:00Z") from error
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ class View:
             if self._said.get(key) != says:
                 self._said[key] = says
                 if not reason:
-                    continue  # it was made this moment
+                    continue  # it was made just now
                 detail = headline(manifest) if status == "True" else message
                 self.say(f"{short_kind(key[0])}/{key[1]:<28} Ready={status:<8}{reason:<18} {detail}".rstrip())
 

@@ -136,9 +136,9 @@ class Stream:
         """Return how late a label is."""
         return parse_duration(self.replay.label_delay)
 
-    def rows_until(self, moment: datetime) -> int:
-        """Return how many rows have a time up to `moment`."""
-        return int((self.frame[self.replay.time] <= moment).sum())
+    def rows_until(self, timestamp: datetime) -> int:
+        """Return how many rows have a time up to `timestamp`."""
+        return int((self.frame[self.replay.time] <= timestamp).sum())
 
 
 @dataclass
@@ -154,7 +154,7 @@ class Stopped(Exception):
 
 
 class Sender:
-    """Sends a stream piece by piece: `until` a moment, all rows and all labels that are known by then."""
+    """Sends a stream piece by piece: `until` a timestamp, all rows and all labels that are known by then."""
 
     def __init__(self, stream: Stream, target: Callable[[], Target], progress: Callable[[int], None]) -> None:
         self.stream, self.target, self.progress = stream, target, progress
@@ -164,15 +164,15 @@ class Sender:
         """Have `until` end soon, with Stopped: what was not sent is sent by the next run."""
         self._stop.set()
 
-    def until(self, moment: datetime, position: Position) -> Position:
-        """Send what happened up to `moment` and wait until it is in the store; return the new position."""
+    def until(self, timestamp: datetime, position: Position) -> Position:
+        """Send what happened up to `timestamp` and wait until it is in the store; return the new position."""
         target = self.target()
         missing = [i["name"] for i in target.inputs if i["name"] not in self.stream.frame.columns]
         if missing:
             raise UserError(f"{self.stream.replay.file}: no column for the model's inputs {', '.join(missing)}")
-        rows = self.stream.rows_until(moment)
+        rows = self.stream.rows_until(timestamp)
         # A label is sent for a row that was sent: its (id, row) is that of its request.
-        labels = min(self.stream.rows_until(moment - self.stream.delay), rows)
+        labels = min(self.stream.rows_until(timestamp - self.stream.delay), rows)
         if rows == position.rows and labels == position.labels:
             return position
         with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -188,13 +188,13 @@ class Sender:
         if self._stop.is_set():
             raise Stopped
         replay = self.stream.replay
-        target.infer(row[replay.id], _moment(row[replay.time]), row)
+        target.infer(row[replay.id], _timestamp(row[replay.time]), row)
 
     def _feedback(self, target: Target, start: int, end: int) -> None:
         replay = self.stream.replay
         frame = self.stream.frame[start:end]
         labels = [
-            {"id": row_id, "row": 0, "label": label, "time": _moment(time + self.stream.delay)}
+            {"id": row_id, "row": 0, "label": label, "time": _timestamp(time + self.stream.delay)}
             for row_id, label, time in zip(frame[replay.id], frame[replay.label or ""], frame[replay.time], strict=True)
             # Some labels never come.
             if label is not None
@@ -203,7 +203,7 @@ class Sender:
             target.feedback(labels[first : first + LABELS_PER_REQUEST])
 
 
-def _moment(value: datetime) -> str:
+def _timestamp(value: datetime) -> str:
     return format_time(value) if value.microsecond == 0 else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -136,8 +136,8 @@ class _Run:
             except InvalidObject as error:
                 raise UserError(f"{document.place}: {error}") from error
             if outcome == "unchanged" and self._has_news(runtime, document):
-                _look_again(runtime, Key(*document.key), clock)
-                outcome = "unchanged, its source is looked at again"
+                _request_sync(runtime, Key(*document.key), clock)
+                outcome = "unchanged, its source is synced again"
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
             for path in _never(document.manifest):
                 view.say(f"{document.key[0]} {document.key[2]}: {path} never comes: no month has that day")
@@ -180,10 +180,10 @@ class _Run:
         end = stream.last
         while not place.over:
             tick = runtime.next_tick()
-            moment = min(tick, end) if tick is not None else end
-            place.position = await _in_thread(sender, moment, place.position)
-            place.save(moment, over=moment >= end)
-            await runtime.advance(moment)
+            timestamp = min(tick, end) if tick is not None else end
+            place.position = await _in_thread(sender, timestamp, place.position)
+            place.save(timestamp, over=timestamp >= end)
+            await runtime.advance(timestamp)
             await self._settle(runtime, clock)
             view.replayed(0, clock.now())
 
@@ -236,9 +236,9 @@ class _Run:
         await _keep_refreshing(view)
 
 
-async def _in_thread(sender: Sender, moment: datetime, position: Position) -> Position:
+async def _in_thread(sender: Sender, timestamp: datetime, position: Position) -> Position:
     """Send in a thread. When cancelled, first wait until it has stopped: the server still has to answer it."""
-    sending = asyncio.ensure_future(asyncio.to_thread(sender.until, moment, position))
+    sending = asyncio.ensure_future(asyncio.to_thread(sender.until, timestamp, position))
     try:
         return await asyncio.shield(sending)
     except asyncio.CancelledError:
@@ -290,16 +290,16 @@ class _Place:
                     self.position = Position(saved["rows"], saved["labels"])
                     self.clock, self.over = parse_time(saved["clock"]), saved["over"]
             except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path} was changed: delete it, and the replay begins anew") from error
+                raise UserError(f"{path} was changed: delete it, and the replay begins again") from error
 
-    def save(self, moment: datetime, *, over: bool) -> None:
-        """Record that everything up to `moment` was sent; a file half written is never seen."""
+    def save(self, timestamp: datetime, *, over: bool) -> None:
+        """Record that everything up to `timestamp` was sent; a file half written is never seen."""
         self.over = over
         content = {
             "stream": self._identity,
             "rows": self.position.rows,
             "labels": self.position.labels,
-            "clock": format_time(moment),
+            "clock": format_time(timestamp),
             "over": over,
         }
         beside = self._path.with_suffix(".tmp")
@@ -315,12 +315,12 @@ def _sources(source: Manifest) -> list[str]:
     return [place["uri"] for place in places if place]
 
 
-def _look_again(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
-    """Have a Dataset's source looked at once more, as the annotation has it done in a cluster."""
+def _request_sync(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
+    """Have a Dataset's source synced once more, as the annotation has it done in a cluster."""
     manifest = runtime.get(key) or {}
-    looked_at = manifest.get("status", {}).get("lastCheckTime")
-    # A driven clock may stand where it stood at the last look.
-    later = [clock.now(), *([parse_time(looked_at) + timedelta(seconds=1)] if looked_at else [])]
+    synced_at = manifest.get("status", {}).get("lastCheckTime")
+    # A driven clock may stand where it stood at the last sync.
+    later = [clock.now(), *([parse_time(synced_at) + timedelta(seconds=1)] if synced_at else [])]
     runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
 
 
@@ -341,7 +341,7 @@ def _never(manifest: Manifest) -> Iterator[str]:
 
 def _next_try(runtime: LocalRuntime, latest: datetime) -> datetime | None:
     """Return when something is tried again, if that is not later than `latest` and before the next check."""
-    again, tick = runtime.next_look(), runtime.next_tick()
+    again, tick = runtime.next_requeue(), runtime.next_tick()
     return again if again and again <= latest and (tick is None or again < tick) else None
 
 

@@ -44,11 +44,11 @@ def value_at(manifest: Manifest, path: str) -> Any:
     return found
 
 
-def age(moment: str | None, now: datetime) -> str:
-    """Return how long ago `moment` was, as kubectl writes it: 5s, 3m, 2h, 7d, 3y."""
-    if not moment:
+def age(timestamp: str | None, now: datetime) -> str:
+    """Return how long ago `timestamp` was, as kubectl writes it: 5s, 3m, 2h, 7d, 3y."""
+    if not timestamp:
         return "<unknown>"
-    seconds = max(0, int((now - parse_time(moment)).total_seconds()))
+    seconds = max(0, int((now - parse_time(timestamp)).total_seconds()))
     for size, unit, limit in ((1, "s", 120), (60, "m", 7200), (3600, "h", 172800), (86400, "d", 730 * 86400)):
         if seconds < limit:
             return f"{seconds // size}{unit}"

@@ -13,14 +13,14 @@ Manifest = dict[str, Any]
 
 def uses_of(objects: list[Manifest], kind: str, namespace: str, name: str) -> list[str]:
     """Return in words what would break, or lose its origin, without the object; nothing if it can go."""
-    there = [one for one in objects if one["metadata"].get("namespace") == namespace]
+    present = [one for one in objects if one["metadata"].get("namespace") == namespace]
     match kind:
         case "ModelVersion":
-            return list(_of_version(there, name))
+            return list(_of_version(present, name))
         case "Dataset":
-            return list(_of_dataset(there, name))
+            return list(_of_dataset(present, name))
         case "TrainingRun":
-            return list(_of_run(there, name))
+            return list(_of_run(present, name))
     return []
 
 

@@ -58,7 +58,7 @@ class Client:
         self._quiet.set()
         # When a request was given up last whose answer had not come.
         self._gave_up = -math.inf
-        # As a server asked that has too much to do: not before this moment of the loop's clock.
+        # As a server asked that has too much to do: not before this timestamp of the loop's clock.
         self._not_before = 0.0
 
     async def request(
@@ -85,7 +85,7 @@ class Client:
         async with self._counted():
             status, headers, answer = await self._send(key, method, url, body, content_type, accept)
             if status == 401:
-                # The token was rotated, or this is a moment's fault of the server: once more with what is there now.
+                # The token was rotated, or this is a passing fault of the server: once more with what is there now.
                 await self.close()
                 status, headers, answer = await self._send(key, method, url, body, content_type, accept)
         if status < 300:
@@ -96,7 +96,7 @@ class Client:
     async def settle(self, seconds: float) -> bool:
         """Wait until no request is under way, at most for `seconds`.
 
-        Returns whether nothing can arrive at the server any more: one that was given up a moment ago can.
+        Returns whether nothing can arrive at the server any more: one that was given up just now can.
         """
         try:
             async with asyncio.timeout(seconds):

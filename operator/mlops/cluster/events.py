@@ -125,7 +125,7 @@ class Rates:
         return len(self._left)
 
     def take(self, uid: str, now: float) -> bool:
-        """Return whether the object may tell something at the moment `now`, in seconds of any clock."""
+        """Return whether the object may tell something at the timestamp `now`, in seconds of any clock."""
         left, since = self._left.pop(uid, (float(_BURST), now))
         left = min(float(_BURST), left + (now - since) / _REFILL_SECONDS)
         good = left >= 1.0

@@ -1,7 +1,7 @@
 """kopf as an informer: it lists and watches, and hands over what it sees. It writes nothing and decides nothing.
 
 kopf runs on an event loop of its own, in a thread. When a watch dies of what kopf does not survive (a 401, 404 or 410
-on the watch request, an ERROR in the stream, a line of JSON that was cut off), the whole of kopf is started anew
+on the watch request, an ERROR in the stream, a line of JSON that was cut off), the whole of kopf is restarted
 there, and the rest of the program goes on with what is in memory. A kind whose definition is gone is left out until it
 is back: its watch would die again and again, and take those of all other kinds with it.
 """
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 # Called on the main loop with a watch event's type (None for an object of a list) and object.
 Sink = Callable[[str | None, Manifest], None]
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _CHANGED = "other kinds are served than before"
 # How long the first watch may take to be there, and from then on, how long one of them may be missing before kopf is
-# started anew: it begins all of them together, and does not bring one back that has died.
+# restarted: it begins all of them together, and does not bring one back that has died.
 _PATIENCE, _GONE_PATIENCE = 20.0, 2.0
 _END_SECONDS = 1.0
 # After so long without trouble the next trouble is a new one.
@@ -105,13 +105,13 @@ class Informers:
             if self._stopping.is_set():
                 return
             if why == _CHANGED:
-                log.info("the watches begin anew: %s", why)
+                log.info("the watches begin again: %s", why)
                 continue
             if time.monotonic() - started > _HEALTHY_SECONDS:
                 pauses = quiet_kopf.pauses()
             pause = next(pauses)
             self.restarts += 1
-            log.warning("the watches ended (%s); starting them anew in %.1f s", why, pause)
+            log.warning("the watches ended (%s); starting them again in %.1f s", why, pause)
             self._stopping.wait(pause)
 
     def _expected(self) -> frozenset[str]:
@@ -153,7 +153,7 @@ class Informers:
         """Look whether every watch has its task. Returns when one is missing for too long, or at the end."""
         since, patience = time.monotonic(), _PATIENCE
         while not self._stopping.is_set():
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             self._beat()
             if self._wanted_out != self._left_out:
                 return _CHANGED

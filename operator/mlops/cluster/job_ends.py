@@ -43,7 +43,7 @@ class JobEnds:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             async for job in self._jobs():
-                group.create_task(self._look(job))
+                group.create_task(self._follow(job))
 
     async def _jobs(self) -> AsyncIterator[Manifest]:
         while True:
@@ -54,7 +54,7 @@ class JobEnds:
             self._asked.add(uid)
             self._ended.put_nowait(job)
 
-    async def _look(self, job: Manifest) -> None:
+    async def _follow(self, job: Manifest) -> None:
         _, namespace, name = key_of(job)
         pod, about = WATCHED["Pod"], Key("Pod", namespace, "")
         selector = f"{pod.selector},{JOB_NAME}={name}"

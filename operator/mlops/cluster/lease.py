@@ -41,7 +41,7 @@ class LeaseClock(Protocol):
         """Return seconds that no one sets back, and that pass while the process is stopped."""
 
     def now(self) -> datetime:
-        """Return the moment, in UTC."""
+        """Return the timestamp, in UTC."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -58,7 +58,7 @@ class SystemClock:
         return time.clock_gettime(self._CLOCK)
 
     def now(self) -> datetime:
-        """Return the moment, in UTC."""
+        """Return the timestamp, in UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
@@ -70,7 +70,7 @@ class Lease:
     """One candidate for the Lease. `duration`, `renew` and `retry` are seconds, as in client-go's leader election.
 
     Another's Lease is taken when this candidate itself has seen it unchanged for its duration, or at once when nobody
-    holds it; the other's wall clock counts for nothing. The holder counts from the moment at which it *sent* its last
+    holds it; the other's wall clock counts for nothing. The holder counts from when it *sent* its last
     renewal, and only up to `renew`: it stops before anybody else can start, and `duration - renew` is what is left for
     a write that is on its way. One that was paused sees that it is too late before it does anything else.
 
@@ -116,7 +116,7 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """Return who held it when it was last looked at, for logs and metrics; empty if nobody did."""
+        """Return who held it when it was last synced, for logs and metrics; empty if nobody did."""
         return _holder(self._present)
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class Lease:
         await self._acquired.wait()
 
     async def release(self) -> None:
-        """Give the Lease up, so that another candidate has it at its next look; `held` is false from now on.
+        """Give the Lease up, so that another candidate has it at its next sync; `held` is false from now on.
 
         Takes at most `retry` seconds. If the cluster cannot be told, the others wait for the Lease to run out.
         """
@@ -188,7 +188,7 @@ class Lease:
             await self._write()
 
     def _runs_out(self) -> float:
-        """Return the moment of the monotonic clock from which on this candidate may take the Lease."""
+        """Return the timestamp of the monotonic clock from which on this candidate may take the Lease."""
         spec = (self._present or {}).get("spec") or {}
         if spec.get("holderIdentity", "") in ("", self.identity):
             return -math.inf
@@ -268,6 +268,6 @@ def _holder(lease: Manifest | None) -> str:
     return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "")
 
 
-def _micro_time(moment: datetime) -> str:
-    """Return the moment in Kubernetes' MicroTime format."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _micro_time(timestamp: datetime) -> str:
+    """Return the timestamp in Kubernetes' MicroTime format."""
+    return timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -76,8 +76,8 @@ def _is_a_bug_of_ours(error: BaseException) -> bool:
 
 
 def _when(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    timestamp = datetime.fromtimestamp(record.created, UTC)
+    return timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _TextLines(logging.Formatter):

@@ -75,7 +75,7 @@ class OperatorMetrics:
         )
         self._missing = Gauge("mlops_operator_watches_missing", "Watches that do not run.", registry=registry)
         self._restarts = Gauge(
-            "mlops_operator_watch_restarts", "How often all watches were started anew.", registry=registry
+            "mlops_operator_watch_restarts", "How often all watches were restarted.", registry=registry
         )
         self._repairs = Counter(
             "mlops_operator_resync_differences",

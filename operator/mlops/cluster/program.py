@@ -117,9 +117,9 @@ class Operator:
         self._informers.start()
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         tasks = [
-            asyncio.create_task(self._look(), name="resync"),
+            asyncio.create_task(self._resync_loop(), name="resync"),
             asyncio.create_task(self._lead(), name="controller"),
-            asyncio.create_task(self._look_after(), name="watchdog"),
+            asyncio.create_task(self._watch_tasks(), name="watchdog"),
             asyncio.create_task(self._job_ends.run(), name="ends of Jobs"),
             asyncio.create_task(self._events.run(), name="Events"),
             asyncio.create_task(self._lag.run(), name="lag of the loop"),
@@ -132,7 +132,7 @@ class Operator:
         finally:
             await self._stop([stop, *tasks])
 
-    async def _look(self) -> None:
+    async def _resync_loop(self) -> None:
         await self._resync.fill()
         # Pods were listed after Jobs just now; from here on the watches go each at its own pace.
         self._job_ends.start()
@@ -145,7 +145,7 @@ class Operator:
             await self._lease.acquired()
             # What another leader wrote last may not have come over the watch yet.
             await self._resync.fill()
-        self._resync.regained = self._look_at
+        self._resync.regained = self._request_resync
         self._controller.is_lost = lambda namespace: namespace in self._resync.lost
         self._memory.watch(self._observe)
         log.info("reconciling")
@@ -157,13 +157,13 @@ class Operator:
         if seen is not None and key_of(seen).namespace not in self._resync.lost:
             self._controller.observe(old, new)
 
-    def _look_at(self, namespace: str) -> None:
+    def _request_resync(self, namespace: str) -> None:
         """Look at everything in a namespace."""
         for kind in WATCHED:
             for manifest in self._memory.list(kind, namespace):
                 self._controller.observe(None, manifest)
 
-    async def _look_after(self) -> None:
+    async def _watch_tasks(self) -> None:
         """Say each second what is wrong; returns when the watches do not come back, though their kinds are served."""
         while True:
             await asyncio.sleep(1.0)
@@ -267,7 +267,7 @@ class Operator:
 
 
 def _keeps_waiting(kind: str, trouble: Trouble) -> str:
-    """Return why a kind that cannot be listed makes the process useless; empty if that may pass in a moment."""
+    """Return why a kind that cannot be listed makes the process useless; empty if that may pass soon."""
     if trouble.lasted > (_UNSERVED_SECONDS if trouble.is_unserved else _FORBIDDEN_SECONDS):
         why = "its CustomResourceDefinition or API is gone" if trouble.is_unserved else "it cannot be listed"
         return f"{kind}: {why} for {trouble.lasted:.0f} s: {trouble.error}"

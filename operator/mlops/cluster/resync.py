@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from mlops.cluster.client import JSON, METADATA, Client
 from mlops.cluster.kinds import WATCHED, Served
-from mlops.cluster.look import look
+from mlops.cluster.fetch import fetch
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.engine.cluster import ClusterError, NotAllowed, NotFound
@@ -102,9 +102,9 @@ class Resync:
             for kind in WATCHED:
                 group.create_task(self._repeat(kind))
             if len(self._namespaces) > 1:
-                group.create_task(self._look_after_namespaces())
+                group.create_task(self._watch_namespaces())
 
-    async def _look_after_namespaces(self) -> None:
+    async def _watch_namespaces(self) -> None:
         while True:
             await asyncio.sleep(_AGAIN_SECONDS * self._random.uniform(0.75, 1.0))
             self._lose()
@@ -177,16 +177,16 @@ class Resync:
         if failure is not None:
             self._failed(kind, failure)
             return False
-        await self._look_at_strangers(kind)
+        await self._sync_strangers(kind)
         self._metrics.heard(kind)
         self._succeeded(kind)
         return True
 
-    async def _look_at_strangers(self, kind: str) -> None:
+    async def _sync_strangers(self, kind: str) -> None:
         """Look up what has the name of a child and is not ours: nothing else tells that it is gone."""
         for key in self._memory.strangers(kind):
             try:
-                await look(self._client, self._memory, key)
+                await fetch(self._client, self._memory, key)
             except ClusterError as error:
                 log.debug("not looked up: %s", error)
 
@@ -222,8 +222,8 @@ class Resync:
         for head in news:
             # By name: that takes no other permission than the one to list.
             only = {"fieldSelector": f"metadata.name={head['name']}"}
-            looked_up = await self._ask(served, str(head["namespace"]), only)
-            differences += sum(map(self._memory.take, _items(served, looked_up)))
+            fetched = await self._ask(served, str(head["namespace"]), only)
+            differences += sum(map(self._memory.take, _items(served, fetched)))
         uids = {str(head["uid"]) for head in heads}
         return differences + self._memory.forget_others(served.kind, namespace, uids, _version(found))
 

@@ -14,7 +14,7 @@ from mlops.cluster.lease import Lease
 log = logging.getLogger(__name__)
 
 _FINISH_SECONDS = 2.5
-# What is told in the last moments waits for nothing longer than this.
+# What is told at the end waits for nothing longer than this.
 _NEWS_SECONDS = 1.0
 
 

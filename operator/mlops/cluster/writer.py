@@ -9,7 +9,7 @@ from mlops.api import labels
 from mlops.cluster.client import APPLY, MERGE, Client
 from mlops.cluster.events import Events
 from mlops.cluster.kinds import collection_of, path_of
-from mlops.cluster.look import look
+from mlops.cluster.fetch import fetch
 from mlops.cluster.memory import Memory
 from mlops.engine.cluster import (
     FIELD_MANAGER,
@@ -72,7 +72,7 @@ class KubernetesCluster:
         try:
             return await self._write(key, "POST", collection_of(key), manifest, query=query)
         except Conflict as error:
-            present = self._memory.get(key) or await look(self._client, self._memory, key)
+            present = self._memory.get(key) or await fetch(self._client, self._memory, key)
             if present is None:
                 raise
             raise AlreadyExists(key, present) from error
@@ -97,7 +97,7 @@ class KubernetesCluster:
         try:
             return await self._write(key, "PATCH", path_of(key, "status"), body, content_type=APPLY, query=query)
         except NotFound as error:
-            # Deleted a moment ago: its watch will say so.
+            # Deleted just now: its watch will say so.
             raise Conflict(key, str(error)) from error
 
     async def delete(self, key: Key, uid: str) -> None:
@@ -120,12 +120,12 @@ class KubernetesCluster:
     async def _apply_first(self, key: Key, manifest: Manifest) -> Manifest:
         # An apply that is not forced conflicts only over fields that both have: a stranger's object with other ones
         # would become ours.
-        if await look(self._client, self._memory, key) is not None:
+        if await fetch(self._client, self._memory, key) is not None:
             raise Conflict(key, "there is an object of that name")
         try:
             return await self._apply(key, manifest, force=False)
         except (Conflict, Invalid) as error:
-            if await look(self._client, self._memory, key) is None:
+            if await fetch(self._client, self._memory, key) is None:
                 raise
             raise Conflict(key, f"there is an object of that name: {error}") from error
 

@@ -14,17 +14,17 @@ class RealClock:
     """The machine's own time."""
 
     def now(self) -> datetime:
-        """Return the present moment, in UTC."""
+        """Return the current time, in UTC."""
         return datetime.now(UTC)
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` at `moment`; returns what cancels it."""
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` at `timestamp`; returns what cancels it."""
         loop = asyncio.get_running_loop()
         handle: asyncio.Handle
 
         def check() -> None:
             nonlocal handle
-            left = (moment - self.now()).total_seconds()
+            left = (timestamp - self.now()).total_seconds()
             if left <= 0:
                 callback()
             else:

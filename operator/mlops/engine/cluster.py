@@ -108,10 +108,10 @@ class Clock(Protocol):
     """The cluster's time, which a replay may drive."""
 
     def now(self) -> datetime:
-        """Return the present moment, in UTC."""
+        """Return the current time, in UTC."""
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` once the clock shows `moment`; returns what cancels it."""
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once the clock shows `timestamp`; returns what cancels it."""
 
 
 def key_of(manifest: Manifest) -> Key:

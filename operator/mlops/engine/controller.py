@@ -99,7 +99,7 @@ class Controller:
             self.queue.done(key, None)
             return
         try:
-            look_again = await self._reconciler.reconcile(key)
+            requeue_at = await self._reconciler.reconcile(key)
         except (Conflict, Ending) as error:
             # Both are the course of things: somebody else was quicker, or a namespace goes with all that is in it.
             outcome = type(error).__name__
@@ -115,7 +115,7 @@ class Controller:
             log.exception("a bug in the plan of %s %s/%s; trying again in %.1f s", *key, delay, extra=_fields(key))
         else:
             outcome = "Done"
-            self.queue.done(key, look_again)
+            self.queue.done(key, requeue_at)
         self.metrics.reconciled(key.kind, outcome, asyncio.get_running_loop().time() - start)
         self.metrics.queued(self.queue.depth)
 

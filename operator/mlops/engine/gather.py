@@ -21,7 +21,7 @@ from mlops.engine.links import Link
 from mlops.engine.over import run_is_over
 from mlops.engine.routes import linked
 from mlops.engine.versions import Versions
-from mlops.planning import retrying, standing
+from mlops.planning import retrying, readiness
 from mlops.planning.model_history import HISTORY, highest_dataset_version, highest_number, strange_lines
 from mlops.planning.monitor.manifests import check_job_name
 from mlops.planning.monitor.retraining import run_names
@@ -39,7 +39,7 @@ Kind = TypeVar("Kind", Dataset, TrainingRun, ModelVersion, DriftMonitor)
 
 
 class Gatherer:
-    """Reads from memory only, so a view is the state of one moment. An object is parsed once per version of it."""
+    """Reads from memory only, so a view is one consistent state. An object is parsed once per version of it."""
 
     def __init__(self, reader: Reader, settings: Settings, clock: Clock) -> None:
         self._reader, self._settings, self._clock = reader, settings, clock
@@ -158,7 +158,7 @@ class Gatherer:
         history = self._history(namespace, register.model_name) if register else ()
         versions = self._versions_beside(run, register.model_name, history) if register else ()
         next_names = list(self._next_names(run, register.model_name, versions, history)) if register else []
-        works = not run.spec.triggers and not standing.is_over(run.status.conditions)
+        works = not run.spec.triggers and not readiness.is_over(run.status.conditions)
         inputs = inputs_of(run, dataset, self._settings) if works else None
         near = self._runs_beside(namespace, inputs, next_names) if works else self._runs_of_template(run, dataset)
         others = {key: manifest for manifest in near if (key := key_of(manifest)) != run.key}
@@ -181,7 +181,7 @@ class Gatherer:
         if not template.spec.triggers:
             return
         version = dataset.status.version if dataset else None
-        # The newest one, and those whose names the next firing would take.
+        # The newest one, and those whose names the next event would take.
         names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
         yield from self._linked(links.UNFINISHED_OF_TEMPLATE, namespace, name)
@@ -197,7 +197,7 @@ class Gatherer:
         self, run: TrainingRun, model_name: str, versions: tuple[ModelVersion, ...], history: tuple[Manifest, ...]
     ) -> Iterator[str]:
         """Yield the names that the next version of the model would have, up to the first that nobody speaks for."""
-        if run.spec.triggers or standing.is_over(run.status.conditions):
+        if run.spec.triggers or readiness.is_over(run.status.conditions):
             return
         number = max((highest_number(history), *(version.spec.version for version in versions)))
         taken = True
@@ -205,8 +205,8 @@ class Gatherer:
             number += 1
             yield (name := model_version_name(model_name, number))
             speaking = self._linked(links.NAMING_A_VERSION, run.metadata.namespace, name)
-            there = any(version.metadata.name == name for version in versions)
-            taken = there or any(each["metadata"]["name"] != run.metadata.name for each in speaking)
+            present = any(version.metadata.name == name for version in versions)
+            taken = present or any(each["metadata"]["name"] != run.metadata.name for each in speaking)
 
     def _versions_beside(
         self, run: TrainingRun, model_name: str, history: tuple[Manifest, ...]
@@ -224,8 +224,8 @@ class Gatherer:
             *(version for each in named for version in self._linked(links.NAMED_VERSION, namespace, each)),
         ]
         number = max(highest_number(history), *(version.spec.version for version in found))
-        while there := self._reader.get(Key("ModelVersion", namespace, model_version_name(model_name, number + 1))):
-            more.append(there)
+        while present := self._reader.get(Key("ModelVersion", namespace, model_version_name(model_name, number + 1))):
+            more.append(present)
             number += 1
         of_the_model = [each for each in more if field_of(each, "spec.modelName") == model_name]
         known = {version.key for version in found}

@@ -15,7 +15,7 @@ from mlops.api.conditions import READY, STALLED
 from mlops.api.reasons import Reason
 from mlops.planning.plan import Manifest
 from mlops.planning.retrying import LONGEST
-from mlops.planning.standing import LAID_OVER
+from mlops.planning.readiness import LAID_OVER
 
 # Before the path of a field: it is there as long as the object is not over, or not settled.
 UNFINISHED, UNSETTLED = "unfinished:", "unsettled:"

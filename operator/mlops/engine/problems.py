@@ -9,9 +9,9 @@ from mlops.api import labels
 from mlops.api.reasons import Reason, Word
 from mlops.engine.cluster import Conflict, key_of, labels_of, owners_of
 from mlops.engine.links import OWNERS
-from mlops.planning import standing
+from mlops.planning import readiness
 from mlops.planning.plan import Manifest, Status
-from mlops.planning.standing import Standing
+from mlops.planning.readiness import Readiness
 
 NAME_TAKEN = Reason.NAME_TAKEN
 INVALID_SPEC = Reason.INVALID_SPEC
@@ -51,25 +51,25 @@ class Problem:
     due: bool = False
 
     @property
-    def standing(self) -> Standing:
+    def readiness(self) -> Readiness:
         """Return where an object stands whose child cannot be written.
 
         Never Ready=True beside Stalled=True: who waits for Ready and who reads Stalled must not come to two verdicts.
         That an earlier version still serves is said by the other conditions, which stay. What may pass is neither
         Stalled nor Reconciling: it goes on when somebody makes room.
         """
-        return (standing.waiting if self.passing else standing.stalled)(self.reason, self.message)
+        return (readiness.waiting if self.passing else readiness.stalled)(self.reason, self.message)
 
 
 def with_problem(status: Status, present: Manifest, problem: Problem, now: datetime) -> Status:
     """Return the status that is planned for the object, with what keeps its child from being written."""
     generation = present["metadata"].get("generation", 1)
-    conditions = standing.laid_over(
-        status.conditions, standing.on_record(present), problem.standing, now=now, generation=generation
+    conditions = readiness.laid_over(
+        status.conditions, readiness.on_record(present), problem.readiness, now=now, generation=generation
     )
     return status.evolve(observed_generation=generation, conditions=conditions)
 
 
 def refused(manifest: Manifest, message: str, now: datetime) -> Manifest:
     """Return the status of an object that its kind does not allow."""
-    return standing.laid_over_manifest(manifest, standing.stalled(INVALID_SPEC, message), now=now)
+    return readiness.laid_over_manifest(manifest, readiness.stalled(INVALID_SPEC, message), now=now)

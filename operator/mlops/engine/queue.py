@@ -22,7 +22,7 @@ class Queue:
 
     A key that is touched while it is worked on comes once more afterwards: what the worker read may be old by then.
     A key whose work failed comes back after an exponential back-off on the event loop's own monotonic clock. A key
-    can also ask to come back at a moment of the cluster's clock, which a replay may drive.
+    can also ask to come back at a timestamp of the cluster's clock, which a replay may drive.
     """
 
     def __init__(self, clock: Clock, *, random: Random, first_delay: float = 0.05, longest_delay: float = 60.0) -> None:
@@ -59,10 +59,10 @@ class Queue:
         self._begun[key] = self._moved_at = asyncio.get_running_loop().time()
         return key
 
-    def done(self, key: Key, look_again: datetime | None = None) -> None:
+    def done(self, key: Key, requeue_at: datetime | None = None) -> None:
         """Say that the work on `key` succeeded, and when it has to be looked at again even if nothing happens."""
         self._failures.pop(key, None)
-        self._look_again(key, look_again)
+        self._requeue_at(key, requeue_at)
         self._finish(key)
 
     def failed(self, key: Key) -> float:
@@ -92,12 +92,12 @@ class Queue:
         if self._waiting or self._active or self._backing_off:
             return False
         now = self._clock.now()
-        return all(moment > now for moment, _ in self._later.values())
+        return all(timestamp > now for timestamp, _ in self._later.values())
 
     @property
-    def next_look(self) -> datetime | None:
-        """Return the earliest moment at which a key comes back by itself, or None."""
-        return min((moment for moment, _ in self._later.values()), default=None)
+    def next_requeue(self) -> datetime | None:
+        """Return the earliest timestamp at which a key comes back by itself, or None."""
+        return min((timestamp for timestamp, _ in self._later.values()), default=None)
 
     @property
     def busy_with(self) -> list[Key]:
@@ -136,11 +136,11 @@ class Queue:
             self._again.discard(key)
             self.add(key)
 
-    def _look_again(self, key: Key, moment: datetime | None) -> None:
+    def _requeue_at(self, key: Key, timestamp: datetime | None) -> None:
         if before := self._later.pop(key, None):
             before[1]()
-        if moment is not None:
-            self._later[key] = (moment, self._clock.call_at(moment, lambda: self._due(key)))
+        if timestamp is not None:
+            self._later[key] = (timestamp, self._clock.call_at(timestamp, lambda: self._due(key)))
 
     def _due(self, key: Key) -> None:
         self._later.pop(key, None)

@@ -47,7 +47,7 @@ APPLIED = "mlops.dev/applied"
 # Annotations that hold the time of the plan, which the child's task may repeat: the next plan has another time.
 _TIMES_OF_PLANS = (labels.SINCE, labels.AS_OF)
 
-_LOOK_AT_PROBLEMS = timedelta(seconds=60)
+_RETRY_PROBLEMS = timedelta(seconds=60)
 # A missing right or a webhook without an answer is told when it is more than a server's start or a rollout.
 _TELL_AFTER = timedelta(seconds=30)
 _MOST_NOT_ALLOWED = 10_000
@@ -99,14 +99,14 @@ class Reconciler:
         self._not_recorded: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
-        """Bring the world of `key` one step closer to its plan; returns when to look again.
+        """Bring the world of `key` one step closer to its plan; returns when to plan again.
 
         Raises ClusterError if a write was not done, and whatever a planner's bug raises.
         """
         # Claimed is only where something is to be written: nothing can be in a namespace that is gone.
         if key.kind == "Model" and (invalid := self._gatherer.invalid_versions(key.namespace, key.name)):
             if not await self._claims.holds(key.namespace):
-                return self._clock.now() + _LOOK_AT_PROBLEMS
+                return self._clock.now() + _RETRY_PROBLEMS
             for manifest, error in invalid:
                 await self._refuse(manifest, error)
         mark = self._gatherer.versions.mark(key)
@@ -117,13 +117,13 @@ class Reconciler:
             if present is None:
                 return None
             if not await self._claims.holds(key.namespace):
-                return self._clock.now() + _LOOK_AT_PROBLEMS
+                return self._clock.now() + _RETRY_PROBLEMS
             await self._refuse(present, error)
             return None
         if view is None:
             return None
         if not await self._claims.holds(key.namespace):
-            return self._clock.now() + _LOOK_AT_PROBLEMS
+            return self._clock.now() + _RETRY_PROBLEMS
         plan = self._planners[key.kind](view)
         try:
             hopeless = await self._carry_out(key, plan)
@@ -132,11 +132,11 @@ class Reconciler:
             raise
         if not hopeless:
             self._gatherer.versions.carried_out(key, mark)
-            return plan.look_again
+            return plan.requeue_at
         self._gatherer.versions.doubt(key)
         # Somebody else may put it right, with an object that nobody watches.
-        soon = self._clock.now() + _LOOK_AT_PROBLEMS
-        return min(plan.look_again or soon, soon)
+        soon = self._clock.now() + _RETRY_PROBLEMS
+        return min(plan.requeue_at or soon, soon)
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
         """Return whether a child could not be written."""
@@ -166,7 +166,7 @@ class Reconciler:
             await write(child)
         except (Invalid, Refused) as error:
             # Trying an invalid one again cannot help. The next round says so in the status and leaves this child out.
-            again_at = self._clock.now() + _LOOK_AT_PROBLEMS if isinstance(error, Refused) else None
+            again_at = self._clock.now() + _RETRY_PROBLEMS if isinstance(error, Refused) else None
             self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), again_at)
             return Conflict(key_of(child), f"refused: {error}")
         except NotAllowed as error:
@@ -297,7 +297,7 @@ class Reconciler:
         except AlreadyExists as error:
             if problems.check_name(error.present, wanted, converged=False):
                 # Memory does not show the stranger yet; the next round finds it there and says so in the status.
-                raise Conflict(key, "taken by another object a moment ago") from error
+                raise Conflict(key, "taken by another object just now") from error
             return
         self._metrics.wrote("create", key.kind)
 

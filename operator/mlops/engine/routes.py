@@ -44,8 +44,8 @@ def _woken(link: Link, manifest: Manifest, reader: Reader) -> Iterator[Key]:
         return
     if link.by == NAME:
         yield (woken := Key(link.planned, namespace, str(value)))
-        there = reader.get(woken) if link.onward else None
-        if there is not None and (onward := labels_of(there).get(str(link.onward))):
+        present = reader.get(woken) if link.onward else None
+        if present is not None and (onward := labels_of(present).get(str(link.onward))):
             yield Key(link.planned, namespace, onward)
         return
     for holder in reader.by_field(link.held_by, namespace, link.woken_by, str(value)):
@@ -63,8 +63,8 @@ def linked(link: Link, namespace: str, value: str | None, reader: Reader) -> Seq
     if not value:
         return ()
     if link.at == NAME:
-        there = reader.get(Key(link.read, namespace, value))
-        return () if there is None else (there,)
+        present = reader.get(Key(link.read, namespace, value))
+        return () if present is None else (present,)
     if link.at.startswith(LABEL):
         return reader.list(link.read, namespace, {link.at.removeprefix(LABEL): value})
     return reader.by_field(link.read, namespace, link.at, value)

@@ -72,9 +72,9 @@ class Versions:
         number = highest + 1
         while number > 0 and newest < OWNERS and highest - number < _MOST_ASKED:
             number -= 1
-            there = self._of_number(namespace, model, number)
-            newest += len(self._parsed(there))
-            found |= {key_of(each): each for each in there}
+            present = self._of_number(namespace, model, number)
+            newest += len(self._parsed(present))
+            found |= {key_of(each): each for each in present}
         if newest < OWNERS and number > 0:
             # Most of the numbers are gone: who owns what serves is only known of all.
             return (), 0

@@ -9,7 +9,7 @@ from datetime import datetime
 from mlops.api import labels
 from mlops.api.reasons import Reason
 from mlops.engine.cluster import Reader, labels_of
-from mlops.planning import standing
+from mlops.planning import readiness
 from mlops.planning.not_started import UNSCHEDULABLE, WAITING
 from mlops.planning.plan import Key, Manifest, Status
 
@@ -45,13 +45,13 @@ def _works_for(pod: Manifest, key: Key) -> bool:
 def with_trouble(status: Status, present: Manifest, trouble: Trouble, now: datetime) -> Status:
     """Return a status of work in progress that says what the work waits for: Ready=False with the reason. A status
     that says more than that (done, failed, serving) is returned as it is."""
-    planned = standing.standing_of(status.conditions)
+    planned = readiness.readiness_of(status.conditions)
     if planned is None or planned.ready != "Unknown":
         return status
     waits = replace(planned, ready="False", reason=trouble.reason, message=trouble.message)
     generation = present["metadata"].get("generation", 1)
-    old = standing.on_record(present)
-    return status.evolve(conditions=standing.laid_over(status.conditions, old, waits, now=now, generation=generation))
+    old = readiness.on_record(present)
+    return status.evolve(conditions=readiness.laid_over(status.conditions, old, waits, now=now, generation=generation))
 
 
 def _of_pod(pod: Manifest) -> Trouble | None:

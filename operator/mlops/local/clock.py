@@ -23,19 +23,19 @@ class VirtualClock:
         self._cancelled: set[int] = set()
 
     def now(self) -> datetime:
-        """Return the moment that the clock shows, in UTC."""
+        """Return the timestamp that the clock shows, in UTC."""
         return self._now
 
-    def call_at(self, moment: datetime, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` when the clock has been advanced to `moment`; returns what cancels it."""
-        if moment <= self._now:
+    def call_at(self, timestamp: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the clock has been advanced to `timestamp`; returns what cancels it."""
+        if timestamp <= self._now:
             return asyncio.get_running_loop().call_soon(callback).cancel
         number = next(self._order)
-        heapq.heappush(self._waiting, (moment, number, callback))
+        heapq.heappush(self._waiting, (timestamp, number, callback))
         return lambda: self._cancelled.add(number)
 
     def advance(self, to: datetime) -> None:
-        """Show `to`, and call whoever waits for a moment up to then, in the order of their moments."""
+        """Show `to`, and call whoever waits for a timestamp up to then, in the order of their timestamps."""
         self._now = max(self._now, to.astimezone(UTC))
         while self._waiting and self._waiting[0][0] <= self._now:
             _, number, callback = heapq.heappop(self._waiting)

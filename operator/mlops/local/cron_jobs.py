@@ -41,7 +41,7 @@ class CronJobController:
         self._alarms.clear()
 
     def next_tick(self) -> datetime | None:
-        """Return the earliest moment at which a CronJob is due, or None if there is none."""
+        """Return the earliest timestamp at which a CronJob is due, or None if there is none."""
         ticks = (
             _next(cron_job, self._clock.now())
             for cron_job in self._cluster.list("CronJob")
@@ -169,12 +169,12 @@ def _zone(cron_job: Manifest) -> ZoneInfo:
 
 
 def _next(cron_job: Manifest, after: datetime) -> datetime | None:
-    """Return the first tick after a moment; None if the schedule never comes."""
+    """Return the first tick after a timestamp; None if the schedule never comes."""
     return _first(cron_job, after.astimezone(_zone(cron_job)))
 
 
 def _latest(cron_job: Manifest, until: datetime) -> datetime | None:
-    """Return the last tick up to and including a moment."""
+    """Return the last tick up to and including a timestamp."""
     just_after = until.astimezone(_zone(cron_job)) + timedelta(seconds=1)
     return _first(cron_job, just_after, reverse=True)
 

@@ -40,7 +40,7 @@ class Record:
 
 
 class Records:
-    """The writer's side; exclusive. A kill at any moment leaves each write either done or not done."""
+    """The writer's side; exclusive. A kill at any time leaves each write either done or not done."""
 
     def __init__(self, state: Path) -> None:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,9 +83,9 @@ class Records:
         """Remove one object."""
         self._database.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", key)
 
-    def write_time(self, moment: datetime) -> None:
+    def write_time(self, timestamp: datetime) -> None:
         """Remember what a driven clock shows."""
-        self._database.execute("INSERT OR REPLACE INTO facts VALUES ('time', ?)", (moment.isoformat(),))
+        self._database.execute("INSERT OR REPLACE INTO facts VALUES ('time', ?)", (timestamp.isoformat(),))
 
     def read_time(self) -> datetime | None:
         """Return what a driven clock showed last, or None."""
@@ -138,7 +138,7 @@ def _lock(state: Path) -> int:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError as error:
-            # Who only looks whether the folder is in use holds it for a moment.
+            # Who only looks whether the folder is in use holds it briefly.
             if attempt == _ATTEMPTS - 1:
                 pid = int(os.read(file, 32) or 0)
                 os.close(file)

@@ -27,7 +27,7 @@ from mlops.local.records import Records
 from mlops.local.services import ServiceController
 from mlops.planning.plan import Key, Manifest, Settings
 
-_LOOK_SECONDS = 0.005
+_POLL_SECONDS = 0.005
 # How long a pod may take to stop when the runtime stops; a server has its requests to finish.
 STOP_GRACE = 10.0
 
@@ -136,7 +136,7 @@ class LocalRuntime:
         deadline, quiet = loop.time() + timeout, 0
         # Twice in a row: a callback may stand between the end of one thing and the beginning of the next.
         while quiet < 2:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             quiet = quiet + 1 if self.controller.idle and not self.moving() else 0
             if quiet == 0 and loop.time() > deadline:
                 raise NotSettled(timeout, list(self.moving()))
@@ -150,12 +150,12 @@ class LocalRuntime:
         await asyncio.sleep(0)
 
     def next_tick(self) -> datetime | None:
-        """Return the earliest moment at which a CronJob is due, or None."""
+        """Return the earliest timestamp at which a CronJob is due, or None."""
         return self._cron_jobs.next_tick()
 
-    def next_look(self) -> datetime | None:
-        """Return the earliest moment at which a plan asked to be made again (a retry, a cooldown's end), or None."""
-        return self.controller.queue.next_look
+    def next_requeue(self) -> datetime | None:
+        """Return the earliest timestamp at which a plan asked to be made again (a retry, a cooldown's end), or None."""
+        return self.controller.queue.next_requeue
 
     async def stop(self) -> None:
         """Stop everything that was started: SIGTERM, after a grace period SIGKILL. Unfinished Jobs run again later."""

@@ -15,7 +15,7 @@ from mlops.local.pods import is_ready
 from mlops.planning.plan import Key, Manifest
 
 # How long a pod that is to stop may keep its connections before it is told. Idle ones are closed at once.
-_DRAIN_SECONDS, _IDLE_SECONDS, _LOOK_SECONDS = 1.0, 0.02, 0.01
+_DRAIN_SECONDS, _IDLE_SECONDS, _POLL_SECONDS = 1.0, 0.02, 0.01
 
 
 class ServiceController:
@@ -107,7 +107,7 @@ class ServiceController:
             for client in tuple(clients):
                 if client.is_idle():
                     client.close()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 class _Port:

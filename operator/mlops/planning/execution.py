@@ -15,7 +15,7 @@ from mlops.api.reasons import Word
 from mlops.planning.outcome import Failure, outcome, said_by_newest_pod
 from mlops.planning.ownership import key_and_uid
 from mlops.planning.plan import Key
-from mlops.planning.standing import Standing
+from mlops.planning.readiness import Readiness
 from mlops.planning.views import JobView
 
 R = TypeVar("R", bound=Model)
@@ -145,11 +145,11 @@ def retry_at(failed_at: datetime, attempts: int) -> datetime:
     return min(failed_at, _LAST_START) + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)
 
 
-def tries_again(failure: Failure) -> Standing:
+def tries_again(failure: Failure) -> Readiness:
     """Return where an object stands whose Job makes another pod after this failure."""
-    return Standing("False", failure.reason, f"{failure.message}; the Job tries again", reconciling=True)
+    return Readiness("False", failure.reason, f"{failure.message}; the Job tries again", reconciling=True)
 
 
-def attempt_follows(reason: Word, message: str, attempts: int) -> Standing:
+def attempt_follows(reason: Word, message: str, attempts: int) -> Readiness:
     """Return where an object stands for which another Job is made, after `attempts` that failed."""
-    return Standing("False", reason, f"{message}; attempt {attempts + 1} follows", reconciling=True)
+    return Readiness("False", reason, f"{message}; attempt {attempts + 1} follows", reconciling=True)

@@ -10,8 +10,8 @@ from mlops.api.model_version import ModelVersion
 
 def live_in(versions: Iterable[ModelVersion], stage: str) -> ModelVersion | None:
     """Return the newest version that is live in `stage`."""
-    there = [v for v in versions if stage in v.status.stages and not v.spec.withdrawn]
-    return max(there, key=lambda v: v.spec.version, default=None)
+    present = [v for v in versions if stage in v.status.stages and not v.spec.withdrawn]
+    return max(present, key=lambda v: v.spec.version, default=None)
 
 
 def artifact_of(version: ModelVersion | None) -> str | None:

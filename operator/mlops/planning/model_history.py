@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from mlops.api import labels
-from mlops.api.base import format_time, is_moment, parse_time
+from mlops.api.base import format_time, is_timestamp, parse_time
 from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.views import ModelView
@@ -128,7 +128,7 @@ def live_at(events: Iterable[Entry], at: datetime) -> dict[str, Entry]:
             # did, the version has left as well, or another one is live.
             left = entered if stage is None else {stage}
             entered = {
-                name: there for name, there in entered.items() if name not in left or there["uid"] != entry["uid"]
+                name: present for name, present in entered.items() if name not in left or present["uid"] != entry["uid"]
             }
     return entered
 
@@ -214,7 +214,7 @@ def _entry(line: str) -> Entry | None:
         isinstance(entry, dict)
         and all(isinstance(entry.get(name), str) for name in _TEXTS)
         and all(isinstance(entry.get(name, ""), str) for name in _TEXTS_IF_THERE)
-        and is_moment(entry["time"])
+        and is_timestamp(entry["time"])
         and 1 <= _whole(entry.get("number")) <= _MAX_NUMBER
         and (entry["event"] not in (LIVE, LEFT) or "stage" in entry)
     )

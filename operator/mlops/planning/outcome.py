@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from mlops.api import labels, tasks
-from mlops.api.base import Model, is_moment, parse_time
+from mlops.api.base import Model, is_timestamp, parse_time
 from mlops.api.reasons import Reason, Word
 from mlops.planning.not_started import NOT_STARTED
-from mlops.planning.standing import is_reason
+from mlops.planning.readiness import is_reason
 from mlops.planning.views import JobView
 
 R = TypeVar("R", bound=Model)
@@ -48,15 +48,15 @@ class Failure:
 
 
 def scheduled_at(job: JobView) -> datetime | None:
-    """Return the moment that a Job looks at: as it is noted, or the scheduled time in the name of a CronJob's Job.
+    """Return the timestamp that a Job looks at: as it is noted, or the scheduled time in the name of a CronJob's Job.
 
-    One that a person made (`kubectl create job --from=cronjob/...`) looks at the moment when it was made. None: nobody
+    One that a person made (`kubectl create job --from=cronjob/...`) is about the time when it was made. None: nobody
     can tell.
     """
     metadata = job.manifest["metadata"]
     annotations = metadata.get("annotations") or {}
     noted = annotations.get(labels.AS_OF, "")
-    if is_moment(noted):
+    if is_timestamp(noted):
         return parse_time(noted)
     owners = metadata.get("ownerReferences") or ()
     cron_jobs = [owner["name"] for owner in owners if owner["kind"] == "CronJob"]

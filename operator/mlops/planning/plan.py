@@ -41,7 +41,7 @@ class Plan:
     # Children that must go, with the uid that was seen: never one of the same name that came later.
     delete: tuple[tuple[Key, str], ...] = ()
     # When to plan again even if nothing happens.
-    look_again: datetime | None = None
+    requeue_at: datetime | None = None
 
 
 @dataclass(frozen=True)

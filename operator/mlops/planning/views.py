@@ -103,7 +103,7 @@ class DatasetView:
     cron_job: Manifest | None = None
     # Runs that are not pinned yet and whose spec.datasetRef names this Dataset with a notBefore.
     waiting_runs: tuple[TrainingRun, ...] = ()
-    # Moments since which monitors want the source to have been looked at, to tell whether there is anything new.
+    # Timestamps since which monitors want the source to have been synced, to tell whether there is anything new.
     asked: tuple[str, ...] = ()
     # Versions of the model that spec.source.captured names: any that was ever live makes captures readable.
     captured_versions: tuple[ModelVersion, ...] = ()

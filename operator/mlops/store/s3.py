@@ -87,7 +87,7 @@ class S3Bucket:
             with _s3_errors(key):
                 self._upload(key, name, body, sha256)
         except StoreUnavailable as error:
-            # The upload was completed, the answer lost, and the request sent again finds no upload: begin anew.
+            # The upload was completed, the answer lost, and the request sent again finds no upload: begin again.
             if not isinstance(error.__cause__, S3Error) or error.__cause__.code != "NoSuchUpload":
                 raise
             with _s3_errors(key):

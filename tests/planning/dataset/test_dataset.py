@@ -1,4 +1,4 @@
-"""When a Dataset's source is looked at, and what a look means for its version."""
+"""When a Dataset's source is synced, and what a sync means for its version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from mlops.api.conditions import find, is_true
 from mlops.api.dataset import Dataset
 from mlops.api.labels import AS_OF, REQUESTED_AT, RETRY
-from mlops.planning.dataset.manifests import content_digest, look_digest
+from mlops.planning.dataset.manifests import content_digest, sync_digest
 from mlops.planning.dataset.planner import plan
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest, Plan
@@ -120,12 +120,12 @@ def test_a_person_may_have_the_source_looked_at_again() -> None:
     [pytest.param("1", 1, "Unchanged", id="same content"), pytest.param("2", 2, "Versioned", id="new content")],
 )
 def test_a_refresh_makes_a_version_only_of_new_content(letter: str, version: int, reason: str) -> None:
-    """A run that waits for newer data has the source looked at again; equal content stays the same version."""
+    """A run that waits for newer data has the source synced again; equal content stays the same version."""
     waiting = a_run(spec={"datasetRef": {"notBefore": "2026-01-10T11:45:00Z"}})
     view = replace(a_versioned_view(), waiting_runs=(waiting,))
-    looking = after(view)
-    assert ready(looking) == ("True", "Ingesting"), "the version that is there is as good as before"
-    assert find(looking.dataset.status.conditions, "Reconciling") is None
+    syncing = after(view)
+    assert ready(syncing) == ("True", "Ingesting"), "the version that is there is as good as before"
+    assert find(syncing.dataset.status.conditions, "Reconciling") is None
     report = an_ingest_report(letter, as_of="2026-01-10T11:45:00Z")
     status = status_of(replace(view, jobs=(finished(the_job(view), report, at="2026-01-10T11:50:00Z"),)))
     assert (status["version"], status["lastCheckTime"]) == (version, "2026-01-10T11:45:00Z")
@@ -168,7 +168,7 @@ def test_a_passing_failure_is_tried_again_later() -> None:
     then = after(view, down)
     assert ready(then) == ("False", "SourceUnavailable")
     assert not is_true(then.dataset.status.conditions, "Stalled")
-    assert plan(then).look_again == NOW + timedelta(seconds=30)
+    assert plan(then).requeue_at == NOW + timedelta(seconds=30)
     assert plan(then).create == ()
     later = replace(then, now=NOW + timedelta(minutes=1))
     assert the_job(later)["metadata"]["name"] != down.name
@@ -207,7 +207,7 @@ def test_a_dataset_of_captures_waits_for_a_live_model() -> None:
 
 
 def test_a_retry_looks_as_of_when_it_was_asked_for() -> None:
-    """Captures that were not there at the first look are found, whenever the Job is made: the moment is on record."""
+    """Captures that were not there at first are found, whenever the Job is made: the timestamp is on record."""
     captured = a_dataset(spec={"source": CAPTURED})
     first = after(a_view(captured, captured_versions=(a_live_version(),)))
     lacking = after(first, failed(the_job(first), "DataUnusable"))
@@ -225,7 +225,7 @@ def test_a_retry_looks_as_of_when_it_was_asked_for() -> None:
 
 
 def test_a_schedule_keeps_a_cron_job(golden: Callable[[str, Plan], None]) -> None:
-    """The refresh schedule is a CronJob that never runs two looks at once; its Jobs tell their time by their name."""
+    """The refresh schedule is a CronJob that never runs two syncs at once; its Jobs tell their time by their name."""
     golden("dataset-refresh", plan(a_view(a_dataset(spec={"refresh": {"schedule": "0 * * * *"}}))))
 
 
@@ -333,7 +333,7 @@ def test_the_name_of_a_secret_is_no_part_of_the_content(source: dict[str, Any]) 
     with_secret = a_dataset(spec={"source": {"s3": None, **source}})
     without = a_dataset(spec={"source": {"s3": None, kind: {k: v for k, v in bare.items() if v is not None}}})
     assert content_digest(with_secret) == content_digest(without)
-    assert look_digest(with_secret) != look_digest(without) == content_digest(without)
+    assert sync_digest(with_secret) != sync_digest(without) == content_digest(without)
 
 
 def test_another_secret_is_tried_at_once_and_the_version_stays() -> None:
@@ -365,7 +365,7 @@ def test_refused_keys_are_tried_again_when_another_secret_is_named() -> None:
 
 
 def test_a_missing_secret_is_waited_for() -> None:
-    """A condition says so, without Stalled; the next look follows by itself."""
+    """A condition says so, without Stalled; the next sync follows by itself."""
     view = after(a_view(a_dataset_with_secret("vendor")))
     without = failed(the_job(view), "CredentialsMissing", exit_code=1, why="BackoffLimitExceeded")
     view = after(replace(view, jobs=(without,)))

@@ -143,25 +143,25 @@ def test_rows_from_before_a_change_stay_out_of_the_retrains_after_it() -> None:
 
 
 def test_a_retrain_on_the_same_data_makes_no_version_and_is_not_asked_for_again() -> None:
-    """The first one finds out, as the search had been left out; then the source is looked at, and no run is made."""
+    """The first one finds out, as the search had been left out; then the source is synced, and no run is made."""
     loop = Loop()
     loop.check()
     assert loop.monitor.last_action.outcome == "NothingNew"
     runs, versions = loop.names("TrainingRun"), loop.names("ModelVersion")
-    looked = loop.get("Dataset", "weather").status.last_check_time
+    synced = loop.get("Dataset", "weather").status.last_check_time
     for _ in range(4):
         loop.check()
         assert loop.triggered() == "NothingNew"
         assert loop.monitor.rejected_in_a_row == 0
         assert (loop.names("TrainingRun"), loop.names("ModelVersion")) == (runs, versions)
-        assert loop.get("Dataset", "weather").status.last_check_time > looked
-        looked = loop.get("Dataset", "weather").status.last_check_time
+        assert loop.get("Dataset", "weather").status.last_check_time > synced
+        synced = loop.get("Dataset", "weather").status.last_check_time
     loop.check(content="2")
     assert (loop.triggered(), loop.live().metadata.name) == ("RunCreated", "rain-v2")
 
 
 def test_new_content_makes_one_run_if_the_template_fires_on_it_by_itself() -> None:
-    """The monitor had the source looked at; the template makes a run of what was found."""
+    """The monitor had the source synced; the template makes a run of what was found."""
     loop = Loop(search=False)
     loop.change("TrainingRun", "rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
     loop.settle()
@@ -184,7 +184,7 @@ def test_another_recipe_is_asked_for_on_the_same_data() -> None:
 
 
 def test_a_run_with_the_inputs_of_what_serves_trains_nothing() -> None:
-    """It has the source looked at, and ends."""
+    """It has the source synced, and ends."""
     loop = Loop(search=False)
     trained = len(loop.trained)
     loop.check()
@@ -315,7 +315,7 @@ def test_a_circuit_that_an_earlier_release_opened_is_known() -> None:
 
 
 def test_a_retry_of_a_monitor_checks_now_and_closes_circuits() -> None:
-    """Once for each text, at the moment when it is asked for."""
+    """Once for each text, when it is asked for."""
     loop = Loop(gates=[{"metric": "roc_auc", "min": "0.5"}], guard={"maxRejectedChallengers": 1})
     loop.score = "0.1"
     loop.check(content="2")

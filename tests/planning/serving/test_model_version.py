@@ -99,7 +99,7 @@ def test_the_old_version_stays_live_until_the_new_one_is_available() -> None:
             world.carry_out(each)
         seen.append(stages(world, "rain-v1") or stages(world, "rain-v2"))
         world.tick()
-    assert all(each == ("production",) for each in seen), "no moment without a live version"
+    assert all(each == ("production",) for each in seen), "never without a live version"
     assert (stages(world, "rain-v1"), stages(world, "rain-v2")) == ((), ("production",))
     assert ready(world, "rain-v1") == ("True", "Superseded")
     assert ready(world, "rain-v2") == ("True", "Serving")
@@ -365,7 +365,7 @@ def test_a_passing_failure_is_tried_again() -> None:
     world.objects[Key("Job", "team", name)]["status"] = {"conditions": [end]}
     world.messages[name] = (tasks.write_report(tasks.FailureReport(reason="StoreUnavailable", message="503")), 1)
     first = world.plan("ModelVersion", "rain-v1")
-    assert first.look_again is not None
+    assert first.requeue_at is not None
     world.carry_out(first)
     assert ready(world, "rain-v1") == ("False", "StoreUnavailable")
     world.settle()

@@ -77,7 +77,7 @@ def test_a_pod_that_is_over_says_nothing(manifest: dict[str, Any]) -> None:
     ],
 )
 def test_the_words_of_a_pod_are_told_apart(container: dict[str, Any], fault: Fault, reason: str) -> None:
-    """By whose fault it is, whatever the container is doing at the moment."""
+    """By whose fault it is, whatever the container is doing then."""
     pod = server_pod(a_pod(container))
     assert pod is not None
     found = trouble_of(pod)

@@ -333,7 +333,7 @@ def test_a_run_is_not_lost_when_the_store_is_away(run: TrainingRun, reason: str)
     assert ready(view) == ("False", reason)
     assert not is_true(view.run.status.conditions, "Stalled")
     assert "attempt 2 follows" in view.run.status.conditions[0].message
-    assert (plan(view).create, plan(view).look_again) == ((), NOW + timedelta(seconds=30))
+    assert (plan(view).create, plan(view).requeue_at) == ((), NOW + timedelta(seconds=30))
     later = after(replace(view, now=NOW + timedelta(minutes=1)))
     assert ready(later) == ("Unknown", "Running")
     second = the_job(later)
@@ -350,7 +350,7 @@ def test_a_run_is_not_lost_when_the_store_is_away(run: TrainingRun, reason: str)
     ],
 )
 def test_a_pod_that_is_lost_with_its_report_costs_another_execution(lose: Callable[[Manifest, str], JobView]) -> None:
-    """A node that dies at the wrong moment does not fail a run; an image that never reports is given up."""
+    """A node that dies at the wrong time does not fail a run; an image that never reports is given up."""
     view, reasons = a_pinned_view(), []
     for _ in range(3):
         view = after(replace(view, now=view.now + timedelta(hours=2)))
@@ -367,8 +367,8 @@ def test_a_lost_report_after_outages_costs_another_execution_as_well() -> None:
     how: list[dict[str, Any]] = [*2 * [{"reason": "StoreUnavailable", "exit_code": 1}], *2 * [{"exit_code": None}]]
     for each in [*how, how[0], *how[2:]]:
         view = after(replace(view, now=view.now + timedelta(hours=2)))
-        moment = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
-        job = failed(the_job(view), container=None, why="BackoffLimitExceeded", at=moment, **each)
+        timestamp = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
+        job = failed(the_job(view), container=None, why="BackoffLimitExceeded", at=timestamp, **each)
         view = after(view, *view.jobs, job)
         assert not is_true(view.run.status.conditions, "Stalled"), view.run.status
     assert view.run.status.without_report == 2
@@ -402,10 +402,10 @@ def test_each_outage_is_waited_for_longer_up_to_an_hour() -> None:
     waits = []
     for _ in range(8):
         view = after(replace(view, now=view.now + timedelta(hours=2)))
-        moment = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
-        job = failed(the_job(view), "StoreUnavailable", exit_code=1, why="BackoffLimitExceeded", at=moment)
+        timestamp = f"{view.now:%Y-%m-%dT%H:%M:%SZ}"
+        job = failed(the_job(view), "StoreUnavailable", exit_code=1, why="BackoffLimitExceeded", at=timestamp)
         view = after(view, *view.jobs, job)
-        waits.append((plan(view).look_again or view.now) - view.now)
+        waits.append((plan(view).requeue_at or view.now) - view.now)
     assert [wait.total_seconds() / 60 for wait in waits] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
@@ -508,8 +508,8 @@ def test_a_run_that_is_made_again_makes_a_version_of_its_own() -> None:
 
 def test_equal_inputs_are_not_trained_again() -> None:
     """The result of a run with the same inputs digest is taken over, and judged again."""
-    twin = replace(a_trained_view(), jobs=()).run
-    other = a_view(a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"}), siblings=(twin,))
+    equal_run = replace(a_trained_view(), jobs=()).run
+    other = a_view(a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"}), siblings=(equal_run,))
     for view in (other, after(other)):
         status = status_of(view)
         assert (status["cachedFrom"], status["outputDigest"]) == ("rain-1", digest("f"))
@@ -520,17 +520,17 @@ def test_equal_inputs_are_not_trained_again() -> None:
 
 def test_a_result_that_appears_while_the_job_runs_is_taken_over() -> None:
     """The run with equal inputs was faster."""
-    twin = replace(a_trained_view(), jobs=()).run
+    equal_run = replace(a_trained_view(), jobs=()).run
     view = a_pinned_view(a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"}))
-    busy = replace(view, jobs=(running(the_job(view)),), siblings=(twin,))
+    busy = replace(view, jobs=(running(the_job(view)),), siblings=(equal_run,))
     assert status_of(busy)["cachedFrom"] == "rain-1"
 
 
 def test_metrics_against_another_champion_are_not_taken_over() -> None:
     """A comparison holds only for the champion it was made with."""
-    twin = replace(a_trained_view(), jobs=()).run
+    equal_run = replace(a_trained_view(), jobs=()).run
     run = a_run(metadata={"name": "rain-2", "uid": "uid-rain-2"})
-    other = a_pinned_view(run, siblings=(twin,), versions=(a_live_version(),))
+    other = a_pinned_view(run, siblings=(equal_run,), versions=(a_live_version(),))
     assert "cachedFrom" not in status_of(other)
 
 
@@ -651,14 +651,14 @@ def as_run(manifest: Manifest, **changes: Any) -> TrainingRun:
 
 
 def test_a_template_makes_its_first_run_when_it_is_created(golden: Callable[[str, Plan], None]) -> None:
-    """The firing is on record first; then the run is made, without triggers and owned by the template."""
+    """The event is on record first; then the run is made, without triggers and owned by the template."""
     view = a_template_view()
     assert plan(view).create == ()
     golden("template-fires", plan(after(view)))
 
 
 def test_a_run_that_was_deleted_is_not_made_again() -> None:
-    """Once it was seen, the firing is done."""
+    """Once it was seen, the event is done."""
     view = after(a_template_view(dataset=None))
     run = as_run(the_job(view))
     seen = after(replace(view, siblings=(run,)))
@@ -670,7 +670,7 @@ def test_a_run_that_was_deleted_is_not_made_again() -> None:
 
 
 def test_an_edit_makes_a_run_and_suspend_is_no_edit() -> None:
-    """Each edit of the recipe is a firing."""
+    """Each edit of the recipe is an event of a trigger."""
     view = after(a_template_view(dataset=None))
     seen = after(replace(view, siblings=(as_run(the_job(view)),)))
     suspended = merged_run(seen.run, {"metadata": {"generation": 2}, "spec": {"suspend": True}})

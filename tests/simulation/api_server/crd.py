@@ -231,7 +231,7 @@ def _limits(schema: Schema, value: Any, path: str) -> list[Cause]:
     if schema.pattern is not None and isinstance(value, str) and not schema.pattern.search(value):
         text = f"{path} in body should match '{schema.pattern.pattern}'"
         causes.append(Cause(path, f"Invalid value: {json.dumps(value)}: {text}", INVALID))
-    if schema.format == "date-time" and isinstance(value, str) and not _is_moment(value):
+    if schema.format == "date-time" and isinstance(value, str) and not _is_timestamp(value):
         text = f"{path} in body must be of type date-time: {json.dumps(value)}"
         causes.append(Cause(path, f"Invalid value: {json.dumps(value)}: {text}", INVALID))
     for name, limit in schema.limits.items():
@@ -271,11 +271,11 @@ def _duplicates(schema: Schema, items: list[Any], path: str) -> list[Cause]:
     return causes
 
 
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:?\d{2})")
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:?\d{2})")
 
 
-def _is_moment(text: str) -> bool:
-    if not _MOMENT.fullmatch(text):
+def _is_timestamp(text: str) -> bool:
+    if not _TIMESTAMP.fullmatch(text):
         return False
     try:
         datetime.fromisoformat(text)

@@ -85,12 +85,12 @@ def deleted(options: Options, present: Manifest, resource: Resource, now: dateti
 
 def _marked(present: Manifest, now: datetime) -> Manifest:
     metadata = present["metadata"]
-    moment, generation = metadata.get("deletionTimestamp"), metadata.get("generation")
-    if moment is None and generation:
+    timestamp, generation = metadata.get("deletionTimestamp"), metadata.get("generation")
+    if timestamp is None and generation:
         generation += 1
-    if moment is None or datetime.fromisoformat(moment) > now:
-        moment = _text(now)
-    return with_metadata(present, deletionTimestamp=moment, deletionGracePeriodSeconds=0, generation=generation)
+    if timestamp is None or datetime.fromisoformat(timestamp) > now:
+        timestamp = _text(now)
+    return with_metadata(present, deletionTimestamp=timestamp, deletionGracePeriodSeconds=0, generation=generation)
 
 
 def _graceful(options: Options, pod: Manifest, now: datetime) -> tuple[Manifest | None, int]:
@@ -107,15 +107,15 @@ def _graceful(options: Options, pod: Manifest, now: datetime) -> tuple[Manifest 
         return None, 0
     if asked is None or asked >= left:
         return pod, left
-    moment = datetime.fromisoformat(metadata["deletionTimestamp"]) + timedelta(seconds=asked - left)
+    timestamp = datetime.fromisoformat(metadata["deletionTimestamp"]) + timedelta(seconds=asked - left)
     period = asked
-    if moment < now:
-        moment, period = now, min(asked, 1)
-    return with_metadata(pod, deletionTimestamp=_text(moment), deletionGracePeriodSeconds=period), asked
+    if timestamp < now:
+        timestamp, period = now, min(asked, 1)
+    return with_metadata(pod, deletionTimestamp=_text(timestamp), deletionGracePeriodSeconds=period), asked
 
 
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(timestamp: datetime) -> str:
+    return timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _finalizers(options: Options, present: list[str], resource: Resource) -> list[str]:

@@ -275,14 +275,14 @@ _WHOLE_SECONDS = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 
 
 def _time(value: Any) -> Any:
-    return _moment(value, "%Y-%m-%dT%H:%M:%SZ")
+    return _timestamp(value, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _micro_time(value: Any) -> Any:
-    return _moment(value, "%Y-%m-%dT%H:%M:%S.%fZ")
+    return _timestamp(value, "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _moment(value: Any, form: str) -> Any:
+def _timestamp(value: Any, form: str) -> Any:
     if value is None:
         return None
     if not isinstance(value, str):
@@ -290,12 +290,12 @@ def _moment(value: Any, form: str) -> Any:
     if "%f" not in form and _WHOLE_SECONDS.fullmatch(value):
         return value
     try:
-        moment = datetime.fromisoformat(value)
+        timestamp = datetime.fromisoformat(value)
     except ValueError:
         raise WrongType(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"') from None
-    if moment.tzinfo is None or "T" not in value:
+    if timestamp.tzinfo is None or "T" not in value:
         raise WrongType(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}"')
-    return moment.astimezone(UTC).strftime(form)
+    return timestamp.astimezone(UTC).strftime(form)
 
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE])([+-]?\d+)|(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei))?")

@@ -19,7 +19,7 @@ class Timer(Protocol):
         """Call `callback` after `delay` seconds."""
 
     def time(self) -> float:
-        """Return the present moment in seconds."""
+        """Return the current time in seconds."""
 
 
 class Alarm:
@@ -54,7 +54,7 @@ class Clockwork:
         self._home = copy_context()
 
     def stamp(self) -> str:
-        """Return the present moment as statuses write it."""
+        """Return the current time as statuses write it."""
         return format_time(self.now())
 
     def after(self, delay: float, action: Callable[[], None], *, counts: bool = True) -> Alarm:
@@ -72,9 +72,9 @@ class Reactions:
     """Objects to look at, each after a random delay: one look, however many changes came in between."""
 
     def __init__(
-        self, clockwork: Clockwork, look: Callable[[Key], None], *, delays: tuple[float, float] = (0.002, 1.0)
+        self, clockwork: Clockwork, react: Callable[[Key], None], *, delays: tuple[float, float] = (0.002, 1.0)
     ) -> None:
-        self._clockwork, self._look, self._delays = clockwork, look, delays
+        self._clockwork, self._react, self._delays = clockwork, react, delays
         self._soon: dict[Key, Alarm] = {}
         self._later: dict[Key, Alarm] = {}
 
@@ -97,7 +97,7 @@ class Reactions:
 
     def _take(self, key: Key) -> None:
         del self._soon[key]
-        self._look(key)
+        self._react(key)
 
     def _take_later(self, key: Key) -> None:
         del self._later[key]

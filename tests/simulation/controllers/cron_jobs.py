@@ -25,7 +25,7 @@ class CronJobController:
 
     def __init__(self, client: Client, clockwork: Clockwork, graph: Graph) -> None:
         self._client, self._clockwork, self._graph = client, clockwork, graph
-        self._reactions = Reactions(clockwork, self._look)
+        self._reactions = Reactions(clockwork, self._react)
 
     def changed(self, manifest: Manifest, *, gone: bool) -> None:
         """Take note of a change."""
@@ -39,7 +39,7 @@ class CronJobController:
                 if owner["kind"] == "CronJob" and owner["uid"] in self._graph.alive:
                     self._reactions.add(self._graph.alive[owner["uid"]])
 
-    def _look(self, key: Key) -> None:
+    def _react(self, key: Key) -> None:
         cron_job = self._client.get(key)
         if cron_job is None:
             return
@@ -161,13 +161,13 @@ def _zone(cron_job: Manifest) -> ZoneInfo:
 
 
 def _last(cron_job: Manifest, until: datetime) -> datetime | None:
-    """Return the last tick up to and including a moment."""
+    """Return the last tick up to and including a timestamp."""
     just_after = until.replace(microsecond=0) + timedelta(seconds=1)
     return _first(cron_job, just_after, reverse=True)
 
 
 def _first(cron_job: Manifest, start: datetime, *, reverse: bool = False) -> datetime | None:
-    """Return the first tick after a moment, or before it; None of a schedule that never comes."""
+    """Return the first tick after a timestamp, or before it; None of a schedule that never comes."""
     try:
         there = start.astimezone(_zone(cron_job))
         tick = next(CronSim(cron_job["spec"]["schedule"], there, reverse=reverse), None)

@@ -50,8 +50,8 @@ class DeploymentController:
 
     def __init__(self, client: Client, clockwork: Clockwork, graph: Graph) -> None:
         self._client, self._clockwork, self._graph = client, clockwork, graph
-        self._reactions = Reactions(clockwork, self._look, delays=(0.002, 0.3))
-        self._replica_sets = Reactions(clockwork, self._look_at_pods, delays=(0.002, 0.3))
+        self._reactions = Reactions(clockwork, self._react, delays=(0.002, 0.3))
+        self._replica_sets = Reactions(clockwork, self._react_to_pods, delays=(0.002, 0.3))
         self._rollouts: dict[str, _Rollout] = {}
 
     def changed(self, manifest: Manifest, *, gone: bool) -> None:
@@ -70,7 +70,7 @@ class DeploymentController:
 
     # --- the Deployment ---
 
-    def _look(self, key: Key) -> None:
+    def _react(self, key: Key) -> None:
         deployment = self._client.get(key)
         if deployment is None:
             return
@@ -236,7 +236,7 @@ class DeploymentController:
 
     # --- its pods ---
 
-    def _look_at_pods(self, key: Key) -> None:
+    def _react_to_pods(self, key: Key) -> None:
         """Bring each ReplicaSet's pods to its size and note how many there are: the ReplicaSet controller's look."""
         deployment = self._client.get(key)
         if deployment is None:

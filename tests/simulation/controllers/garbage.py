@@ -19,7 +19,7 @@ class GarbageCollector:
 
     def __init__(self, client: Client, clockwork: Clockwork, graph: Graph) -> None:
         self._client, self._graph = client, graph
-        self._reactions = Reactions(clockwork, self._look, delays=(0.005, 3.0))
+        self._reactions = Reactions(clockwork, self._react, delays=(0.005, 3.0))
 
     def changed(self, manifest: Manifest, *, gone: bool) -> None:
         """Take note of a change, after the graph has."""
@@ -37,19 +37,19 @@ class GarbageCollector:
         if going or any(self._is_in_doubt(reference) for reference in owners_of(manifest)):
             self._reactions.add(key_of(manifest))
         for owner in owners_of(manifest):
-            self._look_at_waiting(owner["uid"])
+            self._collect_waiting(owner["uid"])
 
     def _is_in_doubt(self, reference: Manifest) -> bool:
         key = self._graph.alive.get(reference["uid"])
         return key is None or key.kind != reference["kind"] or key.name != reference["name"]
 
-    def _look_at_waiting(self, uid: str) -> None:
+    def _collect_waiting(self, uid: str) -> None:
         key = self._graph.alive.get(uid)
         owner = self._client.get(key, uid) if key is not None else None
         if owner is not None and _waits(owner) and key is not None:
             self._reactions.add(key)
 
-    def _look(self, key: Key) -> None:
+    def _react(self, key: Key) -> None:
         found = self._client.get(key)
         if found is None:
             return

@@ -66,8 +66,8 @@ class JobController:
 
     def __init__(self, client: Client, clockwork: Clockwork, graph: Graph) -> None:
         self._client, self._clockwork, self._graph = client, clockwork, graph
-        self._reactions = Reactions(clockwork, self._look)
-        self._deadlines = Reactions(clockwork, self._look)
+        self._reactions = Reactions(clockwork, self._react)
+        self._deadlines = Reactions(clockwork, self._react)
         self._orphans = Reactions(clockwork, self._release)
         # By the Job's uid: the pods that failed since its last success, each with the time of its end.
         self._failures: dict[str, dict[str, str]] = {}
@@ -107,7 +107,7 @@ class JobController:
 
     # --- one look ---
 
-    def _look(self, key: Key) -> None:
+    def _react(self, key: Key) -> None:
         job = self._client.get(key)
         if job is None:
             return
@@ -142,7 +142,7 @@ class JobController:
         return [pod for pod in found if pod is not None and a_pod.is_controlled_by(pod, uid)]
 
     def _judge(self, work: _Work) -> None:
-        """Find whether the Job is to end, and how: what an earlier look found counts first."""
+        """Find whether the Job is to end, and how: what an earlier sync found counts first."""
         conditions = work.status["conditions"]
         if is_true(conditions, "SuccessCriteriaMet"):
             work.end = self._ended("Complete", find(conditions, "SuccessCriteriaMet"))
@@ -301,7 +301,7 @@ class JobController:
             self._reactions.add(key_of(work.job))
             return
         if written is not work.job:
-            return  # the write brings about the next look
+            return  # the write brings about the next sync
         releasable = self._releasable(work)
         for pod in releasable:
             if not self._untrack(pod):

@@ -33,7 +33,7 @@ class _Run:
     next: Alarm | None = None
     disturbance: Alarm | None = None
     phase: str = "Pending"
-    # By container: its state, the one before, how often it was started anew.
+    # By container: its state, the one before, how often it was restarted.
     states: dict[str, Manifest] = field(default_factory=dict)
     last: dict[str, Manifest] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)

@@ -105,7 +105,7 @@ class Work:
             seconds += self._workloads.training_seconds
         match disturbed:
             case "fail":
-                # What cannot start, or reach its store, is over in a moment: all attempts of a Job, in a minute.
+                # What cannot start, or reach its store, is over soon: all attempts of a Job, in a minute.
                 seconds = random.uniform(0.2, 3.0) if random.random() < 0.7 else seconds
                 said = tasks.write_report(_STORE_AWAY) if task is not None and random.random() < 0.5 else ""
                 return Course(seconds, tasks.EXIT_RETRY, said)

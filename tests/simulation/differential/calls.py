@@ -122,7 +122,7 @@ class Normal:
         metadata["resourceVersion"] = f"state {versions.index(str(version))}"
         for name in ("creationTimestamp", "deletionTimestamp"):
             if name in metadata:
-                metadata[name] = "a moment"
+                metadata[name] = "a timestamp"
         if "managedFields" in metadata:
             entries = [
                 {key: value for key, value in entry.items() if key != "time"} for entry in metadata["managedFields"]

@@ -22,7 +22,7 @@ START = datetime(2026, 3, 1, 12, 0, 20, tzinfo=UTC)
 
 
 class Heap:
-    """Alarms in the order of their moments."""
+    """Alarms in the order of their timestamps."""
 
     def __init__(self) -> None:
         self._now, self._count = 0.0, 0
@@ -37,7 +37,7 @@ class Heap:
         return self._now
 
     def now(self) -> datetime:
-        """Return the virtual moment."""
+        """Return the virtual timestamp."""
         return START + timedelta(seconds=self._now)
 
     def step(self) -> bool:
@@ -94,10 +94,10 @@ def played(scenario: Scenario, seed: int, *, seconds: float = 600, rest: float =
     site = SimulatedSite(seed)
     play = Play(scenario, site)
     play.begin()
-    over, looked_at, idle = None, -1, 0
+    over, synced_at, idle = None, -1, 0
     while idle < 3 and (over is None or site.heap.time() < over + rest):
-        if len(site.events) != looked_at or idle:
-            looked_at = len(site.events)
+        if len(site.events) != synced_at or idle:
+            synced_at = len(site.events)
             play.go_on(site.seen(scenario.name))
         if play.finished and over is None:
             over = site.heap.time()

@@ -29,8 +29,8 @@ COLUMNS: dict[str, FieldType] = {"a": "float64", "b": "int64", "s": "string", "t
         pytest.param("a BETWEEN 1 AND 2 OR s IN ('x', 'y')", "boolean", id="condition"),
         pytest.param("coalesce(a, 0)", "float64", id="coalesce"),
         pytest.param("greatest(a, b)", "float64", id="greatest of a row"),
-        pytest.param("extract(hour FROM t)", "int64", id="part of a moment"),
-        pytest.param("t >= timestamp '2020-01-01'", "boolean", id="moment compared with a literal"),
+        pytest.param("extract(hour FROM t)", "int64", id="part of a timestamp"),
+        pytest.param("t >= timestamp '2020-01-01'", "boolean", id="timestamp compared with a literal"),
         pytest.param("cast(t AS date)", "timestamp", id="date"),
         pytest.param("upper(s) LIKE 'X%'", "boolean", id="text"),
         pytest.param("ln(a) + sqrt(a) + pow(a, 2) + round(a, 1) + abs(a)", "float64", id="functions"),
@@ -225,12 +225,12 @@ def test_a_frame_is_computed_in_pieces_when_its_texts_could_fill_the_memory() ->
 
 
 @pytest.mark.parametrize(
-    "moment", ["t + interval '9000 years'", "t - interval '3000 years'", "t + interval '300000 years'"]
+    "timestamp", ["t + interval '9000 years'", "t - interval '3000 years'", "t + interval '300000 years'"]
 )
-def test_a_moment_beyond_the_calendar_is_an_error_of_the_expression(moment: str) -> None:
+def test_a_moment_beyond_the_calendar_is_an_error_of_the_expression(timestamp: str) -> None:
     frame = pl.DataFrame({"t": pl.Series([datetime(2024, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC"))})
     with pytest.raises(ExpressionError, match="cannot be computed"):
-        evaluate(frame, moment)
+        evaluate(frame, timestamp)
 
 
 _LITERALS = (

@@ -20,7 +20,7 @@ FIELDS = [
     {"name": "price", "type": "float64"},
     {"name": "class", "type": "string", "role": "label", "nullable": True},
 ]
-MOMENT = pl.Datetime("us", "UTC")
+TIMESTAMP = pl.Datetime("us", "UTC")
 
 
 def _spec(**source: Any) -> Any:
@@ -40,7 +40,7 @@ def _requests(desk: Desk, name: str, rows: list[tuple[str, int, int, float]]) ->
         {
             "id": [row[0] for row in rows],
             "row": [row[1] for row in rows],
-            "time": pl.Series([START + timedelta(days=row[2]) for row in rows], dtype=MOMENT),
+            "time": pl.Series([START + timedelta(days=row[2]) for row in rows], dtype=TIMESTAMP),
             "in.price": [row[3] for row in rows],
             "out.prediction": ["UP"] * len(rows),
         }
@@ -55,7 +55,7 @@ def _labels(desk: Desk, name: str, rows: list[tuple[str, int, str, int]]) -> Non
             "id": [row[0] for row in rows],
             "row": [row[1] for row in rows],
             "label": [row[2] for row in rows],
-            "received": pl.Series([START + timedelta(days=row[3]) for row in rows], dtype=MOMENT),
+            "received": pl.Series([START + timedelta(days=row[3]) for row in rows], dtype=TIMESTAMP),
         }
     )
     desk.store.put_object(feedback_prefix("shop", "shop", "production") + name, _bytes(frame))
@@ -65,7 +65,7 @@ def _history(desk: Desk, days: list[int]) -> None:
     frame = pl.DataFrame(
         {
             "id": [f"h{day}" for day in days],
-            "time": pl.Series([START + timedelta(days=day) for day in days], dtype=MOMENT),
+            "time": pl.Series([START + timedelta(days=day) for day in days], dtype=TIMESTAMP),
             "price": [float(day) for day in days],
             "class": [["UP", "DOWN"][day % 2] for day in days],
         }

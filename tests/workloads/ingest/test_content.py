@@ -66,7 +66,7 @@ SHUFFLED = a_frame().sample(fraction=1, shuffle=True, seed=5)
         pytest.param("csv", {"a.csv.zst": _zstd(_csv(a_frame()))}, id="zstd"),
         pytest.param("jsonl", {"a.jsonl": SHUFFLED.write_ndjson().encode()}, id="JSON lines"),
         pytest.param("jsonl", {"a.jsonl.gz": gzip.compress(SHUFFLED.write_ndjson().encode())}, id="JSON lines, gzip"),
-        pytest.param("parquet", {"a.parquet": _parquet(SHUFFLED)}, id="Parquet with text moments"),
+        pytest.param("parquet", {"a.parquet": _parquet(SHUFFLED)}, id="Parquet with text timestamps"),
         pytest.param(
             "parquet", {"a": _parquet(_typed(SHUFFLED[:1])), "b": _parquet(_typed(SHUFFLED[1:]))}, id="Parquet"
         ),

@@ -449,9 +449,9 @@ def test_the_ends_of_the_calendar_are_moments(desk: Desk, time: str) -> None:
 
 @pytest.mark.parametrize("micros", [253_402_300_800_000_000, -62_135_596_800_000_001, 2**63 - 1, -(2**63)])
 def test_a_moment_beyond_the_calendar_in_parquet_is_refused_with_its_address(desk: Desk, micros: int) -> None:
-    moments = pl.Series("time", [0, micros], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    timestamps = pl.Series("time", [0, micros], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
     sink = io.BytesIO()
-    a_frame(2).with_columns(moments).write_parquet(sink)
+    a_frame(2).with_columns(timestamps).write_parquet(sink)
     desk.deliver("things/a.parquet", sink.getvalue())
     reason, message = desk.refusal(a_spec(format="parquet"))
     assert reason == "SchemaMismatch"

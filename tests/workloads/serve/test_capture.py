@@ -31,7 +31,7 @@ from mlops.workloads.serve.capture import (
     partitioned,
 )
 from mlops.workloads.serve.inference import Interface, Parser
-from mlops.workloads.serve.moments import microseconds
+from mlops.workloads.serve.timestamps import microseconds
 from mlops.workloads.serve.tensors import Column
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.servers import (
@@ -232,8 +232,8 @@ def test_event_times_do_not_choose_the_number_of_files(model: Path, tmp_path: Pa
 @given(st.lists(st.integers(microseconds("1678-01-01T00:00:00Z"), microseconds("2261-12-31T23:59:59Z")), min_size=1))
 def test_every_row_is_in_one_file_whose_partition_holds_its_time(times: list[int]) -> None:
     """Readers choose files by their partition alone."""
-    moments = pl.Series("time", times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
-    frame = pl.DataFrame([moments, pl.Series("row", range(len(times)))])
+    timestamps = pl.Series("time", times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame([timestamps, pl.Series("row", range(len(times)))])
     files = partitioned(frame, "captures/", FileNames("pod"))
     assert len(files) <= MOST_PARTITIONS
     found = []
@@ -242,7 +242,7 @@ def test_every_row_is_in_one_file_whose_partition_holds_its_time(times: list[int
         assert span is not None
         part = pl.read_parquet(io.BytesIO(file.data))
         assert part.height == file.rows
-        assert all(span[0] <= moment < span[1] for moment in part["time"])
+        assert all(span[0] <= timestamp < span[1] for timestamp in part["time"])
         found += part["row"].to_list()
     assert sorted(found) == list(range(len(times)))
 

@@ -229,7 +229,7 @@ def pod_of(store: Path, folder: Path) -> Pod:
 @pytest.mark.parametrize(
     ("quiet", "limit", "kept"),
     [
-        pytest.param(1, None, True, id="a busy moment"),
+        pytest.param(1, None, True, id="briefly busy"),
         pytest.param(20, 50, True, id="a busy minute, and a gate"),
         pytest.param(20, None, False, id="a busy minute that no gate waits for"),
         pytest.param(1000, 50, False, id="a slow model"),

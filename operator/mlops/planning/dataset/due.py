@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlops.api import labels
-from mlops.api.base import format_time, is_moment, parse_time
+from mlops.api.base import format_time, is_timestamp, parse_time
 from mlops.api.dataset import DatasetStatus
 from mlops.planning import execution
-from mlops.planning.dataset.manifests import content_digest, ingest_job, ingest_job_name, look_digest
+from mlops.planning.dataset.manifests import content_digest, ingest_job, ingest_job_name, sync_digest
 from mlops.planning.execution import Waiting
-from mlops.planning.moments import moment as moment_of
-from mlops.planning.moments import not_before, time_of
+from mlops.planning.timestamps import timestamp as timestamp_of
+from mlops.planning.timestamps import not_before, time_of
 from mlops.planning.plan import Manifest
 from mlops.planning.views import DatasetView, JobView
 
 
 @dataclass(frozen=True)
 class Need:
-    """A look at the source that is due. `new_content`: the version that is there is of a spec with other content."""
+    """A sync of the source that is due. `new_content`: the version that is there is of a spec with other content."""
 
     as_of: str
     job_name: str
@@ -27,38 +27,40 @@ class Need:
 
 
 def need_of(view: DatasetView, status: DatasetStatus) -> Need | None:
-    """Return the look that is due: the spec is new, or a run or a person waits for newer data."""
+    """Return the sync that is due: the spec is new, or a run or a person waits for newer data."""
     dataset = view.dataset
     new_content = (status.content_digest or status.spec_digest) != content_digest(dataset)
-    seen = status.spec_digest == look_digest(dataset)
+    seen = status.spec_digest == sync_digest(dataset)
     waited_for = _waited_for(view)
-    looked_at = time_of(status.last_check_time)
-    if seen and (waited_for is None or (looked_at is not None and looked_at >= waited_for)):
+    synced_at = time_of(status.last_check_time)
+    if seen and (waited_for is None or (synced_at is not None and synced_at >= waited_for)):
         return None
     # From what is on record only, never from the clock: after a crash the same look gets the same Job name.
-    moments = [time_of(dataset.metadata.creation_timestamp), looked_at, waited_for, time_of(status.retried_at)]
-    as_of = format_time(max([moment for moment in moments if moment], default=datetime.fromtimestamp(0, UTC)))
+    timestamps = [time_of(dataset.metadata.creation_timestamp), synced_at, waited_for, time_of(status.retried_at)]
+    as_of = format_time(
+        max([timestamp for timestamp in timestamps if timestamp], default=datetime.fromtimestamp(0, UTC))
+    )
     return Need(as_of, ingest_job_name(dataset, as_of, status.attempts, status.retried), new_content)
 
 
 def _waited_for(view: DatasetView) -> datetime | None:
-    """Return the latest moment since which an unpinned run, a monitor or a person wants the source looked at.
+    """Return the latest timestamp since which an unpinned run, a monitor or a person wants the source synced.
 
     A person says so by the annotation `mlops.dev/requested-at`, as with Flux: the way to have a mended file read
-    when the spec stays as it is. One that is no moment counts for nothing.
+    when the spec stays as it is. One that is no timestamp counts for nothing.
     """
     asked = view.dataset.metadata.annotations.get(labels.REQUESTED_AT, "")
-    moments = [
-        moment
+    timestamps = [
+        timestamp
         for run in view.waiting_runs
-        if (moment := not_before(run)) is not None
+        if (timestamp := not_before(run)) is not None
         and run.spec.dataset_ref.name == view.dataset.metadata.name
         and run.status.resolved is None
         and not run.spec.triggers
         and not run.spec.suspend
     ]
-    moments += [wanted for text in (asked, *view.asked) if is_moment(text) and (wanted := moment_of(text))]
-    return max(moments, default=None)
+    timestamps += [wanted for text in (asked, *view.asked) if is_timestamp(text) and (wanted := timestamp_of(text))]
+    return max(timestamps, default=None)
 
 
 def lacks_a_live_model(view: DatasetView) -> bool:

@@ -9,16 +9,16 @@ from mlops.api.dataset import DatasetStatus
 from mlops.api.mistakes import of_dataset
 from mlops.planning import execution
 from mlops.planning.dataset.due import captures, lacks_a_live_model, need_of
-from mlops.planning.dataset.manifests import INGEST, look_digest, refresh_cron_job
+from mlops.planning.dataset.manifests import INGEST, sync_digest, refresh_cron_job
 from mlops.planning.execution import Ended
-from mlops.planning.moments import time_of
+from mlops.planning.timestamps import time_of
 from mlops.planning.ownership import key_and_uid
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.views import DatasetView, JobView
 
 
 def of_this_content(view: DatasetView, job: JobView) -> bool:
-    wanted = labels.short(look_digest(view.dataset), 16)
+    wanted = labels.short(sync_digest(view.dataset), 16)
     return bool(job.manifest["metadata"].get("labels", {}).get(labels.DIGEST) == wanted)
 
 

@@ -41,7 +41,7 @@ def content_digest(dataset: Dataset) -> str:
     return digests.digest_of({key: value for key, value in content.items() if value != {}})
 
 
-def look_digest(dataset: Dataset) -> str:
+def sync_digest(dataset: Dataset) -> str:
     """Return the digest of the part of the spec that decides what a look reads: the content, and with which Secret.
 
     Another Secret is a reason to look again, since the one before may have been the wrong one; it leaves the version.
@@ -52,7 +52,7 @@ def look_digest(dataset: Dataset) -> str:
 
 def ingest_job_name(dataset: Dataset, as_of: str, attempt: int, retried: str | None = None) -> str:
     """Return the name of the Job for one look: the same look always has the same name."""
-    inputs: list[object] = [dataset.metadata.uid, look_digest(dataset), as_of, attempt]
+    inputs: list[object] = [dataset.metadata.uid, sync_digest(dataset), as_of, attempt]
     if retried:
         # Asked for again by hand: another look than those before, though nothing else differs.
         inputs.append(retried)
@@ -101,7 +101,7 @@ def refresh_cron_job(
 
 def _labels(dataset: Dataset, component: str) -> dict[str, str]:
     name = dataset.metadata.name
-    return labels.standard(component, name, dataset=name, digest=labels.short(look_digest(dataset), 16))
+    return labels.standard(component, name, dataset=name, digest=labels.short(sync_digest(dataset), 16))
 
 
 def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: str, captures: bool) -> Manifest:

@@ -9,10 +9,10 @@ from mlops.api.conditions import find
 from mlops.api.dataset import Dataset, DatasetStatus
 from mlops.api.mistakes import of_dataset
 from mlops.planning import retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.dataset.due import need_of, to_start
 from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted, spent
-from mlops.planning.dataset.readiness import readiness, versioned
+from mlops.planning.dataset.readiness import judged, versioned
 from mlops.planning.dataset.results import VALIDATED, refused, taken_in
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Plan
@@ -35,13 +35,13 @@ def plan(view: DatasetView) -> Plan:
     under_way = jobs_under_way(view)
     start = to_start(view, status, need, under_way)
     delete = (*no_longer_wanted(view), *spent(view, status))
-    # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it anew.
+    # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it again.
     wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
     wanted = status.evolve(
         observed_generation=dataset.metadata.generation,
-        conditions=stand.conditions(
+        conditions=say.conditions(
             dataset.status.conditions,
-            readiness(view, status, need),
+            judged(view, status, need),
             [versioned(dataset, status, need), find(status.conditions, VALIDATED)],
             now=view.now,
             generation=dataset.metadata.generation,
@@ -52,7 +52,7 @@ def plan(view: DatasetView) -> Plan:
         apply=cron_jobs(view),
         create=tuple(wanted_jobs),
         delete=delete,
-        look_again=start.at,
+        requeue_at=start.at,
     )
 
 

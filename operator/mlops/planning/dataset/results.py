@@ -12,16 +12,16 @@ from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry
 from mlops.api.mistakes import Mistake, listed
 from mlops.api.reasons import Reason, Word
 from mlops.planning.dataset.jobs import is_ours, mark_of
-from mlops.planning.dataset.manifests import content_digest, look_digest
+from mlops.planning.dataset.manifests import content_digest, sync_digest
 from mlops.planning.execution import Ended
-from mlops.planning.moments import time_of
+from mlops.planning.timestamps import time_of
 from mlops.planning.outcome import Failure, scheduled_at
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.views import JobView
 
 VERSIONED = ConditionType.VERSIONED
 
-# The outcome of the newest look: True good, False the delivery is bad, Unknown it could not be looked at.
+# The outcome of the newest sync: True good, False the delivery is bad, Unknown it could not be looked at.
 VALIDATED = ConditionType.VALIDATED
 
 _HISTORY = 20
@@ -31,7 +31,7 @@ def taken_in(
     dataset: Dataset, status: DatasetStatus, ended: Ended[tasks.IngestReport], spoken_for: int
 ) -> DatasetStatus:
     """Return the status after this Job: the last good version stays whatever came of it."""
-    # Never backwards: after the look that is due, an earlier one than the newest, that one would be news again, and so
+    # Never backwards: after the sync that is due, an earlier one than the newest, that one would be news again, and so
     # on for ever.
     job = ended.job
     if (ended.at, job.name) > mark_of(status):
@@ -58,9 +58,9 @@ def refused(dataset: Dataset, status: DatasetStatus, as_of: str, mistakes: Seque
 
 
 def _found_bad(dataset: Dataset, status: DatasetStatus, as_of: str | None, reason: Word, message: str) -> DatasetStatus:
-    """Return the status after a look that found it bad: only a new spec or a later look tries again."""
+    """Return the status after a sync that found it bad: only a new spec or a later sync tries again."""
     return status.evolve(
-        spec_digest=look_digest(dataset),
+        spec_digest=sync_digest(dataset),
         content_digest=content_digest(dataset),
         last_check_time=as_of or status.last_check_time,
         attempts=0,
@@ -87,7 +87,7 @@ def _delivered(
         bytes=report.bytes,
         splits=report.splits,
         last_check_time=format_time(newest),
-        spec_digest=look_digest(dataset),
+        spec_digest=sync_digest(dataset),
         content_digest=content_digest(dataset),
         attempts=0,
         validation=report.validation,
@@ -99,9 +99,9 @@ def _delivered(
 
 
 def _as_of(job: JobView) -> str | None:
-    """Return the moment that the Job looked at."""
-    looked = scheduled_at(job)
-    return format_time(looked) if looked else None
+    """Return the timestamp that the Job looked at."""
+    synced = scheduled_at(job)
+    return format_time(synced) if synced else None
 
 
 def _validated(status: ConditionStatus, reason: Word, message: str) -> tuple[Condition, ...]:

@@ -22,7 +22,7 @@ from mlops.api.drift_monitor import (
 )
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
-from mlops.planning.standing import is_over
+from mlops.planning.readiness import is_over
 
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
@@ -113,7 +113,7 @@ def _circuit_refuses(monitor: DriftMonitor, status: DriftMonitorStatus, verdict:
     if circuit is None or circuit.opened is None:
         return None
     after, opened = monitor.spec.guard.circuit_reset_after, parse_time(circuit.opened)
-    # A moment to come is of a clock that was wrong.
+    # A timestamp to come is of a clock that was wrong.
     if at - opened >= parse_duration(after) or at < opened:
         return None
     return (
@@ -249,7 +249,7 @@ def nothing_new(
 ) -> NothingNew | None:
     """Return what a run of `spec` on the present content is made of, if that was tried and gave the model that serves.
 
-    The first run is always made: it has the source looked at, and finds out.
+    The first run is always made: it has the source synced, and finds out.
     """
     known, digest = status.nothing_new, dataset.status.digest
     if known is None or digest is None:

@@ -22,7 +22,7 @@ from mlops.planning.monitor.progress import (
 )
 from mlops.planning.monitor.retraining import action_of, action_text, decided, triggered
 from mlops.planning.outcome import Failure
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.views import DriftMonitorView
 
 _MAX_CHECKS = 32

@@ -98,9 +98,9 @@ def _pod(
     return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
 
 
-def suspended(there: Manifest, settings: Settings, monitor: DriftMonitor) -> Manifest | None:
+def suspended(present: Manifest, settings: Settings, monitor: DriftMonitor) -> Manifest | None:
     """Return the CronJob that is there, for the version it was made for, suspended; None if it does not say which."""
-    metadata = there["metadata"]
+    metadata = present["metadata"]
     version = metadata.get("labels", {}).get(labels.MODEL_VERSION)
     artifact = metadata.get("annotations", {}).get(labels.ARTIFACT)
     if not version or not artifact:

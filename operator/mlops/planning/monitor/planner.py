@@ -6,15 +6,15 @@ from mlops.api.base import format_time
 from mlops.api.conditions import find
 from mlops.api.drift_monitor import ActionName, DriftMonitor, DriftMonitorStatus
 from mlops.planning import retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.monitor.actions import called_for, followed_up
 from mlops.planning.monitor.checks import taken_in
 from mlops.planning.monitor.manifests import check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, Progress
-from mlops.planning.monitor.readiness import readiness
-from mlops.planning.monitor.retraining import looked_again, run_on_record
+from mlops.planning.monitor.readiness import judged
+from mlops.planning.monitor.retraining import synced_again, run_on_record
 from mlops.planning.monitor.target import target_of
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
@@ -37,11 +37,11 @@ def plan(view: DriftMonitorView) -> Plan:
     progress = Progress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
     for ended, scheduled in news(view):
         progress = taken_in(view, progress, ended, scheduled)
-    progress = looked_again(view, progress)
+    progress = synced_again(view, progress)
     check = _check_asked_for(view, asked)
-    conditions = stand.conditions(
+    conditions = say.conditions(
         monitor.status.conditions,
-        readiness(view, progress),
+        judged(view, progress),
         [progress.own.get(type_) for type_ in OWN],
         now=view.now,
         generation=generation,

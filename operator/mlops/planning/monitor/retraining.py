@@ -17,7 +17,7 @@ from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import TRIGGERED, Progress
 from mlops.planning.monitor.target import champion_of, target_of
 from mlops.planning.plan import Manifest
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.views import DriftMonitorView
 
 
@@ -43,8 +43,8 @@ def decided(
     if same is None:
         return decision, None
     asks = _is_refreshed(view)
-    look = "; the source is looked at again, and other content makes a run" if asks else ""
-    message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{look}"
+    sync = "; the source is synced again, and other content makes a run" if asks else ""
+    message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{sync}"
     asked = same.evolve(asked=format_time(at) if asks else None)
     return Decision(decision.action, Reason.NOTHING_NEW, message), asked
 
@@ -74,11 +74,11 @@ def _names_at(view: DriftMonitorView, kind: str, time: datetime) -> tuple[str, s
 
 
 def _is_refreshed(view: DriftMonitorView) -> bool:
-    """Return whether a run would have the source looked at: one on a version by number takes that, come what may."""
+    """Return whether a run would have the source synced: one on a version by number takes that, come what may."""
     return view.template is not None and view.template.spec.dataset_ref.version is None
 
 
-def looked_again(view: DriftMonitorView, progress: Progress) -> Progress:
+def synced_again(view: DriftMonitorView, progress: Progress) -> Progress:
     """Return the progress after the look at the source that the newest check asked for, if it has come to an end."""
     status, data = progress.status, view.dataset
     known = status.nothing_new
@@ -96,8 +96,8 @@ def looked_again(view: DriftMonitorView, progress: Progress) -> Progress:
             status = with_action(status, action_of(view, status, decision, at))
         own = progress.own | {TRIGGERED: triggered(decision)}
         return Progress(status.evolve(nothing_new=None), own)
-    looked_at = data.status.last_check_time
-    if looked_at is None or parse_time(looked_at) < at:
+    synced_at = data.status.last_check_time
+    if synced_at is None or parse_time(synced_at) < at:
         return progress
     return Progress(status.evolve(nothing_new=known.evolve(asked=None)), progress.own)
 

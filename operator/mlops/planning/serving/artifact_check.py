@@ -11,11 +11,11 @@ from mlops.api.conditions import READY, RECONCILING, Condition, ConditionType, f
 from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, VersionVerification
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution, retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.outcome import Failure
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.serving.manifests import verify_job, verify_job_name
-from mlops.planning.standing import Standing, condition
+from mlops.planning.readiness import Readiness, condition
 from mlops.planning.training.children import trained_as
 from mlops.planning.views import JobView, ModelView
 
@@ -28,9 +28,9 @@ class Checked:
 
     status: ModelVersionStatus
     verified: Condition
-    obstacle: Standing | None = None
+    obstacle: Readiness | None = None
     create: tuple[Manifest, ...] = ()
-    look_again: datetime | None = None
+    requeue_at: datetime | None = None
 
 
 def check(view: ModelView, version: ModelVersion) -> Checked:
@@ -38,7 +38,7 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
     status = version.status
     if status.artifact is None:
         pinned = _pinned(view, version)
-        if isinstance(pinned, Standing):
+        if isinstance(pinned, Readiness):
             return Checked(status, condition(ARTIFACT_VERIFIED, "Unknown", pinned.reason, pinned.message), pinned)
         status = pinned
     artifact = str(status.artifact)
@@ -57,18 +57,18 @@ def check(view: ModelView, version: ModelVersion) -> Checked:
         return _verify(view, version, status.evolve(attempts=status.attempts + failed, conditions=()), artifact)
     refused = find(status.conditions, ARTIFACT_VERIFIED)
     if refused is not None and is_false(status.conditions, ARTIFACT_VERIFIED):
-        return Checked(status, refused, stand.stalled(Reported(refused.reason), refused.message))
+        return Checked(status, refused, say.stalled(Reported(refused.reason), refused.message))
     return _verify(view, version, status, artifact)
 
 
-def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Standing:
+def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Readiness:
     spec = version.spec
     if spec.artifact is not None:
         return version.status.evolve(artifact=spec.artifact.digest, lineage=spec.lineage)
     name = spec.source.training_run_ref.name if spec.source else ""
     run = view.runs.get(name)
     if run is None:
-        return stand.waiting(
+        return say.waiting(
             Reason.RUN_NOT_FOUND,
             f'spec.source.trainingRunRef: TrainingRun "{name}" not found in namespace "{view.namespace}"',
         )
@@ -78,7 +78,7 @@ def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Stan
         message = f'TrainingRun "{name}" has no model yet{why}'
         # One that failed, or rests because it is suspended, is not at work on a model.
         works = ready is None or is_true(run.status.conditions, RECONCILING)
-        make = stand.in_progress if works else stand.waiting
+        make = say.in_progress if works else say.waiting
         return make(Reason.RUN_NOT_READY, message)
     resolved = run.status.resolved
     lineage = Lineage(
@@ -107,8 +107,8 @@ def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, 
     )
     match found:
         case execution.Waiting(until) if last is not None:
-            obstacle = Standing("False", Reported(last.reason), last.message, reconciling=True)
-            return Checked(status, last, obstacle, look_again=until)
+            obstacle = Readiness("False", Reported(last.reason), last.message, reconciling=True)
+            return Checked(status, last, obstacle, requeue_at=until)
         case execution.Ended():
             return _verified(view, status, found)
         case execution.Running(setback=Failure() as failure):
@@ -118,7 +118,7 @@ def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, 
     return Checked(
         status,
         condition(ARTIFACT_VERIFIED, "Unknown", Reason.VERIFYING, message),
-        stand.in_progress(Reason.VERIFYING, message),
+        say.in_progress(Reason.VERIFYING, message),
         create=(verify_job(view.settings, version, artifact, attempt=status.attempts),),
     )
 
@@ -136,7 +136,7 @@ def _verified(view: ModelView, status: ModelVersionStatus, ended: execution.Ende
             return Checked(known, condition(ARTIFACT_VERIFIED, "True", Reason.VERIFIED, message))
         case Failure(final=True) as failure:
             refused = condition(ARTIFACT_VERIFIED, "False", failure.reason, failure.message)
-            return Checked(status, refused, stand.stalled(failure.reason, refused.message))
+            return Checked(status, refused, say.stalled(failure.reason, refused.message))
         case failure:
             attempts = status.attempts + 1
             again = execution.attempt_follows(failure.reason, failure.message, attempts)
@@ -144,7 +144,7 @@ def _verified(view: ModelView, status: ModelVersionStatus, ended: execution.Ende
                 status.evolve(attempts=attempts),
                 condition(ARTIFACT_VERIFIED, "Unknown", again.reason, again.message),
                 again,
-                look_again=ended.next_at(attempts, view.now),
+                requeue_at=ended.next_at(attempts, view.now),
             )
 
 

@@ -9,7 +9,7 @@ from mlops.api.conditions import ConditionType
 from mlops.api.model_version import ModelVersion, StageFailure
 from mlops.api.reasons import Reason
 from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.views import ModelView
 
 
@@ -21,7 +21,7 @@ class Candidate:
     checked: Checked
     gates: Gates | None = None
     # The older object that has the same number.
-    rival: ModelVersion | None = None
+    competitor: ModelVersion | None = None
     # Where it has served, with this artifact.
     passed: frozenset[str] = frozenset()
     # Where it does not serve by a fault of its own, and why.
@@ -52,7 +52,7 @@ class Candidate:
 
         Where it has served it may stay, whatever stage an edit has put in front.
         """
-        if self.rival or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:
+        if self.competitor or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:
             return False
         if stage in self.passed or stage in self.version.status.stages:
             return stage not in self.gates.closed
@@ -68,7 +68,7 @@ def candidates(view: ModelView, present: Iterable[ModelVersion]) -> list[Candida
     """Return the versions, each checked as far as that has come; what serves them is not looked at."""
     versions = list(present)
     first = _first_claims(versions)
-    return [_candidate(view, version, _rival(version, first)) for version in versions]
+    return [_candidate(view, version, _competitor(version, first)) for version in versions]
 
 
 def _first_claims(present: Iterable[ModelVersion]) -> dict[int, ModelVersion]:
@@ -79,17 +79,17 @@ def _first_claims(present: Iterable[ModelVersion]) -> dict[int, ModelVersion]:
     return first
 
 
-def _rival(version: ModelVersion, first_claims: Mapping[int, ModelVersion]) -> ModelVersion | None:
+def _competitor(version: ModelVersion, first_claims: Mapping[int, ModelVersion]) -> ModelVersion | None:
     """Return the object that claimed the same number first, if that is another one."""
     first = first_claims[version.spec.version]
     return None if first.metadata.name == version.metadata.name else first
 
 
-def _candidate(view: ModelView, version: ModelVersion, rival: ModelVersion | None) -> Candidate:
-    if rival is not None:
-        message = f'version {version.spec.version} belongs to ModelVersion "{rival.metadata.name}"'
+def _candidate(view: ModelView, version: ModelVersion, competitor: ModelVersion | None) -> Candidate:
+    if competitor is not None:
+        message = f'version {version.spec.version} belongs to ModelVersion "{competitor.metadata.name}"'
         unknown = condition(ConditionType.ARTIFACT_VERIFIED, "Unknown", Reason.VERSION_CONFLICT, message)
-        return Candidate(version, Checked(version.status, unknown), rival=rival)
+        return Candidate(version, Checked(version.status, unknown), competitor=competitor)
     checked = check(view, version)
     verification = checked.status.verification
     return Candidate(version, checked, judge_gates(version, verification) if verification else None)

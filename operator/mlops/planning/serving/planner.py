@@ -29,8 +29,8 @@ def plan(view: ModelView) -> Plan:
         return Plan(apply=tuple(model_history.segments(view, {})))
     found = [rollout.observed(view, each) for each in candidates(view, present)]
     wanted = traffic(view, found)
-    again = [each.checked.look_again for each in found if each.checked.look_again]
-    again += rollout.looks_again(view, found)
+    again = [each.checked.requeue_at for each in found if each.checked.requeue_at]
+    again += rollout.requeue_times(view, found)
     planned = sorted(((each, status_of(view, each, wanted)) for each in found), key=_leaves)
     statuses = {key_of(each.version): status for each, status in planned}
     return Plan(
@@ -38,7 +38,7 @@ def plan(view: ModelView) -> Plan:
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),
         create=tuple(manifest for each in found for manifest in each.checked.create),
         delete=(*_no_longer_wanted(view, found, wanted), *_spent(view, found)),
-        look_again=min(again, default=None),
+        requeue_at=min(again, default=None),
     )
 
 
@@ -80,9 +80,9 @@ def _no_longer_wanted(view: ModelView, found: list[Candidate], wanted: Traffic) 
     serving = {server_name(view.model_name, stage) for stage in wanted.chosen}
     known = {server_name(view.model_name, stage) for each in found for stage in each.stages}
     for kind, kept in ((view.deployments, serving), (view.disruption_budgets, serving), (view.services, known)):
-        for name, there in kind.items():
-            if _is_of(view, there) and name not in kept:
-                yield key_and_uid(there)
+        for name, present in kind.items():
+            if _is_of(view, present) and name not in kept:
+                yield key_and_uid(present)
 
 
 def _spent(view: ModelView, found: list[Candidate]) -> Iterable[tuple[Key, str]]:
@@ -90,6 +90,6 @@ def _spent(view: ModelView, found: list[Candidate]) -> Iterable[tuple[Key, str]]
         yield from spent(view, each.version, each.checked.status)
 
 
-def _is_of(view: ModelView, there: Manifest) -> bool:
-    own = there["metadata"].get("labels", {})
+def _is_of(view: ModelView, present: Manifest) -> bool:
+    own = present["metadata"].get("labels", {})
     return bool(own.get(labels.MODEL) == view.model_name and own.get(labels.MANAGED_BY) == labels.MANAGER)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from mlops.api import labels
-from mlops.api.base import format_time, is_moment, parse_time
+from mlops.api.base import format_time, is_timestamp, parse_time
 from mlops.api.model_version import StageFailure
 from mlops.api.reasons import Reason
 from mlops.planning import retrying
@@ -28,36 +28,36 @@ def deployment_of(view: ModelView, stage: str) -> Manifest | None:
     return view.deployments.get(server_name(view.model_name, stage))
 
 
-def shows(there: Manifest, candidate: Candidate) -> bool:
+def shows(present: Manifest, candidate: Candidate) -> bool:
     """Return whether the Deployment's pods are those of this version."""
-    metadata = there["spec"]["template"]["metadata"]
+    metadata = present["spec"]["template"]["metadata"]
     return bool(
         metadata.get("labels", {}).get(labels.MODEL_VERSION) == candidate.version.metadata.name
         and metadata.get("annotations", {}).get(labels.ARTIFACT) == candidate.checked.status.artifact
     )
 
 
-def is_applied(there: Manifest, candidate: Candidate) -> bool:
+def is_applied(present: Manifest, candidate: Candidate) -> bool:
     """Return whether the newest edit has reached the Deployment: the status is written before it is."""
-    made_for = there["metadata"].get("annotations", {}).get(labels.GENERATION)
+    made_for = present["metadata"].get("annotations", {}).get(labels.GENERATION)
     return bool(made_for == str(candidate.version.metadata.generation))
 
 
-def _is_retried(there: Manifest, candidate: Candidate) -> bool:
+def _is_retried(present: Manifest, candidate: Candidate) -> bool:
     """Return whether the newest retry that a person asks for has reached the Deployment. That it was acted on stands in
     the status, which is written before: between the two the power may go."""
-    return bool(there["metadata"].get("annotations", {}).get(labels.RETRY, "") == retrying.newest(candidate.version))
+    return bool(present["metadata"].get("annotations", {}).get(labels.RETRY, "") == retrying.newest(candidate.version))
 
 
-def is_available(there: Manifest) -> bool:
+def is_available(present: Manifest) -> bool:
     """Return whether all pods are of the present template, and ready.
 
     `replicas` counts pods of the template before as well: while one is left, the ready one may be that.
     """
-    status, wanted = there.get("status", {}), there["spec"].get("replicas", 1)
+    status, wanted = present.get("status", {}), present["spec"].get("replicas", 1)
     updated = status.get("updatedReplicas", 0)
     return bool(
-        _is_current(there)
+        _is_current(present)
         and updated == wanted
         and status.get("replicas", updated) == updated
         and status.get("readyReplicas", 0) >= wanted
@@ -66,14 +66,16 @@ def is_available(there: Manifest) -> bool:
 
 def serves(view: ModelView, candidate: Candidate, stage: str) -> bool:
     """Return whether all its pods are there and ready, as the present spec wants them."""
-    there = deployment_of(view, stage)
-    return there is not None and shows(there, candidate) and is_applied(there, candidate) and is_available(there)
+    present = deployment_of(view, stage)
+    return (
+        present is not None and shows(present, candidate) and is_applied(present, candidate) and is_available(present)
+    )
 
 
-def ready_pods(there: Manifest) -> int:
+def ready_pods(present: Manifest) -> int:
     """Return how many pods of the present template are ready at least: a Deployment counts those of any template."""
-    status = there.get("status", {})
-    if not _is_current(there):
+    status = present.get("status", {})
+    if not _is_current(present):
         return 0
     updated = int(status.get("updatedReplicas", 0))
     of_before = int(status.get("replicas", updated)) - updated
@@ -109,14 +111,14 @@ def observed(view: ModelView, candidate: Candidate) -> Candidate:
     edited = asked or status.observed_generation != version.metadata.generation
     failures = {} if edited else _failures_on_record(candidate)
     for stage in candidate.stages:
-        there = deployment_of(view, stage)
-        if there is None or not shows(there, candidate):
+        present = deployment_of(view, stage)
+        if present is None or not shows(present, candidate):
             continue
-        if is_available(there):
+        if is_available(present):
             passed.add(stage)
             failures.pop(stage, None)
         elif stage not in failures and not asked:
-            blamed = _blamed(view, there, candidate, stage, proven=stage in passed)
+            blamed = _blamed(view, present, candidate, stage, proven=stage in passed)
             if blamed is not None:
                 message = blamed.message[:_MAX_MESSAGE]
                 failures[stage] = StageFailure(stage=stage, reason=str(blamed.reason), message=message)
@@ -137,15 +139,15 @@ def _failures_on_record(candidate: Candidate) -> dict[str, StageFailure]:
 _SILENT = f"its pods did not become ready within {STARTUP_SECONDS + PROGRESS_DEADLINE} s"
 
 
-def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, *, proven: bool) -> Trouble | None:
+def _blamed(view: ModelView, present: Manifest, candidate: Candidate, stage: str, *, proven: bool) -> Trouble | None:
     """Return why the version has failed in the stage, if it has: by its own fault, and as its spec is now.
 
     One that has served there with this artifact is not failed by time, nor by trouble of the cluster: something else
     has changed. Only if its pods refuse the model, and none of them answers, is another version tried.
     """
-    if not is_applied(there, candidate) or not _is_retried(there, candidate):
+    if not is_applied(present, candidate) or not _is_retried(present, candidate):
         return None
-    pods, since = pods_of(view, candidate, stage), since_of(there)
+    pods, since = pods_of(view, candidate, stage), since_of(present)
     if proven and any(pod.ready for pod in pods):
         return None
     faults = (Fault.MODEL,) if proven else (Fault.MODEL, Fault.CRASH)
@@ -154,8 +156,8 @@ def _blamed(view: ModelView, there: Manifest, candidate: Candidate, stage: str, 
     trouble = server_pods.foremost(fresh)
     if trouble is not None and trouble.fault in faults:
         return trouble
-    silent_until = _silent_until(there, pods)
-    if proven or silent_until is None or silent_until > view.now or not _gave_up(there):
+    silent_until = _silent_until(present, pods)
+    if proven or silent_until is None or silent_until > view.now or not _gave_up(present):
         return None
     return Trouble(Fault.MODEL, Reason.SERVING_FAILED, _SILENT)
 
@@ -165,71 +167,71 @@ def _is_of_before(pod: ServerPod, since: datetime | None) -> bool:
     return trouble is not None and trouble.at is not None and since is not None and trouble.at < since
 
 
-def _silent_until(there: Manifest, pods: Iterable[ServerPod]) -> datetime | None:
+def _silent_until(present: Manifest, pods: Iterable[ServerPod]) -> datetime | None:
     """Return until when the pods that are up may be silent; None if none is up and silent."""
     up = server_pods.silent_since(pods)
     if up is None:
         return None
-    since = since_of(there)
+    since = since_of(present)
     return server_pods.gives_up_at(max(up, since) if since else up)
 
 
 def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
     """Return what keeps the version from answering with all its pods in the stage, as far as somebody says so."""
-    there = deployment_of(view, stage)
-    if there is None or not shows(there, candidate):
+    present = deployment_of(view, stage)
+    if present is None or not shows(present, candidate):
         return None
-    is_current = is_applied(there, candidate) and _is_retried(there, candidate)
-    since = since_of(there) if is_current else view.now
+    is_current = is_applied(present, candidate) and _is_retried(present, candidate)
+    since = since_of(present) if is_current else view.now
     found = server_pods.foremost(pod for pod in pods_of(view, candidate, stage) if not _is_of_before(pod, since))
-    return found or _refused(there)
+    return found or _refused(present)
 
 
 def trouble_of_left(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
     """Return what keeps the pods that are left of a version from answering, while another one is rolled out."""
-    there = deployment_of(view, stage)
+    present = deployment_of(view, stage)
     found = server_pods.foremost(pods_of(view, candidate, stage))
-    return found or (_refused(there) if there is not None else None)
+    return found or (_refused(present) if present is not None else None)
 
 
-def _refused(there: Manifest) -> Trouble | None:
+def _refused(present: Manifest) -> Trouble | None:
     """Return why pods cannot even be made, such as a quota that is used up."""
-    for each in there.get("status", {}).get("conditions", ()):
+    for each in present.get("status", {}).get("conditions", ()):
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
             said = _REFUSED_POD.sub("pods", str(each.get("message") or "no details"))
             return Trouble(Fault.CLUSTER, Reason.CHILD_REFUSED, f"a pod cannot be made: {said}")
     return None
 
 
-def _is_current(there: Manifest) -> bool:
-    return bool(there.get("status", {}).get("observedGeneration", 0) >= there["metadata"].get("generation", 1))
+def _is_current(present: Manifest) -> bool:
+    return bool(present.get("status", {}).get("observedGeneration", 0) >= present["metadata"].get("generation", 1))
 
 
-def _gave_up(there: Manifest) -> bool:
+def _gave_up(present: Manifest) -> bool:
     """Return whether the Deployment says that its progress deadline has passed.
 
     It says so until it makes progress, also when it was given a good version in the place of the one that failed.
     """
-    return _is_current(there) and any(
+    return _is_current(present) and any(
         each["type"] == "Progressing" and each["status"] == "False"
-        for each in there.get("status", {}).get("conditions", [])
+        for each in present.get("status", {}).get("conditions", [])
     )
 
 
-def since_of(there: Manifest) -> datetime | None:
+def since_of(present: Manifest) -> datetime | None:
     """Return since when the Deployment is to serve what it serves; None if nobody knows."""
-    since = there["metadata"].get("annotations", {}).get(labels.SINCE, "")
-    return parse_time(since) if is_moment(since) else None
+    since = present["metadata"].get("annotations", {}).get(labels.SINCE, "")
+    return parse_time(since) if is_timestamp(since) else None
 
 
-def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
-    """Yield when to look again at Deployments that gave up, and whose pods have not had their time yet."""
+def requeue_times(view: ModelView, candidates: list[Candidate]) -> Iterable[datetime]:
+    """Yield when to plan again at Deployments that gave up, and whose pods have not had their time yet."""
     for candidate in candidates:
         for stage in candidate.stages:
-            there = deployment_of(view, stage)
-            if there is None or not shows(there, candidate) or stage in candidate.passed or not _gave_up(there):
+            present = deployment_of(view, stage)
+            if present is None or not shows(present, candidate) or stage in candidate.passed or not _gave_up(present):
                 continue
-            until = _silent_until(there, pods_of(view, candidate, stage))
+            until = _silent_until(present, pods_of(view, candidate, stage))
             if until is not None and until > view.now and stage not in candidate.failed:
                 # A clock that was wrong may have written a time to come.
                 yield min(until, view.now + timedelta(seconds=PROGRESS_DEADLINE))
@@ -237,7 +239,9 @@ def looks_again(view: ModelView, candidates: list[Candidate]) -> Iterable[dateti
 
 def since(view: ModelView, choice: Candidate, stage: str) -> str:
     """Return since when the version, as its spec is now, is to serve in the stage."""
-    there = deployment_of(view, stage)
-    known = there["metadata"].get("annotations", {}).get(labels.SINCE, "") if there is not None else ""
-    same = there is not None and shows(there, choice) and is_applied(there, choice) and _is_retried(there, choice)
-    return known if same and is_moment(known) else format_time(view.now)
+    present = deployment_of(view, stage)
+    known = present["metadata"].get("annotations", {}).get(labels.SINCE, "") if present is not None else ""
+    same = (
+        present is not None and shows(present, choice) and is_applied(present, choice) and _is_retried(present, choice)
+    )
+    return known if same and is_timestamp(known) else format_time(view.now)

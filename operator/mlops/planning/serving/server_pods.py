@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from mlops.api import labels, tasks
-from mlops.api.base import is_moment, parse_time
+from mlops.api.base import is_timestamp, parse_time
 from mlops.api.reasons import Reason, Word
 from mlops.planning.not_started import UNSCHEDULABLE, WAITING
 from mlops.planning.plan import Manifest
 from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS
-from mlops.planning.standing import is_reason
+from mlops.planning.readiness import is_reason
 from mlops.planning.views import PodEnd, ServerPod
 
 # Of what a server reports with exit code 2: what is in the artifact. The rest (keys, addresses, settings of the
@@ -56,7 +56,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Trouble:
-    """What keeps a pod from answering. `at`: when it was found out, if that is one moment."""
+    """What keeps a pod from answering. `at`: when it was found out, if that is one timestamp."""
 
     fault: Fault
     reason: Word
@@ -90,7 +90,7 @@ def server_pod(manifest: Manifest) -> ServerPod | None:
         waits=str((state.get("waiting") or {}).get("reason") or ""),
         why=str((state.get("waiting") or {}).get("message") or ""),
         started=bool(container.get("started")),
-        running_since=_moment((state.get("running") or {}).get("startedAt")),
+        running_since=_timestamp((state.get("running") or {}).get("startedAt")),
         restarts=int(container.get("restartCount") or 0),
         end=_end(end) if end else None,
     )
@@ -101,13 +101,13 @@ def _end(terminated: Manifest) -> PodEnd:
         exit_code=int(terminated.get("exitCode") or 0),
         reason=str(terminated.get("reason") or ""),
         message=str(terminated.get("message") or ""),
-        began=_moment(terminated.get("startedAt")),
-        at=_moment(terminated.get("finishedAt")),
+        began=_timestamp(terminated.get("startedAt")),
+        at=_timestamp(terminated.get("finishedAt")),
     )
 
 
-def _moment(text: object) -> datetime | None:
-    return parse_time(text) if isinstance(text, str) and is_moment(text) else None
+def _timestamp(text: object) -> datetime | None:
+    return parse_time(text) if isinstance(text, str) and is_timestamp(text) else None
 
 
 def trouble_of(pod: ServerPod) -> Trouble | None:

@@ -25,8 +25,8 @@ class Traffic:
         return _is_same(self.chosen.get(stage), candidate)
 
 
-def _is_same(there: Candidate | None, candidate: Candidate) -> bool:
-    return there is not None and there.version.metadata.name == candidate.version.metadata.name
+def _is_same(present: Candidate | None, candidate: Candidate) -> bool:
+    return present is not None and present.version.metadata.name == candidate.version.metadata.name
 
 
 def traffic(view: ModelView, candidates: list[Candidate]) -> Traffic:
@@ -35,8 +35,8 @@ def traffic(view: ModelView, candidates: list[Candidate]) -> Traffic:
     chosen = {stage: choice for stage in names if (choice := _choice(stage, candidates)) is not None}
     live = {}
     for stage, choice in chosen.items():
-        there = rollout.deployment_of(view, stage)
-        if there is not None and rollout.shows(there, choice) and rollout.is_available(there):
+        present = rollout.deployment_of(view, stage)
+        if present is not None and rollout.shows(present, choice) and rollout.is_available(present):
             live[stage] = choice
         elif (before := _live_before(view, stage, candidates)) is not None:
             # Its pods keep answering until those of the chosen version are ready.
@@ -58,7 +58,7 @@ def _live_before(view: ModelView, stage: str, candidates: list[Candidate]) -> Ca
         if stage in each.version.status.stages
         and stage in each.stages
         and not each.version.spec.withdrawn
-        and not each.rival
+        and not each.competitor
         # Of one that has failed there no pod is left, as a rule.
         and (stage not in each.failed or rollout.answers(view, each, stage))
     ]

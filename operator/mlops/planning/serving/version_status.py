@@ -7,13 +7,13 @@ from mlops.api.conditions import READY, Condition, ConditionType, find
 from mlops.api.model_version import ModelVersionStatus, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
 from mlops.planning.serving.manifests import server_name
 from mlops.planning.serving.server_pods import Fault
 from mlops.planning.serving.traffic import Traffic
-from mlops.planning.standing import Standing, condition
+from mlops.planning.readiness import Readiness, condition
 from mlops.planning.views import ModelView
 
 GATES_PASSED = ConditionType.GATES_PASSED
@@ -28,14 +28,14 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
     version, generation = candidate.version, candidate.version.metadata.generation
     live = traffic.live_stages(candidate)
     successor = _successor(candidate, traffic)
-    standing = _standing(view, candidate, traffic, successor)
-    conditions = stand.conditions(
+    readiness = _readiness(view, candidate, traffic, successor)
+    conditions = say.conditions(
         version.status.conditions,
-        standing,
+        readiness,
         [
             candidate.checked.verified,
             _gates_condition(candidate),
-            _available_condition(view, candidate, traffic, standing),
+            _available_condition(view, candidate, traffic, readiness),
             _superseded_condition(candidate, successor),
         ],
         now=view.now,
@@ -51,7 +51,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         stage=live[-1] if live else None,
         url=_url(view, live[-1]) if live else None,
         ready_replicas=_ready_replicas(view, candidate, live[-1]) if live else None,
-        transitions=_transitions(view, candidate, traffic, standing),
+        transitions=_transitions(view, candidate, traffic, readiness),
         conditions=conditions,
     )
 
@@ -59,44 +59,44 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
 def _successor(candidate: Candidate, traffic: Traffic) -> Candidate | None:
     """Return the newer version that is live where this one got furthest, once this one serves nowhere."""
     wanted = any(traffic.is_chosen(candidate, stage) for stage in candidate.stages)
-    if wanted or traffic.live_stages(candidate) or candidate.rival or not candidate.open_stages:
+    if wanted or traffic.live_stages(candidate) or candidate.competitor or not candidate.open_stages:
         return None
     reached = [stage for stage in candidate.stages if stage in candidate.passed]
-    there = traffic.live.get(reached[-1] if reached else candidate.stages[0])
-    return there if there is not None and there.number > candidate.number else None
+    present = traffic.live.get(reached[-1] if reached else candidate.stages[0])
+    return present if present is not None and present.number > candidate.number else None
 
 
-def _standing(view: ModelView, candidate: Candidate, traffic: Traffic, successor: Candidate | None) -> Standing:
+def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successor: Candidate | None) -> Readiness:
     number = candidate.number
-    if candidate.rival is not None:
-        return stand.stalled(
+    if candidate.competitor is not None:
+        return say.stalled(
             Reason.VERSION_CONFLICT,
-            f'spec.version: {number} belongs to the older ModelVersion "{candidate.rival.metadata.name}": '
+            f'spec.version: {number} belongs to the older ModelVersion "{candidate.competitor.metadata.name}": '
             "make a ModelVersion with another number",
         )
     if candidate.version.spec.withdrawn:
-        return stand.done(Reason.WITHDRAWN, "spec.withdrawn is true: it serves in no stage")
+        return say.done(Reason.WITHDRAWN, "spec.withdrawn is true: it serves in no stage")
     if candidate.checked.obstacle is not None:
         return candidate.checked.obstacle
     if successor is not None:
-        return stand.done(Reason.SUPERSEDED, _superseded_message(candidate, successor))
+        return say.done(Reason.SUPERSEDED, _superseded_message(candidate, successor))
     failed = [stage for stage in candidate.stages if stage in candidate.failed]
     if failed:
         failure = candidate.failures[failed[-1]]
-        return stand.stalled(Reported(failure.reason), _failure_message(candidate, traffic, failure))
+        return say.stalled(Reported(failure.reason), _failure_message(candidate, traffic, failure))
     if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
-        return stand.stalled(Reason.GATES_FAILED, candidate.gates.message)
+        return say.stalled(Reason.GATES_FAILED, candidate.gates.message)
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
     # An edit may have put a stage in front of where it is live.
     on_its_way = [stage for stage in candidate.stages if traffic.is_chosen(candidate, stage)]
     if last in live and candidate.passed.issuperset(on_its_way) and _is_served(view, candidate, traffic, last):
-        return stand.done(Reason.SERVING, f"live in {', '.join(live)}")
+        return say.done(Reason.SERVING, f"live in {', '.join(live)}")
     newer = traffic.live.get(last)
     serving = all(_is_served(view, candidate, traffic, stage) for stage in live)
     if live and serving and newer is not None and newer.number > number:
         # The newer one has not all of its stages: here it stays, and there it will not be again.
-        return stand.done(Reason.SERVING, f"live in {', '.join(live)}; version {newer.number} took over in {last}")
-    return _troubled(view, candidate, traffic) or stand.in_progress(
+        return say.done(Reason.SERVING, f"live in {', '.join(live)}; version {newer.number} took over in {last}")
+    return _troubled(view, candidate, traffic) or say.in_progress(
         Reason.PROGRESSING, _progress_message(view, candidate, traffic)
     )
 
@@ -120,7 +120,7 @@ def _failure_message(candidate: Candidate, traffic: Traffic, failure: StageFailu
     )
 
 
-def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Standing | None:
+def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Readiness | None:
     """Return what keeps its pods from answering where it is wanted, though it has not failed; None if nothing does.
 
     Trouble of the cluster passes. A model that its own pods refuse has served before and still does: the pods that
@@ -138,16 +138,16 @@ def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Standi
         if rollout.answers(view, candidate, stage):
             message += "; its other pods answer"
         if found.fault is Fault.MODEL:
-            return stand.stalled(found.reason, message)
-        return Standing("False", found.reason, message, reconciling=True)
+            return say.stalled(found.reason, message)
+        return Readiness("False", found.reason, message, reconciling=True)
     return None
 
 
 def _progress_message(view: ModelView, candidate: Candidate, traffic: Traffic) -> str:
     for stage in candidate.stages:
         if traffic.is_chosen(candidate, stage) and not rollout.serves(view, candidate, stage):
-            there = rollout.deployment_of(view, stage)
-            ready = rollout.ready_pods(there) if there and rollout.shows(there, candidate) else 0
+            present = rollout.deployment_of(view, stage)
+            ready = rollout.ready_pods(present) if present and rollout.shows(present, candidate) else 0
             wanted = next(each.replicas for each in candidate.version.spec.promotion.stages if each.name == stage)
             return f"{stage}: {ready} of {wanted} pods ready"
     newer = [each.number for each in traffic.chosen.values() if each.number > candidate.number]
@@ -163,7 +163,7 @@ def _gates_condition(candidate: Candidate) -> Condition | None:
 
 
 def _available_condition(
-    view: ModelView, candidate: Candidate, traffic: Traffic, standing: Standing
+    view: ModelView, candidate: Candidate, traffic: Traffic, readiness: Readiness
 ) -> Condition | None:
     if candidate.gates is None:
         return None
@@ -171,12 +171,12 @@ def _available_condition(
     if live and _is_served(view, candidate, traffic, live[-1]):
         return condition(AVAILABLE, "True", Reason.SERVING, f"live in {', '.join(live)}")
     if live and not traffic.is_chosen(candidate, live[-1]):
-        return condition(AVAILABLE, "False", standing.reason, f"{live[-1]}: no pod answers")
+        return condition(AVAILABLE, "False", readiness.reason, f"{live[-1]}: no pod answers")
     troubled = bool(candidate.failures) or rollout.trouble(view, candidate, (live or candidate.stages)[-1]) is not None
     if live and troubled and rollout.answers(view, candidate, live[-1]):
         return condition(AVAILABLE, "True", Reason.SERVING, f"live in {', '.join(live)}")
-    over = standing.ready == "True" or troubled
-    return condition(AVAILABLE, "False" if over else "Unknown", standing.reason, standing.message)
+    over = readiness.ready == "True" or troubled
+    return condition(AVAILABLE, "False" if over else "Unknown", readiness.reason, readiness.message)
 
 
 def _superseded_condition(candidate: Candidate, successor: Candidate | None) -> Condition | None:
@@ -186,20 +186,22 @@ def _superseded_condition(candidate: Candidate, successor: Candidate | None) -> 
 
 
 def _superseded_message(candidate: Candidate, successor: Candidate) -> str:
-    """Return which version took over first: a message that names the newest would be written anew for each version."""
+    """Return which version took over first: a message that names the newest would be written again for each version."""
     said = find(candidate.version.status.conditions, SUPERSEDED)
     return said.message if said is not None else f"version {successor.number} took over"
 
 
-def _transitions(view: ModelView, candidate: Candidate, traffic: Traffic, standing: Standing) -> tuple[Transition, ...]:
+def _transitions(
+    view: ModelView, candidate: Candidate, traffic: Traffic, readiness: Readiness
+) -> tuple[Transition, ...]:
     """Return the version's way with the steps of this plan in front."""
     before, live = candidate.version.status, traffic.live_stages(candidate)
     time = format_time(view.now)
     ready = find(before.conditions, READY)
     over = [
-        Transition(time=time, to=str(reason), reason=standing.message[:256])
+        Transition(time=time, to=str(reason), reason=readiness.message[:256])
         for reason in (Reason.SUPERSEDED, Reason.WITHDRAWN)
-        if before.conditions and standing.reason == reason and (ready is None or ready.reason != reason)
+        if before.conditions and readiness.reason == reason and (ready is None or ready.reason != reason)
     ]
     entered = [
         Transition(time=time, to=stage, reason=f"available as {server_name(view.model_name, stage)}")
@@ -207,7 +209,7 @@ def _transitions(view: ModelView, candidate: Candidate, traffic: Traffic, standi
         if stage not in before.stages
     ]
     left = [
-        Transition(time=time, to="Left", stage=stage, reason=f"{stage}: {_why_left(candidate, stage, standing)}"[:256])
+        Transition(time=time, to="Left", stage=stage, reason=f"{stage}: {_why_left(candidate, stage, readiness)}"[:256])
         for stage in before.stages
         # A version that serves in its place says so itself.
         if stage not in live and stage not in traffic.live and not over
@@ -221,18 +223,18 @@ def _transitions(view: ModelView, candidate: Candidate, traffic: Traffic, standi
     return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
 
 
-def _why_left(candidate: Candidate, stage: str, standing: Standing) -> str:
+def _why_left(candidate: Candidate, stage: str, readiness: Readiness) -> str:
     if stage not in candidate.stages:
         return "spec.promotion names it no more"
     closed = candidate.gates is not None and stage in candidate.gates.closed
-    return candidate.gates.message if candidate.gates and closed else standing.message
+    return candidate.gates.message if candidate.gates and closed else readiness.message
 
 
 def _url(view: ModelView, stage: str) -> str:
     """Return where the stage answers: what the node says of the Service, else its name in the cluster."""
     name = server_name(view.model_name, stage)
-    there = view.services.get(name, {})
-    ingress = there.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    present = view.services.get(name, {})
+    ingress = present.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
     host = ingress[0].get("ip") or ingress[0].get("hostname")
     if not host:
         return f"http://{name}.{view.namespace}.svc"
@@ -242,7 +244,7 @@ def _url(view: ModelView, stage: str) -> str:
 
 
 def _ready_replicas(view: ModelView, candidate: Candidate, stage: str) -> int | None:
-    there = rollout.deployment_of(view, stage)
-    if there is None or not rollout.shows(there, candidate):
+    present = rollout.deployment_of(view, stage)
+    if present is None or not rollout.shows(present, candidate):
         return None
-    return int(there.get("status", {}).get("readyReplicas", 0))
+    return int(present.get("status", {}).get("readyReplicas", 0))

@@ -12,7 +12,7 @@ from mlops.planning import execution
 from mlops.planning.not_started import NOT_STARTED
 from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, REPORT_MISSING, Failure
 from mlops.planning.plan import Key
-from mlops.planning.standing import Standing, condition
+from mlops.planning.readiness import Readiness, condition
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.training.step import Step
 from mlops.planning.views import JobView, TrainingRunView
@@ -72,13 +72,13 @@ def held_up(step: Step, found: execution.Waiting | execution.Running, type_: Con
     """Return: the next attempt is not due yet, or the newest pod failed and its Job makes another."""
     said = step.own.get(type_)
     if isinstance(found, execution.Waiting) and said is not None:
-        waits = Standing("False", Reported(said.reason), said.message, reconciling=True)
-        return replace(step, standing=waits, look_again=found.until)
+        waits = Readiness("False", Reported(said.reason), said.message, reconciling=True)
+        return replace(step, readiness=waits, requeue_at=found.until)
     failed = found.setback if isinstance(found, execution.Running) else None
     if failed is None:
         return step
     again = execution.tries_again(failed)
-    return replace(step, standing=again).saying(condition(type_, "Unknown", again.reason, again.message))
+    return replace(step, readiness=again).saying(condition(type_, "Unknown", again.reason, again.message))
 
 
 def to_be_tried_again(
@@ -94,8 +94,8 @@ def to_be_tried_again(
     return replace(
         step,
         status=step.status.evolve(attempts=attempts, without_report=lost),
-        standing=again,
-        look_again=ended.next_at(attempts, view.now),
+        readiness=again,
+        requeue_at=ended.next_at(attempts, view.now),
     ).saying(condition(type_, "Unknown", again.reason, again.message))
 
 

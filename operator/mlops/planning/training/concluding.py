@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Resolved
-from mlops.planning import standing as stand
-from mlops.planning.standing import condition
+from mlops.planning import readiness as say
+from mlops.planning.readiness import condition
 from mlops.planning.training.gates import judge
 from mlops.planning.training.registering import register
 from mlops.planning.training.step import GATES_PASSED, Step
@@ -32,7 +32,7 @@ def conclude(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     if step.status.verification is not None and not step.status.verification.equal:
         return not_reproducible(step)
     if not judged.passed:
-        return replace(step, standing=stand.stalled(judged.reason, judged.message))
+        return replace(step, readiness=say.stalled(judged.reason, judged.message))
     if run.spec.register_ is None:
-        return replace(step, standing=stand.done(Reason.SUCCEEDED, judged.message))
+        return replace(step, readiness=say.done(Reason.SUCCEEDED, judged.message))
     return register(view, step, judged.message)

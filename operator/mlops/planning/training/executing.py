@@ -9,9 +9,9 @@ from mlops.api.conditions import is_false, is_true
 from mlops.api.reasons import Reason, Word
 from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.outcome import Failure
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.training.attempts import (
     attempt,
     explained,
@@ -48,7 +48,7 @@ def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
             return _trained(view, step, found, resolved)
     message = f"training on version {resolved.dataset_version} of {run.spec.dataset_ref.name}"
     wanted = training_job(view.settings, run, resolved, inputs, step.status.attempts, verifying=False)
-    return replace(step, standing=stand.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
+    return replace(step, readiness=say.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
         condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
     )
 
@@ -70,7 +70,7 @@ def _trained(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.Tra
 
 
 def failed(step: Step, reason: Word, message: str) -> Step:
-    return replace(step, standing=stand.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
+    return replace(step, readiness=say.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
 
 
 def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingRunStatus:
@@ -91,7 +91,7 @@ def _equal_run(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun 
     run = view.run
     if run.spec.reproducibility.verify == "Once":
         return None
-    twins = [
+    equal_runs = [
         sibling
         for sibling in view.siblings
         # First what hardly any of a thousand siblings has.
@@ -104,15 +104,15 @@ def _equal_run(view: TrainingRunView, status: TrainingRunStatus) -> TrainingRun 
         and not is_false(sibling.status.conditions, REPRODUCIBLE)
         and (not compares(run) or _champion_of(sibling.status) == _champion_of(status))
     ]
-    return min(twins, key=lambda sibling: sibling.metadata.name, default=None)
+    return min(equal_runs, key=lambda sibling: sibling.metadata.name, default=None)
 
 
 def _champion_of(status: TrainingRunStatus) -> str | None:
     return status.resolved.champion_artifact if status.resolved else None
 
 
-def _taken_over(step: Step, twin: TrainingRun) -> Step:
-    theirs = twin.status
+def _taken_over(step: Step, equal_run: TrainingRun) -> Step:
+    theirs = equal_run.status
     status = step.status.evolve(
         output_digest=theirs.output_digest,
         prediction_digest=theirs.prediction_digest,
@@ -121,7 +121,7 @@ def _taken_over(step: Step, twin: TrainingRun) -> Step:
         champion_metrics=theirs.champion_metrics,
         best_params=theirs.best_params,
         trials=theirs.trials,
-        cached_from=twin.metadata.name,
+        cached_from=equal_run.metadata.name,
     )
-    message = f'inputs equal those of TrainingRun "{twin.metadata.name}": its result is taken over'
+    message = f'inputs equal those of TrainingRun "{equal_run.metadata.name}": its result is taken over'
     return replace(step, status=status).saying(condition(SUCCEEDED, "True", Reason.CACHED, message))

@@ -38,8 +38,8 @@ def _judge_one(
     name = f"{gate.metric} on {gate.dataset}"
     value = _value(metrics, gate)
     if value is None:
-        there = ", ".join(f"{each.name} on {each.dataset}" for each in metrics) or "none"
-        return Judgement(False, Reason.METRIC_MISSING, f"{name} was not measured; measured: {there}")
+        present = ", ".join(f"{each.name} on {each.dataset}" for each in metrics) or "none"
+        return Judgement(False, Reason.METRIC_MISSING, f"{name} was not measured; measured: {present}")
     holds, parts = [], [value]
     if gate.min is not None:
         holds.append(Decimal(value) >= Decimal(gate.min))

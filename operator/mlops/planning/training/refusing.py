@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mlops.api.mistakes import Mistake, listed, of_run, of_run_on_dataset
 from mlops.api.reasons import Reason
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.ownership import is_leaving
 from mlops.planning.training.step import GATES_PASSED, SUCCEEDED, Step
 from mlops.planning.views import TrainingRunView
@@ -34,6 +34,6 @@ def _on_dataset(view: TrainingRunView) -> list[Mistake]:
 
 def _said(step: Step, mistakes: list[Mistake], *, stalled: bool) -> Step:
     reason, message = mistakes[0].reason, listed([each.said for each in mistakes])
-    found = stand.stalled(reason, message) if stalled else stand.waiting(reason, message)
+    found = say.stalled(reason, message) if stalled else say.waiting(reason, message)
     type_ = GATES_PASSED if reason == Reason.METRIC_MISSING else SUCCEEDED
-    return replace(step, standing=found).saying(stand.condition(type_, "False", reason, message))
+    return replace(step, readiness=found).saying(say.condition(type_, "False", reason, message))

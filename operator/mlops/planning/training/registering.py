@@ -7,10 +7,10 @@ from dataclasses import replace
 from mlops.api.model_version import ModelVersion
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunStatus
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.model_history import highest_number
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.training.children import model_version, model_version_name, trigger_of
 from mlops.planning.training.step import SUCCEEDED, Step
 from mlops.planning.views import TrainingRunView
@@ -23,19 +23,19 @@ def register(view: TrainingRunView, step: Step, judged: str) -> Step:
     made = _made(view, step.status)
     if made is not None:
         status = step.status.evolve(model_version_ref=made.metadata.name)
-        return replace(step, status=status, standing=stand.done(Reason.SUCCEEDED, judged))
+        return replace(step, status=status, readiness=say.done(Reason.SUCCEEDED, judged))
     if (serves := _same_model(view, step.status)) is not None:
         return _nothing_new(step, serves)
     number = _number_on_record(view, step.status) or free_number(view)
     if number > _MAX_VERSION:
         message = f"spec.register.modelName: the numbers of its versions are used up at {_MAX_VERSION}"
-        return replace(step, standing=stand.stalled(Reason.OUTPUT_INVALID, message))
+        return replace(step, readiness=say.stalled(Reason.OUTPUT_INVALID, message))
     chosen = model_version_name(_model_name(view.run), number)
     status = step.status.evolve(model_version_ref=chosen)
-    making = stand.in_progress(Reason.GATES_PASSED, f"making ModelVersion {chosen}")
+    making = say.in_progress(Reason.GATES_PASSED, f"making ModelVersion {chosen}")
     # It is made of the status that is written first: what it names is on record by then.
     made_of = view.run.evolve(status=status)
-    return replace(step, status=status, standing=making, create=(model_version(made_of, number),))
+    return replace(step, status=status, readiness=making, create=(model_version(made_of, number),))
 
 
 def _nothing_new(step: Step, serves: ModelVersion) -> Step:
@@ -44,7 +44,7 @@ def _nothing_new(step: Step, serves: ModelVersion) -> Step:
     why = "is withdrawn" if serves.spec.withdrawn else "is this model"
     message = f"ModelVersion {name} {why}, byte for byte ({step.status.output_digest}): no version is made"
     status = step.status.evolve(model_version_ref=None)
-    return replace(step, status=status, standing=stand.done(Reason.NOTHING_NEW, message))
+    return replace(step, status=status, readiness=say.done(Reason.NOTHING_NEW, message))
 
 
 def nothing_new_to_train(step: Step, serves: ModelVersion) -> Step:

@@ -8,10 +8,10 @@ from mlops.api.conditions import READY, STALLED, Condition, find, is_true
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRunStatus
 from mlops.planning import retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Plan
-from mlops.planning.standing import Standing
+from mlops.planning.readiness import Readiness
 from mlops.planning.training import template
 from mlops.planning.training.attempts import spent
 from mlops.planning.training.concluding import conclude
@@ -41,27 +41,27 @@ def plan(view: TrainingRunView) -> Plan:
         return template.plan(view)
     step = _without_needless_jobs(view, _next(view))
     generation = run.metadata.generation
-    conditions = stand.conditions(
+    conditions = say.conditions(
         run.status.conditions,
-        step.standing,
+        step.readiness,
         [step.own.get(type_) for type_ in OWN],
         now=view.now,
         generation=generation,
     )
     status = step.status.evolve(observed_generation=generation, conditions=conditions)
     delete = (*step.delete, *spent(view, step.status))
-    return Plan(statuses={key_of(run): status}, create=step.create, delete=delete, look_again=step.look_again)
+    return Plan(statuses={key_of(run): status}, create=step.create, delete=delete, requeue_at=step.requeue_at)
 
 
 def _next(view: TrainingRunView) -> Step:
     run = view.run
     said: dict[str, Condition] = {type_: found for type_ in OWN if (found := find(run.status.conditions, type_))}
-    known = Step(run.status, stand.standing_of(run.status.conditions) or _pending(), said)
+    known = Step(run.status, say.readiness_of(run.status.conditions) or _pending(), said)
     if (asked := retrying.wanted(run)) and not is_true(run.status.conditions, READY):
         known = _asked_again(view, known, asked)
     elif asked:
         return replace(known, status=run.status.evolve(retried=asked))
-    elif stand.is_over(run.status.conditions):
+    elif say.is_over(run.status.conditions):
         # A run is one execution: it is not judged again, and a ModelVersion that was deleted is not made again.
         return known
     if took_no_part(run):
@@ -85,7 +85,7 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     if own_at_work(view, status):
         return replace(step, status=status)
     failed = find(run.status.conditions, STALLED)
-    if failed is not None and failed.reason not in stand.LAID_OVER and run.status.resolved is not None:
+    if failed is not None and failed.reason not in say.LAID_OVER and run.status.resolved is not None:
         status = status.evolve(attempts=run.status.attempts + 1)
     if failed is not None and failed.reason in _OF_THE_INPUTS:
         # The result of a first execution as well, if it was the second that failed: both are to be of the same inputs.
@@ -124,5 +124,5 @@ def _without_needless_jobs(view: TrainingRunView, step: Step) -> Step:
     return replace(step, delete=(*step.delete, *needless))
 
 
-def _pending() -> Standing:
-    return stand.in_progress(Reason.PENDING, "seen for the first time")
+def _pending() -> Readiness:
+    return say.in_progress(Reason.PENDING, "seen for the first time")

@@ -9,10 +9,10 @@ from mlops.api.conditions import Condition, ConditionType, find
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunStatus
 from mlops.planning import execution
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.ownership import key_and_uid
 from mlops.planning.plan import Key, Manifest
-from mlops.planning.standing import Standing
+from mlops.planning.readiness import Readiness
 from mlops.planning.training.manifests import training_job_name
 from mlops.planning.views import JobView, TrainingRunView
 
@@ -29,11 +29,11 @@ class Step:
     """How far a run has come: its status so far, what it says of itself, and where it stands."""
 
     status: TrainingRunStatus
-    standing: Standing
+    readiness: Readiness
     own: dict[str, Condition] = field(default_factory=dict)
     create: tuple[Manifest, ...] = ()
     delete: tuple[tuple[Key, str], ...] = ()
-    look_again: datetime | None = None
+    requeue_at: datetime | None = None
 
     def saying(self, *said: Condition) -> Step:
         """Return the step with these conditions of its own."""
@@ -58,7 +58,7 @@ def own_at_work(view: TrainingRunView, status: TrainingRunStatus) -> list[JobVie
 def suspended(view: TrainingRunView, step: Step) -> Step:
     """Return: stop what has started. What it had done so far is lost, and done again when it is resumed."""
     started = tuple(key_and_uid(job.manifest) for job in own_at_work(view, step.status))
-    return replace(step, standing=stand.resting(Reason.SUSPENDED, "spec.suspend is true"), delete=started)
+    return replace(step, readiness=say.resting(Reason.SUSPENDED, "spec.suspend is true"), delete=started)
 
 
 def compares(run: TrainingRun) -> bool:

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from mlops.api.training_run import TrainingRun, TrainingRunStatus
 from mlops.planning import retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Plan
 from mlops.planning.training.children import run_of_template
 from mlops.planning.training.recipe import recipe_digest, template_digest
-from mlops.planning.training.template_readiness import readiness
-from mlops.planning.training.triggers import Firing, current_version, due_firing, is_edited, pending_firing, runs_of
+from mlops.planning.training.template_readiness import judged
+from mlops.planning.training.triggers import TriggerEvent, current_version, due_event, is_edited, pending_event, runs_of
 from mlops.planning.views import TrainingRunView
 
 
 def plan(view: TrainingRunView) -> Plan:
-    """Return what should be of a template. A firing is put on record first and made by the plan after it."""
+    """Return what should be of a template. An event is put on record first and made by the plan after it."""
     template = view.run
-    pending = pending_firing(view)
-    due = None if pending or template.spec.suspend else due_firing(view)
+    pending = pending_event(view)
+    due = None if pending or template.spec.suspend else due_event(view)
     status = _recorded(view, due)
-    standing = readiness(view, status, due=due is not None, pending=pending is not None)
+    readiness = judged(view, status, due=due is not None, pending=pending is not None)
     generation = template.metadata.generation
     wanted = status.evolve(
         observed_generation=generation,
-        conditions=stand.conditions(template.status.conditions, standing, [], now=view.now, generation=generation),
+        conditions=say.conditions(template.status.conditions, readiness, [], now=view.now, generation=generation),
     )
     made = (run_of_template(template, pending.name, pending.trigger),) if pending and not template.spec.suspend else ()
     return Plan(statuses={key_of(template): wanted}, create=made)
 
 
-def _recorded(view: TrainingRunView, due: Firing | None) -> TrainingRunStatus:
+def _recorded(view: TrainingRunView, due: TriggerEvent | None) -> TrainingRunStatus:
     """Return the status with what is due on record, and with what was seen of spec and data."""
     template, status = view.run, view.run.status
     if template.spec.suspend:
@@ -39,7 +39,7 @@ def _recorded(view: TrainingRunView, due: Firing | None) -> TrainingRunStatus:
     if asked := retrying.wanted(template):
         status = status.evolve(retried=asked)
     on_record = due is not None or not is_edited(template)
-    if on_record and any(each.template_change for each in template.spec.triggers) and _no_firing_waits(template, due):
+    if on_record and any(each.template_change for each in template.spec.triggers) and _no_event_waits(template, due):
         status = status.evolve(
             last_template_digest=template_digest(template), last_recipe_digest=recipe_digest(template)
         )
@@ -52,7 +52,7 @@ def _recorded(view: TrainingRunView, due: Firing | None) -> TrainingRunStatus:
     return status
 
 
-def _no_firing_waits(template: TrainingRun, due: Firing | None) -> bool:
+def _no_event_waits(template: TrainingRun, due: TriggerEvent | None) -> bool:
     """Return whether the present spec is accounted for: by what is due now, or since it calls for nothing."""
     return not is_edited(template) or (due is not None and due.trigger.kind in ("TemplateChange", "Retry"))
 

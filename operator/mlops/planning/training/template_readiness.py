@@ -8,14 +8,14 @@ from mlops.api.conditions import READY, RECONCILING, STALLED, Condition, find, i
 from mlops.api.model_version import ModelVersion
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRunStatus
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.liveness import newest_wanted
-from mlops.planning.standing import Standing
+from mlops.planning.readiness import Readiness
 from mlops.planning.training.triggers import run_named
 from mlops.planning.views import TrainingRunView
 
 
-def readiness(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pending: bool) -> Standing:
+def judged(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pending: bool) -> Readiness:
     """Return where the template stands: as its newest run does, and what that has made.
 
     Runs that a monitor makes are not what the template declares: they may fail, and the template is as wanted.
@@ -24,18 +24,18 @@ def readiness(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pe
     newest = run_named(view, status.last_run)
     if pending or (due and newest is None):
         until = " when spec.suspend is false" if template.spec.suspend else ""
-        return stand.in_progress(Reason.RUN_PENDING, f"TrainingRun {status.last_run} is to be made{until}")
+        return say.in_progress(Reason.RUN_PENDING, f"TrainingRun {status.last_run} is to be made{until}")
     if template.spec.suspend:
-        return stand.done(Reason.SUSPENDED, "spec.suspend is true: no run is made")
+        return say.done(Reason.SUSPENDED, "spec.suspend is true: no run is made")
     if status.last_run is None:
-        return stand.done(Reason.TEMPLATE, "a template of runs")
+        return say.done(Reason.TEMPLATE, "a template of runs")
     if newest is None:
-        return stand.done(Reason.TEMPLATE, f"a template of runs; the newest run, {status.last_run}, was deleted")
-    said = stand.standing_of(newest.status.conditions)
+        return say.done(Reason.TEMPLATE, f"a template of runs; the newest run, {status.last_run}, was deleted")
+    said = say.readiness_of(newest.status.conditions)
     # One text for all that is on its way: what it is at is the run's and the version's to tell.
-    on_its_way = stand.in_progress(Reason.RUNNING, f"TrainingRun {status.last_run}, or what it makes, is under way")
+    on_its_way = say.in_progress(Reason.RUNNING, f"TrainingRun {status.last_run}, or what it makes, is under way")
     if said is None or said.ready == "Unknown":
-        return on_its_way if said is None or said.reconciling else stand.resting(said.reason, _of_run(status, said))
+        return on_its_way if said is None or said.reconciling else say.resting(said.reason, _of_run(status, said))
     if said.ready == "False":
         return replace(said, message=_of_run(status, said), reconciling=said.reconciling and not said.stalled)
     made = next((each for each in view.versions if each.metadata.name == newest.status.model_version_ref), None)
@@ -45,10 +45,10 @@ def readiness(view: TrainingRunView, status: TrainingRunStatus, *, due: bool, pe
             return on_its_way
         if ready.status == "False":
             return _not_serving(made, ready)
-    return stand.done(Reason.TEMPLATE, f"a template of runs; the newest run is {status.last_run}{_not_reached(view)}")
+    return say.done(Reason.TEMPLATE, f"a template of runs; the newest run is {status.last_run}{_not_reached(view)}")
 
 
-def _of_run(status: TrainingRunStatus, said: Standing) -> str:
+def _of_run(status: TrainingRunStatus, said: Readiness) -> str:
     return f"TrainingRun {status.last_run}: {said.message}"
 
 
@@ -60,10 +60,10 @@ def _has_served(version: ModelVersion) -> bool:
     )
 
 
-def _not_serving(version: ModelVersion, ready: Condition) -> Standing:
+def _not_serving(version: ModelVersion, ready: Condition) -> Readiness:
     """Return why what the newest run has made does not serve."""
     conditions, why = version.status.conditions, f"ModelVersion {version.metadata.name}: {ready.reason}: "
-    return Standing(
+    return Readiness(
         "False",
         Reason.NOT_SERVING,
         why + ready.message,

@@ -9,14 +9,14 @@ from mlops.api.conditions import READY, RECONCILING, STALLED, find, is_true
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TriggerRecord
 from mlops.planning import retrying
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.training.recipe import change_name, recipe_digest, template_digest, version_name
 from mlops.planning.views import TrainingRunView
 
 
 @dataclass(frozen=True)
-class Firing:
+class TriggerEvent:
     """A run to make, and why."""
 
     name: str
@@ -32,16 +32,16 @@ def run_named(view: TrainingRunView, name: str | None) -> TrainingRun | None:
     return next((each for each in view.siblings if each.metadata.name == name), None)
 
 
-def pending_firing(view: TrainingRunView) -> Firing | None:
-    """Return the firing that is on record and whose run was not seen yet.
+def pending_event(view: TrainingRunView) -> TriggerEvent | None:
+    """Return the event that is on record and whose run was not seen yet.
 
     Reconciling with this reason is the record: it is written with the name of the run and goes when the run was
     seen, so that a run which the user deleted afterwards is not made again.
     """
     template, status = view.run, view.run.status
-    standing = stand.standing_of(status.conditions)
+    readiness = say.readiness_of(status.conditions)
     name = status.last_run
-    if standing is None or not standing.reconciling or standing.reason != Reason.RUN_PENDING or name is None:
+    if readiness is None or not readiness.reconciling or readiness.reason != Reason.RUN_PENDING or name is None:
         return None
     if run_named(view, name) is not None:
         return None
@@ -50,24 +50,24 @@ def pending_firing(view: TrainingRunView) -> Firing | None:
     if status.last_trigger.kind == "TemplateChange" and status.last_recipe_digest != recipe_digest(template):
         # The template was edited before its run was made: only the newest edit counts, and fires by itself.
         return None
-    return Firing(name, status.last_trigger)
+    return TriggerEvent(name, status.last_trigger)
 
 
-def _named_by_an_earlier_release(template: TrainingRun, name: str) -> Firing | None:
-    """Return the firing that only its name tells, as before there was status.lastTrigger."""
+def _named_by_an_earlier_release(template: TrainingRun, name: str) -> TriggerEvent | None:
+    """Return the event that only its name tells, as before there was status.lastTrigger."""
     if name == change_name(template):
-        return Firing(name, _change_record(template))
+        return TriggerEvent(name, _change_record(template))
     version = template.status.last_dataset_version
-    return Firing(name, _version_record(template, version)) if name == version_name(template, version) else None
+    return TriggerEvent(name, _version_record(template, version)) if name == version_name(template, version) else None
 
 
-def due_firing(view: TrainingRunView) -> Firing | None:
+def due_event(view: TrainingRunView) -> TriggerEvent | None:
     """Return the run that is called for now, if there is one."""
     template, status = view.run, view.run.status
     if asked := retrying.wanted(template):
         return _asked_again(view, asked)
     if _lost(view):
-        return Firing(str(status.last_run), status.last_trigger or _change_record(template))
+        return TriggerEvent(str(status.last_run), status.last_trigger or _change_record(template))
     if is_edited(template):
         return _of_the_edit(view)
     version = current_version(view)
@@ -77,15 +77,15 @@ def due_firing(view: TrainingRunView) -> Firing | None:
     return _of_the_version(view, version)
 
 
-def _asked_again(view: TrainingRunView, asked: str) -> Firing | None:
+def _asked_again(view: TrainingRunView, asked: str) -> TriggerEvent | None:
     """Return the run that a person asks for; none while the newest one is at work."""
     newest = run_named(view, view.run.status.last_run)
-    if newest is not None and not stand.is_over(newest.status.conditions):
+    if newest is not None and not say.is_over(newest.status.conditions):
         return None
     suffix = labels.short(digests.digest_of([template_digest(view.run), asked]), 8)
     name = labels.child_name(view.run.metadata.name, f"r{suffix}", limit=52)
     record = TriggerRecord(kind="Retry", ref=view.run.metadata.name, reason=f"{labels.RETRY}: {asked}"[:256])
-    return Firing(name, record)
+    return TriggerEvent(name, record)
 
 
 def _lost(view: TrainingRunView) -> bool:
@@ -99,7 +99,7 @@ def _lost(view: TrainingRunView) -> bool:
 def _failed(template: TrainingRun) -> bool:
     """Return whether the template says that its newest run failed, for now or for good."""
     ready = find(template.status.conditions, READY)
-    if ready is None or ready.status != "False" or ready.reason in stand.LAID_OVER | {Reason.NOT_SERVING}:
+    if ready is None or ready.status != "False" or ready.reason in say.LAID_OVER | {Reason.NOT_SERVING}:
         return False
     return is_true(template.status.conditions, STALLED) or is_true(template.status.conditions, RECONCILING)
 
@@ -115,18 +115,18 @@ def is_edited(template: TrainingRun) -> bool:
     return status.last_recipe_digest != recipe_digest(template) or (not same and _failed(template))
 
 
-def _of_the_edit(view: TrainingRunView) -> Firing | None:
+def _of_the_edit(view: TrainingRunView) -> TriggerEvent | None:
     """Return the run of the present spec. One of an earlier time when it was the same is that run, unless its model
     neither serves nor is being made."""
     template = view.run
     name = change_name(template)
     before = run_named(view, name)
-    if before is not None and (not stand.is_over(before.status.conditions) or _serves(view, before)):
-        return Firing(name, _change_record(template))
+    if before is not None and (not say.is_over(before.status.conditions) or _serves(view, before)):
+        return TriggerEvent(name, _change_record(template))
     if before is not None:
         suffix = f"{labels.short(template_digest(template), 8)}-g{template.metadata.generation}"
         name = labels.child_name(template.metadata.name, suffix, limit=52)
-    return Firing(name, _change_record(template))
+    return TriggerEvent(name, _change_record(template))
 
 
 def _serves(view: TrainingRunView, run: TrainingRun) -> bool:
@@ -143,13 +143,13 @@ def _has_a_run(view: TrainingRunView, version: int | None) -> bool:
     )
 
 
-def _of_the_version(view: TrainingRunView, version: int | None) -> Firing:
+def _of_the_version(view: TrainingRunView, version: int | None) -> TriggerEvent:
     template = view.run
     name = version_name(template, version)
     if run_named(view, name) is not None:
         digest = labels.short(view.dataset.status.digest or "" if view.dataset else "", 6)
         name = labels.child_name(template.metadata.name, f"d{version}-{digest}", limit=52)
-    return Firing(name, _version_record(template, version))
+    return TriggerEvent(name, _version_record(template, version))
 
 
 def _may_take_this_version(run: TrainingRun) -> bool:

@@ -8,9 +8,9 @@ from mlops.api import tasks
 from mlops.api.reasons import Reason, Word
 from mlops.api.training_run import Resolved, TrainingRunStatus, Verification
 from mlops.planning import execution
-from mlops.planning import standing as stand
+from mlops.planning import readiness as say
 from mlops.planning.outcome import Failure
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 from mlops.planning.training.attempts import (
     attempt,
     explained,
@@ -38,7 +38,7 @@ def verify(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
     message = "training a second time to compare the digests"
     inputs, attempts = str(step.status.inputs_digest), step.status.attempts
     wanted = training_job(view.settings, view.run, resolved, inputs, attempts, verifying=True)
-    return replace(step, standing=stand.in_progress(Reason.VERIFYING, message), create=(wanted,)).saying(
+    return replace(step, readiness=say.in_progress(Reason.VERIFYING, message), create=(wanted,)).saying(
         condition(REPRODUCIBLE, "Unknown", Reason.VERIFYING, message)
     )
 
@@ -62,7 +62,7 @@ def _compared(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.Tr
 
 
 def _unproven(step: Step, reason: Word, message: str) -> Step:
-    return replace(step, standing=stand.stalled(reason, message)).saying(
+    return replace(step, readiness=say.stalled(reason, message)).saying(
         condition(REPRODUCIBLE, "Unknown", reason, message)
     )
 
@@ -84,6 +84,6 @@ def not_reproducible(step: Step) -> Step:
     first = step.status.verification.first_difference if step.status.verification else None
     where = f"; the first file that differs: {first}" if first else ""
     message = f"a second execution on the same inputs gave another model{where}"
-    return replace(step, standing=stand.stalled(Reason.NOT_REPRODUCIBLE, message)).saying(
+    return replace(step, readiness=say.stalled(Reason.NOT_REPRODUCIBLE, message)).saying(
         condition(REPRODUCIBLE, "False", Reason.NOT_REPRODUCIBLE, message)
     )

@@ -16,21 +16,21 @@ def metric_chart(performance: dict[str, Any], change_point: str | None) -> str:
     if not points:
         return ""
     reference = performance["reference"]
-    begin, end = _moment(points[0]["start"]), _moment(points[-1]["end"])
+    begin, end = _timestamp(points[0]["start"]), _timestamp(points[-1]["end"])
     values: list[float] = [v for p in points for v in (p["value"]["low"], p["value"]["high"])]
     low = float(min([*values, reference["low"]]))
     high = float(max([*values, reference["high"]]))
     margin = (high - low) * 0.06 or 0.5
     low, high = low - margin, high + margin
 
-    def x(moment: float) -> float:
-        share = (moment - begin) / (end - begin) if end > begin else 0.5
+    def x(timestamp: float) -> float:
+        share = (timestamp - begin) / (end - begin) if end > begin else 0.5
         return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
     def y(value: float) -> float:
         return _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
-    middles = [((_moment(p["start"]) + _moment(p["end"])) / 2, p["value"]) for p in points]
+    middles = [((_timestamp(p["start"]) + _timestamp(p["end"])) / 2, p["value"]) for p in points]
     right = _WIDTH - _RIGHT
     parts = [_axis(low, high, y)]
     parts.append(
@@ -39,21 +39,21 @@ def metric_chart(performance: dict[str, Any], change_point: str | None) -> str:
         f'<line class="reference-line" x1="{_LEFT:.1f}" x2="{right:.1f}" y1="{y(reference["value"]):.1f}"'
         f' y2="{y(reference["value"]):.1f}"/>'
     )
-    for moment, value in middles:
+    for timestamp, value in middles:
         parts.append(
-            f'<line class="interval" x1="{x(moment):.1f}" x2="{x(moment):.1f}" y1="{y(value["low"]):.1f}"'
+            f'<line class="interval" x1="{x(timestamp):.1f}" x2="{x(timestamp):.1f}" y1="{y(value["low"]):.1f}"'
             f' y2="{y(value["high"]):.1f}"/>'
         )
-    line = " ".join(f"{x(moment):.1f},{y(value['value']):.1f}" for moment, value in middles)
+    line = " ".join(f"{x(timestamp):.1f},{y(value['value']):.1f}" for timestamp, value in middles)
     parts.append(f'<polyline class="current-line" points="{line}"/>')
     parts += [
-        f'<circle class="current" cx="{x(moment):.1f}" cy="{y(value["value"]):.1f}" r="3.5">'
+        f'<circle class="current" cx="{x(timestamp):.1f}" cy="{y(value["value"]):.1f}" r="3.5">'
         f"<title>{point['rows']} rows to {html.escape(point['end'])}: {value['value']:.4g}"
         f" ({value['low']:.4g} to {value['high']:.4g})</title></circle>"
-        for (moment, value), point in zip(middles, points, strict=True)
+        for (timestamp, value), point in zip(middles, points, strict=True)
     ]
     if change_point is not None:
-        at = x(min(max(_moment(change_point), begin), end))
+        at = x(min(max(_timestamp(change_point), begin), end))
         parts.append(
             f'<line class="change" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP:.1f}" y2="{_HEIGHT - _BOTTOM:.1f}">'
             f"<title>change: {html.escape(change_point)}</title></line>"
@@ -146,7 +146,7 @@ def _svg(width: float, height: float, label: str, parts: list[str]) -> str:
     )
 
 
-def _moment(text: str) -> float:
+def _timestamp(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 

@@ -128,7 +128,7 @@ def _feature(shift: Shift) -> dict[str, Any]:
     return {
         **_plain(shift.feature),
         "correctedPValue": shift.p_value,
-        "usual": _plain(shift.usual),
+        "baseline": _plain(shift.baseline),
         "drifted": shift.drifted,
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlops.api.drift_monitor import Check, Verdict
-from mlops.workloads.drift.usual import Usual
+from mlops.workloads.drift.baseline import Baseline
 
 Kind = Literal["numeric", "categorical"]
 Result = Literal["Detected", "NotDetected", "Inconclusive"]
@@ -51,7 +51,7 @@ class Shift:
 
     feature: Feature
     p_value: float
-    usual: Usual | None
+    baseline: Baseline | None
     drifted: bool
 
 

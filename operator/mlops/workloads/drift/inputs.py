@@ -15,7 +15,7 @@ from mlops.statistics.two_sample import chi_square_homogeneity, compare_categori
 from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Feature, Kind, Shift
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
+from mlops.workloads.drift.baseline import Baseline, beyond, baseline, windows_of
 from mlops.workloads.drift.window import Window
 
 _FAR = 3.0
@@ -26,7 +26,7 @@ class Inputs:
 
     def __init__(self, reference: Reference, window: Window) -> None:
         self._reference, self._window = reference, window
-        self._usual: dict[str, Usual | None] = {}
+        self._baselines: dict[str, Baseline | None] = {}
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -44,21 +44,21 @@ class Inputs:
         span = self._window.span
         return windows_of(self._reference.frame, span.end - span.start)
 
-    def usual(self, feature: Feature) -> Usual | None:
+    def baseline(self, feature: Feature) -> Baseline | None:
         """How the input compares with the reference's own windows; None when the reference is too short to say."""
-        if feature.name not in self._usual:
+        if feature.name not in self._baselines:
             column = INPUT + feature.name
-            self._usual[feature.name] = usual(
+            self._baselines[feature.name] = baseline(
                 self.blocks, column, self._window.frame[column], is_number=feature.kind == "numeric"
             )
-        return self._usual[feature.name]
+        return self._baselines[feature.name]
 
     def shifts(self, check: Check) -> tuple[Shift, ...]:
         """Every input's answer to a DataDrift check, the largest effect first."""
-        return self.judged(check, self.features, self.usual)
+        return self.judged(check, self.features, self.baseline)
 
     def judged(
-        self, check: Check, features: tuple[Feature, ...], usually: Callable[[Feature], Usual | None]
+        self, check: Check, features: tuple[Feature, ...], baseline_of: Callable[[Feature], Baseline | None]
     ) -> tuple[Shift, ...]:
         """The answer of each feature to a check, the largest effect of those that moved first."""
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
@@ -71,7 +71,7 @@ class Inputs:
                 and p_value <= float(check.alpha)
                 and feature.effect >= float(check.min_effect_size)
             )
-            known_windows = usually(feature) if passed else None
+            known_windows = baseline_of(feature) if passed else None
             drifted = passed and beyond(known_windows, float(check.min_effect_size))
             shifts.append(Shift(feature, p_value, known_windows, drifted))
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))

@@ -172,7 +172,7 @@ def _inputs(found: dict[str, Any]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{_text(f['name'])}</td><td>{_text(f['kind'])}</td>"
-        f'<td class="n">{_value(f["effect"])}</td><td class="n">{_nearest(f["usual"])}</td>'
+        f'<td class="n">{_value(f["effect"])}</td><td class="n">{_nearest(f["baseline"])}</td>'
         f'<td class="n">{_value(f["correctedPValue"])}</td>'
         f'<td class="n">{f["missingReference"]:.1%} → {f["missingCurrent"]:.1%}</td>'
         f'<td class="{"bad" if f["drifted"] else "good"}">{"moved" if f["drifted"] else "no"}</td></tr>'

@@ -15,7 +15,7 @@ from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_
 from mlops.workloads.floor.model.signature import Signature, parse_signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.columns import finite, label_text, moment
+from mlops.workloads.floor.records.columns import finite, label_text, timestamp
 
 DESCRIPTION = "model.json"
 ROWS = "reference.parquet"
@@ -78,7 +78,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     """Bring the rows into canonical types and order. Raises BadInput when a column that is needed is missing."""
     missing = [column for column in ("label", "part", PREDICTION) if column not in frame.columns]
     if missing:
-        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model anew")
+        raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model again")
     names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
     numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
     categorical = tuple(sorted(set(names) - set(numeric)))
@@ -88,7 +88,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         *(pl.col(INPUT + name).cast(pl.String, strict=False) for name in categorical),
         *(_target(column, frame, bool(classes)) for column in ("label", PREDICTION)),
         *(finite(column) for column in frame.columns if column.startswith(PROBABILITY)),
-        moment("time") if "time" in frame.columns else pl.lit(None, moment_type()).alias("time"),
+        timestamp("time") if "time" in frame.columns else pl.lit(None, timestamp_type()).alias("time"),
     )
     # Rows without a time, or with equal ones, are ordered by their content.
     prepared = prepared.sort("time", *sorted(set(prepared.columns) - {"time"}), nulls_last=True)
@@ -103,7 +103,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     )
 
 
-def moment_type() -> pl.DataType:
+def timestamp_type() -> pl.DataType:
     """The type of times."""
     return pl.Datetime("us", "UTC")
 

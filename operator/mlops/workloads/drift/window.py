@@ -20,7 +20,7 @@ from mlops.workloads.drift.columns import CANONICAL, INPUT, PROBABILITY
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records import reading
-from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, MOMENT, finite, label_text
+from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, TIMESTAMP, finite, label_text
 from mlops.workloads.floor.records.reading import Labels, first_of_each, identity, labels_of, request_files
 
 
@@ -186,8 +186,8 @@ def _captured_shape(reference: Reference) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "id": pl.String(),
         "row": pl.Int64(),
-        "time": MOMENT,
-        ARRIVED: MOMENT,
+        "time": TIMESTAMP,
+        ARRIVED: TIMESTAMP,
         CONTENT: pl.UInt64(),
     }
     shape |= {INPUT + name: pl.Float64() for name in reference.numeric}

@@ -66,7 +66,7 @@ class Pod:
 
     def time_of(self, *names: str) -> datetime:
         """Return the scheduled time of a Job of the CronJob of one of these names; of one that a person made from it,
-        the present moment."""
+        the current time."""
         minutes = tasks.scheduled_time(self.job, *names)
         if minutes is None:
             return datetime.now(UTC).replace(microsecond=0)

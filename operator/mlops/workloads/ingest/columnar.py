@@ -47,11 +47,11 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
             child.close()
     try:
         scan = pl.scan_parquet(path, glob=False)
-        there = dict(scan.collect_schema())
-        check_columns(name, list(there), contract.fields, contract.pii)
+        present = dict(scan.collect_schema())
+        check_columns(name, list(present), contract.fields, contract.pii)
         for field in contract.fields:
-            _check_type(name, field, there[field.name])
-        if extra := [column for column in there if column not in contract.schema]:
+            _check_type(name, field, present[field.name])
+        if extra := [column for column in present if column not in contract.schema]:
             log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
         row = 0
         wanted = scan.select([field.name for field in contract.fields])
@@ -68,8 +68,8 @@ def read_through(path: Path, name: str, columns: list[str]) -> None:
     """In a child: read those of the columns that there are to their end. Raises BadInput for a damaged file."""
     try:
         scan = pl.scan_parquet(path, glob=False)
-        there = scan.collect_schema()
-        for _ in scan.select([one for one in columns if one in there]).collect_batches(chunk_size=_ROWS):
+        present = scan.collect_schema()
+        for _ in scan.select([one for one in columns if one in present]).collect_batches(chunk_size=_ROWS):
             pass
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
@@ -81,9 +81,11 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
     if dtype == pl.String and field.type != "string":
         values = from_text(column, field.type)
     elif field.type == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
-        moments = column.cast(pl.Datetime("us")) if isinstance(dtype, pl.Date) else column.dt.cast_time_unit("us")
+        timestamps = column.cast(pl.Datetime("us")) if isinstance(dtype, pl.Date) else column.dt.cast_time_unit("us")
         zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-        values = in_calendar(moments.dt.convert_time_zone("UTC") if zoned else moments.dt.replace_time_zone("UTC"))
+        values = in_calendar(
+            timestamps.dt.convert_time_zone("UTC") if zoned else timestamps.dt.replace_time_zone("UTC")
+        )
     else:
         values = column.cast(target, strict=False)
     if field.type != "float64" or dtype == pl.String:
@@ -94,7 +96,7 @@ def convert(column: pl.Series, field: DataField, name: str, rows_before: int, pi
 
 
 def _shown_cell(column: pl.Series, at: int) -> object:
-    """Return a cell; of a moment its number, since Python has none beyond the year 9999."""
+    """Return a cell; of a timestamp its number, since Python has none beyond the year 9999."""
     if not isinstance(column.dtype, pl.Datetime | pl.Date):
         return column[at]
     unit = column.dtype.time_unit if isinstance(column.dtype, pl.Datetime) else "days"

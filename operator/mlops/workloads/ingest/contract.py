@@ -118,8 +118,8 @@ def _allowed_in_models(spec: DatasetSpec) -> frozenset[str]:
 def _known(names: tuple[str, ...], kinds: dict[str, FieldType], path: str) -> None:
     for name in names:
         if name not in kinds:
-            there = ", ".join(kinds)
-            raise BadInput(Reason.SCHEMA_MISMATCH, f'{path}: "{name}" is not in spec.fields; there are: {there}')
+            present = ", ".join(kinds)
+            raise BadInput(Reason.SCHEMA_MISMATCH, f'{path}: "{name}" is not in spec.fields; there are: {present}')
 
 
 def _checked(expression: str, kinds: dict[str, FieldType], path: str) -> FieldType:

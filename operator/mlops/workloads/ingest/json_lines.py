@@ -72,7 +72,7 @@ def _column(
         except (TypeError, OverflowError) as error:
             at = next(i for i, value in enumerate(values) if isinstance(value, int) and not -(2**63) <= value < 2**63)
             raise bad_value(name, rows_before + at + 1, field, values[at], contract.pii) from error
-    # Text in place of a number, a moment or a truth value is read as it is in CSV.
+    # Text in place of a number, a timestamp or a truth value is read as it is in CSV.
     text = pl.Series([None if value is None else _text(value) for value in values], dtype=pl.String)
     column = from_text(text, field.type)
     if (at_text := first_unread(text, column)) is not None:

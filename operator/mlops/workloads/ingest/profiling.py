@@ -58,8 +58,8 @@ def _numbers(rows: Rows, name: str, kind: str, open_to_all: bool) -> dict[str, A
 
 def _value(value: Any, kind: str) -> Any:
     if kind == "timestamp":
-        moment = pl.Series([int(value)]).cast(pl.Datetime("us", "UTC")).item()
-        return format_time(moment)
+        timestamp = pl.Series([int(value)]).cast(pl.Datetime("us", "UTC")).item()
+        return format_time(timestamp)
     return int(value) if kind == "int64" else float(value)
 
 

@@ -23,7 +23,7 @@ class Rows:
     stages: tuple[Stage, ...] = ()
 
     def through(self, stage: Stage) -> Rows:
-        """Return these rows as `stage` leaves them; it runs anew for each reading."""
+        """Return these rows as `stage` leaves them; it runs again for each reading."""
         return replace(self, stages=(*self.stages, stage))
 
     def map(self, step: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:

@@ -42,7 +42,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     """
     spec = task.spec
     contract = contract_of(spec)
-    as_of = moment_of(pod, task)
+    as_of = timestamp_of(pod, task)
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
@@ -81,8 +81,8 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     )
 
 
-def moment_of(pod: Pod, task: IngestTask) -> datetime:
-    """Return the moment that a task is about: as written, or the time of its CronJob's Job."""
+def timestamp_of(pod: Pod, task: IngestTask) -> datetime:
+    """Return the timestamp that a task is about: as written, or the time of its CronJob's Job."""
     return (
         pod.time_of(refresh_name(task.dataset), task.dataset) if task.as_of == "scheduled" else parse_time(task.as_of)
     )

@@ -9,7 +9,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_MOMENT, LAST_MOMENT, plain_floats
+from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_TIMESTAMP, LAST_TIMESTAMP, plain_floats
 from mlops.workloads.floor.pod import BadInput
 
 _FORMATS = (
@@ -42,17 +42,17 @@ def shown(value: object) -> str:
 
 
 def check_columns(
-    name: str, there: Sequence[str], fields: Sequence[DataField], pii: frozenset[str] = frozenset()
+    name: str, present: Sequence[str], fields: Sequence[DataField], pii: frozenset[str] = frozenset()
 ) -> None:
     """Raise BadInput if a column of the contract is not in the file."""
-    missing = [field.name for field in fields if field.name not in there]
+    missing = [field.name for field in fields if field.name not in present]
     if not missing:
         return
     named = ", ".join(f'"{one}"' for one in missing[:10]) + (" ..." if len(missing) > 10 else "")
-    has = ", ".join(shown(one) for one in there[:20]) + (" ..." if len(there) > 20 else "")
+    has = ", ".join(shown(one) for one in present[:20]) + (" ..." if len(present) > 20 else "")
     if pii and len(missing) == len(fields):
         # Without a header these are values of the first row.
-        has = f"{len(there)} others"
+        has = f"{len(present)} others"
     hint = "; is the header missing?" if len(missing) == len(fields) else ""
     plural = "s" if len(missing) > 1 else ""
     raise BadInput(
@@ -69,7 +69,7 @@ def from_text(text: pl.Series, kind: FieldType) -> pl.Series:
             pl.when(pl.col("text") == "true").then(True).when(pl.col("text") == "false").then(False)
         ).to_series()
     if kind == "timestamp":
-        return _moments(text)
+        return _timestamps(text)
     return text if kind == "string" else text.str.strip_chars(" ").cast(DTYPES[kind], strict=False)
 
 
@@ -86,7 +86,7 @@ def first_unread(text: pl.Series, values: pl.Series) -> int | None:
     return unread.arg_max() if unread.any() else None
 
 
-def _moments(text: pl.Series) -> pl.Series:
+def _timestamps(text: pl.Series) -> pl.Series:
     values: pl.Series | None = None
     normalised = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T")
     for form, zoned in _FORMATS:
@@ -100,8 +100,8 @@ def _moments(text: pl.Series) -> pl.Series:
     return in_calendar(values)
 
 
-def in_calendar(moments: pl.Series) -> pl.Series:
-    """Return the moments of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
-    frame = pl.DataFrame({"moment": moments})
-    inside = pl.col("moment").is_between(FIRST_MOMENT, LAST_MOMENT)
-    return frame.select(pl.when(inside).then(pl.col("moment"))).to_series().alias(moments.name)
+def in_calendar(timestamps: pl.Series) -> pl.Series:
+    """Return the timestamps of the years 1 to 9999; any other, which no reader of a version could hold, is missing."""
+    frame = pl.DataFrame({"timestamp": timestamps})
+    inside = pl.col("timestamp").is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP)
+    return frame.select(pl.when(inside).then(pl.col("timestamp"))).to_series().alias(timestamps.name)

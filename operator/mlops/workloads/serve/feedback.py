@@ -15,7 +15,7 @@ from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.serve.capture import TIME, FileNames, partitioned
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.inference import checked_id, read_json
-from mlops.workloads.serve.moments import microseconds
+from mlops.workloads.serve.timestamps import microseconds
 from mlops.workloads.serve.recorder import File
 
 _FIELDS = frozenset({"id", "row", "label", "time"})

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from mlops.workloads.serve.errors import RequestError, shown
-from mlops.workloads.serve.moments import microseconds
+from mlops.workloads.serve.timestamps import microseconds
 from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json, whole_numbers
 
 LONGEST_ID: Final = 256
@@ -304,11 +304,11 @@ def _event_time(given: Any, rows: int) -> int | Array | None:
             raise RequestError(
                 422, f"parameters.event_time has {len(given)} times for {rows} rows; send one, or one per row"
             )
-        return np.array([_moment(text) for text in given], dtype=np.int64)
-    return _moment(given)
+        return np.array([_timestamp(text) for text in given], dtype=np.int64)
+    return _timestamp(given)
 
 
-def _moment(given: Any) -> int:
+def _timestamp(given: Any) -> int:
     if type(given) is not str:
         raise RequestError(422, f"parameters.event_time is {shown(given)}; send an RFC 3339 string")
     try:

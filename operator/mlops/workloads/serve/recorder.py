@@ -19,7 +19,7 @@ from mlops.workloads.serve.budget import Budget
 Item = TypeVar("Item")
 LONGEST_PAUSE = 60.0
 _PARALLEL_PUTS = 8
-# What is encoded at a time: encoding takes a few times as much for a moment.
+# What is encoded at a time: encoding briefly takes a few times as much.
 BATCH_BYTES = 8 << 20
 _SAY_SECONDS = 10.0
 

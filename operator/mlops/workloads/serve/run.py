@@ -72,7 +72,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
         await stopped
         app.draining = True
-        # In a cluster requests keep coming for a moment, until each node has learnt that the pod is going, and as long
+        # In a cluster requests keep coming briefly, until each node has learnt that the pod is going, and as long
         # as no other pod of the stage is ready. They are answered, each with `Connection: close`.
         await asyncio.sleep(settings.drain_seconds)
         server.should_exit = True

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.workloads.serve.errors import RequestError, shown
-from mlops.workloads.serve.moments import microseconds
+from mlops.workloads.serve.timestamps import microseconds
 
 Array = NDArray[Any]
 
@@ -139,12 +139,12 @@ class Column:
 
     def _from_text(self, data: Sequence[str | None]) -> Array:
         if self.type == "timestamp":
-            return self._moments(data)
+            return self._timestamps(data)
         values = np.empty(len(data), dtype=object)
         values[:] = data
         return values
 
-    def _moments(self, data: Sequence[str | None]) -> Array:
+    def _timestamps(self, data: Sequence[str | None]) -> Array:
         values = np.full(len(data), np.datetime64("NaT", "us"))
         for row, text in enumerate(data):
             if text is None:

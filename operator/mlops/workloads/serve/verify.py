@@ -12,7 +12,7 @@ from mlops.workloads.floor.pod import Pod
 from mlops.workloads.serve.loading import Loaded, fetch, one_row_seconds, percentile
 
 PREDICTIONS = 200
-# A neighbour that is busy for a moment is not busy in every round, and a node that is busy now may not be in a minute.
+# A neighbour that is busy briefly is not busy in every round, and a node that is busy now may not be in a minute.
 ROUNDS, PAUSE_SECONDS = 5, 0.2
 # After so long no round begins, and none goes on: what was measured by then is the answer. The Job ends after 600 s.
 ROUNDS_SECONDS = 240.0

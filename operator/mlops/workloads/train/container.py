@@ -82,8 +82,8 @@ def _refuse_pickle_only(outputs: Path, files: Mapping[str, Path]) -> None:
     for name, path in files.items():
         if path.name.lower().endswith(PICKLE_SUFFIXES) or path.stem == "model":
             check_file(path, shown(name))
-    there = ", ".join(map(shown, islice(files, 10))) or "nothing"
-    raise _invalid(f"{outputs} holds no model (it holds {there}): {ALLOWED}")
+    present = ", ".join(map(shown, islice(files, 10))) or "nothing"
+    raise _invalid(f"{outputs} holds no model (it holds {present}): {ALLOWED}")
 
 
 def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a run: fetched by digest, read by their schema, cut anew where only recent ones count."""
+"""The rows of a run: fetched by digest, read by their schema, cut again where only recent ones count."""
 
 from __future__ import annotations
 
@@ -208,12 +208,12 @@ def _names_in(feature: ComputedFeature, types: dict[str, FieldType]) -> list[str
 
 
 def _recent(data: Data, since: str) -> Data:
-    """Rows of event time `since` or later, cut anew: time by time; random by the seed; hash keeps each row's part."""
+    """Rows of event time `since` or later, cut again: time by time; random by the seed; hash keeps each row's part."""
     column = data.schema.timestamp
     if column is None:
         raise _unusable(f"spec.datasetRef.since is {since}, but the Dataset has no field of role timestamp")
-    moment: datetime = parse_time(since)
-    recent = {part: frame.filter(pl.col(column) >= moment) for part, frame in data.parts.items()}
+    timestamp: datetime = parse_time(since)
+    recent = {part: frame.filter(pl.col(column) >= timestamp) for part, frame in data.parts.items()}
     split = data.schema.split
     if split.strategy != "hash":
         rows = pl.concat(list(recent.values()))
@@ -228,7 +228,7 @@ def _recent(data: Data, since: str) -> Data:
     if recent["train"].height < MIN_TRAINING_ROWS:
         raise _unusable(
             f"spec.datasetRef.since {since} leaves {recent['train'].height} rows to train on, fewer than "
-            f"{MIN_TRAINING_ROWS}: choose an earlier moment, or wait for more rows"
+            f"{MIN_TRAINING_ROWS}: choose an earlier timestamp, or wait for more rows"
         )
     return replace(data, parts=recent)
 

@@ -81,11 +81,11 @@ def run_search(
             say(f"trial {number}/{len(trials)}: {shown}: {error.message}")
             continue
         if metric not in metrics:
-            there = ", ".join(metrics) or "none, it has no rows"
+            present = ", ".join(metrics) or "none, it has no rows"
             raise BadInput(
                 Reason.PARAMETER_INVALID,
                 f"spec.search.objective.metric: {metric} is not defined for this model on the part validation; "
-                f"defined are: {there}",
+                f"defined are: {present}",
             )
         say(f"trial {number}/{len(trials)}: {shown}: {metric} {metrics[metric]:.6g}")
         score = sign * metrics[metric]

@@ -29,7 +29,7 @@ from mlops.workloads.ingest.contract import contract_of
 PLACE = ("shop", "shop", "production")
 END = datetime(2024, 3, 1, tzinfo=UTC)
 START = END - timedelta(days=10)
-MOMENT = pl.Datetime("us", "UTC")
+TIMESTAMP = pl.Datetime("us", "UTC")
 SOURCE = {"captured": {"modelName": "shop", "window": "10d", "labels": "Optional"}}
 SPEC = DatasetSpec.model_validate(
     {
@@ -69,8 +69,8 @@ class Label:
 
 
 def around(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
-    """Moments near the ends of the window and between, often equal to them."""
-    near = [moment + timedelta(microseconds=step) for moment in (first, last) for step in (-1, 0, 1)]
+    """Timestamps near the ends of the window and between, often equal to them."""
+    near = [timestamp + timedelta(microseconds=step) for timestamp in (first, last) for step in (-1, 0, 1)]
     days = st.integers(-40, 80).map(lambda halves: first + timedelta(hours=12 * halves))
     return st.sampled_from(near) | days
 
@@ -106,11 +106,11 @@ def places(times: Iterable[datetime], layout: str) -> dict[str, list[int]]:
     """Which rows lie together: by day, by month, or all in one span."""
     found: dict[str, list[int]] = {}
     listed = list(times)
-    for index, moment in enumerate(listed):
+    for index, timestamp in enumerate(listed):
         if layout == "span":
             place = partition_of_span(min(listed), max(listed))
         else:
-            place = partition(moment, monthly=layout == "month")
+            place = partition(timestamp, monthly=layout == "month")
         found.setdefault(place, []).append(index)
     return found
 
@@ -124,13 +124,13 @@ def store_all(store: Store, requests: list[Request], labels: list[Label], layout
             columns = {
                 "id": [one.id for one in chosen],
                 "row": [one.row for one in chosen],
-                "time": pl.Series([one.time for one in chosen], dtype=MOMENT),
+                "time": pl.Series([one.time for one in chosen], dtype=TIMESTAMP),
                 "modelDigest": ["sha256:live"] * len(chosen),
                 "in.price": [one.price for one in chosen],
                 "out.prediction": ["UP"] * len(chosen),
             }
             if any(one.arrived for one in chosen):
-                columns["arrived"] = pl.Series([one.arrived for one in chosen], dtype=MOMENT)
+                columns["arrived"] = pl.Series([one.arrived for one in chosen], dtype=TIMESTAMP)
             write(store, captures_prefix(*PLACE), columns, f"r{number}", place)
         given_labels = labels[number :: len(layouts)]
         for place, indices in places((one.time for one in given_labels), layout).items():
@@ -139,8 +139,8 @@ def store_all(store: Store, requests: list[Request], labels: list[Label], layout
                 "id": [one.id for one in of_place],
                 "row": [one.row for one in of_place],
                 "label": [one.label for one in of_place],
-                "time": pl.Series([one.time for one in of_place], dtype=MOMENT),
-                "received": pl.Series([one.received for one in of_place], dtype=MOMENT),
+                "time": pl.Series([one.time for one in of_place], dtype=TIMESTAMP),
+                "received": pl.Series([one.received for one in of_place], dtype=TIMESTAMP),
             }
             write(store, feedback_prefix(*PLACE), columns, f"l{number}", place)
 
@@ -313,7 +313,7 @@ def test_labels_dated_before_their_request_are_told_apart(store: Store, capsys: 
     late = [Label(name, 0, "UP", END - timedelta(days=9), END - timedelta(hours=1)) for name in "ab"]
     store_all(store, asked, late, ["day"])
     rows = pl.DataFrame({"id": ["a", "b"], "row": [0, 0], "time": [END - timedelta(days=2)] * 2}).with_columns(
-        pl.col("time").cast(MOMENT).alias("arrived")
+        pl.col("time").cast(TIMESTAMP).alias("arrived")
     )
     found = labels_of(store, feedback_prefix(*PLACE), Span(START, END, END), rows, as_text=True)
     assert (found.early, found.unmatched, found.frame.height) == (2, 0, 0)
@@ -331,8 +331,8 @@ def test_labels_of_ids_that_nobody_asked_take_no_memory(store: Store) -> None:
         "id": [f"guess-{number}" for number in range(count)],
         "row": [0] * count,
         "label": ["DOWN"] * count,
-        "time": pl.Series([when] * count, dtype=MOMENT),
-        "received": pl.Series([when] * count, dtype=MOMENT),
+        "time": pl.Series([when] * count, dtype=TIMESTAMP),
+        "received": pl.Series([when] * count, dtype=TIMESTAMP),
     }
     write(store, feedback_prefix(*PLACE), columns, "guesses", partition(when, monthly=False))
     assert of_the_check(store) == of_the_dataset(store) == {("a", 0, asked.time, 1.0, "UP")}

@@ -13,7 +13,7 @@ from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, corrected
 from mlops.workloads.drift.performance import MIN_ROWS, class_counts
-from mlops.workloads.drift.usual import Usual, beyond, usual, windows_of
+from mlops.workloads.drift.baseline import Baseline, beyond, baseline, windows_of
 
 
 class LabelShift(DriftCheck):
@@ -44,14 +44,14 @@ class LabelShift(DriftCheck):
             )
         effect, pvalue, numbers = _effect(evidence, evidence.window.labelled["label"])
         passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
-        usually = _usual_labels(evidence) if passed else None
-        shifted = passed and beyond(usually, float(check.min_effect_size))
+        baseline_of = _baseline_of_labels(evidence) if passed else None
+        shifted = passed and beyond(baseline_of, float(check.min_effect_size))
         moved = f"the labels moved by {effect:.3g}"
         if passed and not shifted:
             moved += ", but are like those of one of the reference's own windows"
         elif not shifted:
             moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
-        numbers = {**numbers, "effect": effect, "pValue": pvalue, "usual": usually}
+        numbers = {**numbers, "effect": effect, "pValue": pvalue, "baseline": baseline_of}
         return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
 
     def sentence(self, message: str, findings: Sequence[Finding]) -> str:
@@ -74,10 +74,10 @@ def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[s
     return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
 
 
-def _usual_labels(evidence: Evidence) -> Usual | None:
+def _baseline_of_labels(evidence: Evidence) -> Baseline | None:
     span = evidence.window.span
     blocks = windows_of(evidence.reference.frame.drop_nulls(["label"]), span.end - span.start)
-    return usual(blocks, "label", evidence.window.labelled["label"], is_number=not evidence.reference.classes)
+    return baseline(blocks, "label", evidence.window.labelled["label"], is_number=not evidence.reference.classes)
 
 
 def _inputs_moved_within_classes(evidence: Evidence, check: Check) -> bool:

@@ -11,7 +11,7 @@ from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidenc
 from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, plain, short
-from mlops.workloads.drift.usual import usual
+from mlops.workloads.drift.baseline import baseline
 
 
 class PredictionDrift(DriftCheck):
@@ -41,12 +41,12 @@ class PredictionDrift(DriftCheck):
         shifts = evidence.inputs.judged(
             check,
             features,
-            lambda f: usual(evidence.inputs.blocks, f.name, live[f.name], is_number=f.kind == "numeric"),
+            lambda f: baseline(evidence.inputs.blocks, f.name, live[f.name], is_number=f.kind == "numeric"),
         )
         if all(shift.feature.effect is None for shift in shifts):
             return Finding(check, "Inconclusive", "no answer has a value in the window")
         top = shifts[0]
-        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "usual": top.usual}
+        numbers = {"effect": top.feature.effect, "pValue": top.p_value, "baseline": top.baseline}
         drifted = any(shift.drifted for shift in shifts)
         message = f"the answers moved by {short(top.feature.effect)}"
         if not drifted:

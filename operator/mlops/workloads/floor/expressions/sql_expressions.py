@@ -47,8 +47,8 @@ MAX_DEPTH = 100
 LONGEST_TEXT, LARGEST_RESULT = 1 << 20, 1 << 30
 # What may be in memory at once while texts are computed.
 _AT_ONCE = 256 << 20
-# Python's moments go no further, and what reads a version writes them as such.
-FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+# Python's timestamps go no further, and what reads a version writes them as such.
+FIRST_TIMESTAMP, LAST_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 class ExpressionError(ValueError):
@@ -70,8 +70,8 @@ def check(expression: str, columns: Mapping[str, FieldType]) -> FieldType:
     _check_nodes(expression, parsed, frozenset(name for name, kind in columns.items() if kind == "string"))
     unknown = [name for name in parsed.meta.root_names() if name not in columns]
     if unknown:
-        there = ", ".join(columns) or "none"
-        raise ExpressionError(expression, f'names "{unknown[0]}", which is no column; there are: {there}')
+        present = ", ".join(columns) or "none"
+        raise ExpressionError(expression, f'names "{unknown[0]}", which is no column; there are: {present}')
     empty = pl.LazyFrame(schema={name: _inside(DTYPES[kind]) for name, kind in columns.items()})
     with _engine(expression, "cannot be computed"):
         dtype = empty.select(parsed.alias("result")).collect_schema()["result"]
@@ -137,7 +137,7 @@ def _pieces(expression: str, frame_columns: Iterable[str], inside: pl.DataFrame)
 
 
 def _check_result(expression: str, pieces: list[pl.Series], inside: pl.DataFrame) -> None:
-    """Refuse what no column can hold: endless texts, moments beyond the calendar."""
+    """Refuse what no column can hold: endless texts, timestamps beyond the calendar."""
     newest = pieces[-1]
     if newest.dtype == pl.String:
         longest = cast("int", newest.str.len_bytes().max() or 0)
@@ -323,10 +323,10 @@ def _entering(frame: pl.DataFrame, name: str) -> pl.Expr:
 def _leaving(result: pl.Series) -> pl.Series:
     kind = _kind(result.dtype)
     if kind == "timestamp":
-        moments = result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        if not moments.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(True).all():
+        timestamps = result.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        if not timestamps.is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP).fill_null(True).all():
             raise pl.exceptions.ComputeError("a timestamp outside of the years 1 to 9999")
-        return moments
+        return timestamps
     result = result.cast(DTYPES[kind]) if kind is not None else result
     return plain_floats(result) if kind == "float64" else result
 

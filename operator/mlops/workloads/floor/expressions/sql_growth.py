@@ -7,7 +7,7 @@ from typing import Any
 
 LONGEST_PAD = 10_000
 MAX_FACTOR, MAX_ADDED = 100, 100_000
-# Bytes of a number or a moment as text.
+# Bytes of a number or a timestamp as text.
 _SCALAR = 64
 _SAME = {
     "Slice", "StripChars", "StripCharsStart", "StripCharsEnd", "Reverse", "Contains", "EndsWith", "StartsWith", "Find",

@@ -9,7 +9,7 @@ KEY = ("id", "row")
 ARRIVED = "arrived"
 # A hash of all that stands in the row, to tell equal ones apart.
 CONTENT = "_content"
-MOMENT = pl.Datetime("us", "UTC")
+TIMESTAMP = pl.Datetime("us", "UTC")
 
 
 def label_text(column: str, dtype: pl.DataType) -> pl.Expr:
@@ -29,6 +29,6 @@ def finite(column: str) -> pl.Expr:
     return pl.when(value.is_finite()).then(value).otherwise(None).alias(column)
 
 
-def moment(column: str) -> pl.Expr:
+def timestamp(column: str) -> pl.Expr:
     """A time in microseconds UTC, whatever resolution it was written with."""
-    return pl.col(column).cast(MOMENT).alias(column)
+    return pl.col(column).cast(TIMESTAMP).alias(column)

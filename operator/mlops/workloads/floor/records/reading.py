@@ -28,7 +28,7 @@ from mlops.api.tasks import SPANS, partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, MOMENT, finite, label_text, moment
+from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, TIMESTAMP, finite, label_text, timestamp
 
 _FILES_AT_ONCE: Final = 16
 _MONTHS_LISTED_APART: Final = 36
@@ -46,7 +46,7 @@ class Span:
     end: datetime
 
     def holds(self, column: str) -> pl.Expr:
-        """Return the condition that the moment in `column` is in the span."""
+        """Return the condition that the timestamp in `column` is in the span."""
         return (pl.col(column) > self.start) & (pl.col(column) <= self.end)
 
 
@@ -59,12 +59,12 @@ def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFram
     for key, frame in _files(store, _keys(store, prefix, span.start, span.end)):
         _need(frame, (*KEY, "time"), key)
         # Servers of an earlier release did not record when a request arrived: those were before all others.
-        arrived = moment(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, MOMENT).alias(ARRIVED)
+        arrived = timestamp(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, TIMESTAMP).alias(ARRIVED)
         content = pl.struct(sorted(set(frame.columns) - {ARRIVED})).hash(seed=_SEED).alias(CONTENT)
         _plain(frame, key)
         with _as_recorded(key):
             rows = frame.with_columns(
-                pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), moment("time"), arrived, content
+                pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), timestamp("time"), arrived, content
             )
         yield rows
 
@@ -126,8 +126,8 @@ def labels_of(
                 pl.col("id").cast(pl.String),
                 pl.col("row").cast(pl.Int64),
                 label_text("label", frame.schema["label"]) if as_text else finite("label"),
-                moment("received"),
-                moment("time") if "time" in frame.columns else pl.lit(None, MOMENT).alias("time"),
+                timestamp("received"),
+                timestamp("time") if "time" in frame.columns else pl.lit(None, TIMESTAMP).alias("time"),
             )
         loose = given.filter(span.holds("time")).select(identity())["_hash"].to_numpy()
         unmatched += int((~np.isin(loose, known)).sum())
@@ -159,10 +159,10 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     return Labels(last, repeated, conflicts, unmatched, every.height - good.height)
 
 
-def was_recorded_before(store: Store, prefix: str, moment: datetime) -> bool:
-    """Whether there are recorded rows from before the moment."""
+def was_recorded_before(store: Store, prefix: str, timestamp: datetime) -> bool:
+    """Whether there are recorded rows from before the timestamp."""
     partitions = (partition_span(found.key) for found in store.list(prefix))
-    return any(found is not None and found[0] <= moment for found in partitions)
+    return any(found is not None and found[0] <= timestamp for found in partitions)
 
 
 def _keys(store: Store, prefix: str, first: datetime, last: datetime | None) -> list[str]:

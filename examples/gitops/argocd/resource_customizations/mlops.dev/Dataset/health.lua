@@ -1,4 +1,4 @@
--- Healthy: the newest look at the source was good.
+-- Healthy: the newest sync of the source was good.
 -- As kstatus reads it: Stalled is Degraded, Ready is Healthy, all else is on its way. Only for what the user suspended
 -- does Argo CD have a word of its own.
 local status = obj.status or {}

@@ -13,13 +13,13 @@ _LOWEST, _HIGHEST = 1678, 2261
 
 
 def microseconds(text: str) -> int:
-    """Return the moment in microseconds since 1970 UTC; raises ValueError saying what is expected."""
+    """Return the timestamp in microseconds since 1970 UTC; raises ValueError saying what is expected."""
     if not _FORM.fullmatch(text):
         raise ValueError('is no RFC 3339 time with an offset, such as "2024-05-01T12:00:00Z"')
     try:
-        moment = datetime.fromisoformat(text.upper())
+        timestamp = datetime.fromisoformat(text.upper())
     except ValueError as error:
         raise ValueError(f"is no time: {error}") from error
-    if not _LOWEST <= moment.year <= _HIGHEST:
+    if not _LOWEST <= timestamp.year <= _HIGHEST:
         raise ValueError(f"is not between the years {_LOWEST} and {_HIGHEST}")
-    return (moment - _EPOCH) // _MICROSECOND
+    return (timestamp - _EPOCH) // _MICROSECOND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlops.planning.standing import condition
+from mlops.planning.readiness import condition
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Moments that users write, in the whole seconds that the operator keeps."""
+"""Timestamps that users write, in the whole seconds that the operator keeps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mlops.api.training_run import TrainingRun
 _LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
-def moment(text: str | None) -> datetime | None:
-    """Return the moment in `text`, up to the next whole second.
+def timestamp(text: str | None) -> datetime | None:
+    """Return the timestamp in `text`, up to the next whole second.
 
-    Rounding down would let a look from before the moment count as one after it.
+    Rounding down would let a sync from before the timestamp count as one after it.
     """
     if not text:
         return None
@@ -25,10 +25,10 @@ def moment(text: str | None) -> datetime | None:
 
 
 def time_of(text: str | None) -> datetime | None:
-    """Return the moment in a timestamp that the operator wrote itself; None if there is none."""
+    """Return the time of a timestamp that the operator wrote itself; None if there is none."""
     return parse_time(text) if text else None
 
 
 def not_before(run: TrainingRun) -> datetime | None:
-    """Return the moment since which the run wants its Dataset's source to have been looked at."""
-    return moment(run.spec.dataset_ref.not_before)
+    """Return the timestamp since which the run wants its Dataset's source to have been synced."""
+    return timestamp(run.spec.dataset_ref.not_before)

@@ -23,7 +23,7 @@ _LIMIT_IN_MAD = 3.0 * 1.4826
 
 
 @dataclass(frozen=True)
-class Usual:
+class Baseline:
     """The window's distance to the nearest of the reference's windows, and how far those usually are at most."""
 
     nearest: float
@@ -52,7 +52,7 @@ def windows_of(frame: pl.DataFrame, length: timedelta) -> tuple[pl.DataFrame, ..
     return tuple(parts)
 
 
-def usual(windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series, *, is_number: bool) -> Usual | None:
+def baseline(windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series, *, is_number: bool) -> Baseline | None:
     """Compare `current` with each of `windows`, and those with each other; None with fewer than three to compare.
 
     Distances are Wasserstein in standard deviations of all windows, or Jensen-Shannon. The limit is the median of the
@@ -70,10 +70,10 @@ def usual(windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series, *,
     own = between.min(axis=1)
     median = float(np.median(own))
     limit = median + _LIMIT_IN_MAD * float(np.median(np.abs(own - median)))
-    return Usual(float(to_current.min()), limit)
+    return Baseline(float(to_current.min()), limit)
 
 
-def beyond(found: Usual | None, min_effect_size: float) -> bool:
+def beyond(found: Baseline | None, min_effect_size: float) -> bool:
     """Whether the window is unlike every one of the reference's own; with no windows to compare, nothing excuses it."""
     return found is None or found.nearest > max(found.limit, min_effect_size)
 

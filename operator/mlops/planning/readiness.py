@@ -29,14 +29,14 @@ from mlops.api.reasons import Reason, Reported, Word
 
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _MAX_MESSAGE = 2048
-_OF_STANDING = (READY, RECONCILING, STALLED)
+_OF_READINESS = (READY, RECONCILING, STALLED)
 # Reasons that the engine lays over what a planner said: of the name or the content of a child, of a spec that an older
 # program let in. They end when that is mended, so they are no end of the object.
 LAID_OVER = frozenset({Reason.NAME_TAKEN, Reason.CHILD_REFUSED, Reason.INVALID_SPEC})
 
 
 @dataclass(frozen=True)
-class Standing:
+class Readiness:
     """Where an object stands. Reconciling and Stalled become conditions only when they hold."""
 
     ready: ConditionStatus
@@ -46,32 +46,32 @@ class Standing:
     stalled: bool = False
 
 
-def done(reason: Word, message: str) -> Standing:
+def done(reason: Word, message: str) -> Readiness:
     """Return: it is as wanted."""
-    return Standing("True", reason, message)
+    return Readiness("True", reason, message)
 
 
-def in_progress(reason: Word, message: str) -> Standing:
+def in_progress(reason: Word, message: str) -> Readiness:
     """Return: it is being worked on, and the outcome is open."""
-    return Standing("Unknown", reason, message, reconciling=True)
+    return Readiness("Unknown", reason, message, reconciling=True)
 
 
-def resting(reason: Word, message: str) -> Standing:
+def resting(reason: Word, message: str) -> Readiness:
     """Return: nothing is wrong, nothing is being done because the user says so, and what was asked for is not there.
 
     As with a suspended Job. What only repeats (a monitor, a template) is `done` when it is suspended, like a CronJob.
     """
-    return Standing("Unknown", reason, message)
+    return Readiness("Unknown", reason, message)
 
 
-def waiting(reason: Word, message: str) -> Standing:
+def waiting(reason: Word, message: str) -> Readiness:
     """Return: something is missing; it heals by itself when that appears."""
-    return Standing("False", reason, message)
+    return Readiness("False", reason, message)
 
 
-def stalled(reason: Word, message: str) -> Standing:
+def stalled(reason: Word, message: str) -> Readiness:
     """Return: it failed, and only a change by the user helps."""
-    return Standing("False", reason, message, stalled=True)
+    return Readiness("False", reason, message, stalled=True)
 
 
 def condition(type_: ConditionType, status: ConditionStatus, reason: Word, message: str = "") -> Condition:
@@ -101,33 +101,33 @@ def is_over(conditions: Iterable[Condition]) -> bool:
 
 
 def conditions(
-    old: Iterable[Condition], standing: Standing, own: Iterable[Condition | None], *, now: datetime, generation: int
+    old: Iterable[Condition], readiness: Readiness, own: Iterable[Condition | None], *, now: datetime, generation: int
 ) -> tuple[Condition, ...]:
-    """Return the whole wanted set: the standing's conditions, then the kind's `own` (None: has nothing to say yet).
+    """Return the whole wanted set: the readiness's conditions, then the kind's `own` (None: has nothing to say yet).
 
     The very first write of an object always says Ready=Unknown, so that nobody who waits for Ready=False or True
     takes a first glance for a judgement; the plan after it says what was found.
     """
     old = tuple(old)
-    if not old and standing.ready != "Unknown":
-        standing = in_progress(Reason.PENDING, "seen for the first time")
-    said = [*_expressed(standing), *(each for each in own if each is not None)]
+    if not old and readiness.ready != "Unknown":
+        readiness = in_progress(Reason.PENDING, "seen for the first time")
+    said = [*_expressed(readiness), *(each for each in own if each is not None)]
     return _stamped(old, said, now=now, generation=generation)
 
 
 def laid_over(
-    planned: Iterable[Condition], old: Iterable[Condition], standing: Standing, *, now: datetime, generation: int
+    planned: Iterable[Condition], old: Iterable[Condition], readiness: Readiness, *, now: datetime, generation: int
 ) -> tuple[Condition, ...]:
-    """Return the `planned` conditions with another standing in the place of theirs; `old` are those on record."""
-    others = (each for each in planned if each.type not in _OF_STANDING)
-    return (*_stamped(old, _expressed(standing), now=now, generation=generation), *others)
+    """Return the `planned` conditions with another readiness in the place of theirs; `old` are those on record."""
+    others = (each for each in planned if each.type not in _OF_READINESS)
+    return (*_stamped(old, _expressed(readiness), now=now, generation=generation), *others)
 
 
-def laid_over_manifest(manifest: Mapping[str, Any], standing: Standing, *, now: datetime) -> dict[str, Any]:
-    """Return the status of an object that does not parse, with this standing: what else it holds stays as it is."""
+def laid_over_manifest(manifest: Mapping[str, Any], readiness: Readiness, *, now: datetime) -> dict[str, Any]:
+    """Return the status of an object that does not parse, with this readiness: what else it holds stays as it is."""
     status, generation = manifest.get("status") or {}, manifest["metadata"].get("generation", 1)
-    found = laid_over((), on_record(manifest), standing, now=now, generation=generation)
-    others = [each for each in status.get("conditions") or () if each.get("type") not in _OF_STANDING]
+    found = laid_over((), on_record(manifest), readiness, now=now, generation=generation)
+    others = [each for each in status.get("conditions") or () if each.get("type") not in _OF_READINESS]
     return {**status, "observedGeneration": generation, "conditions": [*(each.dump() for each in found), *others]}
 
 
@@ -143,12 +143,12 @@ def on_record(manifest: Mapping[str, Any]) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def _expressed(standing: Standing) -> list[Condition]:
-    """Return the conditions that say a standing."""
-    holds = {READY: True, RECONCILING: standing.reconciling, STALLED: standing.stalled}
+def _expressed(readiness: Readiness) -> list[Condition]:
+    """Return the conditions that say a readiness."""
+    holds = {READY: True, RECONCILING: readiness.reconciling, STALLED: readiness.stalled}
     return [
-        condition(type_, standing.ready if type_ == READY else "True", standing.reason, standing.message)
-        for type_ in _OF_STANDING
+        condition(type_, readiness.ready if type_ == READY else "True", readiness.reason, readiness.message)
+        for type_ in _OF_READINESS
         if holds[type_]
     ]
 
@@ -169,13 +169,13 @@ def _stamped(
     return tuple(each.evolve(last_transition_time=since(each), observed_generation=generation) for each in new)
 
 
-def standing_of(conditions: Iterable[Condition]) -> Standing | None:
-    """Return the standing that these conditions express, to carry a final one on unchanged."""
+def readiness_of(conditions: Iterable[Condition]) -> Readiness | None:
+    """Return the readiness that these conditions express, to carry a final one on unchanged."""
     conditions = tuple(conditions)
     ready = find(conditions, READY)
     if ready is None:
         return None
-    return Standing(
+    return Readiness(
         ready.status,
         Reported(ready.reason),
         ready.message,

@@ -8,7 +8,7 @@ from mlops.cluster.memory import Memory
 from mlops.planning.plan import Key, Manifest
 
 
-async def look(client: Client, memory: Memory, key: Key) -> Manifest | None:
+async def fetch(client: Client, memory: Memory, key: Key) -> Manifest | None:
     """Return what is there under a name, and have memory know it. A list by name needs no permission beside the one
     that watching needs."""
     query = {"fieldSelector": f"metadata.name={key.name}"}
