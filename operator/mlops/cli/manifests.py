@@ -23,7 +23,7 @@ _WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTime
 
 
 @dataclass(frozen=True)
-class Document:
+class ManifestDocument:
     """One manifest, the file that it is in, and the lines of its fields where they are known."""
 
     manifest: dict[str, Any]
@@ -60,7 +60,7 @@ class Document:
 class Manifests:
     """What the paths hold: our kinds, and what only a cluster knows what to do with, as `Secret name`."""
 
-    documents: tuple[Document, ...]
+    documents: tuple[ManifestDocument, ...]
     left_out: tuple[str, ...] = ()
 
 
@@ -79,11 +79,11 @@ def read(paths: Iterable[str]) -> Manifests:
     return Manifests(tuple(ours), left_out)
 
 
-def mistakes_in(found: Sequence[Document]) -> list[str]:
+def mistakes_in(found: Sequence[ManifestDocument]) -> list[str]:
     """Return all that is wrong with the manifests as far as they show it, one line each: file, line, object, field."""
     wrong: list[str] = []
     seen: dict[tuple[str, str, str], str] = {}
-    valid: list[tuple[Document, Resource]] = []
+    valid: list[tuple[ManifestDocument, Resource]] = []
     for document in found:
         try:
             valid.append((document, parse_written(document.manifest)))
@@ -114,12 +114,12 @@ def _shown(manifest: dict[str, Any]) -> str:
     return f"{manifest['kind']} {metadata.get('name', '') if isinstance(metadata, dict) else ''}".rstrip()
 
 
-def _documents(path: str) -> Iterator[Document]:
+def _documents(path: str) -> Iterator[ManifestDocument]:
     for name, text in _texts(path):
         try:
             for index, parsed in enumerate(documents(text, is_json=name.endswith(".json"))):
                 for manifest, path in _items(parsed.value, f"{name}: document {index + 1}", ""):
-                    yield Document(manifest, name, _below(parsed.lines, path))
+                    yield ManifestDocument(manifest, name, _below(parsed.lines, path))
         except NotAManifest as error:
             place = ":".join(str(part) for part in (name, error.line, error.column) if part is not None)
             raise UserError(f"{place}: {error.problem}") from error

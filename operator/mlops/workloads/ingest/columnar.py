@@ -11,10 +11,10 @@ from mlops.api.dataset import DataField
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
 from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import format_error
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, in_calendar, normal, shown
 
@@ -52,7 +52,7 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
         for field in contract.fields:
             _check_type(name, field, present[field.name])
         if extra := [column for column in present if column not in contract.schema]:
-            log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+            say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
         row = 0
         wanted = scan.select([field.name for field in contract.fields])
         for chunk in wanted.collect_batches(chunk_size=_ROWS, maintain_order=True):
@@ -60,17 +60,6 @@ def read_parquet(path: Path, name: str, contract: Contract, child: Child | None 
                 {field.name: convert(chunk[field.name], field, name, row, contract.pii) for field in contract.fields}
             )
             row += chunk.height
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
-
-
-def read_through(path: Path, name: str, columns: list[str]) -> None:
-    """In a child: read those of the columns that there are to their end. Raises BadInput for a damaged file."""
-    try:
-        scan = pl.scan_parquet(path, glob=False)
-        present = scan.collect_schema()
-        for _ in scan.select([one for one in columns if one in present]).collect_batches(chunk_size=_ROWS):
-            pass
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise format_error(name, f"the Parquet file is damaged: {shown(str(error).partition(chr(10))[0])}") from error
 

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
 
@@ -63,7 +63,7 @@ def _header(block: bytes, name: str, contract: Contract) -> tuple[list[str], byt
 def _note_extra(name: str, header: list[str], contract: Contract) -> None:
     extra = [column for column in header if column not in contract.schema]
     if extra:
-        log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
 
 
 class _Reader:

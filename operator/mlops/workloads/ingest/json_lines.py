@@ -11,8 +11,8 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.log import say
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
 
@@ -44,7 +44,7 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFra
         raise format_error(name, "the file is empty")
     check_columns(name, list(seen), [field for field in contract.fields if not field.nullable], contract.pii)
     if extra := [key for key in seen if key not in contract.schema]:
-        log(f"{name}: {len(extra)} keys are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        say(f"{name}: {len(extra)} keys are not in spec.fields and are left out: {shown(', '.join(extra))}")
 
 
 def _object(line: bytes, name: str, row: int) -> dict[str, Any]:

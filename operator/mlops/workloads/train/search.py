@@ -13,8 +13,8 @@ from mlops.api.metrics import METRICS
 from mlops.api.mistakes.of_run import too_many_trials
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Search
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.train.fit import say
 
 Params = dict[str, str]
 
