@@ -289,3 +289,29 @@ def test_run_and_digest_refuse_the_same(tmp_path: Path, command: str) -> None:
     assert result.exit_code == 2
     assert "did you mean Ridge?" in result.output
     assert not (tmp_path / "state").exists()
+
+
+def _of_dates(role: str) -> tuple[Object, Object]:
+    fields = [{"name": "day", "type": "timestamp", "role": role}, *DATASET["spec"]["fields"][1:]]
+    feature = {"name": "month", "expression": "EXTRACT(MONTH FROM day)"}
+    return _both("Dataset", {"spec.fields": fields, "spec.features": [feature]})
+
+
+@pytest.mark.parametrize("role", ["feature", "timestamp", "ignored"])
+def test_advice_on_dates_ends_with_a_valid_manifest(tmp_path: Path, role: str) -> None:
+    """It went in a circle: give it the role feature; give it the role timestamp or ignored."""
+    dataset, run = _of_dates(role)
+    for _ in range(3):
+        code, said = _validate(tmp_path, dataset, run)
+        if code == 0:
+            return
+        assert len(said) == 1
+        if "role timestamp or ignored, and deliver" in said[0]:
+            dataset["spec"]["fields"][0]["role"] = "ignored"
+        elif "give it the role input" in said[0]:
+            dataset["spec"]["fields"][0]["role"] = "input"
+        else:
+            assert "deliver what matters of it (month, weekday, hour) as a number" in said[0]
+            dataset["spec"]["fields"].append({"name": "delivered_month", "type": "int64"})
+            dataset["spec"]["features"] = []
+    assert _validate(tmp_path, dataset, run)[0] == 0
