@@ -328,6 +328,28 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
     if strategy == "hash" and "entityKey" not in roles:
         drawn["fields"].append({"name": "the_key", "type": "string", "role": "entityKey"})
 
+    if draw.chance(0.8):
+        _can_be_trained_on(drawn)
+
+
+def _can_be_trained_on(drawn: Object) -> None:
+    """Most are to get as far as their Jobs: put right what specs alone show to be wrong."""
+    if all(field.get("role") != "label" for field in drawn["fields"]):
+        drawn["fields"].append({"name": "the_label", "type": "string", "role": "label"})
+    for field in drawn["fields"]:
+        if field.get("role") == "label":
+            field["type"] = "string"
+            field.pop("min", None), field.pop("max", None)
+        elif field.get("role", "feature") == "feature" and field["type"] == "timestamp":
+            field["type"] = "boolean"
+    names = {field["name"] for field in drawn["fields"]}
+    drawn["features"] = [each for each in drawn.get("features", ()) if each["name"] not in names]
+    known = [*names, *(each["name"] for each in drawn["features"])]
+    for group in ("pii", "piiInModels", "piiInCaptures"):
+        if group in drawn.get("governance", {}):
+            drawn["governance"][group] = [name for name in drawn["governance"][group] if name in known]
+    drawn["clean"] = [step for step in drawn.get("clean", ()) if "filter" in step]
+
 
 def _fractions(draw: Draw, drawn: Object, fields: Fields) -> None:
     parts = ("0.6", "0.2", "0.2"), ("1", "0", "0"), ("0.5", "0.5", "0"), ("0.000000000001", "0.5", "0.5")
@@ -356,6 +378,17 @@ def _resources(draw: Draw, drawn: Object, fields: Fields) -> None:
 def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
     if "estimator" not in drawn["trainer"]:
         drawn.pop("search", None)
+    elif draw.chance(0.8):
+        _can_be_trained(drawn)
+
+
+def _can_be_trained(drawn: Object) -> None:
+    drawn["trainer"]["estimator"] = {"name": "LogisticRegression"}
+    for gate in drawn.get("gates", ()):
+        gate["metric"] = "roc_auc"
+    if "search" in drawn:
+        search = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["1", "2"]}]}
+        drawn["search"] |= search | {"maxTrials": 2}
 
 
 def _window(draw: Draw, drawn: Object, fields: Fields) -> None:

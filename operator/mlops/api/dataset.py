@@ -220,7 +220,8 @@ class DataField(Model):
             lambda self: self.enum is None or self.type == "string",
         ),
         Rule(
-            "!has(self.positiveClass) || (self.role == 'label' && self.type in ['string', 'int64', 'boolean'])",
+            "!has(self.positiveClass) || (has(self.role) && self.role == 'label'"
+            " && self.type in ['string', 'int64', 'boolean'])",
             "positiveClass is for the label, of type string, int64 or boolean",
             lambda self: (
                 self.positive_class is None or (self.role == "label" and self.type in ("string", "int64", "boolean"))
@@ -232,7 +233,7 @@ class DataField(Model):
             lambda self: self.positive_class is None or self.enum is None or self.positive_class in self.enum,
         ),
         Rule(
-            "self.role != 'timestamp' || self.type == 'timestamp'",
+            "!has(self.role) || self.role != 'timestamp' || self.type == 'timestamp'",
             "a field of role timestamp must have type timestamp",
             lambda self: self.role != "timestamp" or self.type == "timestamp",
         ),
@@ -462,27 +463,29 @@ class DatasetSpec(Model):
     suspend: bool = Field(default=False, description="Stop syncing the source; the current version stays.")
     rules: ClassVar = (
         Rule(
-            "self.fields.filter(f, f.role == 'label').size() <= 1",
+            "self.fields.filter(f, has(f.role) && f.role == 'label').size() <= 1",
             "spec.fields has more than one field of role label: keep one",
             lambda self: _one_label(self.fields),
         ),
         Rule(
-            "self.fields.filter(f, f.role == 'timestamp').size() <= 1",
+            "self.fields.filter(f, has(f.role) && f.role == 'timestamp').size() <= 1",
             "spec.fields has more than one field of role timestamp: keep one",
             lambda self: sum(field.role == "timestamp" for field in self.fields) <= 1,
         ),
         Rule(
-            "!has(self.split) || self.split.strategy != 'time' || self.fields.exists(f, f.role == 'timestamp')",
+            "!has(self.split) || self.split.strategy != 'time' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.split.strategy time needs a field of role timestamp",
             lambda self: self.split.strategy != "time" or any(f.role == "timestamp" for f in self.fields),
         ),
         Rule(
-            "!has(self.split) || self.split.strategy != 'hash' || self.fields.exists(f, f.role == 'entityKey')",
+            "!has(self.split) || self.split.strategy != 'hash' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'entityKey')",
             "spec.split.strategy hash needs a field of role entityKey",
             lambda self: self.split.strategy != "hash" or any(f.role == "entityKey" for f in self.fields),
         ),
         Rule(
-            "!has(self.source.captured) || self.fields.exists(f, f.role == 'timestamp')",
+            "!has(self.source.captured) || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.source.captured needs a field of role timestamp: its window is in event time",
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
         ),

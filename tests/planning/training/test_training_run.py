@@ -609,7 +609,7 @@ def test_what_a_training_did_with_the_data_is_told() -> None:
 
 def test_less_error_is_better() -> None:
     """Of an error metric, the lower value wins against the champion."""
-    run = a_run(spec={"gates": [{"metric": "mae", "compareTo": "champion"}]})
+    run = a_container_run(spec={"gates": [{"metric": "mae", "compareTo": "champion"}]})
     ours = [{"name": "mae", "dataset": "test", "value": "1.9"}]
     theirs = [{"name": "mae", "dataset": "test", "value": "2.0"}]
     view = a_trained_view(a_train_report(metrics=ours, champion_metrics=theirs), run, versions=(a_live_version(),))

@@ -8,13 +8,13 @@ from typing import Any
 
 from sklearn.utils._param_validation import InvalidParameterError
 
+from mlops.api.estimators import PARAMS_PATH, wrong_name
 from mlops.api.parameter_text import parse
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.train.estimators import RESERVED, class_of
+from mlops.workloads.train.estimators import class_of
 from mlops.workloads.train.positions import BY_POSITION, Meaning, translated
 
-_PATH = "spec.trainer.estimator.params"
 # In what scikit-learn says of a choice.
 _CHOICES = re.compile(r"\{([^{}]*)\}")
 
@@ -33,17 +33,11 @@ def build(
     nobody can judge them. Raises BadInput(ParameterInvalid) naming the parameter, its value and what is allowed.
     """
     cls = class_of(name)
-    known = sorted(set(cls._get_param_names()) - set(RESERVED))
     values: dict[str, Any] = {}
     for parameter, text in params.items():
-        where = (paths or {}).get(parameter, f"{_PATH}.{parameter}")
-        if parameter in RESERVED:
-            raise BadInput(Reason.PARAMETER_INVALID, f"{where}: cannot be set: {RESERVED[parameter]}")
-        if parameter not in known:
-            raise BadInput(
-                Reason.PARAMETER_INVALID,
-                f"{where}: {name} has no parameter {parameter!r} (value {text!r}); it has: {', '.join(known)}",
-            )
+        where = (paths or {}).get(parameter, f"{PARAMS_PATH}.{parameter}")
+        if problem := wrong_name(name, parameter, text, where):
+            raise BadInput(Reason.PARAMETER_INVALID, problem)
         if meaning is not None:
             values[parameter] = translated(parameter, text, parse(text), meaning, where)
         elif parameter not in BY_POSITION:
@@ -55,7 +49,7 @@ def build(
         estimator._validate_params()
     except InvalidParameterError as error:
         parameter = next((one for one in params if f"'{one}'" in str(error)), "")
-        where = (paths or {}).get(parameter, f"{_PATH}.{parameter}")
+        where = (paths or {}).get(parameter, f"{PARAMS_PATH}.{parameter}")
         said = _CHOICES.sub(_in_order, str(error))
         raise BadInput(Reason.PARAMETER_INVALID, f"{where}: {params.get(parameter)!r}: {said}") from error
     return estimator

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
+from mlops.api.estimators import KEEP_ROWS
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions import with_derived
 from mlops.workloads.floor.model.learnt import constants
@@ -22,8 +23,6 @@ from mlops.workloads.floor.model.treelite_file import check_treelite
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.data import Data, Schema
 
-# Their fitted state holds rows of the matrix, number by number.
-KEEP_ROWS = frozenset({"KNeighborsClassifier", "KNeighborsRegressor", "NuSVC", "NuSVR", "SVC", "SVR"})
 DECLARE = "or declare it in governance.piiInModels of the Dataset, if it may stand there"
 
 

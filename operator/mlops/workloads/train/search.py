@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlops.api.metrics import METRICS
+from mlops.api.mistakes.of_run import too_many_trials
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Search
 from mlops.workloads.floor.log import say
@@ -27,12 +28,8 @@ def trials_of(search: Search, seed: int) -> list[Params]:
     sizes = [len(parameter.values) for parameter in search.parameters]
     total = math.prod(sizes)
     if search.algorithm == "grid":
-        if total > search.max_trials:
-            raise BadInput(
-                Reason.PARAMETER_INVALID,
-                f"spec.search: the grid has {total} combinations, maxTrials is {search.max_trials}: "
-                "raise it (up to 200), list fewer values, or use algorithm: random",
-            )
+        if problem := too_many_trials(search):
+            raise BadInput(Reason.PARAMETER_INVALID, problem)
         return list(_grid(search))
     generator = np.random.Generator(np.random.PCG64(seed))
     if total <= search.max_trials:
