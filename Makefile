@@ -13,7 +13,7 @@ STATE ?= .demo
 WITHOUT := and not long
 # Where the quick tests are: collecting the others would import every library.
 UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/floor/model \
-	tests/workloads/floor/test_expressions.py tests/workloads/test_main.py tests/workloads/test_loop.py \
+	tests/workloads/floor/expressions tests/workloads/test_main.py tests/workloads/test_loop.py \
 	tests/workloads/drift/test_check_types.py tests/workloads/serve/test_recorder_room.py
 
 # Python writes its progress at once, also into a pipe.

@@ -31,6 +31,7 @@ _THOROUGH = (
     "statistics/test_two_sample.py",
     "store/test_artifacts.py",
     "store/test_faults.py",
+    "deliveries",
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
