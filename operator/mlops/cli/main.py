@@ -308,7 +308,9 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
     from mlops.cli import inspect, manifests
     from mlops.workloads.train import environment
 
-    documents: list[dict[str, Any]] = [document.manifest for document in manifests.read(paths).documents]
+    documents: list[dict[str, Any]] = [
+        document.manifest for document in manifests.read(paths, words_are_texts=True).documents
+    ]
     given = _pairs(digests, "--dataset-digest")
     show(inspect.digest(documents, State(folder), given, environment.digest()))
 
