@@ -31,13 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "mutation.md"
 WORK = ROOT / "build" / "mutation"
 # What tests import or read beside the code.
-BESIDE = ("tests", "bench", "hack", "crds")
+BESIDE = ("tests", "bench", "hack", "crds", "examples")
 # By mutmut: 0 a test run without failure, 33 and 5 no test at all.
 _SURVIVED = (0, 5, 33)
 # By mutmut: ended for its time, by a signal or by its limit. Nobody has noticed anything yet.
 _OUT_OF_TIME = (24, 36, 152, 255, -24, -9)
 # Makes the changes without trying one: their names have to be known before a sample is drawn.
-_MAKE_CHANGES = "from mutmut.__main__ import *; os.makedirs('mutants', exist_ok=True); copy_src_dir(); create_mutants(1)"
+_MAKE_CHANGES = (
+    "from mutmut.__main__ import *; os.makedirs('mutants', exist_ok=True); copy_src_dir(); create_mutants(1)"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ ROOMS = {
     "verdict": Room(
         "mlops/workloads/drift",
         # Streams that train models take a minute: what is asked there is asked of single rows here.
-        ("tests/workloads/drift/test_answers.py", "tests/workloads/drift/test_check_types.py"),
+        ("tests/workloads/drift/test_answers.py",),
         isolation="forkserver",
         parts=("verdict", "checks"),
     ),
