@@ -118,6 +118,8 @@ def _settings(room: Room, only: str) -> Iterator[str]:
     code = f"src/{room.code}"
     parts = (only,) if only else room.parts
     chosen = [pattern for part in parts for pattern in (f"{code}/{part}.py", f"{code}/{part}/*")] or [f"{code}/*"]
+    # A folder of the room has its tests in a folder of that name: the others hardly ever notice more.
+    tests = [f"{folder}/{only}" if only and (ROOT / folder / only).is_dir() else folder for folder in room.tests]
     without = [f"--ignore={folder}/{name}" for folder in room.tests for name in room.without]
     markers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]["markers"]
     mutmut = {
@@ -125,7 +127,7 @@ def _settings(room: Room, only: str) -> Iterator[str]:
         "only_mutate": chosen,
         "also_copy": list(BESIDE),
         "pytest_add_cli_args": ["-p", "no:cacheprovider", *without],
-        "pytest_add_cli_args_test_selection": list(room.tests),
+        "pytest_add_cli_args_test_selection": tests,
         "process_isolation": room.isolation,
         "forkserver_warmup": "collect",
         # A busy machine is no endless loop.

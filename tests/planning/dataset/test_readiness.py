@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ NEED = Need("2026-01-10T11:00:00Z", "weather-1", new_content=True)
 LATER = Need("2026-01-10T11:00:00Z", "weather-1", new_content=False)
 CAPTURED = {"spec": {"source": {"s3": None, "captured": {"modelName": "rain", "window": "30d"}}}}
 SUSPENDED = {"spec": {"suspend": True}}
+KEYS = {"spec": {"source": {"s3": {"secretRef": {"name": "keys"}}}}}
 
 
 def validated(status: str, reason: str, message: str) -> dict[str, Any]:
@@ -220,15 +221,17 @@ def test_a_sync_says_whether_the_version_is_of_other_content() -> None:
     """An earlier release noted one digest only."""
 
     def new_content(**status: Any) -> bool:
-        dataset = a_versioned_dataset(status=status)
+        dataset = a_versioned_dataset(status=status, **KEYS)
         need = need_of(a_view(dataset), dataset.status)
         assert need is not None
         return need.new_content
 
     assert new_content()
-    assert not new_content(contentDigest=content_digest(a_dataset()))
-    assert not new_content(specDigest=content_digest(a_dataset()))
-    assert new_content(specDigest=sync_digest(a_dataset()), contentDigest="sha256:" + "0" * 64)
+    digest = content_digest(a_dataset(**KEYS))
+    assert digest != sync_digest(a_dataset(**KEYS)), "the keys to a source are none of its content"
+    assert not new_content(contentDigest=digest)
+    assert not new_content(specDigest=digest)
+    assert new_content(specDigest=digest, contentDigest="sha256:" + "0" * 64)
 
 
 def test_captures_are_readable_when_a_version_is_or_was_live() -> None:
@@ -252,14 +255,13 @@ def test_captures_are_readable_when_a_version_is_or_was_live() -> None:
 
 def test_a_job_starts_when_the_wait_after_the_last_attempt_is_over() -> None:
     """The first one at once."""
-    at = datetime(2026, 1, 10, 11, 59, tzinfo=UTC)
-    last = {"attempts": 1, "lastJobTime": "2026-01-10T11:59:00Z"}
+    last = {"attempts": 1, "lastJobTime": "2026-01-10T11:59:01Z"}
     dataset = a_dataset(status=last)
     begins = to_start(a_view(dataset), dataset.status, NEED, ())
-    assert begins.job is None
-    assert begins.at is not None
-    assert begins.at > NOW - timedelta(seconds=1)
-    assert begins.at - at <= timedelta(minutes=1)
+    assert (begins.job, begins.at) == (None, NOW + timedelta(seconds=1))
+    over = a_dataset(status={**last, "lastJobTime": "2026-01-10T11:59:00Z"})
+    begins = to_start(a_view(over), over.status, NEED, ())
+    assert (begins.job is not None, begins.at) == (True, None)
     fresh = a_dataset(status={**last, "attempts": 0})
     assert to_start(a_view(fresh), fresh.status, NEED, ()).job is not None
     assert to_start(a_view(fresh), fresh.status, None, ()).job is None

@@ -312,7 +312,7 @@ def test_what_an_earlier_release_counted_for_all_verdicts_is_kept() -> None:
 
 
 def test_the_same_recipe_on_the_same_content_gives_nothing_new() -> None:
-    """Another action, recipe, Dataset or content does."""
+    """Whatever the action is called; another recipe, Dataset or content does."""
     run, data = a_run(), a_versioned_dataset()
     known = {
         "kind": "Retrain",
@@ -325,7 +325,9 @@ def test_the_same_recipe_on_the_same_content_gives_nothing_new() -> None:
     found = nothing_new(status, "Retrain", run.spec, data)
     assert found is not None
     assert found.dump() == {name: value for name, value in known.items() if name != "asked"}
-    assert nothing_new(status, "Rebuild", run.spec, data) is None
+    rebuilt = nothing_new(status, "Rebuild", run.spec, data)
+    assert rebuilt is not None
+    assert (rebuilt.kind, rebuilt.recipe) == ("Rebuild", found.recipe)
     assert nothing_new(status, "Retrain", a_run(spec={"reproducibility": {"seed": 9}}).spec, data) is None
     assert nothing_new(status, "Retrain", run.spec, a_versioned_dataset(2)) is None
     assert nothing_new(status, "Retrain", run.spec, a_versioned_dataset(metadata={"name": "other"})) is None

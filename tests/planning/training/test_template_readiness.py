@@ -124,7 +124,7 @@ def test_what_of_the_spec_has_not_reached_the_version_that_serves_is_told() -> N
     run = with_conditions(READY, modelVersionRef="rain-v1")
     fine = "a template of runs; the newest run is rain-1"
     both = {
-        "register": {"promotion": {"stages": [{"name": "production", "replicas": 3}]}, "capture": {"enabled": False}}
+        "register": {"promotion": {"stages": [{"name": "production", "replicas": 3}]}, "capture": {"percent": 5}}
     }
     one = {"register": {"promotion": {"stages": [{"name": "production", "replicas": 3}]}}}
     assert said(run, a_live_version())[2] == fine
