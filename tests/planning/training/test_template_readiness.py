@@ -123,9 +123,7 @@ def test_what_of_the_spec_has_not_reached_the_version_that_serves_is_told() -> N
     """By field, with the way to have it now."""
     run = with_conditions(READY, modelVersionRef="rain-v1")
     fine = "a template of runs; the newest run is rain-1"
-    both = {
-        "register": {"promotion": {"stages": [{"name": "production", "replicas": 3}]}, "capture": {"percent": 5}}
-    }
+    both = {"register": {"promotion": {"stages": [{"name": "production", "replicas": 3}]}, "capture": {"percent": 5}}}
     one = {"register": {"promotion": {"stages": [{"name": "production", "replicas": 3}]}}}
     assert said(run, a_live_version())[2] == fine
     assert said(run, a_live_version(), spec=one)[2] == (

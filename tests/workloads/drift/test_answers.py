@@ -151,18 +151,17 @@ def test_a_wrong_metric_is_refused_though_there_are_too_few_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "message"),
+    ("column", "value", "message"),
     [
-        pytest.param(where(0.25, "in.x0", None), "x0 is missing in 25% of the rows, 0% before", id="missing"),
-        pytest.param(
-            where(0.25, "in.region", pl.lit("mars")), "region has unseen categories in 25% of the rows", id="unseen"
-        ),
-        pytest.param(where(0.25, "in.x0", 99.0), "x0 is far outside its range in 25% of the rows", id="above"),
-        pytest.param(where(0.25, "in.x0", -99.0), "x0 is far outside its range in 25% of the rows", id="below"),
+        pytest.param("in.x0", None, "x0 is missing in 25% of the rows, 0% before", id="missing"),
+        pytest.param("in.region", pl.lit("mars"), "region has unseen categories in 25% of the rows", id="unseen"),
+        pytest.param("in.x0", 99.0, "x0 is far outside its range in 25% of the rows", id="above"),
+        pytest.param("in.x0", -99.0, "x0 is far outside its range in 25% of the rows", id="below"),
     ],
 )
-def test_a_fault_of_the_delivery_counts_from_min_effect_size_on(frame: pl.DataFrame, message: str) -> None:
+def test_a_fault_of_the_delivery_counts_from_min_effect_size_on(column: str, value: Any, message: str) -> None:
     """A quarter of the rows is enough for 0.25, and too little for 0.26."""
+    frame = where(0.25, column, value)
     found = answer(a_window(frame), "DataQuality", min_effect_size="0.25")
     assert told(found) == ("Detected", message)
     assert found.numbers == {"problems": [message]}
