@@ -288,6 +288,18 @@ def test_the_very_model_that_serves_is_no_challenger() -> None:
     assert followed(guarded(pending()), said).last_action.outcome == "NothingNew"
 
 
+def test_a_model_that_cannot_be_made_again_is_a_refused_one() -> None:
+    """It passed its gates, and a second execution gave another."""
+    run = ended(
+        a_condition("Ready", "False", "NotReproducible"),
+        a_condition("Succeeded", "True", "Succeeded"),
+        a_condition("GatesPassed", "True", "GatesPassed"),
+        a_condition("Stalled", "True", "NotReproducible"),
+    )
+    status = followed(guarded(pending()), run)
+    assert (status.last_action.outcome, counts(status)) == ("Rejected", [("DataDrift", 1, None)])
+
+
 def test_an_action_that_has_ended_is_not_counted_twice() -> None:
     """Its run is still there."""
     once = followed(guarded(pending()), refused())

@@ -13,6 +13,7 @@ import pytest
 from mlops.api.drift_monitor import Check, Labels
 from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.findings import Decision, Finding
+from mlops.workloads.drift.inputs import compare
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Span, Window, window_of
@@ -87,7 +88,9 @@ def decision_of(
     window: Window, *checks: Check, reference: Reference | None = None, min_samples: int = ROWS, **labels: str
 ) -> Decision:
     limits = WindowSpec(duration="7d", min_samples=min_samples, max_samples=10_000)
-    return decide(reference or a_reference(), window, checks, limits=limits, labels=Labels(**labels), seed=1)
+    found = decide(reference or a_reference(), window, checks, limits=limits, labels=Labels(**labels), seed=1)
+    assert tuple(each.check for each in found.findings) == checks, "each answers its check"
+    return found
 
 
 def answer(window: Window, type_: str, *, reference: Reference | None = None, **settings: Any) -> Finding:
@@ -393,6 +396,26 @@ def test_a_class_of_fewer_than_thirty_rows_says_nothing_of_inputs(few: int, verd
     assert decision.verdict == verdict
 
 
+def test_an_input_moved_within_a_class_by_just_the_smallest_effect_has_moved() -> None:
+    """The limit of the check of the inputs is included."""
+    frame = where(1 - 29 / ROWS, "label", pl.lit("yes")).with_columns(
+        pl.when(pl.int_range(pl.len()) < ROWS - 29).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("label")
+    )
+    frame = telling(frame).with_columns(pl.col("in.x0") + 0.2)
+    reference = a_reference(frame=telling(a_reference().frame))
+    column, is_yes = "in.x0", pl.col("label") == "yes"
+    within = compare("x0", *(each.filter(is_yes)[column] for each in (reference.frame, frame)), is_number=True)
+    assert within.effect is not None
+
+    def verdict(effect: float) -> str:
+        inputs = Check(name="inputs", type="DataDrift", min_effect_size=f"{effect:.17f}")
+        return decision_of(a_window(frame), inputs, BALANCE, reference=reference).verdict
+
+    assert float(f"{within.effect:.17f}") == within.effect
+    assert verdict(within.effect) == "DataDrift"
+    assert verdict(within.effect + 1e-9) == "LabelShift"
+
+
 def regression(values: pl.Series | None = None) -> Reference:
     """A regression's reference, whose labels and answers are spread evenly over 0 to 1."""
     frame = a_reference().frame.drop("out.p.no", "out.p.yes")
@@ -499,7 +522,8 @@ def test_answers_like_those_of_one_of_the_references_weeks_are_no_drift() -> Non
         part = regression().frame.with_columns(pl.col("out.prediction") + 3.0 * (week % 2), pl.Series("time", spread))
         parts.append(part)
     known = replace(regression(), frame=pl.concat(parts))
-    found = answer(a_window(of_numbers(0.0, answers_by=3.0)), "PredictionDrift", reference=known)
+    # None of its numbers is one of the reference's: as categories they would be all new.
+    found = answer(a_window(of_numbers(0.0, answers_by=3.0001)), "PredictionDrift", reference=known)
     assert found.result == "NotDetected"
     assert found.numbers["baseline"].nearest < 0.1
     assert answer(a_window(of_numbers(0.0, answers_by=9.0)), "PredictionDrift", reference=known).result == "Detected"
@@ -534,6 +558,19 @@ def test_a_drop_within_min_drop_is_none_and_has_no_date() -> None:
     assert decision.findings[0].message.endswith(", not shown to be more than 0.4")
     assert decision.change_point is None
     assert decision.performance is not None
+
+
+def test_a_drop_is_shown_at_its_alpha() -> None:
+    """And a little below that it is not, also for the check that asks for its cause: no drop at all has p = 1/2."""
+    for type_ in ("PerformanceDrop", "ConceptDrift"):
+        at, below = (
+            answer(a_window(), type_, metric="accuracy", min_drop="0", alpha=alpha) for alpha in ("0.5", "0.4999")
+        )
+        assert at.numbers["pValue"] == below.numbers["pValue"] == 0.5
+        assert "not shown to be more than 0" not in at.message
+        assert below.result == "NotDetected"
+        assert below.message.endswith(", not shown to be more than 0")
+    assert answer(a_window(), "PerformanceDrop", metric="accuracy", min_drop="0", alpha="0.5").result == "Detected"
 
 
 def test_the_report_shows_the_first_drop_that_was_asked_for() -> None:
