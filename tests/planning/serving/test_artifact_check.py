@@ -108,7 +108,7 @@ def test_the_job_that_verifies_is_made_once_and_said_while_it_works() -> None:
     [job] = first.create
     assert job["metadata"]["name"] == verify_job_name(a_version(), ONE, 0)
     at_work = checked(a_version(), running(job))
-    assert at_work.create == ()
+    assert at_work.create == first.create, "the same one: it is created once"
     assert told(at_work)[:2] == ("Unknown", "Verifying")
 
 
