@@ -570,6 +570,8 @@ def test_a_drop_is_shown_at_its_alpha() -> None:
         assert "not shown to be more than 0" not in at.message
         assert below.result == "NotDetected"
         assert below.message.endswith(", not shown to be more than 0")
+        # Its cause is told in other words than the drop itself.
+        assert at.message.startswith("accuracy") is (type_ == "PerformanceDrop")
     assert answer(a_window(), "PerformanceDrop", metric="accuracy", min_drop="0", alpha="0.5").result == "Detected"
 
 
