@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from mlops.api import labels
+from mlops.api import labels, tasks
+from mlops.api.conditions import find
 from mlops.api.model_version import ModelVersion
+from mlops.planning.ownership import key_of
 from mlops.planning.serving.artifact_check import Checked, check
 from mlops.planning.serving.manifests import verify_job, verify_job_name
+from mlops.planning.serving.planner import plan
 from mlops.planning.views import JobView, ModelView
-from tests.planning.builders import NOW, SETTINGS, a_condition, a_run, a_version, digest, failed, running
+from tests.planning.builders import (
+    NOW,
+    SETTINGS,
+    a_condition,
+    a_live_version,
+    a_run,
+    a_version,
+    digest,
+    failed,
+    running,
+)
 
 SOURCE = {"artifact": None, "source": {"trainingRunRef": {"name": "rain-1"}}}
 RETRY = {"annotations": {labels.RETRY: "now"}}
@@ -139,3 +153,24 @@ def test_a_retry_counts_as_another_attempt_when_the_last_one_has_failed() -> Non
     retried = checked(a_version(metadata=RETRY, status=refused))
     [job] = retried.create
     assert job["metadata"]["name"] == verify_job_name(a_version(), ONE, 1)
+
+
+def test_a_pod_that_failed_is_told_while_its_job_makes_another() -> None:
+    """In the condition, in the words in which the version waits."""
+    version = a_version()
+    job = running(a_job(version))
+    report = tasks.write_report(tasks.FailureReport(reason="StoreUnavailable", message="503"))
+    found = checked(version, replace(job, message=report, exit_code=1))
+    assert told(found) == ("Unknown", "StoreUnavailable", "503; the Job tries again")
+    assert found.verified.type == "ArtifactVerified"
+    assert found.obstacle is not None
+    assert found.obstacle.message == "503; the Job tries again"
+
+
+def test_a_verified_version_that_serves_no_more_is_not_available() -> None:
+    """It is as wanted, so nobody has to wait for it."""
+    version = a_live_version(1, spec={"withdrawn": True}, status={"stages": []})
+    view = ModelView(NOW, SETTINGS, "team", "rain", (version,))
+    available = find(plan(view).statuses[key_of(version)].conditions, "Available")
+    assert available is not None
+    assert (available.status, available.reason) == ("False", "Withdrawn")
