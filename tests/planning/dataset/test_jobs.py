@@ -49,7 +49,7 @@ def test_a_schedule_is_of_its_time_zone() -> None:
 
 def test_a_delivery_that_is_refused_ends_the_count_of_attempts() -> None:
     """The next outage begins with a wait of a minute again."""
-    dataset = a_dataset(status={"attempts": 2})
+    dataset = a_dataset(status={"observedGeneration": 1, "attempts": 2})
     view = DatasetView(NOW, SETTINGS, dataset)
     # Of the third attempt, whose wait is over.
     [job] = plan(view).create

@@ -193,3 +193,23 @@ def test_a_retry_of_a_run_that_waits_for_its_data_is_on_record() -> None:
     )
     then = after(a_view(missing, dataset=None))
     assert (then.run.status.attempts, then.run.status.retried) == (0, "now")
+
+
+def test_a_retry_ends_the_wait_for_the_next_attempt() -> None:
+    """What the last one said makes a run wait; a person says that it need not."""
+    view = after(a_view())
+    waits = after(
+        view, failed(the_job(view), "StoreUnavailable", message="503", exit_code=1, at="2026-01-10T12:00:00Z")
+    )
+    assert plan(waits).create == ()
+    inputs = str(waits.run.status.inputs_digest)
+    assert the_job(asked(waits))["metadata"]["name"] == training_job_name(waits.run, inputs, 1, verifying=False)
+
+
+def test_suspending_stops_the_attempt_that_is_at_work() -> None:
+    """The second one, too."""
+    view = after(a_view())
+    view = replace(view, run=with_status(view.run, merged(view.run.status.dump(), {"attempts": 1})))
+    job = running(the_job(view))
+    rests = TrainingRun.model_validate(merged(view.run.dump(), {"spec": {"suspend": True}}))
+    assert [key.name for key, _ in plan(replace(view, run=rests, jobs=(job,))).delete] == [job.name]
