@@ -31,8 +31,8 @@ def said(checked: dict[str, Any] | None = None, spec: dict[str, Any] | None = No
     monitor = a_monitor(spec=spec or {})
     given = {"versions": (a_live_version(),), "template": a_template(), **changes}
     view = DriftMonitorView(now=NOW, settings=SETTINGS, monitor=monitor, **given)
-    own = {CHECKED: Condition.model_validate(checked)} if checked else {}
-    return judged(view, MonitorProgress(monitor.status, own))
+    known = {CHECKED: Condition.model_validate(checked)} if checked else {}
+    return judged(view, MonitorProgress(monitor.status, known))
 
 
 def flat(found: Readiness) -> tuple[str, str, str, bool, bool]:

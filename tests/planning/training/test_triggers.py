@@ -58,14 +58,14 @@ def test_a_new_version_is_due_once() -> None:
     """Unless a run has it, or is going to take it."""
     new = ("rain-d2", "DatasetVersion", "weather", "version 2")
     assert due(seen(), over(READY), version=2) == new
-    own = {"metadata": {"labels": {labels.TEMPLATE: "rain"}}}
-    assert due(seen(), a_run(**own), version=2) is None, "it is not pinned yet, and takes what is newest"
+    of_template = {"metadata": {"labels": {labels.TEMPLATE: "rain"}}}
+    assert due(seen(), a_run(**of_template), version=2) is None, "it is not pinned yet, and takes what is newest"
     for rests in (
         {"spec": {"suspend": True}},
         {"spec": {"datasetRef": {"version": 1}}},
         {"status": {"conditions": FAILED}},
     ):
-        assert due(seen(), a_run(**merged(own, rests)), version=2) == new
+        assert due(seen(), a_run(**merged(of_template, rests)), version=2) == new
 
 
 def test_an_edit_is_due_and_named_by_its_digest() -> None:
