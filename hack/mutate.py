@@ -41,6 +41,13 @@ _MAKE_CHANGES = (
     "from mutmut.__main__ import *; os.makedirs('mutants', exist_ok=True); copy_src_dir(); create_mutants(1)"
 )
 
+# Prints what each of the named changes changes: in one process, since each has to read all of the code.
+_SHOW_CHANGES = """
+import json, sys
+from mutmut.mutation.diff_apply import find_mutant, get_diff_for_mutant
+print(json.dumps({name: get_diff_for_mutant(name, path=find_mutant(name).path) for name in sys.argv[1:]}))
+"""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -180,12 +187,16 @@ def _outcomes(place: Path) -> Iterator[tuple[Path, dict[str, int | None]]]:
         yield file, json.loads(file.read_text("utf-8"))["exit_code_by_key"]
 
 
-def change(place: Path, name: str) -> str:
-    """Return a change as docs/mutation.md lists it, the row of a table without its last cell: the function, the line
-    before and after."""
-    command = [str(Path(sys.executable).with_name("mutmut")), "show", name]
-    shown = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False).stdout.splitlines()
-    lines = [line for line in shown if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+def changes(place: Path, names: list[str]) -> dict[str, str]:
+    """Return changes by name as docs/mutation.md lists them, the row of a table without its last cell: the function,
+    the line before and after."""
+    command = [sys.executable, "-c", _SHOW_CHANGES, *names]
+    shown = json.loads(subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout)
+    return {name: _row(name, diff.splitlines()) for name, diff in shown.items()}
+
+
+def _row(name: str, diff: list[str]) -> str:
+    lines = [line for line in diff if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     function = name.partition("__mutmut_")[0].removeprefix("mlops.").replace("x_", "", 1).replace("xǁ", "")
     cells = [function.replace("ǁ", ".")]
     cells += [" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+"]
@@ -223,7 +234,7 @@ def _try(place: Path, drawn: list[str], options: argparse.Namespace) -> None:
 def _tell(place: Path, room: str, outcomes: dict[str, int], of: str) -> int:
     """Print what came of the changes; return 1 if one survived that the page does not list."""
     late = [name for name, code in outcomes.items() if code in _OUT_OF_TIME]
-    survivors = {name: change(place, name) for name, code in outcomes.items() if code in _SURVIVED}
+    survivors = changes(place, [name for name, code in outcomes.items() if code in _SURVIVED])
     known = PAGE.read_text("utf-8")
     unknown = {name: each for name, each in survivors.items() if each not in known}
     print(
