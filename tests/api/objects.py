@@ -16,10 +16,49 @@ def _object(kind: str, spec: Object) -> Object:
 
 _FIELDS = [
     {"name": "id", "type": "string", "role": "entityKey"},
-    {"name": "at", "type": "timestamp", "role": "timestamp", "nullable": False},
-    {"name": "price", "type": "float64", "role": "feature", "nullable": True, "min": "0", "max": "1.5", "unit": "EUR"},
-    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"]},
+    {
+        "name": "at",
+        "type": "timestamp",
+        "role": "timestamp",
+        "nullable": False,
+        "column": "Date / time (local)",
+        "formats": ["%d.%m.%Y %H:%M", "%s"],
+        "timeZone": "Europe/Berlin",
+        "ambiguousTimes": "Latest",
+        "nonexistentTimes": "Shift",
+    },
+    {
+        "name": "price",
+        "type": "float64",
+        "role": "feature",
+        "nullable": True,
+        "min": "0",
+        "max": "1.5",
+        "unit": "EUR",
+        "position": 4,
+        "nullValues": ["-", "n/a"],
+        "symbols": ["€", "%"],
+    },
+    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"], "positiveClass": "DOWN"},
 ]
+_CSV = {
+    "delimiter": ";",
+    "quote": "'",
+    "escape": "\\",
+    "encoding": "cp1252",
+    "header": 2,
+    "skipRows": 3,
+    "footerRows": 1,
+    "comment": "#",
+    "decimal": ",",
+    "thousands": ".",
+    "nullValues": ["NA"],
+    "trueValues": ["ja"],
+    "falseValues": ["nein"],
+    "rowDelimiter": "\r\n",
+    "skipInitialSpace": True,
+    "ragged": "Quarantine",
+}
 
 _DATASET = _object(
     "Dataset",
@@ -34,12 +73,14 @@ _DATASET = _object(
             }
         },
         "format": "csv",
+        "csv": _CSV,
         "fields": _FIELDS,
         "clean": [
             {"deduplicate": {"by": ["id"]}},
             {"dropNulls": ["class"]},
             {"fillNull": {"field": "price", "value": "0"}},
             {"fillNull": {"field": "price", "strategy": "median"}},
+            {"fillNull": {"field": "price", "strategy": "forward", "by": ["id"]}},
             {"filter": "price >= 0"},
         ],
         "features": [{"name": "double_price", "expression": "price * 2"}],
@@ -85,7 +126,13 @@ _RUN = _object(
     "TrainingRun",
     {
         "datasetRef": {"name": "electricity", "version": 7, "since": "2026-01-31T12:00:00Z"},
-        "trainer": {"estimator": {"name": "HistGradientBoostingClassifier", "params": {"learning_rate": "0.1"}}},
+        "trainer": {
+            "estimator": {
+                "name": "HistGradientBoostingClassifier",
+                "params": {"learning_rate": "0.1"},
+                "maxCategories": 500,
+            }
+        },
         "search": {
             "algorithm": "random",
             "objective": {"metric": "roc_auc"},
@@ -129,7 +176,7 @@ _VERSION = _object(
             "inputsDigest": DIGEST,
             "environmentDigest": DIGEST,
             "parentVersion": "electricity-v11",
-            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}},
+            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}, "maxCategories": 64},
             "since": "2026-01-01T00:00:00Z",
         },
         "promotion": _PROMOTION,
@@ -208,6 +255,9 @@ def a_monitor(**changes: Any) -> Object:
     return changed(_MONITOR, changes)
 
 
+# What is for CSV alone, taken out.
+_OTHER_FORMAT: dict[str, Any] = {"spec.csv": None, "spec.fields.2.position": None}
+
 # Together they reach every field of every spec.
 VALID: dict[str, Object] = {
     "dataset from captures": a_dataset(),
@@ -224,6 +274,10 @@ VALID: dict[str, Object] = {
                 }
             }
         }
+    ),
+    "dataset of JSON": a_dataset(**_OTHER_FORMAT, **{"spec.format": "json", "spec.json": {"records": "data.items"}}),
+    "dataset of Excel": a_dataset(
+        **_OTHER_FORMAT, **{"spec.format": "excel", "spec.excel": {"sheet": "Sales 2026", "range": "B3:F200"}}
     ),
     "run of an estimator": a_run(),
     "run of own code": a_run(**{"spec.trainer": _OWN_CODE, "spec.search": None}),

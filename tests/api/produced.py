@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2] / "operator"
 _PROGRAMS = {
     "Dataset": ("mlops.workloads.ingest.run",),
     "TrainingRun": ("mlops.workloads.train.run", "mlops.workloads.train.fetch"),
-    "ModelVersion": ("mlops.workloads.serve.verify", "mlops.workloads.serve.run"),
+    "ModelVersion": ("mlops.workloads.verify.run", "mlops.workloads.serve.run"),
     "DriftMonitor": ("mlops.workloads.drift.run",),
 }
 # How the names of a kind's planning modules begin; the engine's are of any kind, as are those of all planners.

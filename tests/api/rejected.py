@@ -52,6 +52,153 @@ RULES = [
         "a field of role timestamp must have type timestamp",
     ),
     _case(
+        "column and position",
+        a_dataset(**{"spec.fields.1.position": 2}),
+        "spec.fields[1]",
+        "column and position cannot both be set",
+    ),
+    _case(
+        "formats of a text",
+        a_dataset(**{"spec.fields.3.formats": ["%Y-%m-%d"]}),
+        "spec.fields[3]",
+        "formats and timeZone are for fields of type timestamp",
+    ),
+    _case(
+        "a change of clocks without a zone",
+        a_dataset(**{"spec.fields.1.timeZone": None}),
+        "spec.fields[1]",
+        "ambiguousTimes and nonexistentTimes need a timeZone",
+    ),
+    _case(
+        "a format without a year",
+        a_dataset(**{"spec.fields.1.formats": ["%d.%m."]}),
+        "spec.fields[1]",
+        "each of formats needs a year",
+    ),
+    _case(
+        "a format with an unknown word",
+        a_dataset(**{"spec.fields.1.formats": ["%Y-%m-%d %c"]}),
+        "spec.fields[1].formats[0]",
+        "a format has text and the words",
+    ),
+    _case(
+        "a column's name with NUL",
+        a_dataset(**{"spec.fields.1.column": "a\x00b"}),
+        "spec.fields[1].column",
+        "a column's name as it stands in the delivery",
+    ),
+    _case(
+        "a symbol with a digit",
+        a_dataset(**{"spec.fields.2.symbols": ["1"]}),
+        "spec.fields[2].symbols[0]",
+        "a sign such as $, EUR or %",
+    ),
+    _case(
+        "symbols of a text",
+        a_dataset(**{"spec.fields.3.symbols": ["%"]}),
+        "spec.fields[3]",
+        "symbols are for fields of type float64 or int64",
+    ),
+    _case(
+        "a delimiter of NUL",
+        a_dataset(**{"spec.csv.delimiter": "\x00"}),
+        "spec.csv.delimiter",
+        "1 to 8 characters, without NUL",
+    ),
+    _case(
+        "a decimal sign of none", a_dataset(**{"spec.csv.decimal": ""}), "spec.csv.decimal", "one character, other than"
+    ),
+    _case(
+        "a quote of NUL",
+        a_dataset(**{"spec.csv.quote": "\x00"}),
+        "spec.csv.quote",
+        "one character of ASCII, other than NUL, or empty",
+    ),
+    _case(
+        "an end of rows of none",
+        a_dataset(**{"spec.csv.rowDelimiter": ""}),
+        "spec.csv.rowDelimiter",
+        "one or two characters, such as",
+    ),
+    _case(
+        "thousands as decimal",
+        a_dataset(**{"spec.csv.thousands": ","}),
+        "spec.csv",
+        "spec.csv.thousands and spec.csv.decimal must differ",
+    ),
+    _case(
+        "quote as delimiter",
+        a_dataset(**{"spec.csv.quote": ";"}),
+        "spec.csv",
+        "spec.csv.quote and spec.csv.delimiter must differ",
+    ),
+    _case(
+        "escape as delimiter",
+        a_dataset(**{"spec.csv.escape": ";"}),
+        "spec.csv",
+        "spec.csv.escape and spec.csv.delimiter must differ",
+    ),
+    _case(
+        "true without false",
+        a_dataset(**{"spec.csv.falseValues": []}),
+        "spec.csv",
+        "spec.csv.trueValues and spec.csv.falseValues must be set together",
+    ),
+    _case(
+        "true and false alike",
+        a_dataset(**{"spec.csv.falseValues": ["ja"]}),
+        "spec.csv",
+        "a text cannot be in spec.csv.trueValues and in spec.csv.falseValues",
+    ),
+    _case(
+        "dialect of Parquet",
+        a_dataset(**{"spec.format": "parquet", "spec.fields.2.position": None}),
+        "spec",
+        "spec.csv is for spec.format csv",
+    ),
+    _case(
+        "records of CSV", a_dataset(**{"spec.json": {"records": "data"}}), "spec", "spec.json is for spec.format json"
+    ),
+    _case(
+        "sheet of CSV", a_dataset(**{"spec.excel": {"sheet": "Data"}}), "spec", "spec.excel is for spec.format excel"
+    ),
+    _case(
+        "path with an empty key",
+        a_dataset(**{"spec.json": {"records": "data..items"}}),
+        "spec.json.records",
+        "keys with points between, such as data.items",
+    ),
+    _case(
+        "sheet with a slash",
+        a_dataset(**{"spec.excel": {"sheet": "a/b"}}),
+        "spec.excel.sheet",
+        "a sheet's name as Excel allows it",
+    ),
+    _case(
+        "range of a column",
+        a_dataset(**{"spec.excel": {"range": "A:F"}}),
+        "spec.excel.range",
+        "a cell or two corners, such as B3 or B3:F200",
+    ),
+    _case(
+        "position in Parquet",
+        a_dataset(**{"spec.format": "parquet", "spec.csv": None}),
+        "spec",
+        "spec.fields[].position is for spec.format csv",
+    ),
+    _case(
+        "no header and no positions",
+        a_dataset(**{"spec.csv.header": 0}),
+        "spec",
+        "with spec.csv.header 0 every one of spec.fields needs its position",
+    ),
+    _case(
+        "ragged rows put aside where nothing is",
+        a_dataset(**{"spec.validation.onFailure": "Reject"}),
+        "spec",
+        "spec.csv.ragged Quarantine needs spec.validation.onFailure Quarantine",
+    ),
+    _case(
         "personal field of models that is not personal",
         a_dataset(**{"spec.governance.piiInModels": ["price"]}),
         "spec.governance",
@@ -71,9 +218,27 @@ RULES = [
     ),
     _case(
         "clean step of two",
-        a_dataset(**{"spec.clean.4.dropNulls": ["price"]}),
-        "spec.clean[4]",
+        a_dataset(**{"spec.clean.5.dropNulls": ["price"]}),
+        "spec.clean[5]",
         "exactly one of spec.clean[].deduplicate",
+    ),
+    _case(
+        "mean by entity",
+        a_dataset(**{"spec.clean.3.fillNull.by": ["id"]}),
+        "spec.clean[3].fillNull",
+        "fillNull.by is for strategy forward",
+    ),
+    _case(
+        "positive class of a feature",
+        a_dataset(**{"spec.fields.0.positiveClass": "a"}),
+        "spec.fields[0]",
+        "positiveClass is for the label, of type string, int64 or boolean",
+    ),
+    _case(
+        "positive class that no row may have",
+        a_dataset(**{"spec.fields.3.positiveClass": "SIDEWAYS"}),
+        "spec.fields[3]",
+        "positiveClass must be one of enum",
     ),
     _case(
         "fractions of 1.1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -77,3 +78,50 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"" if name == "s.csv" else b"id,at\n1,2020-01-01\n")
     with pytest.raises(UserError, match=rf"{name}: cannot be read as "):
         Stream.read(tmp_path, a_replay(file=name))
+
+
+def _target(**inputs: str) -> Any:
+    """What a server says of a model."""
+    return SimpleNamespace(
+        inputs=[{"name": name, "datatype": datatype} for name, datatype in inputs.items()], answer="BYTES"
+    )
+
+
+def test_text_is_sent_as_the_model_takes_it(tmp_path: Path) -> None:
+    """Ids, digits of a text and labels stay what stands in the file; numbers are numbers, also after whole ones."""
+    lines = [f"{i:03d},2024-01-01T00:{i // 60:02d}:{i % 60:02d}Z,01234,{i},true,1" for i in range(300)]
+    (tmp_path / "s.csv").write_text("id,at,zip,x,flag,y\n" + "\n".join(lines) + "\n1e5,2024-01-02,00,1.5,,0\n")
+    stream = Stream.read(tmp_path, a_replay(file="s.csv"))
+    assert stream.frame["id"].to_list()[7] == "007"
+    typed = stream.typed(_target(zip="BYTES", x="FP64", flag="BOOL"))
+    assert typed.select("id", "zip", "x", "flag", "y").rows()[7] == ("007", "01234", 7.0, True, "1")
+    assert typed.select("id", "zip", "x", "flag", "y").rows()[300] == ("1e5", "00", 1.5, None, "0")
+
+
+@pytest.mark.parametrize("text", ["02/03/2024", "2024-02-30", "24-03-02", "2024"])
+def test_a_date_that_a_dataset_refuses_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.csv").write_text(f"id,at,y\n1,2024-01-01,a\n2,{text},b\n")
+    with pytest.raises(UserError, match=r's\.csv: row 2, column "at": ".*" is not a timestamp: write RFC 3339'):
+        Stream.read(tmp_path, a_replay(file="s.csv"))
+
+
+def test_a_value_that_the_model_does_not_take_is_told_with_its_row(tmp_path: Path) -> None:
+    """The row of the file, not of the sorted stream."""
+    (tmp_path / "s.csv").write_text("id,at,n,y\n1,2024-01-02,1.5,a\n2,2024-01-01,2,b\n")
+    stream = Stream.read(tmp_path, a_replay(file="s.csv"))
+    with pytest.raises(UserError, match=r's\.csv: row 1, column "n": "1\.5" is not an int64'):
+        stream.typed(_target(n="INT64"))
+
+
+def test_ids_that_are_fractions_are_refused(tmp_path: Path) -> None:
+    rows(3).with_columns(id=pl.Series([1.0, 2.0, 3.0])).write_parquet(tmp_path / "s.parquet")
+    with pytest.raises(UserError, match=r"so that the id 7 would be 7\.0: write ids as whole numbers or text"):
+        Stream.read(tmp_path, a_replay())
+
+
+def test_a_fixed_offset_is_read_and_the_file_left_alone(tmp_path: Path) -> None:
+    written = Path(__file__).parents[1] / "deliveries" / "formats" / "written" / "offset.parquet"
+    content = written.read_bytes()
+    with pytest.raises(UserError, match="column 'x' is empty in 1 of 2 rows"):
+        Stream.read(written.parent, a_replay(file="offset.parquet", id="v", time="x", label=None))
+    assert written.read_bytes() == content

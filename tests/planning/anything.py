@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints, ValidationError
 
-from mlops.api import base, dataset, resources, training_run
+from mlops.api import base, dataset, delimited, resources, time_format, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -75,10 +75,20 @@ PATTERNS: dict[str, Sequence[str]] = {
         (training_run.ParamName, ("C", "max_iter", "P" * 64)),
         (training_run.ClassName, ("LogisticRegression", "Ridge", "Nothing", "E" * 64)),
         (training_run.Image, ("registry.example/train:1", "i", "i" * 512)),
+        (delimited.Mark, (",", ".", "'", "€")),
+        (delimited.MarkOrNone, ('"', "", "\\", "'")),
+        (delimited.Marks, (";", "\t", "||", "日" * 8)),
+        (delimited.RowEnd, ("\n", "\r\n", "\r")),
+        (time_format.TimeFormat, ("%d.%m.%Y", "%s", "%Y-%j T", "%y年%m%d")),
         (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
     )
 } | {
     r"^[0-9a-f]{64}$": ("ab" * 32, "0" * 64),
+    r"^[^\x00.]+([.][^\x00.]+)*$": ("data.items", "rows", "k" * 256),
+    r"^[^\x00:\\/?*\[\]]{1,31}$": ("Sheet1", "日本", "s" * 31),
+    r"^[A-Z]{1,3}[1-9][0-9]{0,6}(:[A-Z]{1,3}[1-9][0-9]{0,6})?$": ("B3", "B3:F200", "XFD9999999"),
+    r"^[^\x00]+$": ("Fare Amount ($)", "日本", "c" * 256),
+    r"^[^\x00-\x200-9+.,-]+$": ("$", "€", "%", "U" * 16),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("DEPTH", "OMP_NUM_THREADS", "TZ", "_", "V" * 128),
 }
 
@@ -257,15 +267,45 @@ def _one_of(*names: str) -> Mend:
     return mend
 
 
+def _fitting(field: Object) -> None:
+    """Leave out of a field what is for other types."""
+    if field["type"] not in ("float64", "int64"):
+        for name in ("min", "max", "symbols"):
+            field.pop(name, None)
+    if field["type"] != "string":
+        field.pop("enum", None)
+    if field["type"] != "timestamp":
+        field.pop("formats", None)
+        field.pop("timeZone", None)
+    if "timeZone" not in field:
+        field.pop("ambiguousTimes", None)
+        field.pop("nonexistentTimes", None)
+
+
 def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
     if drawn.get("role") == "timestamp":
         drawn["type"] = "timestamp"
-    if drawn["type"] not in ("float64", "int64"):
-        drawn.pop("min", None)
-        drawn.pop("max", None)
-    if drawn["type"] != "string":
-        drawn.pop("enum", None)
+    _fitting(drawn)
+    if "column" in drawn:
+        drawn.pop("position", None)
+    if drawn.get("role") != "label" or drawn["type"] not in ("string", "int64", "boolean"):
+        drawn.pop("positiveClass", None)
+    if "positiveClass" in drawn and "enum" in drawn:
+        drawn["positiveClass"] = draw.one(drawn["enum"])
     _ordered(draw, drawn, fields)
+
+
+def _csv(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn.get("thousands") == drawn.get("decimal", "."):
+        drawn.pop("thousands", None)
+    words = {name: [f"{name}{i}" for i in range(len(drawn.get("trueValues", ())))] for name in ("true", "false")}
+    drawn.update(trueValues=words["true"], falseValues=words["false"])
+
+
+def _fill(draw: Draw, drawn: Object, fields: Fields) -> None:
+    _one_of("value", "strategy")(draw, drawn, fields)
+    if drawn.get("strategy") != "forward":
+        drawn.pop("by", None)
 
 
 def _ordered(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -277,12 +317,47 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
     for role in ("label", "timestamp"):
         for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
             extra["role"] = "feature"
+            extra.pop("positiveClass", None)
+    if drawn.get("format") != "csv":
+        drawn.pop("csv", None)
+        for field in drawn["fields"]:
+            field.pop("position", None)
+    for name in ("json", "excel"):
+        if drawn.get("format") != name:
+            drawn.pop(name, None)
+    if "csv" in drawn:
+        if drawn["csv"].get("header") == 0:
+            drawn["csv"]["header"] = 1
+        if drawn.get("validation", {}).get("onFailure") != "Quarantine":
+            drawn["csv"].pop("ragged", None)
     roles = {field.get("role") for field in drawn["fields"]}
     strategy = drawn.get("split", {}).get("strategy")
     if ("captured" in drawn["source"] or strategy == "time") and "timestamp" not in roles:
         drawn["fields"].append({"name": "the_time", "type": "timestamp", "role": "timestamp"})
     if strategy == "hash" and "entityKey" not in roles:
         drawn["fields"].append({"name": "the_key", "type": "string", "role": "entityKey"})
+
+    if draw.chance(0.8):
+        _can_be_trained_on(drawn)
+
+
+def _can_be_trained_on(drawn: Object) -> None:
+    """Most are to get as far as their Jobs: put right what specs alone show to be wrong."""
+    if all(field.get("role") != "label" for field in drawn["fields"]):
+        drawn["fields"].append({"name": "the_label", "type": "string", "role": "label"})
+    for field in drawn["fields"]:
+        if field.get("role") == "label":
+            field["type"] = "string"
+        elif field.get("role", "feature") == "feature" and field["type"] == "timestamp":
+            field["type"] = "boolean"
+        _fitting(field)
+    names = {field["name"] for field in drawn["fields"]}
+    drawn["features"] = [each for each in drawn.get("features", ()) if each["name"] not in names]
+    known = [*names, *(each["name"] for each in drawn["features"])]
+    for group in ("pii", "piiInModels", "piiInCaptures"):
+        if group in drawn.get("governance", {}):
+            drawn["governance"][group] = [name for name in drawn["governance"][group] if name in known]
+    drawn["clean"] = [step for step in drawn.get("clean", ()) if "filter" in step]
 
 
 def _fractions(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -312,6 +387,17 @@ def _resources(draw: Draw, drawn: Object, fields: Fields) -> None:
 def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
     if "estimator" not in drawn["trainer"]:
         drawn.pop("search", None)
+    elif draw.chance(0.8):
+        _can_be_trained(drawn)
+
+
+def _can_be_trained(drawn: Object) -> None:
+    drawn["trainer"]["estimator"] = {"name": "LogisticRegression"}
+    for gate in drawn.get("gates", ()):
+        gate["metric"] = "roc_auc"
+    if "search" in drawn:
+        search = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["1", "2"]}]}
+        drawn["search"] |= search | {"maxTrials": 2}
 
 
 def _window(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -341,8 +427,9 @@ def _governance(draw: Draw, drawn: Object, fields: Fields) -> None:
 MENDS: dict[str, Mend] = {
     "Governance": _governance,
     "Source": _one_of("s3", "http", "captured"),
+    "Csv": _csv,
     "DataField": _field,
-    "FillNull": _one_of("value", "strategy"),
+    "FillNull": _fill,
     "CleanStep": _one_of("deduplicate", "dropNulls", "fillNull", "filter"),
     "DatasetSpec": _dataset,
     "Fractions": _fractions,

@@ -30,6 +30,9 @@ from mlops.api.base import (
     text,
 )
 from mlops.api.conditions import Condition
+from mlops.api.delimited import Csv, Word
+from mlops.api.file_formats import Excel, FileFormat, Json
+from mlops.api.time_format import COMPLETE, TimeFormat
 
 Url = Annotated[
     str,
@@ -40,7 +43,7 @@ Url = Annotated[
     ),
 ]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
-Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
+Role = Literal["feature", "input", "label", "entityKey", "timestamp", "ignored"]
 
 
 class SecretRef(Model):
@@ -124,9 +127,24 @@ class Source(Model):
 class DataField(Model):
     """One column of the contract."""
 
-    name: FieldName = Field(description="The column's name in the data.")
+    name: FieldName = Field(
+        description="The column's name from here on, and in the data if column does not say another."
+    )
+    column: Annotated[str, text(r"^[^\x00]+$", "a column's name as it stands in the delivery", 256)] | None = Field(
+        default=None, description="The column's name in the data, any text; name if left out."
+    )
+    position: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="The column's place in a CSV file, the first is 1, instead of its name."
+    )
     type: FieldType = Field(description="The column's type; text is parsed to it, a value that cannot be is an error.")
-    role: Role = Field(default="feature", description="What the column is for.")
+    role: Role = Field(
+        default="feature",
+        description=(
+            "What the column is for. feature: requests carry it, and the model sees it. input: requests carry it, and "
+            "the model sees only what features compute of it. label: what is predicted. entityKey, timestamp: whom a "
+            "row is about, and when; a request carries them if a feature is computed of them. ignored: read and kept."
+        ),
+    )
     nullable: bool = Field(default=False, description="Whether values may be missing.")
     min: Decimal | None = Field(default=None, description='Lowest allowed value of a number, such as "0".')
     max: Decimal | None = Field(default=None, description='Highest allowed value of a number, such as "1".')
@@ -135,6 +153,55 @@ class DataField(Model):
     )
     unit: Annotated[str, StringConstraints(max_length=32)] | None = Field(
         default=None, description="The unit of measure, shown in profiles and reports."
+    )
+    null_values: Annotated[tuple[Word, ...], Field(max_length=32)] | None = Field(
+        default=None, description="Texts that mean a missing value in this column, instead of spec.csv.nullValues."
+    )
+    formats: Annotated[tuple[TimeFormat, ...], Field(min_length=1, max_length=8)] | None = Field(
+        default=None,
+        description="How a timestamp is written, in words of strptime, such as %d.%m.%Y %H:%M; RFC 3339 if left out. "
+        "A text that two of them read differently is an error.",
+    )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        description="The time zone of timestamps that are written without an offset; such are an error if left out. "
+        "Days without a time of day are then midnight in UTC.",
+    )
+    ambiguous_times: Literal["Refuse", "Earliest", "Latest"] = Field(
+        default="Refuse", description="What a local time means that there was twice, when clocks were put back."
+    )
+    nonexistent_times: Literal["Refuse", "Shift"] = Field(
+        default="Refuse",
+        description="What a local time means that was left out, when clocks were put forward. Shift: the offset before "
+        "counts, so that 02:30 is 03:30.",
+    )
+    symbols: (
+        Annotated[
+            tuple[
+                Annotated[
+                    str,
+                    text(
+                        r"^[^\x00-\x200-9+.,-]+$",
+                        "a sign such as $, EUR or %: no digit, blank, sign, point or comma",
+                        16,
+                    ),
+                ],
+                ...,
+            ],
+            Field(min_length=1, max_length=8),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description='Signs of currency or percent that may stand before or after a number and are left out: "12 %" is '
+        "12.",
+    )
+    positive_class: Text | None = Field(
+        default=None,
+        description=(
+            "Of a label with two classes: the one that f1 speaks of, written as text (churn, 1, true). The last in "
+            "sorted order if left out."
+        ),
     )
     rules: ClassVar = (
         Rule(
@@ -153,9 +220,46 @@ class DataField(Model):
             lambda self: self.enum is None or self.type == "string",
         ),
         Rule(
-            "self.role != 'timestamp' || self.type == 'timestamp'",
+            "!has(self.positiveClass) || (has(self.role) && self.role == 'label'"
+            " && self.type in ['string', 'int64', 'boolean'])",
+            "positiveClass is for the label, of type string, int64 or boolean",
+            lambda self: (
+                self.positive_class is None or (self.role == "label" and self.type in ("string", "int64", "boolean"))
+            ),
+        ),
+        Rule(
+            "!has(self.positiveClass) || !has(self.enum) || self.positiveClass in self.enum",
+            "positiveClass must be one of enum",
+            lambda self: self.positive_class is None or self.enum is None or self.positive_class in self.enum,
+        ),
+        Rule(
+            "!has(self.role) || self.role != 'timestamp' || self.type == 'timestamp'",
             "a field of role timestamp must have type timestamp",
             lambda self: self.role != "timestamp" or self.type == "timestamp",
+        ),
+        Rule(
+            "!has(self.column) || !has(self.position)",
+            "column and position cannot both be set",
+            lambda self: self.column is None or self.position is None,
+        ),
+        Rule(
+            "!(has(self.formats) || has(self.timeZone)) || self.type == 'timestamp'",
+            "formats and timeZone are for fields of type timestamp",
+            lambda self: (self.formats is None and self.time_zone is None) or self.type == "timestamp",
+        ),
+        Rule(
+            "has(self.timeZone) || ((!has(self.ambiguousTimes) || self.ambiguousTimes == 'Refuse')"
+            " && (!has(self.nonexistentTimes) || self.nonexistentTimes == 'Refuse'))",
+            "ambiguousTimes and nonexistentTimes need a timeZone",
+            lambda self: (
+                self.time_zone is not None or (self.ambiguous_times == "Refuse" and self.nonexistent_times == "Refuse")
+            ),
+        ),
+        COMPLETE,
+        Rule(
+            "!has(self.symbols) || self.type in ['float64', 'int64']",
+            "symbols are for fields of type float64 or int64",
+            lambda self: self.symbols is None or self.type in ("float64", "int64"),
         ),
     )
 
@@ -176,7 +280,21 @@ class FillNull(Model):
     strategy: Literal["forward", "mean", "median", "zero"] | None = Field(
         default=None, description="How to find the value: the last one before it in time, the mean, the median or 0."
     )
-    rules: ClassVar = (exactly_one_of("value", "strategy", path="fillNull"),)
+    by: Annotated[tuple[FieldName, ...], Field(max_length=32)] | None = Field(
+        default=None,
+        description=(
+            "Of forward: rows that agree in these fields fill one another, such as [station]. The fields of role "
+            "entityKey if left out, so that no entity is filled from another; []: all rows do."
+        ),
+    )
+    rules: ClassVar = (
+        exactly_one_of("value", "strategy", path="fillNull"),
+        Rule(
+            "!has(self.by) || (has(self.strategy) && self.strategy == 'forward')",
+            "fillNull.by is for strategy forward",
+            lambda self: self.by is None or self.strategy == "forward",
+        ),
+    )
 
 
 class CleanStep(Model):
@@ -314,7 +432,19 @@ class DatasetSpec(Model):
     """What the user wants."""
 
     source: Source = Field(description="Where the rows come from: exactly one of s3, http, captured.")
-    format: Literal["parquet", "csv", "jsonl"] = Field(default="parquet", description="The format of delivered files.")
+    format: FileFormat = Field(default="parquet", description="The format of delivered files.")
+    csv: Csv | None = Field(
+        default=None,
+        description="How delivered CSV is written; comma, double quotes, UTF-8 and one header line if left out.",
+    )
+    json_: Json | None = Field(
+        default=None,
+        alias="json",
+        description="Where in a JSON document the records are; the document is an array of them if left out.",
+    )
+    excel: Excel | None = Field(
+        default=None, description="Where in a workbook the rows are; all of its only visible sheet if left out."
+    )
     fields: Annotated[tuple[DataField, ...], Field(min_length=1, max_length=512)] = Field(
         description="The contract: every column that is read.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
@@ -334,29 +464,64 @@ class DatasetSpec(Model):
     suspend: bool = Field(default=False, description="Stop syncing the source; the current version stays.")
     rules: ClassVar = (
         Rule(
-            "self.fields.filter(f, f.role == 'label').size() <= 1",
+            "self.fields.filter(f, has(f.role) && f.role == 'label').size() <= 1",
             "spec.fields has more than one field of role label: keep one",
             lambda self: _one_label(self.fields),
         ),
         Rule(
-            "self.fields.filter(f, f.role == 'timestamp').size() <= 1",
+            "self.fields.filter(f, has(f.role) && f.role == 'timestamp').size() <= 1",
             "spec.fields has more than one field of role timestamp: keep one",
             lambda self: sum(field.role == "timestamp" for field in self.fields) <= 1,
         ),
         Rule(
-            "!has(self.split) || self.split.strategy != 'time' || self.fields.exists(f, f.role == 'timestamp')",
+            "!has(self.split) || self.split.strategy != 'time' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.split.strategy time needs a field of role timestamp",
             lambda self: self.split.strategy != "time" or any(f.role == "timestamp" for f in self.fields),
         ),
         Rule(
-            "!has(self.split) || self.split.strategy != 'hash' || self.fields.exists(f, f.role == 'entityKey')",
+            "!has(self.split) || self.split.strategy != 'hash' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'entityKey')",
             "spec.split.strategy hash needs a field of role entityKey",
             lambda self: self.split.strategy != "hash" or any(f.role == "entityKey" for f in self.fields),
         ),
         Rule(
-            "!has(self.source.captured) || self.fields.exists(f, f.role == 'timestamp')",
+            "!has(self.source.captured) || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.source.captured needs a field of role timestamp: its window is in event time",
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
+        ),
+        Rule(
+            "!has(self.csv) || self.format == 'csv'",
+            "spec.csv is for spec.format csv",
+            lambda self: self.csv is None or self.format == "csv",
+        ),
+        Rule(
+            "!has(self.json) || self.format == 'json'",
+            "spec.json is for spec.format json",
+            lambda self: self.json_ is None or self.format == "json",
+        ),
+        Rule(
+            "!has(self.excel) || self.format == 'excel'",
+            "spec.excel is for spec.format excel",
+            lambda self: self.excel is None or self.format == "excel",
+        ),
+        Rule(
+            "self.format == 'csv' || !self.fields.exists(f, has(f.position))",
+            "spec.fields[].position is for spec.format csv: name the column",
+            lambda self: self.format == "csv" or all(f.position is None for f in self.fields),
+        ),
+        Rule(
+            "!has(self.csv) || self.csv.header != 0 || self.fields.all(f, has(f.position))",
+            "with spec.csv.header 0 every one of spec.fields needs its position",
+            lambda self: self.csv is None or self.csv.header != 0 or all(f.position for f in self.fields),
+        ),
+        Rule(
+            "!has(self.csv) || self.csv.ragged != 'Quarantine' || (has(self.validation) &&"
+            " self.validation.onFailure == 'Quarantine')",
+            "spec.csv.ragged Quarantine needs spec.validation.onFailure Quarantine",
+            lambda self: (
+                self.csv is None or self.csv.ragged != "Quarantine" or self.validation.on_failure == "Quarantine"
+            ),
         ),
     )
 
@@ -378,6 +543,11 @@ class SplitRows(Model):
     train: int = Field(default=0, description="Rows to fit on.")
     validation: int = Field(default=0, description="Rows to choose by.")
     test: int = Field(default=0, description="Rows to judge by.")
+    known: int | None = Field(
+        default=None,
+        description="Of a random split: rows of validation and test whose entityKey has rows in train too; they are "
+        "predicted more easily than rows of entities that nobody knows.",
+    )
 
 
 class HistoryEntry(Model):

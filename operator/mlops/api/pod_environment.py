@@ -84,6 +84,20 @@ class PodSettings(Variables):
             "without one, now is the time",
         ),
     ] = ""
+    log_format: Annotated[
+        Literal["text", "json"],
+        one_of("text", "json"),
+        Variable(
+            tasks.LOG_FORMAT_VARIABLE,
+            "how the log is written, `text` or `json`; the operator sets it",
+            "`text`",
+        ),
+    ] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        one_of("debug", "info", "warning", "error"),
+        Variable("MLOPS_LOG_LEVEL", "the lowest level that is told: `debug`, `info`, `warning` or `error`", "`info`"),
+    ] = "info"
     termination_log: Annotated[
         str, Variable(tasks.TERMINATION_VARIABLE, "where the report goes", "`/dev/termination-log`")
     ] = "/dev/termination-log"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +18,11 @@ import urllib3
 from rich.progress import MofNCompleteColumn, Progress
 
 from mlops.api.base import format_time, parse_duration
+from mlops.cli import stream_text
 from mlops.cli.errors import UserError
 from mlops.cli.scenario import Replay
+from mlops.workloads.floor.parquet_file import ParquetError
+from mlops.workloads.ingest.zones import parquet_in_utc
 
 # Enough to keep one server busy; a request is retried, so a switch of versions loses none.
 CONNECTIONS = 4
@@ -42,6 +47,8 @@ class ReplayTarget:
         if not isinstance(described.get("inputs"), list):
             raise UserError(f"{self.url} is no model server: it does not say what the inputs of {model} are")
         self.inputs: list[dict[str, Any]] = described["inputs"]
+        # The datatype of the answer, which is that of its labels.
+        self.answer = next((str(one["datatype"]) for one in described.get("outputs") or []), None)
 
     def infer(self, row_id: str, time: str, values: dict[str, Any]) -> dict[str, Any]:
         """Send one row; `row_id` names it, also for its label."""
@@ -94,12 +101,15 @@ class Stream:
         if not path.is_file():
             raise UserError(f"{path}: there is no such file")
         try:
-            frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
-        except pl.exceptions.PolarsError as error:
+            frame = _parquet(path) if path.suffix == ".parquet" else stream_text.read_csv(path)
+        except (pl.exceptions.PolarsError, ParquetError) as error:
             raise UserError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {_first_line(error)}") from error
         for column in filter(None, (replay.id, replay.time, replay.label)):
             if column not in frame.columns:
                 raise UserError(f"{path}: no column {column!r}; there are {', '.join(frame.columns)}")
+        frame = frame.with_row_index(stream_text.ROW, 1)
+        if frame.schema[replay.time] == pl.String:
+            frame = frame.with_columns(stream_text.times(frame, replay.time, path))
         if not isinstance(frame.schema[replay.time], pl.Datetime | pl.Date):
             raise UserError(f"{path}: column {replay.time!r} is {frame.schema[replay.time]}, not a time")
         if not frame.height:
@@ -110,7 +120,8 @@ class Stream:
         if doubles := frame.height - frame[replay.id].n_unique():
             raise UserError(f"{path}: column {replay.id!r} does not name a row: {doubles} values stand more than once")
         frame = frame.with_columns(
-            pl.col(replay.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), pl.col(replay.id).cast(pl.String)
+            pl.col(replay.time).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+            stream_text.ids(frame[replay.id], path),
         ).sort(replay.time, replay.id)
         # JSON has no other numbers.
         frame = frame.with_columns(pl.selectors.decimal().cast(pl.Float64))
@@ -135,6 +146,17 @@ class Stream:
     def delay(self) -> timedelta:
         """Return how late a label is."""
         return parse_duration(self.replay.label_delay)
+
+    def typed(self, target: ReplayTarget) -> pl.DataFrame:
+        """Return the rows with text as what the model's inputs and its answer are. Raises UserError with row, column
+        and value."""
+        place = Path(self.replay.file)
+        wanted = {one["name"]: str(one["datatype"]) for one in target.inputs if one["name"] in self.frame.columns}
+        if self.replay.label is not None and target.answer is not None:
+            wanted[self.replay.label] = target.answer
+        return self.frame.with_columns(
+            [stream_text.as_datatype(self.frame, name, datatype, place) for name, datatype in wanted.items()]
+        )
 
     def rows_until(self, timestamp: datetime) -> int:
         """Return how many rows have a time up to `timestamp`."""
@@ -175,12 +197,13 @@ class Sender:
         labels = min(self.stream.rows_until(timestamp - self.stream.delay), rows)
         if rows == position.rows and labels == position.labels:
             return position
+        frame = self.stream.typed(target)
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            rows_to_send = self.stream.frame[position.rows : rows].iter_rows(named=True)
+            rows_to_send = frame[position.rows : rows].iter_rows(named=True)
             for _ in pool.map(lambda row: self._infer(target, row), rows_to_send):
                 self.progress(1)
         if self.stream.replay.label is not None:
-            self._feedback(target, position.labels, labels)
+            self._feedback(target, frame[position.labels : labels])
         target.flush()
         return Position(rows, labels)
 
@@ -190,9 +213,8 @@ class Sender:
         replay = self.stream.replay
         target.infer(row[replay.id], _timestamp(row[replay.time]), row)
 
-    def _feedback(self, target: ReplayTarget, start: int, end: int) -> None:
+    def _feedback(self, target: ReplayTarget, frame: pl.DataFrame) -> None:
         replay = self.stream.replay
-        frame = self.stream.frame[start:end]
         labels = [
             {"id": row_id, "row": 0, "label": label, "time": _timestamp(time + self.stream.delay)}
             for row_id, label, time in zip(frame[replay.id], frame[replay.label or ""], frame[replay.time], strict=True)
@@ -201,6 +223,15 @@ class Sender:
         ]
         for first in range(0, len(labels), LABELS_PER_REQUEST):
             target.feedback(labels[first : first + LABELS_PER_REQUEST])
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    """Return a Parquet file's rows, whatever time zones it names; the file itself is left as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / "stream.parquet"
+        shutil.copyfile(path, copied)
+        parquet_in_utc(copied)
+        return pl.read_parquet(copied, glob=False)
 
 
 def _timestamp(value: datetime) -> str:

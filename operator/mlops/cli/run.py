@@ -25,6 +25,7 @@ from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
 from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
 from mlops.cli.settings import local_settings
+from mlops.cli.sources import Sources, uris_of
 from mlops.cli.state import State
 from mlops.cli.terminal import harmless
 from mlops.engine.cluster import Clock
@@ -33,7 +34,7 @@ from mlops.local.clock import RealClock, VirtualClock
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key, Manifest
-from mlops.store.address import open_store
+from mlops.store.address import open_source, open_store
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
@@ -75,7 +76,7 @@ class _Run:
         self.state = options.state
         self.images = _images(options, setting)
         _check_files(setting)
-        self.delivered: list[str] = []
+        self.sources = Sources(self.state.sources, self.state.buckets)
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
         self.place = _RunFolders(self.state.replay, self.stream) if self.stream else None
@@ -107,22 +108,20 @@ class _Run:
         return 1 if troubles or unserved else 0
 
     def _deliver(self) -> None:
-        """Put the scenario's files into their buckets, and remember what is new there."""
+        """Put the scenario's files into their buckets."""
         if self.setting is not None:
             for put in self.setting.put:
-                _, new = deliver(self.setting.folder / put.file, put.uri, self.state)
-                if new:
-                    self.delivered.append(put.uri)
+                deliver(self.setting.folder / put.file, put.uri, self.state)
 
     def _has_news(self, runtime: LocalRuntime, document: manifests.ManifestDocument) -> bool:
-        """Return whether a Dataset that was looked at may come out another way: the user put right what was wrong."""
+        """Return whether a Dataset that was synced may come out another way: the user put right what was wrong, or
+        changed what lies in the bucket."""
         if document.key[0] != "Dataset":
             return False
+        uris = uris_of(document.manifest["spec"]["source"])
+        is_other = bool(uris) and self.sources.changed(document.key, uris)
         present = runtime.get(Key(*document.key))
-        if present is not None and ready(present)[0] == "False":
-            return True
-        sources = _sources(document.manifest["spec"]["source"])
-        return any(uri == source or uri.startswith(source) for uri in self.delivered for source in sources)
+        return is_other or (present is not None and ready(present)[0] == "False")
 
     async def _work(self, runtime: LocalRuntime, view: View, clock: Clock) -> None:
         for name in self.given.left_out:
@@ -132,12 +131,14 @@ class _Run:
                 outcome: str = runtime.apply(document.manifest)
             except InvalidObject as error:
                 raise UserError(f"{document.place}: {error}") from error
-            if outcome == "unchanged" and self._has_news(runtime, document):
+            has_news = self._has_news(runtime, document)
+            if outcome == "unchanged" and has_news:
                 _request_sync(runtime, Key(*document.key), clock)
                 outcome = "unchanged, its source is synced again"
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
             for path in _never(document.manifest):
                 view.say(f"{document.key[0]} {document.key[2]}: {path} never comes: no month has that day")
+        self.sources.save()
         await self._settle(runtime, clock)
         if self.stream is not None and self.place is not None and not self._is_stuck(runtime, view):
             await self._replay(runtime, view, clock, self.stream, self.place)
@@ -270,6 +271,11 @@ def _check_files(setting: scenario.Scenario | None) -> None:
             _check_file(setting.folder / put.file)
 
 
+def check_scenario(paths: tuple[str, ...]) -> None:
+    """Raise UserError if the scenario beside the manifests cannot be used, or a file that it names is not there."""
+    _check_files(scenario.beside(paths))
+
+
 class _RunFolders:
     """How far the replay of a stream has come, on record in the state folder."""
 
@@ -301,12 +307,6 @@ class _RunFolders:
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(self._path)
-
-
-def _sources(source: Manifest) -> list[str]:
-    """Return the s3:// URIs that a Dataset reads."""
-    places = (source.get("s3"), ((source.get("captured") or {}).get("history") or {}).get("s3"))
-    return [place["uri"] for place in places if place]
 
 
 def _request_sync(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
@@ -359,6 +359,16 @@ def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     shutil.copyfile(file, beside)
     beside.replace(place)
     return place, True
+
+
+def deliver_to_s3(file: Path, uri: str) -> str:
+    """Put `file` at an s3:// URI of the service that the environment names; return where. Raises the store's errors."""
+    _check_file(file)
+    environ = {name: value for name, value in os.environ.items() if name != tasks.BUCKETS_VARIABLE}
+    bucket, key = open_source(uri, environ)
+    key = key + file.name if key.endswith("/") or not key else key
+    bucket.put(key, file)
+    return f"s3://{uri.removeprefix('s3://').partition('/')[0]}/{key}"
 
 
 def _check_file(file: Path) -> None:

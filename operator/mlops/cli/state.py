@@ -14,7 +14,7 @@ from mlops.local.records import is_held
 # What stands in a state folder; see below, `local.records` and `local.node`.
 _OURS = frozenset(
     (
-        "objects.sqlite", "objects.sqlite-wal", "objects.sqlite-shm", "lock", "replay.json",
+        "objects.sqlite", "objects.sqlite-wal", "objects.sqlite-shm", "lock", "replay.json", "sources.json",
         "store", "buckets", "logs", "reports", "pods",
     )
 )  # fmt: skip
@@ -93,6 +93,11 @@ class State:
     def replay(self) -> Path:
         """Return the file that remembers how far a replay has come."""
         return self.folder / "replay.json"
+
+    @property
+    def sources(self) -> Path:
+        """Return the file that remembers what lay in the buckets."""
+        return self.folder / "sources.json"
 
     @property
     def reports(self) -> Path:

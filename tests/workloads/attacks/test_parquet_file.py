@@ -208,6 +208,6 @@ def test_our_own_version_is_read_whatever_it_grows_to(monkeypatch: pytest.Monkey
 def test_what_is_free_of_the_ratio_is_what_text_may_have() -> None:
     """One rule for both."""
     from mlops.workloads.floor.parquet_file import MAX_RATIO
-    from mlops.workloads.ingest import text
+    from mlops.workloads.ingest import decompress
 
-    assert (MAX_RATIO, FREE_OF_RATIO) == (text.MAX_RATIO, text.FREE_OF_RATIO)
+    assert (MAX_RATIO, FREE_OF_RATIO) == (decompress.MAX_RATIO, decompress.FREE_OF_RATIO)

@@ -18,7 +18,6 @@ from mlops.statistics.label_shift import compare_labels
 from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import replicate
 from mlops.statistics.special import normal_sf
-from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Challenge, Finding, Span, Split
 from mlops.workloads.drift.performance import (
     Judged,
@@ -30,6 +29,7 @@ from mlops.workloads.drift.performance import (
     span_of,
 )
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.floor.records.layout import INPUT
 
 _FOLDS = 5
 _BLOCKS_PER_FOLD = 4

@@ -6,6 +6,7 @@ Which rows and labels count says `records.reading`. Rows are kept by a hash of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,11 +17,24 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
-from mlops.workloads.drift.columns import CANONICAL, INPUT, PROBABILITY
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records import reading
-from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, TIMESTAMP, finite, label_text
+from mlops.workloads.floor.records.layout import (
+    ARRIVED,
+    CANONICAL,
+    CONTENT,
+    DIGEST,
+    INPUT,
+    KEY,
+    PREDICTION,
+    PROBABILITY,
+    REQUEST,
+    TIME,
+    finite,
+    label_text,
+    prediction_type,
+)
 from mlops.workloads.floor.records.reading import Labels, first_of_each, identity, labels_of, request_files
 
 
@@ -38,7 +52,8 @@ class Counts:
     `judged` rows are old enough to be judged by label, `labelled` of them have one. Duplicates are further captures of
     the same (id, row), or further labels that say the same; conflicting labels say something else, and the last one
     received counts. Unmatched labels carry a time in the span but belong to none of its rows: late labels of an earlier
-    request, those of one that was not captured, and those that came before their request.
+    request, those of one that was not captured, and those that came before their request. Unknown labels are rows whose
+    label is a class that the model does not know.
     """
 
     rows: int = 0
@@ -54,6 +69,7 @@ class Counts:
     label_conflicts: int = 0
     labels_unmatched: int = 0
     labels_unusable: int = 0
+    labels_unknown: int = 0
     labels_early: int = 0
     captured_before: bool = False
 
@@ -72,13 +88,15 @@ class Counts:
 class Window:
     """Rows in time order: id, row, time, live (answered by the live version), judged, `in.*`, `out.*`, label.
 
-    `absent` are inputs of the reference that no captured file has.
+    `absent` are inputs of the reference that no captured file has. `unknown` are rows by class whose label is a class
+    that the model does not know; in the frame they have no label.
     """
 
     span: Span
     frame: pl.DataFrame
     counts: Counts
     absent: tuple[str, ...]
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def labelled(self) -> pl.DataFrame:
@@ -86,9 +104,16 @@ class Window:
         return self.frame.filter(pl.col("judged") & pl.col("label").is_not_null())
 
     @property
+    def truths(self) -> pl.Series:
+        """The labels of judged rows, those of classes that the model does not know too."""
+        new = [name for name, rows in self.unknown.items() for _ in range(rows)]
+        known = self.labelled["label"]
+        return known.extend(pl.Series("label", new, dtype=known.dtype)) if new else known
+
+    @property
     def live_labelled(self) -> pl.DataFrame:
         """Judged rows with a label and an answer of the live version: a new one is not blamed for its predecessor."""
-        return self.labelled.filter(pl.col("live") & pl.col("out.prediction").is_not_null())
+        return self.labelled.filter(pl.col("live") & pl.col(PREDICTION).is_not_null())
 
 
 @dataclass
@@ -150,7 +175,20 @@ def load_window(
     used = distinct > 0 or reading.was_recorded_before(store, requests, span.start)
     counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used)
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
-    return Window(span, frame, counts, absent)
+    return Window(span, _filled(frame, reference), counts, absent, answers.unknown)
+
+
+def _filled(frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
+    """Return the rows as the model saw them: what was missing became a constant, as in the reference.
+
+    An input that is missing in every row was recorded without its values: nothing is known of what was missing.
+    """
+    filled = [
+        pl.col(INPUT + name).fill_null(pl.lit(constant))
+        for name, constant in reference.constants.items()
+        if frame[INPUT + name].null_count() < frame.height
+    ]
+    return frame.with_columns(filled)
 
 
 def window_of(frame: pl.DataFrame, span: Span) -> Window:
@@ -176,6 +214,7 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, cap
         label_conflicts=answers.conflicts,
         labels_unmatched=answers.unmatched,
         labels_unusable=answers.unusable,
+        labels_unknown=sum(answers.unknown.values()),
         labels_early=answers.early,
         captured_before=captured_before,
     )
@@ -184,29 +223,26 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, cap
 def _captured_shape(reference: Reference) -> dict[str, Any]:
     """Names and types of the columns that are read of a captured file."""
     shape: dict[str, Any] = {
-        "id": pl.String(),
-        "row": pl.Int64(),
-        "time": TIMESTAMP,
-        ARRIVED: TIMESTAMP,
+        **{column: REQUEST[column] for column in (*KEY, TIME, ARRIVED)},
         CONTENT: pl.UInt64(),
     }
     shape |= {INPUT + name: pl.Float64() for name in reference.numeric}
     shape |= {INPUT + name: pl.String() for name in reference.categorical}
-    shape["out.prediction"] = pl.String() if reference.classes else pl.Float64()
+    shape[PREDICTION] = prediction_type(classifies=bool(reference.classes))
     shape |= {c: pl.Float64() for c in sorted(reference.frame.columns) if c.startswith(PROBABILITY)}
     return shape
 
 
 def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, live: str) -> None:
     present = frame.schema
-    if "modelDigest" not in present:
-        raise BadInput(Reason.DATA_UNUSABLE, "a captured file lacks the column modelDigest")
+    if DIGEST not in present:
+        raise BadInput(Reason.DATA_UNUSABLE, f"a captured file lacks the column {DIGEST}")
     kept.seen |= {name.removeprefix(INPUT) for name in present.names() if name.startswith(INPUT)}
     rows = frame.select(
         *(_as(column, dtype, present) for column, dtype in shape.items()),
-        (pl.col("modelDigest") == live).fill_null(False).alias("live"),
+        (pl.col(DIGEST) == live).fill_null(False).alias("live"),
     ).with_columns(identity())
-    inside = span.holds("time").fill_null(False)
+    inside = span.holds(TIME).fill_null(False)
     kept.outside.append(rows.filter(~inside)["_hash"].to_numpy())
     kept.add(rows.filter(inside))
 
@@ -214,9 +250,9 @@ def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, l
 def _as(column: str, dtype: Any, present: pl.Schema) -> pl.Expr:
     if column not in present:
         return pl.lit(None, dtype).alias(column)
-    if column in (*KEY, "time", ARRIVED, CONTENT):
+    if column in (*KEY, TIME, ARRIVED, CONTENT):
         return pl.col(column)
-    if column == "out.prediction" and dtype == pl.String():
+    if column == PREDICTION and dtype == pl.String():
         return label_text(column, present[column])
     if dtype == pl.Float64():
         return finite(column)

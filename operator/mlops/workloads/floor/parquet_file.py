@@ -49,6 +49,17 @@ def check_parquet(source: Path | bytes, *, is_ours: bool = False) -> None:
         _File(stream, source.stat().st_size, is_ours).check()
 
 
+def key_values(path: Path) -> tuple[int, bytes, dict[bytes, bytes]]:
+    """Return where a file's footer begins, the footer, and what writers put beside the schema. Raises ParquetError."""
+    with path.open("rb") as stream:
+        file = _File(stream, path.stat().st_size, is_ours=False)
+        place, footer = file.footer()
+    pairs = _Thrift(footer).struct().get(5, [])
+    pairs = [one for one in pairs if isinstance(one, dict)] if isinstance(pairs, list) else []
+    texts = [(one.get(1), one.get(2)) for one in pairs]
+    return place, footer, {key: value for key, value in texts if isinstance(key, bytes) and isinstance(value, bytes)}
+
+
 class _File:
     def __init__(self, stream: BinaryIO, size: int, is_ours: bool) -> None:
         self._stream, self._size = stream, size
@@ -56,7 +67,7 @@ class _File:
         self._memory: float = math.inf if is_ours else limits.memory_left(MAX_GROUPS_BYTES)
 
     def check(self) -> None:
-        footer = self._footer()
+        footer = _Thrift(self.footer()[1]).struct()
         schema, groups = footer.get(2), footer.get(4, [])
         rows = _count(footer, 3, "the number of rows")
         if not isinstance(schema, list) or not isinstance(groups, list) or len(schema) < 2:
@@ -74,14 +85,16 @@ class _File:
                 want = group[3] if flat and leaf.get(3) != _REPEATED else None
                 self._column(_part(column, 3, "a column's description"), leaf, want)
 
-    def _footer(self) -> dict[int, Any]:
+    def footer(self) -> tuple[int, bytes]:
+        """Return where the footer begins, and its bytes."""
         head, tail = self._at(0, 4), self._at(max(0, self._size - 8), 8)
         if self._size < SMALLEST or head != MAGIC or tail[4:] != MAGIC:
             raise ParquetError("it is no Parquet file, or is cut off")
         length = int.from_bytes(tail[:4], "little")
         if not 1 <= length <= min(MAX_FOOTER_BYTES, self._size - SMALLEST):
             raise ParquetError(f"its footer has {length} bytes")
-        return _Thrift(self._at(self._size - 8 - length, length)).struct()
+        place = self._size - 8 - length
+        return place, self._at(place, length)
 
     def _column(self, meta: dict[int, Any], leaf: dict[int, Any], rows: int | None) -> None:
         """Walk one column's pages: they lie in the file, and hold the values that the footer says."""

@@ -1,158 +1,190 @@
-"""CSV: a header, commas, double quotes, UTF-8. An empty field is missing; an empty field in quotes is empty text."""
+"""CSV in the dialect that the contract declares: what is a row is decided by its signs, and compared with what is read.
+
+An empty field is missing; an empty field in quotes is empty text, and missing in a column of another type.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
-from mlops.workloads.floor.pod import BadInput
+from mlops.api.dataset import DataField
+from mlops.workloads.floor.column_types import DTYPES
+from mlops.workloads.floor.log import say
+from mlops.workloads.ingest import numbers
+from mlops.workloads.ingest.aside import UNREAD, RowsAside
+from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import log
-from mlops.workloads.ingest.text import blocks, format_error, open_text
-from mlops.workloads.ingest.typed import bad_value, check_columns, first_unread, from_text, normal, shown
+from mlops.workloads.ingest.dialect import notation_of
+from mlops.workloads.ingest.places import check_names, positions_of
+from mlops.workloads.ingest.plain import NoSigns, Plain, plain
+from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.ragged import judged
+from mlops.workloads.ingest.structure import Mask, Places, Structure
+from mlops.workloads.ingest.typed import bad_values, column_of, normal, problem_of, read_text, unread_of, with_missing
 
 MAX_COLUMNS = 10_000
-# These are parsed by the reader itself; the others are read as text first.
-_DIRECT = ("float64", "int64", "string")
 
 
-def read_csv(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
-    """Yield the contract's columns of a CSV file in its rows' order. Raises BadInput with row and column."""
-    pieces = blocks(open_text(path, name), name, quoted=True)
-    first = next(pieces, b"")
-    if not first:
-        raise format_error(name, "the file is empty: it must have a header at least")
-    header, rest = _header(first, name, contract)
-    check_columns(name, header, contract.fields, contract.pii)
-    _note_extra(name, header, contract)
-    reader = _Reader(name, header, contract)
-    for block in chain([rest], pieces):
-        if block.strip(b"\r\n"):
-            yield reader.read(block)
+def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None = None) -> Iterator[pl.DataFrame]:
+    """Yield the contract's columns of a CSV file in its rows' order. Raises BadInput with row, line and column.
 
-
-def _header(block: bytes, name: str, contract: Contract) -> tuple[list[str], bytes]:
-    end = block.find(b"\n") + 1 or len(block)
-    while block.count(b'"', 0, end) % 2 and end < len(block):
-        end = block.find(b"\n", end) + 1 or len(block)
-    line = block[:end].rstrip(b"\r\n")
-    if line.count(b",") >= MAX_COLUMNS:
+    `aside` takes the rows that are put aside, where the contract says so.
+    """
+    blocks = Blocks(path, name, contract.csv)
+    width = blocks.read_header()
+    if width > MAX_COLUMNS:
         raise format_error(name, f"the header has more than {MAX_COLUMNS} columns")
-    try:
-        header = next(csv.reader(io.StringIO(line.decode(), newline=""), strict=True), [])
-    except UnicodeDecodeError as error:
-        raise format_error(name, f"the header is not UTF-8 (byte {error.start}): save it as UTF-8") from error
-    except csv.Error as error:
-        raise format_error(name, f"the header cannot be read: {error}") from error
-    for i, column in enumerate(header):
-        if column in header[:i]:
-            # Without a header these are values of the first row.
-            known = not contract.pii or column in contract.schema
-            what = f'column "{shown(column)}"' if known else "a column that is not in spec.fields"
-            raise format_error(name, f"the header has {what} twice")
-    return header, block[end:]
+    blocks.single_column = width == 1
+    check_names(blocks, contract)
+    _note_extra(name, blocks.header, contract)
+    reader = _Reader(blocks, width, contract, aside or RowsAside())
+    for block in blocks:
+        frame = reader.read(block)
+        if frame is not None:
+            yield frame
+    reader.finish()
+
+
+def csv_columns(path: Path, name: str, contract: Contract) -> list[str]:
+    """Return the names of the file's columns; none where there is no header."""
+    blocks = Blocks(path, name, contract.csv)
+    blocks.read_header()
+    return list(blocks.header)
 
 
 def _note_extra(name: str, header: list[str], contract: Contract) -> None:
-    extra = [column for column in header if column not in contract.schema]
+    names = {column_of(field) for field in contract.fields if field.position is None}
+    places = {field.position for field in contract.fields}
+    extra = [column for i, column in enumerate(header, 1) if column not in names and i not in places]
     if extra:
-        log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
 
 
 class _Reader:
-    """Parses block after block of one file and knows how many rows came before."""
+    """Parses block after block of one file.
 
-    def __init__(self, name: str, header: list[str], contract: Contract) -> None:
-        self._name, self._contract = name, contract
-        self._width = len(header)
-        self._rows = 0
-        fields = {field.name: field for field in contract.fields}
-        self._fields = [(header.index(field.name), field) for field in contract.fields]
-        self._schema: dict[str, pl.DataType] = {
-            str(i): DTYPES[fields[column].type] if column in fields and fields[column].type in _DIRECT else pl.String()
-            for i, column in enumerate(header)
-        }
-        # The last column is read in any case: it shows whether a row is too short.
-        wanted = {position for position, _ in self._fields} | {self._width - 1}
-        self._columns = [str(position) for position in sorted(wanted)]
-        self._head = ",".join(self._schema).encode() + b"\n"
+    A row with a value that cannot be read is put aside, if the contract says so; else the file is refused, and from
+    that value on read only to find those of other columns.
+    """
 
-    def read(self, block: bytes) -> pl.DataFrame:
-        block = block.rstrip(b"\r\n") + b"\n"
+    def __init__(self, blocks: Blocks, width: int, contract: Contract, aside: RowsAside) -> None:
+        self._blocks, self._width, self._contract = blocks, width, contract
+        self._aside = aside
+        self._notation = notation_of(contract.csv)
+        self._fields = list(zip(positions_of(blocks, width, contract), contract.fields, strict=True))
+        self._nulls = self._escaped_nulls()
+        # Whether numbers are parsed with the rows; else, and after one that is written otherwise, from their text.
+        self._direct = True
+        self._problems: dict[str, str] = {}
+
+    def read(self, block: Structure) -> pl.DataFrame | None:
+        """Return the rows of a block; None if this file has a value that cannot be read."""
+        rows = judged(block, self._blocks, self._width, self._contract, self._aside)
         try:
-            frame = self._parse(block, self._schema)
-        except pl.exceptions.PolarsError as error:
-            raise self._explain(block, str(error).partition("\n")[0]) from error
-        last = frame[str(self._width - 1)]
-        # A row that is too short is filled up with missing values, so look closer only if there are some.
-        if last.null_count() and (ragged := _first_ragged(block, self._width)):
-            raise self._ragged(*ragged)
+            text = plain(block, self._blocks.dialect, rows, self._width, self._nulls)
+        except NoSigns as error:
+            raise format_error(self._blocks.name, f"{error}: check spec.format and spec.csv.encoding") from error
+        frame = self._parse(text)
+        if frame.height != int(rows.sum()):
+            raise format_error(
+                self._blocks.name,
+                f"after row {self._blocks.rows}: {int(rows.sum())} rows were read as {frame.height}: report this",
+            )
+        index = np.flatnonzero(rows)
+        unread = np.zeros(frame.height, dtype=bool)
         columns = {}
-        for position, field in self._fields:
-            column = frame[str(position)]
-            if field.type not in _DIRECT:
-                values = from_text(column, field.type)
-                if (at := first_unread(column, values)) is not None:
-                    raise bad_value(self._name, self._rows + at + 1, field, column[at], self._contract.pii)
-                column = values
-            columns[field.name] = normal(column)
-        self._rows += frame.height
-        return pl.DataFrame(columns)
+        for at, field in self._fields:
+            columns[field.name], bad = self._typed(frame[str(at)], field, text)
+            if bad is not None:
+                self._note(frame[str(at)], field, text, bad, block, index, unread)
+        typed = pl.DataFrame(columns)
+        if self._contract.puts_aside:
+            return typed.filter(pl.Series(~unread)) if unread.any() else typed
+        return None if self._problems else typed
 
-    def _parse(self, block: bytes, schema: dict[str, pl.DataType]) -> pl.DataFrame:
-        return pl.read_csv(self._head + block, schema=schema, columns=self._columns, infer_schema=False)
+    def finish(self) -> None:
+        """Raise BadInput if some column had a value that could not be read."""
+        if self._problems and not self._contract.puts_aside:
+            problems = [self._problems[field.name] for field in self._contract.fields if field.name in self._problems]
+            raise bad_values(self._blocks.name, problems)
+        if left_out := str(self._blocks.left_out):
+            say(f"{self._blocks.name}: rows: {self._blocks.rows}; left out: {left_out}")
 
-    def _explain(self, block: bytes, problem: str) -> BadInput:
-        """Return the error with its row and column, found by reading the block again with care."""
-        if ragged := _first_ragged(block, self._width):
-            return self._ragged(*ragged)
-        try:
-            text = self._parse(block, dict.fromkeys(self._schema, pl.String()))
-        except pl.exceptions.PolarsError:
-            return format_error(self._name, f"after row {self._rows}: {_encoding_problem(block) or problem}")
-        found = []
-        for position, field in self._fields:
-            column = text[str(position)]
-            at = first_unread(column, from_text(column, field.type))
-            if at is not None:
-                found.append((at, field, column[at]))
-        if not found:
-            return format_error(self._name, f"after row {self._rows}: {problem}")
-        at, field, value = min(found, key=lambda one: one[0])
-        return bad_value(self._name, self._rows + at + 1, field, value, self._contract.pii)
+    def _parse(self, text: Plain) -> pl.DataFrame:
+        # An empty text in quotes is no number; in a column of numbers it is a missing one.
+        special = text.signs is not None and any(bytes([sign]) in text.text for sign in text.special)
+        if self._direct and not special:
+            try:
+                return self._split(text, self._schema(direct=True))
+            except pl.exceptions.PolarsError:
+                self._direct = False
+        return self._split(text, self._schema(direct=False))
 
-    def _ragged(self, at: int, width: int) -> BadInput:
-        return format_error(self._name, f"row {self._rows + at + 1} has {width} fields, the header has {self._width}")
+    def _schema(self, *, direct: bool) -> dict[str, pl.DataType]:
+        schema: dict[str, pl.DataType] = {str(i): pl.String() for i in range(self._width)}
+        for at, field in self._fields:
+            if direct and self._is_direct(field):
+                schema[str(at)] = DTYPES[field.type]
+        for at, field in self._fields:
+            # Two fields of one column: both are made of its text.
+            if DTYPES[field.type] != schema[str(at)]:
+                schema[str(at)] = pl.String()
+        return schema
 
+    def _is_direct(self, field: DataField) -> bool:
+        return (
+            field.type in ("float64", "int64")
+            and numbers.is_plain(field, self._notation)
+            and not self._notation.nulls_of(field)
+        )
 
-def _encoding_problem(block: bytes) -> str:
-    try:
-        block.decode()
-    except UnicodeDecodeError as error:
-        return f"byte {block[error.start]:#04x} is not UTF-8: save the file as UTF-8"
-    return ""
+    def _split(self, text: Plain, schema: dict[str, pl.DataType]) -> pl.DataFrame:
+        if not text.text:
+            return pl.DataFrame(schema=schema)
+        return pl.read_csv(
+            text.text,
+            has_header=False,
+            separator=chr(text.separator),
+            quote_char=None,
+            schema=schema,
+            columns=sorted({at for at, _ in self._fields}),
+            infer_schema=False,
+        )
 
+    def _typed(self, column: pl.Series, field: DataField, text: Plain) -> tuple[pl.Series, Mask | None]:
+        """Return the values, and which rows have one that cannot be read, if any has."""
+        if column.dtype != pl.String:
+            return normal(column), None
+        column = with_missing(text.restored(column), field, self._notation)
+        values = read_text(column, field, self._notation)
+        bad = unread_of(column, values)
+        return normal(values), bad.to_numpy() if bad.any() else None
 
-def _first_ragged(block: bytes, width: int) -> tuple[int, int] | None:
-    """Return (index, number of fields) of the first row that has not `width` fields."""
-    if b'"' in block:
-        try:
-            for i, row in enumerate(csv.reader(io.StringIO(block.decode(errors="replace"), newline=""))):
-                if len(row) != width:
-                    return i, max(1, len(row))
-        except csv.Error:
-            return None
-        return None
-    text = np.frombuffer(block, dtype=np.uint8)
-    ends = np.flatnonzero(text == ord("\n"))
-    commas = np.searchsorted(np.flatnonzero(text == ord(",")), ends)
-    widths = np.diff(commas, prepend=0) + 1
-    wrong = np.flatnonzero(widths != width)
-    return (int(wrong[0]), int(widths[wrong[0]])) if len(wrong) else None
+    def _note(
+        self, column: pl.Series, field: DataField, text: Plain, bad: Mask, block: Structure, index: Places, unread: Mask
+    ) -> None:
+        """Remember a column's first value that cannot be read; put rows with one aside, if the contract says so."""
+        written = text.restored(column)
+        for at in np.flatnonzero(bad).tolist():
+            row = int(index[at])
+            column_is, says = f'column "{shown(column_of(field))}"', "a value is not of its type"
+            if field.name not in self._problems:
+                line, number = self._blocks.line_of(block.text, int(block.starts[row])), self._blocks.rows + row + 1
+                whole = problem_of(number, field, written[at], self._contract.pii, self._notation, line)
+                self._problems[field.name], says = whole, whole.partition(f" (line {line}): ")[2]
+            if not self._contract.puts_aside:
+                return
+            if not unread[at]:
+                self._aside.add(self._blocks, block, row, UNREAD, f"{column_is}: {says}")
+        unread |= bad
+
+    def _escaped_nulls(self) -> tuple[bytes, ...]:
+        """Return texts of missing values that hold an escape: they are told as they stand in the file."""
+        escape = self._blocks.dialect.escape.decode()
+        fields = self._contract.fields
+        found = {null for field in fields for null in self._notation.nulls_of(field) if escape and escape in null}
+        return tuple(sorted(null.encode() for null in found))

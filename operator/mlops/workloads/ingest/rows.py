@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+
+from mlops.workloads.floor.log import say
 
 BUDGET = 160 << 20  # bytes of rows held in memory at a time; more goes to the scratch folder
 
@@ -29,6 +30,17 @@ class Rows:
     def map(self, step: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
         """Return these rows after a step that needs no other rows than those at hand."""
         return self.through(lambda chunks: (step(chunk) for chunk in chunks))
+
+    def map_numbered(self, step: Callable[[pl.DataFrame, int], pl.DataFrame]) -> Rows:
+        """Return these rows after a step that is told how many rows came before those at hand."""
+
+        def stage(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+            before = 0
+            for chunk in chunks:
+                yield step(chunk, before)
+                before += chunk.height
+
+        return self.through(stage)
 
     def chunks(self, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
         """Read the rows; with `columns`, only those. Columns can be chosen only while there are no stages."""
@@ -99,11 +111,5 @@ class Progress:
             yield chunk
             self._rows += chunk.height
             if time.monotonic() >= self._next:
-                log(f"{self._what}: {self._rows:,} rows so far")
+                say(f"{self._what}: {self._rows:,} rows so far")
                 self._next = time.monotonic() + self._every
-
-
-def log(line: str) -> None:
-    """Write a line to the pod's log."""
-    sys.stderr.write(f"ingest: {line}\n")
-    sys.stderr.flush()

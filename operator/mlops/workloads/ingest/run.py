@@ -11,28 +11,28 @@ from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
 from mlops.api.reasons import Reason
 from mlops.api.tasks import IngestReport, IngestTask, refresh_name
-from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
-from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES, read_parquet
+from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
-from mlops.workloads.ingest.delimited import read_csv
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.download import http_file
-from mlops.workloads.ingest.json_lines import read_jsonl
+from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
-from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
-from mlops.workloads.ingest.split import parts_of, sizes
+from mlops.workloads.ingest.rows import Progress, Rows, Spill
+from mlops.workloads.ingest.split import known_entities, parts_of, sizes
 from mlops.workloads.ingest.validation import validate
-from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine
-
-_TEXT_READERS = {"csv": read_csv, "jsonl": read_jsonl}
+from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
 
 def ingest(pod: Pod, task: IngestTask) -> IngestReport:
@@ -46,36 +46,42 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
-    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of)))
+    rejected = RowsAside()
+    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of, rejected)))
     rows = canonical(read, contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
-    rows = clean(rows, spec.clean, contract)
-    rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
-    outcome = validate(rows, contract, spec.validation, spill)
+    cleaned = clean(rows, spec.clean, contract)
+    rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
+    outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
     folder = pod.scratch / "version"
     folder.mkdir()
-    digest = write_parts(outcome.good, parts, contract, folder)
+    digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
-    write_json(schema_document(spec, contract), folder / "schema.json")
+    if rejected.rows:
+        write_rejected(rejected.rows, folder)
+    write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
+    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys) or None
+    if known:
+        say(f"{known:,} held-out rows are of entities that train has rows of, too: split.strategy hash separates them")
     write_json(
         {"formatVersion": 1, "rows": outcome.good_rows, "splits": counted, "columns": columns}, folder / "profile.json"
     )
     manifest = pod.store.put_directory(folder)
-    log(f"{outcome.good_rows:,} rows, digest {digest}, artifact {manifest.digest}")
+    say(f"{outcome.good_rows:,} rows, digest {digest}, artifact {manifest.digest}")
     return IngestReport(
         digest=digest,
         artifact=manifest.digest,
         schema_digest=schema_digest(columns_of(contract)),
         rows=outcome.good_rows,
         bytes=manifest.size,
-        splits=SplitRows(**counted),
+        splits=SplitRows(**counted, known=known),
         validation=outcome.result,
         as_of=format_time(as_of),
     )
@@ -88,18 +94,20 @@ def timestamp_of(pod: Pod, task: IngestTask) -> datetime:
     )
 
 
-def _read(pod: Pod, task: IngestTask, contract: Contract, as_of: datetime) -> Iterator[pl.DataFrame]:
+def _read(
+    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: RowsAside
+) -> Iterator[pl.DataFrame]:
     source = task.spec.source
     if source.s3:
-        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract)
+        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract, rejected)
     elif source.http:
         header = authorization(source.http, task.namespace, pod.environ)
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
-        yield from _delivered(files, task.spec, contract)
+        yield from _delivered(files, task.spec, contract, rejected)
     elif source.captured:
         window = Window.before(as_of, source.captured)
         if source.captured.history:
-            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract):
+            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract, rejected):
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
             yield from captured_rows(pod.store, task.namespace, source.captured, contract, window)
@@ -111,19 +119,18 @@ def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivere
     return s3_files(source.uri, environ, pod.scratch, stores_folder(pod.environ))
 
 
-def _delivered(files: Iterator[Delivered], spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
+def _delivered(
+    files: Iterator[Delivered], spec: DatasetSpec, contract: Contract, rejected: RowsAside
+) -> Iterator[pl.DataFrame]:
     with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
         for file in files:
-            if spec.format == "parquet":
-                yield from read_parquet(file.path, file.name, contract, child)
-            else:
-                yield from _TEXT_READERS[spec.format](file.path, file.name, contract)
+            yield from delivered_rows(file, spec, contract, child, rejected)
 
 
-def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
+def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract, first_row: int) -> pl.DataFrame:
     try:
-        return expressions.compute(chunk, spec.features, contract.pii)
-    except expressions.ExpressionError as error:
+        return compute(chunk, spec.features, contract.pii, first_row)
+    except ExpressionError as error:
         i = next(i for i, one in enumerate(spec.features) if one.expression == error.expression)
         raise BadInput(Reason.EXPRESSION_INVALID, f"spec.features[{i}].expression: {error}") from error
 

@@ -12,8 +12,10 @@ import polars as pl
 
 from mlops.api.dataset import DataField, Validation, ValidationResult
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import evaluate
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows, Spill
 from mlops.workloads.ingest.typed import shown
@@ -82,22 +84,25 @@ def _number(one: DataField, text: str) -> float | int:
     return int(value) if whole else float(value)
 
 
-def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spill) -> Outcome:
+def validate(
+    rows: Rows, contract: Contract, validation: Validation, spill: Spill, rejected: RowsAside | None = None
+) -> Outcome:
     """Count broken rules, put bad rows aside if the spec says so. Raises BadInput with reason Rejected.
 
+    `rejected`: rows that a reader has put aside already, which count as bad ones.
     A rule that is unknown for a row, because a value is missing, is not broken, as with CHECK in SQL.
     """
     checks = checks_of(contract, validation)
+    before = [Check(rule, None, None, rows=count) for rule, count in rejected.rules.items()] if rejected else []
     aside: list[pl.DataFrame] = []
     put_aside: list[pl.DataFrame | Path] = []
-    total = 0
-    bad_rows = 0
+    total = bad_rows = len(rejected.rows) if rejected else 0
 
     def inspect(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         nonlocal total, bad_rows
         for chunk in chunks:
             total += chunk.height
-            broken = _broken(chunk, checks, contract.pii)
+            broken = _broken(chunk, checks, contract.pii, total - chunk.height)
             _count(chunk, broken, checks, contract.pii)
             # With Warn a broken rule of the user's leaves its row in; a broken contract does not.
             weighty = [
@@ -118,6 +123,7 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
             yield chunk.filter(~mask)
 
     good = spill.collect(inspect(rows.chunks()))
+    checks += before
     result = _result(checks, bad_rows if validation.on_failure == "Quarantine" else 0)
     good_rows = total - bad_rows
     if bad_rows and validation.on_failure != "Quarantine":
@@ -125,9 +131,10 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
             Reason.REJECTED, _message(checks, bad_rows, total, contract_only=validation.on_failure == "Warn")
         )
     if bad_rows * 100 > validation.max_quarantined_percent * total:
+        first = f"; {rejected.first}" if rejected and rejected.rows else ""
         raise BadInput(
             Reason.REJECTED,
-            f"{_message(checks, bad_rows, total, contract_only=False)}; "
+            f"{_message(checks, bad_rows, total, contract_only=False)}{first}; "
             f"spec.validation.maxQuarantinedPercent is {validation.max_quarantined_percent}",
         )
     if good_rows < validation.min_rows and total:
@@ -139,15 +146,15 @@ def validate(rows: Rows, contract: Contract, validation: Validation, spill: Spil
     return Outcome(good, quarantined, total, result, good_rows, checks)
 
 
-def _broken(chunk: pl.DataFrame, checks: list[Check], pii: frozenset[str]) -> pl.DataFrame:
+def _broken(chunk: pl.DataFrame, checks: list[Check], pii: frozenset[str], first_row: int) -> pl.DataFrame:
     plain = [check.broken.fill_null(False).alias(check.title) for check in checks if check.broken is not None]
     broken = chunk.select(plain) if plain else pl.DataFrame()
     own = []
     for check in checks:
         if check.condition is not None:
             try:
-                holds = expressions.evaluate(chunk, check.condition, pii)
-            except expressions.ExpressionError as error:
+                holds = evaluate(chunk, check.condition, pii, first_row)
+            except ExpressionError as error:
                 path = f"spec.validation.rules[{check.title}].expression"
                 raise BadInput(Reason.EXPRESSION_INVALID, f"{path}: {error}") from error
             own.append((~holds).fill_null(False).alias(check.title))

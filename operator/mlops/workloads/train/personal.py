@@ -10,9 +10,12 @@ from typing import Any
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
+from mlops.api.estimators import KEEP_ROWS
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import with_derived
+from mlops.workloads.floor.expressions import with_derived
+from mlops.workloads.floor.model.learnt import constants
 from mlops.workloads.floor.model.masks import salt_of
+from mlops.workloads.floor.model.nested import texts_in
 from mlops.workloads.floor.model.onnx_engine import check_onnx
 from mlops.workloads.floor.model.signature import Mask, Signature
 from mlops.workloads.floor.model.skops_file import texts_of
@@ -20,8 +23,6 @@ from mlops.workloads.floor.model.treelite_file import check_treelite
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.data import Data, Schema
 
-# Their fitted state holds rows of the matrix, number by number.
-KEEP_ROWS = frozenset({"KNeighborsClassifier", "KNeighborsRegressor", "NuSVC", "NuSVR", "SVC", "SVR"})
 DECLARE = "or declare it in governance.piiInModels of the Dataset, if it may stand there"
 
 
@@ -77,7 +78,12 @@ def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
         return
     known = {one.name for one in data.schema.fields} | {one.name for one in data.schema.features}
     known |= {feature.expression for feature in data.schema.features}
-    for file, texts in (("model.json", _described(signature)), (f"model.{signature.format}", _in_model(folder))):
+    known |= {value for value in constants(data.schema.clean).values() if isinstance(value, str)}
+    known |= {step.filter for step in data.schema.clean if step.filter}
+    for file, texts in (
+        ("model.json", texts_in(signature.model_dump(mode="json"))),
+        (f"model.{signature.format}", _in_model(folder)),
+    ):
         found: dict[str, set[str]] = {}
         for text in texts:
             for part in _parts(text) if text not in known else ():
@@ -123,19 +129,6 @@ def _parts(text: str) -> Iterator[str]:
             part = text[first.start() : last.end()]
             if len(part) >= _SHORTEST_PART and part != text:
                 yield part
-
-
-def _described(signature: Signature) -> Iterator[str]:
-    """Every text of model.json: keys and values, however deep."""
-    todo: list[Any] = [signature.model_dump(mode="json")]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
-            todo += [*one.keys(), *one.values()]
-        elif isinstance(one, list):
-            todo += one
-        elif isinstance(one, str):
-            yield one
 
 
 def _in_model(folder: Path) -> Iterator[str]:

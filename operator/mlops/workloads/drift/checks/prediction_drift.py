@@ -9,9 +9,9 @@ import polars as pl
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.baseline import baseline
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, plain, short
+from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 
 
 class PredictionDrift(DriftCheck):

@@ -1,0 +1,149 @@
+"""The rows of a file, block by block, each block cut where the text from its first byte on says that a row ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mlops.api.delimited import Csv
+from mlops.workloads.ingest.dialect import Dialect, dialect_of
+from mlops.workloads.ingest.encodings import in_utf8
+from mlops.workloads.ingest.lines import LeftOut, without_blank_end, without_first, without_last
+from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.structure import CR, LF, BadStructure, Places, Structure, row_end_of, structure
+from mlops.workloads.ingest.text import BLOCK, LONGEST_RECORD, checked_head, open_bytes
+
+_FIRST = 1 << 16  # bytes in which a header is sought first
+
+
+@dataclass
+class Blocks:
+    """Reads a delimited file from its beginning to its end, once.
+
+    Raises BadInput with row and line for text that is not of the dialect.
+    """
+
+    path: Path
+    name: str
+    csv: Csv
+    left_out: LeftOut = field(default_factory=LeftOut)
+    # Of the block at hand: rows and lines of the file before it.
+    rows: int = 0
+    lines: int = 0
+    header: list[str] = field(default_factory=list)
+    # An empty line of it is a missing value.
+    single_column: bool = False
+
+    def __post_init__(self) -> None:
+        self.dialect: Dialect = dialect_of(self.csv)
+        text = in_utf8(checked_head(open_bytes(self.path, self.name), self.name), self.name, self.csv.encoding, True)
+        text = without_first(text, self.csv.skip_rows, self.name, self.left_out)
+        self._pieces = without_last(without_blank_end(text), self.csv.footer_rows, self.name, self.left_out)
+        self._buffer, self._final = bytearray(), False
+        self._row_end = b""
+        self._past_header = False
+        self.head = b""
+
+    def read_header(self) -> int:
+        """Read the names of the columns, if there are any; return the number of fields that each row must have."""
+        want, needed = _FIRST, max(1, self.csv.header)
+        self.lines = self.csv.skip_rows
+        while True:
+            self._fill(want)
+            found = self._structure(judge=False)
+            if found is not None and (len(found.starts) >= needed or self._final):
+                break
+            want = self._more(want)
+        self.head = found.text[:_FIRST]
+        if len(found.starts) < needed:
+            what = "it must have a header at least" if self.csv.header else "it has no row"
+            raise format_error(self.name, f"the file is empty: {what}")
+        width = int(found.widths[:needed].max())
+        rows = [found.fields_of(i, self.dialect) for i in range(self.csv.header)]
+        padded = [row + [""] * (width - len(row)) for row in rows]
+        self.header = [" ".join(part for part in parts if part) for parts in zip(*padded, strict=True)]
+        if self.csv.header:
+            after = int(found.starts[needed]) if len(found.starts) > needed else found.end
+            self._judge(found.text[:after], final=self._final and after == found.end)
+            self._drop(after)
+        self._past_header = True
+        return width
+
+    def __iter__(self) -> Iterator[Structure]:
+        """Yield the blocks behind the header."""
+        want = BLOCK
+        while True:
+            self._fill(want)
+            found = self._structure()
+            if found is None or (not found.end and not self._final):
+                want = self._more(want)
+                continue
+            self.left_out.blank += found.blank_lines
+            self.left_out.comments += found.comments
+            if len(found.starts):
+                yield found
+            self.rows += len(found.starts)
+            if self._final:
+                return
+            self._drop(found.end)
+            want = BLOCK
+
+    def line_of(self, text: bytes, at: int) -> int:
+        """Return the number of the file's line in which a byte of the block's text lies."""
+        return self.lines + 1 + text.count(b"\r" if self._row_end == b"\r" else b"\n", 0, at)
+
+    def lines_of(self, block: Structure) -> Places:
+        """Return the numbers of the file's lines in which the rows of the block begin."""
+        end = CR if self._row_end == b"\r" else LF
+        ends = np.flatnonzero(np.frombuffer(block.text, dtype=np.uint8) == end)
+        return np.searchsorted(ends, block.starts) + self.lines + 1
+
+    def _fill(self, want: int) -> None:
+        while not self._final and len(self._buffer) < want:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._final = True
+            else:
+                self._buffer += piece
+
+    def _more(self, want: int) -> int:
+        if want >= LONGEST_RECORD:
+            what = f"a row, or a quoted field that is never closed, is longer than {LONGEST_RECORD >> 20} MiB: mend it"
+            raise format_error(self.name, f"row {self.rows + 1} (line {self.lines + 1}): {what}")
+        return max(want, len(self._buffer)) * 2
+
+    def _structure(self, *, judge: bool = True) -> Structure | None:
+        text = bytes(self._buffer)
+        if not self._row_end:
+            self._row_end = row_end_of(text, self.dialect, final=self._final) or b""
+        if not self._row_end:
+            return None
+        return self._judge(text, final=self._final, judge=judge)
+
+    def _judge(self, text: bytes, *, final: bool, judge: bool = True) -> Structure:
+        keep = self.single_column
+        try:
+            return structure(text, self.dialect, self._row_end, final=final, keep_blank=keep, judge=judge)
+        except BadStructure as error:
+            raise self._located(text, error) from error
+
+    def _located(self, text: bytes, error: BadStructure) -> Exception:
+        """Return the error with the address of its byte, found by a reading of what comes before it."""
+        before = text[: error.at]
+        found = structure(before, self.dialect, self._row_end, final=True, keep_blank=self.single_column, judge=False)
+        row, column = (len(found.starts) - 1, int(found.widths[-1]) - 1) if len(found.starts) else (-1, 0)
+        if not before or before.endswith(self._row_end):
+            row, column = row + 1, 0
+        line = self.line_of(text, error.at)
+        if self.csv.header and not self._past_header:
+            return format_error(self.name, f"the header, field {column + 1} (line {line}): {error.problem}")
+        named = self.header[column] if column < len(self.header) else ""
+        where = f'column "{shown(named)}"' if named else f"field {column + 1}"
+        return format_error(self.name, f"row {self.rows + row + 1}, {where} (line {line}): {error.problem}")
+
+    def _drop(self, count: int) -> None:
+        self.lines = self.line_of(bytes(memoryview(self._buffer)[:count]), count) - 1
+        del self._buffer[:count]

@@ -1,0 +1,214 @@
+"""Timestamps from text: RFC 3339, or the formats that a field declares; every text has one reading or none.
+
+No library parses them: a year has four digits, a day is of its month, an hour that the clocks left out or had twice is
+taken as declared. Readings are microseconds since 1970 in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mlops.api.dataset import DataField
+from mlops.workloads.ingest.numbers import only_where
+from mlops.workloads.ingest.time_patterns import EPOCH, NAMES, pattern_of
+
+Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+_RFC = (
+    r"^([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0{0,3})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?$"
+)
+_MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_EPOCH_START = datetime(1970, 1, 1)  # noqa: DTZ001 a clock on a wall
+_SECOND, _DAY = 1_000_000, 86_400_000_000
+# Tables of time zones that are compiled into libraries end some day; the database's own rules do not.
+_TABLED = 2_114_380_800 * _SECOND  # 2037-01-01
+FIRST, LAST = -62_135_596_800 * _SECOND, 253_402_300_800 * _SECOND - 1
+
+
+def timestamps(text: pl.Series, field: DataField | None = None) -> pl.Series:
+    """Return the timestamps (microseconds, UTC) of text; what has no reading, or two, is missing."""
+    zone = field.time_zone if field else None
+    text = text.str.strip_chars(" \t")
+    if field is None or field.formats is None:
+        micros, known = _rfc_3339(text, zone, field)
+    else:
+        micros, known = np.zeros(len(text), dtype=np.int64), np.zeros(len(text), dtype=bool)
+        clash = np.zeros(len(text), dtype=bool)
+        for form in field.formats:
+            found, present = _read(text, form, field)
+            clash |= known & present & (found != micros)
+            micros, known = np.where(known, micros, found), known | present
+        known &= ~clash
+    known &= (micros >= FIRST) & (micros <= LAST)
+    values = pl.Series(text.name, np.where(known, micros, 0)).cast(pl.Datetime("us", "UTC"))
+    return values if known.all() else only_where(values, pl.Series(known))
+
+
+def _rfc_3339(text: pl.Series, zone: str | None, field: DataField | None) -> tuple[Numbers, Mask]:
+    groups = text.str.extract_groups(_RFC).struct.unnest()
+    part = [groups.to_series(i) for i in range(8)]
+    known = (part[0].is_not_null()).to_numpy()
+    day, good = _day(_number(part[0]), _number(part[1]), _number(part[2]))
+    hour, minute, second = (_number(part[i], missing=0) for i in (3, 4, 5))
+    good &= (hour < 24) & (minute < 60) & (second < 60)
+    local = day * _DAY + (hour * 3600 + minute * 60 + second) * _SECOND + _fraction(part[6], 6)
+    offset, zoned = _offset(part[7])
+    timed = part[3].is_not_null().to_numpy()
+    known = known & good & (zoned | ~timed | (zone is not None)) & (np.abs(offset) < 86_400)
+    return _in_utc(local, offset, zoned, known, zone, field)
+
+
+def _read(text: pl.Series, form: str, field: DataField) -> tuple[Numbers, Mask]:
+    if form in EPOCH:
+        return _since_1970(text, form)
+    pattern = pattern_of(form)
+    groups = text.str.extract_groups(pattern.expression).struct.unnest()
+    part = {word: groups.to_series(i) for i, word in enumerate(pattern.words)}
+    known = groups.to_series(0).is_not_null().to_numpy()
+    day, good = _day_of(part, len(text))
+    zero = np.zeros(len(text), dtype=np.int64)
+    hour = _number(part["H"]) if "H" in part else zero
+    if "I" in part:
+        twelve = _number(part["I"])
+        good &= (twelve >= 1) & (twelve <= 12)
+        hour = twelve % 12 + (12 * _named(part["p"], "p") if "p" in part else 0)
+    minute = _number(part["M"]) if "M" in part else zero
+    second = _number(part["S"]) if "S" in part else zero
+    good &= (hour < 24) & (minute < 60) & (second < 60)
+    local = day * _DAY + (hour * 3600 + minute * 60 + second) * _SECOND
+    if "f" in part:
+        local = local + _fraction(part["f"], 9)
+    for word in ("a", "A"):
+        if word in part:
+            good &= _named(part[word], word) == (day + 3) % 7
+    offset, zoned = _offset(part["z"]) if "z" in part else (zero, np.zeros(len(text), dtype=bool))
+    timed = "H" in part or "I" in part
+    known = known & good & (zoned | (not timed) | (field.time_zone is not None)) & (np.abs(offset) < 86_400)
+    return _in_utc(local, offset, zoned, known, field.time_zone, field)
+
+
+def _since_1970(text: pl.Series, form: str) -> tuple[Numbers, Mask]:
+    expression, unit = EPOCH[form]
+    groups = text.str.extract_groups(expression).struct.unnest()
+    whole, fraction = groups.to_series(0), groups.to_series(1)
+    known = whole.is_not_null().to_numpy()
+    numbers = whole.cast(pl.Int64).fill_null(0).to_numpy()
+    sign = np.where(whole.str.starts_with("-").fill_null(False).to_numpy(), -1, 1)
+    digits = 6 if unit == _SECOND else 3
+    return numbers * unit + sign * _fraction(fraction, digits, digits), known
+
+
+def _day_of(part: dict[str, pl.Series], size: int) -> tuple[Numbers, Mask]:
+    if "Y" in part:
+        year = _number(part["Y"])
+    else:
+        short = _number(part["y"])
+        # As in POSIX: 69 to 99 are of the 20th century.
+        year = np.where(short >= 69, 1900, 2000) + short
+    if "j" in part:
+        first, good = _day(year, np.ones(size, dtype=np.int64), np.ones(size, dtype=np.int64))
+        number = _number(part["j"])
+        return first + number - 1, good & (number >= 1) & (number <= 365 + _is_leap(year))
+    name = next((word for word in ("b", "B") if word in part), None)
+    month = _named(part[name], name) + 1 if name else _number(part["m"])
+    return _day(year, month, _number(part["d"]))
+
+
+def _day(year: Numbers, month: Numbers, day: Numbers) -> tuple[Numbers, Mask]:
+    """Return days since 1970 in the Gregorian calendar, and which of them there are.
+
+    Source: Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
+    """
+    good = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1)
+    lengths = _MONTH_DAYS[np.clip(month, 1, 12) - 1] + ((month == 2) & _is_leap(year))
+    good &= day <= lengths
+    shifted = year - (month <= 2)
+    era, of_era = np.divmod(shifted, 400)
+    of_year = (153 * (month + np.where(month > 2, -3, 9)) + 2) // 5 + day - 1
+    days = of_era * 365 + of_era // 4 - of_era // 100 + of_year
+    return era * 146_097 + days - 719_468, good
+
+
+def _is_leap(year: Numbers) -> Mask:
+    leap: Mask = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    return leap
+
+
+def _number(part: pl.Series, missing: int = -1) -> Numbers:
+    return part.cast(pl.Int64).fill_null(missing).to_numpy()
+
+
+def _named(part: pl.Series, word: str) -> Numbers:
+    names = {name: i for i, name in enumerate(NAMES[word])}
+    return part.str.to_lowercase().replace_strict(names, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+
+
+def _fraction(part: pl.Series, digits: int, kept: int = 6) -> Numbers:
+    """Return the digits behind the point in microseconds (or in units of `kept` digits); further ones are cut."""
+    return part.str.pad_end(digits, "0").str.slice(0, kept).cast(pl.Int64).fill_null(0).to_numpy()
+
+
+def _offset(part: pl.Series) -> tuple[Numbers, Mask]:
+    """Return offsets from UTC in seconds, and which rows have one."""
+    groups = part.str.extract_groups(r"^([+-])([0-9]{2}):?([0-9]{2})$").struct.unnest()
+    hours, minutes = _number(groups.to_series(1), 0), _number(groups.to_series(2), 0)
+    sign = np.where((groups.to_series(0) == "-").fill_null(False).to_numpy(), -1, 1)
+    wrong = (minutes > 59) | (hours > 23)
+    return np.where(wrong, 86_400, sign * (hours * 3600 + minutes * 60)), part.is_not_null().to_numpy()
+
+
+def _in_utc(
+    local: Numbers, offset: Numbers, zoned: Mask, known: Mask, zone: str | None, field: DataField | None
+) -> tuple[Numbers, Mask]:
+    if zone is None or field is None:
+        return local - offset * _SECOND, known
+    present = known & ~zoned & (local >= FIRST) & (local <= LAST)
+    values, found = in_utc(local[present], zone, field.ambiguous_times, field.nonexistent_times)
+    micros = local - offset * _SECOND
+    micros[present] = values
+    known = known.copy()
+    known[present] = found
+    return micros, known
+
+
+def in_utc(local: Numbers, zone: str, ambiguous: str, nonexistent: str) -> tuple[Numbers, Mask]:
+    """Return local times of a zone in UTC, and which of them have one reading, given what was declared.
+
+    `local` is microseconds since 1970 on the local clock.
+    """
+    naive = pl.Series(local).cast(pl.Datetime("us"))
+    values = naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
+    known = values.is_not_null().to_numpy() & (local < _TABLED)
+    micros = values.to_physical().fill_null(0).to_numpy().copy()
+    seconds, inverse = np.unique(local[~known] // _SECOND, return_inverse=True)
+    clock = ZoneInfo(zone)
+    offsets = [_offset_of(second, clock, ambiguous, nonexistent) for second in seconds.tolist()]
+    shift = np.array([0 if one is None else one for one in offsets], dtype=np.int64)
+    found = np.array([one is not None for one in offsets], dtype=bool)
+    micros[~known] = local[~known] - shift[inverse]
+    return micros, _set(known, found[inverse])
+
+
+def _set(known: Mask, found: Mask) -> Mask:
+    result = known.copy()
+    result[~known] = found
+    return result
+
+
+def _offset_of(second: int, clock: ZoneInfo, ambiguous: str, nonexistent: str) -> int | None:
+    """Return the offset (microseconds) of a local time; None if it has none, or two and none was chosen."""
+    naive = _EPOCH_START + timedelta(seconds=second)
+    before, after = (naive.replace(tzinfo=clock, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+    if before != after:
+        twice = before > after
+        if (ambiguous if twice else nonexistent) == "Refuse":
+            return None
+        # In a gap the offset before it counts.
+        before = after if twice and ambiguous == "Latest" else before
+    return int(before.total_seconds()) * _SECOND

@@ -1,0 +1,85 @@
+"""Columns in the folders of a delivery: typed strictly, and the same as in the file if they stand there too."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.deliveries.formats.reading import Outcome, field, read, spec_of
+from tests.workloads.ingest.conftest import Desk
+
+V, N, PART = field("v"), field("n", "int64"), field("part", "string")
+
+
+def _file(form: str, **columns: list[object]) -> bytes:
+    sink, frame = io.BytesIO(), pl.DataFrame(columns)
+    match form:
+        case "parquet":
+            frame.write_parquet(sink)
+        case "arrow":
+            frame.write_ipc(sink)
+        case "csv":
+            frame.write_csv(sink)
+        case "jsonl":
+            frame.write_ndjson(sink)
+        case "json":
+            frame.write_json(sink)
+    return sink.getvalue()
+
+
+FORMS = ("parquet", "arrow", "csv", "jsonl", "json")
+CASES: list[tuple[str, dict[str, object], Outcome]] = [
+    ("h/n=7/part=x/f", {}, [(1.5, 7, "x")]),
+    ("n=7/part=x/f", {}, [(1.5, 7, "x")]),
+    ("h/part=a%20b%2Fc%3D/n=-7/f", {}, [(1.5, -7, "a b/c=")]),
+    ("h/n=007/part=007/f", {}, [(1.5, 7, "007")]),
+    ("h/n=__HIVE_DEFAULT_PARTITION__/part=/f", {}, [(1.5, None, None)]),
+    ("h/n=1.5/part=x/f", {}, 'in the path, column "n": "1.5" is not an int64'),
+    ("h/n=x/part=x/f", {}, 'in the path, column "n": "x" is not an int64'),
+    ("h/n=7/n=8/part=x/f", {}, 'the path has the column "n" twice, with two values'),
+    ("h/n=7/part=x/f", {"n": [7]}, [(1.5, 7, "x")]),
+    ("h/n=7/part=x/f", {"n": [8]}, 'row 1, column "n": the file says another value than the path'),
+    ("h/n=7/f", {"part": ["y"]}, [(1.5, 7, "y")]),
+    ("h/n=7/f", {}, 'column "part" of spec.fields not found'),
+    ("h/n=7/part=x=y.parquet", {"part": ["y"]}, [(1.5, 7, "y")]),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("key", "more", "want"), [pytest.param(*one, id=f"{one[0]} {one[1] or ''}") for one in CASES])
+def test_a_column_may_stand_in_the_path(key: str, more: dict[str, list[object]], want: Outcome, form: str) -> None:
+    outcome = read(_file(form, v=[1.5], **more), form, V, N, PART, key=key)
+    if isinstance(want, str):
+        assert isinstance(outcome, str), outcome
+        assert want in outcome
+    else:
+        assert outcome == want
+
+
+def test_a_folder_that_the_contract_does_not_name_is_none_of_its_columns() -> None:
+    assert read(_file("csv", v=[1.5]), "csv", V, key="h/year=2012/f") == [(1.5,)]
+
+
+def test_another_name_and_a_timestamp_stand_in_the_path_too() -> None:
+    day = field("when", "timestamp", column="the day")
+    assert read(_file("csv", v=[1.5]), "csv", V, day, key="h/the%20day=2024-05-01/f") == [(1.5, "2024-05-01T00:00:00Z")]
+
+
+def test_a_contract_of_the_path_alone_is_refused() -> None:
+    message = read(_file("csv", v=[1.5]), "csv", N, key="h/n=7/f")
+    assert isinstance(message, str)
+    assert "name a column of the file" in message
+
+
+def test_a_prefix_of_partitions_is_one_version(tmp_path: Path) -> None:
+    """The same rows with the column in the files have the same digest."""
+    fields = [V, N | {"role": "label"}]
+    split, whole = Desk(tmp_path / "split"), Desk(tmp_path / "whole")
+    for n in (1, 2, 3):
+        split.deliver(f"data/n={n}/f.parquet", _file("parquet", v=[n + 0.5] * 10))
+        whole.deliver(f"data/{n}.parquet", _file("parquet", v=[n + 0.5] * 10, n=[n] * 10))
+    spec = spec_of("parquet", *fields)
+    assert split.ingest(spec).digest == whole.ingest(spec).digest
