@@ -631,7 +631,7 @@ def test_every_remark_says_how_many_rows_it_is_about() -> None:
         "5 repeated labels.",
         "6 rows with conflicting labels, of which the last one received counts.",
         "7 labels dated in the window belong to requests outside of it, or to none captured.",
-        "9 labels that are none of the model's classes, or no number.",
+        "9 labels that say nothing: no class, or no number.",
     ]
     (early,) = [note for note in notes if note.startswith("8 ")]
     assert early.startswith("8 labels are dated more than a day before their request: ")
