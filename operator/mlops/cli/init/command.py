@@ -95,8 +95,5 @@ def _summary(written: writing.Written, target: Path) -> list[str]:
     lines = [f"{written.profile.rows:,} rows, {features} features, {kind} of {written.label.name}"]
     lines += written.profile.notes
     lines += [f"left out: {each}" for each in written.decided.left_out]
-    lines += [
-        f"{guess.name}: {remark}" for guess in guesses for remark in guess.remarks if remark.endswith("?") or "?" in remark
-        or "assumed" in remark or "since" in remark or "lost" in remark
-    ]
+    lines += [f"{guess.name}: {doubt}" for guess in guesses for doubt in guess.doubts]
     return [*lines, f"{target} and {beside(target)} are written: look at them, then", f"  mlops run -f {target}"]

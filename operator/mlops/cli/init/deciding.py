@@ -19,13 +19,14 @@ _TIME_NAME = re.compile(r"date|time|day|when|datum|zeit|_at$|timestamp", re.IGNO
 MOST_FIELDS = 512
 
 
-@dataclass
+@dataclass(eq=False)
 class Guess:
-    """A field of the contract as the YAML says it, what is remarked on it, and what it was made of."""
+    """A field of the contract as the YAML says it, what it was made of, and what is remarked; doubts are told too."""
 
     spec: dict[str, Any]
     column: Column
     remarks: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -145,7 +146,7 @@ def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
         _of_times(guess, options)
     elif number is not None and not (reason := _kept_text(evidence)):
         if _loses(evidence, number):
-            guess.remarks.append("more digits than a number holds exactly")
+            guess.doubts.append("more digits than a number holds exactly")
             spec["type"] = "string"
             return
         spec["type"] = "int64" if number.is_whole and not number.has_point else "float64"
@@ -156,12 +157,12 @@ def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
     else:
         spec["type"] = "string"
         if number is not None and evidence.rest:
-            guess.remarks.append(reason)
+            guess.doubts.append(reason)
         elif evidence.odd and _looks_numeric(evidence):
-            guess.remarks.append(f"text, since {evidence.odd[:40]!r} is no number")
+            guess.doubts.append(f"text, since {evidence.odd[:40]!r} is no number")
         if evidence.words:
             said = ", ".join(f"{word!r} {count}x" for word, count in evidence.words.most_common(3))
-            guess.remarks.append(f"{said}: if that is a missing value, say nullValues")
+            guess.doubts.append(f"{said}: if that is a missing value, say nullValues")
         return
     if evidence.words:
         spec["nullValues"] = sorted(evidence.words)
@@ -169,10 +170,7 @@ def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
 
 def _looks_numeric(evidence: Evidence) -> bool:
     """Return whether most values are digits."""
-    if evidence.values is None:
-        return False
-    good = sum(count for value, count in evidence.values.items() if re.fullmatch(r"\s*[+-]?[0-9][0-9.,]*\s*", value))
-    return good > 0.8 * evidence.rest
+    return evidence.digits > 0.8 * evidence.rest
 
 
 def _loses(evidence: Evidence, number: Numbers) -> bool:
@@ -207,7 +205,7 @@ def _of_times(guess: Guess, options: Options) -> None:
     if evidence.needs_zone:
         spec["timeZone"] = options.time_zone or "UTC"
         if not options.time_zone:
-            guess.remarks.append("no offset in the data: UTC is assumed, --time-zone says another")
+            guess.doubts.append("no offset in the data: UTC is assumed, --time-zone says another")
 
 
 def _question(evidence: Evidence, forms: list[str], options: Options) -> str:

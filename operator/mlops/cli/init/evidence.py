@@ -60,6 +60,7 @@ class Evidence:
     has_long: bool = False
     symbols: Counter[str] = field(default_factory=Counter)
     rest: int = 0
+    digits: int = 0
     # What first kept it from being numbers, for the comment.
     odd: str = ""
     needs_zone: bool = False
@@ -105,7 +106,8 @@ class Evidence:
         self.has_leading_zero |= bool(rest.str.contains(r"^[+-]?0[0-9]").any())
         self.has_plus |= bool(rest.str.starts_with("+").any())
         self.has_minus |= bool(rest.str.starts_with("-").any())
-        self.has_long |= bool(rest.str.contains(r"^[+-]?[0-9]{17,}([.,]0*)?$").any())
+        self.has_long |= bool(rest.str.contains(r"^[+-]?[0-9]{16,}([.,]0*)?$").any())
+        self.digits += int(rest.str.contains(r"^[+-]?[0-9][0-9.,]*$").sum())
         if self.numbers:
             groups = rest.str.extract_groups(_SYMBOL).struct.unnest()
             found = groups.to_series(0).fill_null(groups.to_series(1)).drop_nulls()

@@ -86,7 +86,7 @@ def _holds(profile: Profile, decided: Decided, guess: Guess, uri: str) -> bool:
             problem = problem or error.message
             continue
         if spec is not guess.spec:
-            guess.remarks.append(f"text: {problem}")
+            guess.doubts.append(f"text: {problem}")
             guess.spec = spec
         return True
     decided.left_out.append(f"{guess.column.name}: {problem}")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-import orjson
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
@@ -16,6 +15,7 @@ from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery, told_by_us
 from mlops.cli.init.evidence import Evidence
+from mlops.cli.init.objects import objects
 from mlops.cli.terminal import note
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
@@ -23,11 +23,6 @@ from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.delimited import read_csv
-from mlops.workloads.ingest.excel import header_of
-from mlops.workloads.ingest.json_document import records
-from mlops.workloads.ingest.json_lines import _lines
-from mlops.workloads.ingest.text import open_text
-from mlops.workloads.ingest.workbook import sheet_rows
 
 _BATCH = 20_000
 _MOST_FOOTER = 10
@@ -236,7 +231,7 @@ def _values(delivery: Delivery, progress: Progress) -> Profile:
     columns: dict[str, Column] = {}
     found = Profile(delivery, [])
     for path in delivery.copies:
-        for batch in _batches(_objects(path, delivery)):
+        for batch in _batches(objects(path, delivery)):
             names = dict.fromkeys(name for one in batch for name in one)
             for name in names:
                 if name not in columns:
@@ -247,35 +242,6 @@ def _values(delivery: Delivery, progress: Progress) -> Profile:
             progress.add(len(batch))
     found.columns = list(columns.values())
     return found
-
-
-def _objects(path: Any, delivery: Delivery) -> Iterator[dict[str, Any]]:
-    if delivery.format == "excel":
-        names = header_of(path, path.name, delivery.excel)
-        rows = sheet_rows(path, path.name, delivery.excel)
-        next(rows, None)
-        for row in rows:
-            yield {name: cell for name, cell in zip(names, row.cells, strict=False) if name}
-        return
-    at = delivery.json_.records if delivery.json_ else None
-    texts = _lines(path, path.name) if delivery.format == "jsonl" else records(open_text(path, path.name), path.name, at)
-    for number, text in enumerate(texts, 1):
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise UserError(f"{path.name}: row {number} is no JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise UserError(f"{path.name}: row {number} is no JSON object: a row is one")
-        yield dict(_leaves(value, ""))
-
-
-def _leaves(value: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        at = f"{path}.{key}" if path else key
-        if isinstance(inner, dict) and inner:
-            yield from _leaves(inner, at)
-        else:
-            yield at, inner
 
 
 def _batches(objects: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

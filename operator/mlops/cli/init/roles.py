@@ -60,7 +60,7 @@ def assign(profile: Profile, decided: Decided, proof: Proof, options: Options) -
     if key is not None:
         key.spec["role"] = "entityKey"
     for guess in decided.guesses:
-        if guess not in (label, key, time):
+        if all(guess is not one for one in (label, key, time)):
             _as_feature(guess, profile)
     for guess in decided.guesses:
         _describe(guess, proof, profile.rows, is_label=guess is label)
@@ -107,9 +107,11 @@ def _distinct(guess: Guess, proof: Proof) -> int:
     seen = proof.fields[guess.name]
     if seen.least is not None:
         return 1 if seen.least == seen.most else 2
-    return min(2, proof.sample[guess.name].drop_nulls().n_unique()) if guess.column.evidence.values is None else len(
-        {value.strip() for value in guess.column.evidence.values} - set(guess.spec.get("nullValues", ()))
-    )
+    values = guess.column.evidence.values
+    if values is None:
+        return 2
+    bare = {value.strip() for value in values} - set(guess.spec.get("nullValues", ()))
+    return len({value.lower() for value in bare} if guess.type == "boolean" else bare)
 
 
 def _as_feature(guess: Guess, profile: Profile) -> None:
@@ -118,18 +120,18 @@ def _as_feature(guess: Guess, profile: Profile) -> None:
         return
     if guess.type == "timestamp":
         guess.spec["role"] = "ignored"
-        guess.remarks.append("a feature may be computed of it; --time makes it the row's time")
+        guess.doubts.append("a feature may be computed of it; --time makes it the row's time")
     elif evidence.values is not None and len(evidence.values) == 1 and not evidence.missing:
         guess.spec["role"] = "ignored"
-        guess.remarks.append("a constant: every row has the same value")
+        guess.doubts.append("a constant: every row has the same value")
     elif evidence.is_unique and profile.rows >= 20 and (_is_id(evidence.name, guess) or guess.type == "string"):
         guess.spec["role"] = "ignored"
-        guess.remarks.append("an id? every value is another; --key makes it the row's key")
+        guess.doubts.append("an id? every value is another; --key makes it the row's key")
     elif guess.type == "string" and evidence.values is None:
         guess.spec["role"] = "ignored"
-        guess.remarks.append(f"more than {MOST_CATEGORIES} different texts")
+        guess.doubts.append(f"more than {MOST_CATEGORIES} different texts")
     elif _is_id(evidence.name, guess):
-        guess.remarks.append("an id? if it is one, say role: ignored")
+        guess.doubts.append("an id? if it is one, say role: ignored")
 
 
 def _is_id(name: str, guess: Guess) -> bool:
@@ -159,7 +161,7 @@ def _suspect_leaks(guesses: list[Guess], label: Guess, sample: pl.DataFrame) -> 
     """Point out features that tell the label by themselves, in the first rows."""
     for guess in guesses:
         if "role" not in guess.spec and sample.height >= 50 and _tells(sample, guess, label):
-            guess.remarks.append("a leak? it tells the label by itself: is it known before the label is?")
+            guess.doubts.append("a leak? it tells the label by itself: is it known before the label is?")
 
 
 def _tells(sample: pl.DataFrame, guess: Guess, label: Guess) -> bool:

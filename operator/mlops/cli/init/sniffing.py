@@ -71,11 +71,14 @@ def dialects_of(path: Path, encoding: str, options: Options) -> list[Csv]:
     text, whole = _head(pieces)
     if not text.strip():
         raise UserError(f"{path}: the file is empty")
-    found = []
+    found: list[Csv] = []
     for quote, escape in _QUOTES:
         base = Csv.model_validate({"encoding": encoding, "quote": quote, "escape": escape})
         if (head := _best(text, whole, base, options)) and (quote != "'" or _encloses(head, text)):
-            found.append(_completed(head, text, whole, options))
+            completed = _completed(head, text, whole, options)
+            # Where single quotes are around most rows' fields, they are no letters.
+            is_first = quote == "'" and len(head.found.quotes) >= len(head.found.starts)
+            found.insert(0 if is_first else len(found), completed)
     if not found:
         raise UserError(f"{path}: no dialect explains its beginning: name what stands between fields by --delimiter")
     return found
@@ -123,7 +126,7 @@ def _read(text: bytes, whole: bool, csv: Csv) -> Head | None:
 
 
 def _encloses(head: Head, text: bytes) -> bool:
-    """Return whether a single quote is a quote here: where one stands at a field's beginning, one ends it."""
+    """Return whether single quotes enclose fields here, and double ones do not."""
     return len(head.found.quotes) > 0 and text.count(b'"') == 0
 
 

@@ -72,7 +72,7 @@ def _dataset(this: Written) -> str:
     lines.append("  fields:")
     for guess in this.decided.guesses:
         ordered = {name: guess.spec[name] for name in _ORDER if name in guess.spec}
-        lines.append(f"    - {_flow(ordered)}{_remarks(guess.remarks)}")
+        lines.append(f"    - {_flow(ordered)}{_remarks([*guess.remarks, *guess.doubts])}")
     lines += [f"    # left out: {_one_line(each)}" for each in this.decided.left_out]
     if this.proof.fields[this.label.name].missing:
         lines += ["  clean:", f"    - dropNulls: [{_flow(this.label.name)}] # rows without a label teach nothing"]
