@@ -44,9 +44,7 @@ def text_of(table: Table, **dialect: Any) -> str:
 def with_column(name: str, values: list[str], table: Table | None = None) -> Table:
     """The table with a further column before the label; values are repeated."""
     table = table or a_table()
-    return [
-        [*row[:-1], name if i == 0 else values[(i - 1) % len(values)], row[-1]] for i, row in enumerate(table)
-    ]
+    return [[*row[:-1], name if i == 0 else values[(i - 1) % len(values)], row[-1]] for i, row in enumerate(table)]
 
 
 def workbook_of(table: Table) -> bytes:
@@ -103,7 +101,8 @@ CASES = {
     "single quotes": Case(text_of(with_column("note", ["a, b", "c"]), quotechar="'", quoting=csv.QUOTE_ALL),
                           csv={"quote": "'"}),
     "quotes behind a backslash": Case(
-        "a,note,y\n" + "".join(f'{i % 9},"say \\"hi\\", {i}",{"ny"[i % 2]}\n' for i in range(ROWS)), csv={"escape": "\\"}),
+        "a,note,y\n" + "".join(f'{i % 9},"say \\"hi\\", {i}",{"ny"[i % 2]}\n' for i in range(ROWS)),
+        csv={"escape": "\\"}),
     "line breaks in quotes": Case(text_of(with_column("note", ["two\nlines", "one"]))),
     "latin letters of Windows": Case(text_of(with_column("town", ["Köln", "Zürich"])).encode("cp1252"),
                                      csv={"encoding": "cp1252"}),
@@ -124,7 +123,8 @@ CASES = {
     "a text after thousands of numbers": Case(
         "b,a,y\n" + "".join(f"{i % 7},{i if i != 5555 else 'broken'},{'ny'[i % 2]}\n" for i in range(6000)), rows=6000,
         fields={"a": {"type": "string"}}),
-    "empty fields": Case(text_of(with_column("gap", ["1", "", "3"])), fields={"gap": {"type": "int64", "nullable": True}}),
+    "empty fields": Case(text_of(with_column("gap", ["1", "", "3"])),
+                         fields={"gap": {"type": "int64", "nullable": True}}),
     "zeros at the beginning": Case(text_of(with_column("zip", ["007", "01234"])), fields={"zip": {"type": "string"}}),
     "large integers": Case(text_of(with_column("n", ["9007199254740993", "-5"])), fields={"n": {"type": "int64"}}),
     "integers beyond 64 bits": Case(text_of(with_column("n", ["92233720368547758089", "92233720368547758087"])),
@@ -133,7 +133,8 @@ CASES = {
                            fields={"price": {"type": "float64"}}),
     "an amount in one currency": Case(text_of(with_column("price", ["$ 12.50", "$3.25"])),
                                       fields={"price": {"type": "float64", "symbols": ["$"]}}),
-    "amounts in two currencies": Case(text_of(with_column("price", ["$12", "€3"])), fields={"price": {"type": "string"}}),
+    "amounts in two currencies": Case(text_of(with_column("price", ["$12", "€3"])),
+                                      fields={"price": {"type": "string"}}),
     "truths": Case(text_of(with_column("open", ["true", "FALSE"])), fields={"open": {"type": "boolean"}}),
     "days, the day first": Case(text_of(with_column("day", DAYS)),
                                 fields={"day": {"type": "timestamp", "formats": ["%d/%m/%Y"], "role": "timestamp"}}),
@@ -227,7 +228,12 @@ def test_what_looks_suspicious_is_remarked(tmp_path: Path) -> None:
     table = [["id", *table[0]], *([f"r{i}", *row] for i, row in enumerate(table[1:]))]
     fields = {one["name"]: one for one in written(tmp_path, Case(text_of(table)))["spec"]["fields"]}
     assert fields["id"]["role"] == fields["same"]["role"] == "ignored"
-    lines = {name: line for line in (tmp_path / "out.yaml").read_text().split("\n") for name in fields if f"name: {name}," in line}
+    lines = {
+        name: line
+        for line in (tmp_path / "out.yaml").read_text().split("\n")
+        for name in fields
+        if f"name: {name}," in line
+    }
     assert "an id?" in lines["id"]
     assert "a constant" in lines["same"]
     assert "a leak?" in lines["leak"]

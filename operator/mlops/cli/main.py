@@ -152,7 +152,9 @@ def run(
 @click.option("--time-zone", help="Whose clock times without an offset are, such as Europe/Berlin.")
 @click.option("--delimiter", help="What stands between two fields.")
 @click.option("--encoding", help="The encoding of the text, such as cp1252.")
-@click.option("--header", type=click.IntRange(0, 8), help="Rows with names at the top of the table; 0 if there are none.")
+@click.option(
+    "--header", type=click.IntRange(0, 8), help="Rows with names at the top of the table; 0 if there are none."
+)
 @click.option("--sheet", help="The sheet of a workbook.")
 @click.option("--records", help="The path of the array of objects in a JSON document, such as data.items.")
 def init(files: tuple[str, ...], **said: Any) -> None:

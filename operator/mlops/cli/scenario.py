@@ -86,7 +86,9 @@ def beside(paths: tuple[str, ...]) -> Scenario | None:
     if len(acting) > 1:
         listed = ", ".join(str(place) for place in found if place.is_file())
         raise UserError(f"several scenarios: {listed}; name one with --scenario")
-    puts = [put.model_copy(update={"file": str((one.folder / put.file).resolve())}) for one in scenarios for put in one.put]
+    puts = [
+        put.model_copy(update={"file": str((one.folder / put.file).resolve())}) for one in scenarios for put in one.put
+    ]
     return (acting or scenarios)[0].model_copy(update={"put": tuple(puts)})
 
 

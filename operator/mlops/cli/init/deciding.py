@@ -78,7 +78,9 @@ def _notation(profile: Profile, options: Options) -> Notation:
     """Return how numbers are written in all of the file. Raises UserError where two notations read them differently."""
     if profile.delivery.format != "csv" or profile.delivery.csv is None:
         return NOTATIONS[0]
-    numeric = [column.evidence for column in profile.columns if column.evidence.rest and _may_be_number(column.evidence)]
+    numeric = [
+        column.evidence for column in profile.columns if column.evidence.rest and _may_be_number(column.evidence)
+    ]
     best, most = NOTATIONS[0], -1
     tied: list[Notation] = []
     for notation in NOTATIONS:

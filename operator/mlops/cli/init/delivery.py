@@ -9,20 +9,16 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import orjson
-import polars as pl
 
-from mlops.api.dataset import DataField
 from mlops.api.delimited import Csv, Encoding
 from mlops.api.file_formats import Excel, FileFormat, Json
 from mlops.cli.errors import UserError
 from mlops.cli.init.options import Options
 from mlops.cli.init.sniffing import dialects_of, encoding_of
-from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.decompress import open_bytes, unpack
 
 _SUFFIXES: dict[str, FileFormat] = {
@@ -83,7 +79,7 @@ def files_of(patterns: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def opened(files: tuple[Path, ...], options: Options, scratch: Path) -> list[Delivery]:
-    """Return the files as deliveries, one for each dialect that may be theirs, the likeliest first. Raises UserError."""
+    """Return the files as deliveries, one for each dialect that may be theirs, the likeliest first."""
     formats = {path: _format_of(path) for path in files}
     if len(set(formats.values())) > 1:
         listed = ", ".join(f"{path.name} ({kind})" for path, kind in list(formats.items())[:6])
@@ -102,7 +98,9 @@ def opened(files: tuple[Path, ...], options: Options, scratch: Path) -> list[Del
         raise UserError(f"--encoding {options.encoding!r}: one of {', '.join(get_args(Encoding))}")
     encodings = {encoding_of(path, options) for path in files}
     if encodings == {"utf-8", "cp1252"}:
-        raise UserError(f"{base.names}: some are UTF-8 and some are not: one Dataset has one encoding: save all as UTF-8")
+        raise UserError(
+            f"{base.names}: some are UTF-8 and some are not: one Dataset has one encoding: save all as UTF-8"
+        )
     return [replace(base, csv=csv) for csv in dialects_of(files[0], encodings.pop(), options)]
 
 

@@ -13,8 +13,8 @@ from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.dialect import Notation
 
 NULL_WORDS = frozenset(
-    ("na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown", "n.a.", "k. a.",
-     "-nan", "<na>", "#na")
+    ("na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown", "n.a.",
+     "k. a.", "-nan", "<na>", "#na")
 )  # fmt: skip
 NOTATIONS = tuple(
     Notation(decimal, thousands, of_csv=True)

@@ -176,11 +176,15 @@ def _shape(delivery: Delivery, csv: Csv) -> _Shape:
             notes.append(f"the last {len(odd)} lines of {path.name} are no rows: they have fewer fields")
         else:
             csv = csv.evolve(ragged="Pad")
-            notes.append(f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {first + 1}")
+            notes.append(
+                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {first + 1}"
+            )
     if width > _MOST_COLUMNS:
         raise UserError(f"{delivery.names}: {width} columns: at most {_MOST_COLUMNS} are read")
     if len(delivery.copies) > 1 and csv.footer_rows and len(notes) != len(delivery.copies):
-        raise UserError(f"{delivery.names}: {'; '.join(notes)}; other files end otherwise: leave those lines out of all")
+        raise UserError(
+            f"{delivery.names}: {'; '.join(notes)}; other files end otherwise: leave those lines out of all"
+        )
     return _Shape(csv, header or [], notes)
 
 

@@ -14,7 +14,9 @@ from mlops.cli.init.options import Options
 from mlops.cli.init.proving import Proof
 from mlops.cli.init.reading import Profile
 
-_ID_NAME = re.compile(r"(^|[_. -])(id|uuid|guid|key|index|idx|nr|no|number|code|rowid)$|^unnamed|^column_1$", re.IGNORECASE)
+_ID_NAME = re.compile(
+    r"(^|[_. -])(id|uuid|guid|key|index|idx|nr|no|number|code|rowid)$|^unnamed|^column_1$", re.IGNORECASE
+)
 _CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
 MOST_CATEGORIES = 256
 MOST_ENUM = 20
@@ -148,9 +150,9 @@ def _describe(guess: Guess, proof: Proof, rows: int, *, is_label: bool) -> None:
     if guess.type != "string" or evidence.values is None or guess.spec.get("role") in ("ignored", "entityKey"):
         return
     values = sorted(evidence.values)
-    if all(values) and max(map(len, values), default=0) <= 64:
-        if is_label or (len(values) <= MOST_ENUM and rows >= 10 * len(values)):
-            guess.spec["enum"] = values
+    is_short = all(values) and max(map(len, values), default=0) <= 64
+    if is_short and (is_label or (len(values) <= MOST_ENUM and rows >= 10 * len(values))):
+        guess.spec["enum"] = values
 
 
 def _short(value: Any) -> str:

@@ -18,7 +18,19 @@ from mlops.cli.init.roles import is_classification
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf"))
 _FEW = 5000
-_ORDER = ("name", "column", "position", "type", "role", "nullable", "enum", "formats", "timeZone", "nullValues", "symbols")
+_ORDER = (
+    "name",
+    "column",
+    "position",
+    "type",
+    "role",
+    "nullable",
+    "enum",
+    "formats",
+    "timeZone",
+    "nullValues",
+    "symbols",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,9 @@ def _toml(text: str) -> str:
 def _dataset(this: Written) -> str:
     spec = spec_of(this.profile.delivery, this.decided, this.uri)
     lines = [
-        _comment(f"{this.profile.delivery.names}: {this.profile.rows:,} rows, written by `mlops init`, which read all."),
+        _comment(
+            f"{this.profile.delivery.names}: {this.profile.rows:,} rows, written by `mlops init`, which read all."
+        ),
         *map(_comment, this.profile.notes),
         "apiVersion: mlops.dev/v1alpha1",
         "kind: Dataset",
@@ -100,6 +114,7 @@ def _run(this: Written) -> str:
     estimator = kind or ("HistGradientBoostingClassifier" if is_class else "HistGradientBoostingRegressor")
     params = ', params: {max_iter: "1000"}' if estimator == "LogisticRegression" else ""
     other = "HistGradientBoostingClassifier" if is_class else "HistGradientBoostingRegressor"
+    remark = f"few rows: a linear model first, then {other}" if few else "takes missing values and text as they are"
     metric = "log_loss" if is_class else "rmse"
     floor = '{metric: accuracy, min: "0.8"}' if is_class else '{metric: r2, min: "0.5"}'
     return f"""\
@@ -109,7 +124,7 @@ metadata: {{name: {_flow(this.name)}}}
 spec:
   datasetRef: {{name: {_flow(this.name)}}}
   trainer:
-    # {f"few rows: a linear model first; {other} is the next to try" if few else "takes missing values and text as it is"}
+    # {remark}
     estimator: {{name: {estimator}{params}}}
   reproducibility: {{seed: 0}}
   gates:
