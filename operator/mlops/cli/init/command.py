@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import yaml
 
@@ -21,6 +22,10 @@ from mlops.workloads.floor.pod import BadInput
 
 def init(options: Options) -> list[str]:
     """Write the manifests and the scenario beside them; return what to tell. Raises UserError."""
+    if options.time_zone and options.time_zone not in available_timezones():
+        raise UserError(
+            f"--time-zone {options.time_zone!r}: not in the time zone database: say one such as Europe/Berlin"
+        )
     files = files_of(options.files)
     target = _target(options, files)
     with tempfile.TemporaryDirectory(prefix="mlops-init-") as scratch:

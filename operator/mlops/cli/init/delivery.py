@@ -10,9 +10,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import orjson
+from pydantic import ValidationError
 
 from mlops.api.delimited import Csv, Encoding
 from mlops.api.file_formats import Excel, FileFormat, Json
@@ -29,6 +30,7 @@ _SUFFIXES: dict[str, FileFormat] = {
 }  # fmt: skip
 _PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 _COPIED = ("parquet", "arrow")
+_Part = TypeVar("_Part", Excel, Json)
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,10 @@ def opened(files: tuple[Path, ...], options: Options, scratch: Path) -> list[Del
     copies = tuple(_copied(path, at, scratch) if kind in _COPIED else path for at, path in enumerate(files))
     base = Delivery(files, copies, kind)
     if kind == "excel":
-        return [replace(base, excel=Excel(sheet=options.sheet) if options.sheet else None)]
+        return [replace(base, excel=_said(Excel, "--sheet", "sheet", options.sheet))]
     if kind == "json":
         records = options.records or _records(files[0])
-        return [replace(base, json_=Json(records=records) if records else None)]
+        return [replace(base, json_=_said(Json, "--records", "records", records))]
     if kind != "csv":
         return [base]
     if options.encoding and options.encoding not in get_args(Encoding):
@@ -102,6 +104,16 @@ def opened(files: tuple[Path, ...], options: Options, scratch: Path) -> list[Del
             f"{base.names}: some are UTF-8 and some are not: one Dataset has one encoding: save all as UTF-8"
         )
     return [replace(base, csv=csv) for csv in dialects_of(files[0], encodings.pop(), options)]
+
+
+def _said(kind: type[_Part], option: str, name: str, value: str | None) -> _Part | None:
+    """Return the part of the spec with what an option says; none if it says nothing. Raises UserError."""
+    if value is None:
+        return None
+    try:
+        return kind.model_validate({name: value})
+    except ValidationError as error:
+        raise UserError(f"{option} {value!r}: {error.errors()[0]['msg']}") from error
 
 
 def _suffix(path: Path) -> str:

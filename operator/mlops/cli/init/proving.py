@@ -10,8 +10,8 @@ import polars as pl
 from mlops.api.dataset import DataField, DatasetSpec
 from mlops.cli.errors import UserError
 from mlops.cli.init.deciding import Decided, Guess
-from mlops.cli.init.delivery import Delivery, told_by_us
-from mlops.cli.init.reading import Profile, Progress
+from mlops.cli.init.delivery import Delivery
+from mlops.cli.init.reading import Profile, Progress, quiet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import contract_of
@@ -100,13 +100,12 @@ def _read(profile: Profile, decided: Decided, guesses: list[Guess], uri: str) ->
     contract = contract_of(spec)
     proof, progress, sample = Proof(fields={guess.name: Seen() for guess in guesses}), Progress("checked"), []
     for path, original in zip(delivery.copies, delivery.files, strict=True):
-        with told_by_us():
-            frames = delivered_rows(Delivered(original.name, path), spec, contract, None, RowsAside())
-            for frame in frames:
-                _note(proof, frame)
-                if sum(one.height for one in sample) < SAMPLE:
-                    sample.append(frame.head(SAMPLE))
-                progress.add(frame.height)
+        file = Delivered(original.name, path)
+        for frame in quiet(delivered_rows(file, spec, contract, None, RowsAside())):
+            _note(proof, frame)
+            if sum(one.height for one in sample) < SAMPLE:
+                sample.append(frame.head(SAMPLE))
+            progress.add(frame.height)
     proof.sample = pl.concat(sample) if sample else pl.DataFrame()
     return proof
 

@@ -115,10 +115,7 @@ def _csv(delivery: Delivery, progress: Progress) -> Profile:
     found = Profile(delivery, columns, notes=shape.notes)
     contract = Contract(tuple(_text_field(at) for at in range(1, len(columns) + 1)), {}, frozenset(), csv=shape.csv)
     for path in delivery.copies:
-        with told_by_us():
-            frames = read_csv(path, path.name, contract)
-            first = next(frames, None)
-        for frame in _chain(first, frames):
+        for frame in quiet(read_csv(path, path.name, contract)):
             for column in columns:
                 column.observe(frame[f"c{column.evidence.position}"])
             found.rows += frame.height
@@ -126,12 +123,11 @@ def _csv(delivery: Delivery, progress: Progress) -> Profile:
     return found
 
 
-def _chain(first: pl.DataFrame | None, others: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    if first is not None:
-        yield first
+def quiet(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Pass the frames of a reader on, without the lines that it writes for a pod's log."""
     while True:
         with told_by_us():
-            frame = next(others, None)
+            frame = next(frames, None)
         if frame is None:
             return
         yield frame
@@ -220,8 +216,7 @@ def _columnar(delivery: Delivery, progress: Progress) -> Profile:
             else:
                 fields.append(DataField(name=f"c{at}", column=name, type=kind, nullable=True))
         contract = Contract(tuple(fields), {}, frozenset())
-        frames = (read_parquet if is_parquet else read_arrow)(path, original.name, contract)
-        for frame in _chain(None, frames):
+        for frame in quiet((read_parquet if is_parquet else read_arrow)(path, original.name, contract)):
             for one in fields:
                 columns[str(one.column)].observe(frame[one.name])
             found.rows += frame.height

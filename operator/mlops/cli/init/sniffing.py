@@ -71,6 +71,8 @@ def dialects_of(path: Path, encoding: str, options: Options) -> list[Csv]:
     text, whole = _head(pieces)
     if not text.strip():
         raise UserError(f"{path}: the file is empty")
+    if options.delimiter is not None and not 1 <= len(options.delimiter) <= 8:
+        raise UserError(f"--delimiter {options.delimiter!r}: 1 to 8 characters stand between two fields")
     found: list[Csv] = []
     for quote, escape in _QUOTES:
         base = Csv.model_validate({"encoding": encoding, "quote": quote, "escape": escape})
@@ -96,7 +98,7 @@ def _head(pieces: object) -> tuple[bytes, bool]:
 
 def _best(text: bytes, whole: bool, base: Csv, options: Options) -> Head | None:
     heads = []
-    for delimiter in [options.delimiter] if options.delimiter else _DELIMITERS:
+    for delimiter in [options.delimiter.replace("\\t", "\t")] if options.delimiter else _DELIMITERS:
         if (head := _read(text, whole, base.evolve(delimiter=delimiter))) is not None:
             heads.append(head)
     if not options.delimiter and all(head.width == 1 for head in heads):

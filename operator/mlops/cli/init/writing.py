@@ -152,6 +152,7 @@ spec:
     - {{name: inputs, type: DataDrift}}
     - {{name: answers, type: PredictionDrift}}
     - {{name: worse, type: PerformanceDrop, metric: {metric}}}
+  trainingRunRef: {{name: {_flow(this.name)}}} # what a check that finds drift trains again
 """
 
 
