@@ -222,7 +222,7 @@ def test_points_that_may_group_digits_are_asked_for(tmp_path: Path) -> None:
     assert fields["csv"] == {"delimiter": ";", "decimal": ",", "thousands": "."}
 
 
-def test_what_looks_suspicious_is_remarked(tmp_path: Path) -> None:
+def test_what_is_suspicious_is_remarked(tmp_path: Path) -> None:
     """Ids and constants are kept out of the model, and a feature that tells the label is pointed out."""
     table = with_column("leak", ["7", "9"], with_column("same", ["1"]))
     table = [["id", *table[0]], *([f"r{i}", *row] for i, row in enumerate(table[1:]))]

@@ -101,4 +101,4 @@ def _summary(written: writing.Written, target: Path) -> list[str]:
     lines += written.profile.notes
     lines += [f"left out: {each}" for each in written.decided.left_out]
     lines += [f"{guess.name}: {doubt}" for guess in guesses for doubt in guess.doubts]
-    return [*lines, f"{target} and {beside(target)} are written: look at them, then", f"  mlops run -f {target}"]
+    return [*lines, f"{target} and {beside(target)} are written; check them, then", f"  mlops run -f {target}"]

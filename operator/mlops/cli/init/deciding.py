@@ -160,7 +160,7 @@ def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
         spec["type"] = "string"
         if number is not None and evidence.rest:
             guess.doubts.append(reason)
-        elif evidence.odd and _looks_numeric(evidence):
+        elif evidence.odd and _is_mostly_digits(evidence):
             guess.doubts.append(f"text, since {evidence.odd[:40]!r} is no number")
         if evidence.words:
             said = ", ".join(f"{word!r} {count}x" for word, count in evidence.words.most_common(3))
@@ -170,7 +170,7 @@ def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
         spec["nullValues"] = sorted(evidence.words)
 
 
-def _looks_numeric(evidence: Evidence) -> bool:
+def _is_mostly_digits(evidence: Evidence) -> bool:
     """Return whether most values are digits."""
     return evidence.digits > 0.8 * evidence.rest
 

@@ -1,4 +1,4 @@
-"""What the columns are for: label, time, key; what looks like an id, a constant, free text, or the label told again."""
+"""What the columns are for: label, time, key; what may be an id, a constant, free text, or the label told again."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _dataset(this: Written) -> str:
 
 def _of_csv(spec: dict[str, Any]) -> list[str]:
     if spec.get("encoding") == "cp1252":
-        return ["not UTF-8, and every byte is a letter of cp1252: look at the accents, --encoding says another"]
+        return ["not UTF-8, and every byte is a letter of cp1252: check the accents, --encoding says another"]
     return []
 
 
