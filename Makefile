@@ -14,7 +14,7 @@ WITHOUT := and not long
 # Where the quick tests are: collecting the others would import every library.
 UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/floor/model \
 	tests/workloads/floor/test_expressions.py tests/workloads/test_main.py tests/workloads/test_loop.py \
-	tests/workloads/serve/test_recorder_room.py
+	tests/workloads/drift/test_check_types.py tests/workloads/serve/test_recorder_room.py
 
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
@@ -55,8 +55,8 @@ check: venv ## format, lint, types, import contracts, generated files, unit test
 	@echo "==> format and lint" && $(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@echo "==> types" && $(BIN)/mypy
 	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
-	@echo "==> generated files" && $(BIN)/python hack/generate.py --check
-	@echo "==> unit tests" && $(BIN)/pytest -q $(UNIT) -m "not thorough and not slow and not long and not apiserver and not s3"
+	@echo "==> generated files" && $(BIN)/python hack/generate.py --check && $(BIN)/python hack/bad_inputs.py --check
+	@echo "==> unit tests" && $(BIN)/pytest -q -n auto $(UNIT) -m "not thorough and not slow and not long and not apiserver and not s3"
 
 tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, once, into a cache; say which packages lack
 	@echo "==> programs"
@@ -94,8 +94,8 @@ cluster-down: ## end it and leave nothing
 load-image: images ## build the images and load them into that cluster
 	@$(BIN)/python hack/cluster.py load-image dist/images/*.tar
 
-generate: venv ## write the CustomResourceDefinitions from the types
-	@$(BIN)/python hack/generate.py
+generate: venv ## write what is made from the code: CustomResourceDefinitions, and parts of the pages
+	@$(BIN)/python hack/generate.py && $(BIN)/python hack/bad_inputs.py
 
 lock: ## resolve the dependencies again
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _run(root: Path, event: str, size: int) -> dict[str, float]:
-    environment = {**os.environ, "PYTHONPATH": f"{root / 'operator'}{os.pathsep}{ROOT}"}
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'operator'}{os.pathsep}{root}"}
     command = [sys.executable, __file__, "--world", event, str(size)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))

@@ -179,9 +179,10 @@ def static(port: int, *, bounded: bool) -> None:
     """Serve fixed bytes of the size of a real answer."""
     import uvicorn
 
-    from mlops.api.pod_environment import Limits
+    from mlops.api.pod_environment import ServerLimits
     from mlops.workloads.serve.budget import Budget
     from mlops.workloads.serve.http import server_of
+    from mlops.workloads.serve.request_ids import RequestIds
 
     answer = b'{"model_name":"%s"}' % (b"x" * 230)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
@@ -193,7 +194,9 @@ def static(port: int, *, bounded: bool) -> None:
 
     if bounded:
         listener = socket.create_server(("127.0.0.1", port))
-        server = server_of(app, Limits(), Budget(Limits().buffered_bytes), refused=lambda _: None)
+        server = server_of(
+            app, ServerLimits(), Budget(ServerLimits().buffered_bytes), refused=lambda *_: None, ids=RequestIds()
+        )
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

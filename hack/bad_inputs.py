@@ -8,9 +8,12 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
+
+from mlops.api.drift_monitor import CheckType, Verdict
+from mlops.workloads.train.estimators import ESTIMATORS
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "tests" / "bad_input" / "catalogue"
@@ -24,6 +27,9 @@ PLACES = {
     "elsewhere": "",
 }
 _WIDTH = 118
+# Lists that messages repeat, which are written in the catalogue by these names.
+_LISTS: dict[str, tuple[str, ...]] = {"<check types>": get_args(CheckType), "<verdicts>": get_args(Verdict)}
+_ALLOWED = {"<estimators>": ", ".join(sorted(ESTIMATORS))}
 # A name of 254 times the same letter is no use to a reader.
 _REPEATED = re.compile(r"(.)\1{40,}")
 _HEAD = """\
@@ -42,13 +48,27 @@ the kind and the name. What varies stands here as `<number>` or `<versions>`.
 """
 
 
+def cases(name: str) -> list[dict[str, Any]]:
+    """Return the cases of one file of the catalogue, with lists written out as the API server and `mlops` do."""
+    found: list[dict[str, Any]] = yaml.load((CATALOGUE / f"{name}.yaml").read_text("utf-8"), Loader=yaml.CSafeLoader)
+    for case in found:
+        for list_, allowed in _ALLOWED.items():
+            case["message"] = case["message"].replace(list_, allowed)
+        for list_, words in _LISTS.items():
+            *most, last = map(repr, words)
+            case["message"] = case["message"].replace(list_, ", ".join(f'"{word}"' for word in words))
+            if "local" in case:
+                case["local"] = case["local"].replace(list_, f"{', '.join(most)} or {last}")
+    return found
+
+
 def page() -> str:
     """Return the page."""
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     counts = dict.fromkeys(PLACES, 0)
     also_local = 0
     for name in PLACES:
-        for case in yaml.load((CATALOGUE / f"{name}.yaml").read_text("utf-8"), Loader=yaml.CSafeLoader):
+        for case in cases(name):
             found.setdefault(case["category"], []).append((name, case))
             counts[name] += 1
             also_local += "local" in case
@@ -56,9 +76,9 @@ def page() -> str:
     total = sum(count for name, count in counts.items() if PLACES[name]) + also_local
     text = f"{_HEAD}| refused by | cases |\n|---|---|\n{table}"
     text += f"| `mlops run`, of the API server's | {also_local} |\n| all | {total} |\n"
-    for category, cases in found.items():
+    for category, entries in found.items():
         text += f"\n## {category[0].upper()}{category[1:]}\n\n"
-        text += "".join(line for name, case in cases for line in _entry(name, case))
+        text += "".join(line for name, case in entries for line in _entry(name, case))
     return text
 
 

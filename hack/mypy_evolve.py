@@ -1,4 +1,4 @@
-"""A mypy plugin: `Model.evolve` takes the fields of the model that it is called on, by name and type.
+"""A mypy plugin: `evolve` of a model takes the fields of the model that it is called on, by name and type.
 
 The fields are declared once, on the model. Without the plugin `evolve` would take any keyword, and a misspelt one would
 pass; `tests/api/test_evolve.py` holds mypy to it.
@@ -12,13 +12,13 @@ from mypy.nodes import ARG_NAMED_OPT, TypeInfo, Var
 from mypy.plugin import MethodSigContext, Plugin
 from mypy.types import AnyType, FunctionLike, Instance, Type, TypeOfAny, TypeVarType, get_proper_type
 
-_METHOD, _OF = "evolve", "mlops.api.base.Model"
+_METHOD, _OF = "evolve", ("mlops.api.base.Model", "mlops.api.environment.Variables")
 # Where pydantic's own plugin keeps the fields of a model.
 _METADATA = "pydantic-mypy-metadata"
 
 
 class EvolvePlugin(Plugin):
-    """Gives `Model.evolve` its signature."""
+    """Gives the method its signature."""
 
     def get_method_signature_hook(self, fullname: str) -> Callable[[MethodSigContext], FunctionLike] | None:
         """Return the hook for methods of that name; whose it is, is told by the type that it is called on."""
@@ -39,7 +39,7 @@ def _signature(context: MethodSigContext) -> FunctionLike:
 
 def _is_ours(model: TypeInfo) -> bool:
     owner = model.get_containing_type_info(_METHOD)
-    return owner is not None and owner.fullname == _OF
+    return owner is not None and owner.fullname in _OF
 
 
 def _type_of(model: TypeInfo, field: str) -> Type:

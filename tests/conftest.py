@@ -34,12 +34,13 @@ _THOROUGH = (
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
+    "workloads/floor/isolation",
     "workloads/floor/records",
     "workloads/serve",
     "workloads/train",
 )
 # What in those folders takes next to no time: `make check` has it too.
-_QUICK = ("workloads/serve/test_recorder_room.py",)
+_QUICK = ("workloads/drift/test_check_types.py", "workloads/serve/test_recorder_room.py")
 # What `make test` leaves to `make test-full`: minutes of faults (also `make test-faults`), and what needs a program
 # that takes minutes to build.
 _LONG = (

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 _FIRST = "Traceback (most recent call last)"
-# Of our processes, and of kopf and its event loop that they run in. A user's own trainer may raise what it likes.
-_OURS = re.compile(r'File "[^"]*/(mlops|kopf|asyncio|concurrent|threading\.py)[/"]')
+# Of our processes, and of kopf and its event loop that they run in; as a field of JSON too, whose quotes are escaped. A
+# user's own trainer may raise what it likes.
+_OURS = re.compile(r'File \\?"[^"]*/(mlops|kopf|asyncio|concurrent|threading\.py)[/"\\]')
 _MOST_LINES, _MOST_SHOWN = 200, 5
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2] / "operator"
 _PROGRAMS = {
     "Dataset": ("mlops.workloads.ingest.run",),
     "TrainingRun": ("mlops.workloads.train.run", "mlops.workloads.train.fetch"),
-    "ModelVersion": ("mlops.workloads.serve.verify", "mlops.workloads.serve.run"),
+    "ModelVersion": ("mlops.workloads.verify.run", "mlops.workloads.serve.run"),
     "DriftMonitor": ("mlops.workloads.drift.run",),
 }
 # How the names of a kind's planning modules begin; the engine's are of any kind, as are those of all planners.
@@ -31,14 +31,12 @@ _PLANNING = {
     "DriftMonitor": ("monitor",),
 }
 _EVERY_PLANNER = ("readiness", "outcome", "execution", "not_started")
-# It reads what servers report.
+# What it says of pods is none of the planner's own.
 _OF_PODS = "mlops.planning.serving.server_pods"
 # What a module only looks for in the conditions of other objects, or passes on of what the work in a child says.
 _READ_ONLY = {
     "mlops.workloads.floor.isolation.parent": {reason.name for reason in parent.PASSED_ON},
     "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
-    "mlops.planning.outcome": {"INTERRUPTED"},
-    "mlops.planning.monitor.actions": {"REPORT_MISSING", "ENVIRONMENT_MISMATCH", "TASK_INVALID"},
 }
 # What a program says of what these found is a reason of its own.
 _SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.floor.model.signature"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,7 @@ from random import Random
 
 import pytest
 
-from mlops.api.reasons import ALL, REASONS, Explanation, Reason, explain, of_kind
+from mlops.api.reasons import ALL, REASONS, Explanation, Reason, Trait, explain, having, of_kind
 from mlops.store.errors import StoreError
 from tests.api import produced
 from tests.planning import any_world
@@ -28,8 +29,9 @@ def test_every_reason_that_the_code_can_produce_is_explained_and_no_other(kind: 
     """Whoever meets a reason finds it; whoever reads the page reads of nothing that cannot happen."""
     can = produced.produced(kind)
     listed = {each.reason for each in of_kind(kind)}
-    assert not {reason: can[reason] for reason in can.keys() - listed}, "not explained"
-    assert not listed - can.keys(), "nothing produces these"
+    unexplained, unsaid = {reason: can[reason] for reason in can.keys() - listed}, sorted(listed - can.keys())
+    assert not unexplained, f"api/reasons.py does not explain of {kind}: {unexplained}"
+    assert not unsaid, f"nothing says of {kind}: {', '.join(unsaid)}"
 
 
 def test_every_member_is_explained() -> None:
@@ -95,3 +97,24 @@ def test_what_planners_say_is_where_the_table_says() -> None:
         if not fine.get(type_, type_ in each.conditions):
             wrong.append((kind, type_, status, reason))
     assert not sorted(wrong)
+
+
+@pytest.mark.parametrize("trait", [pytest.param(trait, id=trait.name) for trait in Trait])
+def test_every_trait_is_of_some_reason_and_read_by_somebody(trait: Trait) -> None:
+    """A trait that nobody reads would be a promise that nothing keeps."""
+    assert having(trait)
+    product = Path(__file__).resolve().parents[2] / "operator" / "mlops"
+    readers = [path for path in product.rglob("*.py") if f"having(Trait.{trait.name})" in path.read_text()]
+    assert readers, f"nothing reads Trait.{trait.name}"
+
+
+def test_no_set_of_reasons_is_written_in_words_where_planners_and_engine_judge() -> None:
+    """What is concluded from a reason is a trait of its member: a word that is renamed leaves nothing behind."""
+    product = Path(__file__).resolve().parents[2] / "operator" / "mlops"
+    words, found = {str(reason) for reason in Reason}, []
+    for path in (*(product / "planning").rglob("*.py"), *(product / "engine").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Set):
+                texts = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+                found += [f"{path.relative_to(product)}:{node.lineno}: {text}" for text in texts if text in words]
+    assert not found

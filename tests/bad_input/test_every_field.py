@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from mlops.engine.comparing import APPLIED
 from mlops.engine.problems import INVALID_SPEC, NAME_TAKEN
-from mlops.engine.reconcile import APPLIED
 from tests.bad_input.mutations import Mutation, fields, live, mutations
 from tests.cluster.programs import eventually
 from tests.cluster_faults.conftest import definitions

@@ -40,7 +40,7 @@ FULL: Values = {
     "servingPort": 9090,
     "servingPriorityClass": {"name": "models", "create": True, "value": 5000},
     "workers": 8,
-    "logging": {"level": "debug", "format": "text"},
+    "logging": {"level": "debug", "format": "text", "podFormat": "json"},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
     "podAnnotations": {"example.com/team": "a"},
     "podLabels": {"example.com/cost": "42"},

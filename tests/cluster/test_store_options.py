@@ -48,6 +48,7 @@ def test_a_limit_is_a_quantity_of_bytes() -> None:
         pytest.param({"MLOPS_OPERATOR_WORKERS": "65"}, "from 1 to 64", id="too many"),
         pytest.param({"MLOPS_OPERATOR_LISTEN": "8081"}, "MLOPS_OPERATOR_LISTEN '8081' is no address", id="address"),
         pytest.param({"MLOPS_OPERATOR_LOG_FORMAT": "xml"}, "must be 'text' or 'json'", id="choice"),
+        pytest.param({"MLOPS_OPERATOR_POD_LOG_FORMAT": "JSON"}, "must be 'text' or 'json'", id="choice of pods"),
         pytest.param({"MLOPS_OPERATOR_NO_LEASE": "perhaps"}, "MLOPS_OPERATOR_NO_LEASE 'perhaps'", id="boolean"),
         pytest.param({"MLOPS_OPERATOR_NAMESPACES": "a,B"}, "is not the name of a namespace: 'B'", id="namespace"),
         pytest.param({"MLOPS_OPERATOR_POD_ENV": "[]"}, "has to be a JSON object of strings", id="no object"),
@@ -69,6 +70,8 @@ def test_a_variable_that_cannot_be_used_is_told_with_name_value_and_way_out(envi
         pytest.param("MLOPS_TASK={}", "is read by nothing", id="the operator's own"),
         pytest.param("MLOPS_MAX_BATCH_ROWS=all", "MLOPS_MAX_BATCH_ROWS: 'all' is no whole number", id="no number"),
         pytest.param("MLOPS_HTTP_ALLOWED_NETWORKS=10.0.0.1/8", "write CIDRs such as", id="no network"),
+        pytest.param("MLOPS_LOG_FORMAT=json", "is set by the operator: write --pod-log-format", id="log format"),
+        pytest.param("MLOPS_LOG_LEVEL=loud", "must be 'debug', 'info', 'warning' or 'error'", id="log level"),
         pytest.param("MLOPS_S3_ADDRESSING=dns", "must be 'path' or 'virtual'", id="no addressing"),
     ],
 )

@@ -12,10 +12,11 @@ import pytest
 from mlops.api.dataset import DatasetStatus
 from mlops.api.kinds import KINDS
 from mlops.engine.cluster import ClusterError, Conflict, Invalid, NotAllowed, Refused, Unavailable, key_of
+from mlops.engine.comparing import covers, timeless_digest
 from mlops.engine.gather import Gatherer
 from mlops.engine.metrics import Counters
 from mlops.engine.planners import PLANNERS
-from mlops.engine.reconcile import Reconciler, covers, timeless_digest
+from mlops.engine.reconcile import Reconciler
 from mlops.local.clock import VirtualClock
 from mlops.planning.plan import Key, Manifest, Plan, Settings
 from tests.engine.objects import DIGEST, NotedCluster, a_child, a_dataset, a_monitor, a_version

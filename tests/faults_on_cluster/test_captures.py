@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 
-from mlops.api.tasks import captures_prefix
 from mlops.store import Store
 from mlops.store.s3 import S3Bucket
 from mlops.store.settings import s3_settings
+from mlops.workloads.floor.records.layout import captures_prefix
 from tests.faults_on_cluster import example
 from tests.faults_on_cluster.asking import Asking
 from tests.faults_on_cluster.conftest import Cluster

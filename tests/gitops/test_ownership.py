@@ -50,7 +50,7 @@ def written_by(manifest: Object, manager: str) -> list[Object]:
 
 
 def test_nothing_that_a_git_tool_applied_is_written(apiserver: ApiServer, namespace: str, tmp_path: Path) -> None:
-    """From the first look to a live version and a check: spec, labels and annotations stay, applying again is neither
+    """From the first sync to a live version and a check: spec, labels and annotations stay, applying again is neither
     a conflict nor a change, nothing is left to prune."""
     apiserver.apply_crds(crds().values())
     token, user = token_for(apiserver, namespace, "operator")

@@ -218,7 +218,7 @@ def _walk(states: States, histories: int) -> None:
 
 
 def _loop(states: States) -> None:
-    """The whole loop, from the first look at the data to the version that a drift led to."""
+    """The whole loop, from the first sync of the data to the version that a drift led to."""
     undisturbed = a_world()
     world = WatchedWorld(states, undisturbed.pods)
     world.objects = undisturbed.objects

@@ -1,4 +1,4 @@
-"""`kubectl create job --from=cronjob/...`, by real kubectl on a real API server: a person starts a check or a look."""
+"""`kubectl create job --from=cronjob/...`, by real kubectl on a real API server: a person starts a check or a sync."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import json
 from mlops.api import dataset, labels
 from mlops.api.reasons import of_kind
 from mlops.planning.dataset.manifests import content_digest, sync_digest
-from tests.planning.anything import MODELS, TIMESTAMPS, NAMES, Draw, Object, part, value
+from tests.planning.anything import MODELS, NAMES, TIMESTAMPS, Draw, Object, part, value
 
 NAMESPACE = "team"
 KIND_NAMES = ("Dataset", "TrainingRun", "ModelVersion", "DriftMonitor")

@@ -11,11 +11,13 @@ from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
-from pydantic import StringConstraints
+from pydantic import StringConstraints, ValidationError
 
 from mlops.api import base, dataset, delimited, resources, time_format, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
+
+_TRIES = 50
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -185,13 +187,20 @@ class _Schema:
             for name, child in node.get("properties", {}).items()
             if name != "conditions"
         ]
-        mend = MENDS.get(model.__name__)
+        mend, ruled = MENDS.get(model.__name__), any(not rule.transition for rule in model.rules)
 
-        def make(draw: Draw) -> Object:
-            drawn = {name: child(draw) for name, child, needed in fields if needed or draw.chance(draw.fullness)}
+        def once(draw: Draw, fullness: float) -> Object:
+            drawn = {name: child(draw) for name, child, needed in fields if needed or draw.chance(fullness)}
             if mend is not None:
                 mend(draw, drawn, {name: child for name, child, _ in fields})
             return drawn
+
+        def make(draw: Draw) -> Object:
+            for _ in range(_TRIES if ruled and mend is None else 0):
+                if _is_let_in(model, drawn := once(draw, draw.fullness)):
+                    return drawn
+            # Of rules without a mend: what must be there obeys them, or a test says that a mend is wanted.
+            return once(draw, 0 if ruled and mend is None else draw.fullness)
 
         return make
 
@@ -227,11 +236,19 @@ class _Schema:
         return lambda draw: {key: item(draw) for key in draw.some(keys, 3)}
 
 
+def _is_let_in(model: type[Model], drawn: Object) -> bool:
+    try:
+        model.model_validate(drawn)
+    except ValidationError:
+        return False
+    return True
+
+
 def _bounds(node: Object) -> Object:
     return {key: value for key, value in node.items() if key.startswith(("x-", "min", "max"))}
 
 
-# --- rules that hold over several fields ---
+# --- rules that hold over several fields, where drawing again would take long, or never come to some of them ---
 
 Fields = dict[str, Maker]
 Mend = Callable[[Draw, Object, Fields], None]

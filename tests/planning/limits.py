@@ -14,8 +14,6 @@ STATUSES: dict[str, Any] = {
 }
 # An object is stored in at most 1.5 MiB; a status leaves most of that to the spec.
 MOST_STATUS_BYTES = 1_000_000
-# Linux: the longest string that a program can be given in its environment (MAX_ARG_STRLEN), with its name.
-MOST_VARIABLE_BYTES = 131_072
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

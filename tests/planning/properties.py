@@ -66,7 +66,7 @@ def _check_statuses(view: Any, plan: Plan) -> None:
 
 
 def _check_readiness(conditions: list[Manifest], seen: Any) -> None:
-    """Check what kstatus reads: Ready is always said, Reconciling and Stalled never both. A final standing is carried
+    """Check what kstatus reads: Ready is always said, Reconciling and Stalled never both. A final readiness is carried
     on as it is: if another than an operator had written it, it says what that one said."""
     said = {each["type"]: each for each in conditions}
     before = {each.type: each for each in seen.status.conditions}

@@ -259,3 +259,22 @@ def test_a_failure_of_an_earlier_release_names_no_stage() -> None:
     assert list(model_history.live_at(entries, NOW - timedelta(minutes=45))) == ["production"]
     assert model_history.live_at(entries, NOW) == {}
     assert _written(_view(version, history=(first,))) == []
+
+
+def test_a_record_that_grows_or_is_edited_is_read_as_it_is() -> None:
+    """What was parsed of an earlier text counts only for as far as the new one is the same."""
+    segment = {"metadata": {"name": "rain-history", "namespace": "team"}}
+    strange = [
+        model_history.strange_lines({**segment, "data": {"history.jsonl": text}})
+        for text in (
+            "no\n",
+            "no\nnor this\n",
+            "no\n\n",
+            "no\nnor this\nthis\n",
+            "nor this",
+            "no",
+            "no\nnor",
+            "no\nnor this",
+        )
+    ]
+    assert strange == [1, 2, 2, 3, 1, 1, 2, 2]

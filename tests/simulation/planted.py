@@ -46,29 +46,32 @@ BUGS = (
         "order of writes",
         "engine/reconcile.py",
         """        for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status).dump())
+            await self._writing.status(owner, self._with_trouble(owner, status).dump())
         failed = []
-        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+        for children, write in ((plan.apply, self._writing.apply), (plan.create, self._writing.create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
                 if (problem is None or problem.due) and (error := await self._write_child(child, write)):
                     failed.append(error)
 """,
         """        failed = []
-        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+        for children, write in ((plan.apply, self._writing.apply), (plan.create, self._writing.create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
                 if (problem is None or problem.due) and (error := await self._write_child(child, write)):
                     failed.append(error)
         for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status).dump())
+            await self._writing.status(owner, self._with_trouble(owner, status).dump())
 """,
     ),
     Bug(
         "a Job is named by the clock",
         "order of writes",
         "planning/dataset/due.py",
-        "    as_of = format_time(max([timestamp for timestamp in timestamps if timestamp], default=datetime.fromtimestamp(0, UTC)))\n",
+        """    as_of = format_time(
+        max([timestamp for timestamp in timestamps if timestamp], default=datetime.fromtimestamp(0, UTC))
+    )
+""",
         "    as_of = format_time(view.now)\n",
     ),
     Bug(
@@ -281,14 +284,14 @@ BUGS = (
     Bug(
         "a child that was changed is left as it is",
         "convergence",
-        "engine/reconcile.py",
-        "        if present is not None and covers(present, marked):\n",
-        '        if present is not None and present["metadata"].get("annotations", {}).get(APPLIED) == _digest(wanted):\n',
+        "engine/writing.py",
+        "        if present is not None and covers(present, ours):\n",
+        '        if present is not None and present["metadata"].get("annotations", {}).get("mlops.dev/applied") == short_digest(wanted):\n',
     ),
     Bug(
         "a status is written whether it differs or not",
         "convergence",
-        "engine/reconcile.py",
+        "engine/writing.py",
         '        if seen is None or (seen.get("status") or {}) == status:\n            return\n',
         "        if seen is None:\n            return\n",
     ),

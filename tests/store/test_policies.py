@@ -13,9 +13,9 @@ from types import ModuleType
 
 import pytest
 
-from mlops.api.tasks import captures_prefix
 from mlops.store import AccessDenied, NotFound, Store, open_source, open_store
 from mlops.store.layout import blob_key, manifest_key, object_key
+from mlops.workloads.floor.records.layout import captures_prefix
 from tests.servers.s3 import S3Server
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -68,7 +68,7 @@ def test_a_pod_that_is_deleted_does_not_wait_for_its_grace_period(tmp_path: Path
             start = time.monotonic()
             os.kill(int(child), signal.SIGTERM)
             assert process.stderr is not None
-            assert process.stderr.read().endswith("told to stop\n")
+            assert process.stderr.read().endswith(" INFO    mlops.workloads.ingest: Dataset team/rain: told to stop\n")
             assert process.wait(30) == 128 + signal.SIGTERM
             assert time.monotonic() - start < 5
             asked.close()

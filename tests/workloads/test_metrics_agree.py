@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from mlops.api.metrics import METRICS, Metric, of_task
 from mlops.statistics.metrics import evaluate
-from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.performance import sample_of
 from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 from mlops.workloads.train.evaluate import measure
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -359,7 +359,7 @@ class Resource(Model):
     # Set by each kind; the generator of the CRDs reads them.
     plural: ClassVar[str]
     short_names: ClassVar[tuple[str, ...]]
-    columns: ClassVar[tuple[Column, ...]]
+    columns: ClassVar[tuple[PrinterColumn, ...]]
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -368,7 +368,7 @@ class Resource(Model):
 
 
 @dataclass(frozen=True)
-class Column:
+class PrinterColumn:
     """One `kubectl get` column; `priority` 1 shows it with `-o wide` only."""
 
     name: str
@@ -378,13 +378,13 @@ class Column:
     description: str = ""
 
 
-def readiness_columns(*wide: Column) -> tuple[Column, ...]:
+def readiness_columns(*wide: PrinterColumn) -> tuple[PrinterColumn, ...]:
     """Return the columns that end every kind's table: Ready and why; with `-o wide` also `wide` and the message."""
     path = ".status.conditions[?(@.type=='Ready')]"
     return (
-        Column("Ready", f"{path}.status"),
-        Column("Reason", f"{path}.reason"),
+        PrinterColumn("Ready", f"{path}.status"),
+        PrinterColumn("Reason", f"{path}.reason"),
         *wide,
-        Column("Message", f"{path}.message", priority=1),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+        PrinterColumn("Message", f"{path}.message", priority=1),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     )

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from mlops.api.base import (
-    Column,
     Cron,
     Decimal,
     Digest,
@@ -18,6 +17,7 @@ from mlops.api.base import (
     Model,
     ModelName,
     ObjectName,
+    PrinterColumn,
     Resource,
     Rule,
     S3Uri,
@@ -42,7 +42,6 @@ Url = Annotated[
         2048,
     ),
 ]
-RuleName = Annotated[str, text(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "a name has lower-case letters, digits and -", 63)]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
 Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
 
@@ -562,10 +561,10 @@ class Dataset(Resource):
     plural: ClassVar = "datasets"
     short_names: ClassVar = ("dset",)
     columns: ClassVar = (
-        Column("Version", ".status.version", "integer"),
-        Column("Rows", ".status.rows", "integer"),
+        PrinterColumn("Version", ".status.version", "integer"),
+        PrinterColumn("Rows", ".status.rows", "integer"),
         *readiness_columns(
-            Column("Last Look", ".status.lastCheckTime", "date", priority=1),
-            Column("Digest", ".status.digest", priority=1),
+            PrinterColumn("Last Look", ".status.lastCheckTime", "date", priority=1),
+            PrinterColumn("Digest", ".status.digest", priority=1),
         ),
     )

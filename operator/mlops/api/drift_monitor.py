@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import Field
 
 from mlops.api.base import (
-    Column,
     Cron,
     Decimal,
     Digest,
@@ -16,6 +17,7 @@ from mlops.api.base import (
     Model,
     ModelName,
     Name,
+    PrinterColumn,
     Resource,
     Rule,
     StageName,
@@ -28,6 +30,17 @@ from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
 
 CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
+# What each asks of the window, in the order of the types: the schema and docs/drift.md repeat it.
+QUESTIONS: Final[Mapping[CheckType, str]] = MappingProxyType(
+    {
+        "DataQuality": "is the delivery broken?",
+        "DataDrift": "did an input move?",
+        "PredictionDrift": "did the answers move?",
+        "LabelShift": "did the class balance move?",
+        "PerformanceDrop": "is it worse now?",
+        "ConceptDrift": "did the relation of input to target move?",
+    }
+)
 # What a check may find, or that it found nothing, or cannot tell.
 Verdict = Literal["Stable", CheckType, "Inconclusive"]
 ActionName = Literal["Retrain", "Rebuild", "Hold"]
@@ -75,13 +88,7 @@ class Check(Model):
     """One question asked of the window."""
 
     name: Name = Field(description="The check's name, in status and report.")
-    type: CheckType = Field(
-        description=(
-            "DataQuality: is the delivery broken? DataDrift: did an input move? PredictionDrift: did the answers move? "
-            "LabelShift: did the class balance move? PerformanceDrop: is it worse now? ConceptDrift: did the relation "
-            "of input to target move?"
-        )
-    )
+    type: CheckType = Field(description=" ".join(f"{type_}: {question}" for type_, question in QUESTIONS.items()))
     alpha: Fraction = Field(default="0.01", description="The rate of false alarms to keep below, over all features.")
     correction: Literal["BenjaminiHochberg", "Bonferroni"] = Field(
         default="BenjaminiHochberg", description="How p-values of several features are corrected."
@@ -125,7 +132,9 @@ class Check(Model):
 class Action(Model):
     """What is done about a verdict."""
 
-    when: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=8)] = Field(description="The verdicts.")
+    when: Annotated[tuple[Verdict, ...], Field(min_length=1, max_length=len(get_args(Verdict)))] = Field(
+        description="The verdicts."
+    )
     do: ActionName = Field(
         description=(
             "Retrain: the same recipe on refreshed data. Rebuild: the search re-opened, on rows from after the change "
@@ -358,14 +367,14 @@ class DriftMonitor(Resource):
     plural: ClassVar = "driftmonitors"
     short_names: ClassVar = ("dmon",)
     columns: ClassVar = (
-        Column("Model", ".spec.targetRef.modelName"),
-        Column("Verdict", ".status.verdict"),
-        Column("Last Check", ".status.lastCheckTime", "date"),
-        Column("Action", ".status.action"),
+        PrinterColumn("Model", ".spec.targetRef.modelName"),
+        PrinterColumn("Verdict", ".status.verdict"),
+        PrinterColumn("Last Check", ".status.lastCheckTime", "date"),
+        PrinterColumn("Action", ".status.action"),
         *readiness_columns(
-            Column("Outcome", ".status.lastAction.outcome", priority=1),
-            Column("Circuit", ".status.circuit", priority=1),
-            Column("Rows", ".status.samples", "integer", priority=1),
-            Column("Labelled", ".status.labelled", "integer", priority=1),
+            PrinterColumn("Outcome", ".status.lastAction.outcome", priority=1),
+            PrinterColumn("Circuit", ".status.circuit", priority=1),
+            PrinterColumn("Rows", ".status.samples", "integer", priority=1),
+            PrinterColumn("Labelled", ".status.labelled", "integer", priority=1),
         ),
     )

@@ -79,6 +79,12 @@ class Variables(BaseModel):
             problem = str(first.get("ctx", {}).get("error", first["msg"]))
             raise BadVariable(variables[field].name, values.get(field, ""), problem) from None
 
+    def evolve(self, **changes: Any) -> Self:
+        """Return the settings with other values of some fields; see `base.Model.evolve`."""
+        if unknown := changes.keys() - type(self).model_fields.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        return self.model_copy(update=changes)
+
 
 def whole(lowest: int, highest: int = LARGEST) -> BeforeValidator:
     """Return the check of a whole number within two bounds, both included."""

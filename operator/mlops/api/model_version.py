@@ -7,13 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from mlops.api.base import (
-    Column,
     Decimal,
     Digest,
     FieldName,
     Model,
     ModelName,
     Name,
+    PrinterColumn,
     Resource,
     Rule,
     StageName,
@@ -223,12 +223,12 @@ class ModelVersion(Resource):
     plural: ClassVar = "modelversions"
     short_names: ClassVar = ("mver",)
     columns: ClassVar = (
-        Column("Model", ".spec.modelName"),
-        Column("Version", ".spec.version", "integer"),
-        Column("Stage", ".status.stage"),
+        PrinterColumn("Model", ".spec.modelName"),
+        PrinterColumn("Version", ".spec.version", "integer"),
+        PrinterColumn("Stage", ".status.stage"),
         *readiness_columns(
-            Column("Pods", ".status.readyReplicas", "integer", priority=1),
-            Column("URL", ".status.url", priority=1),
-            Column("Artifact", ".status.artifact", priority=1),
+            PrinterColumn("Pods", ".status.readyReplicas", "integer", priority=1),
+            PrinterColumn("URL", ".status.url", priority=1),
+            PrinterColumn("Artifact", ".status.artifact", priority=1),
         ),
     )

@@ -84,6 +84,20 @@ class PodSettings(Variables):
             "without one, now is the time",
         ),
     ] = ""
+    log_format: Annotated[
+        Literal["text", "json"],
+        one_of("text", "json"),
+        Variable(
+            tasks.LOG_FORMAT_VARIABLE,
+            "how the log is written, `text` or `json`; the operator sets it",
+            "`text`",
+        ),
+    ] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        one_of("debug", "info", "warning", "error"),
+        Variable("MLOPS_LOG_LEVEL", "the lowest level that is told: `debug`, `info`, `warning` or `error`", "`info`"),
+    ] = "info"
     termination_log: Annotated[
         str, Variable(tasks.TERMINATION_VARIABLE, "where the report goes", "`/dev/termination-log`")
     ] = "/dev/termination-log"
@@ -111,7 +125,7 @@ class IngestSettings(PodSettings):
     ] = ()
 
 
-class Limits(Variables):
+class ServerLimits(Variables):
     """What a model server grants its clients; beyond these a client gets a 4xx or 503, never a slow or a dead server.
 
     The defaults suit a small pod.
@@ -182,7 +196,7 @@ def _port(value: object) -> object:
     return value
 
 
-class ServerSettings(Limits):
+class ServerSettings(ServerLimits):
     """What a model server reads beside `PodSettings`."""
 
     host: Annotated[str, Variable(tasks.HOST_VARIABLE, "where a model server listens", "`0.0.0.0`")] = "0.0.0.0"

@@ -7,7 +7,7 @@ the source of docs/reasons.md and of `mlops explain`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NewType, Self
 
 from mlops.api.conditions import ConditionType
@@ -73,30 +73,59 @@ _KILLED_IN_ITS_PROCESS = (
 )
 
 
+class Trait(Enum):
+    """What a planner or an Event concludes from a reason, whoever says it: see `having`."""
+
+    # A pod gives up on it at once, and the object does not have to change: keys that were revoked come back, somebody
+    # makes room, trust is mended.
+    MENDED_OUTSIDE = auto()
+    # It passes by itself: the same work may succeed later.
+    PASSES = auto()
+    # It lies in what a run is pinned to: tried again, the run is pinned to what is there by then.
+    OF_PINNED_INPUTS = auto()
+    # It lies in the artifact that a server loads. The rest of what ends a server with exit code 2 (keys, addresses,
+    # settings of the installation, an image of another release) would stop any model.
+    OF_MODEL = auto()
+    # A bug of the program that runs in the pod: nothing passes, and nobody but a person can help.
+    OF_PROGRAM = auto()
+    # It says nothing of the data or the recipe: a pod that was lost, a release between pinning and running.
+    OF_CLUSTER = auto()
+    # The engine lays it over what a planner said: of the name or the content of a child, of a spec that an older
+    # program let in. It ends when that is mended, so it is no end of the object.
+    LAID_OVER = auto()
+    # What objects say on their way when a whole loop is applied at once: no warning.
+    EXPECTED_AT_FIRST = auto()
+
+
 class Reason(StrEnum):
-    """The words, each with what it means for which kind."""
+    """The words, each with what it means for which kind, and with its traits."""
 
     explanations: tuple[Explanation, ...]
+    traits: frozenset[Trait]
 
-    def __new__(cls, word: str, *meanings: _Meaning) -> Self:
+    def __new__(cls, word: str, *said: _Meaning | Trait) -> Self:
         """Return the member, which is its word."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.explanations = tuple(
-            Explanation(word, said.place.kinds, said.place.ready, said.place.conditions, said.meaning, said.way_out)
-            for said in meanings
+            Explanation(word, each.place.kinds, each.place.ready, each.place.conditions, each.meaning, each.way_out)
+            for each in said
+            if isinstance(each, _Meaning)
         )
+        member.traits = frozenset(each for each in said if isinstance(each, Trait))
         return member
 
     # Of any kind: what the engine finds wrong, and what every pod may report of the store.
     INVALID_SPEC = (
         "InvalidSpec",
+        Trait.LAID_OVER,
         _Place(ALL, "False").means(
             "The object does not parse: an older or newer schema had let it in.", "Edit it as the message says."
         ),
     )
     NAME_TAKEN = (
         "NameTaken",
+        Trait.LAID_OVER,
         _Place(ALL, "False").means(
             "The name of a child belongs to somebody else's object, which is not touched.",
             "Delete or rename one of the two.",
@@ -104,6 +133,7 @@ class Reason(StrEnum):
     )
     CHILD_REFUSED = (
         "ChildRefused",
+        Trait.LAID_OVER,
         _CHILD_WAITS.means(
             "The cluster refuses a child, by a quota or a policy perhaps; the message repeats why.",
             "Mend what the message names; it is tried again.",
@@ -131,6 +161,7 @@ class Reason(StrEnum):
     )
     STORE_UNAVAILABLE = (
         "StoreUnavailable",
+        Trait.PASSES,
         _ANY_POD_FAILS.means(
             "The store does not answer. It is tried again; a drift check tries at its next time.",
             "Wait; check the store's endpoint and the network policy.",
@@ -138,6 +169,7 @@ class Reason(StrEnum):
     )
     BUCKET_MISSING = (
         "BucketMissing",
+        Trait.PASSES,
         _ANY_POD_FAILS.means(
             "There is no such bucket, or no folder where the store should be. It is tried again; a drift check tries "
             "at its next time.",
@@ -146,12 +178,14 @@ class Reason(StrEnum):
     )
     INTERRUPTED = (
         "Interrupted",
+        Trait.PASSES,
         _INGEST_FAILS.means(*_KILLED_IN_ITS_PROCESS),
         _TRAINING_FAILS.means(*_KILLED_IN_ITS_PROCESS),
         _Place(("ModelVersion",), "False", ConditionType.ARTIFACT_VERIFIED).means(*_KILLED_IN_ITS_PROCESS),
     )
     ACCESS_DENIED = (
         "AccessDenied",
+        Trait.MENDED_OUTSIDE,
         _ANY_POD_FAILS.means(
             "The store, or the source, refuses the credentials. It is tried again, a drift check at its next time.",
             "Check keys and policy; then wait, or ask for a retry.",
@@ -159,6 +193,7 @@ class Reason(StrEnum):
     )
     CREDENTIALS_MISSING = (
         "CredentialsMissing",
+        Trait.PASSES,
         _ANY_POD_FAILS.means(
             "A Secret with the keys is not there or lacks some. It is tried again.",
             "Make the Secret, or mend it; the message names it.",
@@ -166,6 +201,7 @@ class Reason(StrEnum):
     )
     NOT_FOUND = (
         "NotFound",
+        Trait.OF_PINNED_INPUTS,
         _ANY_POD_FAILS.means(
             "There is no such artifact or object in the store.",
             "Restore it, or make it again; then ask for a retry.",
@@ -173,6 +209,7 @@ class Reason(StrEnum):
     )
     NO_SPACE = (
         "NoSpace",
+        Trait.MENDED_OUTSIDE,
         _ANY_POD_FAILS.means(
             "The store's disk is full, or its quota is used up. It is tried again.",
             "Free space in the store; then wait, or ask for a retry.",
@@ -180,6 +217,7 @@ class Reason(StrEnum):
     )
     CERTIFICATE_UNTRUSTED = (
         "CertificateUntrusted",
+        Trait.MENDED_OUTSIDE,
         _ANY_POD_FAILS.means(
             "The store's TLS certificate does not lead to a known authority. It is tried again.",
             (
@@ -197,6 +235,7 @@ class Reason(StrEnum):
     )
     PATH_FORBIDDEN = (
         "PathForbidden",
+        Trait.OF_MODEL,
         _ANY_POD_FAILS.means(
             "A path or key could name something outside of its place.",
             "Rename the object that the message names; then ask for a retry.",
@@ -204,6 +243,8 @@ class Reason(StrEnum):
     )
     MANIFEST_INVALID = (
         "ManifestInvalid",
+        Trait.OF_PINNED_INPUTS,
+        Trait.OF_MODEL,
         _ANY_POD_FAILS.means(
             "What lies under a digest is no manifest of an artifact.",
             "Restore it, or make the artifact again; then ask for a retry.",
@@ -225,6 +266,7 @@ class Reason(StrEnum):
     )
     INTERNAL_ERROR = (
         "InternalError",
+        Trait.OF_PROGRAM,
         _ANY_POD_FAILS.means(
             "The program met what it did not foresee, in the data perhaps; the message and the pod's log say what.",
             "Read the pod's log; change the data or the spec, and report the mistake.",
@@ -232,6 +274,7 @@ class Reason(StrEnum):
     )
     TASK_INVALID = (
         "TaskInvalid",
+        Trait.OF_CLUSTER,
         _ANY_POD_FAILS.means(
             "The pod does not understand its task: operator and image are of different releases.",
             "Use the workload image of the operator's release; then ask for a retry.",
@@ -241,6 +284,7 @@ class Reason(StrEnum):
     # Of several kinds, which mean different things by them.
     PENDING = (
         "Pending",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("Dataset",), "Unknown", ConditionType.VERSIONED).means(
             "It was seen for the first time, or there is no version yet.", "Wait."
         ),
@@ -266,6 +310,7 @@ class Reason(StrEnum):
     )
     DATA_UNUSABLE = (
         "DataUnusable",
+        Trait.OF_PINNED_INPUTS,
         _INGEST_FAILS.means(
             "No row is left after reading and cleaning, or the label has one value only or none.",
             "Correct spec.clean; or deliver other rows, and ask for a retry.",
@@ -281,6 +326,8 @@ class Reason(StrEnum):
     )
     DIGEST_MISMATCH = (
         "DigestMismatch",
+        Trait.OF_PINNED_INPUTS,
+        Trait.OF_MODEL,
         _INGEST_FAILS.means(
             "The downloaded file has another sha256 than spec.source.http.sha256; or stored bytes were changed.",
             "Correct the sha256; or restore the bytes, and ask for a retry.",
@@ -329,6 +376,7 @@ class Reason(StrEnum):
     )
     REPORT_MISSING = (
         "ReportMissing",
+        Trait.OF_CLUSTER,
         _INGEST_FAILS.means(
             "The pod left no report. It is tried again.", "Read the pod's log; then wait, or ask for a retry."
         ),
@@ -409,6 +457,7 @@ class Reason(StrEnum):
     )
     OUTPUT_INVALID = (
         "OutputInvalid",
+        Trait.OF_MODEL,
         _TRAINING_FAILS.means(
             "Your container left no valid model or metrics; or the numbers of the model's versions are used up.",
             "Mend what the message names in the container's outputs, and make a new run.",
@@ -420,6 +469,7 @@ class Reason(StrEnum):
     )
     FORMAT_FORBIDDEN = (
         "FormatForbidden",
+        Trait.OF_MODEL,
         _TRAINING_FAILS.means(
             (
                 "A file is no part of a model (a pickle, foreign bytes, custom operators), points outside of "
@@ -437,6 +487,7 @@ class Reason(StrEnum):
     )
     UNTRUSTED_TYPE = (
         "UntrustedType",
+        Trait.OF_MODEL,
         _TRAINING_FAILS.means(
             "An estimator has a part that is not on the list of types that may be stored.",
             "Use an allowed estimator, or export to ONNX.",
@@ -447,6 +498,8 @@ class Reason(StrEnum):
     )
     INCOMPATIBLE = (
         "Incompatible",
+        Trait.OF_PINNED_INPUTS,
+        Trait.OF_MODEL,
         _TRAINING_FAILS.means(
             "The data or the champion was written by a newer release or with other libraries.",
             "Use the workload image of the newer release, or make them again with this one; then ask for a retry.",
@@ -487,6 +540,7 @@ class Reason(StrEnum):
     )
     NO_LIVE_MODEL = (
         "NoLiveModel",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("Dataset",), "False").means(
             "The source is captures of a model that never was live.",
             "Deliver rows in spec.source.captured.history, or make a ModelVersion of that model.",
@@ -573,6 +627,7 @@ class Reason(StrEnum):
     )
     DATASET_NOT_READY = (
         "DatasetNotReady",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("TrainingRun",), "False Unknown", ConditionType.DATASET_READY, ConditionType.SUCCEEDED).means(
             "The Dataset has no usable version yet; the message repeats why.",
             "Mend the Dataset as its own reason says; the run goes on by itself.",
@@ -587,6 +642,7 @@ class Reason(StrEnum):
     )
     WAITING_FOR_REFRESH = (
         "WaitingForRefresh",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("TrainingRun",), "Unknown", ConditionType.DATASET_READY, ConditionType.SUCCEEDED).means(
             "The Dataset's source was not synced since spec.datasetRef.notBefore; it is looked at for this run.",
             "Wait.",
@@ -648,6 +704,8 @@ class Reason(StrEnum):
     )
     ENVIRONMENT_MISMATCH = (
         "EnvironmentMismatch",
+        Trait.OF_PINNED_INPUTS,
+        Trait.OF_CLUSTER,
         _TRAINING_FAILS.means(
             "The pod's libraries are not those that the run is pinned to: the release was changed meanwhile.",
             (
@@ -690,6 +748,7 @@ class Reason(StrEnum):
     # Of a ModelVersion.
     RUN_NOT_READY = (
         "TrainingRunNotReady",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("ModelVersion",), "False Unknown", ConditionType.ARTIFACT_VERIFIED, ConditionType.AVAILABLE).means(
             "The run has no model yet; the message repeats why.",
             "Wait; if the run failed, ask it for a retry, or make another run and a ModelVersion of it.",
@@ -703,6 +762,8 @@ class Reason(StrEnum):
     )
     ARTIFACT_NOT_FOUND = (
         "ArtifactNotFound",
+        Trait.OF_PINNED_INPUTS,
+        Trait.OF_MODEL,
         _VERIFYING_FAILS.means(
             (
                 "The store has no artifact of that digest, or no longer. Pods that answer stay; if none does, the "
@@ -713,6 +774,7 @@ class Reason(StrEnum):
     )
     GOLDEN_FAILED = (
         "GoldenFailed",
+        Trait.OF_MODEL,
         _VERIFYING_FAILS.means(
             "The model does not give its recorded answers, or has none.",
             "Serve it with the libraries that it was trained with, and ask for a retry; or train again.",
@@ -769,12 +831,14 @@ class Reason(StrEnum):
     # Of a DriftMonitor.
     TARGET_NOT_FOUND = (
         "TargetNotFound",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("DriftMonitor",), "False").means(
             "The model has no version.", "Make a ModelVersion, or correct spec.targetRef.modelName."
         ),
     )
     TARGET_NOT_LIVE = (
         "TargetNotLive",
+        Trait.EXPECTED_AT_FIRST,
         _Place(("DriftMonitor",), "False Unknown").means(
             "No version of the model is live in that stage; with Ready=Unknown one is on its way.",
             "See why its ModelVersions are not, or correct spec.targetRef.stage.",
@@ -852,6 +916,7 @@ class Reason(StrEnum):
     )
     INCONCLUSIVE = (
         "Inconclusive",
+        Trait.EXPECTED_AT_FIRST,
         _Place(
             ("DriftMonitor",), "", ConditionType.DATA_DRIFT, ConditionType.CONCEPT_DRIFT, ConditionType.LABELS_AVAILABLE
         ).means(
@@ -873,6 +938,11 @@ Reported = NewType("Reported", str)
 Word = Reason | Reported
 
 REASONS: tuple[Explanation, ...] = tuple(explanation for reason in Reason for explanation in reason.explanations)
+
+
+def having(trait: Trait) -> frozenset[Reason]:
+    """Return the reasons with a trait; a word that was read from a status or a report equals its member."""
+    return frozenset(reason for reason in Reason if trait in reason.traits)
 
 
 def explain(reason: str) -> tuple[Explanation, ...]:

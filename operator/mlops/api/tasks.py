@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from itertools import count, takewhile
 from typing import Annotated, Any, Literal
 
@@ -42,6 +41,7 @@ INPUTS_VARIABLE = "MLOPS_INPUTS"
 OUTPUTS_VARIABLE = "MLOPS_OUTPUTS"
 TERMINATION_VARIABLE = "MLOPS_TERMINATION_LOG"  # default /dev/termination-log
 JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.kubernetes.io/job-name
+LOG_FORMAT_VARIABLE = "MLOPS_LOG_FORMAT"  # text or json; the operator sets it
 HOST_VARIABLE = "MLOPS_HOST"
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
 CAPTURE_KEY_VARIABLE = "MLOPS_CAPTURE_KEY"  # what model servers choose captured requests by; a random one if not set
@@ -173,6 +173,8 @@ class VerifyTask(Model):
     namespace: str
     model_name: str
     version: int
+    # Of the ModelVersion, for the log.
+    object_name: str | None = None
     artifact: str
     # The tightest latency gate: it is measured again while it is not kept, for a busy node is not the model's fault.
     p99_milliseconds: int | None = None
@@ -192,6 +194,8 @@ class ServeTask(Model):
     namespace: str
     model_name: str
     version: int
+    # Of the ModelVersion, for the log.
+    object_name: str | None = None
     stage: str
     artifact: str
     capture: Capture
@@ -271,64 +275,6 @@ def write_report(report: Report) -> str:
     if len(text.encode()) > MAX_REPORT_BYTES:
         raise ReportError(f"the report has {len(text.encode())} bytes, the limit is {MAX_REPORT_BYTES}")
     return text
-
-
-def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
-    """Return the store key under which a stage's captured requests lie: …/requests/<partition>/<file>.parquet.
-
-    Columns: id (string), row (int64), time (timestamp, UTC, microseconds: event time), arrived (timestamp: the server's
-    clock, so no part of any digest), modelVersion (int64), modelDigest (string), stage (string), `in.<field>` for each
-    input, `out.prediction`, and `out.p.<class>` for each class of a classifier. The first one that arrived counts for
-    (id, row).
-    """
-    return f"captures/{namespace}/{model_name}/{stage}/requests/"
-
-
-def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
-    """Return the store key under which labels lie: …/labels/<partition>/<file>.parquet.
-
-    Columns: id (string), row (int64), label (string or float64), time (timestamp: the label's own time), received
-    (timestamp). The last one received for (id, row) counts.
-    """
-    return f"captures/{namespace}/{model_name}/{stage}/labels/"
-
-
-# A partition is a day of event time, or a month when one flush spans many days (a replay, a backfill): a file per day
-# would then be a file per row. Where one flush spans many months, the emptiest share a span of days: event times are
-# the clients' choice, and must not choose the number of files.
-SPANS = "dates="
-_PARTITION = re.compile(r"(?:^|/)date=(\d{4})-(\d{2})(?:-(\d{2}))?/")
-_SPAN = re.compile(r"(?:^|/)dates=(\d{4}-\d{2}-\d{2})--(\d{4}-\d{2}-\d{2})/")
-
-
-def partition(timestamp: datetime, *, monthly: bool) -> str:
-    """Return the partition of an event time: `date=2026-11-21/`, or `date=2026-11/`."""
-    return timestamp.strftime("date=%Y-%m/" if monthly else "date=%Y-%m-%d/")
-
-
-def partition_of_span(first: datetime, last: datetime) -> str:
-    """Return the partition of event times from `first` to `last`: `dates=1981-02-03--2026-11-21/`."""
-    return f"{SPANS}{first:%Y-%m-%d}--{last:%Y-%m-%d}/"
-
-
-def partition_span(key: str) -> tuple[datetime, datetime] | None:
-    """Return the event times [from, to) that a captured file's key allows, or None if it names no partition."""
-    try:
-        if found := _SPAN.search(key):
-            return _day(found[1]), _day(found[2]) + timedelta(days=1)
-        if found := _PARTITION.search(key):
-            year, month = int(found[1]), int(found[2])
-            start = datetime(year, month, int(found[3] or 1), tzinfo=UTC)
-            if found[3]:
-                return start, start + timedelta(days=1)
-            return start, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    except (ValueError, OverflowError):
-        pass  # no day of any calendar
-    return None
-
-
-def _day(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def refresh_name(dataset: str) -> str:

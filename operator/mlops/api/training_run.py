@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from mlops.api.base import (
-    Column,
     Decimal,
     Digest,
     Model,
     ModelName,
     Name,
+    PrinterColumn,
     Resource,
     Rule,
     Text,
@@ -346,15 +346,15 @@ class TrainingRun(Resource):
     plural: ClassVar = "trainingruns"
     short_names: ClassVar = ("trun",)
     columns: ClassVar = (
-        Column("Dataset", ".spec.datasetRef.name"),
-        Column("Version", ".status.resolved.datasetVersion", "integer"),
-        Column("Model", ".status.modelVersionRef"),
+        PrinterColumn("Dataset", ".spec.datasetRef.name"),
+        PrinterColumn("Version", ".status.resolved.datasetVersion", "integer"),
+        PrinterColumn("Model", ".status.modelVersionRef"),
         # The first that was measured on held-out rows; the gates' own figures stand in the message.
-        Column("Metric", ".status.metrics[?(@.dataset=='test')].name"),
-        Column("Value", ".status.metrics[?(@.dataset=='test')].value"),
+        PrinterColumn("Metric", ".status.metrics[?(@.dataset=='test')].name"),
+        PrinterColumn("Value", ".status.metrics[?(@.dataset=='test')].value"),
         *readiness_columns(
-            Column("Last Run", ".status.lastRun", priority=1),
-            Column("Inputs", ".status.inputsDigest", priority=1),
-            Column("Output", ".status.outputDigest", priority=1),
+            PrinterColumn("Last Run", ".status.lastRun", priority=1),
+            PrinterColumn("Inputs", ".status.inputsDigest", priority=1),
+            PrinterColumn("Output", ".status.outputDigest", priority=1),
         ),
     )

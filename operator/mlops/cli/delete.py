@@ -35,7 +35,7 @@ def delete(state: State, word: str, names: tuple[str, ...], namespace: str, *, f
     state.make_private()
     records = Records(state.folder)
     try:
-        clock = _Clock(records.read_time() or RealClock().now())
+        clock = _TimeOfNow(records.read_time() or RealClock().now())
         cluster = LocalCluster(records, clock)
         missing = [name for name in names if cluster.get(Key(kind, namespace, name)) is None]
         if missing:
@@ -53,7 +53,7 @@ def delete(state: State, word: str, names: tuple[str, ...], namespace: str, *, f
         records.close()
 
 
-class _Clock(RealClock):
+class _TimeOfNow(RealClock):
     """The timestamp at which a folder's world stands: a replay's is another than the machine's."""
 
     def __init__(self, timestamp: datetime) -> None:

@@ -22,10 +22,9 @@ from mlops.cli.tables import age, aligned, kinds_of, rows
 from mlops.engine.cluster import labels_of
 from mlops.local.records import read_objects
 from mlops.planning import model_history
+from mlops.planning.plan import Manifest
 from mlops.planning.serving.stopped import stopped
 from mlops.planning.training.manifests import inputs_digest
-
-Manifest = dict[str, Any]
 
 
 def load(state: State) -> list[Manifest]:

@@ -119,7 +119,7 @@ def run(
     """
     from mlops.cli import run as running
 
-    options = running.Options(
+    options = running.RunOptions(
         paths=paths,
         state=State(folder),
         scenario=scenario,

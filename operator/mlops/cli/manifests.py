@@ -21,7 +21,7 @@ _WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTime
 
 
 @dataclass(frozen=True)
-class Document:
+class ManifestDocument:
     """One manifest and where it stands."""
 
     manifest: dict[str, Any]
@@ -38,7 +38,7 @@ class Document:
 class Manifests:
     """What the paths hold: our kinds, and what only a cluster knows what to do with, as `Secret name`."""
 
-    documents: tuple[Document, ...]
+    documents: tuple[ManifestDocument, ...]
     left_out: tuple[str, ...] = ()
 
 
@@ -82,12 +82,12 @@ def _shown(manifest: dict[str, Any]) -> str:
     return f"{manifest['kind']} {metadata.get('name', '') if isinstance(metadata, dict) else ''}".rstrip()
 
 
-def _documents(path: str) -> Iterator[Document]:
+def _documents(path: str) -> Iterator[ManifestDocument]:
     for name, text in _texts(path):
         try:
             for index, value in enumerate(documents(text, is_json=name.endswith(".json"))):
                 for manifest in _items(value, f"{name}: document {index + 1}"):
-                    yield Document(manifest, name)
+                    yield ManifestDocument(manifest, name)
         except NotAManifest as error:
             place = ":".join(str(part) for part in (name, error.line, error.column) if part is not None)
             raise UserError(f"{place}: {error.problem}") from error

@@ -6,15 +6,13 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mlops.cli.errors import UserError
 from mlops.cli.inspect import chosen_kinds, load
 from mlops.cli.state import State
 from mlops.cli.summary import lay_out_reports, of_kind
+from mlops.planning.plan import Manifest
 from mlops.store.address import open_store
-
-Manifest = dict[str, Any]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAKES_PODS = ("Job", "CronJob", "Deployment")

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from mlops.api.kinds import KINDS
 from mlops.cli.tables import printable
+from mlops.planning.plan import Manifest
 
-Manifest = dict[str, Any]
 Objects = Callable[[], Iterable[Manifest]]
 
 _COLOURS = {"True": "green", "False": "red", "Unknown": "yellow"}

@@ -29,7 +29,7 @@ CONNECTIONS = 4
 LABELS_PER_REQUEST = 2_000
 
 
-class Target:
+class ReplayTarget:
     """A served model: `url` is its server's, such as http://127.0.0.1:8080."""
 
     def __init__(self, url: str, model: str) -> None:
@@ -147,7 +147,7 @@ class Stream:
         """Return how late a label is."""
         return parse_duration(self.replay.label_delay)
 
-    def typed(self, target: Target) -> pl.DataFrame:
+    def typed(self, target: ReplayTarget) -> pl.DataFrame:
         """Return the rows with text as what the model's inputs and its answer are. Raises UserError with row, column
         and value."""
         place = Path(self.replay.file)
@@ -178,7 +178,7 @@ class Stopped(Exception):
 class Sender:
     """Sends a stream piece by piece: `until` a timestamp, all rows and all labels that are known by then."""
 
-    def __init__(self, stream: Stream, target: Callable[[], Target], progress: Callable[[int], None]) -> None:
+    def __init__(self, stream: Stream, target: Callable[[], ReplayTarget], progress: Callable[[int], None]) -> None:
         self.stream, self.target, self.progress = stream, target, progress
         self._stop = Event()
 
@@ -207,13 +207,13 @@ class Sender:
         target.flush()
         return Position(rows, labels)
 
-    def _infer(self, target: Target, row: dict[str, Any]) -> None:
+    def _infer(self, target: ReplayTarget, row: dict[str, Any]) -> None:
         if self._stop.is_set():
             raise Stopped
         replay = self.stream.replay
         target.infer(row[replay.id], _timestamp(row[replay.time]), row)
 
-    def _feedback(self, target: Target, frame: pl.DataFrame) -> None:
+    def _feedback(self, target: ReplayTarget, frame: pl.DataFrame) -> None:
         replay = self.stream.replay
         labels = [
             {"id": row_id, "row": 0, "label": label, "time": _timestamp(time + self.stream.delay)}
@@ -245,7 +245,7 @@ def _first_line(error: Exception) -> str:
 def send_all(folder: Path, replay: Replay, url: str) -> None:
     """Send a whole stream to the server at `url`, with progress on the terminal."""
     stream = Stream.read(folder, replay)
-    target = Target(url, replay.model)
+    target = ReplayTarget(url, replay.model)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
         task = progress.add_task(f"replay to {url}", total=len(stream))
         sender = Sender(stream, lambda: target, lambda count: progress.advance(task, count))

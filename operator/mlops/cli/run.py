@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cronsim import CronSim, CronSimError
 from rich.console import Console
@@ -24,7 +23,7 @@ from mlops.cli import manifests, scenario, summary
 from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
-from mlops.cli.replay import Position, Sender, Stream, Target
+from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
 from mlops.cli.settings import local_settings
 from mlops.cli.sources import Sources, uris_of
 from mlops.cli.state import State
@@ -34,17 +33,15 @@ from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
-from mlops.planning.plan import Key
+from mlops.planning.plan import Key, Manifest
 from mlops.store.address import open_store
-
-Manifest = dict[str, Any]
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What the command line says."""
 
     paths: tuple[str, ...]
@@ -58,7 +55,7 @@ class Options:
     images: dict[str, Path] = field(default_factory=dict)
 
 
-def run(options: Options) -> int:
+def run(options: RunOptions) -> int:
     """Run until everything is settled (and the scenario's stream is over); return the exit code.
 
     0: all that was applied is ready. 1: something is not, and the summary says why. 128 + n: signal n (SIGINT, SIGTERM)
@@ -73,7 +70,7 @@ def run(options: Options) -> int:
 
 class _Run:
     def __init__(
-        self, options: Options, given: manifests.Manifests, setting: scenario.Scenario | None, console: Console
+        self, options: RunOptions, given: manifests.Manifests, setting: scenario.Scenario | None, console: Console
     ) -> None:
         self.options, self.given, self.setting, self.console = options, given, setting, console
         self.state = options.state
@@ -82,7 +79,7 @@ class _Run:
         self.sources = Sources(self.state.sources, self.state.buckets)
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
-        self.place = _Place(self.state.replay, self.stream) if self.stream else None
+        self.place = _RunFolders(self.state.replay, self.stream) if self.stream else None
 
     async def run(self) -> int:
         clock = VirtualClock(self.place.clock) if self.place else RealClock()
@@ -116,7 +113,7 @@ class _Run:
             for put in self.setting.put:
                 deliver(self.setting.folder / put.file, put.uri, self.state)
 
-    def _has_news(self, runtime: LocalRuntime, document: manifests.Document) -> bool:
+    def _has_news(self, runtime: LocalRuntime, document: manifests.ManifestDocument) -> bool:
         """Return whether a Dataset that was synced may come out another way: the user put right what was wrong, or
         changed what lies in the bucket."""
         if document.key[0] != "Dataset":
@@ -161,7 +158,9 @@ class _Run:
                 return
             await runtime.advance(again)
 
-    async def _replay(self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _Place) -> None:
+    async def _replay(
+        self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _RunFolders
+    ) -> None:
         """Send the stream check by check: the clock stands at a check until all that it sets off is done.
 
         So the outcome depends on the data and not on this machine's speed. What was sent is on record before the
@@ -171,11 +170,11 @@ class _Run:
         service = self._service(replay)
         view.replaying(len(stream), place.position.rows)
 
-        def url() -> Target:
+        def url() -> ReplayTarget:
             address = _url(runtime.get(service))
             if address is None:
                 raise UserError(f"{replay.model} is not served in stage {replay.stage}: nothing to send requests to")
-            return Target(address, replay.model)
+            return ReplayTarget(address, replay.model)
 
         sender = Sender(stream, url, lambda count: view.replayed(count, clock.now()))
         end = stream.last
@@ -255,7 +254,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _images(options: Options, setting: scenario.Scenario | None) -> dict[str, Path]:
+def _images(options: RunOptions, setting: scenario.Scenario | None) -> dict[str, Path]:
     """Return the folder for each image: the command line's word counts more. Raises UserError if one is not there."""
     stated = {name: setting.folder / folder for name, folder in setting.images.items()} if setting else {}
     images = stated | options.images
@@ -272,7 +271,7 @@ def _check_files(setting: scenario.Scenario | None) -> None:
             _check_file(setting.folder / put.file)
 
 
-class _Place:
+class _RunFolders:
     """How far the replay of a stream has come, on record in the state folder."""
 
     def __init__(self, path: Path, stream: Stream) -> None:

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from mlops.cli.progress import ready, short_kind, stalled
 from mlops.cli.tables import aligned, printable
+from mlops.planning.plan import Manifest
 from mlops.store.artifacts import Store
 from mlops.store.errors import StoreError
-
-Manifest = dict[str, Any]
 
 
 def of_kind(objects: Iterable[Manifest], kind: str) -> list[Manifest]:

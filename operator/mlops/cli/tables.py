@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from mlops.api.base import Column, parse_time
+from mlops.api.base import PrinterColumn, parse_time
 from mlops.api.kinds import KINDS
 from mlops.cli.terminal import harmless
-
-Manifest = dict[str, Any]
+from mlops.planning.plan import Manifest
 
 _FILTER = re.compile(r"\[\?\(@\.(\w+)=='(\w+)'\)\]")
 
@@ -64,7 +63,7 @@ def rows(kind: str, objects: Iterable[Manifest], now: datetime, *, wide: bool = 
     return table
 
 
-def _cell(manifest: Manifest, column: Column, now: datetime) -> str:
+def _cell(manifest: Manifest, column: PrinterColumn, now: datetime) -> str:
     value = value_at(manifest, column.json_path)
     if column.type == "date":
         return age(value, now)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from mlops.engine.cluster import field_of
 from mlops.engine.over import run_is_over
-
-Manifest = dict[str, Any]
+from mlops.planning.plan import Manifest
 
 
 def uses_of(objects: list[Manifest], kind: str, namespace: str, name: str) -> list[str]:

@@ -17,7 +17,7 @@ from kubernetes.aio.client import ApiClient
 
 from mlops.cluster.connection import Connection, NoConnection
 from mlops.cluster.heads import heads_of
-from mlops.engine.cluster import Conflict, Ending, Invalid, NotAllowed, NotFound, Refused, Unavailable
+from mlops.engine.cluster import Conflict, Ending, Invalid, NotAllowed, ObjectNotFound, Refused, Unavailable
 from mlops.planning.plan import Key, Manifest
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Client:
         if status in (403, 404) and (_ENDING in message or _is_of_the_namespace(answer)):
             return Ending(key, message)
         if status == 404:
-            return NotFound(key, message)
+            return ObjectNotFound(key, message)
         if status == 409:
             return Conflict(key, message)
         if status in (403, 422) and any(said in message for said in _REFUSALS):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 # What is wrong, in words; empty if nothing is. Asked by the thread of the probes.
-Check = Callable[[], Sequence[str]]
+HealthCheck = Callable[[], Sequence[str]]
 
 # Metrics are of the program's own loop, which may be busy.
 _METRICS_SECONDS = 8.0
@@ -28,7 +28,7 @@ _END_SECONDS = 2.0
 
 @asynccontextmanager
 async def serving(
-    host: str, port: int, *, healthy: Check, ready: Check, metrics: Callable[[], bytes]
+    host: str, port: int, *, healthy: HealthCheck, ready: HealthCheck, metrics: Callable[[], bytes]
 ) -> AsyncIterator[int]:
     """Serve while the context lasts; yields the port (a free one if `port` is 0). Raises OSError if it is taken.
 
@@ -67,7 +67,7 @@ def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 
 
 def _application(
-    healthy: Check, ready: Check, metrics: Callable[[], bytes], main: asyncio.AbstractEventLoop
+    healthy: HealthCheck, ready: HealthCheck, metrics: Callable[[], bytes], main: asyncio.AbstractEventLoop
 ) -> web.Application:
     async def exposition(_: web.Request) -> web.Response:
         try:
@@ -88,7 +88,7 @@ async def _called(metrics: Callable[[], bytes]) -> bytes:
     return metrics()
 
 
-def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _probe(check: HealthCheck) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def probe(_: web.Request) -> web.Response:
         problems = check()
         return web.Response(text="\n".join(problems or ["ok"]) + "\n", status=503 if problems else 200)

@@ -13,7 +13,7 @@ _OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedResource:
     """One kind. `selector` is the label selector that lists and watches carry: what it leaves out is never sent."""
 
     kind: str
@@ -41,23 +41,23 @@ class Served:
 WATCHED = {
     served.kind: served
     for served in (
-        Served("Dataset", API_VERSION, "datasets"),
-        Served("TrainingRun", API_VERSION, "trainingruns"),
-        Served("ModelVersion", API_VERSION, "modelversions"),
-        Served("DriftMonitor", API_VERSION, "driftmonitors"),
-        Served("Job", API_VERSIONS["Job"], "jobs", _OURS),
-        Served("CronJob", API_VERSIONS["CronJob"], "cronjobs", _OURS),
-        Served("Deployment", API_VERSIONS["Deployment"], "deployments", _OURS),
-        Served("Service", API_VERSIONS["Service"], "services", _OURS),
-        Served("ConfigMap", API_VERSIONS["ConfigMap"], "configmaps", _OURS),
-        Served("PodDisruptionBudget", API_VERSIONS["PodDisruptionBudget"], "poddisruptionbudgets", _OURS),
-        Served("Pod", API_VERSIONS["Pod"], "pods", _OURS),
+        ServedResource("Dataset", API_VERSION, "datasets"),
+        ServedResource("TrainingRun", API_VERSION, "trainingruns"),
+        ServedResource("ModelVersion", API_VERSION, "modelversions"),
+        ServedResource("DriftMonitor", API_VERSION, "driftmonitors"),
+        ServedResource("Job", API_VERSIONS["Job"], "jobs", _OURS),
+        ServedResource("CronJob", API_VERSIONS["CronJob"], "cronjobs", _OURS),
+        ServedResource("Deployment", API_VERSIONS["Deployment"], "deployments", _OURS),
+        ServedResource("Service", API_VERSIONS["Service"], "services", _OURS),
+        ServedResource("ConfigMap", API_VERSIONS["ConfigMap"], "configmaps", _OURS),
+        ServedResource("PodDisruptionBudget", API_VERSIONS["PodDisruptionBudget"], "poddisruptionbudgets", _OURS),
+        ServedResource("Pod", API_VERSIONS["Pod"], "pods", _OURS),
     )
 }
 _WRITTEN = {
     **WATCHED,
-    "Event": Served("Event", API_VERSIONS["Event"], "events"),
-    "Lease": Served("Lease", "coordination.k8s.io/v1", "leases"),
+    "Event": ServedResource("Event", API_VERSIONS["Event"], "events"),
+    "Lease": ServedResource("Lease", "coordination.k8s.io/v1", "leases"),
 }
 
 

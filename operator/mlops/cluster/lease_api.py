@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops.cluster.client import Client
 from mlops.cluster.kinds import collection_of, path_of
-from mlops.engine.cluster import FIELD_MANAGER, Conflict, NotFound
+from mlops.engine.cluster import FIELD_MANAGER, Conflict, ObjectNotFound
 from mlops.planning.plan import Key, Manifest
 
 _QUERY = {"fieldManager": FIELD_MANAGER}
@@ -24,7 +24,7 @@ class ApiLease:
         """Return the Lease as it is on the server; None if there is none."""
         try:
             return await self._client.request(self._key, "GET", path_of(self._key))
-        except NotFound:
+        except ObjectNotFound:
             return None
 
     def _owned(self, lease: Manifest) -> Manifest:
@@ -38,7 +38,7 @@ class ApiLease:
         """Put it in the place of the one with its resourceVersion; raises Conflict if that is not the present one."""
         try:
             return await self._client.request(self._key, "PUT", path_of(self._key), self._owned(lease), query=_QUERY)
-        except NotFound as error:
+        except ObjectNotFound as error:
             raise Conflict(self._key, "is gone") from error
 
 

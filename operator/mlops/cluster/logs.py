@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
-from datetime import UTC, datetime
 
+from mlops.api.log_lines import Format, LogLines
 from mlops.engine.queue import is_worth_a_line
 
 # kopf tries each watch again every 10 s, for as long as it takes.
@@ -19,10 +18,10 @@ _FAILED_IN_KOPF = "Task exception was never retrieved"
 _GUARDED, _OF_KOPF = "coro=<guard() ", "/kopf/"
 
 
-def configure(level: str, style: str) -> None:
+def configure(level: str, style: Format) -> None:
     """Send everything to standard error. `level` is a name such as INFO, `style` is text or json."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines() if style == "json" else _TextLines())
+    handler.setFormatter(LogLines(style))
     handler.addFilter(_calm)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # What kopf tells of each step is ours to tell, or of no use to anybody.
@@ -73,30 +72,3 @@ def _is_a_bug_of_ours(error: BaseException) -> bool:
             return True
         frame = frame.tb_next
     return False
-
-
-def _when(record: logging.LogRecord) -> str:
-    timestamp = datetime.fromtimestamp(record.created, UTC)
-    return timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class _TextLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = f"{_when(record)} {record.levelname:<7} {record.name}: {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "time": _when(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        for name in ("kind", "namespace", "object"):
-            if (value := getattr(record, name, None)) is not None:
-                fields[name] = value
-        if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)

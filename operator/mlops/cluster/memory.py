@@ -10,12 +10,10 @@ from typing import Any
 from mlops.api.labels import MANAGED_BY, MANAGER, MODEL_VERSION, TEMPLATE
 from mlops.cluster.kept import Keeper
 from mlops.cluster.kinds import WATCHED
-from mlops.engine.cluster import field_of, key_of, labels_of
+from mlops.engine.cluster import Watcher, field_of, key_of, labels_of
 from mlops.engine.links import FIELDS, OWNERS
 from mlops.engine.routes import JOB_NAME
 from mlops.planning.plan import Key, Manifest
-
-Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 # Labels that lists ask for; any other is found by looking at every object of the namespace.
 _INDEXED = (JOB_NAME, MODEL_VERSION, TEMPLATE, *OWNERS)
@@ -110,7 +108,7 @@ class Memory:
         return True
 
     def take_found(self, key: Key, manifest: Manifest | None) -> None:
-        """Take in what a look by name found. What is not ours stays known until another look finds it gone or ours."""
+        """Take in what a lookup by name found. A foreign object stays known until a lookup finds it gone or ours."""
         self._strangers.pop(key, None)
         if manifest is None:
             return

@@ -17,7 +17,7 @@ _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 
 
 class OperatorMetrics:
-    """Implements `engine.metrics.Metrics`, and what the Kubernetes side adds to it."""
+    """Implements `engine.metrics.LoopMetrics`, and what the Kubernetes side adds to it."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -129,10 +129,6 @@ class OperatorMetrics:
     def repaired(self, kind: str, differences: int) -> None:
         """Count what a list showed and no watch had."""
         self._repairs.labels(kind).inc(differences)
-
-    def heard_age(self, kind: str) -> float:
-        """Return the seconds since anything was heard of a kind."""
-        return time.monotonic() - self._heard[kind]
 
     def attempt_age(self, kind: str) -> float:
         """Return the seconds since anything was heard or tried of a kind."""

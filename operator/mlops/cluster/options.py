@@ -60,7 +60,7 @@ def read(environ: Mapping[str, str], given: Mapping[str, Any]) -> OperatorSettin
     if not settings.image:
         raise BadOption(f"--image or {OperatorSettings.name_of('image')} has to name the image of the workload pods")
     pods = pod_environment(given.get("pod_env", ()), settings.pod_env)
-    return settings.model_copy(update={"pod_env": pods})
+    return settings.evolve(pod_env=pods)
 
 
 def options_of(settings: OperatorSettings) -> Options:
@@ -71,6 +71,7 @@ def options_of(settings: OperatorSettings) -> Options:
             image=settings.image,
             environment_digest=settings.environment_digest or _digest_in(settings.environment_digest_file),
             environment=settings.pod_env,
+            pod_log_format=settings.pod_log_format,
             store_secret=settings.store_secret,
             reader_secret=settings.reader_secret,
             server_secret=settings.server_secret,
@@ -103,6 +104,8 @@ def pod_environment(given: Sequence[str], environment: Mapping[str, str]) -> Map
             f"--pod-env {tasks.STORE_VARIABLE}={store!r}: {{namespace}} can stand once, after the bucket, such as "
             "s3://mlops/{namespace}; no other braces can"
         )
+    if tasks.LOG_FORMAT_VARIABLE in found:
+        raise BadOption(f"--pod-env {tasks.LOG_FORMAT_VARIABLE} is set by the operator: write --pod-log-format")
     try:
         check_pod_environment(found)
     except BadVariable as error:

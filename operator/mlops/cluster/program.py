@@ -26,7 +26,7 @@ from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.options import SERVICE_ACCOUNT, Options
 from mlops.cluster.own_time import OwnTime
-from mlops.cluster.resync import Resync, Trouble
+from mlops.cluster.resync import ListTrouble, Resync
 from mlops.cluster.stopping import wind_down
 from mlops.cluster.writer import KubernetesCluster
 from mlops.engine.clock import RealClock
@@ -266,7 +266,7 @@ class Operator:
         )
 
 
-def _keeps_waiting(kind: str, trouble: Trouble) -> str:
+def _keeps_waiting(kind: str, trouble: ListTrouble) -> str:
     """Return why a kind that cannot be listed makes the process useless; empty if that may pass soon."""
     if trouble.lasted > (_UNSERVED_SECONDS if trouble.is_unserved else _FORBIDDEN_SECONDS):
         why = "its CustomResourceDefinition or API is gone" if trouble.is_unserved else "it cannot be listed"

@@ -12,11 +12,11 @@ from random import Random
 from types import MappingProxyType
 
 from mlops.cluster.client import JSON, METADATA, Client
-from mlops.cluster.kinds import WATCHED, Served
 from mlops.cluster.fetch import fetch
+from mlops.cluster.kinds import WATCHED, ServedResource
 from mlops.cluster.memory import Memory
 from mlops.cluster.metrics import OperatorMetrics
-from mlops.engine.cluster import ClusterError, NotAllowed, NotFound
+from mlops.engine.cluster import ClusterError, NotAllowed, ObjectNotFound
 from mlops.engine.queue import is_worth_a_line
 from mlops.planning.plan import Key, Manifest
 
@@ -31,7 +31,7 @@ _NOW: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ListTrouble:
     """Why a kind cannot be listed, since when (by time.monotonic()), and how often in a row that was tried."""
 
     error: ClusterError
@@ -46,7 +46,7 @@ class Trouble:
     @property
     def is_unserved(self) -> bool:
         """Return whether the API server does not know the kind: its definition is gone."""
-        return isinstance(self.error, NotFound)
+        return isinstance(self.error, ObjectNotFound)
 
 
 class Resync:
@@ -68,7 +68,7 @@ class Resync:
         # Whether each kind was listed once.
         self.filled = asyncio.Event()
         # By kind that cannot be listed. Replaced as a whole: other threads read it.
-        self.troubles: Mapping[str, Trouble] = {}
+        self.troubles: Mapping[str, ListTrouble] = {}
         self._in_doubt = {kind: asyncio.Event() for kind in WATCHED}
         # Namespaces in which nothing may be listed, while it may be in others: they are gone, or a Role in them is.
         # Nothing in them may be planned from what is known. Replaced as a whole.
@@ -194,7 +194,9 @@ class Resync:
         before = self.troubles.get(kind)
         same = before is not None and type(before.error) is type(error)
         trouble = (
-            Trouble(error, before.since, before.tries + 1) if same and before else Trouble(error, time.monotonic(), 1)
+            ListTrouble(error, before.since, before.tries + 1)
+            if same and before
+            else ListTrouble(error, time.monotonic(), 1)
         )
         self.troubles = {**self.troubles, kind: trouble}
         served = WATCHED[kind]
@@ -211,7 +213,7 @@ class Resync:
             self.troubles = {name: each for name, each in self.troubles.items() if name != kind}
             log.info("%s are listed again, after %.0f s", WATCHED[kind].plural, trouble.lasted)
 
-    async def _compare(self, served: Served, namespace: str | None) -> int:
+    async def _compare(self, served: ServedResource, namespace: str | None) -> int:
         """Take in what a cached list has that is news here; returns how much that was."""
         found = await self._ask(served, namespace, {"resourceVersion": "0"}, accept=METADATA)
         heads = [item["metadata"] for item in found.get("items") or ()]
@@ -227,13 +229,13 @@ class Resync:
         uids = {str(head["uid"]) for head in heads}
         return differences + self._memory.forget_others(served.kind, namespace, uids, _version(found))
 
-    async def _list(self, served: Served, namespace: str | None, query: Mapping[str, str] = _NOW) -> int:
+    async def _list(self, served: ServedResource, namespace: str | None, query: Mapping[str, str] = _NOW) -> int:
         """Take in all that there is; returns how many differed."""
         found = await self._ask(served, namespace, query)
         return await self._memory.take_list(served.kind, namespace, _items(served, found), _version(found))
 
     async def _ask(
-        self, served: Served, namespace: str | None, query: Mapping[str, str], accept: str = JSON
+        self, served: ServedResource, namespace: str | None, query: Mapping[str, str], accept: str = JSON
     ) -> Manifest:
         about = Key(served.kind, namespace or "", "")
         selector = {"labelSelector": served.selector} if served.selector else {}
@@ -241,7 +243,7 @@ class Resync:
         return await self._client.request(about, "GET", path, query={**query, **selector}, accept=accept)
 
 
-def _definition(served: Served) -> str:
+def _definition(served: ServedResource) -> str:
     return f"{served.plural}.{served.group}".rstrip(".")
 
 
@@ -249,7 +251,7 @@ def _whole(error: ClusterError) -> str:
     return str(error).partition(": ")[2]
 
 
-def _items(served: Served, found: Manifest) -> Iterator[Manifest]:
+def _items(served: ServedResource, found: Manifest) -> Iterator[Manifest]:
     """Yield the objects of a list, which says once for all of them what they are."""
     for item in found.get("items") or ():
         yield {"apiVersion": served.api_version, "kind": served.kind, **item}

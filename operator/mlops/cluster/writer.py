@@ -8,20 +8,20 @@ from collections.abc import Callable
 from mlops.api import labels
 from mlops.cluster.client import APPLY, MERGE, Client
 from mlops.cluster.events import Events
-from mlops.cluster.kinds import collection_of, path_of
 from mlops.cluster.fetch import fetch
+from mlops.cluster.kinds import collection_of, path_of
 from mlops.cluster.memory import Memory
 from mlops.engine.cluster import (
     FIELD_MANAGER,
     AlreadyExists,
     Conflict,
     Invalid,
-    NotFound,
+    ObjectNotFound,
     Unavailable,
     key_of,
     labels_of,
 )
-from mlops.engine.reconcile import covers
+from mlops.engine.comparing import covers
 from mlops.planning.plan import Key, Manifest
 
 
@@ -96,7 +96,7 @@ class KubernetesCluster:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         try:
             return await self._write(key, "PATCH", path_of(key, "status"), body, content_type=APPLY, query=query)
-        except NotFound as error:
+        except ObjectNotFound as error:
             # Deleted just now: its watch will say so.
             raise Conflict(key, str(error)) from error
 
@@ -111,7 +111,7 @@ class KubernetesCluster:
         self._check_allowed(key)
         try:
             answer = await self._client.request(key, "DELETE", path_of(key), body)
-        except (NotFound, Conflict):
+        except (ObjectNotFound, Conflict):
             return
         if answer.get("kind") == key.kind:
             # It is still there, on its way out.

@@ -22,6 +22,8 @@ API_VERSIONS = {
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
 }
+# Who watches is told of an object before and after a change; None: there was none, there is none any more.
+Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 
 class ClusterError(Exception):
@@ -44,7 +46,7 @@ class AlreadyExists(ClusterError):
         self.present = present
 
 
-class NotFound(ClusterError):
+class ObjectNotFound(ClusterError):
     """There is no such object."""
 
 

@@ -11,7 +11,7 @@ from mlops.api.kinds import KINDS
 from mlops.engine.claims import Claims
 from mlops.engine.cluster import Clock, Cluster, ClusterError, Conflict, Ending
 from mlops.engine.gather import Gatherer
-from mlops.engine.metrics import Counters, Metrics
+from mlops.engine.metrics import Counters, LoopMetrics
 from mlops.engine.queue import Queue, is_worth_a_line
 from mlops.engine.reconcile import Planner, Reconciler
 from mlops.engine.routes import keys_of
@@ -39,13 +39,13 @@ class Controller:
         clock: Clock,
         *,
         workers: int = 4,
-        metrics: Metrics | None = None,
+        metrics: LoopMetrics | None = None,
         random: Random | None = None,
         longest_delay: float = 60.0,
         identity: str | None = None,
     ) -> None:
         self._cluster, self._workers = cluster, workers
-        self.metrics: Metrics = metrics or Counters()
+        self.metrics: LoopMetrics = metrics or Counters()
         # Whether not everything in a namespace may be known: nothing in it is planned, also what was queued before.
         self.is_lost: Callable[[str], bool] = lambda namespace: False
         self.queue = Queue(clock, random=random or Random(0), longest_delay=longest_delay)

@@ -8,24 +8,12 @@ from datetime import UTC, datetime
 
 from mlops.api import labels
 from mlops.api.conditions import RECONCILING, STALLED
+from mlops.api.reasons import Trait, having
 from mlops.planning.plan import Manifest
 
 REPORTER = "mlops.dev/operator"
 _MAX_NOTE = 1024
-# What each object says on its way when a whole loop is applied at once. Once it was there and is not any more, it is
-# worth a warning.
-_EXPECTED_AT_FIRST = frozenset(
-    {
-        "Pending",
-        "DatasetNotReady",
-        "TargetNotFound",
-        "TargetNotLive",
-        "TrainingRunNotReady",
-        "NoLiveModel",
-        "WaitingForRefresh",
-        "Inconclusive",
-    }
-)
+_EXPECTED_AT_FIRST = having(Trait.EXPECTED_AT_FIRST)
 
 
 def events_of(present: Manifest, status: Manifest, now: datetime) -> list[Manifest]:
@@ -57,6 +45,7 @@ def _good_when_false(type_: str) -> bool:
 def _is_warning(before: Manifest, condition: Manifest) -> bool:
     """Return whether a person should look: nothing is wrong with what has only not come yet."""
     was = before.get(condition["type"], {}).get("status")
+    # Once it was there and is not any more, it is worth a warning.
     if condition["reason"] in _EXPECTED_AT_FIRST and was != "True":
         return False
     if condition["type"] == STALLED or condition["type"].endswith("Detected"):

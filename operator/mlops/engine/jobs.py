@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import timedelta
 
 from mlops.api.base import Resource, earlier, parse_time
 from mlops.engine.cluster import Clock, Reader, key_of, labels_of, owners_of
-from mlops.engine.links import JOBS_ENDED_ON, UNFINISHED_JOBS
+from mlops.engine.links import JOBS_ENDED_IN, UNFINISHED_JOBS
 from mlops.engine.routes import JOB_NAME, linked
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.training.manifests import USERS_CONTAINER
 from mlops.planning.views import JobView
 
-# For how many days back the Jobs that ended are asked for day by day.
-_MOST_DAYS = 40
-_A_DAY = timedelta(days=1)
+# How far back the Jobs that ended are asked for hour by hour.
+_FARTHEST = timedelta(days=40)
+_AN_HOUR = timedelta(hours=1)
+# A Job may have ended before another that was taken in: by clocks that differ, or seen late.
+_MARGIN = timedelta(hours=2)
 
 
 class Jobs:
@@ -35,14 +37,15 @@ class Jobs:
     def not_taken_in(self, owner: Resource, label: str, since: str | None, *names: str) -> tuple[JobView, ...]:
         """Return the Jobs of an owner that are not over, that ended since or shortly before, or that are named."""
         namespace, name = owner.metadata.namespace, owner.metadata.name
-        first = earlier(parse_time(since), _A_DAY).date() if since else None
-        days = self._clock.now().date() - first + _A_DAY if first else None
-        if first is None or days is None or not 0 < days.days <= _MOST_DAYS:
+        now = self._clock.now()
+        first = earlier(parse_time(since), _MARGIN) if since else None
+        if first is None or not timedelta() <= now - first <= _FARTHEST:
             return self.of(owner, label)
         found = list(linked(UNFINISHED_JOBS[label], namespace, name, self._reader))
-        last = min(first.toordinal() + days.days, date.max.toordinal())
-        for day in map(date.fromordinal, range(first.toordinal(), last + 1)):
-            found += linked(JOBS_ENDED_ON[label], namespace, f"{name}/{day.isoformat()}", self._reader)
+        # A node's clock may be ahead.
+        for hours in range((now - first + _MARGIN) // _AN_HOUR + 1):
+            hour = f"{first + hours * _AN_HOUR:%Y-%m-%dT%H}"
+            found += linked(JOBS_ENDED_IN[label], namespace, f"{name}/{hour}", self._reader)
         named = filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))
         # A stranger's Job of that name is none of the owner's, whatever it says.
         found += (job for job in named if labels_of(job).get(label) == name)

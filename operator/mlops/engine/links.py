@@ -98,7 +98,7 @@ ASKED_DATASET: Final = Link("DriftMonitor", "Dataset", NAME, by="status.nothingN
 UNFINISHED_JOBS: Final = {
     name: Link(OWNERS[name], "Job", f"{over.UNFINISHED}{label(name)}", wakes=False) for name in over.OWNERS_OF_MANY
 }
-JOBS_ENDED_ON: Final = {name: Link(OWNERS[name], "Job", field, wakes=False) for name, field in over.ENDED_ON.items()}
+JOBS_ENDED_IN: Final = {name: Link(OWNERS[name], "Job", field, wakes=False) for name, field in over.ENDED_IN.items()}
 
 LINKS: Final = (
     *(WAITING_RUNS, RUNS_EVER, ASKING_MONITORS, CAPTURED_VERSIONS),
@@ -106,7 +106,7 @@ LINKS: Final = (
     *(MADE_VERSION, VERSION_FROM_RUN, NAMED_VERSION, WITHDRAWN_VERSIONS),
     *(VERSIONS, UNSETTLED_VERSIONS, NUMBERED_VERSIONS, SOURCE_RUN),
     *(TARGET_VERSIONS, TEMPLATE, RUNS_OF_ITS_TEMPLATE, ASKED_DATASET),
-    *(*UNFINISHED_JOBS.values(), *JOBS_ENDED_ON.values()),
+    *(*UNFINISHED_JOBS.values(), *JOBS_ENDED_IN.values()),
 )
 
 

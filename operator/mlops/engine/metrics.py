@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
-class Metrics(Protocol):
+class LoopMetrics(Protocol):
     """Told what happens."""
 
     def reconciled(self, kind: str, outcome: str, seconds: float) -> None:

@@ -14,8 +14,8 @@ from mlops.api import labels
 from mlops.api.conditions import READY, STALLED
 from mlops.api.reasons import Reason
 from mlops.planning.plan import Manifest
-from mlops.planning.retrying import LONGEST
 from mlops.planning.readiness import LAID_OVER
+from mlops.planning.retrying import LONGEST
 
 # Before the path of a field: it is there as long as the object is not over, or not settled.
 UNFINISHED, UNSETTLED = "unfinished:", "unsettled:"
@@ -25,9 +25,9 @@ NUMBER_OF_MODEL = "derived.numberOfModel"
 VERSION_OF_TEMPLATE = "derived.datasetVersionOfTemplate"
 WAITS_FOR_REFRESH = "derived.waitsForRefreshOf"
 WITHDRAWN_OF_MODEL = "derived.withdrawnOfModel"
-# Of owners that have many Jobs in their life, by the label of their children: on which day a Job ended.
+# Of owners that have many Jobs in their life, by the label of their children: in which hour a Job ended.
 OWNERS_OF_MANY = (labels.DATASET, labels.MONITOR)
-ENDED_ON = {label: f"derived.endedOn/{label}" for label in OWNERS_OF_MANY}
+ENDED_IN = {label: f"derived.endedIn/{label}" for label in OWNERS_OF_MANY}
 
 _ENDS = (str(Reason.SUPERSEDED), str(Reason.WITHDRAWN))
 
@@ -64,20 +64,20 @@ def version_is_settled(version: Manifest) -> bool:
     return refused and said.get(STALLED, {}).get("reason") not in (None, *LAID_OVER)
 
 
-def ended_on(job: Manifest) -> str | None:
-    """Return the day on which a Job ended, 1970-01-01 if its status does not say when; None of one that is not over."""
+def ended_in(job: Manifest) -> str | None:
+    """Return the hour in which a Job ended, UTC; 1970-01-01T00 if its status does not say when; None: it has not."""
     ends = [
         each for each in _conditions(job) if each.get("type") in ("Complete", "Failed") and each.get("status") == "True"
     ]
     if not ends:
         return None
     text = _at(job, "status", "completionTime") or ends[0].get("lastTransitionTime")
-    return str(text)[:10] if text else "1970-01-01"
+    return str(text)[:13] if text else "1970-01-01T00"
 
 
 def is_over(manifest: Manifest) -> bool:
     """Return whether a run or a Job has come to its end."""
-    return ended_on(manifest) is not None if manifest["kind"] == "Job" else run_is_over(manifest)
+    return ended_in(manifest) is not None if manifest["kind"] == "Job" else run_is_over(manifest)
 
 
 def _conditions(manifest: Manifest) -> Iterable[Manifest]:
@@ -117,10 +117,10 @@ def _waits_for_refresh(run: Manifest) -> Any:
     return _at(run, "spec", "datasetRef", "name") if waits else None
 
 
-def _ended_on(label: str) -> Callable[[Manifest], str | None]:
+def _ended_in(label: str) -> Callable[[Manifest], str | None]:
     def found(job: Manifest) -> str | None:
-        day, owner = ended_on(job), _label(job, label)
-        return f"{owner}/{day}" if day and owner else None
+        hour, owner = ended_in(job), _label(job, label)
+        return f"{owner}/{hour}" if hour and owner else None
 
     return found
 
@@ -130,7 +130,7 @@ DERIVED: Mapping[str, Callable[[Manifest], Any]] = {
     WITHDRAWN_OF_MODEL: _withdrawn_of_model,
     VERSION_OF_TEMPLATE: _version_of_template,
     WAITS_FOR_REFRESH: _waits_for_refresh,
-    **{field: _ended_on(label) for label, field in ENDED_ON.items()},
+    **{field: _ended_in(label) for label, field in ENDED_IN.items()},
 }
 
 

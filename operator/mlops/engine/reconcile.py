@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from mlops.api import labels
 from mlops.api.conditions import READY, find
 from mlops.api.kinds import InvalidObject
 from mlops.api.model_version import ModelVersionStatus
 from mlops.engine import problems, waiting
 from mlops.engine.claims import Claims
 from mlops.engine.cluster import (
-    AlreadyExists,
     Clock,
     Cluster,
     ClusterError,
@@ -30,10 +24,12 @@ from mlops.engine.cluster import (
     key_of,
     owners_of,
 )
+from mlops.engine.comparing import timeless_digest
 from mlops.engine.events import events_of
 from mlops.engine.gather import Gatherer
-from mlops.engine.metrics import Metrics
+from mlops.engine.metrics import LoopMetrics
 from mlops.engine.problems import Problem
+from mlops.engine.writing import Writing
 from mlops.planning.plan import Key, Manifest, Plan, Status
 
 log = logging.getLogger(__name__)
@@ -41,28 +37,10 @@ log = logging.getLogger(__name__)
 # A planner of one kind of key, such as `mlops.planning.dataset.planner.plan`; each takes its own view.
 Planner = Callable[[Any], Plan]
 
-# On every converged child: the digest of what was applied. A field that is no longer wanted can be told by it, which
-# a comparison of the wanted fields with the present ones cannot.
-APPLIED = "mlops.dev/applied"
-# Annotations that hold the time of the plan, which the child's task may repeat: the next plan has another time.
-_TIMES_OF_PLANS = (labels.SINCE, labels.AS_OF)
-
 _RETRY_PROBLEMS = timedelta(seconds=60)
 # A missing right or a webhook without an answer is told when it is more than a server's start or a rollout.
 _TELL_AFTER = timedelta(seconds=30)
 _MOST_NOT_ALLOWED = 10_000
-
-# Fields whose values are quantities.
-_AMOUNTS = ("limits", "requests", "sizeLimit")
-_QUANTITY = re.compile(
-    r"((?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][-+]?[0-9]{1,3})?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
-)
-_SUFFIXES: dict[str | None, Decimal] = {
-    None: Decimal(1),
-    "m": Decimal("0.001"),
-    **{name: Decimal(1000) ** power for power, name in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
-    **{name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
-}
 
 
 @dataclass(frozen=True)
@@ -83,18 +61,15 @@ class Reconciler:
         gatherer: Gatherer,
         planners: Mapping[str, Planner],
         clock: Clock,
-        metrics: Metrics,
+        metrics: LoopMetrics,
         claims: Claims | None = None,
     ) -> None:
         self._claims = claims or Claims(cluster, None)
         self._cluster, self._gatherer, self._planners = cluster, gatherer, planners
-        self._clock, self._metrics = clock, metrics
+        self._clock, self._writing = clock, Writing(cluster, clock, metrics)
         # Children that the cluster refused, and since when others are not allowed.
         self._refused: dict[Key, _Refusal] = {}
         self._not_allowed: dict[Key, datetime] = {}
-        # Of children that the cluster makes something else of (a webhook adds a variable): the digests of what was
-        # applied, and of what came of it.
-        self._made_of: dict[Key, tuple[str, str]] = {}
         # Of records that cannot be written: what was told of it.
         self._not_recorded: dict[Key, str] = {}
 
@@ -144,15 +119,15 @@ class Reconciler:
         plan = replace(plan, apply=tuple(child for child in plan.apply if not _is_record(key, child)))
         hopeless = self._problems(plan)
         for owner, status in self._with_problems(key, plan, hopeless).items():
-            await self._write_status(owner, self._with_trouble(owner, status).dump())
+            await self._writing.status(owner, self._with_trouble(owner, status).dump())
         failed = []
-        for children, write in ((plan.apply, self._apply), (plan.create, self._create)):
+        for children, write in ((plan.apply, self._writing.apply), (plan.create, self._writing.create)):
             for child in children:
                 problem = hopeless.get(key_of(child))
                 if (problem is None or problem.due) and (error := await self._write_child(child, write)):
                     failed.append(error)
         for child_key, uid in plan.delete:
-            await self._delete(child_key, uid)
+            await self._writing.delete(child_key, uid)
         recorded = [await self._recorded(child, plan) for child in records]
         if failed:
             raise failed[0]
@@ -189,7 +164,7 @@ class Reconciler:
         reason, message = problems.NAME_TAKEN, present and problems.check_name(present, record, converged=True)
         if not message:
             try:
-                await self._apply(record)
+                await self._writing.apply(record)
             except (Invalid, Refused) as error:
                 reason, message = problems.CHILD_REFUSED, str(error)
         if not message:
@@ -206,7 +181,7 @@ class Reconciler:
             ]
             for version in filter(None, map(self._cluster.get, live)):
                 for event in events_of(version, {"conditions": [said]}, self._clock.now()):
-                    await self._post(event)
+                    await self._writing.post(event)
         return False
 
     def _problems(self, plan: Plan) -> dict[Key, Problem]:
@@ -253,133 +228,9 @@ class Reconciler:
         return [owner for owner in owners if owner.kind == "ModelVersion"]
 
     async def _refuse(self, manifest: Manifest, error: InvalidObject) -> None:
-        await self._write_status(key_of(manifest), problems.refused(manifest, str(error), self._clock.now()))
-
-    async def _write_status(self, key: Key, status: Manifest) -> None:
-        seen = self._cluster.get(key)
-        if seen is None or (seen.get("status") or {}) == status:
-            return
-        await self._cluster.write_status(seen, status)
-        self._metrics.wrote("status", key.kind)
-        for event in events_of(seen, status, self._clock.now()):
-            await self._post(event)
-
-    async def _post(self, event: Manifest) -> None:
-        try:
-            await self._cluster.create(event)
-        except ClusterError as error:
-            # An Event is news, not state: a lost one is no reason to do the work again.
-            log.debug("an Event was not written: %s", error)
-
-    async def _apply(self, wanted: Manifest) -> None:
-        key, marked = key_of(wanted), _marked(wanted)
-        present = self._cluster.get(key)
-        if present is not None and covers(present, marked):
-            self._made_of.pop(key, None)
-            return
-        digest = _digest(marked)
-        if present is not None and self._made_of.get(key) == (digest, _essence(present, marked)):
-            # Writing it again would end the same.
-            return
-        applied = await self._cluster.apply(marked)
-        self._metrics.wrote("apply", key.kind)
-        if not covers(applied, marked):
-            # Of the answer, not of memory: an edit that came meanwhile is to be corrected.
-            self._made_of[key] = digest, _essence(applied, marked)
-            log.warning("%s: the cluster makes something else of what is applied", key)
-
-    async def _create(self, wanted: Manifest) -> None:
-        key = key_of(wanted)
-        if self._cluster.get(key) is not None:
-            return
-        try:
-            await self._cluster.create(wanted)
-        except AlreadyExists as error:
-            if problems.check_name(error.present, wanted, converged=False):
-                # Memory does not show the stranger yet; the next round finds it there and says so in the status.
-                raise Conflict(key, "taken by another object just now") from error
-            return
-        self._metrics.wrote("create", key.kind)
-
-    async def _delete(self, key: Key, uid: str) -> None:
-        present = self._cluster.get(key)
-        if present is None or present["metadata"].get("uid") != uid or present["metadata"].get("deletionTimestamp"):
-            return
-        self._made_of.pop(key, None)
-        await self._cluster.delete(key, uid)
-        self._metrics.wrote("delete", key.kind)
+        await self._writing.status(key_of(manifest), problems.refused(manifest, str(error), self._clock.now()))
 
 
 def _is_record(key: Key, child: Manifest) -> bool:
     """Return whether a child is what is on record of a model: nobody owns it, and nothing depends on it."""
     return key.kind == "Model" and not owners_of(child)
-
-
-def _marked(wanted: Manifest) -> Manifest:
-    annotations = {**(wanted["metadata"].get("annotations") or {}), APPLIED: _digest(wanted)}
-    return {**wanted, "metadata": {**wanted["metadata"], "annotations": annotations}}
-
-
-def _digest(wanted: Manifest) -> str:
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def timeless_digest(wanted: Manifest) -> str:
-    """Return a digest of a child that is the same whatever time it is planned at."""
-    text = json.dumps(wanted, sort_keys=True)
-    annotations = wanted["metadata"].get("annotations") or {}
-    for time in filter(None, map(annotations.get, _TIMES_OF_PLANS)):
-        text = text.replace(time, "")
-    return _digest({"text": text})
-
-
-def _essence(present: Manifest, wanted: Manifest) -> str:
-    """Return a digest of what of a child counts: all but its status, and annotations that are not ours."""
-    metadata, ours = present["metadata"], wanted["metadata"]["annotations"]
-    return _digest(
-        {
-            "spec": present.get("spec"),
-            "data": present.get("data"),
-            "uid": metadata.get("uid"),
-            "labels": metadata.get("labels"),
-            "annotations": {name: (metadata.get("annotations") or {}).get(name) for name in ours},
-            "owners": owners_of(present),
-        }
-    )
-
-
-def covers(present: Any, wanted: Any, *, amounts: bool = False) -> bool:
-    """Return whether every field of `wanted` stands in `present`, which may hold more (defaults, others' fields).
-
-    An API server leaves out empty lists and texts, and writes amounts of a resource its own way: 2000m of cpu as 2.
-    """
-    if isinstance(wanted, dict):
-        return isinstance(present, dict) and all(
-            _owned(present[name], value)
-            if name == "ownerReferences" and name in present
-            else covers(present[name], value, amounts=amounts or name in _AMOUNTS)
-            if name in present
-            else value in ("", [])
-            for name, value in wanted.items()
-        )
-    if isinstance(wanted, list | tuple):
-        return (
-            isinstance(present, list | tuple)
-            and len(present) == len(wanted)
-            and all(covers(*pair) for pair in zip(present, wanted, strict=True))
-        )
-    if amounts and present != wanted:
-        return _amount(present) is not None and _amount(present) == _amount(wanted)
-    return bool(present == wanted)
-
-
-def _owned(present: Sequence[Manifest], wanted: Sequence[Manifest]) -> bool:
-    """Return whether our owners stand among those that are there: others may have made it theirs as well."""
-    there = {each.get("uid"): each for each in present}
-    return all(covers(there.get(each["uid"]), each) for each in wanted)
-
-
-def _amount(quantity: Any) -> Decimal | None:
-    """Return a Kubernetes quantity as a number, None if it is none."""
-    found = _QUANTITY.fullmatch(str(quantity))
-    return Decimal(found[1]) * _SUFFIXES[found[2]] if found else None

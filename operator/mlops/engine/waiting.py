@@ -23,14 +23,14 @@ _WORKS_FOR = {
 
 
 @dataclass(frozen=True)
-class Trouble:
+class PodTrouble:
     """Why a pod waits, in words for the object that it works for."""
 
     reason: Reason
     message: str
 
 
-def trouble_of(key: Key, reader: Reader) -> Trouble | None:
+def trouble_of(key: Key, reader: Reader) -> PodTrouble | None:
     """Return what keeps a pod of the object from starting, None if nothing does."""
     label = _WORKS_FOR.get(key.kind)
     pods = reader.list("Pod", key.namespace, {label: key.name}) if label else ()
@@ -42,7 +42,7 @@ def _works_for(pod: Manifest, key: Key) -> bool:
     return key.kind == "DriftMonitor" or labels.MONITOR not in labels_of(pod)
 
 
-def with_trouble(status: Status, present: Manifest, trouble: Trouble, now: datetime) -> Status:
+def with_trouble(status: Status, present: Manifest, trouble: PodTrouble, now: datetime) -> Status:
     """Return a status of work in progress that says what the work waits for: Ready=False with the reason. A status
     that says more than that (done, failed, serving) is returned as it is."""
     planned = readiness.readiness_of(status.conditions)
@@ -54,19 +54,21 @@ def with_trouble(status: Status, present: Manifest, trouble: Trouble, now: datet
     return status.evolve(conditions=readiness.laid_over(status.conditions, old, waits, now=now, generation=generation))
 
 
-def _of_pod(pod: Manifest) -> Trouble | None:
+def _of_pod(pod: Manifest) -> PodTrouble | None:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
         return None
     for each in _conditions(pod):
         if each["type"] == "PodScheduled" and each["status"] == "False" and each.get("reason") == UNSCHEDULABLE:
-            return Trouble(UNSCHEDULABLE, f"pod {name}: {each.get('message') or 'no node fits'}")
+            return PodTrouble(UNSCHEDULABLE, f"pod {name}: {each.get('message') or 'no node fits'}")
     for field in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(field, ()):
             waits = container.get("state", {}).get("waiting") or {}
             if reason := WAITING.get(waits.get("reason", "")):
                 image = f" {container.get('image')}" if reason is Reason.IMAGE_PULL else ""
-                return Trouble(reason, f"pod {name}: {waits['reason']}{image}: {waits.get('message') or 'no details'}")
+                return PodTrouble(
+                    reason, f"pod {name}: {waits['reason']}{image}: {waits.get('message') or 'no details'}"
+                )
     return None
 
 

@@ -19,7 +19,8 @@ from mlops.engine.cluster import (
     Clock,
     Conflict,
     Invalid,
-    NotFound,
+    ObjectNotFound,
+    Watcher,
     field_of,
     key_of,
     labels_of,
@@ -30,7 +31,6 @@ from mlops.local.records import Record, Records
 from mlops.planning.plan import Key, Manifest
 
 Change = Literal["created", "configured", "unchanged"]
-Watcher = Callable[[Manifest | None, Manifest | None], None]
 
 USER = "mlops-cli"
 # What the cluster itself decides about an object.
@@ -200,7 +200,7 @@ class LocalCluster:
     def _record(self, key: Key) -> Record:
         record = self._objects.get(key.kind, {}).get(key)
         if record is None:
-            raise NotFound(key, "not found")
+            raise ObjectNotFound(key, "not found")
         return record
 
     def _check_valid(self, key: Key, manifest: Manifest) -> None:

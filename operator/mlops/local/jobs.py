@@ -12,7 +12,7 @@ from mlops.engine.cluster import Clock, key_of, owners_of
 from mlops.engine.routes import JOB_NAME
 from mlops.local.cluster import LocalCluster
 from mlops.local.node import Node
-from mlops.local.pods import Pod
+from mlops.local.pods import LocalPod
 from mlops.planning.plan import Key, Manifest
 
 # Between a failed pod and the next one, in seconds, doubled each time. Kubernetes begins with 10 and ends with 360.
@@ -101,7 +101,7 @@ class JobController:
                 return self._finish(job, finished, "Failed", "DeadlineExceeded", message)
         return None
 
-    async def _run_pod(self, pod: Pod, deadline: float) -> bool:
+    async def _run_pod(self, pod: LocalPod, deadline: float) -> bool:
         """Return whether the pod ended before the deadline; one that did not is stopped."""
         try:
             async with asyncio.timeout_at(None if deadline == float("inf") else deadline):

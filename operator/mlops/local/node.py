@@ -11,7 +11,7 @@ from pathlib import Path
 from mlops.engine.cluster import Clock, key_of
 from mlops.local.cluster import LocalCluster
 from mlops.local.containers import Machine
-from mlops.local.pods import Pod
+from mlops.local.pods import LocalPod
 from mlops.planning.plan import Manifest
 
 # A pod's folders hang below its uid, so that nothing of an earlier pod of the same name shows through.
@@ -28,7 +28,7 @@ class Node:
         self._cluster, self._clock, self._machine = cluster, clock, machine
         self._places, self._logs = (state / _PLACES).absolute(), (state / _LOGS).absolute()
         self.slots = asyncio.Semaphore(slots or max(2, os.cpu_count() or 1))
-        self.running: dict[str, Pod] = {}
+        self.running: dict[str, LocalPod] = {}
         self._watches: set[asyncio.Task[None]] = set()
         # Set by who forwards connections: waits until a pod that is to stop has none left.
         self.drain: Callable[[str], asyncio.Future[None]] | None = None
@@ -46,11 +46,11 @@ class Node:
         made = self._cluster.create_as(_MANAGER, manifest)
         return self._cluster.set_status(key_of(made), {"phase": "Pending"})
 
-    def start(self, manifest: Manifest) -> Pod:
+    def start(self, manifest: Manifest) -> LocalPod:
         """Run the pod."""
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         uid = manifest["metadata"]["uid"]
-        pod = Pod(
+        pod = LocalPod(
             manifest,
             self._cluster,
             self._clock,
@@ -72,7 +72,7 @@ class Node:
         while self._watches:
             await asyncio.wait(tuple(self._watches))
 
-    async def _forget_when_ended(self, pod: Pod) -> None:
+    async def _forget_when_ended(self, pod: LocalPod) -> None:
         await pod.ended()
         if pod.stopping:
             await pod.stop()

@@ -23,7 +23,7 @@ _CANNOT_START = Exit(128)
 _FIRST_BACK_OFF, _LONGEST_BACK_OFF, _LONG_ENOUGH = 0.5, 60.0, 600.0
 
 
-class Pod:
+class LocalPod:
     """A pod that runs here. It writes its own status; who started it waits for `ended` and may `stop` it."""
 
     def __init__(

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
 from mlops.api.base import Model, parse_time
-from mlops.api.reasons import Word
+from mlops.api.conditions import Condition
+from mlops.api.reasons import Reported, Word
 from mlops.planning.outcome import Failure, outcome, said_by_newest_pod
 from mlops.planning.ownership import key_and_uid
 from mlops.planning.plan import Key
@@ -143,6 +144,17 @@ def retry_at(failed_at: datetime, attempts: int) -> datetime:
     A Job has tried several times itself by then: what is left is an outage, and outages take their time.
     """
     return min(failed_at, _LAST_START) + min(timedelta(minutes=2 ** min(attempts - 1, 10)), _LONGEST_WAIT)
+
+
+def meanwhile(found: Execution[R], said: Condition | None) -> Readiness | None:
+    """Return where an object stands while its next attempt waits, or its Job makes another pod after one that failed;
+    None if there is nothing to wait for. `said`: the condition in which the last attempt told why it failed."""
+    match found:
+        case Waiting() if said is not None:
+            return Readiness("False", Reported(said.reason), said.message, reconciling=True)
+        case Running(setback=Failure() as failure):
+            return tries_again(failure)
+    return None
 
 
 def tries_again(failure: Failure) -> Readiness:

@@ -54,9 +54,9 @@ def _gone(view: ModelView) -> Iterator[Entry]:
     """Yield that a version is there no more, of each that is not, unless that is on record."""
     if view.present is None:
         return
-    known = entries(view.history)
-    over = {entry["uid"] for entry in known if entry["event"] == DELETED}
-    for uid, entry in {entry["uid"]: entry for entry in known}.items():
+    known = [_known(_text(segment)) for segment in sorted(view.history, key=_order)]
+    over = frozenset().union(*(each.deleted for each in known))
+    for uid, entry in {uid: entry for each in known for uid, entry in each.last.items()}.items():
         if uid not in view.present and uid not in over:
             yield _deleted(entry, format_time(view.now))
 
@@ -67,20 +67,42 @@ class _Known:
 
     identities: frozenset[tuple[Any, ...]]
     highest: int
+    # By uid of a version: the last entry about it, which nobody changes; and those that are gone.
+    last: Mapping[str, Entry]
+    deleted: frozenset[str]
+    # Lines that are none of ours.
+    strange: int
+
+
+_NOTHING: Final = _Known(frozenset(), 0, {}, frozenset(), 0)
+# What was known of texts that grow, by their first line. Only what was appended since is parsed.
+_grown: Final[dict[str, tuple[str, _Known]]] = {}
+_MOST_GROWN: Final = 256
 
 
 @lru_cache(maxsize=512)
 def _known(text: str) -> _Known:
     """Return what is recorded in a segment's text. Most of them are full, and never change again."""
-    found = list(filter(None, map(_known_line, text.splitlines())))
-    return _Known(frozenset(known for known, _ in found), max((number for _, number in found), default=0))
+    first = text.partition("\n")[0]
+    before, known = _grown.pop(first, ("", _NOTHING))
+    if not (text.startswith(before) and before.endswith("\n")):
+        before, known = "", _NOTHING
+    known = _with(known, [_entry(line) for line in text[len(before) :].splitlines()])
+    _grown[first] = text, known
+    if len(_grown) > _MOST_GROWN:
+        del _grown[next(iter(_grown))]
+    return known
 
 
-@lru_cache(maxsize=4096)
-def _known_line(line: str) -> tuple[tuple[Any, ...], int] | None:
-    """Return the identity and the number of a line: when one is added to a segment, the others are as they were."""
-    entry = _entry(line)
-    return (identity(entry), entry["number"]) if entry is not None else None
+def _with(known: _Known, added: Sequence[Entry | None]) -> _Known:
+    found = [entry for entry in added if entry is not None]
+    return _Known(
+        known.identities.union(map(identity, found)),
+        max([known.highest, *(entry["number"] for entry in found)]),
+        {**known.last, **{entry["uid"]: entry for entry in found}},
+        known.deleted.union(entry["uid"] for entry in found if entry["event"] == DELETED),
+        known.strange + len(added) - len(found),
+    )
 
 
 def entries(history: Iterable[Manifest]) -> list[Entry]:
@@ -95,7 +117,7 @@ def entries(history: Iterable[Manifest]) -> list[Entry]:
 
 def strange_lines(segment: Manifest) -> int:
     """Return how many lines of a ConfigMap are none of ours: whoever edits the record may want to know."""
-    return sum(_entry(line) is None for line in _text(segment).splitlines())
+    return _known(_text(segment)).strange
 
 
 def entries_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mlops.api import labels, tasks
 from mlops.api.base import Model, is_timestamp, parse_time
-from mlops.api.reasons import Reason, Word
+from mlops.api.reasons import Reason, Trait, Word, having
 from mlops.planning.not_started import NOT_STARTED
 from mlops.planning.readiness import is_reason
 from mlops.planning.views import JobView
@@ -20,16 +20,9 @@ BACKOFF_LIMIT_EXCEEDED = Reason.BACKOFF_LIMIT_EXCEEDED
 OUT_OF_MEMORY = Reason.OUT_OF_MEMORY
 REPORT_MISSING = Reason.REPORT_MISSING
 
-# A pod gives up on these at once, and the object does not have to change: keys that were revoked come back, somebody
-# makes room, trust is mended. They are tried again ever more slowly.
-_MENDED_OUTSIDE = frozenset({Reason.ACCESS_DENIED, Reason.NO_SPACE, Reason.CERTIFICATE_UNTRUSTED})
-# What is mended outside of the object, or passes: the same work may succeed later.
-_OUTAGES = _MENDED_OUTSIDE | {
-    Reason.STORE_UNAVAILABLE,
-    Reason.BUCKET_MISSING,
-    Reason.CREDENTIALS_MISSING,
-    Reason.INTERRUPTED,
-}
+# Tried again ever more slowly, although pods give up on them at once.
+_MENDED_OUTSIDE = having(Trait.MENDED_OUTSIDE)
+_OUTAGES = _MENDED_OUTSIDE | having(Trait.PASSES)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ class Settings:
     environment_digest: str = "sha256:" + "0" * 64
     # Environment that every pod gets, such as the store's address, in which {namespace} stands for the object's own.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # How pods write their logs: text, which is their default, or json.
+    pod_log_format: str = "text"
     # The Secret with the keys to the store, and those of pods that only read artifacts and of model servers: by default
     # the same one.
     store_secret: str = "mlops-store"

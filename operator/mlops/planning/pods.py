@@ -124,6 +124,8 @@ def _environment(settings: Settings, task: tasks.Task) -> list[Manifest]:
     keys = {tasks.S3_SECRET_VARIABLE: f"{task.namespace}/{secret_of(settings, task)}"}
     if isinstance(task, tasks.ServeTask):
         keys[tasks.S3_KEYS_VARIABLE] = _KEYS_FOLDER
+    if settings.pod_log_format != "text":
+        keys[tasks.LOG_FORMAT_VARIABLE] = settings.pod_log_format
     # These come last: an installation's setting must not change the bits of a model, nor what is imported.
     fixed = {**tasks.NUMERIC_ENVIRONMENT, **tasks.SAFE_PYTHON}
     return variables({**settings.environment, **_store(settings, task.namespace), **keys, **fixed})

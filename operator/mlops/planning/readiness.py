@@ -25,14 +25,12 @@ from mlops.api.conditions import (
     find,
     is_true,
 )
-from mlops.api.reasons import Reason, Reported, Word
+from mlops.api.reasons import Reason, Reported, Trait, Word, having
 
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _MAX_MESSAGE = 2048
 _OF_READINESS = (READY, RECONCILING, STALLED)
-# Reasons that the engine lays over what a planner said: of the name or the content of a child, of a spec that an older
-# program let in. They end when that is mended, so they are no end of the object.
-LAID_OVER = frozenset({Reason.NAME_TAKEN, Reason.CHILD_REFUSED, Reason.INVALID_SPEC})
+LAID_OVER = having(Trait.LAID_OVER)
 
 
 @dataclass(frozen=True)

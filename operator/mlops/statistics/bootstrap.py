@@ -45,7 +45,7 @@ class DropTest:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class AttributedDrop:
     """A drop from the reference (A) to the current sample (C), split at the re-weighted reference (B).
 
     `covariate` is A to B: other inputs, same relation. `concept` is B to C: same inputs, other relation. Their values
@@ -95,7 +95,7 @@ def attribute_drop(
     *,
     min_drop: float = 0.0,
     level: float = 0.95,
-) -> Attribution:
+) -> AttributedDrop:
     """Split the drop by `importance` (n,), the weights that make the reference rows look like the current inputs.
 
     A and B are evaluated on the same draws of reference rows, C on independent draws. The weights are taken as given:
@@ -111,7 +111,7 @@ def attribute_drop(
     sign = 1.0 if metric_named(metric).higher_is_better else -1.0
     concept = _interval(sign * (b - c), sign * (pair[:, 1] - after), level)
     z, pvalue = _beyond(concept, min_drop)
-    return Attribution(
+    return AttributedDrop(
         total=_interval(sign * (a - c), sign * (pair[:, 0] - after), level),
         covariate=_interval(sign * (a - b), sign * (pair[:, 0] - pair[:, 1]), level),
         concept=concept,

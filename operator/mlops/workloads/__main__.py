@@ -18,9 +18,11 @@ from types import FrameType
 from pydantic import ValidationError
 
 from mlops.api import tasks
+from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import PodSettings
 from mlops.api.reasons import Reason, Reported
 from mlops.store import errors as store_errors
+from mlops.workloads.floor import log
 from mlops.workloads.floor.isolation import secrecy
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod, is_panic
 
@@ -44,7 +46,7 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 
             return train(pod, task)
         case tasks.VerifyTask():
-            from mlops.workloads.serve.verify import verify
+            from mlops.workloads.verify.run import verify
 
             return verify(pod, task)
         case tasks.ServeTask():
@@ -61,7 +63,13 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 def main() -> int:
     """Run the task of this pod's environment and return its exit code."""
     secrecy.keep_memory_private()
-    termination_log = Path(PodSettings.read(os.environ).termination_log)
+    termination_log = Path(os.environ.get(tasks.TERMINATION_VARIABLE) or PodSettings().termination_log)
+    log.configure("text")
+    try:
+        settings = PodSettings.read(os.environ)
+    except BadVariable as error:
+        return _fail(termination_log, Reason.TASK_INVALID, str(error), tasks.EXIT_BAD_INPUT)
+    log.configure(settings.log_format, settings.log_level)
     if os.getpid() == 1:
         # The first process of a container ignores a signal that it has no handler for: without one, whoever deletes
         # the pod waits for all of its grace period.
@@ -70,6 +78,7 @@ def main() -> int:
         task = tasks.parse_task(tasks.task_text(os.environ))
     except ValidationError as error:
         return _fail(termination_log, Reason.TASK_INVALID, f"{tasks.TASK_VARIABLE}: {error}", tasks.EXIT_BAD_INPUT)
+    log.configure(settings.log_format, settings.log_level, log.subject_of(task))
     with tempfile.TemporaryDirectory(prefix="mlops-") as scratch:
         try:
             report = run(Pod(os.environ, Path(scratch)), task)
@@ -96,7 +105,6 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM
 
 def _unexpected(termination_log: Path, error: BaseException) -> int:
     """Report what nobody foresaw under a name, with its traceback in the log: the same data would lead there again."""
-    _print_frames(error)
     passing = isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, OSError) and error.errno in _PASSING
     )
@@ -104,30 +112,22 @@ def _unexpected(termination_log: Path, error: BaseException) -> int:
     where = traceback.extract_tb(error.__traceback__)[-1]
     said = error.strerror if isinstance(error, OSError) else f"{Path(where.filename).name} line {where.lineno}"
     message = f"{type(error).__name__} ({said}): the program did not foresee this; the pod's log has the traceback"
-    return _fail(termination_log, Reason.INTERNAL_ERROR, message, tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT)
-
-
-def _print_frames(error: BaseException) -> None:
-    """Print where an error and its causes came from, without what they say: that may repeat a value of the data."""
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None:
-        _print_frames(before)
-        sys.stderr.write("\nand from it, or while it was handled:\n\n")
-    sys.stderr.write("Traceback (most recent call last):\n")
-    traceback.print_tb(error.__traceback__)
-    sys.stderr.write(f"{type(error).__module__}.{type(error).__qualname__}\n")
+    code = tasks.EXIT_RETRY if passing else tasks.EXIT_BAD_INPUT
+    return _fail(termination_log, Reason.INTERNAL_ERROR, message, code, error)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    sys.stderr.write("told to stop\n")
+    log.say("told to stop")
     # At once: what is half done is invisible in the store, and the container's files go with it.
     os._exit(128 + number)
 
 
-def _fail(termination_log: Path, reason: Reason, message: str, code: int) -> int:
+def _fail(
+    termination_log: Path, reason: Reason, message: str, code: int, unforeseen: BaseException | None = None
+) -> int:
     # Data may hold halves of letters, which no log and no report can.
     message = message.encode("utf-8", "backslashreplace").decode()
-    sys.stderr.write(f"{reason}: {message}\n")
+    log.fail(f"{reason}: {message}", unforeseen)
     termination_log.write_text(_fitting(reason, message))
     return code
 
@@ -141,4 +141,5 @@ def _fitting(reason: Reason, message: str) -> str:
 
 
 if __name__ == "__main__":
+    log.take_over()
     sys.exit(main())

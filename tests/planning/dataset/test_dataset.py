@@ -101,7 +101,7 @@ def test_while_a_look_is_under_way_no_second_one_starts() -> None:
 
 
 def test_a_person_may_have_the_source_looked_at_again() -> None:
-    """A bad file was replaced and the spec is as it was: the annotation makes one look, and only one."""
+    """A bad file was replaced and the spec is as it was: the annotation makes one sync, and only one."""
     bad = a_versioned_view()
     asked = merged(
         bad.dataset.model_dump(by_alias=True), {"metadata": {"annotations": {REQUESTED_AT: "2026-01-10T11:50:00Z"}}}

@@ -25,8 +25,8 @@ from mlops.workloads.floor.model import onnx_engine, treelite_engine
 from mlops.workloads.floor.model.golden import check_golden, read_golden
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.parquet_reading import read_through
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.columnar import read_through
 from tests.workloads.attacks import seeds
 from tests.workloads.attacks.mutations import mutated
 

@@ -19,9 +19,10 @@ from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.store import Store, open_store
 from mlops.workloads.drift.run import check
 from mlops.workloads.floor.pod import Pod
+from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 
-REQUESTS = tasks.captures_prefix("shop", "churn", "production")
-LABELS = tasks.feedback_prefix("shop", "churn", "production")
+REQUESTS = captures_prefix("shop", "churn", "production")
+LABELS = feedback_prefix("shop", "churn", "production")
 
 
 def parquet(frame: pl.DataFrame) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mlops.api.tasks import captures_prefix, feedback_prefix
+from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 from mlops.workloads.ingest.run import BadInput
 from tests.workloads.ingest.conftest import Desk, a_spec
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mlops.api.dataset import S3Source, SecretRef
-from mlops.api.tasks import captures_prefix
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.layout import captures_prefix
 from mlops.workloads.ingest.own_place import check_outside
 from tests.servers.s3 import S3Server
 from tests.workloads.ingest.conftest import Desk, a_frame, a_spec

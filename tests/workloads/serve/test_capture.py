@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops.api import tasks
 from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
+from mlops.workloads.floor.records.layout import partition_span
 from mlops.workloads.serve.capture import (
     MOST_PARTITIONS,
     CapturedRequest,
@@ -31,8 +31,8 @@ from mlops.workloads.serve.capture import (
     partitioned,
 )
 from mlops.workloads.serve.inference import Interface, Parser
-from mlops.workloads.serve.timestamps import microseconds
 from mlops.workloads.serve.tensors import Column
+from mlops.workloads.serve.timestamps import microseconds
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.servers import (
     Served,
@@ -238,7 +238,7 @@ def test_every_row_is_in_one_file_whose_partition_holds_its_time(times: list[int
     assert len(files) <= MOST_PARTITIONS
     found = []
     for file in files:
-        span = tasks.partition_span(file.key)
+        span = partition_span(file.key)
         assert span is not None
         part = pl.read_parquet(io.BytesIO(file.data))
         assert part.height == file.rows

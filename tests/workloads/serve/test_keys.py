@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mlops.api.tasks import captures_prefix
 from mlops.store import AccessDenied, CredentialsMissing, open_store
+from mlops.workloads.floor.records.layout import captures_prefix
 from tests.servers.s3 import S3Server
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.servers import Served, request_of, started, task_of, wait_until_ready

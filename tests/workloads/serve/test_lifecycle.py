@@ -17,9 +17,9 @@ import pytest
 
 from mlops.api import tasks
 from mlops.store.errors import BucketMissing, DigestMismatch
+from mlops.workloads.floor.model import latency
 from mlops.workloads.floor.pod import BadInput, Pod
-from mlops.workloads.serve import verify as verifying
-from mlops.workloads.serve.verify import verify
+from mlops.workloads.verify.run import MEASURE_SECONDS, verify
 from tests.workloads.serve.models import rows, write_model
 from tests.workloads.serve.servers import artifact_of, request_of, serving, started, task_of
 
@@ -240,9 +240,9 @@ def test_a_busy_node_is_not_taken_for_a_slow_model(
 ) -> None:
     """The best round counts, and more are made while the gate is not kept: a version that is refused stays refused."""
     rounds = (0.001 if number == quiet else 0.3 for number in count())
-    monkeypatch.setattr(verifying, "one_row_seconds", lambda loaded, repetitions, until: [next(rounds)] * repetitions)
-    monkeypatch.setattr(verifying.time, "sleep", lambda seconds: None)
-    assert (verifying.p99_seconds(None, limit) < 0.05) is kept
+    monkeypatch.setattr(latency, "one_row_seconds", lambda loaded, repetitions, until: [next(rounds)] * repetitions)
+    monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
+    assert (latency.p99_seconds(None, limit) < 0.05) is kept
 
 
 class _Slow:
@@ -255,8 +255,8 @@ class _Slow:
             SimpleNamespace(inputs={"x": np.zeros(1)}, recorded=SimpleNamespace(prediction=np.zeros(1))),
         )
         for name in ("monotonic", "perf_counter"):
-            monkeypatch.setattr(verifying.time, name, lambda: self.now)
-        monkeypatch.setattr(verifying.time, "sleep", self.wait)
+            monkeypatch.setattr(latency.time, name, lambda: self.now)
+        monkeypatch.setattr(latency.time, "sleep", self.wait)
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -272,8 +272,8 @@ def test_a_model_that_is_too_slow_for_its_gate_is_measured_in_time(
 ) -> None:
     """It was ended as one that never answers; the gate has a word for it, LatencyTooHigh."""
     model: Any = _Slow(seconds, monkeypatch)
-    assert verifying.p99_seconds(model, limit) == pytest.approx(seconds, rel=1e-6)
-    assert model.now < verifying.MEASURE_SECONDS
+    assert latency.p99_seconds(model, limit) == pytest.approx(seconds, rel=1e-6)
+    assert model.now < MEASURE_SECONDS
 
 
 def verify_task(artifact: str) -> tasks.VerifyTask:

@@ -52,7 +52,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_rows_that_make_no_file_are_dropped_and_counted_and_recording_goes_on(
-    fault: BaseException, capsys: pytest.CaptureFixture[str]
+    fault: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They stopped it for ever, and kept their bytes of the buffer."""
 
@@ -70,13 +70,13 @@ def test_rows_that_make_no_file_are_dropped_and_counted_and_recording_goes_on(
     recorder = asyncio.run(live())
     assert (recorder.dropped_rows, recorder.stored_rows, recorder.waiting.used) == (1, 1, 0)
     assert sink.keys == ["good.parquet"]
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "1 rows are dropped" in said
     assert "Alice" not in said
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, pytest.param(StoreUnavailable("s3://b", "away"), id="store")])
-def test_a_store_that_fails_in_any_way_is_asked_again(fault: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_fails_in_any_way_is_asked_again(fault: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     """By the run, and by the last flush of a server that stops."""
 
     async def live() -> Recorder[str]:
@@ -93,7 +93,7 @@ def test_a_store_that_fails_in_any_way_is_asked_again(fault: BaseException, caps
     sink = _Sink(fault, None, fault)
     recorder = asyncio.run(live())
     assert (recorder.dropped_rows, recorder.stored_rows, recorder.waiting.used) == (0, 2, 0)
-    assert "Alice" not in capsys.readouterr().err
+    assert "Alice" not in caplog.text
 
 
 async def _until(condition: object) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.http import server_of
+from mlops.workloads.serve.request_ids import RequestIds
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.servers import Served, metric, request_of
 from tests.workloads.serve.test_bounds import BODY, OWN, exchange, statuses, wait_for
@@ -132,7 +133,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 BUDGET = Budget(1 << 20)
-SERVER = server_of(echo, Limits(head_bytes=1024), BUDGET, refused=lambda status: None)
+SERVER = server_of(echo, ServerLimits(head_bytes=1024), BUDGET, refused=lambda *_: None, ids=RequestIds())
 
 
 async def answers_to(segments: Sequence[bytes]) -> bytes:

@@ -153,16 +153,14 @@ def test_a_champion_is_measured_on_the_same_rows(place: Place, dataset: str) -> 
     assert {one.dataset for one in report.champion_metrics} == {"validation", "test"}
 
 
-def test_a_champion_with_other_inputs_is_left_out(
-    place: Place, dataset: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_champion_with_other_inputs_is_left_out(place: Place, dataset: str, caplog: pytest.LogCaptureFixture) -> None:
     """A new contract must not stop training: there is then nothing to compare with."""
     champion = place.run(dataset)
     fields = [one for one in FIELDS if one["name"] != "region"]
     other = place.dataset(schema=a_schema(fields))
     report = place.run(other, champion_artifact=champion.output_digest)
     assert report.champion_metrics == ()
-    assert "the champion is not compared: it takes 'region' (string)" in capsys.readouterr().err
+    assert "the champion is not compared: it takes 'region' (string)" in caplog.text
 
 
 @pytest.mark.parametrize("strategy", ["time", "random", "hash"])
@@ -198,7 +196,7 @@ def _search(**changes: object) -> Search:
 
 
 def test_a_search_takes_what_is_best_on_validation(
-    place: Place, dataset: str, capsys: pytest.CaptureFixture[str]
+    place: Place, dataset: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Trials are judged on rows that none of them saw; the progress can be followed in the log."""
     report = place.run(dataset, search=_search())
@@ -206,7 +204,7 @@ def test_a_search_takes_what_is_best_on_validation(
     assert report.trials == 3
     assert report.best_params == {"C": min(each, key=lambda c: each[c] or 9.0), "fit_intercept": "true"}
     assert read_signature(place.model(report)).estimator.params == report.best_params
-    assert "trial 3/3: C=100, fit_intercept=true: log_loss " in capsys.readouterr().err
+    assert "trial 3/3: C=100, fit_intercept=true: log_loss " in caplog.text
 
 
 def test_a_random_search_is_a_seeded_sample_of_the_grid(place: Place, dataset: str) -> None:

@@ -11,9 +11,9 @@ from mlops.api.dataset import DatasetStatus
 from mlops.planning import execution
 from mlops.planning.dataset.manifests import content_digest, ingest_job, ingest_job_name, sync_digest
 from mlops.planning.execution import Waiting
-from mlops.planning.timestamps import timestamp as timestamp_of
-from mlops.planning.timestamps import not_before, time_of
 from mlops.planning.plan import Manifest
+from mlops.planning.timestamps import not_before, time_of
+from mlops.planning.timestamps import timestamp as timestamp_of
 from mlops.planning.views import DatasetView, JobView
 
 

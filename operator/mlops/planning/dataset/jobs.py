@@ -8,11 +8,11 @@ from mlops.api import labels, tasks
 from mlops.api.dataset import DatasetStatus
 from mlops.planning import execution
 from mlops.planning.dataset.due import captures, lacks_a_live_model, need_of
-from mlops.planning.dataset.manifests import INGEST, sync_digest, refresh_cron_job
+from mlops.planning.dataset.manifests import INGEST, refresh_cron_job, sync_digest
 from mlops.planning.execution import Ended
-from mlops.planning.timestamps import time_of
 from mlops.planning.ownership import key_and_uid
 from mlops.planning.plan import Key, Manifest
+from mlops.planning.timestamps import time_of
 from mlops.planning.views import DatasetView, JobView
 
 
@@ -41,7 +41,7 @@ def is_of_a_namesake(view: DatasetView, job: JobView) -> bool:
 
 
 def jobs_under_way(view: DatasetView) -> tuple[JobView, ...]:
-    """Return our unfinished Jobs for the present spec: while one looks, a second look would only compete with it."""
+    """Return our unfinished Jobs for the present spec: while one syncs, a second sync would only compete with it."""
     return tuple(
         job
         for job in execution.running(view.jobs)

@@ -1,4 +1,4 @@
-"""The Jobs of a Dataset: one look at its source, and the CronJob of repeated looks."""
+"""The Jobs of a Dataset: one sync of its source, and the CronJob of repeated syncs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def content_digest(dataset: Dataset) -> str:
 
 
 def sync_digest(dataset: Dataset) -> str:
-    """Return the digest of the part of the spec that decides what a look reads: the content, and with which Secret.
+    """Return the digest of the part of the spec that decides what a sync reads: the content, and with which Secret.
 
     Another Secret is a reason to look again, since the one before may have been the wrong one; it leaves the version.
     """
@@ -51,10 +51,10 @@ def sync_digest(dataset: Dataset) -> str:
 
 
 def ingest_job_name(dataset: Dataset, as_of: str, attempt: int, retried: str | None = None) -> str:
-    """Return the name of the Job for one look: the same look always has the same name."""
+    """Return the name of the Job for one sync: the same sync always has the same name."""
     inputs: list[object] = [dataset.metadata.uid, sync_digest(dataset), as_of, attempt]
     if retried:
-        # Asked for again by hand: another look than those before, though nothing else differs.
+        # Asked for again by hand: another sync than those before, though nothing else differs.
         inputs.append(retried)
     return labels.child_name(dataset.metadata.name, labels.short(digests.digest_of(inputs)))
 

@@ -1,4 +1,4 @@
-"""Dataset: when to look at the source, and what a look's outcome means for the version."""
+"""Dataset: when to sync the source, and what a sync's outcome means for the version."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 from mlops.api.base import format_time
 from mlops.api.conditions import find
 from mlops.api.dataset import Dataset, DatasetStatus
-from mlops.planning import retrying
 from mlops.planning import readiness as say
+from mlops.planning import retrying
 from mlops.planning.dataset.due import need_of, to_start
 from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted, spent
 from mlops.planning.dataset.readiness import judged, versioned
@@ -53,7 +53,7 @@ def plan(view: DatasetView) -> Plan:
 
 def _known(dataset: Dataset, now: datetime) -> DatasetStatus:
     """Return the status to start from: an edit of the spec ends the waiting after failures, it may be the remedy; so
-    does a person who asks for a retry, which is a look of its own."""
+    does a person who asks for a retry, which is a sync of its own."""
     if asked := retrying.wanted(dataset):
         content = dataset.status.content_digest or dataset.status.spec_digest
         return dataset.status.evolve(

@@ -54,7 +54,7 @@ def judged(view: DatasetView, status: DatasetStatus, need: Need | None) -> Readi
 
 
 def _while_syncing(status: DatasetStatus, need: Need, newest: Condition | None, failed: Failure | None) -> Readiness:
-    """Return where it stands while a look is due; `failed`: why its newest try failed, before the Job tries again."""
+    """Return where it stands while a sync is due; `failed`: why its newest try failed, before the Job tries again."""
     if failed is not None:
         return execution.tries_again(failed)
     if status.attempts and newest is not None:

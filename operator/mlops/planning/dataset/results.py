@@ -1,4 +1,4 @@
-"""What the outcome of a look means: the last good version stays whatever came of it."""
+"""What the outcome of a sync means: the last good version stays whatever came of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mlops.api.reasons import Reason, Word
 from mlops.planning.dataset.jobs import is_ours, mark_of
 from mlops.planning.dataset.manifests import content_digest, sync_digest
 from mlops.planning.execution import Ended
-from mlops.planning.timestamps import time_of
 from mlops.planning.outcome import Failure, scheduled_at
 from mlops.planning.readiness import condition
+from mlops.planning.timestamps import time_of
 from mlops.planning.views import JobView
 
 VERSIONED = ConditionType.VERSIONED

@@ -20,7 +20,7 @@ from mlops.api.drift_monitor import (
     NothingNew,
     Verdict,
 )
-from mlops.api.reasons import Reason
+from mlops.api.reasons import Reason, Trait, having
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
 from mlops.planning.readiness import is_over
 
@@ -31,7 +31,7 @@ _MOST_CAUSES = 8
 
 
 @dataclass(frozen=True)
-class Decision:
+class ActionDecision:
     """Whether to make a run now, and why or why not."""
 
     action: Action | None
@@ -67,21 +67,21 @@ def decide(
     *,
     runs: tuple[TrainingRun, ...],
     template: TrainingRun | None,
-) -> Decision:
+) -> ActionDecision:
     """Return what to do about `verdict` of the check scheduled `at`; `status` counts this check in already."""
     action = called_for(monitor, verdict)
     if action is None:
-        return Decision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
+        return ActionDecision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
     if action.do == "Hold":
-        return Decision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
+        return ActionDecision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
     if template is None or not template.spec.triggers:
         name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
         reason = Reason.RUN_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
-        return Decision(action, reason, f'{action.do} needs the template "{name}"')
+        return ActionDecision(action, reason, f'{action.do} needs the template "{name}"')
     refusal = _refusal(monitor, status, verdict, at, runs)
     if refusal is not None:
-        return Decision(action, *refusal)
-    return Decision(action, Reason.RUN_CREATED, f"{verdict} calls for {action.do}")
+        return ActionDecision(action, *refusal)
+    return ActionDecision(action, Reason.RUN_CREATED, f"{verdict} calls for {action.do}")
 
 
 def _refusal(
@@ -132,8 +132,8 @@ def with_action(status: DriftMonitorStatus, action: LastAction) -> DriftMonitorS
     return status.evolve(last_action=action, action_times=(action.time, *recent)[:50])
 
 
-# Why a run failed that says nothing of challengers: its pods were lost, or are of another release.
-_OF_THE_CLUSTER = frozenset({Reason.REPORT_MISSING, Reason.ENVIRONMENT_MISMATCH, Reason.TASK_INVALID})
+# A run that failed for it says nothing of challengers.
+_OF_CLUSTER = having(Trait.OF_CLUSTER)
 
 
 def followed_up(
@@ -207,7 +207,7 @@ def _counted(
     if run is None or outcome not in ("Rejected", "Failed", "NothingNew"):
         return status
     ready = find(run.status.conditions, READY)
-    if outcome == "Failed" and ready is not None and ready.reason in _OF_THE_CLUSTER:
+    if outcome == "Failed" and ready is not None and ready.reason in _OF_CLUSTER:
         return status
     if outcome == "NothingNew":
         return status.evolve(nothing_new=_remembered(last, run))

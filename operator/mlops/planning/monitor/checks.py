@@ -11,14 +11,14 @@ from mlops.api.conditions import Condition, ConditionStatus, ConditionType
 from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck
 from mlops.api.reasons import Reason
 from mlops.planning.execution import Ended
-from mlops.planning.monitor.actions import Decision, called_for, with_action
+from mlops.planning.monitor.actions import ActionDecision, called_for, with_action
 from mlops.planning.monitor.progress import (
     CHECKED,
     CONCEPT_DRIFT,
     DATA_DRIFT,
     LABELS_AVAILABLE,
     LONGEST_HISTORY,
-    Progress,
+    MonitorProgress,
 )
 from mlops.planning.monitor.retraining import action_of, action_text, decided, triggered
 from mlops.planning.outcome import Failure
@@ -31,8 +31,8 @@ _MAX_FEATURES = 20
 
 
 def taken_in(
-    view: DriftMonitorView, progress: Progress, ended: Ended[tasks.DriftReport], scheduled: datetime
-) -> Progress:
+    view: DriftMonitorView, progress: MonitorProgress, ended: Ended[tasks.DriftReport], scheduled: datetime
+) -> MonitorProgress:
     newest = progress.status.last_check_time
     if newest and scheduled < parse_time(newest):
         return _taken_in_late(progress, ended, scheduled)
@@ -41,10 +41,10 @@ def taken_in(
         case tasks.DriftReport() as report:
             return _judged(view, progress, status, report, scheduled)
         case failure:
-            return Progress(status, progress.own | {CHECKED: _not_checked(failure)})
+            return MonitorProgress(status, progress.own | {CHECKED: _not_checked(failure)})
 
 
-def _taken_in_late(progress: Progress, ended: Ended[tasks.DriftReport], scheduled: datetime) -> Progress:
+def _taken_in_late(progress: MonitorProgress, ended: Ended[tasks.DriftReport], scheduled: datetime) -> MonitorProgress:
     """Return the progress with a check that a later one has overtaken: its verdict is on record, and calls for nothing
     any more."""
     report = ended.outcome
@@ -52,7 +52,7 @@ def _taken_in_late(progress: Progress, ended: Ended[tasks.DriftReport], schedule
         return progress
     entries = (_entry(report, scheduled, ended.job.name, ""), *progress.status.history)
     history = tuple(sorted(entries, key=lambda entry: parse_time(entry.time), reverse=True))[:LONGEST_HISTORY]
-    return Progress(progress.status.evolve(history=history), progress.own)
+    return MonitorProgress(progress.status.evolve(history=history), progress.own)
 
 
 def _entry(report: tasks.DriftReport, scheduled: datetime, job: str | None, action: str) -> HistoryCheck:
@@ -72,11 +72,11 @@ def _not_checked(failure: Failure) -> Condition:
 
 def _judged(
     view: DriftMonitorView,
-    progress: Progress,
+    progress: MonitorProgress,
     status: DriftMonitorStatus,
     report: tasks.DriftReport,
     scheduled: datetime,
-) -> Progress:
+) -> MonitorProgress:
     monitor = view.monitor
     status = _counted(monitor, _measured(status, report), report, before=progress.status)
     decision, same = decided(view, status, report.verdict, scheduled)
@@ -86,7 +86,7 @@ def _judged(
     status = status.evolve(nothing_new=known)
     entry = _entry(report, scheduled, status.last_job, action_text(status, decision))
     status = status.evolve(history=(entry, *status.history)[:LONGEST_HISTORY])
-    return Progress(status, _said(monitor, report, decision))
+    return MonitorProgress(status, _said(monitor, report, decision))
 
 
 def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMonitorStatus:
@@ -114,7 +114,7 @@ def _counted(
     return status.evolve(breaches=before.breaches + 1 if again else 1)
 
 
-def _said(monitor: DriftMonitor, report: tasks.DriftReport, decision: Decision) -> dict[str, Condition]:
+def _said(monitor: DriftMonitor, report: tasks.DriftReport, decision: ActionDecision) -> dict[str, Condition]:
     needed = monitor.spec.labels.min_coverage
     enough = Decimal(report.label_coverage) >= Decimal(needed)
     coverage = f"{report.labelled} of {report.samples} rows: {report.label_coverage}, needed is {needed}"

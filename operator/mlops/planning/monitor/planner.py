@@ -5,16 +5,16 @@ from __future__ import annotations
 from mlops.api.base import format_time
 from mlops.api.conditions import find
 from mlops.api.drift_monitor import ActionName, DriftMonitor, DriftMonitorStatus
-from mlops.planning import retrying
 from mlops.planning import readiness as say
+from mlops.planning import retrying
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.monitor.actions import called_for, followed_up
 from mlops.planning.monitor.checks import taken_in
 from mlops.planning.monitor.manifests import check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
-from mlops.planning.monitor.progress import OWN, Progress
+from mlops.planning.monitor.progress import OWN, MonitorProgress
 from mlops.planning.monitor.readiness import judged
-from mlops.planning.monitor.retraining import synced_again, run_on_record
+from mlops.planning.monitor.retraining import run_on_record, synced_again
 from mlops.planning.monitor.target import target_of
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
@@ -34,7 +34,7 @@ def plan(view: DriftMonitorView) -> Plan:
         serves=artifact_of(newest_wanted(view.versions)),
         again=asked is not None,
     )
-    progress = Progress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
+    progress = MonitorProgress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
     for ended, scheduled in news(view):
         progress = taken_in(view, progress, ended, scheduled)
     progress = synced_again(view, progress)

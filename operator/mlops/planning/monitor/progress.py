@@ -21,7 +21,7 @@ LONGEST_HISTORY = 100
 
 
 @dataclass(frozen=True)
-class Progress:
+class MonitorProgress:
     """The status after some of the checks, and what the newest of them says."""
 
     status: DriftMonitorStatus

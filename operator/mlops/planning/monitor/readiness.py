@@ -6,13 +6,13 @@ from mlops.api.conditions import RECONCILING, is_true
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say
 from mlops.planning.liveness import newest_wanted
-from mlops.planning.monitor.progress import CHECKED, Progress
+from mlops.planning.monitor.progress import CHECKED, MonitorProgress
 from mlops.planning.monitor.target import target_of
 from mlops.planning.readiness import Readiness
 from mlops.planning.views import DriftMonitorView
 
 
-def judged(view: DriftMonitorView, progress: Progress) -> Readiness:
+def judged(view: DriftMonitorView, progress: MonitorProgress) -> Readiness:
     monitor = view.monitor
     target = monitor.spec.target_ref
     if monitor.spec.suspend:

@@ -11,10 +11,10 @@ from mlops.api.conditions import Condition
 from mlops.api.drift_monitor import DriftMonitorStatus, LastAction, NothingNew, Verdict
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
-from mlops.planning.monitor.actions import Decision, decide, nothing_new, with_action
+from mlops.planning.monitor.actions import ActionDecision, decide, nothing_new, with_action
 from mlops.planning.monitor.manifests import run_name, run_of_action
 from mlops.planning.monitor.news import news
-from mlops.planning.monitor.progress import TRIGGERED, Progress
+from mlops.planning.monitor.progress import TRIGGERED, MonitorProgress
 from mlops.planning.monitor.target import champion_of, target_of
 from mlops.planning.plan import Manifest
 from mlops.planning.readiness import condition
@@ -28,7 +28,7 @@ def _own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
 
 def decided(
     view: DriftMonitorView, status: DriftMonitorStatus, verdict: Verdict, at: datetime
-) -> tuple[Decision, NothingNew | None]:
+) -> tuple[ActionDecision, NothingNew | None]:
     """Return what to do: what the guard lets through, unless that run would give nothing new; then what it is."""
     decision = decide(view.monitor, status, verdict, at, runs=_own_runs(view), template=view.template)
     if not decision.acts or view.template is None or view.dataset is None:
@@ -46,7 +46,7 @@ def decided(
     sync = "; the source is synced again, and other content makes a run" if asks else ""
     message = f"{verdict}: a run on the same content of Dataset {same.dataset} gives the model that serves{sync}"
     asked = same.evolve(asked=format_time(at) if asks else None)
-    return Decision(decision.action, Reason.NOTHING_NEW, message), asked
+    return ActionDecision(decision.action, Reason.NOTHING_NEW, message), asked
 
 
 def run_names(view: DriftMonitorView) -> Iterator[str]:
@@ -78,8 +78,8 @@ def _is_refreshed(view: DriftMonitorView) -> bool:
     return view.template is not None and view.template.spec.dataset_ref.version is None
 
 
-def synced_again(view: DriftMonitorView, progress: Progress) -> Progress:
-    """Return the progress after the look at the source that the newest check asked for, if it has come to an end."""
+def synced_again(view: DriftMonitorView, progress: MonitorProgress) -> MonitorProgress:
+    """Return the progress after the sync of the source that the newest check asked for, if it has come to an end."""
     status, data = progress.status, view.dataset
     known = status.nothing_new
     if known is None or known.asked is None or data is None or status.verdict is None:
@@ -89,17 +89,17 @@ def synced_again(view: DriftMonitorView, progress: Progress) -> Progress:
         # A second run on the same version would be one too many.
         message = f"the content of Dataset {data.metadata.name} has changed: the template makes a run of it"
         said = condition(TRIGGERED, "False", Reason.RUN_ACTIVE, message)
-        return Progress(status.evolve(nothing_new=None), progress.own | {TRIGGERED: said})
+        return MonitorProgress(status.evolve(nothing_new=None), progress.own | {TRIGGERED: said})
     if data.status.digest != known.dataset_digest:
         decision, _ = decided(view, status, status.verdict, at)
         if decision.acts:
             status = with_action(status, action_of(view, status, decision, at))
         own = progress.own | {TRIGGERED: triggered(decision)}
-        return Progress(status.evolve(nothing_new=None), own)
+        return MonitorProgress(status.evolve(nothing_new=None), own)
     synced_at = data.status.last_check_time
     if synced_at is None or parse_time(synced_at) < at:
         return progress
-    return Progress(status.evolve(nothing_new=known.evolve(asked=None)), progress.own)
+    return MonitorProgress(status.evolve(nothing_new=known.evolve(asked=None)), progress.own)
 
 
 def _fires_by_itself(view: DriftMonitorView) -> bool:
@@ -107,12 +107,12 @@ def _fires_by_itself(view: DriftMonitorView) -> bool:
     return view.template is not None and any(each.dataset_version for each in view.template.spec.triggers)
 
 
-def triggered(decision: Decision) -> Condition:
+def triggered(decision: ActionDecision) -> Condition:
     return condition(TRIGGERED, "True" if decision.acts else "False", decision.reason, decision.message)
 
 
 def action_of(
-    view: DriftMonitorView, status: DriftMonitorStatus, decision: Decision, scheduled: datetime
+    view: DriftMonitorView, status: DriftMonitorStatus, decision: ActionDecision, scheduled: datetime
 ) -> LastAction:
     """Return the action for the verdict and the change point that stand in the status."""
     kind = decision.action.do if decision.action else "Hold"
@@ -130,7 +130,7 @@ def action_of(
     )
 
 
-def action_text(status: DriftMonitorStatus, decision: Decision) -> str:
+def action_text(status: DriftMonitorStatus, decision: ActionDecision) -> str:
     if decision.acts and status.last_action is not None:
         return f"{status.last_action.kind}: {status.last_action.ref}"
     return "" if decision.reason == Reason.NO_ACTION else str(decision.reason)

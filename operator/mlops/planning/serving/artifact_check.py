@@ -14,8 +14,8 @@ from mlops.planning import execution, retrying
 from mlops.planning import readiness as say
 from mlops.planning.outcome import Failure
 from mlops.planning.plan import Key, Manifest
-from mlops.planning.serving.manifests import verify_job, verify_job_name
 from mlops.planning.readiness import Readiness, condition
+from mlops.planning.serving.manifests import verify_job, verify_job_name
 from mlops.planning.training.children import trained_as
 from mlops.planning.views import JobView, ModelView
 
@@ -105,15 +105,12 @@ def _verify(view: ModelView, version: ModelVersion, status: ModelVersionStatus, 
         tasks.VerifyReport,
         begun=last is None or last.reason == Reason.VERIFYING,
     )
-    match found:
-        case execution.Waiting(until) if last is not None:
-            obstacle = Readiness("False", Reported(last.reason), last.message, reconciling=True)
-            return Checked(status, last, obstacle, requeue_at=until)
-        case execution.Ended():
-            return _verified(view, status, found)
-        case execution.Running(setback=Failure() as failure):
-            again = execution.tries_again(failure)
-            return Checked(status, condition(ARTIFACT_VERIFIED, "Unknown", again.reason, again.message), again)
+    if isinstance(found, execution.Ended):
+        return _verified(view, status, found)
+    if obstacle := execution.meanwhile(found, last):
+        if isinstance(found, execution.Waiting) and last is not None:
+            return Checked(status, last, obstacle, requeue_at=found.until)
+        return Checked(status, condition(ARTIFACT_VERIFIED, "Unknown", obstacle.reason, obstacle.message), obstacle)
     message = "checking bytes, recorded answers and speed"
     return Checked(
         status,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from mlops.api.conditions import ConditionType
 from mlops.api.model_version import ModelVersion, StageFailure
 from mlops.api.reasons import Reason
-from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
 from mlops.planning.readiness import condition
+from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
 from mlops.planning.views import ModelView
 
 

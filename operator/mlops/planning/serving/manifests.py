@@ -47,6 +47,7 @@ def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, atte
         namespace=version.metadata.namespace,
         model_name=version.spec.model_name,
         version=version.spec.version,
+        object_name=version.metadata.name,
         artifact=artifact,
         p99_milliseconds=min(_latency_gates(version), default=None),
     )
@@ -138,6 +139,7 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         namespace=version.metadata.namespace,
         model_name=version.spec.model_name,
         version=version.spec.version,
+        object_name=version.metadata.name,
         stage=stage,
         artifact=artifact,
         capture=version.spec.capture,

@@ -15,7 +15,7 @@ from mlops.planning.plan import Manifest
 from mlops.planning.serving import server_pods
 from mlops.planning.serving.candidates import Candidate
 from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS, server_name
-from mlops.planning.serving.server_pods import Fault, Trouble
+from mlops.planning.serving.server_pods import Fault, ServerTrouble
 from mlops.planning.views import ModelView, ServerPod
 
 _MAX_MESSAGE = 1024
@@ -139,7 +139,9 @@ def _failures_on_record(candidate: Candidate) -> dict[str, StageFailure]:
 _SILENT = f"its pods did not become ready within {STARTUP_SECONDS + PROGRESS_DEADLINE} s"
 
 
-def _blamed(view: ModelView, present: Manifest, candidate: Candidate, stage: str, *, proven: bool) -> Trouble | None:
+def _blamed(
+    view: ModelView, present: Manifest, candidate: Candidate, stage: str, *, proven: bool
+) -> ServerTrouble | None:
     """Return why the version has failed in the stage, if it has: by its own fault, and as its spec is now.
 
     One that has served there with this artifact is not failed by time, nor by trouble of the cluster: something else
@@ -159,7 +161,7 @@ def _blamed(view: ModelView, present: Manifest, candidate: Candidate, stage: str
     silent_until = _silent_until(present, pods)
     if proven or silent_until is None or silent_until > view.now or not _gave_up(present):
         return None
-    return Trouble(Fault.MODEL, Reason.SERVING_FAILED, _SILENT)
+    return ServerTrouble(Fault.MODEL, Reason.SERVING_FAILED, _SILENT)
 
 
 def _is_of_before(pod: ServerPod, since: datetime | None) -> bool:
@@ -176,7 +178,7 @@ def _silent_until(present: Manifest, pods: Iterable[ServerPod]) -> datetime | No
     return server_pods.gives_up_at(max(up, since) if since else up)
 
 
-def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
+def trouble(view: ModelView, candidate: Candidate, stage: str) -> ServerTrouble | None:
     """Return what keeps the version from answering with all its pods in the stage, as far as somebody says so."""
     present = deployment_of(view, stage)
     if present is None or not shows(present, candidate):
@@ -187,19 +189,19 @@ def trouble(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None
     return found or _refused(present)
 
 
-def trouble_of_left(view: ModelView, candidate: Candidate, stage: str) -> Trouble | None:
+def trouble_of_left(view: ModelView, candidate: Candidate, stage: str) -> ServerTrouble | None:
     """Return what keeps the pods that are left of a version from answering, while another one is rolled out."""
     present = deployment_of(view, stage)
     found = server_pods.foremost(pods_of(view, candidate, stage))
     return found or (_refused(present) if present is not None else None)
 
 
-def _refused(present: Manifest) -> Trouble | None:
+def _refused(present: Manifest) -> ServerTrouble | None:
     """Return why pods cannot even be made, such as a quota that is used up."""
     for each in present.get("status", {}).get("conditions", ()):
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
             said = _REFUSED_POD.sub("pods", str(each.get("message") or "no details"))
-            return Trouble(Fault.CLUSTER, Reason.CHILD_REFUSED, f"a pod cannot be made: {said}")
+            return ServerTrouble(Fault.CLUSTER, Reason.CHILD_REFUSED, f"a pod cannot be made: {said}")
     return None
 
 

@@ -13,30 +13,15 @@ from enum import Enum
 
 from mlops.api import labels, tasks
 from mlops.api.base import is_timestamp, parse_time
-from mlops.api.reasons import Reason, Word
+from mlops.api.reasons import Reason, Trait, Word, having
 from mlops.planning.not_started import UNSCHEDULABLE, WAITING
 from mlops.planning.plan import Manifest
-from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS
 from mlops.planning.readiness import is_reason
+from mlops.planning.serving.manifests import PROGRESS_DEADLINE, STARTUP_SECONDS
 from mlops.planning.views import PodEnd, ServerPod
 
-# Of what a server reports with exit code 2: what is in the artifact. The rest (keys, addresses, settings of the
-# installation, an image of another release) would stop any model.
-_OF_THE_MODEL: frozenset[str] = frozenset(
-    {
-        Reason.ARTIFACT_NOT_FOUND,
-        Reason.DIGEST_MISMATCH,
-        Reason.FORMAT_FORBIDDEN,
-        Reason.UNTRUSTED_TYPE,
-        Reason.INCOMPATIBLE,
-        Reason.GOLDEN_FAILED,
-        Reason.OUTPUT_INVALID,
-        Reason.MANIFEST_INVALID,
-        Reason.PATH_FORBIDDEN,
-    }
-)
-# A bug that ends the server, with this model: nothing passes, and nobody but a person can help.
-_OF_OUR_OWN = frozenset({"InternalError"})
+_OF_MODEL = having(Trait.OF_MODEL)
+_OF_PROGRAM = having(Trait.OF_PROGRAM)
 # So many ends without a word are no accident.
 _CRASHES = 3
 _CONTAINER = "server"
@@ -55,7 +40,7 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ServerTrouble:
     """What keeps a pod from answering. `at`: when it was found out, if that is one timestamp."""
 
     fault: Fault
@@ -110,7 +95,7 @@ def _timestamp(text: object) -> datetime | None:
     return parse_time(text) if isinstance(text, str) and is_timestamp(text) else None
 
 
-def trouble_of(pod: ServerPod) -> Trouble | None:
+def trouble_of(pod: ServerPod) -> ServerTrouble | None:
     """Return what keeps the pod from answering; None if it answers, or is still starting.
 
     It says the same from one start of the container to the next, so that nothing is written for each of them.
@@ -118,35 +103,35 @@ def trouble_of(pod: ServerPod) -> Trouble | None:
     if pod.ready:
         return None
     if pod.unschedulable is not None:
-        return Trouble(Fault.CLUSTER, UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}")
+        return ServerTrouble(Fault.CLUSTER, UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}")
     if reason := WAITING.get(pod.waits):
         if reason is Reason.IMAGE_PULL:
             # The kubelet's own words change with every attempt.
-            return Trouble(Fault.CLUSTER, reason, f"pod {pod.name}: cannot pull its image {pod.image}")
-        return Trouble(Fault.CLUSTER, reason, f"pod {pod.name}: {pod.waits}: {pod.why or 'no details'}")
+            return ServerTrouble(Fault.CLUSTER, reason, f"pod {pod.name}: cannot pull its image {pod.image}")
+        return ServerTrouble(Fault.CLUSTER, reason, f"pod {pod.name}: {pod.waits}: {pod.why or 'no details'}")
     return _of_end(pod, pod.end) if pod.end is not None else None
 
 
-def _of_end(pod: ServerPod, end: PodEnd) -> Trouble | None:
+def _of_end(pod: ServerPod, end: PodEnd) -> ServerTrouble | None:
     said = _said(end)
     if said is not None:
         message = said.message.strip() or f"exit code {end.exit_code}"
-        return Trouble(_fault_of(end, said.reason), said.reason, f"pod {pod.name}: {message}", end.at)
+        return ServerTrouble(_fault_of(end, said.reason), said.reason, f"pod {pod.name}: {message}", end.at)
     if end.reason == Reason.OUT_OF_MEMORY:
         message = f"pod {pod.name}: its server needed more memory than its limit"
-        return Trouble(Fault.CRASH, Reason.OUT_OF_MEMORY, message, end.at)
+        return ServerTrouble(Fault.CRASH, Reason.OUT_OF_MEMORY, message, end.at)
     if end.exit_code and pod.restarts >= _CRASHES and not _was_starved(end):
         message = f"pod {pod.name}: its server ended again and again with exit code {end.exit_code} and no report"
-        return Trouble(Fault.CRASH, Reason.SERVING_FAILED, message, end.at)
+        return ServerTrouble(Fault.CRASH, Reason.SERVING_FAILED, message, end.at)
     return None
 
 
 def _fault_of(end: PodEnd, reason: str) -> Fault:
     if end.exit_code != tasks.EXIT_BAD_INPUT:
         return Fault.CLUSTER
-    if reason in _OF_THE_MODEL:
+    if reason in _OF_MODEL:
         return Fault.MODEL
-    return Fault.CRASH if reason in _OF_OUR_OWN else Fault.CLUSTER
+    return Fault.CRASH if reason in _OF_PROGRAM else Fault.CLUSTER
 
 
 def _was_starved(end: PodEnd) -> bool:
@@ -164,13 +149,13 @@ def _said(end: PodEnd) -> tasks.FailureReport | None:
     return report if isinstance(report, tasks.FailureReport) and is_reason(report.reason) else None
 
 
-def foremost(pods: Iterable[ServerPod]) -> Trouble | None:
+def foremost(pods: Iterable[ServerPod]) -> ServerTrouble | None:
     """Return the trouble that says most: one of the model before a crash, that before one of the cluster."""
     order = list(Fault)
     return min(_troubles(pods), key=lambda each: (order.index(each.fault), each.reason, each.message), default=None)
 
 
-def _troubles(pods: Iterable[ServerPod]) -> Iterator[Trouble]:
+def _troubles(pods: Iterable[ServerPod]) -> Iterator[ServerTrouble]:
     return (found for pod in pods if (found := trouble_of(pod)) is not None)
 
 

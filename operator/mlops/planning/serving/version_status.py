@@ -6,14 +6,14 @@ from mlops.api.base import format_time
 from mlops.api.conditions import READY, Condition, ConditionType, find
 from mlops.api.model_version import ModelVersionStatus, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
-from mlops.planning import retrying
 from mlops.planning import readiness as say
+from mlops.planning import retrying
+from mlops.planning.readiness import Readiness, condition
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
 from mlops.planning.serving.manifests import server_name
 from mlops.planning.serving.server_pods import Fault
 from mlops.planning.serving.traffic import Traffic
-from mlops.planning.readiness import Readiness, condition
 from mlops.planning.views import ModelView
 
 GATES_PASSED = ConditionType.GATES_PASSED

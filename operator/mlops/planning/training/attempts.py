@@ -1,40 +1,93 @@
-"""The attempts at an execution of a run: whether one may follow, and what is said until then."""
+"""The two executions of a run, each in attempts: what they came to, and what is said until then."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mlops.api import tasks
-from mlops.api.conditions import READY, ConditionType, find
+from mlops.api.conditions import READY, ConditionStatus, ConditionType, find
 from mlops.api.reasons import Reason, Reported, Word
 from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning import execution
+from mlops.planning import readiness as say
 from mlops.planning.not_started import NOT_STARTED
 from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, REPORT_MISSING, Failure
 from mlops.planning.plan import Key
-from mlops.planning.readiness import Readiness, condition
-from mlops.planning.training.manifests import training_job_name
-from mlops.planning.training.step import Step
+from mlops.planning.readiness import condition
+from mlops.planning.training.manifests import training_job, training_job_name
+from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step
 from mlops.planning.views import JobView, TrainingRunView
 
 _MOST_WITHOUT_REPORT = 3
 
 
-def attempt(
-    view: TrainingRunView, step: Step, type_: ConditionType, *, verifying: bool
-) -> execution.Execution[tasks.TrainReport]:
-    """Return how far the run's present attempt is, at the first execution or at the second one that verifies it.
+@dataclass(frozen=True)
+class Part:
+    """One of the two executions of a run. `failed`: what its condition is when it failed for good."""
 
-    `type_` is the condition that tells of it.
+    type: ConditionType
+    verifying: bool
+    at_work: Reason
+    failed: ConditionStatus
+
+
+FIRST = Part(SUCCEEDED, verifying=False, at_work=Reason.RUNNING, failed="False")
+# One that failed has proved nothing: neither that the model can be made again, nor that it cannot.
+SECOND = Part(REPRODUCIBLE, verifying=True, at_work=Reason.VERIFYING, failed="Unknown")
+
+
+def carried_out(
+    view: TrainingRunView, step: Step, part: Part, resolved: Resolved, message: str
+) -> Step | tasks.TrainReport:
+    """Return what an execution came to, or the step that says how far it is: started, waiting, at work or failed.
+
+    `message` says what it does while it is at work.
     """
-    run, inputs, said = view.run, str(step.status.inputs_digest), step.own.get(type_)
+    found = _attempt(view, step, part)
+    if isinstance(found, execution.Ended):
+        return _come_to(view, step, part, found, resolved)
+    if waits := execution.meanwhile(found, step.own.get(part.type)):
+        if isinstance(found, execution.Waiting):
+            # The condition goes on saying why the last attempt failed.
+            return replace(step, readiness=waits, requeue_at=found.until)
+        return replace(step, readiness=waits).saying(condition(part.type, "Unknown", waits.reason, waits.message))
+    inputs, attempts = str(step.status.inputs_digest), step.status.attempts
+    wanted = training_job(view.settings, view.run, resolved, inputs, attempts, verifying=part.verifying)
+    return replace(step, readiness=say.in_progress(part.at_work, message), create=(wanted,)).saying(
+        condition(part.type, "Unknown", part.at_work, message)
+    )
+
+
+def _attempt(view: TrainingRunView, step: Step, part: Part) -> execution.Execution[tasks.TrainReport]:
+    run, inputs, said = view.run, str(step.status.inputs_digest), step.own.get(part.type)
     return execution.execution(
         view.jobs,
-        lambda number: training_job_name(run, inputs, number, verifying=verifying),
+        lambda number: training_job_name(run, inputs, number, verifying=part.verifying),
         step.status.attempts,
         view.now,
         tasks.TrainReport,
-        begun=said is None or said.reason in (Reason.RUNNING, Reason.VERIFYING),
+        begun=said is None or said.reason == part.at_work,
+    )
+
+
+def _come_to(
+    view: TrainingRunView, step: Step, part: Part, ended: execution.Ended[tasks.TrainReport], resolved: Resolved
+) -> Step | tasks.TrainReport:
+    match _result(view.run, ended):
+        case Failure() as failure if _passes(failure, step.status):
+            return _to_be_tried_again(view, step, ended, failure, part)
+        case Failure() as failure:
+            return _failed(step, part, *_explained(view.run, ended.job, failure))
+        case report if report.environment_digest != resolved.environment_digest:
+            # The release was changed since the run was pinned: of a second execution, other bytes would prove nothing.
+            return _failed(step, part, Reason.ENVIRONMENT_MISMATCH, _other_environment(report, resolved))
+        case report:
+            return report
+
+
+def _failed(step: Step, part: Part, reason: Word, message: str) -> Step:
+    return replace(step, readiness=say.stalled(reason, message)).saying(
+        condition(part.type, part.failed, reason, message)
     )
 
 
@@ -51,7 +104,7 @@ def spent(view: TrainingRunView, status: TrainingRunStatus) -> tuple[tuple[Key, 
     )
 
 
-def result(run: TrainingRun, ended: execution.Ended[tasks.TrainReport]) -> tasks.TrainReport | Failure:
+def _result(run: TrainingRun, ended: execution.Ended[tasks.TrainReport]) -> tasks.TrainReport | Failure:
     """Return what came of a finished Job. Its deadline counts from when it was made: one that has passed while the
     pod could not start says nothing of how long training takes, but what the pod waited for."""
     found = ended.outcome
@@ -61,28 +114,15 @@ def result(run: TrainingRun, ended: execution.Ended[tasks.TrainReport]) -> tasks
     return found
 
 
-def passes(failure: Failure, status: TrainingRunStatus) -> bool:
+def _passes(failure: Failure, status: TrainingRunStatus) -> bool:
     """Return whether the same work may succeed later: the store was away, or the pod was lost with its report. An
     image that never reports is given up."""
     lost = failure.reason == REPORT_MISSING and (status.without_report or 0) + 1 < _MOST_WITHOUT_REPORT
     return failure.outage or lost
 
 
-def held_up(step: Step, found: execution.Waiting | execution.Running, type_: ConditionType) -> Step:
-    """Return: the next attempt is not due yet, or the newest pod failed and its Job makes another."""
-    said = step.own.get(type_)
-    if isinstance(found, execution.Waiting) and said is not None:
-        waits = Readiness("False", Reported(said.reason), said.message, reconciling=True)
-        return replace(step, readiness=waits, requeue_at=found.until)
-    failed = found.setback if isinstance(found, execution.Running) else None
-    if failed is None:
-        return step
-    again = execution.tries_again(failed)
-    return replace(step, readiness=again).saying(condition(type_, "Unknown", again.reason, again.message))
-
-
-def to_be_tried_again(
-    view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], failure: Failure, type_: ConditionType
+def _to_be_tried_again(
+    view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], failure: Failure, part: Part
 ) -> Step:
     """Return: what failed may succeed later, and another Job follows in a while.
 
@@ -96,17 +136,17 @@ def to_be_tried_again(
         status=step.status.evolve(attempts=attempts, without_report=lost),
         readiness=again,
         requeue_at=ended.next_at(attempts, view.now),
-    ).saying(condition(type_, "Unknown", again.reason, again.message))
+    ).saying(condition(part.type, "Unknown", again.reason, again.message))
 
 
-def other_environment(report: tasks.TrainReport, resolved: Resolved) -> str:
+def _other_environment(report: tasks.TrainReport, resolved: Resolved) -> str:
     return (
         f"the pod's environment is {report.environment_digest}, the run is pinned to "
         f"{resolved.environment_digest}: use the workload image of this release, and make a new run"
     )
 
 
-def explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[Word, str]:
+def _explained(run: TrainingRun, job: JobView, failure: Failure) -> tuple[Word, str]:
     """Return reason and message; the user's own code leaves no report of ours when it fails."""
     if run.spec.trainer.container is not None and failure.reason == BACKOFF_LIMIT_EXCEEDED:
         said = f": {job.message.strip()}" if job.message and job.message.strip() else ": see the pod's log"

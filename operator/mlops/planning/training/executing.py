@@ -6,23 +6,11 @@ from dataclasses import replace
 
 from mlops.api import tasks
 from mlops.api.conditions import is_false, is_true
-from mlops.api.reasons import Reason, Word
+from mlops.api.reasons import Reason
 from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
-from mlops.planning import execution
-from mlops.planning import readiness as say
-from mlops.planning.outcome import Failure
 from mlops.planning.readiness import condition
-from mlops.planning.training.attempts import (
-    attempt,
-    explained,
-    held_up,
-    other_environment,
-    passes,
-    result,
-    to_be_tried_again,
-)
+from mlops.planning.training.attempts import FIRST, carried_out
 from mlops.planning.training.concluding import conclude
-from mlops.planning.training.manifests import training_job
 from mlops.planning.training.registering import made_of_the_same, nothing_new_to_train
 from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step, compares, suspended, took_no_part
 from mlops.planning.views import TrainingRunView
@@ -40,37 +28,19 @@ def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         return conclude(view, _taken_over(step, equal), resolved)
     if run.spec.suspend:
         return suspended(view, step)
-    found = attempt(view, step, SUCCEEDED, verifying=False)
-    match found:
-        case execution.Waiting() | execution.Running(setback=Failure()):
-            return held_up(step, found, SUCCEEDED)
-        case execution.Ended():
-            return _trained(view, step, found, resolved)
     message = f"training on version {resolved.dataset_version} of {run.spec.dataset_ref.name}"
-    wanted = training_job(view.settings, run, resolved, inputs, step.status.attempts, verifying=False)
-    return replace(step, readiness=say.in_progress(Reason.RUNNING, message), create=(wanted,)).saying(
-        condition(SUCCEEDED, "Unknown", Reason.RUNNING, message)
-    )
-
-
-def _trained(view: TrainingRunView, step: Step, ended: execution.Ended[tasks.TrainReport], resolved: Resolved) -> Step:
-    match result(view.run, ended):
-        case Failure() as failure if passes(failure, step.status):
-            return to_be_tried_again(view, step, ended, failure, SUCCEEDED)
-        case Failure() as failure:
-            return failed(step, *explained(view.run, ended.job, failure))
-        case report if report.environment_digest != resolved.environment_digest:
-            return failed(step, Reason.ENVIRONMENT_MISMATCH, other_environment(report, resolved))
+    match carried_out(view, step, FIRST, resolved, message):
+        case Step() as unfinished:
+            return unfinished
         case report:
-            message = f"trained as {report.format}" + (f", {report.trials} trials" if report.trials else "")
-            recorded = replace(step, status=_recorded(step.status, report)).saying(
-                condition(SUCCEEDED, "True", Reason.SUCCEEDED, message)
-            )
-            return conclude(view, recorded, resolved)
+            return conclude(view, _trained(step, report), resolved)
 
 
-def failed(step: Step, reason: Word, message: str) -> Step:
-    return replace(step, readiness=say.stalled(reason, message)).saying(condition(SUCCEEDED, "False", reason, message))
+def _trained(step: Step, report: tasks.TrainReport) -> Step:
+    message = f"trained as {report.format}" + (f", {report.trials} trials" if report.trials else "")
+    return replace(step, status=_recorded(step.status, report)).saying(
+        condition(SUCCEEDED, "True", Reason.SUCCEEDED, message)
+    )
 
 
 def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingRunStatus:

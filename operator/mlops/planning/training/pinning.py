@@ -10,10 +10,10 @@ from mlops.api.reasons import Reason
 from mlops.api.training_run import Resolved, TrainingRun
 from mlops.planning import readiness as say
 from mlops.planning.liveness import champion
-from mlops.planning.timestamps import timestamp, not_before
 from mlops.planning.ownership import is_leaving
 from mlops.planning.plan import Settings
 from mlops.planning.readiness import Readiness, condition
+from mlops.planning.timestamps import not_before, timestamp
 from mlops.planning.training.executing import execute
 from mlops.planning.training.manifests import inputs_digest
 from mlops.planning.training.step import DATASET_READY, SUCCEEDED, Step, compares, suspended

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlops.api.conditions import READY, STALLED, Condition, find, is_true
-from mlops.api.reasons import Reason
+from mlops.api.reasons import Reason, Trait, having
 from mlops.api.training_run import TrainingRunStatus
-from mlops.planning import retrying
 from mlops.planning import readiness as say
+from mlops.planning import retrying
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Plan
 from mlops.planning.readiness import Readiness
@@ -20,15 +20,7 @@ from mlops.planning.training.pinning import pin
 from mlops.planning.training.step import DATASET_READY, OWN, Step, own_at_work, took_no_part
 from mlops.planning.views import TrainingRunView
 
-# What a run says of the inputs that it is pinned to: tried again, it is pinned to what is there by then.
-_OF_THE_INPUTS = frozenset(
-    {
-        Reason.ENVIRONMENT_MISMATCH,
-        Reason.DATA_UNUSABLE,
-        Reason.DIGEST_MISMATCH,
-        *("Incompatible", "NotFound", "ManifestInvalid", "ArtifactNotFound"),
-    }
-)
+_OF_PINNED_INPUTS = having(Trait.OF_PINNED_INPUTS)
 
 
 def plan(view: TrainingRunView) -> Plan:
@@ -86,7 +78,7 @@ def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:
     failed = find(run.status.conditions, STALLED)
     if failed is not None and failed.reason not in say.LAID_OVER and run.status.resolved is not None:
         status = status.evolve(attempts=run.status.attempts + 1)
-    if failed is not None and failed.reason in _OF_THE_INPUTS:
+    if failed is not None and failed.reason in _OF_PINNED_INPUTS:
         # The result of a first execution as well, if it was the second that failed: both are to be of the same inputs.
         status = _unpinned(status)
     # What the last attempt said would make this one wait.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlops.api.training_run import TrainingRun, TrainingRunStatus
-from mlops.planning import retrying
 from mlops.planning import readiness as say
+from mlops.planning import retrying
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Plan
 from mlops.planning.training.children import run_of_template

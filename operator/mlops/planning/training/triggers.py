@@ -8,8 +8,8 @@ from mlops.api import digests, labels
 from mlops.api.conditions import READY, RECONCILING, STALLED, find, is_true
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TriggerRecord
-from mlops.planning import retrying
 from mlops.planning import readiness as say
+from mlops.planning import retrying
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.training.recipe import change_name, recipe_digest, template_digest, version_name
 from mlops.planning.views import TrainingRunView

@@ -24,7 +24,7 @@ _LIMIT_IN_MAD = 3.0 * 1.4826
 
 @dataclass(frozen=True)
 class Baseline:
-    """The window's distance to the nearest of the reference's windows, and how far those usually are at most."""
+    """The window's distance to the nearest of the reference's windows, and how far those are at most."""
 
     nearest: float
     limit: float

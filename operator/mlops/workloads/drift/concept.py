@@ -12,13 +12,12 @@ from threadpoolctl import threadpool_limits
 from mlops.api.drift_monitor import Check
 from mlops.api.metrics import METRICS
 from mlops.statistics.arrays import BoolArray, FloatArray, IntArray
-from mlops.statistics.bootstrap import Attribution, attribute_drop
+from mlops.statistics.bootstrap import AttributedDrop, attribute_drop
 from mlops.statistics.density_ratio import Overlap, importance_weights
 from mlops.statistics.label_shift import compare_labels
 from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import replicate
 from mlops.statistics.special import normal_sf
-from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Challenge, Finding, Span, Split
 from mlops.workloads.drift.performance import (
     Judged,
@@ -30,6 +29,7 @@ from mlops.workloads.drift.performance import (
     span_of,
 )
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.floor.records.layout import INPUT
 
 _FOLDS = 5
 _BLOCKS_PER_FOLD = 4
@@ -199,7 +199,7 @@ def folds(rows: int) -> IntArray:
     return np.asarray((np.arange(rows) * blocks // max(1, rows)) % _FOLDS, dtype=np.int64)
 
 
-def _split(parts: Attribution, overlap: Overlap) -> Split:
+def _split(parts: AttributedDrop, overlap: Overlap) -> Split:
     covariate, concept = span_of(parts.covariate), span_of(parts.concept)
     return Split(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
 

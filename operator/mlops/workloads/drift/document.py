@@ -13,11 +13,11 @@ import polars as pl
 
 from mlops.api import tasks
 from mlops.api.base import format_time
-from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Decision, Shift
 from mlops.workloads.drift.inputs import counts
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.records.layout import INPUT
 
 FORMAT = "mlops.dev/drift-report/v1"
 _LIBRARIES = ("numpy", "polars", "scikit-learn", "threadpoolctl")

@@ -12,11 +12,11 @@ from mlops.api.drift_monitor import Check
 from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
-from mlops.workloads.drift.columns import INPUT
+from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.findings import Feature, Kind, Shift
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.drift.baseline import Baseline, beyond, baseline, windows_of
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.records.layout import INPUT
 
 _FAR = 3.0
 

@@ -48,9 +48,12 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.5r
 
 # Of verdicts that no check gives.
 _NO_CHECK = {
-    "Stable": Advice("good", "Nothing.", "Nothing. The next check follows the monitor's schedule."),
+    "Stable": Advice(
+        "good", "every check said no", "Nothing.", "Nothing. The next check follows the monitor's schedule."
+    ),
     "Inconclusive": Advice(
         "open",
+        "too few rows or labels to tell",
         "Nothing: without enough rows or labels there is no ground to act on.",
         "Send labels to the model's feedback endpoint, wait for more traffic, or make spec.window longer.",
     ),
@@ -186,7 +189,7 @@ def _inputs(found: dict[str, Any]) -> str:
         "Inputs",
         "<p class='soft'>Effect: Wasserstein distance in standard deviations of the reference, or Jensen-Shannon"
         " distance of categories. Nearest: distance to the nearest of the reference's own windows of this length, and"
-        " in brackets how far those usually are from each other at most; where it was needed and the reference is long"
+        " in brackets how far those are from each other at most; where it was needed and the reference is long"
         " enough.</p>"
         '<div class="wide"><table><tr><th>input</th><th>kind</th><th class="n">effect</th><th class="n">nearest</th>'
         f'<th class="n">p, corrected</th><th class="n">missing</th><th>moved</th></tr>{rows}</table></div>'

@@ -20,11 +20,11 @@ from mlops.statistics.change_point import change_point
 from mlops.statistics.metrics import Label, Sample, brier_rows
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
-from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Detection, Performance, Point, Span
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 
 _POINTS = 12
 # Fewer rows say nothing of a metric or a class.

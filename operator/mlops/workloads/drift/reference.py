@@ -11,11 +11,20 @@ from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.drift.columns import INPUT, PREDICTION, PROBABILITY, class_text
-from mlops.workloads.floor.model.signature import Signature, parse_signature
+from mlops.workloads.floor.model.signature import Signature, class_name, parse_signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.columns import finite, label_text, timestamp
+from mlops.workloads.floor.records.layout import (
+    INPUT,
+    LABEL,
+    PREDICTION,
+    PROBABILITY,
+    TIME,
+    TIMESTAMP,
+    finite,
+    label_text,
+    timestamp,
+)
 
 DESCRIPTION = "model.json"
 ROWS = "reference.parquet"
@@ -76,7 +85,7 @@ def _signature(content: bytes, artifact: str) -> Signature:
 
 def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> Reference:
     """Bring the rows into canonical types and order. Raises BadInput when a column that is needed is missing."""
-    missing = [column for column in ("label", "part", PREDICTION) if column not in frame.columns]
+    missing = [column for column in (LABEL, "part", PREDICTION) if column not in frame.columns]
     if missing:
         raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model again")
     names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
@@ -86,12 +95,12 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     prepared = frame.with_columns(
         *(finite(INPUT + name) for name in numeric),
         *(pl.col(INPUT + name).cast(pl.String, strict=False) for name in categorical),
-        *(_target(column, frame, bool(classes)) for column in ("label", PREDICTION)),
+        *(_target(column, frame, bool(classes)) for column in (LABEL, PREDICTION)),
         *(finite(column) for column in frame.columns if column.startswith(PROBABILITY)),
-        timestamp("time") if "time" in frame.columns else pl.lit(None, timestamp_type()).alias("time"),
+        timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
     )
     # Rows without a time, or with equal ones, are ordered by their content.
-    prepared = prepared.sort("time", *sorted(set(prepared.columns) - {"time"}), nulls_last=True)
+    prepared = prepared.sort(TIME, *sorted(set(prepared.columns) - {TIME}), nulls_last=True)
     return Reference(
         frame=prepared,
         task=signature.task,
@@ -103,17 +112,12 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     )
 
 
-def timestamp_type() -> pl.DataType:
-    """The type of times."""
-    return pl.Datetime("us", "UTC")
-
-
 def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
     return label_text(column, frame.schema[column]) if is_class else finite(column)
 
 
 def _classes(signature: Signature) -> tuple[str, ...]:
-    classes = [class_text(value) for value in signature.classes or ()]
-    if len(classes) == 2 and signature.positive is not None and class_text(signature.positive) == classes[0]:
+    classes = [class_name(value) for value in signature.classes or ()]
+    if len(classes) == 2 and signature.positive is not None and class_name(signature.positive) == classes[0]:
         classes.reverse()
     return tuple(classes)

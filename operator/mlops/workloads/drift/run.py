@@ -16,6 +16,7 @@ from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Span, Window, load_window
 from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99
@@ -34,8 +35,8 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
         store,
         reference,
         span,
-        requests=tasks.captures_prefix(*place),
-        labels=tasks.feedback_prefix(*place),
+        requests=captures_prefix(*place),
+        labels=feedback_prefix(*place),
         live=task.artifact,
         max_samples=task.window.max_samples,
     )
@@ -101,18 +102,16 @@ def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
     First messages are cut and the least moved inputs left out, then checks without a finding.
     """
     for length, features in ((256, 20), (160, 10), (120, 5), (80, 3), (40, 0), (0, 0)):
-        report = report.model_copy(
-            update={
-                "checks": tuple(c.model_copy(update={"message": _cut(c.message, length)}) for c in report.checks),
-                "top_features": report.top_features[:features],
-            }
+        report = report.evolve(
+            checks=tuple(c.evolve(message=_cut(c.message, length)) for c in report.checks),
+            top_features=report.top_features[:features],
         )
         if _fits(report):
             return report
     kept = sorted(report.checks, key=lambda c: c.result != "Detected")
     while not _fits(report):
         kept = kept[:-1]
-        report = report.model_copy(update={"checks": tuple(kept)})
+        report = report.evolve(checks=tuple(kept))
     return report
 
 

@@ -16,11 +16,24 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
-from mlops.workloads.drift.columns import CANONICAL, INPUT, PROBABILITY
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records import reading
-from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, TIMESTAMP, finite, label_text
+from mlops.workloads.floor.records.layout import (
+    ARRIVED,
+    CANONICAL,
+    CONTENT,
+    DIGEST,
+    INPUT,
+    KEY,
+    PREDICTION,
+    PROBABILITY,
+    REQUEST,
+    TIME,
+    finite,
+    label_text,
+    prediction_type,
+)
 from mlops.workloads.floor.records.reading import Labels, first_of_each, identity, labels_of, request_files
 
 
@@ -88,7 +101,7 @@ class Window:
     @property
     def live_labelled(self) -> pl.DataFrame:
         """Judged rows with a label and an answer of the live version: a new one is not blamed for its predecessor."""
-        return self.labelled.filter(pl.col("live") & pl.col("out.prediction").is_not_null())
+        return self.labelled.filter(pl.col("live") & pl.col(PREDICTION).is_not_null())
 
 
 @dataclass
@@ -184,29 +197,26 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, cap
 def _captured_shape(reference: Reference) -> dict[str, Any]:
     """Names and types of the columns that are read of a captured file."""
     shape: dict[str, Any] = {
-        "id": pl.String(),
-        "row": pl.Int64(),
-        "time": TIMESTAMP,
-        ARRIVED: TIMESTAMP,
+        **{column: REQUEST[column] for column in (*KEY, TIME, ARRIVED)},
         CONTENT: pl.UInt64(),
     }
     shape |= {INPUT + name: pl.Float64() for name in reference.numeric}
     shape |= {INPUT + name: pl.String() for name in reference.categorical}
-    shape["out.prediction"] = pl.String() if reference.classes else pl.Float64()
+    shape[PREDICTION] = prediction_type(classifies=bool(reference.classes))
     shape |= {c: pl.Float64() for c in sorted(reference.frame.columns) if c.startswith(PROBABILITY)}
     return shape
 
 
 def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, live: str) -> None:
     present = frame.schema
-    if "modelDigest" not in present:
-        raise BadInput(Reason.DATA_UNUSABLE, "a captured file lacks the column modelDigest")
+    if DIGEST not in present:
+        raise BadInput(Reason.DATA_UNUSABLE, f"a captured file lacks the column {DIGEST}")
     kept.seen |= {name.removeprefix(INPUT) for name in present.names() if name.startswith(INPUT)}
     rows = frame.select(
         *(_as(column, dtype, present) for column, dtype in shape.items()),
-        (pl.col("modelDigest") == live).fill_null(False).alias("live"),
+        (pl.col(DIGEST) == live).fill_null(False).alias("live"),
     ).with_columns(identity())
-    inside = span.holds("time").fill_null(False)
+    inside = span.holds(TIME).fill_null(False)
     kept.outside.append(rows.filter(~inside)["_hash"].to_numpy())
     kept.add(rows.filter(inside))
 
@@ -214,9 +224,9 @@ def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, l
 def _as(column: str, dtype: Any, present: pl.Schema) -> pl.Expr:
     if column not in present:
         return pl.lit(None, dtype).alias(column)
-    if column in (*KEY, "time", ARRIVED, CONTENT):
+    if column in (*KEY, TIME, ARRIVED, CONTENT):
         return pl.col(column)
-    if column == "out.prediction" and dtype == pl.String():
+    if column == PREDICTION and dtype == pl.String():
         return label_text(column, present[column])
     if dtype == pl.Float64():
         return finite(column)

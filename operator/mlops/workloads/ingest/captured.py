@@ -12,14 +12,24 @@ import polars as pl
 from mlops.api.base import earlier, parse_duration
 from mlops.api.dataset import CapturedSource, DataField
 from mlops.api.reasons import Reason
-from mlops.api.tasks import captures_prefix, feedback_prefix
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY
+from mlops.workloads.floor.records.layout import (
+    ARRIVED,
+    CANONICAL,
+    CONTENT,
+    INPUT,
+    KEY,
+    LABEL,
+    TIME,
+    captures_prefix,
+    feedback_prefix,
+)
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME, Span, first_of_each, labels_of, request_files
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.rows import Rows, log
+from mlops.workloads.ingest.rows import Rows
 from mlops.workloads.ingest.widening import convert
 
 
@@ -67,9 +77,9 @@ def captured_rows(
         as_text=contract.label is None or contract.kinds[contract.label] not in ("float64", "int64"),
     )
     if labels.unmatched:
-        log(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")
+        say(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")
     if labels.early:
-        log(f"{labels.early} labels are dated more than a day before their request: {SEND_EVENT_TIME}")
+        say(f"{labels.early} labels are dated more than a day before their request: {SEND_EVENT_TIME}")
     how: Any = "inner" if source.labels == "Required" and contract.label else "left"
     joined = requests.join(labels.frame, on=KEY, how=how, maintain_order="left")
     name = f"captures of {source.model_name} in {source.stage}"
@@ -84,11 +94,11 @@ def captured_rows(
 
 def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contract) -> pl.Series:
     if field.role == "label":
-        return joined["label"]
-    if f"in.{field.name}" in joined.columns:
-        return joined[f"in.{field.name}"]
+        return joined[LABEL]
+    if (recorded := INPUT + field.name) in joined.columns:
+        return joined[recorded]
     if field.role == "timestamp":
-        return joined["time"]
+        return joined[TIME]
     if field.role == "entityKey" and field.type == "string":
         single = pl.when(pl.col("row") == 0).then(pl.col("id"))
         return joined.select(single.otherwise(pl.concat_str("id", pl.lit("/"), "row"))).to_series()
@@ -96,7 +106,7 @@ def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contrac
         return pl.Series(field.name, [None] * joined.height, dtype=DTYPES[field.type])
     raise BadInput(
         Reason.SCHEMA_MISMATCH,
-        f'{name}: there is no column "in.{field.name}" for the field "{field.name}": '
+        f'{name}: there is no column "{recorded}" for the field "{field.name}": '
         "the model was trained without it, or its capture leaves it out",
     )
 
@@ -114,11 +124,11 @@ def _check_recorded(rows: pl.DataFrame, contract: Contract, name: str) -> None:
 
 
 def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> pl.DataFrame | None:
-    inputs = {f"in.{field.name}" for field in contract.fields if field.role != "label"}
+    inputs = {INPUT + field.name for field in contract.fields if field.role != "label"}
     found = []
     for frame in request_files(store, prefix, window):
-        wanted = [*KEY, "time", ARRIVED, CONTENT, *sorted(inputs & set(frame.columns))]
-        chosen = frame.select(wanted).filter(window.holds("time"))
+        wanted = [*KEY, TIME, ARRIVED, CONTENT, *sorted(inputs & set(frame.columns))]
+        chosen = frame.select(wanted).filter(window.holds(TIME))
         if chosen.height:
             found.append(chosen)
     if not found:
@@ -128,4 +138,4 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
     except pl.exceptions.PolarsError as error:
         problem = "its files have columns of one name and of types that do not go together"
         raise BadInput(Reason.DATA_UNUSABLE, f"{prefix}: {problem} ({type(error).__name__})") from None
-    return first_of_each(together).sort("time", *KEY)
+    return first_of_each(together).sort(*CANONICAL)

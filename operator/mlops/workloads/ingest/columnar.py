@@ -10,11 +10,12 @@ import polars as pl
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.scanning import top_of, unreadable
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.problems import format_error, shown
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.typed import check_columns, column_of
 from mlops.workloads.ingest.widening import check_type, convert
 from mlops.workloads.ingest.zones import parquet_in_utc
@@ -28,7 +29,6 @@ _KEPT_BYTES = 1 << 20
 # For the child: what a file of that size may grow to in a reader, and its copies.
 TRIED_MEMORY_BYTES = 4 << 30
 _CUT_OFF = 12  # bytes of the smallest file: two magics and a length
-_PLAIN: Final = "write it with plain types (numbers, text, true and false, timestamps), as Parquet or CSV"
 
 
 def read_parquet(path: Path, name: str, contract: Contract, child: Child | None = None) -> Iterator[pl.DataFrame]:
@@ -99,34 +99,7 @@ def _note_cut(chunk: pl.DataFrame, noted: set[str], name: str) -> None:
         is_fine = isinstance(column.dtype, pl.Datetime) and column.dtype.time_unit == "ns"
         if is_fine and column.name not in noted and (column.to_physical() % 1000 != 0).any():
             noted.add(column.name)
-            log(f'{name}: field "{column.name}" has times with digits beyond microseconds: they are cut')
-
-
-def read_through(path: Path, name: str, columns: list[str]) -> None:
-    """In a child: read those of the columns that there are to their end. Raises BadInput for a damaged file."""
-    scan_through(lambda: pl.scan_parquet(path, glob=False), "Parquet", name, columns)
-
-
-def scan_through(scan: Callable[[], pl.LazyFrame], what: str, name: str, columns: list[str]) -> None:
-    """In a child: read columns, top-level or by path, to their end."""
-    try:
-        frame = scan()
-        present = frame.collect_schema()
-        tops = {top for one in columns if (top := _top_of(one, present)) is not None}
-        for _ in frame.select(sorted(tops)).collect_batches(chunk_size=_ROWS):
-            pass
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise unreadable(error, what, name) from error
-
-
-def unreadable(error: BaseException, what: str, name: str) -> BadInput:
-    """Return the refusal of a file that the reader gave up on, in words that lead out."""
-    problem = shown(str(error).partition("\n")[0])
-    if isinstance(error, pl.exceptions.DuplicateError):
-        return format_error(name, f"the {what} file has two columns of one name ({problem}): rename one")
-    if isinstance(error, pl.exceptions.PanicException) or "precision must be" in problem:
-        return format_error(name, f"the {what} file has a column of a type that is not read here ({problem}): {_PLAIN}")
-    return format_error(name, f"the {what} file is damaged: {problem}: write it again, or deliver it again")
+            say(f'{name}: field "{column.name}" has times with digits beyond microseconds: they are cut')
 
 
 def _wanted(present: dict[str, pl.DataType], name: str, contract: Contract) -> list[pl.Expr]:
@@ -143,17 +116,17 @@ def _wanted(present: dict[str, pl.DataType], name: str, contract: Contract) -> l
         expression, dtype, top = one
         check_type(name, field, dtype)
         if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and field.time_zone is None:
-            log(f'{name}: column "{column_of(field)}" has times without a zone: they are taken as UTC')
+            say(f'{name}: column "{column_of(field)}" has times without a zone: they are taken as UTC')
         used.add(top)
         wanted.append(expression.alias(field.name))
     if extra := [column for column in present if column not in used]:
-        log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
     return wanted
 
 
 def _found(column: str, present: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.DataType, str] | None:
     """Return a column by its name, or by the path through structs that the name is; with the top-level column."""
-    if (top := _top_of(column, present)) is None:
+    if (top := top_of(column, present)) is None:
         return None
     expression, dtype = pl.col(top), present[top]
     rest = column.removeprefix(top).removeprefix(".")
@@ -161,19 +134,12 @@ def _found(column: str, present: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.Da
         if not isinstance(dtype, pl.Struct):
             return None
         inner = {one.name: pl.Series([], dtype=one.dtype).dtype for one in dtype.fields}
-        step = _top_of(rest, inner)
+        step = top_of(rest, inner)
         if step is None:
             return None
         expression, dtype = expression.struct.field(step), inner[step]
         rest = rest.removeprefix(step).removeprefix(".")
     return expression, dtype, top
-
-
-def _top_of(column: str, present: dict[str, pl.DataType] | pl.Schema) -> str | None:
-    """Return the longest name that is the column, or that the column's path begins with."""
-    parts = column.split(".")
-    names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return next((one for one in names if one in present), None)
 
 
 def _check_structure(source: Path | bytes, name: str) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField
 from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.log import say
 from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.aside import UNREAD, RowsAside
 from mlops.workloads.ingest.blocks import Blocks
@@ -22,7 +23,6 @@ from mlops.workloads.ingest.places import check_names, positions_of
 from mlops.workloads.ingest.plain import NoSigns, Plain, plain
 from mlops.workloads.ingest.problems import format_error, shown
 from mlops.workloads.ingest.ragged import judged
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.structure import Mask, Places, Structure
 from mlops.workloads.ingest.typed import bad_values, column_of, normal, problem_of, read_text, unread_of, with_missing
 
@@ -60,7 +60,7 @@ def _note_extra(name: str, header: list[str], contract: Contract) -> None:
     wanted = {field.column or field.name for field in contract.fields}
     extra = [column for column in header if column not in wanted]
     if extra:
-        log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
 
 
 class _Reader:
@@ -111,7 +111,7 @@ class _Reader:
             problems = [self._problems[field.name] for field in self._contract.fields if field.name in self._problems]
             raise bad_values(self._blocks.name, problems)
         if left_out := str(self._blocks.left_out):
-            log(f"{self._blocks.name}: rows: {self._blocks.rows}; left out: {left_out}")
+            say(f"{self._blocks.name}: rows: {self._blocks.rows}; left out: {left_out}")
 
     def _parse(self, text: Plain) -> pl.DataFrame:
         # An empty text in quotes is no number; in a column of numbers it is a missing one.

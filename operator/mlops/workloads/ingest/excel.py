@@ -13,14 +13,14 @@ from mlops.api.dataset import DataField
 from mlops.api.file_formats import Excel
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.isolation.parent import Child
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.workbook import ErrorCell, SheetRow, letter, sheet_rows
 from mlops.workloads.ingest.columnar import try_in_child
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.problems import format_error, shown
-from mlops.workloads.ingest.rows import log
 from mlops.workloads.ingest.typed import bad_value, check_columns, column_of
 from mlops.workloads.ingest.widening import advice, check_type, convert
-from mlops.workloads.ingest.workbook import ErrorCell, SheetRow, letter, sheet_rows
 
 _ROWS: Final = 16_384
 
@@ -41,19 +41,13 @@ def read_excel(
     places = [_place(names, column_of(field), name) for field in contract.fields]
     wanted = {names[place] for place in places}
     if extra := [one for one in names if one and one not in wanted]:
-        log(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
+        say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
     for batch in _batches(rows, header.number, name):
         columns = {}
         for field, place in zip(contract.fields, places, strict=True):
             cells = [row.cells[place] if place < len(row.cells) else None for row in batch]
             columns[field.name] = _column(cells, field, name, batch[0].number - 1, contract, letter(where, place))
         yield pl.DataFrame(columns)
-
-
-def read_excel_through(path: Path, name: str, where: Excel | None) -> None:
-    """In a child: read the sheet to its end."""
-    for _ in sheet_rows(path, name, where):
-        pass
 
 
 def header_of(path: Path, name: str, where: Excel | None) -> list[str]:

@@ -1,6 +1,6 @@
 """The records of a JSON document, one after another: an array, or the array at a path. Never whole in memory.
 
-Brackets and texts are told apart by one expression; what lies between records must be commas and blanks, what lies
+Brackets in texts are none; what lies between records must be commas and blanks, what lies
 around the array is parsed as a document of its own, and each record is parsed by whoever takes it. So every byte of the
 document is judged once.
 """
@@ -19,13 +19,8 @@ from mlops.workloads.ingest.problems import format_error, shown
 # A record, or all that is around the records.
 LONGEST: Final = 16 << 20
 _MAX_DEPTH: Final = 512
-_BRACKET: Final = re.compile(
-    rb'[^"{}\[\]]*+(?:"(?:[^"\\]++|\\.)*+"[^"{}\[\]]*+)*+([{}\[\]])',
-    re.DOTALL,
-)
-_LAST_KEY: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")\s*+:\s*+\Z', re.DOTALL)
-_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_BETWEEN: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*\Z")
+_SIGN: Final = re.compile(r'["\[\]{}]')
+_BLANKS: Final = " \t\r\n"
 _SUGGESTED: Final = 5
 
 
@@ -51,85 +46,93 @@ def records(pieces: Iterator[bytes], name: str, path: str | None) -> Iterator[by
 
 
 class _Scan:
+    """Goes from bracket to bracket. Bytes are letters of Latin-1 here: each stays one, and signs are those of ASCII."""
+
     def __init__(self, name: str, path: str | None) -> None:
         self._name, self._path = name, path
         self._wanted = path.split(".") if path else []
         # The open brackets, each with the key that it stands under.
-        self._open: list[tuple[bytes, str | None]] = []
+        self._open: list[tuple[str, str | None]] = []
         self._around = bytearray()
         self._count, self._start = 0, -1
+        # The last text since the last bracket: where it begins and ends.
+        self._text: tuple[int, int] | None = None
         self._inside = self._found = False
 
     def over(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        buffer, at = bytearray(), 0
+        buffer, at, place = "", 0, 0
         for piece in pieces:
-            buffer += piece
-            while (match := _BRACKET.match(buffer, at)) is not None:
-                yield from self._bracket(buffer, at, match)
-                at = match.end()
+            buffer += piece.decode("latin-1")
+            while (match := _SIGN.search(buffer, place)) is not None:
+                place = match.start()
+                if buffer[place] != '"':
+                    yield from self._bracket(buffer, at, place)
+                    at, self._text = place + 1, None
+                    place = at
+                elif (end := _end_of_text(buffer, place)) is None:
+                    break
+                else:
+                    self._text, place = (place, end), end
+            else:
+                place = len(buffer)
             keep = self._start if self._start >= 0 else at
-            del buffer[:keep]
-            at -= keep
+            buffer, at, place = buffer[keep:], at - keep, place - keep
             self._start = 0 if self._start >= 0 else -1
+            self._text = None if self._text is None else (self._text[0] - keep, self._text[1] - keep)
             if len(buffer) > LONGEST or len(self._around) > LONGEST:
                 raise self._error(f"a record, or what is around the records, is longer than {LONGEST >> 20} MiB")
-        self._around += buffer[at:] if not self._inside else b""
-        self._finish(bytes(buffer))
+        self._around += b"" if self._inside else buffer[at:].encode("latin-1")
+        self._finish()
 
-    def _bracket(self, buffer: bytearray, at: int, match: re.Match[bytes]) -> Iterator[bytes]:
-        sign, before = match.group(1), bytes(memoryview(buffer)[at : match.start(1)])
+    def _bracket(self, buffer: str, at: int, place: int) -> Iterator[bytes]:
+        sign, before = buffer[place], buffer[at:place]
         if not self._inside:
-            self._around += before + sign
-        if sign in b"[{":
-            self._opened(sign, before, match.start(1))
-        elif not self._open or (self._open[-1][0] == b"[") != (sign == b"]"):
-            raise self._error(f"a bracket {sign.decode()} closes nothing{self._where()}")
+            self._around += (before + sign).encode("latin-1")
+        if sign in "[{":
+            self._opened(sign, before, place, self._key(buffer, place))
+        elif not self._open or (self._open[-1][0] == "[") != (sign == "]"):
+            raise self._error(f"a bracket {sign} closes nothing{self._where()}")
         elif self._inside and len(self._open) == len(self._wanted) + 1:
             self._end_of_array(before)
         else:
             self._open.pop()
             if self._inside and len(self._open) == len(self._wanted) + 1:
-                yield bytes(memoryview(buffer)[self._start : match.end()])
+                yield buffer[self._start : place + 1].encode("latin-1")
                 self._count, self._start = self._count + 1, -1
 
-    def _opened(self, sign: bytes, before: bytes, place: int) -> None:
+    def _opened(self, sign: str, before: str, place: int, key: str | None) -> None:
         depth = len(self._open)
         if depth >= _MAX_DEPTH:
             raise self._error(f"its brackets are more than {_MAX_DEPTH} deep")
         if self._inside and depth == len(self._wanted) + 1:
-            if sign == b"[" or not self._may_stand_between(before):
+            if sign == "[" or before.strip(_BLANKS) != ("," if self._count else ""):
                 raise self._error(f"record {self._count + 1} is no object")
             self._start = place
-            self._open.append((sign, None))
-            return
-        key = self._key(before) if not self._inside and depth <= len(self._wanted) else None
         self._open.append((sign, key))
         keys = [one for _, one in self._open[1:]]
-        if not self._inside and not self._found and sign == b"[" and keys == self._wanted:
+        if not self._found and sign == "[" and keys == self._wanted:
             self._inside = self._found = True
 
-    def _may_stand_between(self, before: bytes) -> bool:
-        return not before.strip() if self._count == 0 else _BETWEEN.match(before) is not None
-
-    def _end_of_array(self, before: bytes) -> None:
-        if before.strip(b" \t\r\n"):
+    def _end_of_array(self, before: str) -> None:
+        if before.strip(_BLANKS):
             raise self._error(f"record {self._count + 1} is no object")
         self._open.pop()
         self._inside = False
         self._around += b"]"
 
-    def _key(self, before: bytes) -> str | None:
+    def _key(self, buffer: str, place: int) -> str | None:
         """Return the key before a bracket: the last text, with a colon after it."""
-        texts = list(_TEXT.finditer(before))
-        last = texts[-1] if texts else None
-        if last is None or _LAST_KEY.match(before, last.start()) is None:
+        if self._inside or self._text is None or len(self._open) > len(self._wanted):
+            return None
+        start, end = self._text
+        if buffer[end:place].strip(_BLANKS) != ":":
             return None
         try:
-            return str(orjson.loads(last.group()))
+            return str(orjson.loads(buffer[start:end].encode("latin-1")))
         except orjson.JSONDecodeError:
             return None
 
-    def _finish(self, rest: bytes) -> None:
+    def _finish(self) -> None:
         if self._inside:
             raise self._error(f"the document ends in the middle{self._where()}: deliver it again")
         if not self._around.strip():
@@ -146,7 +149,7 @@ class _Scan:
         except DuplicateKey as error:
             raise self._error(f'the document has the key "{shown(error)}" twice in one object') from error
         except (orjson.JSONDecodeError, ValueError, RecursionError) as error:
-            if text.lstrip().startswith(b"{") and not self._found and re.search(rb"\}\s*\{", text):
+            if text.lstrip().startswith(b"{") and not self._found and b"}{" in b"".join(text.split()):
                 raise self._error("there are several documents: set spec.format to jsonl") from error
             raise self._error(f"this is no JSON document ({error})") from error
 
@@ -166,6 +169,19 @@ class _Scan:
 
     def _error(self, problem: str) -> Exception:
         return format_error(self._name, problem)
+
+
+def _end_of_text(buffer: str, start: int) -> int | None:
+    """Return where the text ends that begins with the quote at `start`; None if that is not in the buffer."""
+    at = start + 1
+    while (at := buffer.find('"', at)) >= 0:
+        before = at - 1
+        while buffer[before] == "\\":
+            before -= 1
+        at += 1
+        if (at - before) % 2 == 0:
+            return at
+    return None
 
 
 def _arrays(value: Any, path: str) -> Iterator[str]:

@@ -13,9 +13,9 @@ from mlops.store.address import open_source
 from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import BucketMissing, NotFound
 from mlops.store.folder import FolderBucket
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.own_place import forbidden
-from mlops.workloads.ingest.rows import log
 
 _LOOKED_AT = 1000  # keys read to suggest another prefix
 
@@ -63,7 +63,7 @@ def _objects(bucket: Bucket, key: str) -> list[Stat]:
     # Spark and others leave markers such as _SUCCESS beside their data.
     hidden = [one.key for one in found if one.key.rpartition("/")[2].startswith(("_", "."))]
     if hidden:
-        log(f"{len(hidden)} objects whose name begins with _ or . are left out, such as {hidden[0]}")
+        say(f"{len(hidden)} objects whose name begins with _ or . are left out, such as {hidden[0]}")
     return [one for one in found if one.key not in set(hidden)]
 
 

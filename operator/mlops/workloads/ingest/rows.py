@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+
+from mlops.workloads.floor.log import say
 
 BUDGET = 160 << 20  # bytes of rows held in memory at a time; more goes to the scratch folder
 
@@ -99,11 +100,5 @@ class Progress:
             yield chunk
             self._rows += chunk.height
             if time.monotonic() >= self._next:
-                log(f"{self._what}: {self._rows:,} rows so far")
+                say(f"{self._what}: {self._rows:,} rows so far")
                 self._next = time.monotonic() + self._every
-
-
-def log(line: str) -> None:
-    """Write a line to the pod's log."""
-    sys.stderr.write(f"ingest: {line}\n")
-    sys.stderr.flush()

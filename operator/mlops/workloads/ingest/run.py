@@ -13,6 +13,7 @@ from mlops.api.reasons import Reason
 from mlops.api.tasks import IngestReport, IngestTask, refresh_name
 from mlops.workloads.floor.expressions import sql_expressions as expressions
 from mlops.workloads.floor.isolation.parent import Child
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
@@ -27,7 +28,7 @@ from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
-from mlops.workloads.ingest.rows import Progress, Rows, Spill, log
+from mlops.workloads.ingest.rows import Progress, Rows, Spill
 from mlops.workloads.ingest.split import parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
@@ -69,7 +70,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         {"formatVersion": 1, "rows": outcome.good_rows, "splits": counted, "columns": columns}, folder / "profile.json"
     )
     manifest = pod.store.put_directory(folder)
-    log(f"{outcome.good_rows:,} rows, digest {digest}, artifact {manifest.digest}")
+    say(f"{outcome.good_rows:,} rows, digest {digest}, artifact {manifest.digest}")
     return IngestReport(
         digest=digest,
         artifact=manifest.digest,

@@ -14,6 +14,7 @@ _PARQUET_KEY: Final = b"ARROW:schema"
 _FILE_MAGIC: Final = b"ARROW1"
 _CONTINUES: Final = b"\xff\xff\xff\xff"
 MAX_DESCRIPTION: Final = 256 << 20
+_TAIL: Final = 10  # bytes after a footer: its length, and the magic
 
 
 def parquet_in_utc(path: Path) -> None:
@@ -35,23 +36,21 @@ def arrow_in_utc(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(8)
-        start = 8 if head.startswith(_FILE_MAGIC) else 0
-        stream.seek(start)
-        described = _first_message(stream.read(8), size - start)
-        stream.seek(start)
-        message = stream.read(described)
-        stream.seek(max(0, size - 10))
-        tail = stream.read()
-    _put(path, start, _encapsulated(message))
-    if not head.startswith(_FILE_MAGIC):
-        return
-    length = int.from_bytes(tail[:4], "little")
-    if not tail.endswith(_FILE_MAGIC) or not 0 < length <= size - 10:
-        raise ArrowError(f"it is cut off after {size} bytes")
-    with path.open("rb") as stream:
-        stream.seek(size - 10 - length)
-        footer = stream.read(length)
-    _put(path, size - 10 - length, footer_in_utc(footer))
+        if head.startswith(_FILE_MAGIC):
+            # Of a file the footer is read; the description at its beginning is for streams, and not written by all.
+            stream.seek(max(0, size - _TAIL))
+            tail = stream.read()
+            length = int.from_bytes(tail[:4], "little")
+            place = size - _TAIL - length
+            if not tail.endswith(_FILE_MAGIC) or not 0 < length <= MAX_DESCRIPTION or place < len(head):
+                raise ArrowError(f"it is cut off after {size} bytes")
+            stream.seek(place)
+            plain = footer_in_utc(stream.read(length))
+        else:
+            place = 0
+            stream.seek(0)
+            plain = _encapsulated(stream.read(_first_message(head, size)))
+    _put(path, place, plain)
 
 
 def _first_message(head: bytes, room: int) -> int:

@@ -12,12 +12,15 @@ from typing import Any, Final
 import orjson
 
 from mlops.api import tasks
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
+from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.errors import RequestError, shown, unavailable
+from mlops.workloads.serve.failures import SERVER_ERROR, FailureLog
 from mlops.workloads.serve.http import HOLD
 from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
+from mlops.workloads.serve.request_ids import HEADER, RequestIds
 from mlops.workloads.serve.served import Served
 
 Scope = MutableMapping[str, Any]
@@ -75,8 +78,11 @@ class Route:
 class Application:
     """One model version over HTTP. `served` is None until the model has been loaded and checked."""
 
-    def __init__(self, task: tasks.ServeTask, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, task: tasks.ServeTask, limits: ServerLimits, metrics: Metrics, ids: RequestIds, failures: FailureLog
+    ) -> None:
         self._task, self._limits, self._metrics = task, limits, metrics
+        self._ids, self._failures = ids, failures
         self.served: Served | None = None
         self.draining = False
         self._fetched = False
@@ -109,18 +115,26 @@ class Application:
         """Answer one request."""
         started = time.perf_counter()
         route = self._routes.get(scope["path"])
+        name = "other" if route is None else route.name
+        request_id = self._ids.of(scope["headers"])
         try:
             answer = self._fitting(await self._answer(route, scope, receive), scope["state"][HOLD])
         except RequestError as error:
             answer = Answer(error.status, orjson.dumps({"error": error.message}), [_JSON, *error.headers])
+            self._failures.refused(name, error.status, error.message, request_id)
         except Disconnected:
             return
-        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+        except BaseException as error:
+            # A library in Rust that gives up raises no Exception.
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
+            self._failures.failed(name, error, request_id)
+            answer = _unforeseen(request_id)
+        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body)), (HEADER, request_id)]
         if self.draining:
             headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
-        name = "other" if route is None else route.name
         self._metrics.count(name, answer.status, time.perf_counter() - started)
 
     async def _answer(self, route: Route | None, scope: Scope, receive: Receive) -> Answer:
@@ -268,6 +282,13 @@ async def _next(receive: Receive, hold: Hold) -> MutableMapping[str, Any]:
 
 def _busy() -> RequestError:
     return unavailable("too many large requests at a time; send fewer at once")
+
+
+def _unforeseen(request_id: bytes) -> Answer:
+    return _json(
+        SERVER_ERROR,
+        {"error": f"the server did not foresee this; its log says more of request {request_id.decode()}"},
+    )
 
 
 def _json(status: int, document: Any) -> Answer:

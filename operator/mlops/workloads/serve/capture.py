@@ -20,10 +20,22 @@ import polars as pl
 from mlops.api import tasks
 from mlops.workloads.floor.model.features import series_of
 from mlops.workloads.floor.model.signature import Signature, class_name
+from mlops.workloads.floor.records.layout import (
+    ARRIVED,
+    DIGEST,
+    INPUT,
+    PREDICTION,
+    PROBABILITY,
+    STAGE,
+    TIME,
+    TIMESTAMP,
+    VERSION,
+    captures_prefix,
+    partition,
+    partition_of_span,
+)
 from mlops.workloads.serve.recorder import File
 from mlops.workloads.serve.tensors import Array
-
-TIME = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +114,11 @@ class FileNames:
 
 
 class CaptureEncoder:
-    """Turns answered requests into files; see `tasks.captures_prefix` for their columns."""
+    """Turns answered requests into files; see `records.layout` for their columns."""
 
     def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
         self._task, self._signature, self._names = task, signature, names
-        self._prefix = tasks.captures_prefix(task.namespace, task.model_name, task.stage)
+        self._prefix = captures_prefix(task.namespace, task.model_name, task.stage)
         personal = [one.name for one in signature.inputs if one.pii]
         self._redacted = frozenset([*task.capture.redact, *personal])
 
@@ -123,11 +135,11 @@ class CaptureEncoder:
         columns = [
             pl.Series("id", [request.id for request in requests for _ in range(request.rows)], dtype=pl.String),
             pl.Series("row", np.concatenate([np.arange(count) for count in counts]), dtype=pl.Int64),
-            pl.Series("time", times, dtype=pl.Int64).cast(TIME),
-            pl.Series("arrived", arrived, dtype=pl.Int64).cast(TIME),
-            pl.repeat(self._task.version, total, dtype=pl.Int64, eager=True).alias("modelVersion"),
-            pl.repeat(self._task.artifact, total, dtype=pl.String, eager=True).alias("modelDigest"),
-            pl.repeat(self._task.stage, total, dtype=pl.String, eager=True).alias("stage"),
+            pl.Series(TIME, times, dtype=pl.Int64).cast(TIMESTAMP),
+            pl.Series(ARRIVED, arrived, dtype=pl.Int64).cast(TIMESTAMP),
+            pl.repeat(self._task.version, total, dtype=pl.Int64, eager=True).alias(VERSION),
+            pl.repeat(self._task.artifact, total, dtype=pl.String, eager=True).alias(DIGEST),
+            pl.repeat(self._task.stage, total, dtype=pl.String, eager=True).alias(STAGE),
             *(self._input(one.name, one.type, requests) for one in self._signature.inputs),
             *self._outputs(requests),
         ]
@@ -136,26 +148,26 @@ class CaptureEncoder:
     def _input(self, name: str, kind: Any, requests: Sequence[CapturedRequest]) -> pl.Series:
         if name in self._redacted:
             total = sum(request.rows for request in requests)
-            empty = series_of(f"in.{name}", kind, np.empty(0, dtype=object))
+            empty = series_of(INPUT + name, kind, np.empty(0, dtype=object))
             return empty.extend_constant(None, total)
         arrays = [request.inputs[name] for request in requests]
         if kind == "int64":
-            return _whole_numbers(f"in.{name}", arrays)
+            return _whole_numbers(INPUT + name, arrays)
         # Some requests may carry gaps (float64) and others not (bool): together they are float64.
-        return series_of(f"in.{name}", kind, np.concatenate(arrays))
+        return series_of(INPUT + name, kind, np.concatenate(arrays))
 
     def _outputs(self, requests: Sequence[CapturedRequest]) -> list[pl.Series]:
         predictions = np.concatenate([request.prediction for request in requests])
         classes = self._signature.classes
         if classes is None:
-            return [pl.Series("out.prediction", predictions, dtype=pl.Float64)]
+            return [pl.Series(PREDICTION, predictions, dtype=pl.Float64)]
         names = [class_name(value) for value in predictions.tolist()]
-        columns = [pl.Series("out.prediction", names, dtype=pl.String)]
+        columns = [pl.Series(PREDICTION, names, dtype=pl.String)]
         given = [request.probabilities for request in requests if request.probabilities is not None]
         if given:
             table = np.concatenate(given)
             columns += [
-                pl.Series(f"out.p.{class_name(value)}", table[:, index], dtype=pl.Float64)
+                pl.Series(PROBABILITY + class_name(value), table[:, index], dtype=pl.Float64)
                 for index, value in enumerate(classes)
             ]
         return columns
@@ -201,10 +213,10 @@ def _parts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     own = counts["_begin"] if counts.height <= MOST_PARTITIONS else counts["_begin"].head(MOST_PARTITIONS - 1)
     marked = frame.with_columns(begins)
     for begin in own.sort():
-        yield tasks.partition(begin, monthly=monthly), marked.filter(pl.col("_begin") == begin).drop("_begin")
+        yield partition(begin, monthly=monthly), marked.filter(pl.col("_begin") == begin).drop("_begin")
     others = marked.filter(~pl.col("_begin").is_in(own.implode())).drop("_begin")
     if others.height:
         first, last = others["time"].min(), others["time"].max()
         assert isinstance(first, datetime)
         assert isinstance(last, datetime)
-        yield tasks.partition_of_span(first, last), others
+        yield partition_of_span(first, last), others

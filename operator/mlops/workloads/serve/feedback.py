@@ -12,11 +12,12 @@ import polars as pl
 
 from mlops.api import tasks
 from mlops.workloads.floor.model.signature import Signature, class_name
-from mlops.workloads.serve.capture import TIME, FileNames, partitioned
+from mlops.workloads.floor.records.layout import LABEL, RECEIVED, TIME, TIMESTAMP, feedback_prefix, prediction_type
+from mlops.workloads.serve.capture import FileNames, partitioned
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.inference import checked_id, read_json
-from mlops.workloads.serve.timestamps import microseconds
 from mlops.workloads.serve.recorder import File
+from mlops.workloads.serve.timestamps import microseconds
 
 _FIELDS = frozenset({"id", "row", "label", "time"})
 
@@ -98,11 +99,11 @@ class FeedbackReader:
 
 
 class FeedbackEncoder:
-    """Turns labels into files; see `tasks.feedback_prefix` for their columns."""
+    """Turns labels into files; see `records.layout` for their columns."""
 
     def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
-        self._prefix = tasks.feedback_prefix(task.namespace, task.model_name, task.stage)
-        self._type = pl.Float64() if signature.classes is None else pl.String()
+        self._prefix = feedback_prefix(task.namespace, task.model_name, task.stage)
+        self._type = prediction_type(classifies=signature.classes is not None)
         self._names = names
 
     def __call__(self, batches: Sequence[Sequence[Label]]) -> list[File]:
@@ -112,9 +113,9 @@ class FeedbackEncoder:
             [
                 pl.Series("id", [label.id for label in labels], dtype=pl.String),
                 pl.Series("row", [label.row for label in labels], dtype=pl.Int64),
-                pl.Series("label", [label.label for label in labels], dtype=self._type),
-                pl.Series("time", [label.time for label in labels], dtype=pl.Int64).cast(TIME),
-                pl.Series("received", [label.received for label in labels], dtype=pl.Int64).cast(TIME),
+                pl.Series(LABEL, [label.label for label in labels], dtype=self._type),
+                pl.Series(TIME, [label.time for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
+                pl.Series(RECEIVED, [label.received for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
             ]
         )
         return partitioned(frame, self._prefix, self._names)

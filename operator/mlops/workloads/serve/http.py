@@ -12,8 +12,9 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.budget import Budget, Hold, Outgoing
+from mlops.workloads.serve.request_ids import HEADER, RequestIds
 from mlops.workloads.serve.upgrade import head_without_offer, offers_h2c_only, parser_of
 
 # Where a request's scope has what it holds of the budget.
@@ -35,7 +36,7 @@ _PHRASES = {
 }
 
 
-def _answer(status: int, message: str, *headers: bytes) -> bytes:
+def _answer(status: int, message: str, request_id: bytes, *headers: bytes) -> bytes:
     body = orjson.dumps({"error": message})
     return b"\r\n".join(
         [
@@ -43,6 +44,7 @@ def _answer(status: int, message: str, *headers: bytes) -> bytes:
             b"content-type: application/json",
             b"content-length: %d" % len(body),
             b"connection: close",
+            b"%s: %s" % (HEADER, request_id),
             *headers,
             b"",
             body,
@@ -57,9 +59,11 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     # Set on the class of one server, see `server_of`.
-    limits: Limits
+    limits: ServerLimits
     budget: Budget
-    refused: Callable[[int], None]
+    # Told the status, what is said and the request's id of what never reaches the application.
+    refused: Callable[[int, str, bytes], None]
+    ids: RequestIds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -292,7 +296,8 @@ class BoundedProtocol(HttpToolsProtocol):
         return size <= allowed
 
     def _refuse(self, status: int, message: str, *headers: bytes) -> None:
-        self.refused(status)
+        request_id = self.ids.of(self.headers or ())
+        self.refused(status, message, request_id)
         self._is_deaf = True
         own, earlier = self._own, [cycle for cycle in self._unanswered() if cycle is not self._own]
         if own is None and self._hold is not None:
@@ -304,7 +309,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         # Not after the beginning of an answer: two answers in one would be read as one.
         if own is None or not own.response_started:
-            self.transport.write(_answer(status, message, *headers))
+            self.transport.write(_answer(status, message, request_id, *headers))
         self.transport.close()
 
     def _forget_queued(self) -> None:
@@ -351,11 +356,12 @@ class Server(uvicorn.Server):
                     connection.sweep(now)
 
 
-def server_of(app: Any, limits: Limits, budget: Budget, *, refused: Callable[[int], None]) -> Server:
-    """Return a server of `app`; `refused` is told the status of what never reaches it."""
-    protocol = type(
-        "Protocol", (BoundedProtocol,), {"limits": limits, "budget": budget, "refused": staticmethod(refused)}
-    )
+def server_of(
+    app: Any, limits: ServerLimits, budget: Budget, *, refused: Callable[[int, str, bytes], None], ids: RequestIds
+) -> Server:
+    """Return a server of `app`; `refused` is told status, message and request id of what never reaches it."""
+    told = {"limits": limits, "budget": budget, "refused": staticmethod(refused), "ids": ids}
+    protocol = type("Protocol", (BoundedProtocol,), told)
     config = uvicorn.Config(
         app,
         http=protocol,

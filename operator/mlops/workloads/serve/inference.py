@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 
 from mlops.workloads.serve.errors import RequestError, shown
-from mlops.workloads.serve.timestamps import microseconds
 from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json, whole_numbers
+from mlops.workloads.serve.timestamps import microseconds
 
 LONGEST_ID: Final = 256
 _DUMPS: Final = orjson.OPT_SERIALIZE_NUMPY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from mlops.api.reasons import Reason
 from mlops.store.errors import StoreError
+from mlops.workloads.floor.log import say, warn
 from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Budget
 
@@ -121,7 +122,7 @@ class Recorder(Generic[Item]):
                 stored = await self._put(batch, stored)
             self.flushed_at = time.time()
             if self.failing:
-                sys.stderr.write(f"{self._name}: the store takes them again, none waits\n")
+                say(f"{self._name}: the store takes them again, none waits")
                 self.failing = ""
             return stored
 
@@ -150,8 +151,7 @@ class Recorder(Generic[Item]):
             waiting = (
                 f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until the store takes them"
             )
-            sys.stderr.write(f"{self._name}: {waiting}: {reason}: {problem}\n")
-            sys.stderr.flush()
+            warn(f"{self._name}: {waiting}: {reason}: {problem}")
         self.failing = reason
 
     async def flush_until(self, deadline: float) -> int:
@@ -209,7 +209,7 @@ class Recorder(Generic[Item]):
     def _lose(self, rows: int, error: BaseException) -> None:
         self.dropped_rows += rows
         self._said_dropped += rows
-        sys.stderr.write(f"{self._name}: {rows} rows are dropped: they make no file: {type(error).__name__}\n")
+        warn(f"{self._name}: {rows} rows are dropped: they make no file: {type(error).__name__}")
 
     def _drop(self, rows: int) -> None:
         self.dropped_rows += rows
@@ -217,9 +217,7 @@ class Recorder(Generic[Item]):
         if now - self._said_at >= _SAY_SECONDS:
             lost = self.dropped_rows - self._said_dropped
             self._said_dropped, self._said_at = self.dropped_rows, now
-            sys.stderr.write(
-                f"{self._name}: {lost} rows are dropped: {self.waiting.limit} bytes of them wait for the store\n"
-            )
+            warn(f"{self._name}: {lost} rows are dropped: {self.waiting.limit} bytes of them wait for the store")
 
     async def _put(self, batch: Sequence[File], stored: Flushed) -> Flushed:
         loop = asyncio.get_running_loop()
@@ -248,4 +246,4 @@ def _told(error: BaseException) -> tuple[str, str]:
     """Return a reason and what may be said: the text of an error that nobody foresaw may repeat data."""
     if isinstance(error, StoreError):
         return error.reason, str(error)
-    return "InternalError", f"{type(error).__name__}: the program did not foresee this"
+    return Reason.INTERNAL_ERROR, f"{type(error).__name__}: the program did not foresee this"

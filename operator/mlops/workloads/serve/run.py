@@ -8,7 +8,6 @@ import contextlib
 import secrets
 import signal
 import socket
-import sys
 import time
 
 import uvloop
@@ -17,12 +16,16 @@ from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import ServerSettings
 from mlops.api.reasons import Reason
 from mlops.api.tasks import ServeTask
+from mlops.workloads.floor.log import say
+from mlops.workloads.floor.model.latency import one_row_seconds, percentile
+from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
+from mlops.workloads.serve.failures import FailureLog
 from mlops.workloads.serve.http import server_of
-from mlops.workloads.serve.loading import load, one_row_seconds, percentile
 from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.served import Served
 
 _BACKLOG = 2048
@@ -32,7 +35,7 @@ _MEASURED = 50
 def serve(pod: Pod, task: ServeTask) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises BadInput and StoreError as `loading.load` does, and PassingFault when the port is taken or when captured rows
+    Raises BadInput and StoreError as `opening.load` does, and PassingFault when the port is taken or when captured rows
     could not be stored before the end.
     """
     try:
@@ -53,9 +56,15 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
     """Return the number of rows that could not be stored."""
     started = time.monotonic()
     metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)
-    app = Application(task, settings, metrics)
+    ids, failures = RequestIds(), FailureLog()
+    app = Application(task, settings, metrics, ids, failures)
     metrics.budget = budget = Budget(settings.buffered_bytes)
-    server = server_of(app, settings, budget, refused=lambda status: metrics.count("refused", status, 0.0))
+
+    def refused(status: int, message: str, request_id: bytes) -> None:
+        metrics.count("refused", status, 0.0)
+        failures.refused("refused", status, message, request_id)
+
+    server = server_of(app, settings, budget, refused=refused, ids=ids)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -68,7 +77,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
             return 0
         app.served = served = loading.result()
         metrics.load_seconds = time.monotonic() - started
-        _say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}")
+        say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}")
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
         await stopped
         app.draining = True
@@ -80,7 +89,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         for flusher in flushers:
             flusher.cancel()
         lost = await served.flush_until(time.monotonic() + settings.grace_seconds)
-        _say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
+        say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
         return lost
     finally:
         server.should_exit = True
@@ -122,8 +131,3 @@ def _listener(settings: ServerSettings) -> socket.socket:
         raise PassingFault(Reason.SERVING_FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
     return listener
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

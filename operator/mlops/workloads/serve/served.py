@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from mlops.api import tasks
-from mlops.api.pod_environment import Limits
+from mlops.api.pod_environment import ServerLimits
+from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
@@ -19,7 +20,6 @@ from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chose
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
 from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser, Writer
-from mlops.workloads.serve.loading import Loaded
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.recorder import Recorder, Sink
 from mlops.workloads.serve.tensors import Array, Column
@@ -39,7 +39,7 @@ class Served:
         *,
         one_row_seconds: float,
         sink: Sink,
-        limits: Limits,
+        limits: ServerLimits,
         metrics: Metrics,
         host: str,
         sampling_key: bytes,

@@ -16,6 +16,7 @@ from mlops.workloads.floor.model.features import array_of
 from mlops.workloads.floor.model.golden import MAX_GOLDEN_ROWS, rounded, write_golden
 from mlops.workloads.floor.model.predictor import Prediction, Predictor
 from mlops.workloads.floor.model.signature import Input, class_name, write_json
+from mlops.workloads.floor.records.layout import INPUT, LABEL, PREDICTION, PROBABILITY, TIME
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import Data
 from mlops.workloads.train.evaluate import decimal
@@ -104,16 +105,16 @@ def write_reference(predictor: Predictor, data: Data, seed: int, path: Path) -> 
 def _reference_of(predictor: Predictor, data: Data, rows: pl.DataFrame, part: str) -> pl.DataFrame:
     signature = predictor.signature
     answer = predictor.predict(inputs_of(rows, signature.inputs))
-    columns = [rows[one.name].alias(f"in.{one.name}") for one in signature.inputs if one.name not in data.schema.pii]
-    columns.append(rows[signature.label.name].alias("label"))
+    columns = [rows[one.name].alias(INPUT + one.name) for one in signature.inputs if one.name not in data.schema.pii]
+    columns.append(rows[signature.label.name].alias(LABEL))
     if data.schema.timestamp is not None and data.schema.timestamp not in data.schema.pii:
-        columns.append(rows[data.schema.timestamp].alias("time"))
+        columns.append(rows[data.schema.timestamp].alias(TIME))
     columns.append(pl.Series("part", [part] * rows.height, dtype=pl.String))
     columns.append(prediction_series(answer, signature.label.type, classifies=signature.classes is not None))
     if answer.probabilities is not None and signature.classes is not None:
         table = rounded(answer.probabilities)
         columns += [
-            pl.Series(f"out.p.{class_name(one)}", table[:, index]) for index, one in enumerate(signature.classes)
+            pl.Series(PROBABILITY + class_name(one), table[:, index]) for index, one in enumerate(signature.classes)
         ]
     return pl.DataFrame(columns)
 
@@ -121,5 +122,5 @@ def _reference_of(predictor: Predictor, data: Data, rows: pl.DataFrame, part: st
 def prediction_series(answer: Prediction, label_type: str, *, classifies: bool) -> pl.Series:
     """Return out.prediction: the label's type for classes, float64 for numbers."""
     if not classifies:
-        return pl.Series("out.prediction", rounded(answer.prediction))
-    return pl.Series("out.prediction", answer.prediction.tolist(), dtype=DTYPES[label_type])  # type: ignore[index]
+        return pl.Series(PREDICTION, rounded(answer.prediction))
+    return pl.Series(PREDICTION, answer.prediction.tolist(), dtype=DTYPES[label_type])  # type: ignore[index]

@@ -17,6 +17,7 @@ import numpy as np
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for
 from mlops.workloads.floor.model.predictor import Prediction
@@ -33,7 +34,7 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
-from mlops.workloads.train.fit import classes_of, say
+from mlops.workloads.train.fit import classes_of
 from mlops.workloads.train.outputs import MAX_FILE_BYTES, checked_files, shown
 from mlops.workloads.train.personal import check_adopted
 
@@ -98,8 +99,8 @@ def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> N
 def _marked(signature: Signature, data: Data) -> Signature:
     """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
     marks = {one.name: one.pii for one in data.inputs}
-    inputs = tuple(one.model_copy(update={"pii": marks[one.name]}) for one in signature.inputs)
-    return signature.model_copy(update={"inputs": inputs})
+    inputs = tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs)
+    return signature.evolve(inputs=inputs)
 
 
 def _check_columns(signature: Signature, data: Data) -> None:

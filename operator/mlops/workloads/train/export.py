@@ -14,13 +14,13 @@ from google.protobuf.message import EncodeError
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.answer import Answer
 from mlops.workloads.floor.model.engines import SklearnEngine, open_engine
 from mlops.workloads.floor.model.onnx_graph import pipeline_graph
 from mlops.workloads.floor.model.signature import Attempt, Export, Format, Outputs, Signature
 from mlops.workloads.floor.model.skops_file import dump_estimator
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.train.fit import say
 
 MAX_COMPARED_ROWS = 5000
 # The largest difference to scikit-learn's own answers that a format may show, relative to max(1, |answer|). ONNX trees
@@ -65,7 +65,7 @@ def export(signature: Signature, estimator: Any, columns: Columns, folder: Path)
         tried.append(attempt)
         say(f"export {attempt.format}: {attempt.result} (difference {attempt.max_difference or 'unknown'})")
         if accepted is not None:
-            return accepted.model_copy(update={"export": Export(tried=tuple(tried))})
+            return accepted.evolve(export=Export(tried=tuple(tried)))
         path.unlink(missing_ok=True)
     reasons = "; ".join(f"{one.format}: {one.result}" for one in tried)
     raise BadInput(Reason.EXPORT_FAILED, f"no format reproduces the answers of {signature.estimator.name}: {reasons}")
@@ -109,7 +109,7 @@ def _try(
     except BadInput as error:
         return None, Attempt(format=candidate.name, result=error.message)
     path.write_bytes(content)
-    made = signature.model_copy(update={"format": candidate.format, "outputs": outputs, "tolerance": tolerance})
+    made = signature.evolve(format=candidate.format, outputs=outputs, tolerance=tolerance)
     try:
         answer = open_engine(made, path.parent).run(columns)
     except BadInput as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.encoding import LARGEST, Encoder, FloatArray
 from mlops.workloads.floor.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, TextEncoding
 from mlops.workloads.floor.pod import BadInput
@@ -157,11 +157,6 @@ def fit(estimator: Any, encoding: Encoding, data: Mapping[str, NDArray[Any]], ta
     for text in sorted({_note(note) for note in notes if issubclass(note.category, (ConvergenceWarning, UserWarning))}):
         say(f"{type(estimator).__name__}: {text}")
     return estimator
-
-
-def say(text: str) -> None:
-    """Tell the pod's log."""
-    sys.stderr.write(text + "\n")
 
 
 def _note(note: warnings.WarningMessage) -> str:

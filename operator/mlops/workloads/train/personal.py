@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.expressions.sql_expressions import with_derived
 from mlops.workloads.floor.model.masks import salt_of
+from mlops.workloads.floor.model.nested import texts_in
 from mlops.workloads.floor.model.onnx_engine import check_onnx
 from mlops.workloads.floor.model.signature import Mask, Signature
 from mlops.workloads.floor.model.skops_file import texts_of
@@ -77,7 +78,10 @@ def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
         return
     known = {one.name for one in data.schema.fields} | {one.name for one in data.schema.features}
     known |= {feature.expression for feature in data.schema.features}
-    for file, texts in (("model.json", _described(signature)), (f"model.{signature.format}", _in_model(folder))):
+    for file, texts in (
+        ("model.json", texts_in(signature.model_dump(mode="json"))),
+        (f"model.{signature.format}", _in_model(folder)),
+    ):
         found: dict[str, set[str]] = {}
         for text in texts:
             for part in _parts(text) if text not in known else ():
@@ -123,19 +127,6 @@ def _parts(text: str) -> Iterator[str]:
             part = text[first.start() : last.end()]
             if len(part) >= _SHORTEST_PART and part != text:
                 yield part
-
-
-def _described(signature: Signature) -> Iterator[str]:
-    """Every text of model.json: keys and values, however deep."""
-    todo: list[Any] = [signature.model_dump(mode="json")]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
-            todo += [*one.keys(), *one.values()]
-        elif isinstance(one, list):
-            todo += one
-        elif isinstance(one, str):
-            yield one
 
 
 def _in_model(folder: Path) -> Iterator[str]:

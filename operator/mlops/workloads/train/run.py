@@ -14,6 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.engines import SklearnEngine
 from mlops.workloads.floor.model.golden import prediction_digest
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
@@ -28,7 +29,7 @@ from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
 from mlops.workloads.train.estimators import kind_of
 from mlops.workloads.train.evaluate import measure, reported
 from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
-from mlops.workloads.train.fit import Target, encoding_of, fit, say, target_of
+from mlops.workloads.train.fit import Target, encoding_of, fit, target_of
 from mlops.workloads.train.parameters import build
 from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.search import Params, run_search, trials_of
@@ -114,7 +115,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
         fitted, best = run_search(task.search, trials, attempt)
         say(f"best: {best}; it was fitted on the part train, as every trial was")
     params = {**estimator_spec.params, **best}
-    unfinished = blank.model_copy(update={"estimator": EstimatorOf(name=name, params=params)})
+    unfinished = blank.evolve(estimator=EstimatorOf(name=name, params=params))
     signature = export(unfinished, fitted, _compared_columns(data, task.seed), folder)
     write_signature(signature, folder)
     return _Made(Predictor.load(folder), best if task.search else None, len(trials) if task.search else None)
@@ -123,7 +124,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
     """Return a signature whose format, outputs and tolerance the export fills in."""
     categories = {text.column: text.categories for text in encoding.texts}
-    inputs = tuple(one.model_copy(update={"categories": _public(one.name, categories, data)}) for one in data.inputs)
+    inputs = tuple(one.evolve(categories=_public(one.name, categories, data)) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",

@@ -12,8 +12,8 @@ import numpy as np
 from mlops.api.metrics import METRICS
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Search
+from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.train.fit import say
 
 Params = dict[str, str]
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from mlops.api.base import parse_duration
 from mlops.api.dataset import DatasetSpec
-from mlops.api.tasks import captures_prefix, feedback_prefix, partition, partition_of_span
 from mlops.store import Store, open_store
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Span, load_window
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix, partition, partition_of_span
 from mlops.workloads.floor.records.reading import labels_of
 from mlops.workloads.ingest.captured import Window, captured_rows
 from mlops.workloads.ingest.contract import contract_of
@@ -307,7 +307,7 @@ def test_a_label_that_was_there_before_its_request_was_guessed(store: Store) -> 
     assert of_the_check(store) == of_the_dataset(store) == {("a", 0, asked.time, 1.0, "UP")}
 
 
-def test_labels_dated_before_their_request_are_told_apart(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_dated_before_their_request_are_told_apart(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """Batches scored today about last month, without event_time: no label counted, and nothing said why."""
     asked = [Request(name, 0, END - timedelta(days=2), END - timedelta(days=2), 1.0) for name in "ab"]
     late = [Label(name, 0, "UP", END - timedelta(days=9), END - timedelta(hours=1)) for name in "ab"]
@@ -318,7 +318,7 @@ def test_labels_dated_before_their_request_are_told_apart(store: Store, capsys: 
     found = labels_of(store, feedback_prefix(*PLACE), Span(START, END, END), rows, as_text=True)
     assert (found.early, found.unmatched, found.frame.height) == (2, 0, 0)
     assert of_the_dataset(store)
-    assert "2 labels are dated more than a day before their request: send event_time" in capsys.readouterr().err
+    assert "2 labels are dated more than a day before their request: send event_time" in caplog.text
 
 
 def test_labels_of_ids_that_nobody_asked_take_no_memory(store: Store) -> None:

@@ -14,9 +14,11 @@ class ConceptDrift(DriftCheck):
     """Did the relation of inputs to target move?"""
 
     type = "ConceptDrift"
+    how = "only when a drop is shown; see below"
     rank = 1
     advice = Advice(
         "bad",
+        "the relation of inputs to target moved",
         "Rebuild: a new run with the search re-opened, on rows from after the change. It must pass the gates.",
         "Find out what changed in the world, or in how a field is made, at the change point. Consider withdrawing the"
         " version if an older one is better on this window.",

@@ -14,9 +14,11 @@ class DataDrift(DriftCheck):
     """Did an input move?"""
 
     type = "DataDrift"
+    how = "numbers: KS test and Wasserstein; categories: chi-square and Jensen-Shannon"
     rank = 3
     advice = Advice(
         "open",
+        "inputs moved; the relation is not shown to have moved",
         "Retrain: the same recipe on refreshed data. It must pass the gates.",
         "Look at the inputs below: is it a change of the world, of the users, or of the way a field is made?",
     )

@@ -15,9 +15,11 @@ class DataQuality(DriftCheck):
     """Is the delivery broken? Missing values, unseen categories, far outliers, absent inputs, no rows."""
 
     type = "DataQuality"
+    how = "missing values, unseen categories, far outliers, absent inputs, no rows"
     rank = 0
     advice = Advice(
         "bad",
+        "the delivery is broken",
         "Hold: nothing is trained, since broken data would be learnt.",
         "Find out what changed in the delivery of the fields named below, and repair it at the source.",
     )

@@ -17,10 +17,11 @@ from mlops.workloads.drift.window import Window
 
 @dataclass(frozen=True)
 class Advice:
-    """What the report says of a verdict: what the operator does unless spec.actions says otherwise, and what a person
-    should do."""
+    """What a verdict means, and what the report says of it: what the operator does unless spec.actions says otherwise,
+    and what a person should do."""
 
     tone: Literal["good", "open", "bad"]
+    means: str
     operator: str
     person: str
 
@@ -52,6 +53,8 @@ class DriftCheck(ABC):
     """A type of check. Without state: what it finds goes into its answer and the evidence."""
 
     type: ClassVar[CheckType]
+    # How it answers its question, in a line of docs/drift.md.
+    how: ClassVar[str]
     # Among checks that detect, the lowest is the verdict: what asks for more outranks what asks for less.
     rank: ClassVar[int]
     advice: ClassVar[Advice]

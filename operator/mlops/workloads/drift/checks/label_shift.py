@@ -8,21 +8,23 @@ import polars as pl
 
 from mlops.api.drift_monitor import Check
 from mlops.statistics.label_shift import compare_labels
+from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.columns import INPUT
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, corrected
 from mlops.workloads.drift.performance import MIN_ROWS, class_counts
-from mlops.workloads.drift.baseline import Baseline, beyond, baseline, windows_of
+from mlops.workloads.floor.records.layout import INPUT
 
 
 class LabelShift(DriftCheck):
     """Did the class balance move?"""
 
     type = "LabelShift"
+    how = "chi-square and Jensen-Shannon on labels; of a regression, as a number"
     rank = 2
     advice = Advice(
         "open",
+        "the class balance moved",
         "Retrain: the same recipe on refreshed data. It must pass the gates.",
         "Check decision thresholds: they were chosen for another class balance.",
     )

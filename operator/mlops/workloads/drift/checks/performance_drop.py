@@ -14,9 +14,11 @@ class PerformanceDrop(DriftCheck):
     """Is the model worse than it was on the reference's held-out rows?"""
 
     type = "PerformanceDrop"
+    how = "the metric on labelled rows against held-out rows, by block bootstrap"
     rank = 4
     advice = Advice(
         "bad",
+        "the model is worse, and no check says why",
         "Nothing, unless spec.actions names PerformanceDrop.",
         "Add checks of type DataDrift, LabelShift and ConceptDrift, which tell the causes of a drop apart.",
     )

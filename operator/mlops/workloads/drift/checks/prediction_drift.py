@@ -7,20 +7,22 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlops.api.drift_monitor import Check
+from mlops.workloads.drift.baseline import baseline
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.columns import PREDICTION, PROBABILITY
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, plain, short
-from mlops.workloads.drift.baseline import baseline
+from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 
 
 class PredictionDrift(DriftCheck):
     """Did the answers move?"""
 
     type = "PredictionDrift"
+    how = "the same as DataDrift, on answers and probabilities against the held-out rows"
     rank = 5
     advice = Advice(
         "open",
+        "only the answers moved",
         "What it does about DataDrift, unless spec.actions names PredictionDrift.",
         "Add labels and a ConceptDrift check: moved answers alone do not tell whether they are wrong.",
     )

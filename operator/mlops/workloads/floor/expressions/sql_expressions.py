@@ -5,7 +5,7 @@ pure function of its row: what it gives for a row never depends on other rows, o
 model server sees one row at a time.
 
 Division by zero gives infinity for floats (0/0: missing) and missing for `%` and `//` of integers; a result that is
-not a number is missing. Infinity is left standing: the contract of a Dataset refuses it, and so does the model server.
+not a number is missing. Infinity stays: the contract of a Dataset refuses it, and so does the model server.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from mlops.workloads.floor.isolation import limits
 from mlops.workloads.floor.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.floor.pod import BadInput, PassingFault
 
-_MODULE: Final = "mlops.workloads.floor.isolation.child"
+_MODULE: Final = "mlops.workloads.floor.child"
 # What the work may give as its reason; from whoever leads the child, another word is none.
 PASSED_ON: Final = frozenset(
     {
@@ -33,6 +34,7 @@ PASSED_ON: Final = frozenset(
         Reason.UNTRUSTED_TYPE,
     }
 )
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What an answer without arrays may be.
 DOCUMENT_BYTES: Final = 1 << 20
 # On a busy node work takes longer than the processor time that it may use: so many times as long at most.
@@ -112,7 +114,8 @@ class Child:
             self.close()
             raise Ended(self._memory_problem())
         if "fault" in found:
-            reason, message = found["fault"], str(found.get("message"))[:4000]
+            # From whoever leads the child: it may become a condition, and a line of the log.
+            reason, message = found["fault"], _CONTROLS.sub("?", str(found.get("message"))[:4000])
             if reason not in PASSED_ON:
                 raise Ended(message)
             raise BadInput(Reason(reason), message)

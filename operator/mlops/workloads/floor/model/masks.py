@@ -53,9 +53,9 @@ def masked_encoding(masks: Iterable[Mask], encoding: Encoding) -> Encoding:
     """
     salts = {mask.column: bytes.fromhex(mask.salt) for mask in masks}
     texts = tuple(
-        text.model_copy(update={"categories": tuple(token(salts[text.column], one) for one in text.categories)})
+        text.evolve(categories=tuple(token(salts[text.column], one) for one in text.categories))
         if text.column in salts
         else text
         for text in encoding.texts
     )
-    return encoding.model_copy(update={"texts": texts})
+    return encoding.evolve(texts=texts)

@@ -22,6 +22,7 @@ from skops.io._protocol import PROTOCOL
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.model.nested import texts_in
 from mlops.workloads.floor.model.skops_checks import check_graph
 from mlops.workloads.floor.model.skops_graph import FILE, read_array, read_graph
 from mlops.workloads.floor.model.trusted_types import LOADERS, TRUSTED
@@ -108,20 +109,14 @@ def texts_of(content: bytes) -> Iterator[str]:
         raise BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: is no skops file: {type(error).__name__}") from error
 
 
-def _texts(value: Any) -> Iterator[str]:
-    todo = [value]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
-            todo += [*one.keys(), *one.values()]
-        elif isinstance(one, list):
-            todo += one
-        elif isinstance(one, str):
-            yield one
-            # A value stands as JSON in a text of the schema.
-            if one[:1] == '"':
-                with contextlib.suppress(ValueError):
-                    todo.append(json.loads(one))
+def _texts(schema: Any) -> Iterator[str]:
+    for text in texts_in(schema):
+        yield text
+        # A value stands as JSON in a text of the schema, and may be such a text again.
+        with contextlib.suppress(ValueError):
+            while text[:1] == '"':
+                text = json.loads(text)
+                yield text
 
 
 def _check_sizes(archive: zipfile.ZipFile, packed: int) -> None:

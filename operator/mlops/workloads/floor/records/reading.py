@@ -24,11 +24,27 @@ from numpy.typing import NDArray
 
 from mlops.api.base import earlier
 from mlops.api.reasons import Reason
-from mlops.api.tasks import SPANS, partition_span
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.columns import ARRIVED, CONTENT, KEY, TIMESTAMP, finite, label_text, timestamp
+from mlops.workloads.floor.records.layout import (
+    ARRIVED,
+    CONTENT,
+    DIGEST,
+    KEY,
+    LABEL,
+    LABELS,
+    RECEIVED,
+    REQUEST,
+    SPANS,
+    TIME,
+    TIMESTAMP,
+    finite,
+    label_text,
+    partition_span,
+    prediction_type,
+    timestamp,
+)
 
 _FILES_AT_ONCE: Final = 16
 _MONTHS_LISTED_APART: Final = 36
@@ -57,21 +73,21 @@ def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFram
     that cannot be read or lacks a column.
     """
     for key, frame in _files(store, _keys(store, prefix, span.start, span.end)):
-        _need(frame, (*KEY, "time"), key)
+        _need(frame, (*KEY, TIME), key)
         # Servers of an earlier release did not record when a request arrived: those were before all others.
         arrived = timestamp(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, TIMESTAMP).alias(ARRIVED)
         content = pl.struct(sorted(set(frame.columns) - {ARRIVED})).hash(seed=_SEED).alias(CONTENT)
         _plain(frame, key)
         with _as_recorded(key):
             rows = frame.with_columns(
-                pl.col("id").cast(pl.String), pl.col("row").cast(pl.Int64), timestamp("time"), arrived, content
+                *(pl.col(one).cast(REQUEST[one]) for one in KEY), timestamp(TIME), arrived, content
             )
         yield rows
 
 
 def first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
     """Return of all rows with one (id, row) the first that arrived; equal ones are told apart by time and content."""
-    ordered = rows.sort(ARRIVED, "time", CONTENT, nulls_last=False, maintain_order=True)
+    ordered = rows.sort(ARRIVED, TIME, CONTENT, nulls_last=False, maintain_order=True)
     return ordered.unique(subset=KEY, keep="first", maintain_order=True)
 
 
@@ -113,47 +129,46 @@ def labels_of(
     are any) is unusable. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
     are read a few at a time: labels that belong to none of the rows take no memory.
     """
-    asked = rows.select(*KEY, pl.col("time").alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
+    asked = rows.select(*KEY, pl.col(TIME).alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
     known = rows.select(identity())["_hash"].to_numpy() if recorded is None else recorded
     found: list[pl.DataFrame] = []
     unmatched = early = 0
     # A label comes after its request: partitions are read without an end.
     for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
-        _need(frame, (*KEY, "label", "received"), key)
+        _need(frame, (*KEY, LABEL, RECEIVED), key)
         _plain(frame, key)
         with _as_recorded(key):
             given = frame.select(
-                pl.col("id").cast(pl.String),
-                pl.col("row").cast(pl.Int64),
-                label_text("label", frame.schema["label"]) if as_text else finite("label"),
-                timestamp("received"),
-                timestamp("time") if "time" in frame.columns else pl.lit(None, TIMESTAMP).alias("time"),
+                *(pl.col(one).cast(LABELS[one]) for one in KEY),
+                label_text(LABEL, frame.schema[LABEL]) if as_text else finite(LABEL),
+                timestamp(RECEIVED),
+                timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
             )
-        loose = given.filter(span.holds("time")).select(identity())["_hash"].to_numpy()
+        loose = given.filter(span.holds(TIME)).select(identity())["_hash"].to_numpy()
         unmatched += int((~np.isin(loose, known)).sum())
         mine = given.join(asked, on=KEY, how="inner")
         # What is not known (null) forbids nothing.
-        after = mine.filter((pl.col("received") >= pl.col("_arrived")).fill_null(True))
-        timely = after.filter((pl.col("time") >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
+        after = mine.filter((pl.col(RECEIVED) >= pl.col("_arrived")).fill_null(True))
+        timely = after.filter((pl.col(TIME) >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
         unmatched += mine.height - after.height
         early += after.height - timely.height
-        found.append(timely.select(*KEY, "label", "received", "time"))
+        found.append(timely.select(*KEY, LABEL, RECEIVED, TIME))
     return replace(_chosen(found, unmatched, as_text=as_text, classes=classes), early=early)
 
 
 def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes: tuple[str, ...]) -> Labels:
     if not found:
-        dtype = pl.String() if as_text else pl.Float64()
-        return Labels(pl.DataFrame(schema={"id": pl.String(), "row": pl.Int64(), "label": dtype}), unmatched=unmatched)
-    usable = pl.col("label").is_in(list(classes)) if classes else pl.col("label").is_not_null()
+        schema = {**{one: LABELS[one] for one in KEY}, LABEL: prediction_type(classifies=as_text)}
+        return Labels(pl.DataFrame(schema=schema), unmatched=unmatched)
+    usable = pl.col(LABEL).is_in(list(classes)) if classes else pl.col(LABEL).is_not_null()
     every = (
         pl.concat(found)
         .with_columns(usable.fill_null(False).alias("_usable"))
-        .sort(*KEY, "received", "time", "label", nulls_last=False)
+        .sort(*KEY, RECEIVED, TIME, LABEL, nulls_last=False)
     )
-    last = every.unique(subset=KEY, keep="last", maintain_order=True).filter("_usable").select(*KEY, "label")
+    last = every.unique(subset=KEY, keep="last", maintain_order=True).filter("_usable").select(*KEY, LABEL)
     good = every.filter("_usable")
-    spread = good.group_by(*KEY).agg(pl.len().alias("n"), pl.col("label").n_unique().alias("k"))
+    spread = good.group_by(*KEY).agg(pl.len().alias("n"), pl.col(LABEL).n_unique().alias("k"))
     conflicts = spread.filter(pl.col("k") > 1).height
     repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicts)
     return Labels(last, repeated, conflicts, unmatched, every.height - good.height)
@@ -210,7 +225,7 @@ def _need(frame: pl.DataFrame, needed: tuple[str, ...], key: str) -> None:
 def _plain(frame: pl.DataFrame, key: str) -> None:
     """Refuse lists and structs, and a digest that is no text: no server records them, and no reader expects them."""
     for column, dtype in frame.schema.items():
-        if dtype.is_nested() or (column == "modelDigest" and dtype not in (pl.String, pl.Null)):
+        if dtype.is_nested() or (column == DIGEST and dtype not in (pl.String, pl.Null)):
             raise BadInput(Reason.DATA_UNUSABLE, f"{key}: the column {column} is {dtype}, which no model server writes")
 
 

@@ -6,7 +6,6 @@ missing values.
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -15,20 +14,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError, iterparse
 
 import openpyxl
-from openpyxl.utils.cell import column_index_from_string, get_column_letter
+from openpyxl.utils.cell import column_index_from_string, coordinate_from_string, get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
 from mlops.api.file_formats import Excel
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.parquet_file import FREE_OF_RATIO, MAX_RATIO
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.decompress import FREE_OF_RATIO, MAX_RATIO
 
 _OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP: Final = b"PK\x03\x04"
-_CORNER: Final = re.compile(r"([A-Z]+)([0-9]+)")
 _MAX_ROWS: Final = 1 << 20
 _MAX_COLUMNS: Final = 1 << 14
 
@@ -65,6 +63,12 @@ def sheet_rows(path: Path, name: str, where: Excel | None) -> Iterator[SheetRow]
         for number, row in enumerate(rows, first[1]):
             if any(cell.value is not None for cell in row):
                 yield SheetRow(number, [_value(cell, name) for cell in row])
+
+
+def read_sheet_through(path: Path, name: str, where: Excel | None) -> None:
+    """In a child: read the sheet to its end."""
+    for _ in sheet_rows(path, name, where):
+        pass
 
 
 def letter(first: Excel | None, index: int) -> str:
@@ -119,31 +123,22 @@ def _check_computed(path: Path, name: str, sheet: Any) -> None:
 
 
 def _uncomputed(xml: Any) -> str | None:
-    """Return the first cell with a formula and no value, found in pieces of the sheet's text."""
-    rest = b""
-    while piece := xml.read(1 << 20):
-        rest += piece
-        end = 0
-        for match in _CELL.finditer(rest):
-            head, body = match.groups()
-            end = match.end()
-            may_be_empty = _TEXT_CELL.search(head) and _ANY_VALUE.search(body)
-            if _FORMULA.search(body) and not _SOME_VALUE.search(body) and not may_be_empty:
-                reference = _REFERENCE.search(head)
-                return reference.group(1).decode() if reference else "?"
-        rest = rest[end:][-_LONGEST_CELL:]
+    """Return the first cell with a formula and no value; one whose value is empty text has a place for it."""
+    for _, element in iterparse(xml):
+        if (tag := _name(element)) == "row":
+            element.clear()
+        elif tag == "c":
+            parts = {_name(one): one for one in element}
+            value = parts.get("v")
+            is_empty = value is None or (not value.text and element.get("t") != "str")
+            if "f" in parts and is_empty:
+                return str(element.get("r", "?"))
     return None
 
 
-# A cell, with the prefix that some writers give to every name.
-_CELL: Final = re.compile(rb"<(?:\w+:)?c ([^>]*[^/>])>(.*?)</(?:\w+:)?c>", re.DOTALL)
-_REFERENCE: Final = re.compile(rb'\br="([A-Z]+[0-9]+)"')
-_FORMULA: Final = re.compile(rb"<(?:\w+:)?f[ />]")
-_SOME_VALUE: Final = re.compile(rb"<(?:\w+:)?v[^>]*>[^<]")
-# A formula whose value is empty text has a place for it.
-_TEXT_CELL: Final = re.compile(rb'\bt="str"')
-_ANY_VALUE: Final = re.compile(rb"<(?:\w+:)?v[ />]")
-_LONGEST_CELL: Final = 1 << 17
+def _name(element: Element) -> str:
+    """Return an element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]
 
 
 def _value(cell: Any, name: str) -> Cell:
@@ -161,7 +156,9 @@ def _corners(where: Excel | None, name: str) -> tuple[tuple[int, int], tuple[int
     text = where.range if where else None
     if text is None:
         return (1, 1), None
-    corners = [(column_index_from_string(match.group(1)), int(match.group(2))) for match in _CORNER.finditer(text)]
+    corners = [
+        (column_index_from_string(letters), row) for letters, row in map(coordinate_from_string, text.split(":"))
+    ]
     first, last = corners[0], corners[1] if len(corners) > 1 else None
     if last is not None and (last[0] < first[0] or last[1] <= first[1]):
         raise BadInput(

@@ -1,9 +1,7 @@
-"""From an address to a model that is known to be the right one: digest, contents, recorded answers, latency."""
+"""From an address to a model that is known to be the right one: digest, contents, recorded answers."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +14,6 @@ from mlops.store.errors import NotFound
 from mlops.workloads.floor.model.golden import Golden, check_golden, read_golden
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.pod import BadInput
-
-WARM_UP = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,26 +77,3 @@ def largest_difference(loaded: Loaded) -> float:
     if loaded.predictor.signature.classes is not None:
         return float((answer.prediction != recorded.prediction).any())
     return float(np.abs(answer.prediction - recorded.prediction).max())
-
-
-def one_row_seconds(loaded: Loaded, repetitions: int, until: float = math.inf) -> list[float]:
-    """Return how long each of so many one-row predictions took, sorted; the recorded rows are asked in turn.
-
-    At the time `until` (of time.monotonic) it ends with what there is: one prediction at least.
-    """
-    rows = loaded.golden.recorded.prediction.shape[0]
-    singles = [{name: values[row : row + 1] for name, values in loaded.golden.inputs.items()} for row in range(rows)]
-    seconds: list[float] = []
-    for number in range(WARM_UP + repetitions):
-        single = singles[number % rows]
-        started = time.perf_counter()
-        loaded.predictor.predict(single)
-        seconds.append(time.perf_counter() - started)
-        if time.monotonic() >= until:
-            break
-    return sorted(seconds[WARM_UP:] or seconds[-1:])
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Return the smallest of the sorted values that `share` of them do not exceed."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

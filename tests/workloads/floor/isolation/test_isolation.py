@@ -23,18 +23,17 @@ from mlops.api import tasks
 from mlops.api.dataset import DatasetSpec
 from mlops.api.tasks import VerifyTask
 from mlops.store import open_store
-from mlops.workloads.floor.isolation import child as child_side
-from mlops.workloads.floor.isolation import limits, parent, secrecy
+from mlops.workloads.floor.isolation import answering, limits, parent, secrecy
 from mlops.workloads.floor.isolation.frames import FrameError, read_frame, write_frame
 from mlops.workloads.floor.isolation.parent import Child, Ended
 from mlops.workloads.floor.model import isolated
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
+from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.ingest import columnar
 from mlops.workloads.ingest.contract import contract_of
-from mlops.workloads.serve import verify as verifying
-from mlops.workloads.serve.loading import load
+from mlops.workloads.verify import run as verifying
 from tests.workloads.serve.models import rows, write_model
 
 GET_DUMPABLE, SET_DUMPABLE = 3, 4
@@ -400,13 +399,13 @@ def test_only_what_a_library_says_of_memory_is_taken_for_it() -> None:
         "Failed to allocate memory for requested buffer",
         "memory allocation of 8 bytes failed",
     ):
-        assert child_side._is_memory(RuntimeError(text))
+        assert answering.is_memory(RuntimeError(text))
         wrapped = BadInput("OutputInvalid", "the model cannot answer")
         wrapped.__cause__ = RuntimeError(text)
-        assert child_side._is_memory(wrapped)
-        assert not child_side._is_memory(BadInput("OutputInvalid", text))
-    assert not child_side._is_memory(ValueError("the column 'alloc_rate' is missing"))
-    assert child_side._is_memory(MemoryError())
+        assert answering.is_memory(wrapped)
+        assert not answering.is_memory(BadInput("OutputInvalid", text))
+    assert not answering.is_memory(ValueError("the column 'alloc_rate' is missing"))
+    assert answering.is_memory(MemoryError())
 
 
 def test_the_childs_memory_does_not_grow_with_every_question() -> None:
@@ -440,3 +439,19 @@ def test_the_childs_memory_is_what_the_container_has_left() -> None:
     assert limits.memory_left(1 << 62) < 1 << 50
     assert limits.memory_left(300 << 20) == 300 << 20
     assert limits.memory_left(1) == limits.LEAST_BYTES
+
+
+@pytest.mark.parametrize("work", ["os.system", "mlops.workloads.floor.child:_open", "__import__", ""])
+def test_a_child_does_what_stands_in_its_table_and_nothing_else(child: Child, work: str) -> None:
+    """No name that comes from data is imported or called: the child ends."""
+    with pytest.raises(Ended, match="gave no answer"):
+        child.ask(work, {"path": "/etc/passwd", "folder": "/"}, seconds=30)
+
+
+def test_what_the_child_says_is_one_line(tmp_path: Path, child: Child) -> None:
+    """It may become a condition and a line of a log, and whoever leads the child would write further ones."""
+    with pytest.raises((BadInput, Ended)) as caught:
+        child.ask(
+            "parquet", {"path": str(tmp_path / "x\nReady: True\x1b[2K"), "name": "a\nb", "columns": []}, seconds=30
+        )
+    assert not any(ord(letter) < 32 for letter in str(caught.value))

@@ -1,0 +1,30 @@
+"""The id of a request, by which client, answer and log tell of the same one: `X-Request-Id`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Final
+
+HEADER: Final = b"x-request-id"
+# It stands in a header and in a line of the log: short, and of letters that mean nothing to either.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:/=+@-]{1,128}")
+
+
+class RequestIds:
+    """Takes the id that a client gave, or makes one that no other process makes."""
+
+    def __init__(self) -> None:
+        self._process = secrets.token_hex(6).encode()
+        self._numbers = itertools.count(1)
+
+    def of(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Return the id of a request with these headers, whose names are in small letters: of several the first."""
+        for name, value in headers:
+            if name == HEADER:
+                if _PLAIN.fullmatch(value.decode("latin-1")):
+                    return value
+                break
+        return b"%s-%x" % (self._process, next(self._numbers))
