@@ -13,7 +13,7 @@ from mlops.cli.init.delivery import Delivery
 from mlops.workloads.ingest.excel import header_of
 from mlops.workloads.ingest.json_document import records
 from mlops.workloads.ingest.text import blocks, open_text
-from mlops.workloads.ingest.workbook import sheet_rows
+from mlops.workloads.floor.workbook import sheet_rows
 
 
 def objects(path: Path, delivery: Delivery) -> Iterator[dict[str, Any]]:
@@ -26,8 +26,8 @@ def objects(path: Path, delivery: Delivery) -> Iterator[dict[str, Any]]:
             yield {name: cell for name, cell in zip(names, row.cells, strict=False) if name}
         return
     at = delivery.json_.records if delivery.json_ else None
-    text = open_text(path, path.name)
-    texts = _lines(text, path.name) if delivery.format == "jsonl" else records(text, path.name, at)
+    pieces = open_text(path, path.name)
+    texts = _lines(pieces, path.name) if delivery.format == "jsonl" else records(pieces, path.name, at)
     for number, text in enumerate(texts, 1):
         try:
             value = orjson.loads(text)
@@ -47,6 +47,6 @@ def _leaves(value: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
             yield at, inner
 
 
-def _lines(text: Iterator[bytes], name: str) -> Iterator[bytes]:
-    for block in blocks(text, name):
+def _lines(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    for block in blocks(pieces, name):
         yield from (line for line in block.split(b"\n") if line.strip())

@@ -98,7 +98,8 @@ def _read(profile: Profile, decided: Decided, guesses: list[Guess], uri: str) ->
     fields = [DataField.model_validate(guess.spec | {"nullable": True}).dump() for guess in guesses]
     spec = DatasetSpec.model_validate(spec_of(delivery, decided, uri) | {"fields": fields})
     contract = contract_of(spec)
-    proof, progress, sample = Proof(fields={guess.name: Seen() for guess in guesses}), Progress("checked"), []
+    proof, progress = Proof(fields={guess.name: Seen() for guess in guesses}), Progress("checked")
+    sample: list[pl.DataFrame] = []
     for path, original in zip(delivery.copies, delivery.files, strict=True):
         file = Delivered(original.name, path)
         for frame in quiet(delivered_rows(file, spec, contract, None, RowsAside())):

@@ -18,6 +18,7 @@ from mlops.cli.init.evidence import Evidence
 from mlops.cli.init.objects import objects
 from mlops.cli.terminal import note
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.arrow_reading import arrow_scanner
 from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
 from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
@@ -204,7 +205,7 @@ def _columnar(delivery: Delivery, progress: Progress) -> Profile:
     for path, original in zip(delivery.copies, delivery.files, strict=True):
         with told_by_us():
             names = (parquet_columns if is_parquet else arrow_columns)(path, original.name)
-        schema = (pl.scan_parquet(path, glob=False) if is_parquet else pl.scan_ipc(path)).collect_schema()
+        schema = (pl.scan_parquet(path, glob=False) if is_parquet else arrow_scanner(path)()).collect_schema()
         if columns and list(columns) != names:
             raise UserError(f"{original.name}: its columns are others than those of {delivery.files[0].name}")
         fields = []
