@@ -10,10 +10,10 @@ import orjson
 
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery
+from mlops.workloads.floor.workbook import sheet_rows
 from mlops.workloads.ingest.excel import header_of
 from mlops.workloads.ingest.json_document import records
 from mlops.workloads.ingest.text import blocks, open_text
-from mlops.workloads.floor.workbook import sheet_rows
 
 
 def objects(path: Path, delivery: Delivery) -> Iterator[dict[str, Any]]:

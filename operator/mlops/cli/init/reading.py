@@ -17,8 +17,8 @@ from mlops.cli.init.delivery import Delivery, told_by_us
 from mlops.cli.init.evidence import Evidence
 from mlops.cli.init.objects import objects
 from mlops.cli.terminal import note
-from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.arrow_reading import arrow_scanner
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
 from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
