@@ -13,7 +13,7 @@ STATE ?= .demo
 WITHOUT := and not long
 # Where the quick tests are: collecting the others would import every library.
 UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/store tests/workloads/floor/model \
-	tests/workloads/floor/test_expressions.py tests/workloads/test_main.py tests/workloads/test_loop.py \
+	tests/workloads/floor/expressions tests/workloads/test_main.py tests/workloads/test_loop.py \
 	tests/workloads/drift/test_check_types.py tests/workloads/serve/test_recorder_room.py
 
 # Python writes its progress at once, also into a pipe.
@@ -119,6 +119,7 @@ bench: venv $(PEERS)/.installed ## the benchmarks, each against what one would u
 	@$(BIN)/python bench/drift_statistics.py
 	@$(BIN)/python bench/reconcile_cost.py
 	@$(BIN)/python bench/serving.py
+	@$(BIN)/python bench/expressions.py
 	@$(BIN)/python bench/attack.py
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/drift_streams.py --streams 6 --windows 3
 

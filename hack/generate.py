@@ -1,5 +1,6 @@
 """Write what is generated from the code: the CustomResourceDefinitions, plain and as templates of the chart, the page
-on reasons, and in the pages the tables of environment variables and of drift checks.
+on reasons, in the pages the tables of environment variables and of drift checks, and what scikit-learn says of the
+estimators.
 
 The chart's table of values is made of the comments in its values.yaml. `make generate` runs it, CI compares.
 """
@@ -28,6 +29,8 @@ from mlops.workloads.drift.checks import CHECKS
 from mlops.workloads.drift.page import ADVICE
 
 ROOT = Path(__file__).resolve().parent.parent
+# As a program it finds its neighbours too.
+sys.path.insert(0, str(ROOT))
 HEADER = "# Generated from operator/mlops/api by `make generate`. Do not edit.\n"
 
 
@@ -73,6 +76,10 @@ def generated() -> dict[str, str]:
     table = "".join(_table((ROOT / CHART / "values.yaml").read_text()))
     files[f"{CHART}/README.md"] = f"{head}{begin}\n{table}\n{end}{tail}"
     files["docs/reasons.md"] = "".join(_reasons())
+    # Here, not above: it imports scikit-learn, and tests import this module for a path.
+    from hack import estimator_table
+
+    files[estimator_table.PATH] = estimator_table.text()
     files |= {page: _with_variables((ROOT / page).read_text()) for page in PAGES_WITH_VARIABLES}
     return files | {page: _with_checks((ROOT / page).read_text()) for page in PAGES_WITH_CHECKS}
 

@@ -31,12 +31,15 @@ _THOROUGH = (
     "statistics/test_two_sample.py",
     "store/test_artifacts.py",
     "store/test_faults.py",
+    "deliveries",
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
     "workloads/floor/isolation",
     "workloads/floor/records",
     "workloads/serve",
+    "workloads/test_exact_numbers.py",
+    "workloads/test_no_skew.py",
     "workloads/train",
 )
 # What in those folders takes next to no time: `make check` has it too.

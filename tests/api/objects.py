@@ -39,7 +39,7 @@ _FIELDS = [
         "nullValues": ["-", "n/a"],
         "symbols": ["€", "%"],
     },
-    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"]},
+    {"name": "class", "type": "string", "role": "label", "enum": ["UP", "DOWN"], "positiveClass": "DOWN"},
 ]
 _CSV = {
     "delimiter": ";",
@@ -80,6 +80,7 @@ _DATASET = _object(
             {"dropNulls": ["class"]},
             {"fillNull": {"field": "price", "value": "0"}},
             {"fillNull": {"field": "price", "strategy": "median"}},
+            {"fillNull": {"field": "price", "strategy": "forward", "by": ["id"]}},
             {"filter": "price >= 0"},
         ],
         "features": [{"name": "double_price", "expression": "price * 2"}],
@@ -125,7 +126,13 @@ _RUN = _object(
     "TrainingRun",
     {
         "datasetRef": {"name": "electricity", "version": 7, "since": "2026-01-31T12:00:00Z"},
-        "trainer": {"estimator": {"name": "HistGradientBoostingClassifier", "params": {"learning_rate": "0.1"}}},
+        "trainer": {
+            "estimator": {
+                "name": "HistGradientBoostingClassifier",
+                "params": {"learning_rate": "0.1"},
+                "maxCategories": 500,
+            }
+        },
         "search": {
             "algorithm": "random",
             "objective": {"metric": "roc_auc"},
@@ -169,7 +176,7 @@ _VERSION = _object(
             "inputsDigest": DIGEST,
             "environmentDigest": DIGEST,
             "parentVersion": "electricity-v11",
-            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}},
+            "estimator": {"name": "Ridge", "params": {"alpha": "0.1"}, "maxCategories": 64},
             "since": "2026-01-01T00:00:00Z",
         },
         "promotion": _PROMOTION,

@@ -218,9 +218,27 @@ RULES = [
     ),
     _case(
         "clean step of two",
-        a_dataset(**{"spec.clean.4.dropNulls": ["price"]}),
-        "spec.clean[4]",
+        a_dataset(**{"spec.clean.5.dropNulls": ["price"]}),
+        "spec.clean[5]",
         "exactly one of spec.clean[].deduplicate",
+    ),
+    _case(
+        "mean by entity",
+        a_dataset(**{"spec.clean.3.fillNull.by": ["id"]}),
+        "spec.clean[3].fillNull",
+        "fillNull.by is for strategy forward",
+    ),
+    _case(
+        "positive class of a feature",
+        a_dataset(**{"spec.fields.0.positiveClass": "a"}),
+        "spec.fields[0]",
+        "positiveClass is for the label, of type string, int64 or boolean",
+    ),
+    _case(
+        "positive class that no row may have",
+        a_dataset(**{"spec.fields.3.positiveClass": "SIDEWAYS"}),
+        "spec.fields[3]",
+        "positiveClass must be one of enum",
     ),
     _case(
         "fractions of 1.1",

@@ -120,3 +120,44 @@ def test_no_rule_asks_whether_a_field_is_there_that_has_a_default(name: str) -> 
     asked = list(_asked(version["schema"]["openAPIV3Schema"]["properties"]["spec"]))
     assert asked, "the walk finds rules"
     assert [rule for rule, field in asked if "default" in field] == []
+
+
+def _read(schema: Any, place: str = "spec") -> Iterator[tuple[str, str]]:
+    """Yield each optional field without a default that a rule reads and does not ask for, with the rule."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        text = re.sub(r"'[^']*'", "''", rule["rule"])
+        items = {name: field for field, name in re.findall(r"self\.(\w+)\.(?:filter|exists|all)\((\w+),", text)}
+        asked = set(re.findall(r"has\((\w+\.\w+)\)", text))
+        for start, name in re.findall(r"\b(\w+)\.(\w+)\b(?!\()", text):
+            found = schema["properties"][items[start]]["items"] if start in items else schema
+            field = found.get("properties", {}).get(name)
+            known = field is None or name in found.get("required", ()) or "default" in field
+            if (start == "self" or start in items) and not known and f"{start}.{name}" not in asked:
+                yield f"{place}: {start}.{name}", rule["rule"]
+    for name, part in schema.get("properties", {}).items():
+        yield from _read(part, f"{place}.{name}")
+    if "items" in schema:
+        yield from _read(schema["items"], f"{place}[]")
+
+
+@pytest.mark.parametrize("name", crds())
+def test_every_rule_asks_whether_a_field_is_there_that_may_be_absent(name: str) -> None:
+    """Also of a field with a default in an item of a list: there the API server sets none."""
+    (version,) = crds()[name]["spec"]["versions"]
+    assert list(_read(version["schema"]["openAPIV3Schema"]["properties"]["spec"])) == []
+
+
+def _defaults_in_items(schema: Any, place: str = "spec") -> Iterator[str]:
+    if "default" in schema and "[]" in place:
+        yield place
+    for name, part in schema.get("properties", {}).items():
+        yield from _defaults_in_items(part, f"{place}.{name}")
+    if "items" in schema:
+        yield from _defaults_in_items(schema["items"], f"{place}[]")
+
+
+@pytest.mark.parametrize("name", crds())
+def test_no_item_of_a_list_has_a_default_of_the_api_server_s(name: str) -> None:
+    """kubectl compares lists whole: it said "configured" of what was applied before."""
+    (version,) = crds()[name]["spec"]["versions"]
+    assert list(_defaults_in_items(version["schema"]["openAPIV3Schema"]["properties"]["spec"])) == []

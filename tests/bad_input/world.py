@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
+from mlops.cli.yaml_written import written
 from tests.cli.project import rows
 
 API = {"apiVersion": "mlops.dev/v1alpha1"}
@@ -117,5 +117,5 @@ def write(folder: Path, cases: list[Case]) -> Path:
     (folder / "trainer").mkdir()
     (folder / "trainer" / "train.py").write_text(TRAINER)
     (folder / "scenario.toml").write_text("".join(puts) + '[images]\n"example.com/own:1" = "trainer"\n')
-    (folder / "all.yaml").write_text(yaml.safe_dump_all([case.manifest for case in cases], sort_keys=False))
+    (folder / "all.yaml").write_text("\n---\n".join(written(case.manifest) for case in cases))
     return folder

@@ -316,3 +316,17 @@ def test_the_faults_are_tried_with_the_probes_of_the_chart() -> None:
 def test_operators_that_are_not_ready_do_not_hold_up_a_drain() -> None:
     """Both wait for a definition that is gone: their budget must not keep a node from being emptied."""
     assert helm.one(helm.objects(), "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_the_demo_s_secrets_stay_with_the_models() -> None:
+    """Model servers go on when the release is uninstalled, and start again only with their Secret."""
+    found = helm.objects({"demoMinio": {"enabled": True, "namespaces": ["default"]}})
+    kept = {
+        each["metadata"]["name"]
+        for each in found
+        if each["kind"] == "Secret"
+        and (each["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") == "keep"
+    }
+    demo = {each["metadata"]["name"] for each in found if each["kind"] == "Secret"} - kept
+    assert all("minio" in name for name in demo)
+    assert kept == {"mlops-store", "mlops-store-reader", "mlops-store-server", "mlops-store-delivery"}

@@ -23,7 +23,7 @@ spec:
     - {name: at, type: timestamp, role: timestamp}
     - {name: a, type: float64}
     - {name: b, type: float64}
-    - {name: y, type: string, role: label, enum: ["no", "yes"]}
+    - {name: "y", type: string, role: label, enum: ["no", "yes"]}
   split: {strategy: time}
 ---
 apiVersion: mlops.dev/v1alpha1

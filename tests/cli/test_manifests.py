@@ -12,6 +12,7 @@ import yaml
 from mlops.cli import manifests
 from mlops.cli.errors import UserError
 from mlops.cli.yaml_text import NotAManifest, documents
+from mlops.cli.yaml_written import written
 from tests.cli.project import MANIFESTS
 
 DATASET, RUN = MANIFESTS.split("---\n")
@@ -32,7 +33,7 @@ def names(found: manifests.Manifests) -> list[tuple[str, str]]:
         pytest.param({"a.json": json.dumps(yaml.safe_load(DATASET), indent="\t")}, ["Dataset"], id="JSON with tabs"),
         pytest.param({"a.yaml": json.dumps(yaml.safe_load(DATASET))}, ["Dataset"], id="JSON that is named YAML"),
         pytest.param(
-            {"a.yaml": yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(DATASET)]})},
+            {"a.yaml": written({"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(DATASET)]})},
             ["Dataset"],
             id="a List",
         ),
@@ -67,7 +68,7 @@ def test_what_a_cluster_wrote_is_no_wish_of_the_user_s(tmp_path: Path) -> None:
     document = yaml.safe_load(DATASET)
     document["metadata"] |= {"uid": "x", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
     document["status"] = {"version": 99, "nonsense": True}
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(document))
+    (tmp_path / "a.yaml").write_text(written(document))
     (read,) = manifests.read([str(tmp_path)]).documents
     assert read.manifest == yaml.safe_load(DATASET)
 

@@ -26,7 +26,7 @@ spec:
     - {{name: b, type: float64}}
     - {{name: name, type: string, nullable: true}}
     - {{name: salary, type: float64, max: "900000"}}
-    - {{name: y, type: string, role: label, enum: ["no", "yes"]}}
+    - {{name: "y", type: string, role: label, enum: ["no", "yes"]}}
   features:
     - {{name: loud, expression: "UPPER(name)"}}
     - {{name: twice, expression: "salary * 2"}}

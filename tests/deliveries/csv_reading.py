@@ -66,8 +66,8 @@ def letter_by_letter(text: str, delimiter: str = ",", quote: str = '"', escape: 
         letter = text[i]
         crlf = letter == "\r" and text[i + 1 : i + 2] in ("\n", "")
         if escape and letter == escape and i + 1 < len(text):
-            if state == "after quote":
-                raise Refused("an escape behind a quote")
+            if state == "after quote" or (state != "quoted" and text[i + 1 : i + 3] == "\r\n"):
+                raise Refused("an escape behind a quote, or before the end of a row")
             value, state, i = value + text[i + 1], "plain" if state == "start" else state, i + 2
             continue
         if state == "quoted":

@@ -282,6 +282,10 @@ def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("nonexistentTimes", None)
     if "column" in drawn:
         drawn.pop("position", None)
+    if drawn.get("role") != "label" or drawn["type"] not in ("string", "int64", "boolean"):
+        drawn.pop("positiveClass", None)
+    if "positiveClass" in drawn and "enum" in drawn:
+        drawn["positiveClass"] = draw.one(drawn["enum"])
     _ordered(draw, drawn, fields)
 
 
@@ -290,6 +294,12 @@ def _csv(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("thousands", None)
     words = {name: [f"{name}{i}" for i in range(len(drawn.get("trueValues", ())))] for name in ("true", "false")}
     drawn.update(trueValues=words["true"], falseValues=words["false"])
+
+
+def _fill(draw: Draw, drawn: Object, fields: Fields) -> None:
+    _one_of("value", "strategy")(draw, drawn, fields)
+    if drawn.get("strategy") != "forward":
+        drawn.pop("by", None)
 
 
 def _ordered(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -301,6 +311,7 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
     for role in ("label", "timestamp"):
         for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
             extra["role"] = "feature"
+            extra.pop("positiveClass", None)
     if drawn.get("format") != "csv":
         drawn.pop("csv", None)
         for field in drawn["fields"]:
@@ -316,6 +327,28 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn["fields"].append({"name": "the_time", "type": "timestamp", "role": "timestamp"})
     if strategy == "hash" and "entityKey" not in roles:
         drawn["fields"].append({"name": "the_key", "type": "string", "role": "entityKey"})
+
+    if draw.chance(0.8):
+        _can_be_trained_on(drawn)
+
+
+def _can_be_trained_on(drawn: Object) -> None:
+    """Most are to get as far as their Jobs: put right what specs alone show to be wrong."""
+    if all(field.get("role") != "label" for field in drawn["fields"]):
+        drawn["fields"].append({"name": "the_label", "type": "string", "role": "label"})
+    for field in drawn["fields"]:
+        if field.get("role") == "label":
+            field["type"] = "string"
+            field.pop("min", None), field.pop("max", None)
+        elif field.get("role", "feature") == "feature" and field["type"] == "timestamp":
+            field["type"] = "boolean"
+    names = {field["name"] for field in drawn["fields"]}
+    drawn["features"] = [each for each in drawn.get("features", ()) if each["name"] not in names]
+    known = [*names, *(each["name"] for each in drawn["features"])]
+    for group in ("pii", "piiInModels", "piiInCaptures"):
+        if group in drawn.get("governance", {}):
+            drawn["governance"][group] = [name for name in drawn["governance"][group] if name in known]
+    drawn["clean"] = [step for step in drawn.get("clean", ()) if "filter" in step]
 
 
 def _fractions(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -345,6 +378,17 @@ def _resources(draw: Draw, drawn: Object, fields: Fields) -> None:
 def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
     if "estimator" not in drawn["trainer"]:
         drawn.pop("search", None)
+    elif draw.chance(0.8):
+        _can_be_trained(drawn)
+
+
+def _can_be_trained(drawn: Object) -> None:
+    drawn["trainer"]["estimator"] = {"name": "LogisticRegression"}
+    for gate in drawn.get("gates", ()):
+        gate["metric"] = "roc_auc"
+    if "search" in drawn:
+        search = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["1", "2"]}]}
+        drawn["search"] |= search | {"maxTrials": 2}
 
 
 def _window(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -376,7 +420,7 @@ MENDS: dict[str, Mend] = {
     "Source": _one_of("s3", "http", "captured"),
     "Csv": _csv,
     "DataField": _field,
-    "FillNull": _one_of("value", "strategy"),
+    "FillNull": _fill,
     "CleanStep": _one_of("deduplicate", "dropNulls", "fillNull", "filter"),
     "DatasetSpec": _dataset,
     "Fractions": _fractions,

@@ -6,13 +6,14 @@ Source of the rules: Kubernetes' "Specifying a structural schema" and apiextensi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from mlops.api.base import GROUP, TEXT_RULES, VERSION, Model, Resource, Rule
-from mlops.api.kinds import KINDS, NAME_RULES, models_of
+from mlops.api.base import GROUP, TEXT_RULES, VERSION, Model, Resource, Rule, TextRule
+from mlops.api.kinds import KINDS, LONGEST_SHOWN, NAME_RULES, models_of
 
 # Said as they are; everything else is translated or refused.
 _KEPT = (
@@ -112,6 +113,7 @@ class _Translator:
         if "properties" in source or model is not None:
             return self._object(source, model, path)
         result: dict[str, Any] = {}
+        defaults: dict[str, Any] = {}
         for word, value in source.items():
             match word:
                 case "title" | "x-model" | "additionalProperties" | "patternProperties" | "propertyNames":
@@ -125,13 +127,14 @@ class _Translator:
                 case "maxProperties" | "minProperties":
                     result[word] = value
                 case "default":
-                    # The API server must not invent a status: what is not observed is absent.
-                    if isinstance(value, _SCALARS) and not path.startswith("status"):
-                        result["default"] = value
+                    defaults = self._default(value, path)
                 case _ if word in _KEPT or word.startswith("x-kubernetes-"):
                     result[word] = value
                 case _:
                     raise NotStructural(f"{path}: {word!r} has no place in a structural schema")
+        result |= {"default": defaults["default"]} if "default" in defaults else {}
+        if "said" in defaults and "description" in result:
+            result["description"] += defaults["said"]
         if result.get("type") == "object":
             result |= self._map(source, path)
         if result.get("type") == "integer":
@@ -141,6 +144,16 @@ class _Translator:
         if "type" not in result:
             raise NotStructural(f"{path}: no type")
         return result
+
+    def _default(self, value: Any, path: str) -> dict[str, Any]:
+        """Return the default for the API server, or the words for it."""
+        # It must not invent a status: what is not observed is absent.
+        if not isinstance(value, _SCALARS) or path.startswith("status"):
+            return {}
+        if "[]" in path:
+            # kubectl compares lists whole: with a default in an item each `kubectl apply` would be a change.
+            return {"said": f" Default: {json.dumps(value)}."}
+        return {"default": value}
 
     def _resolved(self, source: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Inline a reference and collapse `anyOf [X, null]`, which is how pydantic says optional."""
@@ -176,7 +189,7 @@ class _Translator:
         if rules is None or path.startswith("status"):
             return {"pattern": pattern}
         # A rule's message tells what is wanted; a bare pattern would show the regular expression.
-        return {"x-kubernetes-validations": [{"rule": rule.cel, "message": rule.message} for rule in rules]}
+        return {"x-kubernetes-validations": [_of_text(rule) for rule in rules]}
 
     def _map(self, source: Mapping[str, Any], path: str) -> dict[str, Any]:
         values = source.get("additionalProperties")
@@ -195,6 +208,16 @@ class _Translator:
 
     def _is_conditions(self, source: Mapping[str, Any]) -> bool:
         return bool(source.get("items", {}).get("$ref") == "#/$defs/Condition")
+
+
+# An API server names only the type of a bad value, so the message shows it.
+_SHOWN = f"(self.size() > {LONGEST_SHOWN} ? self.substring(0, {LONGEST_SHOWN}) + '…' : self)"
+
+
+def _of_text(rule: TextRule) -> dict[str, Any]:
+    # The message stays for what the expression cannot show: a text with line breaks.
+    shown = f"'\"' + {_SHOWN} + '\": ' + {json.dumps(rule.message, ensure_ascii=False)}"
+    return {"rule": rule.cel, "message": rule.message, "messageExpression": shown}
 
 
 def _validation(rule: Rule) -> dict[str, Any]:

@@ -43,7 +43,7 @@ Url = Annotated[
     ),
 ]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
-Role = Literal["feature", "label", "entityKey", "timestamp", "ignored"]
+Role = Literal["feature", "input", "label", "entityKey", "timestamp", "ignored"]
 
 
 class SecretRef(Model):
@@ -137,7 +137,14 @@ class DataField(Model):
         default=None, description="The column's place in a CSV file, the first is 1, instead of its name."
     )
     type: FieldType = Field(description="The column's type; text is parsed to it, a value that cannot be is an error.")
-    role: Role = Field(default="feature", description="What the column is for.")
+    role: Role = Field(
+        default="feature",
+        description=(
+            "What the column is for. feature: requests carry it, and the model sees it. input: requests carry it, and "
+            "the model sees only what features compute of it. label: what is predicted. entityKey, timestamp: whom a "
+            "row is about, and when; a request carries them if a feature is computed of them. ignored: read and kept."
+        ),
+    )
     nullable: bool = Field(default=False, description="Whether values may be missing.")
     min: Decimal | None = Field(default=None, description='Lowest allowed value of a number, such as "0".')
     max: Decimal | None = Field(default=None, description='Highest allowed value of a number, such as "1".')
@@ -189,6 +196,13 @@ class DataField(Model):
         description='Signs of currency or percent that may stand before or after a number and are left out: "12 %" is '
         "12.",
     )
+    positive_class: Text | None = Field(
+        default=None,
+        description=(
+            "Of a label with two classes: the one that f1 speaks of, written as text (churn, 1, true). The last in "
+            "sorted order if left out."
+        ),
+    )
     rules: ClassVar = (
         Rule(
             "!(has(self.min) || has(self.max)) || self.type in ['float64', 'int64']",
@@ -206,7 +220,20 @@ class DataField(Model):
             lambda self: self.enum is None or self.type == "string",
         ),
         Rule(
-            "self.role != 'timestamp' || self.type == 'timestamp'",
+            "!has(self.positiveClass) || (has(self.role) && self.role == 'label'"
+            " && self.type in ['string', 'int64', 'boolean'])",
+            "positiveClass is for the label, of type string, int64 or boolean",
+            lambda self: (
+                self.positive_class is None or (self.role == "label" and self.type in ("string", "int64", "boolean"))
+            ),
+        ),
+        Rule(
+            "!has(self.positiveClass) || !has(self.enum) || self.positiveClass in self.enum",
+            "positiveClass must be one of enum",
+            lambda self: self.positive_class is None or self.enum is None or self.positive_class in self.enum,
+        ),
+        Rule(
+            "!has(self.role) || self.role != 'timestamp' || self.type == 'timestamp'",
             "a field of role timestamp must have type timestamp",
             lambda self: self.role != "timestamp" or self.type == "timestamp",
         ),
@@ -252,7 +279,21 @@ class FillNull(Model):
     strategy: Literal["forward", "mean", "median", "zero"] | None = Field(
         default=None, description="How to find the value: the last one before it in time, the mean, the median or 0."
     )
-    rules: ClassVar = (exactly_one_of("value", "strategy", path="fillNull"),)
+    by: Annotated[tuple[FieldName, ...], Field(max_length=32)] | None = Field(
+        default=None,
+        description=(
+            "Of forward: rows that agree in these fields fill one another, such as [station]. The fields of role "
+            "entityKey if left out, so that no entity is filled from another; []: all rows do."
+        ),
+    )
+    rules: ClassVar = (
+        exactly_one_of("value", "strategy", path="fillNull"),
+        Rule(
+            "!has(self.by) || (has(self.strategy) && self.strategy == 'forward')",
+            "fillNull.by is for strategy forward",
+            lambda self: self.by is None or self.strategy == "forward",
+        ),
+    )
 
 
 class CleanStep(Model):
@@ -422,27 +463,29 @@ class DatasetSpec(Model):
     suspend: bool = Field(default=False, description="Stop syncing the source; the current version stays.")
     rules: ClassVar = (
         Rule(
-            "self.fields.filter(f, f.role == 'label').size() <= 1",
+            "self.fields.filter(f, has(f.role) && f.role == 'label').size() <= 1",
             "spec.fields has more than one field of role label: keep one",
             lambda self: _one_label(self.fields),
         ),
         Rule(
-            "self.fields.filter(f, f.role == 'timestamp').size() <= 1",
+            "self.fields.filter(f, has(f.role) && f.role == 'timestamp').size() <= 1",
             "spec.fields has more than one field of role timestamp: keep one",
             lambda self: sum(field.role == "timestamp" for field in self.fields) <= 1,
         ),
         Rule(
-            "!has(self.split) || self.split.strategy != 'time' || self.fields.exists(f, f.role == 'timestamp')",
+            "!has(self.split) || self.split.strategy != 'time' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.split.strategy time needs a field of role timestamp",
             lambda self: self.split.strategy != "time" or any(f.role == "timestamp" for f in self.fields),
         ),
         Rule(
-            "!has(self.split) || self.split.strategy != 'hash' || self.fields.exists(f, f.role == 'entityKey')",
+            "!has(self.split) || self.split.strategy != 'hash' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'entityKey')",
             "spec.split.strategy hash needs a field of role entityKey",
             lambda self: self.split.strategy != "hash" or any(f.role == "entityKey" for f in self.fields),
         ),
         Rule(
-            "!has(self.source.captured) || self.fields.exists(f, f.role == 'timestamp')",
+            "!has(self.source.captured) || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.source.captured needs a field of role timestamp: its window is in event time",
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
         ),
@@ -499,6 +542,11 @@ class SplitRows(Model):
     train: int = Field(default=0, description="Rows to fit on.")
     validation: int = Field(default=0, description="Rows to choose by.")
     test: int = Field(default=0, description="Rows to judge by.")
+    known: int | None = Field(
+        default=None,
+        description="Of a random split: rows of validation and test whose entityKey has rows in train too; they are "
+        "predicted more easily than rows of entities that nobody knows.",
+    )
 
 
 class HistoryEntry(Model):

@@ -112,17 +112,17 @@ class Check(Model):
     )
     rules: ClassVar = (
         Rule(
-            "double(self.minEffectSize) >= 0.0",
+            "!has(self.minEffectSize) || double(self.minEffectSize) >= 0.0",
             "minEffectSize must be at least 0",
             lambda self: float(self.min_effect_size) >= 0,
         ),
         Rule(
-            "double(self.minDrop) >= 0.0",
+            "!has(self.minDrop) || double(self.minDrop) >= 0.0",
             "minDrop must be at least 0",
             lambda self: float(self.min_drop) >= 0,
         ),
         Rule(
-            "double(self.alpha) > 0.0 && double(self.alpha) <= 0.5",
+            "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
             "alpha must be greater than 0 and at most 0.5",
             lambda self: 0 < float(self.alpha) <= 0.5,
         ),

@@ -23,3 +23,10 @@ class Estimator(Model):
     params: Annotated[dict[ParamName, Text], Field(max_length=64)] = Field(
         default_factory=dict, description='Its parameters, values written as text: {learning_rate: "0.1"}.'
     )
+    max_categories: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        default=None,
+        description=(
+            "At most so many values of a string are told apart, the most frequent ones. If left out: 65,536 for trees, "
+            "which take a string as one column; 64 for the others, which take each value as one (at most 4,096)."
+        ),
+    )

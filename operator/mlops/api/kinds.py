@@ -11,6 +11,7 @@ from mlops.api.base import API_VERSION, MAX_NAME, TEXT_RULES, Model, Resource, R
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.metadata import mistakes_in
+from mlops.api.mistakes import listed
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 
@@ -40,8 +41,10 @@ class InvalidObject(ValueError):
 
     def __init__(self, kind: str, name: str, causes: list[tuple[str, str]]) -> None:
         self.kind, self.name, self.causes = kind, name, causes
-        listed = "; ".join(f"{path}: {message}" if path else message for path, message in causes)
-        super().__init__(f'{kind} "{name}" is invalid: {listed}')
+        said = [f"{path}: {message}" if path else message for path, message in causes]
+        # Several stand one below the other: on one line nobody finds the third.
+        shown = said[0] if len(said) == 1 else f"\n{listed(said)}"
+        super().__init__(f'{kind} "{name}" is invalid: {shown}')
 
 
 def parse_written(manifest: dict[str, Any]) -> Resource:
@@ -107,7 +110,7 @@ def _own(details: list[Any]) -> list[Any]:
     ]
 
 
-_LONGEST_SHOWN = 100
+LONGEST_SHOWN = 100
 # What pydantic calls by the names of Python's types.
 _WANTED = {
     "bool": "must be true or false",
@@ -160,7 +163,7 @@ def _shown(value: Any) -> str:
         return "null"
     if isinstance(value, str | int | float):
         text = repr(value)
-        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+        return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
     return "list" if isinstance(value, list | tuple) else "object"
 
 

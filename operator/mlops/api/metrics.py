@@ -6,10 +6,10 @@ This module imports nothing of ours, since statistics do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 Metric = Literal[
     "roc_auc",
@@ -26,14 +26,17 @@ Task = Literal["classification", "regression"]
 # What a metric reads of the model's answer.
 Reads = Literal["score", "probability", "label", "value"]
 
+C = TypeVar("C")
+
 
 @dataclass(frozen=True)
 class MetricFacts:
-    """What is known of a metric without computing it."""
+    """What is known of a metric without computing it. `of_one_class`: of two classes it speaks of the positive one."""
 
     task: Task
     reads: Reads
     higher_is_better: bool
+    of_one_class: bool = False
 
     @property
     def needs_probabilities(self) -> bool:
@@ -47,7 +50,7 @@ METRICS: Mapping[str, MetricFacts] = MappingProxyType(
         "log_loss": MetricFacts("classification", "probability", False),
         "accuracy": MetricFacts("classification", "label", True),
         "balanced_accuracy": MetricFacts("classification", "label", True),
-        "f1": MetricFacts("classification", "label", True),
+        "f1": MetricFacts("classification", "label", True, of_one_class=True),
         "brier": MetricFacts("classification", "probability", False),
         "mae": MetricFacts("regression", "value", False),
         "rmse": MetricFacts("regression", "value", False),
@@ -59,3 +62,13 @@ METRICS: Mapping[str, MetricFacts] = MappingProxyType(
 def of_task(task: Task) -> tuple[str, ...]:
     """Return the metrics of models of a task."""
     return tuple(name for name, facts in METRICS.items() if facts.task == task)
+
+
+def positive_last(classes: Sequence[C], positive: C | None) -> tuple[C, ...]:
+    """Return classes in the order that metrics read them: of two, the positive one is the last.
+
+    That is `positive` where the contract names one, else the last in sorted order, as scikit-learn encodes labels.
+    """
+    if len(classes) == 2 and positive is not None and classes[0] == positive:
+        return classes[1], classes[0]
+    return tuple(classes)

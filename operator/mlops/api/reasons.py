@@ -593,8 +593,8 @@ class Reason(StrEnum):
         _INGEST_FAILS.means(
             "The URL leads to an address that is not public, which pods must not reach.",
             (
-                "Use a public address; or have the installation allow the network (MLOPS_HTTP_ALLOWED_NETWORKS), "
-                "and ask for a retry."
+                "Use a public address; or have the network allowed (in a cluster by MLOPS_HTTP_ALLOWED_NETWORKS in the "
+                "chart's podEnvironment, on one machine by mlops run --allow-network), and ask for a retry."
             ),
         ),
     )

@@ -162,6 +162,10 @@ class TrainReport(Model):
     champion_metrics: tuple[MetricValue, ...] = ()
     best_params: dict[str, str] | None = None
     trials: int | None = None
+    # Of a classifier of two classes: the one that metrics of one class speak of.
+    positive_class: str | None = None
+    # What the training did with the data that nobody asked for, as far as it fits; all of it stands in the pod's log.
+    notes: tuple[str, ...] = ()
     # sha256 of every file of the model, to name the first difference of two executions; left out when too many
     files: dict[str, str] = Field(default_factory=dict)
 

@@ -309,6 +309,14 @@ class TrainingRunStatus(Model):
     champion_metrics: Annotated[tuple[MetricValue, ...], Field(max_length=64)] = Field(
         default=(), description="The champion's metrics on the same rows."
     )
+    positive_class: Text | None = Field(
+        default=None, description="Of a classifier of two classes: the one that f1 speaks of."
+    )
+    notes: Annotated[tuple[Text, ...], Field(max_length=8)] | None = Field(
+        default=None,
+        description="What the training did with the data that nobody asked for: categories that count as unknown, "
+        "numbers that count as missing, metrics that the rows do not define.",
+    )
     best_params: dict[str, Text] | None = Field(default=None, description="The parameters that a search found best.")
     trials: int | None = Field(default=None, description="How many trials a search made.")
     verification: Verification | None = Field(default=None, description="The outcome of a second execution.")

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-
 from mlops.api import labels
 from mlops.api.base import parse_time
 from mlops.api.kinds import KINDS, parse
@@ -19,6 +17,7 @@ from mlops.cli.errors import UserError
 from mlops.cli.progress import headline, ready
 from mlops.cli.state import State
 from mlops.cli.tables import age, aligned, kinds_of, rows
+from mlops.cli.yaml_written import written
 from mlops.engine.cluster import labels_of
 from mlops.local.records import read_objects
 from mlops.planning import model_history
@@ -69,7 +68,7 @@ def get(state: State, words: str, names: tuple[str, ...], namespace: str | None,
         listed: Any = (
             chosen[0] if len(names) == 1 == len(chosen) else {"apiVersion": "v1", "kind": "List", "items": chosen}
         )
-        return json.dumps(listed, indent=2) if output == "json" else yaml.safe_dump(listed, sort_keys=False).rstrip()
+        return json.dumps(listed, indent=2) if output == "json" else written(listed)
     if output == "name":
         return "\n".join(f"{m['kind'].lower()}.mlops.dev/{m['metadata']['name']}" for m in chosen)
     now = clock_of(objects)
@@ -96,8 +95,8 @@ def describe(state: State, word: str, name: str, namespace: str | None) -> str:
     metadata = {
         key: manifest["metadata"][key] for key in ("name", "namespace", "labels") if key in manifest["metadata"]
     }
-    head = yaml.safe_dump({"kind": kind, "metadata": metadata, "spec": manifest["spec"]}, sort_keys=False)
-    parts = [head.rstrip(), yaml.safe_dump({"status": status}, sort_keys=False).rstrip()]
+    head = written({"kind": kind, "metadata": metadata, "spec": manifest["spec"]})
+    parts = [head, written({"status": status})]
     table = [["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"]]
     table += [
         [c["type"], c["status"], c["reason"], age(c.get("lastTransitionTime"), now), c.get("message", "")]

@@ -175,16 +175,50 @@ def init(files: tuple[str, ...], **said: Any) -> None:
 
 @cli.command(
     epilog=_examples(
+        "mlops validate -f examples/weather",
+        "mlops validate -f datasets.yaml -f runs.yaml   # a run is held against its Dataset",
+        "kustomize build overlays/prod | mlops validate -f -",
+    )
+)
+@click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
+def validate(paths: tuple[str, ...]) -> None:
+    """Say what is wrong with manifests, without running anything.
+
+    Offline, for a CI job or an editor: fields and rules as an API server checks them, names of columns, expressions,
+    estimators, parameters and their values, metrics of gates and searches, and each run against its Dataset if that
+    is among the manifests; also a `scenario.toml` beside them. One line for each mistake, with file, line, object,
+    field, and what to write instead.
+
+    Exit code: 0 nothing is wrong that manifests show, 2 something is.
+    """
+    from mlops.cli import manifests
+    from mlops.cli.run import check_scenario
+
+    found = manifests.read(paths)
+    check_scenario(paths)
+    count = len(found.documents)
+    left_out = f"; not ours, left out: {', '.join(found.left_out)}" if found.left_out else ""
+    show(f"{count} object{'s are' if count != 1 else ' is'} valid{left_out}")
+
+
+@cli.command(
+    epilog=_examples(
         "mlops put rows.parquet s3://raw/weather/history.parquet",
         "mlops put rows.csv s3://raw/weather/   # under its own name",
+        "mlops put rows.csv s3://raw/weather/ --s3   # into the service of MLOPS_S3_ENDPOINT",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("uri")
+@click.option("--s3", is_flag=True, help="Into a real S3 service, such as a cluster's, with your own keys.")
 @_STATE
-def put(file: Path, uri: str, folder: Path) -> None:
-    """Put FILE at an s3:// URI of the state folder's buckets."""
-    from mlops.cli.run import deliver
+def put(file: Path, uri: str, s3: bool, folder: Path) -> None:
+    """Put FILE at an s3:// URI of the state folder's buckets, or with --s3 of an S3 service.
+
+    Its address and keys are MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your environment, as of
+    every S3 client. What is there is replaced.
+    """
+    from mlops.cli.run import deliver, deliver_to_s3
     from mlops.cli.scenario import Put
 
     try:
@@ -193,6 +227,9 @@ def put(file: Path, uri: str, folder: Path) -> None:
         raise UserError(
             f"{uri!r}: the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\"
         ) from error
+    if s3:
+        show(f"{file} -> {deliver_to_s3(file, wanted.uri)}")
+        return
     state = State(folder)
     state.make_private()
     place, _ = deliver(file, wanted.uri, state)

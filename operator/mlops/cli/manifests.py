@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops.api.base import GROUP
+from mlops.api.base import GROUP, Resource
 from mlops.api.kinds import KINDS, InvalidObject, parse_written
+from mlops.api.mistakes import listed
 from mlops.cli.errors import UserError
+from mlops.cli.mistakes import of_all
 from mlops.cli.yaml_text import NotAManifest, documents
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -22,10 +24,30 @@ _WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTime
 
 @dataclass(frozen=True)
 class ManifestDocument:
-    """One manifest and where it stands."""
+    """One manifest, the file that it is in, and the lines of its fields where they are known."""
 
     manifest: dict[str, Any]
-    place: str
+    file: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Return file and line of the document."""
+        return self.at("")
+
+    def wrong(self, kind: str, name: str, path: str, problem: str) -> str:
+        """Return the line that says what is wrong at a path."""
+        return self.said(kind, name, path, f"{path}: {problem}" if path else problem)
+
+    def said(self, kind: str, name: str, path: str, sentence: str) -> str:
+        """Return the line of a sentence that names its path already."""
+        return f'{self.at(path)}: {kind} "{name}" is invalid: {sentence}'
+
+    def at(self, path: str) -> str:
+        """Return file and line of a field, or of what is nearest above it."""
+        while path and path not in self.lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return f"{self.file}:{self.lines[path]}" if path in self.lines else self.file
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -49,24 +71,34 @@ def read(paths: Iterable[str]) -> Manifests:
     if not found:
         raise UserError(f"no manifest in {', '.join(paths)}: files end in {', '.join(SUFFIXES)}")
     ours = [document for document in found if not _is_foreign(document.manifest)]
-    mistakes: list[str] = []
-    seen: dict[tuple[str, str, str], str] = {}
-    for document in ours:
-        try:
-            parse_written(document.manifest)
-        except InvalidObject as error:
-            mistakes.append(f"{document.place}: {error}")
-            continue
-        if document.key in seen:
-            kind, _, name = document.key
-            mistakes.append(f"{document.place}: {kind} {name!r} stands twice: also in {seen[document.key]}")
-        seen[document.key] = document.place
-    if mistakes:
-        raise UserError("\n".join(mistakes))
+    if wrong := mistakes_in(ours):
+        raise UserError(listed(wrong))
     left_out = tuple(_shown(document.manifest) for document in found if _is_foreign(document.manifest))
     if not ours:
         raise UserError(f"none of {', '.join(KINDS)} in {', '.join(paths)}, only {', '.join(left_out)}")
     return Manifests(tuple(ours), left_out)
+
+
+def mistakes_in(found: Sequence[ManifestDocument]) -> list[str]:
+    """Return all that is wrong with the manifests as far as they show it, one line each: file, line, object, field."""
+    wrong: list[str] = []
+    seen: dict[tuple[str, str, str], str] = {}
+    valid: list[tuple[ManifestDocument, Resource]] = []
+    for document in found:
+        try:
+            valid.append((document, parse_written(document.manifest)))
+        except InvalidObject as error:
+            wrong += [document.wrong(error.kind, error.name, *cause) for cause in error.causes]
+            continue
+        if document.key in seen:
+            kind, _, name = document.key
+            wrong.append(f"{document.place}: {kind} {name!r} stands twice: also in {seen[document.key]}")
+        seen[document.key] = document.place
+    by_key = {each.key: (document, each) for document, each in valid}
+    for resource, mistake in of_all([each for _, each in valid]):
+        document, _ = by_key[resource.key]
+        wrong.append(document.said(resource.kind, resource.metadata.name, mistake.path, mistake.said))
+    return wrong
 
 
 def _is_foreign(manifest: dict[str, Any]) -> bool:
@@ -85,28 +117,35 @@ def _shown(manifest: dict[str, Any]) -> str:
 def _documents(path: str) -> Iterator[ManifestDocument]:
     for name, text in _texts(path):
         try:
-            for index, value in enumerate(documents(text, is_json=name.endswith(".json"))):
-                for manifest in _items(value, f"{name}: document {index + 1}"):
-                    yield ManifestDocument(manifest, name)
+            for index, parsed in enumerate(documents(text, is_json=name.endswith(".json"))):
+                for manifest, path in _items(parsed.value, f"{name}: document {index + 1}", ""):
+                    yield ManifestDocument(manifest, name, _below(parsed.lines, path))
         except NotAManifest as error:
             place = ":".join(str(part) for part in (name, error.line, error.column) if part is not None)
             raise UserError(f"{place}: {error.problem}") from error
 
 
-def _items(value: Any, place: str) -> Iterator[dict[str, Any]]:
-    """Yield the manifests in a document: one, none if it is empty, or those of a List."""
+def _below(lines: Mapping[str, int], path: str) -> dict[str, int]:
+    """Return the lines of the fields of what stands at a path."""
+    below = {name.removeprefix(f"{path}."): line for name, line in lines.items() if name.startswith(f"{path}.")}
+    return {**below, **({"": lines[path]} if path in lines else {})} if path else dict(lines)
+
+
+def _items(value: Any, place: str, path: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the manifests in a document, and their paths in it: one, none if it is empty, or those of a List."""
     if value is None:
         return
     if not isinstance(value, dict):
         raise UserError(f"{place} is no object but a {_KINDS_OF_VALUES.get(type(value), 'value')}: write a manifest")
     if (value.get("apiVersion"), value.get("kind")) != ("v1", "List"):
-        yield _as_applied(value)
+        yield _as_applied(value), path
         return
     items = value.get("items")
     if not isinstance(items, list):
         raise UserError(f"{place}: items: a List needs a list of objects")
     for index, item in enumerate(items):
-        yield from _items(item, f"{place}: items[{index}]")
+        below = f"{path}.items[{index}]" if path else f"items[{index}]"
+        yield from _items(item, f"{place}: items[{index}]", below)
 
 
 def _as_applied(manifest: dict[str, Any]) -> dict[str, Any]:

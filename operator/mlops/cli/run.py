@@ -34,7 +34,7 @@ from mlops.local.clock import RealClock, VirtualClock
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key, Manifest
-from mlops.store.address import open_store
+from mlops.store.address import open_source, open_store
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
@@ -271,6 +271,11 @@ def _check_files(setting: scenario.Scenario | None) -> None:
             _check_file(setting.folder / put.file)
 
 
+def check_scenario(paths: tuple[str, ...]) -> None:
+    """Raise UserError if the scenario beside the manifests cannot be used, or a file that it names is not there."""
+    _check_files(scenario.beside(paths))
+
+
 class _RunFolders:
     """How far the replay of a stream has come, on record in the state folder."""
 
@@ -354,6 +359,16 @@ def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     shutil.copyfile(file, beside)
     beside.replace(place)
     return place, True
+
+
+def deliver_to_s3(file: Path, uri: str) -> str:
+    """Put `file` at an s3:// URI of the service that the environment names; return where. Raises the store's errors."""
+    _check_file(file)
+    environ = {name: value for name, value in os.environ.items() if name != tasks.BUCKETS_VARIABLE}
+    bucket, key = open_source(uri, environ)
+    key = key + file.name if key.endswith("/") or not key else key
+    bucket.put(key, file)
+    return f"s3://{uri.removeprefix('s3://').partition('/')[0]}/{key}"
 
 
 def _check_file(file: Path) -> None:

@@ -31,7 +31,16 @@ def summary(objects: list[Manifest], troubles: list[Manifest]) -> str:
         parts.append("Refused by their gates:\n" + "\n".join(map(_why, refused)))
     if others:
         parts.append("Not ready, and not what this run was for:\n" + "\n".join(map(_why, others)))
+    if notes := list(_notes(objects)):
+        parts.append("To know:\n" + "\n".join(notes))
     return "\n\n".join(parts)
+
+
+def _notes(objects: list[Manifest]) -> Iterator[str]:
+    """What trainings did with the data that nobody asked for."""
+    for run in of_kind(objects, "TrainingRun"):
+        for note in run.get("status", {}).get("notes") or ():
+            yield printable(f"  TrainingRun {run['metadata']['name']}: {note}")
 
 
 def troubles(objects: list[Manifest], applied: Iterable[tuple[str, str, str]]) -> list[Manifest]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from mlops.cli.yaml_scalars import NoJsonNumber, resolved
+
 # An alias bomb is small as text and endless as data.
 MAX_NODES = 20_000
+_TAG = "tag:yaml.org,2002:"
 # Python's limit for the digits of a whole number, which keeps the time to read one short.
 _TOO_MANY_DIGITS = f"a number has more than {sys.get_int_max_str_digits()} digits"
 
@@ -29,6 +33,12 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.nodes = 0
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """Send every plain scalar through one reading; a mapping's `<<` is YAML's own."""
+        if kind is yaml.ScalarNode and implicit[0]:
+            return f"{_TAG}merge" if value == "<<" else f"{_TAG}plain"
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -56,24 +66,64 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-# A timestamp stays a text, as in the JSON that Kubernetes sees; so no value is of a type that JSON has not.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_JSON_TYPES = tuple(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
+def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    try:
+        return resolved(node.value)
+    except NoJsonNumber as error:
+        raise yaml.MarkedYAMLError(None, None, str(error), node.start_mark) from error
+
+
 _Loader.yaml_constructors = {
     tag: constructor
     for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag in _JSON_TYPES
-}
+    if tag is None or tag in [_TAG + name for name in ("str", "seq", "map")]
+} | {_TAG + name: _scalar for name in ("plain", "null", "bool", "int", "float")}
 
 
-def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
-    """Yield the value of each document in `text`: YAML, or JSON. Raises NotAManifest."""
+@dataclass(frozen=True)
+class Parsed:
+    """A document's value, and the line (from 1) on which each field of it stands, by its path: `spec.fields[0].name`.
+
+    `lines` is empty where they are not known: in JSON.
+    """
+
+    value: Any
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def _lines(node: yaml.Node | None) -> dict[str, int]:
+    found: dict[str, int] = {}
+    todo = [("", node)]
+    while todo:
+        path, each = todo.pop()
+        if isinstance(each, yaml.MappingNode):
+            for key, value in each.value:
+                below = f"{path}.{key.value}" if path else str(key.value)
+                found[below] = key.start_mark.line + 1
+                todo.append((below, value))
+        elif isinstance(each, yaml.SequenceNode):
+            for index, value in enumerate(each.value):
+                found[f"{path}[{index}]"] = value.start_mark.line + 1
+                todo.append((f"{path}[{index}]", value))
+    return found
+
+
+def _parsed(text: str) -> Iterator[Parsed]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node() and (node := loader.get_node()) is not None:
+            # The first line is where a document as a whole stands.
+            lines = {"": node.start_mark.line + 1} | _lines(node)
+            yield Parsed(loader.construct_document(node), lines)
+    finally:
+        loader.dispose()
+
+
+def documents(text: str, *, is_json: bool = False) -> Iterator[Parsed]:
+    """Yield each document in `text`: YAML, or JSON. Raises NotAManifest."""
     if is_json or text.lstrip().startswith("{"):
         try:
-            yield json.loads(text, object_pairs_hook=_no_duplicates)
+            yield Parsed(json.loads(text, object_pairs_hook=_no_duplicates))
             return
         except json.JSONDecodeError as error:
             if is_json:
@@ -85,7 +135,7 @@ def documents(text: str, *, is_json: bool = False) -> Iterator[Any]:
         except ValueError as error:
             raise NotAManifest(_TOO_MANY_DIGITS) from error
     try:
-        yield from yaml.load_all(text, Loader=_Loader)
+        yield from _parsed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         problem = error.problem or "not YAML"

@@ -12,6 +12,8 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 _LARGEST = 1e280
+# Sums of squares of numbers up to here are finite.
+_LARGEST_SQUARE = 1e145
 
 
 def finite_vector(values: ArrayLike, name: str) -> FloatArray:
@@ -40,6 +42,19 @@ def without_missing(values: ArrayLike, name: str) -> tuple[FloatArray, int]:
     if (np.abs(present) > _LARGEST).any():
         raise ValueError(f"{name}: holds infinity or values beyond {_LARGEST}; replace them by NaN or a sane bound")
     return present, count
+
+
+def within_reach(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+    """Return finite arrays, all divided by one power of two where their sums and squares could overflow.
+
+    Shapes, ranks, and distances in units of a spread stay as they are: the division is exact, but for values that are
+    less than a 1e-300th of the largest.
+    """
+    largest = max((float(np.abs(one).max()) for one in arrays if one.shape[0]), default=0.0)
+    if largest <= _LARGEST_SQUARE:
+        return arrays
+    exponent = int(np.frexp(largest)[1])
+    return tuple(np.ldexp(one, -exponent) for one in arrays)
 
 
 def row_weights(weights: ArrayLike | None, rows: int) -> FloatArray | None:

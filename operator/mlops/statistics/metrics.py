@@ -19,6 +19,10 @@ from mlops.statistics.arrays import FloatArray, IntArray, finite_vector, non_emp
 Label = str | int | bool
 
 
+class Undefined(ValueError):
+    """These rows do not define the metric: a class has no row, or the model does not know one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """Labelled rows: truth `y` (n,), what the model said, weights (n,) or None, and the classes in column order.
@@ -62,7 +66,7 @@ def positive_class(classes: Sequence[Label] | None) -> Label:
 
 
 def encode(y: ArrayLike, classes: Sequence[Label] | None) -> IntArray:
-    """Each label's index in `classes` (default 0, 1), shape (n,). Raises ValueError on a label that is none of them."""
+    """Each label's index in `classes` (default 0, 1), shape (n,). Raises Undefined on a label that is none of them."""
     labels = np.asarray(y)
     non_empty(labels, "y")
     names = list(classes) if classes is not None else [0, 1]
@@ -71,7 +75,7 @@ def encode(y: ArrayLike, classes: Sequence[Label] | None) -> IntArray:
         codes[labels == name] = code
     unknown = np.nonzero(codes < 0)[0]
     if unknown.shape[0]:
-        raise ValueError(f"y: label {labels[unknown[0]]!r} is none of the classes {names}")
+        raise Undefined(f"y: label {labels[unknown[0]]!r} is none of the classes {names}")
     return codes
 
 
@@ -80,7 +84,7 @@ def roc_auc(
 ) -> float:
     """Area under the ROC curve; tied scores count one half. Several classes: mean of one-versus-rest.
 
-    Raises ValueError when a class has no row, since the area is then undefined.
+    Raises Undefined when a class has no row.
     """
     codes, columns = scored_classes(y, score, classes)
     w = row_weights(weights, codes.shape[0])
@@ -160,10 +164,10 @@ def f1(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None, *, posi
 
 
 def f1_macro(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean F1 over the classes that occur or are predicted."""
+    """Mean F1 over the classes that occur or are predicted; 0 of a class whose rows have no weight, as scikit-learn."""
     table = confusion(y, label, weights)
     total = table.sum(axis=0) + table.sum(axis=1)
-    return float((2.0 * table.diagonal()[total > 0] / total[total > 0]).mean())
+    return float(np.divide(2.0 * table.diagonal(), total, out=np.zeros_like(total), where=total > 0).mean())
 
 
 def confusion(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> FloatArray:
@@ -180,22 +184,29 @@ def confusion(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) 
 
 
 def mae(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean absolute error."""
-    truth, said = _value_pair(y, value)
-    return _mean(np.abs(truth - said), weights)
+    """Mean absolute error. Raises Undefined where no float64 holds it."""
+    truth, said, exponent = _value_pair(y, value)
+    return _scaled_back(_mean(np.abs(truth - said), weights), exponent)
 
 
 def rmse(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Root of the mean squared error."""
-    truth, said = _value_pair(y, value)
-    return math.sqrt(_mean(np.square(truth - said), weights))
+    """Root of the mean squared error. Raises Undefined where no float64 holds it."""
+    truth, said, exponent = _value_pair(y, value)
+    return _scaled_back(math.sqrt(_mean(np.square(truth - said), weights)), exponent)
 
 
 def r2(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Share of the variance of `y` explained. A constant `y` gives 1 for no error and 0 otherwise, as scikit-learn."""
-    truth, said = _value_pair(y, value)
+    """Share of the variance of `y` explained. A constant `y` gives 1 for no error and 0 otherwise, as scikit-learn.
+
+    Raises Undefined of one row, which has no variance.
+    """
+    truth, said, _ = _value_pair(y, value)
+    if truth.shape[0] < 2:
+        raise Undefined("y: one row has no variance")
     residual = _mean(np.square(truth - said), weights)
-    total = _mean(np.square(truth - _mean(truth, weights)), weights)
+    # The mean of equal numbers may be another one in the last bit.
+    constant = truth.min() == truth.max()
+    total = 0.0 if constant else _mean(np.square(truth - _mean(truth, weights)), weights)
     if total == 0.0:
         return 1.0 if residual == 0.0 else 0.0
     return 1.0 - residual / total
@@ -203,7 +214,7 @@ def r2(y: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> floa
 
 def _binary_auc(positive: NDArray[np.bool_], score: FloatArray, weights: FloatArray | None) -> float:
     if positive.all() or not positive.any():
-        raise ValueError("y: a class has no row; the ROC area needs both")
+        raise Undefined("y: a class has no row; the ROC area needs both")
     if weights is None:
         high, low = np.sort(score[positive]), np.sort(score[~positive])
         twice = int(low.searchsorted(high, "left").sum()) + int(low.searchsorted(high, "right").sum())
@@ -215,7 +226,7 @@ def _binary_auc(positive: NDArray[np.bool_], score: FloatArray, weights: FloatAr
     mass = (below[low.searchsorted(high, "left")] + below[low.searchsorted(high, "right")]) / 2.0
     total = float(weights[positive].sum()) * float(below[-1])
     if total == 0.0:
-        raise ValueError("weights: a class has no weight; the ROC area needs both")
+        raise Undefined("weights: a class has no weight; the ROC area needs both")
     return float((weights[positive] * mass).sum()) / total
 
 
@@ -259,11 +270,27 @@ def _label_pair(y: ArrayLike, label: ArrayLike) -> tuple[NDArray[Any], NDArray[A
     return truth, said
 
 
-def _value_pair(y: ArrayLike, value: ArrayLike) -> tuple[FloatArray, FloatArray]:
+# Squares of numbers within these, and sums of them, neither overflow nor vanish.
+_LARGE, _SMALL = 1e140, 1e-140
+
+
+def _value_pair(y: ArrayLike, value: ArrayLike) -> tuple[FloatArray, FloatArray, int]:
+    """Truth and answers (n,), both divided by 2**exponent, and the exponent: 0 unless their squares would not fit."""
     truth, said = finite_vector(y, "y"), finite_vector(value, "value")
     non_empty(truth, "y")
     _same_rows(truth, said, "value")
-    return truth, said
+    largest = max(float(np.abs(truth).max()), float(np.abs(said).max()))
+    if _SMALL <= largest <= _LARGE or largest == 0.0:
+        return truth, said, 0
+    exponent = math.frexp(largest)[1]
+    return np.ldexp(truth, -exponent), np.ldexp(said, -exponent), exponent
+
+
+def _scaled_back(value: float, exponent: int) -> float:
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError as error:
+        raise Undefined("y, value: their difference is larger than any float64") from error
 
 
 def _same_rows(y: NDArray[Any], other: NDArray[Any], name: str) -> None:

@@ -119,12 +119,12 @@ def test_parameters_of_another_estimator_are_not_taken_over() -> None:
     """A search of which nothing is known is made again."""
     loop = Loop()
     loop.score = "0.1"
-    loop.change("TrainingRun", "rain", trainer={"estimator": {"name": "RidgeClassifier", "params": {}}})
+    loop.change("TrainingRun", "rain", trainer={"estimator": {"name": "SVC", "params": {}}})
     loop.settle()
     loop.score = "0.85"
     assert loop.live().spec.lineage.estimator.name == "LogisticRegression"
     loop.check(content="2")
-    assert loop.trained[-1].estimator.name == "RidgeClassifier"
+    assert loop.trained[-1].estimator.name == "SVC"
     assert loop.trained[-1].search is not None
 
 

@@ -586,9 +586,30 @@ def test_gates(gate: Manifest, ours: str, theirs: str | None, want: str, message
     assert message in found.message
 
 
+def test_a_gate_says_which_class_its_metric_speaks_of() -> None:
+    """f1 is that of one class; the others are of all."""
+    run = a_run(spec={"gates": [{"metric": "f1", "min": "0.8"}, {"metric": "roc_auc", "min": "0.8"}]})
+    ours = [{"name": name, "dataset": "test", "value": "0.9"} for name in ("f1", "roc_auc")]
+    view = a_trained_view(a_train_report(metrics=ours, positive_class="churn"), run)
+    found = find(view.run.status.conditions, "GatesPassed")
+    assert found is not None
+    assert found.message == "f1 of churn on test: 0.9 >= 0.8; roc_auc on test: 0.9 >= 0.8"
+    assert view.run.status.positive_class == "churn"
+
+
+def test_what_a_training_did_with_the_data_is_told() -> None:
+    """In the status, and as an Event of the condition."""
+    note = "shop: 1,713 of 2,737 categories (42 % of rows) count as unknown"
+    view = a_trained_view(a_train_report(notes=[note]))
+    found = find(view.run.status.conditions, "Succeeded")
+    assert found is not None
+    assert found.message == f"trained as onnx; {note}"
+    assert view.run.status.notes == (note,)
+
+
 def test_less_error_is_better() -> None:
     """Of an error metric, the lower value wins against the champion."""
-    run = a_run(spec={"gates": [{"metric": "mae", "compareTo": "champion"}]})
+    run = a_container_run(spec={"gates": [{"metric": "mae", "compareTo": "champion"}]})
     ours = [{"name": "mae", "dataset": "test", "value": "1.9"}]
     theirs = [{"name": "mae", "dataset": "test", "value": "2.0"}]
     view = a_trained_view(a_train_report(metrics=ours, champion_metrics=theirs), run, versions=(a_live_version(),))

@@ -100,12 +100,38 @@ def test_repeated_unmatched_and_unusable_labels_are_counted(stable: World) -> No
     stable.write_all()
     stable.write(LABELS, stable.labels.head(40), "again")
     stable.write(LABELS, stable.labels.head(30).with_columns(pl.col("id") + "-unknown"), "unknown")
-    stable.write(LABELS, stable.labels.tail(20).with_columns(pl.lit("maybe").alias("label")), "maybe")
+    stable.write(LABELS, stable.labels.tail(20).with_columns(pl.lit(None, pl.String).alias("label")), "nothing")
     counts = stable.document(stable.check("PerformanceDrop"))["counts"]
     assert counts["labelDuplicates"] == 40
     assert counts["labelsUnmatched"] == 30
     assert counts["labelsUnusable"] == 20
     assert counts["labelled"] == 1200
+
+
+def test_a_class_that_the_model_does_not_know_is_seen_and_spoils_no_other_label(stable: World) -> None:
+    """It has a count of its own and a name in the notes, it moves the class balance, and no metric takes it in."""
+    stable.write(REQUESTS, stable.captured)
+    new = pl.lit("hail").alias("label")
+    stable.write(LABELS, pl.concat([stable.labels.head(900), stable.labels.tail(300).with_columns(new)]))
+    report = stable.check("PerformanceDrop", "LabelShift")
+    document = stable.document(report)
+    assert (document["counts"]["labelsUnknown"], document["counts"]["labelled"]) == (300, 900)
+    assert document["counts"]["labelsUnusable"] == 0
+    assert any(
+        "300 rows have labels of classes that the model does not know (hail)" in one for one in document["notes"]
+    )
+    assert [one.result for one in report.checks] == ["NotDetected", "Detected"]
+    assert "300 of them are classes that the model does not know (hail)" in report.checks[1].message
+
+
+def test_a_label_that_is_corrected_to_a_new_class_counts_as_that(stable: World) -> None:
+    """The last label of a row counts, and that it was another one before is a conflict."""
+    stable.write(REQUESTS, stable.captured)
+    stable.write(LABELS, stable.labels)
+    later = stable.labels.tail(20).with_columns(pl.lit("hail").alias("label"), pl.col("received") + timedelta(hours=1))
+    stable.write(LABELS, later, "later")
+    counts = stable.document(stable.check("PerformanceDrop"))["counts"]
+    assert (counts["labelsUnknown"], counts["labelConflicts"], counts["labelled"]) == (20, 20, 1180)
 
 
 def test_rows_too_young_for_labels_do_not_lower_coverage(stable: World) -> None:

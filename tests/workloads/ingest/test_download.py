@@ -302,3 +302,13 @@ def test_a_host_that_is_no_ascii_ends_in_a_reason(tmp_path: Path, host: str) -> 
     with pytest.raises((BadInput, PassingFault)) as caught:
         list(http_file(_source(f"http://{host}:1/"), LOOPBACK, tmp_path, lambda *_: ["127.0.0.1"]))
     assert caught.value.reason in {"AddressForbidden", "SourceUnavailable"}
+
+
+def test_the_hint_names_the_setting_of_where_it_runs(tmp_path: Path) -> None:
+    """`mlops run` has an option for it; in a cluster it is the operator's to set."""
+    for environ, setting in (
+        ({}, "MLOPS_HTTP_ALLOWED_NETWORKS of the operator"),
+        ({"MLOPS_BUCKETS": tmp_path.as_uri()}, "--allow-network of mlops run"),
+    ):
+        with pytest.raises(BadInput, match=f"which is not public; {setting} allows more"):
+            list(http_file(_source("http://127.0.0.1/x"), environ, tmp_path))

@@ -395,7 +395,7 @@ def test_a_bucket_that_is_not_there_is_a_source_not_found(desk: Desk) -> None:
         pytest.param(
             {"clean": [{"fillNull": {"field": "count", "value": "x"}}]},
             "SchemaMismatch",
-            'spec.clean[0].fillNull.value: "x" is not a int64',
+            'spec.clean[0].fillNull.value: "x" is not an int64',
             id="text to fill a number",
         ),
         pytest.param(

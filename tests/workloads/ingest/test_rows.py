@@ -40,14 +40,17 @@ def _free(**changes: Any) -> list[dict[str, Any]]:
         pytest.param([{"fillNull": {"field": "count", "value": "9"}}], "count", [0, 1, 2, 9, 4, 5, 6], id="value"),
         pytest.param([{"fillNull": {"field": "count", "strategy": "zero"}}], "count", [0, 1, 2, 0, 4, 5, 6], id="zero"),
         pytest.param(
-            [{"fillNull": {"field": "count", "strategy": "forward"}}], "count", [0, 1, 2, 2, 4, 5, 6], id="forward"
+            [{"fillNull": {"field": "count", "strategy": "forward", "by": []}}],
+            "count",
+            [0, 1, 2, 2, 4, 5, 6],
+            id="forward",
         ),
         pytest.param([{"fillNull": {"field": "count", "strategy": "mean"}}], "count", [0, 1, 2, 3, 4, 5, 6], id="mean"),
         pytest.param(
             [{"fillNull": {"field": "count", "strategy": "median"}}], "count", [0, 1, 2, 3, 4, 5, 6], id="median"
         ),
         pytest.param(
-            [{"fillNull": {"field": "kind", "strategy": "forward"}}],
+            [{"fillNull": {"field": "kind", "strategy": "forward", "by": []}}],
             "kind",
             ["a", "b", "a", "b", "b", "b", "a"],
             id="text",
@@ -69,6 +72,69 @@ def test_cleaning_steps_do_what_they_say(desk: Desk, steps: list[Any], column: s
     desk.deliver("things/a.csv", a_frame(7).sample(fraction=1, shuffle=True, seed=1).write_csv())
     report = desk.ingest(a_spec(fields=_free(), clean=steps))
     assert _everything(desk, report)[column].to_list() == want
+
+
+def _visits() -> pl.DataFrame:
+    """Two patients in turn; each has a gap that the other's value stands before."""
+    index = range(8)
+    return a_frame(8).with_columns(
+        pl.Series("id", ["ann", "bob"] * 4),
+        pl.Series("count", [1, 50, 2, None, None, 52, 4, None], dtype=pl.Int64),
+        pl.Series("time", [f"2024-01-0{1 + one}T00:00:00Z" for one in index]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("by", "want"),
+    [
+        pytest.param({}, [1, 50, 2, 50, 2, 52, 4, 52], id="of the entity"),
+        pytest.param({"by": []}, [1, 50, 2, 2, 2, 52, 4, 4], id="of whoever came before"),
+        pytest.param({"by": ["open"]}, [1, 50, 2, 1, 2, 52, 4, 52], id="of chosen fields"),
+    ],
+)
+@pytest.mark.parametrize("budget", [None, 200])
+def test_a_gap_is_filled_from_the_same_entity(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, by: dict[str, Any], want: list[int], budget: int | None
+) -> None:
+    """One patient's value is not another's, however the rows lie in memory."""
+    if budget is not None:
+        monkeypatch.setattr(text, "BLOCK", 200)
+        monkeypatch.setattr(text, "READ", 50)
+        monkeypatch.setattr(run, "Spill", lambda folder: Spill(folder, budget=budget))
+    desk.deliver("things/a.csv", _visits().write_csv())
+    step = {"fillNull": {"field": "count", "strategy": "forward", **by}}
+    report = desk.ingest(a_spec(fields=_free(), clean=[step]))
+    assert _everything(desk, report)["count"].to_list() == want
+
+
+def test_a_key_of_one_row_each_fills_nothing_and_says_so(desk: Desk) -> None:
+    """Then it is a row's number, and not whom it is about; the way out is `by: []`, tried above."""
+    desk.deliver("things/a.csv", a_frame(20).write_csv())
+    with pytest.raises(run.BadInput, match=r"same entity \(id\), and each has one row: write by: \[\]") as info:
+        desk.ingest(a_spec(fields=_free(), clean=[{"fillNull": {"field": "count", "strategy": "forward"}}]))
+    assert info.value.reason == "DataUnusable"
+
+
+def test_a_random_split_says_how_many_held_out_rows_are_of_known_entities(desk: Desk) -> None:
+    """hash keeps entities together, and has none."""
+    frame = a_frame(200).with_columns(pl.Series("id", [f"e{one % 20}" for one in range(200)]))
+    desk.deliver("things/a.csv", frame.write_csv())
+    report = desk.ingest(a_spec(fields=_free()))
+    train = set(desk.frame(report, "train")["id"])
+    held_out = pl.concat([desk.frame(report, part) for part in ("validation", "test")])
+    assert report.splits.known == held_out.filter(pl.col("id").is_in(sorted(train))).height > 0
+    assert desk.ingest(a_spec(fields=_free(), split={"strategy": "hash"})).splits.known is None
+    desk.deliver("things/a.csv", a_frame(200).write_csv())
+    assert desk.ingest(a_spec(fields=_free())).splits.known is None
+
+
+def test_another_positive_class_is_another_version(desk: Desk) -> None:
+    """Runs read it from the version: with the same digest nobody would see the change."""
+    desk.deliver("things/a.csv", a_frame(50).write_csv())
+    fields = [one | ({"positiveClass": "UP"} if one["name"] == "class" else {}) for one in FIELDS]
+    plain, named = desk.ingest(a_spec()), desk.ingest(a_spec(fields=fields))
+    assert plain.digest != named.digest
+    assert desk.ingest(a_spec(fields=[one | {"unit": "EUR"} for one in FIELDS])).digest == plain.digest
 
 
 BAD = a_frame(100).with_columns(
@@ -241,7 +307,7 @@ def test_rows_in_order_are_not_written_again(tmp_path: Path) -> None:
 STEPS = [
     {"deduplicate": {"by": ["id"]}},
     {"fillNull": {"field": "count", "strategy": "median"}},
-    {"fillNull": {"field": "kind", "strategy": "forward"}},
+    {"fillNull": {"field": "kind", "strategy": "forward", "by": ["class"]}},
     {"filter": "price > -1"},
 ]
 

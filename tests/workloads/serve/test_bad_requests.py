@@ -366,14 +366,16 @@ def test_pipelined_requests_are_answered_in_order(server: Served) -> None:
         pytest.param({"labels": [1]}, 400, "labels[0] is no object", id="number"),
         pytest.param({"labels": [{"label": "dry"}]}, 400, "labels[0].id", id="no id"),
         pytest.param({"labels": [{"id": "a"}]}, 422, "labels[0].label is None", id="no label"),
-        pytest.param({"labels": [{"id": "a", "label": "snow"}]}, 422, "classes are 'dry', 'rain'", id="unknown class"),
+        pytest.param({"labels": [{"id": "a", "label": True}]}, 422, "classes are 'dry', 'rain'", id="other type"),
+        pytest.param({"labels": [{"id": "a", "label": ""}]}, 422, "labels[0].label is ''", id="empty text"),
+        pytest.param({"labels": [{"id": "a", "label": "x" * 257}]}, 422, "at most 256", id="long class"),
         pytest.param({"labels": [{"id": "a", "label": 1}]}, 422, "labels[0].label is 1", id="number for a class"),
         pytest.param({"labels": [{"id": "a", "label": ["dry"]}]}, 422, "labels[0].label", id="list"),
         pytest.param({"labels": [{"id": "a", "label": "dry", "row": -1}]}, 422, "labels[0].row", id="negative row"),
         pytest.param({"labels": [{"id": "a", "label": "dry", "time": 5}]}, 422, "labels[0].time", id="time"),
         pytest.param({"labels": [{"id": "a", "label": "dry", "when": 5}]}, 400, "'when'", id="unknown field"),
         pytest.param(
-            {"labels": [{"id": "a", "label": "dry"}, {"id": "b", "label": "hail"}]}, 422, "labels[1].label", id="second"
+            {"labels": [{"id": "a", "label": "dry"}, {"id": "b", "label": 5}]}, 422, "labels[1].label", id="second"
         ),
         pytest.param({"labels": [{"id": "a", "label": "dry"}] * 1001}, 413, "1001 entries", id="too many"),
     ],
@@ -383,6 +385,14 @@ def test_bad_feedback_is_refused_whole(server: Served, document: Any, status: in
     got, answer = server.post("/v2/models/weather/feedback", document)
     assert got == status
     assert message in answer["error"]
+
+
+def test_a_class_that_is_new_in_the_world_is_taken_with_its_neighbours(server: Served) -> None:
+    """It is counted, in the answer and in the metrics, and the labels beside it are taken as ever."""
+    labels = [{"id": "a", "label": "dry"}, {"id": "b", "label": "hail"}, {"id": "c", "label": "rain"}]
+    assert server.post("/v2/models/weather/feedback", {"labels": labels}) == (202, {"accepted": 3, "newClasses": 1})
+    assert server.post("/v2/models/weather/feedback", {"labels": labels[:1]}) == (202, {"accepted": 1})
+    assert "mlops_unknown_labels_total 1.0" in server.ask("GET", "/metrics")[2].decode()
 
 
 def test_clients_cannot_make_metrics(server: Served) -> None:

@@ -266,7 +266,7 @@ def test_a_gap_changes_no_other_whole_number(requests: list[list[int | None]]) -
                 request.rows,
                 0,
                 0,
-                {**request.inputs, **request.exact},
+                request.inputs,
                 np.zeros(request.rows),
                 None,
             )

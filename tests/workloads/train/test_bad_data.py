@@ -109,9 +109,14 @@ def _without(name: str) -> list[dict[str, Any]]:
         ),
         pytest.param(
             a_frame(),
-            a_schema(features=[{"name": "gap", "expression": "EXTRACT(hour FROM time) * 1.0", "type": "float64"}]),
+            a_schema(
+                [field("time", "timestamp", "ignored"), *FIELDS[1:]],
+                split={"strategy": "random"},
+                timestamp=None,
+                features=[{"name": "gap", "expression": "EXTRACT(hour FROM time)", "type": "int64"}],
+            ),
             "LogisticRegression",
-            "is computed from 'time', whose role is timestamp: requests carry",
+            "is computed from 'time', whose role is ignored: no request carries it; give it the role input",
             id="feature of a field that no request has",
         ),
         pytest.param(

@@ -86,6 +86,25 @@ def test_a_folder_in_the_shape_of_an_artifact_is_taken(place: Place, outputs: Pa
     assert report.environment_digest == made.output_digest
 
 
+@pytest.mark.parametrize(
+    ("declared", "handed_in", "want"), [(None, "DOWN", "DOWN"), (None, None, "UP"), ("UP", "DOWN", "UP")]
+)
+def test_f1_of_a_model_that_is_handed_in_is_of_the_class_that_the_contract_names(
+    place: Place, outputs: Path, declared: str | None, handed_in: str | None, want: str
+) -> None:
+    """Else of the one that its model.json names: training and drift checks read the same."""
+    made = place.run(place.dataset())
+    by_class = {"UP": metric(made, "f1"), "DOWN": None}
+    fields = [one | ({"positiveClass": declared} if one["role"] == "label" and declared else {}) for one in FIELDS]
+    first = [one | ({"positiveClass": "DOWN"} if one["role"] == "label" else {}) for one in FIELDS]
+    by_class["DOWN"] = metric(place.run(place.dataset(schema=a_schema(first))), "f1")
+    assert by_class["UP"] != by_class["DOWN"]
+    _artifact(place, outputs, positive=handed_in)
+    report = place.run(place.dataset(schema=a_schema(fields)), None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    assert report.positive_class == want
+    assert metric(report, "f1") == by_class[want]
+
+
 class _Payload:
     """Opening its pickle would write a file."""
 
@@ -132,7 +151,7 @@ def _graph(width: int = 4, *outputs: tuple[str, int, list[Any]], name: str = "X"
         ),
         pytest.param(
             {"model.onnx": _graph(2, ("p", TensorProto.FLOAT, ["n", 1]))},
-            "the output 'p' gives .*, which are no probabilities",
+            r"the answer to row 0 is \[.*\], which are no probabilities: end the model in a sigmoid or softmax",
             id="scores for probabilities",
         ),
         pytest.param(

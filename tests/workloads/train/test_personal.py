@@ -231,7 +231,7 @@ def test_a_cast_that_fails_in_a_model_shows_no_value(tmp_path: Path) -> None:
     signature = read_signature(write_model(tmp_path / "model"))
     cast = ComputedFeature(name="size", expression="cast(colour as double)", type="float64")
     inputs = {**some_rows(2), "colour": np.array(["Alice Miller", None], dtype=object)}
-    with pytest.raises(BadInput, match="conversion from `str` to `f64` failed") as info:
+    with pytest.raises(BadInput, match=r"row 1: `cast\(colour as double\)` is no number") as info:
         with_features(signature.model_copy(update={"features": (cast,)}), inputs)
     assert "Alice" not in info.value.message
 

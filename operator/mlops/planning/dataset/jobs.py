@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from mlops.api import labels, tasks
 from mlops.api.dataset import DatasetStatus
+from mlops.api.mistakes import of_dataset
 from mlops.planning import execution
 from mlops.planning.dataset.due import captures, lacks_a_live_model, need_of
 from mlops.planning.dataset.manifests import INGEST, refresh_cron_job, sync_digest
@@ -98,7 +99,8 @@ def spent(view: DatasetView, status: DatasetStatus) -> list[tuple[Key, str]]:
 
 def cron_jobs(view: DatasetView) -> tuple[Manifest, ...]:
     refresh = view.dataset.spec.refresh
-    nothing_to_read = lacks_a_live_model(view)
+    # A spec with mistakes leads to pods that all say the same.
+    nothing_to_read = lacks_a_live_model(view) or bool(of_dataset(view.dataset.spec))
     if refresh is None or (nothing_to_read and view.cron_job is None):
         return ()
     return (

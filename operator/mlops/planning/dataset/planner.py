@@ -7,12 +7,13 @@ from datetime import datetime
 from mlops.api.base import format_time
 from mlops.api.conditions import find
 from mlops.api.dataset import Dataset, DatasetStatus
+from mlops.api.mistakes import of_dataset
 from mlops.planning import readiness as say
 from mlops.planning import retrying
 from mlops.planning.dataset.due import need_of, to_start
 from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted, spent
 from mlops.planning.dataset.readiness import judged, versioned
-from mlops.planning.dataset.results import VALIDATED, taken_in
+from mlops.planning.dataset.results import VALIDATED, refused, taken_in
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Plan
 from mlops.planning.views import DatasetView
@@ -27,6 +28,10 @@ def plan(view: DatasetView) -> Plan:
     for ended in news(view, status):
         status = taken_in(dataset, status, ended, view.spoken_for)
     need = need_of(view, status)
+    if need is not None and not dataset.spec.suspend and (mistakes := of_dataset(dataset.spec)):
+        # No pod could read by this spec.
+        status = refused(dataset, status, need.as_of, mistakes)
+        need = need_of(view, status)
     under_way = jobs_under_way(view)
     start = to_start(view, status, need, under_way)
     delete = (*no_longer_wanted(view), *spent(view, status))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from mlops.api import tasks
 from mlops.api.base import format_time
 from mlops.api.conditions import Condition, ConditionStatus, ConditionType
 from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry
+from mlops.api.mistakes import Mistake, listed
 from mlops.api.reasons import Reason, Word
 from mlops.planning.dataset.jobs import is_ours, mark_of
 from mlops.planning.dataset.manifests import content_digest, sync_digest
@@ -38,19 +40,32 @@ def taken_in(
         case tasks.IngestReport() as report:
             return _delivered(dataset, status, report, ended.at, spoken_for)
         case Failure(final=True) as failure:
-            # Looked at and found bad: it counts as looked at, so that only a new spec or a later sync tries again.
-            return status.evolve(
-                spec_digest=sync_digest(dataset),
-                content_digest=content_digest(dataset),
-                last_check_time=_as_of(job) or status.last_check_time,
-                attempts=0,
-                conditions=_validated("False", failure.reason, failure.message),
-            )
+            return _found_bad(dataset, status, _as_of(job), failure.reason, failure.message)
         case failure:
             return status.evolve(
                 attempts=status.attempts + 1 if is_ours(job) else status.attempts,
                 conditions=_validated("Unknown", failure.reason, failure.message),
             )
+
+
+def refused(dataset: Dataset, status: DatasetStatus, as_of: str, mistakes: Sequence[Mistake]) -> DatasetStatus:
+    """Return the status of a spec that cannot be read with: as if it had been looked at and found bad, without a pod.
+
+    `as_of` is when the source would have been looked at, so that this look is due no longer.
+    """
+    said = listed([each.said for each in mistakes])
+    return _found_bad(dataset, status, as_of, mistakes[0].reason, said)
+
+
+def _found_bad(dataset: Dataset, status: DatasetStatus, as_of: str | None, reason: Word, message: str) -> DatasetStatus:
+    """Return the status after a sync that found it bad: only a new spec or a later sync tries again."""
+    return status.evolve(
+        spec_digest=sync_digest(dataset),
+        content_digest=content_digest(dataset),
+        last_check_time=as_of or status.last_check_time,
+        attempts=0,
+        conditions=_validated("False", reason, message),
+    )
 
 
 def _delivered(
@@ -63,6 +78,7 @@ def _delivered(
     )
     newest = max(filter(None, [time_of(status.last_check_time), time_of(report.as_of)]))
     broken = f"{report.validation.failed} rules broken" if report.validation.failed else "all rules met"
+    told = f"{report.rows} rows, {broken}{_known(report)}"
     return status.evolve(
         version=number,
         digest=report.digest,
@@ -77,10 +93,17 @@ def _delivered(
         attempts=0,
         validation=report.validation,
         history=status.history if unchanged else (entry, *status.history)[:_HISTORY],
-        conditions=_validated(
-            "True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, f"{report.rows} rows, {broken}"
-        ),
+        conditions=_validated("True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, told),
     )
+
+
+def _known(report: tasks.IngestReport) -> str:
+    """Return in words that a random split tells entities apart by chance."""
+    splits = report.splits
+    if not splits.known:
+        return ""
+    held_out = splits.validation + splits.test
+    return f"; {splits.known} of {held_out} held-out rows are of entities in train: split.strategy hash separates them"
 
 
 def _as_of(job: JobView) -> str | None:

@@ -23,6 +23,7 @@ def conclude(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
         step.status.champion_metrics,
         # A model is not asked to be better than itself.
         has_champion=resolved.champion_artifact not in (None, step.status.output_digest),
+        positive=step.status.positive_class,
     )
     step = step.saying(condition(GATES_PASSED, "True" if judged.passed else "False", judged.reason, judged.message))
     if run.spec.reproducibility.verify == "Once" and step.status.verification is None:

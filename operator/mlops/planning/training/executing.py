@@ -15,7 +15,7 @@ from mlops.planning.training.registering import made_of_the_same, nothing_new_to
 from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step, compares, suspended, took_no_part
 from mlops.planning.views import TrainingRunView
 
-_MAX_METRICS = 64
+_MAX_METRICS, _MAX_NOTES, _MAX_TEXT = 64, 8, 256
 
 
 def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
@@ -38,6 +38,7 @@ def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
 
 def _trained(step: Step, report: tasks.TrainReport) -> Step:
     message = f"trained as {report.format}" + (f", {report.trials} trials" if report.trials else "")
+    message = "; ".join([message, *report.notes])
     return replace(step, status=_recorded(step.status, report)).saying(
         condition(SUCCEEDED, "True", Reason.SUCCEEDED, message)
     )
@@ -53,6 +54,8 @@ def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingR
         champion_metrics=report.champion_metrics[:_MAX_METRICS],
         best_params=best,
         trials=report.trials,
+        positive_class=report.positive_class[:_MAX_TEXT] if report.positive_class else None,
+        notes=tuple(note[:_MAX_TEXT] for note in report.notes[:_MAX_NOTES]) or None,
     )
 
 
@@ -91,6 +94,8 @@ def _taken_over(step: Step, equal_run: TrainingRun) -> Step:
         champion_metrics=theirs.champion_metrics,
         best_params=theirs.best_params,
         trials=theirs.trials,
+        positive_class=theirs.positive_class,
+        notes=theirs.notes,
         cached_from=equal_run.metadata.name,
     )
     message = f'inputs equal those of TrainingRun "{equal_run.metadata.name}": its result is taken over'

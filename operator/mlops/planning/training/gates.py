@@ -21,10 +21,18 @@ class Judgement:
 
 
 def judge(
-    gates: Iterable[Gate], metrics: tuple[MetricValue, ...], champion: tuple[MetricValue, ...], *, has_champion: bool
+    gates: Iterable[Gate],
+    metrics: tuple[MetricValue, ...],
+    champion: tuple[MetricValue, ...],
+    *,
+    has_champion: bool,
+    positive: str | None = None,
 ) -> Judgement:
-    """Return whether all `gates` hold for `metrics`; without a champion there is nothing to lose to."""
-    judged = [_judge_one(gate, metrics, champion, has_champion=has_champion) for gate in gates]
+    """Return whether all `gates` hold for `metrics`; without a champion there is nothing to lose to.
+
+    `positive` is the class that metrics of one class speak of, for the words.
+    """
+    judged = [_judge_one(gate, metrics, champion, has_champion=has_champion, positive=positive) for gate in gates]
     if not judged:
         return Judgement(True, Reason.GATES_PASSED, "there are no gates")
     failed = [each for each in judged if not each.passed]
@@ -33,9 +41,16 @@ def judge(
 
 
 def _judge_one(
-    gate: Gate, metrics: tuple[MetricValue, ...], champion: tuple[MetricValue, ...], *, has_champion: bool
+    gate: Gate,
+    metrics: tuple[MetricValue, ...],
+    champion: tuple[MetricValue, ...],
+    *,
+    has_champion: bool,
+    positive: str | None,
 ) -> Judgement:
-    name = f"{gate.metric} on {gate.dataset}"
+    known = METRICS.get(gate.metric)
+    of_class = f" of {positive}" if positive is not None and known is not None and known.of_one_class else ""
+    name = f"{gate.metric}{of_class} on {gate.dataset}"
     value = _value(metrics, gate)
     if value is None:
         present = ", ".join(f"{each.name} on {each.dataset}" for each in metrics) or "none"

@@ -17,6 +17,7 @@ from mlops.planning.training.attempts import spent
 from mlops.planning.training.concluding import conclude
 from mlops.planning.training.executing import execute
 from mlops.planning.training.pinning import pin
+from mlops.planning.training.refusing import refusal
 from mlops.planning.training.step import DATASET_READY, OWN, Step, own_at_work, took_no_part
 from mlops.planning.views import TrainingRunView
 
@@ -60,7 +61,7 @@ def _next(view: TrainingRunView) -> Step:
         ready = {type_: found for type_, found in known.own.items() if type_ == DATASET_READY}
         known = replace(known, status=known.status.evolve(output_digest=None), own=ready)
     if known.status.resolved is None:
-        return pin(view, known)
+        return refusal(view, known) or pin(view, known)
     if known.status.output_digest is None:
         return execute(view, known, known.status.resolved)
     return conclude(view, known, known.status.resolved)
@@ -99,6 +100,8 @@ def _unpinned(status: TrainingRunStatus) -> TrainingRunStatus:
         champion_metrics=(),
         best_params=None,
         trials=None,
+        positive_class=None,
+        notes=None,
     )
 
 

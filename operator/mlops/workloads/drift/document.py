@@ -112,12 +112,13 @@ def histogram(shift: Shift, reference: Reference, window: Window) -> dict[str, A
 
 
 def _edges(before: pl.Series, after: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    both = [series.to_numpy() for series in (before, after)]
-    low = min(float(np.quantile(values, 0.01)) for values in both)
-    high = max(float(np.quantile(values, 0.99)) for values in both)
+    # In quarters, which is exact: the distance of the largest numbers is then a number, too.
+    quarters = [np.ldexp(series.to_numpy(), -2) for series in (before, after)]
+    low = 4 * min(float(np.quantile(values, 0.01)) for values in quarters)
+    high = 4 * max(float(np.quantile(values, 0.99)) for values in quarters)
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, _BINS + 1)
+    return 4 * np.linspace(low / 4, high / 4, _BINS + 1)
 
 
 def _shares(n: int, rows_n: int, m: int, rows_m: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from mlops.api.drift_monitor import Check
+from mlops.statistics.arrays import within_reach
 from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
@@ -87,8 +88,8 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
         kind: Kind = "numeric" if is_number else "categorical"
         return Feature(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
     if is_number:
-        sorted_reference = SortedReference.from_values(reference.drop_nulls().to_numpy())
-        values = current.drop_nulls().to_numpy()
+        known, values = within_reach(reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy())
+        sorted_reference = SortedReference.from_values(known)
         found = compare_numeric(sorted_reference, values)
         return Feature(
             name,

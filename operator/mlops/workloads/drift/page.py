@@ -23,7 +23,7 @@ _STYLE = """
 --then:#e59a4d;--band:#e59a4d2e;--good:#5cc48a;--bad:#ff8a80;--open:#e3b341}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:62rem;padding:1.5rem;background:var(--paper);color:var(--ink);
-font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}
 h1{font-size:1.7rem;line-height:1.25;margin:0 0 .5rem}
 h2{font-size:1.15rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--line);padding-bottom:.25rem}
 .lead{font-size:1.1rem}.soft,.tick{color:var(--soft);fill:var(--soft)}.tick{font-size:11px}

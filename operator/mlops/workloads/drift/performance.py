@@ -23,6 +23,7 @@ from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley
 from mlops.workloads.drift.findings import Detection, Performance, Point, Span
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.model.probabilities import bounded
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 
@@ -196,7 +197,7 @@ def probabilities(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
     columns = [PROBABILITY + name for name in wanted]
     if any(column not in rows.columns or rows[column].null_count() for column in columns):
         raise ValueError("out.p: rows without probabilities; choose a metric of labels such as accuracy")
-    table = rows.select(columns).to_numpy()
+    table = bounded(rows.select(columns).to_numpy())
     return table[:, 0] if len(columns) == 1 else table
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from mlops.api.metrics import Task
+from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
+from mlops.workloads.floor.model.learnt import constants
 from mlops.workloads.floor.model.signature import Signature, class_name, parse_signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
@@ -45,6 +47,8 @@ class Reference:
     classes: tuple[str, ...]
     label: str
     required: frozenset[str]
+    # What stands for a missing value of an input that the model fills.
+    constants: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -109,7 +113,17 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         classes=classes,
         label=signature.label.name,
         required=frozenset(one.name for one in signature.inputs if not one.nullable),
+        constants={
+            name: float(value) if name in numeric else _text(value)
+            for name, value in constants(signature.clean or ()).items()
+            if name in names
+        },
     )
+
+
+def _text(value: bool | int | float | str) -> str:
+    """A constant in the spelling of the frame's texts."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
@@ -118,6 +132,4 @@ def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
 
 def _classes(signature: Signature) -> tuple[str, ...]:
     classes = [class_name(value) for value in signature.classes or ()]
-    if len(classes) == 2 and signature.positive is not None and class_name(signature.positive) == classes[0]:
-        classes.reverse()
-    return tuple(classes)
+    return positive_last(classes, None if signature.positive is None else class_name(signature.positive))

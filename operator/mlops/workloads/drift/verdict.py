@@ -88,6 +88,15 @@ def _sentence(verdict: Verdict, evidence: Evidence) -> str:
     return CHECKS[verdict].sentence(_detected(evidence)[verdict].message, evidence.findings)
 
 
+def _classes(window: Window) -> str:
+    named = [name if len(name) <= 40 else name[:39] + "…" for name in sorted(window.unknown)[:5]]
+    more = f" and {len(window.unknown) - 5} more" if len(window.unknown) > 5 else ""
+    return (
+        f"classes that the model does not know ({', '.join(named)}{more}): they count for the class balance, and for "
+        "no metric; a run on a Dataset that has them learns them"
+    )
+
+
 def _notes(window: Window) -> tuple[str, ...]:
     counts = window.counts
     notes = []
@@ -106,7 +115,8 @@ def _notes(window: Window) -> tuple[str, ...]:
         (counts.label_conflicts, "rows with conflicting labels, of which the last one received counts"),
         (counts.labels_unmatched, "labels dated in the window belong to requests outside of it, or to none captured"),
         (counts.labels_early, f"labels are dated more than a day before their request: {SEND_EVENT_TIME}"),
-        (counts.labels_unusable, "labels that are none of the model's classes, or no number"),
+        (counts.labels_unusable, "labels that say nothing: no class, or no number"),
+        (counts.labels_unknown, f"rows have labels of {_classes(window)}"),
     ):
         if number:
             notes.append(f"{number} {what}.")

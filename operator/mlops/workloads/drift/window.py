@@ -6,6 +6,7 @@ Which rows and labels count says `records.reading`. Rows are kept by a hash of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,7 +52,8 @@ class Counts:
     `judged` rows are old enough to be judged by label, `labelled` of them have one. Duplicates are further captures of
     the same (id, row), or further labels that say the same; conflicting labels say something else, and the last one
     received counts. Unmatched labels carry a time in the span but belong to none of its rows: late labels of an earlier
-    request, those of one that was not captured, and those that came before their request.
+    request, those of one that was not captured, and those that came before their request. Unknown labels are rows whose
+    label is a class that the model does not know.
     """
 
     rows: int = 0
@@ -67,6 +69,7 @@ class Counts:
     label_conflicts: int = 0
     labels_unmatched: int = 0
     labels_unusable: int = 0
+    labels_unknown: int = 0
     labels_early: int = 0
     captured_before: bool = False
 
@@ -85,18 +88,27 @@ class Counts:
 class Window:
     """Rows in time order: id, row, time, live (answered by the live version), judged, `in.*`, `out.*`, label.
 
-    `absent` are inputs of the reference that no captured file has.
+    `absent` are inputs of the reference that no captured file has. `unknown` are rows by class whose label is a class
+    that the model does not know; in the frame they have no label.
     """
 
     span: Span
     frame: pl.DataFrame
     counts: Counts
     absent: tuple[str, ...]
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def labelled(self) -> pl.DataFrame:
         """Judged rows with a label, of whatever version."""
         return self.frame.filter(pl.col("judged") & pl.col("label").is_not_null())
+
+    @property
+    def truths(self) -> pl.Series:
+        """The labels of judged rows, those of classes that the model does not know too."""
+        new = [name for name, rows in self.unknown.items() for _ in range(rows)]
+        known = self.labelled["label"]
+        return known.extend(pl.Series("label", new, dtype=known.dtype)) if new else known
 
     @property
     def live_labelled(self) -> pl.DataFrame:
@@ -163,7 +175,20 @@ def load_window(
     used = distinct > 0 or reading.was_recorded_before(store, requests, span.start)
     counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used)
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
-    return Window(span, frame, counts, absent)
+    return Window(span, _filled(frame, reference), counts, absent, answers.unknown)
+
+
+def _filled(frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
+    """Return the rows as the model saw them: what was missing became a constant, as in the reference.
+
+    An input that is missing in every row was recorded without its values: nothing is known of what was missing.
+    """
+    filled = [
+        pl.col(INPUT + name).fill_null(pl.lit(constant))
+        for name, constant in reference.constants.items()
+        if frame[INPUT + name].null_count() < frame.height
+    ]
+    return frame.with_columns(filled)
 
 
 def window_of(frame: pl.DataFrame, span: Span) -> Window:
@@ -189,6 +214,7 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, cap
         label_conflicts=answers.conflicts,
         labels_unmatched=answers.unmatched,
         labels_unusable=answers.unusable,
+        labels_unknown=sum(answers.unknown.values()),
         labels_early=answers.early,
         captured_before=captured_before,
     )

@@ -12,7 +12,7 @@ from mlops.api.delimited import Csv
 from mlops.workloads.ingest.dialect import Dialect, dialect_of
 from mlops.workloads.ingest.encodings import in_utf8
 from mlops.workloads.ingest.lines import LeftOut, without_blank_end, without_first, without_last
-from mlops.workloads.ingest.problems import format_error
+from mlops.workloads.ingest.problems import format_error, shown
 from mlops.workloads.ingest.structure import CR, LF, BadStructure, Places, Structure, row_end_of, structure
 from mlops.workloads.ingest.text import BLOCK, LONGEST_RECORD, checked_head, open_bytes
 
@@ -110,7 +110,7 @@ class Blocks:
                 self._buffer += piece
 
     def _more(self, want: int) -> int:
-        if want > LONGEST_RECORD:
+        if want >= LONGEST_RECORD:
             what = f"a row, or a quoted field that is never closed, is longer than {LONGEST_RECORD >> 20} MiB: mend it"
             raise format_error(self.name, f"row {self.rows + 1} (line {self.lines + 1}): {what}")
         return max(want, len(self._buffer)) * 2
@@ -141,7 +141,7 @@ class Blocks:
         if self.csv.header and not self._past_header:
             return format_error(self.name, f"the header, field {column + 1} (line {line}): {error.problem}")
         named = self.header[column] if column < len(self.header) else ""
-        where = f'column "{named}"' if named else f"field {column + 1}"
+        where = f'column "{shown(named)}"' if named else f"field {column + 1}"
         return format_error(self.name, f"row {self.rows + row + 1}, {where} (line {line}): {error.problem}")
 
     def _drop(self, count: int) -> None:

@@ -13,8 +13,9 @@ from mlops.api.base import earlier, parse_duration
 from mlops.api.dataset import CapturedSource, DataField
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.log import say
+from mlops.workloads.floor.model.missing import EXACT
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (
     ARRIVED,
@@ -74,7 +75,8 @@ def captured_rows(
         feedback_prefix(namespace, source.model_name, source.stage),
         window,
         requests,
-        as_text=contract.label is None or contract.kinds[contract.label] not in ("float64", "int64"),
+        # Whole numbers as text too: no float holds all of them.
+        as_text=contract.label is None or contract.kinds[contract.label] != "float64",
     )
     if labels.unmatched:
         say(f"{labels.unmatched} labels belong to no captured row of the window, or came before their request")
@@ -114,13 +116,33 @@ def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contrac
 def _check_recorded(rows: pl.DataFrame, contract: Contract, name: str) -> None:
     """Raise BadInput for personal data that every row lacks and no row may lack: model servers leave it out."""
     for field in contract.fields:
-        left_out = field.name in contract.pii and field.role == "feature" and not field.nullable
+        left_out = field.name in contract.pii and field.role in ("feature", "input") and not field.nullable
         if left_out and rows.height and rows[field.name].null_count() == rows.height:
             raise BadInput(
                 Reason.SCHEMA_MISMATCH,
                 f'{name}: "{field.name}" is in governance.pii, so no row was recorded with it: name it in '
                 "governance.piiInCaptures of the Dataset that the model is trained on, or set nullable: true",
             )
+
+
+def _exact(rows: pl.DataFrame, contract: Contract, prefix: str) -> pl.DataFrame:
+    """Return the rows with whole numbers as such: one file that has them as floats must not round those of all others.
+
+    Raises BadInput for floats that are no whole numbers, or are beyond 2^53, where digits are lost.
+    """
+    for field in contract.fields:
+        name = f"in.{field.name}"
+        if field.type != "int64" or name not in rows.columns or not rows[name].dtype.is_float():
+            continue
+        present = rows[name].fill_nan(None).drop_nulls()
+        if not ((present == present.floor()) & (present.abs() <= EXACT)).all():
+            raise BadInput(
+                Reason.DATA_UNUSABLE,
+                f'{prefix}: a file has the column "{name}" as {rows[name].dtype}, with numbers that are not whole or '
+                f'beyond 2^53, and "{field.name}" is an int64: take the file away',
+            )
+        rows = rows.with_columns(pl.col(name).fill_nan(None).cast(pl.Int64))
+    return rows
 
 
 def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> pl.DataFrame | None:
@@ -130,7 +152,7 @@ def _requests(store: Store, prefix: str, contract: Contract, window: Window) -> 
         wanted = [*KEY, TIME, ARRIVED, CONTENT, *sorted(inputs & set(frame.columns))]
         chosen = frame.select(wanted).filter(window.holds(TIME))
         if chosen.height:
-            found.append(chosen)
+            found.append(_exact(chosen, contract, prefix))
     if not found:
         return None
     try:

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from mlops.api.dataset import DataField, DatasetSpec, FieldType
+from mlops.api.dataset import DataField, DatasetSpec, Feature, FieldType
 from mlops.api.delimited import Csv
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions import sql_expressions as expressions
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor import expressions
+from mlops.workloads.floor.column_types import DTYPES
+from mlops.workloads.floor.model.requested import read_fields, requested_fields
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.time_patterns import pattern_of
 
@@ -26,6 +27,8 @@ class Contract:
     features: dict[str, FieldType]
     # With the features that are computed from them.
     pii: frozenset[str]
+    # What the features are computed by, in order.
+    computed: tuple[Feature, ...] = ()
     # Those of them that may stand in models, and in captures, as they are.
     pii_in_models: frozenset[str] = frozenset()
     pii_in_captures: frozenset[str] = frozenset()
@@ -54,6 +57,13 @@ class Contract:
         return [field.name for field in self.fields if field.role == "entityKey"]
 
     @property
+    def requested(self) -> tuple[str, ...]:
+        """Return the names of the fields that a request carries."""
+        features = [(feature.name, feature.expression) for feature in self.computed]
+        read = read_fields([field.name for field in self.fields], features)
+        return requested_fields({field.name: field.role for field in self.fields}, read)
+
+    @property
     def order(self) -> list[str]:
         """Return the columns by which rows are put in order: time, key, then everything, so that content decides."""
         first = [*([self.timestamp] if self.timestamp else []), *self.entity_keys]
@@ -78,6 +88,7 @@ def contract_of(spec: DatasetSpec) -> Contract:
             _known(step.drop_nulls, kinds, f"{path}.dropNulls")
         if step.fill_null:
             _known((step.fill_null.field,), kinds, f"{path}.fillNull.field")
+            _known(step.fill_null.by or (), kinds, f"{path}.fillNull.by")
             kind = kinds[step.fill_null.field]
             if step.fill_null.strategy not in (None, "forward") and kind not in ("float64", "int64"):
                 raise BadInput(
@@ -101,15 +112,32 @@ def contract_of(spec: DatasetSpec) -> Contract:
     _known(spec.governance.pii_in_models, kinds, "spec.governance.piiInModels")
     _known(spec.governance.pii_in_captures, kinds, "spec.governance.piiInCaptures")
     features = {name: kind for name, kind in kinds.items() if name not in raw}
+    _check_medians(spec)
     return Contract(
         spec.fields,
         features,
         _with_derived(spec, spec.governance.pii),
+        spec.features,
         _allowed_in_models(spec),
         frozenset(spec.governance.pii_in_captures),
         spec.csv or Csv(),
         spec.validation.on_failure == "Quarantine",
     )
+
+
+def _check_medians(spec: DatasetSpec) -> None:
+    """Raise BadInput for a median of personal numbers: it is one person's, and would stand in models."""
+    hidden = set(spec.governance.pii) - set(spec.governance.pii_in_models)
+    roles = {field.name: field.role for field in spec.fields}
+    for i, step in enumerate(spec.clean):
+        fill = step.fill_null
+        if fill and fill.strategy == "median" and fill.field in hidden and roles[fill.field] in ("feature", "input"):
+            raise BadInput(
+                Reason.SCHEMA_MISMATCH,
+                f'spec.clean[{i}].fillNull.strategy: the median of "{fill.field}" is the value of one person, '
+                "which would stand in models, and the field is in governance.pii: use strategy mean, zero or a value, "
+                "or declare the field in governance.piiInModels",
+            )
 
 
 def _with_derived(spec: DatasetSpec, names: Iterable[str]) -> frozenset[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from mlops.api.dataset import DataField
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.log import say
 from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.aside import UNREAD, RowsAside
@@ -57,8 +57,9 @@ def csv_columns(path: Path, name: str, contract: Contract) -> list[str]:
 
 
 def _note_extra(name: str, header: list[str], contract: Contract) -> None:
-    wanted = {field.column or field.name for field in contract.fields}
-    extra = [column for column in header if column not in wanted]
+    names = {column_of(field) for field in contract.fields if field.position is None}
+    places = {field.position for field in contract.fields}
+    extra = [column for i, column in enumerate(header, 1) if column not in names and i not in places]
     if extra:
         say(f"{name}: {len(extra)} columns are not in spec.fields and are left out: {shown(', '.join(extra))}")
 

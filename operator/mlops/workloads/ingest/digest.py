@@ -7,8 +7,10 @@ schema.json gives the columns, and each part's Parquet file has its rows in the 
     digest = sha256 of, one after another:
         the 17 bytes "mlops-dataset-v1\\n"
         the length of the schema as u64, and the schema: canonical JSON (sorted keys, no spaces, UTF-8) of
-            {"columns": [{"name", "nullable", "role", "type"}, ...]}: fields in the contract's order, then features
-            (role "feature", nullable true)
+            {"columns": [{"name", "nullable", "role", "type"}, ...]}: fields in the contract's order (with
+            "positiveClass" where it is declared), then features (role "feature", nullable true); and "clean", the steps
+            of cleaning as schema.json has them, if a model is to do them to requests: the same rows with another
+            constant for what is missing make another model
         for each of train, validation, test: the number of its rows as u64, then for each column two or three sha256:
             of the validity: one byte per row, 1 if there is a value
             of the values: float64 as IEEE 754, int64 and timestamp (microseconds since 1970, UTC) as i64, boolean as
@@ -34,8 +36,10 @@ PARTS = ("train", "validation", "test")
 
 def columns_of(contract: Contract) -> list[dict[str, Any]]:
     """Return the columns as they enter the digest."""
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": field.name, "type": field.type, "role": field.role, "nullable": field.nullable}
+        # Only where it is declared: it changes what a metric means, and so what runs come to.
+        | ({"positiveClass": field.positive_class} if field.positive_class is not None else {})
         for field in contract.fields
     ]
     features = [
@@ -52,8 +56,8 @@ def schema_digest(columns: list[dict[str, Any]]) -> str:
 class ContentDigest:
     """Takes the rows of each part in turn, in chunks of any size."""
 
-    def __init__(self, columns: list[dict[str, Any]]) -> None:
-        schema = canonical_json({"columns": columns})
+    def __init__(self, columns: list[dict[str, Any]], clean: list[dict[str, Any]] | None = None) -> None:
+        schema = canonical_json({"columns": columns} | ({"clean": clean} if clean else {}))
         self._names = [(str(column["name"]), str(column["type"])) for column in columns]
         self._whole = hashlib.sha256(TAG + len(schema).to_bytes(8, "little") + schema)
 

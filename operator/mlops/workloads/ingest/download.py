@@ -52,12 +52,16 @@ class Policy:
     """Which addresses may be reached."""
 
     allowed: tuple[Network, ...] = ()
+    # The option or setting, of the place where this runs, that allows more.
+    setting: str = f"{HTTP_NETWORKS_VARIABLE} of the operator"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Policy:
         """Read MLOPS_HTTP_ALLOWED_NETWORKS: CIDRs separated by commas. Raises BadInput."""
         try:
-            return cls(IngestSettings.read(environ).http_networks)
+            read = IngestSettings.read(environ)
+            # Beside a folder for buckets there is no cluster: it is `mlops run`.
+            return cls(read.http_networks, *(["--allow-network of mlops run"] if read.buckets else []))
         except BadVariable as error:
             raise BadInput(Reason.ADDRESS_FORBIDDEN, str(error)) from error
 
@@ -187,8 +191,7 @@ def _connect(url: str, policy: Policy, resolver: Resolve, deadline: _Deadline) -
         raise PassingFault(Reason.SOURCE_UNAVAILABLE, f"{url}: the host {host!r} has no address")
     for address in found:
         if not policy.permits(address):
-            way_out = f"; {HTTP_NETWORKS_VARIABLE} of the operator allows more"
-            raise _forbidden(url, f"leads to {address}, which is not public{way_out}")
+            raise _forbidden(url, f"leads to {address}, which is not public; {policy.setting} allows more")
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     pool: urllib3.HTTPConnectionPool
     if parts.scheme == "https":

@@ -12,7 +12,7 @@ import orjson
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract

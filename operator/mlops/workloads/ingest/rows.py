@@ -31,6 +31,17 @@ class Rows:
         """Return these rows after a step that needs no other rows than those at hand."""
         return self.through(lambda chunks: (step(chunk) for chunk in chunks))
 
+    def map_numbered(self, step: Callable[[pl.DataFrame, int], pl.DataFrame]) -> Rows:
+        """Return these rows after a step that is told how many rows came before those at hand."""
+
+        def stage(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+            before = 0
+            for chunk in chunks:
+                yield step(chunk, before)
+                before += chunk.height
+
+        return self.through(stage)
+
     def chunks(self, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
         """Read the rows; with `columns`, only those. Columns can be chosen only while there are no stages."""
         chunks = (_load(source, columns) for source in self.sources)

@@ -11,7 +11,8 @@ from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
 from mlops.api.reasons import Reason
 from mlops.api.tasks import IngestReport, IngestTask, refresh_name
-from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput, Pod
@@ -29,7 +30,7 @@ from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill
-from mlops.workloads.ingest.split import parts_of, sizes
+from mlops.workloads.ingest.split import known_entities, parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
@@ -50,22 +51,25 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     rows = canonical(read, contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
-    rows = clean(rows, spec.clean, contract)
-    rows = rows.map(lambda chunk: _with_features(chunk, spec, contract))
+    cleaned = clean(rows, spec.clean, contract)
+    rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
     folder = pod.scratch / "version"
     folder.mkdir()
-    digest = write_parts(outcome.good, parts, contract, folder)
+    digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
     if rejected.rows:
         write_rejected(rejected.rows, folder)
-    write_json(schema_document(spec, contract), folder / "schema.json")
+    write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
     columns = profile(outcome.good, contract)
     counted = sizes(parts)
+    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys) or None
+    if known:
+        say(f"{known:,} held-out rows are of entities that train has rows of, too: split.strategy hash separates them")
     write_json(
         {"formatVersion": 1, "rows": outcome.good_rows, "splits": counted, "columns": columns}, folder / "profile.json"
     )
@@ -77,7 +81,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         schema_digest=schema_digest(columns_of(contract)),
         rows=outcome.good_rows,
         bytes=manifest.size,
-        splits=SplitRows(**counted),
+        splits=SplitRows(**counted, known=known),
         validation=outcome.result,
         as_of=format_time(as_of),
     )
@@ -123,10 +127,10 @@ def _delivered(
             yield from delivered_rows(file, spec, contract, child, rejected)
 
 
-def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract) -> pl.DataFrame:
+def _with_features(chunk: pl.DataFrame, spec: DatasetSpec, contract: Contract, first_row: int) -> pl.DataFrame:
     try:
-        return expressions.compute(chunk, spec.features, contract.pii)
-    except expressions.ExpressionError as error:
+        return compute(chunk, spec.features, contract.pii, first_row)
+    except ExpressionError as error:
         i = next(i for i, one in enumerate(spec.features) if one.expression == error.expression)
         raise BadInput(Reason.EXPRESSION_INVALID, f"spec.features[{i}].expression: {error}") from error
 

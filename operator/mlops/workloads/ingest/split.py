@@ -38,6 +38,17 @@ def parts_of(rows: Rows, total: int, split: Split, entity_keys: list[str]) -> np
     return _parts(places, [int(ordered[cut]) if cut < total else 2**64 for cut in (first, max(first, second))])
 
 
+def known_entities(rows: Rows, parts: npt.NDArray[np.uint8], split: Split, entity_keys: list[str]) -> int | None:
+    """Return how many held-out rows are of entities that train has rows of, too; None where a split does not deal so.
+
+    `hash` keeps entities together, and `time` asks about the future of entities that are known.
+    """
+    if split.strategy != "random" or not entity_keys:
+        return None
+    places = np.concatenate([_entity_places(chunk, entity_keys, 0) for chunk in rows.chunks(entity_keys)])
+    return int(np.isin(places[parts > 0], places[parts == 0]).sum())
+
+
 def mix(values: UInt64) -> UInt64:
     """Return the finaliser of splitmix64 (Steele, Lea and Flood, 2014): a bijection that scatters its input."""
     with np.errstate(over="ignore"):

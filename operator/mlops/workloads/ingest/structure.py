@@ -103,6 +103,8 @@ def structure(
             found if cut else replace(found, starts=np.zeros(1, np.int64), ends=np.array([len(text)]), delimiters=every)
         )
         _check_quotes(begun, letters, dialect, final)
+    if judge and row_end == b"\n":
+        _check_escaped_ends(found, letters)
     if judge and not dialect.row_delimiter:
         _check_returns(found, letters, row_end)
     return found
@@ -274,6 +276,14 @@ def _stray_quote(text: bytes, at: int, dialect: Dialect, *, opens: bool) -> str:
             return "a quote behind a blank: say spec.csv.skipInitialSpace: true"
         return 'a quote inside a field that does not begin with one: say spec.csv.quote: "" if quotes are letters'
     return 'a quote inside a quoted field that is not doubled: double it, as in "12"" pipe"'
+
+
+def _check_escaped_ends(found: Structure, letters: npt.NDArray[np.uint8]) -> None:
+    """Raise BadStructure where an escape stands before a CRLF: of the CR, or of the end of the row?"""
+    places = _outside(found.escaped[found.escaped < found.end - 1], found.quotes)
+    places = places[(letters[places] == CR) & (letters[places + 1] == LF)]
+    if len(places):
+        raise BadStructure(int(places[0]) - 1, r'an escape before "\r\n": put the field in quotes')
 
 
 def _check_returns(found: Structure, letters: npt.NDArray[np.uint8], row_end: bytes) -> None:

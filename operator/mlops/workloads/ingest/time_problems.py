@@ -7,6 +7,7 @@ import re
 import polars as pl
 
 from mlops.api.dataset import DataField
+from mlops.workloads.ingest.time_patterns import pattern_of
 from mlops.workloads.ingest.times import timestamps
 
 # A year that is written as one, and is none of the four digits that RFC 3339 has.
@@ -46,9 +47,12 @@ def _problem_with_rfc_3339(text: str, field: DataField) -> str:
     if re.match(r"[0-9-]{10}[Tt ][0-9:]{8}\.[0-9]{7,9}", text):
         return "has digits beyond microseconds: say a format with %f, which cuts them"
     found: dict[object, str] = {}
+    series = pl.Series([text])
     for form in SUGGESTED:
+        if not series.str.contains(pattern_of(form).expression)[0]:
+            continue
         one = field.evolve(formats=(form,), time_zone=field.time_zone or "UTC")
-        if (value := timestamps(pl.Series([text]), one).to_physical()[0]) is not None:
+        if (value := timestamps(series, one).to_physical()[0]) is not None:
             found.setdefault(value, form)
     if found:
         return "is not RFC 3339: say its format, " + " or ".join(f'formats: ["{form}"]' for form in found.values())

@@ -10,7 +10,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import FIRST_TIMESTAMP, LAST_TIMESTAMP, plain_floats
+from mlops.workloads.floor.column_types import FIRST_TIMESTAMP, LAST_TIMESTAMP, plain_floats
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest import numbers, time_problems, times
 from mlops.workloads.ingest.dialect import PLAIN, Notation

@@ -12,7 +12,8 @@ import polars as pl
 
 from mlops.api.dataset import DataField, Validation, ValidationResult
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions import sql_expressions as expressions
+from mlops.workloads.floor.expressions import ExpressionError
+from mlops.workloads.floor.expressions.frames import evaluate
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import Contract
@@ -101,7 +102,7 @@ def validate(
         nonlocal total, bad_rows
         for chunk in chunks:
             total += chunk.height
-            broken = _broken(chunk, checks, contract.pii)
+            broken = _broken(chunk, checks, contract.pii, total - chunk.height)
             _count(chunk, broken, checks, contract.pii)
             # With Warn a broken rule of the user's leaves its row in; a broken contract does not.
             weighty = [
@@ -145,15 +146,15 @@ def validate(
     return Outcome(good, quarantined, total, result, good_rows, checks)
 
 
-def _broken(chunk: pl.DataFrame, checks: list[Check], pii: frozenset[str]) -> pl.DataFrame:
+def _broken(chunk: pl.DataFrame, checks: list[Check], pii: frozenset[str], first_row: int) -> pl.DataFrame:
     plain = [check.broken.fill_null(False).alias(check.title) for check in checks if check.broken is not None]
     broken = chunk.select(plain) if plain else pl.DataFrame()
     own = []
     for check in checks:
         if check.condition is not None:
             try:
-                holds = expressions.evaluate(chunk, check.condition, pii)
-            except expressions.ExpressionError as error:
+                holds = evaluate(chunk, check.condition, pii, first_row)
+            except ExpressionError as error:
                 path = f"spec.validation.rules[{check.title}].expression"
                 raise BadInput(Reason.EXPRESSION_INVALID, f"{path}: {error}") from error
             own.append((~holds).fill_null(False).alias(check.title))

@@ -8,7 +8,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES, FIRST_TIMESTAMP, LAST_TIMESTAMP
+from mlops.workloads.floor.column_types import DTYPES, FIRST_TIMESTAMP, LAST_TIMESTAMP
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.times import in_utc
 from mlops.workloads.ingest.typed import bad_value, column_of, first_unread, normal, read_text, with_missing

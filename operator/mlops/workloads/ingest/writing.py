@@ -14,7 +14,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from mlops.api.dataset import DatasetSpec
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
+from mlops.workloads.floor.model.learnt import LearntStep
 from mlops.workloads.ingest.aside import Rejected
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
@@ -31,9 +32,11 @@ _REJECTED: dict[str, pl.DataType] = {
 ROW_GROUP = 131_072  # rows of a Parquet row group: fixed, so that chunks and threads do not show in the file
 
 
-def write_parts(rows: Rows, parts: npt.NDArray[np.uint8], contract: Contract, folder: Path) -> str:
-    """Write train, validation and test, and return the digest of what was written."""
-    content = ContentDigest(columns_of(contract))
+def write_parts(
+    rows: Rows, parts: npt.NDArray[np.uint8], contract: Contract, folder: Path, clean: tuple[LearntStep, ...] = ()
+) -> str:
+    """Write train, validation and test, and return the digest of what was written, and of what a model does first."""
+    content = ContentDigest(columns_of(contract), [step.dump() for step in clean])
     schema = {name: DTYPES[kind] for name, kind in contract.kinds.items()}
     for number, name in enumerate(PARTS):
         digest = content.part()
@@ -89,9 +92,9 @@ def write_json(value: Any, path: Path) -> None:
     path.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def schema_document(spec: DatasetSpec, contract: Contract) -> dict[str, Any]:
+def schema_document(spec: DatasetSpec, contract: Contract, clean: tuple[LearntStep, ...] = ()) -> dict[str, Any]:
     """Return schema.json: what training and serving need to know of the columns."""
-    keys = ("name", "type", "role", "nullable", "min", "max", "enum", "unit")
+    keys = ("name", "type", "role", "nullable", "min", "max", "enum", "unit", "positiveClass")
     fields = [{key: value for key, value in field.dump().items() if key in keys} for field in contract.fields]
     entity = contract.entity_keys
     return {
@@ -106,6 +109,7 @@ def schema_document(spec: DatasetSpec, contract: Contract) -> dict[str, Any]:
         "timestamp": contract.timestamp,
         "entityKey": entity[0] if entity else None,
         "pii": sorted(contract.pii),
+        **({"clean": [step.dump() for step in clean]} if clean else {}),
         # Only where they are declared: other Datasets keep the bytes that they have.
         **({"piiInModels": sorted(contract.pii_in_models)} if contract.pii_in_models else {}),
         **({"piiInCaptures": sorted(contract.pii_in_captures)} if contract.pii_in_captures else {}),

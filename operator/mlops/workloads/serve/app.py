@@ -194,7 +194,8 @@ class Application:
         return Answer(200, data, [_OCTETS, (b"inference-header-content-length", b"%d" % header_length)])
 
     async def _feedback(self, body: Body) -> Answer:
-        return _json(202, {"accepted": self._model().feedback(body.data)})
+        accepted, new = self._model().feedback(body.data)
+        return _json(202, {"accepted": accepted, **({"newClasses": new} if new else {})})
 
     async def _flush(self, _: Body) -> Answer:
         try:

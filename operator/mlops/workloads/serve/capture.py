@@ -19,6 +19,7 @@ import polars as pl
 
 from mlops.api import tasks
 from mlops.workloads.floor.model.features import series_of
+from mlops.workloads.floor.model.missing import is_missing
 from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.floor.records.layout import (
     ARRIVED,
@@ -60,7 +61,7 @@ class CapturedRequest:
 
 def _size(values: Array) -> int:
     texts = sum(map(sys.getsizeof, values.ravel().tolist())) if values.dtype == object else 0
-    return 150 + 2 * values.nbytes + texts if np.ma.isMaskedArray(values) else 150 + values.nbytes + texts
+    return 150 + values.nbytes + texts
 
 
 # Ids that are remembered, twice so many, for an hour: what is asked again under its id is a retry, or a stranger's.
@@ -174,15 +175,12 @@ class CaptureEncoder:
 
 
 def _whole_numbers(name: str, arrays: Sequence[Array]) -> pl.Series:
-    """Return the arrays as one int64 column; a masked number or NaN is null, and no other number changes by it."""
-    values = np.concatenate([np.where(_gaps(one), 0, np.ma.getdata(one)).astype(np.int64) for one in arrays])
-    gaps = np.concatenate([_gaps(one) for one in arrays])
+    """Return the arrays as one int64 column; a missing number is null, and no other number changes by it."""
+    found = [is_missing(one) for one in arrays]
+    values = np.concatenate([np.where(gaps, 0, one).astype(np.int64) for gaps, one in zip(found, arrays, strict=True)])
+    gaps = np.concatenate(found)
     column = pl.Series(name, values, dtype=pl.Int64)
     return column.set(pl.Series(gaps), None) if gaps.any() else column
-
-
-def _gaps(values: Array) -> Array:
-    return np.isnan(values) if values.dtype.kind == "f" else np.ma.getmaskarray(values)
 
 
 # A flush of live traffic spans a day or two; one that spans more is a replay or a backfill.

@@ -20,6 +20,9 @@ from mlops.workloads.serve.recorder import File
 from mlops.workloads.serve.timestamps import microseconds
 
 _FIELDS = frozenset({"id", "row", "label", "time"})
+# Of a class that the model does not know.
+_LONGEST_CLASS = 256
+_TYPES = {"string": str, "int64": int, "boolean": bool}
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,16 @@ class Label:
 
     id: str
     row: int
-    label: str | float
+    label: str | int | float
     time: int
     received: int
+    # Whether a classifier has this class.
+    known: bool = True
 
     @property
     def size(self) -> int:
-        """How many bytes it takes, rounded up: itself, its numbers, its id."""
-        return 300 + sys.getsizeof(self.id)
+        """How many bytes it takes, rounded up: itself, its numbers, its id, and a text that is its label alone."""
+        return 300 + sys.getsizeof(self.id) + (0 if self.known else sys.getsizeof(self.label))
 
 
 class FeedbackReader:
@@ -46,6 +51,8 @@ class FeedbackReader:
         classes = signature.classes
         # By type too: 1 == True == 1.0 would otherwise pass for one another.
         self._classes = None if classes is None else {(type(one), one): class_name(one) for one in classes}
+        self._kind = signature.label.type
+        self._allowed = signature.label.enum
         self._listed = "" if classes is None else ", ".join(shown(one) for one in classes[:20])
 
     def read(self, body: bytes, received: int) -> list[Label]:
@@ -69,23 +76,49 @@ class FeedbackReader:
         row = given.get("row", 0)
         if type(row) is not int or not 0 <= row < 1 << 31:
             raise RequestError(422, f"{where}.row is {shown(row)}; send the row's number in its request, from 0")
+        known, label = self._value(given.get("label"), f"{where}.label")
         return Label(
             id=checked_id(given.get("id"), f"{where}.id"),
             row=row,
-            label=self._value(given.get("label"), where),
+            label=label,
             time=self._time(given.get("time"), where, received),
             received=received,
+            known=known,
         )
 
-    def _value(self, given: Any, where: str) -> str | float:
-        if self._classes is not None:
-            name = self._classes.get((type(given), given)) if isinstance(given, str | int) else None
-            if name is None:
-                raise RequestError(422, f"{where}.label is {shown(given)}; the model's classes are {self._listed}")
-            return name
-        if type(given) not in (int, float) or not math.isfinite(given):
-            raise RequestError(422, f"{where}.label is {shown(given)}; send a finite number")
-        return float(given)
+    def _value(self, given: Any, where: str) -> tuple[bool, str | int | float]:
+        """Return whether the model knows the label, and the label as it is recorded."""
+        if self._classes is None:
+            return True, self._number(given, where)
+        name = self._classes.get((type(given), given)) if isinstance(given, str | int) else None
+        return (True, name) if name is not None else (False, self._new_class(given, where))
+
+    def _new_class(self, given: Any, where: str) -> str:
+        """Return a class that the model does not know, if its Dataset may hold it: it came into the world later."""
+        fits = type(given) is _TYPES.get(self._kind) and (type(given) is not int or -(1 << 63) <= given < 1 << 63)
+        if not fits or given == "":
+            raise RequestError(
+                422, f"{where} is {shown(given)}, no {self._kind}; the model's classes are {self._listed}"
+            )
+        if self._allowed is not None and given not in self._allowed:
+            listed = ", ".join(shown(one) for one in self._allowed[:20])
+            raise RequestError(422, f"{where} is {shown(given)}; the Dataset's enum of the label is {listed}")
+        name = class_name(given)
+        if len(name) > _LONGEST_CLASS:
+            raise RequestError(422, f"{where} has {len(name)} characters; a class has at most {_LONGEST_CLASS}")
+        return name
+
+    def _number(self, given: Any, where: str) -> int | float:
+        if type(given) not in (int, float) or (type(given) is float and not math.isfinite(given)):
+            raise RequestError(422, f"{where} is {shown(given)}; send a finite number")
+        if self._kind != "int64":
+            try:
+                return float(given)
+            except OverflowError:
+                raise RequestError(422, f"{where} is {shown(given)}; send a number that a float64 holds") from None
+        if given != int(given) or not -(1 << 63) <= given < 1 << 63:
+            raise RequestError(422, f"{where} is {shown(given)}; the label is an int64: send a whole number of 64 bits")
+        return int(given)
 
     def _time(self, given: Any, where: str, received: int) -> int:
         if given is None:
@@ -103,7 +136,8 @@ class FeedbackEncoder:
 
     def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
         self._prefix = feedback_prefix(task.namespace, task.model_name, task.stage)
-        self._type = prediction_type(classifies=signature.classes is not None)
+        whole = signature.classes is None and signature.label.type == "int64"
+        self._type: pl.DataType = pl.Int64() if whole else prediction_type(classifies=signature.classes is not None)
         self._names = names
 
     def __call__(self, batches: Sequence[Sequence[Label]]) -> list[File]:

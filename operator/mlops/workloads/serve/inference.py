@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
 from mlops.workloads.serve.errors import RequestError, shown
-from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json, whole_numbers
+from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json
 from mlops.workloads.serve.timestamps import microseconds
 
 LONGEST_ID: Final = 256
@@ -57,8 +57,6 @@ class InferenceRequest:
     event_time: int | Array | None
     # Which outputs are wanted, and whether each is wanted in binary.
     outputs: tuple[tuple[str, bool], ...]
-    # Whole numbers with gaps as they were sent: a predictor takes them as float64, which cannot hold all of them.
-    exact: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Parser:
@@ -88,7 +86,6 @@ class Parser:
         if type(tensors) is not list or not tensors:
             raise RequestError(400, 'the request has no list "inputs" of tensors')
         inputs: dict[str, Array] = {}
-        exact: dict[str, Array] = {}
         rows = -1
         taken = 0
         for tensor in tensors:
@@ -103,8 +100,6 @@ class Parser:
                 )
             rows = values.shape[0]
             inputs[name] = values
-            if values.dtype.kind == "f" and self._columns[name][0].type == "int64":
-                exact[name] = whole_numbers(_flat(name, tensor.get("data"), rows))
         if taken != len(binary):
             raise RequestError(400, f"{len(binary) - taken} bytes after the last tensor belong to none")
         if len(inputs) != len(self._columns):
@@ -116,7 +111,6 @@ class Parser:
             inputs=inputs,
             event_time=_event_time(parameters.get("event_time"), rows) if parameters else None,
             outputs=self._outputs(document.get("outputs"), parameters),
-            exact=exact,
         )
 
     def _tensor(self, tensor: Any, binary: memoryview) -> tuple[str, Array, int]:

@@ -35,6 +35,8 @@ class Metrics:
         self.recorders: Mapping[str, Recorder[Any]] = {}
         self.budget: Budget | None = None
         self.repeated_rows = 0
+        self.outside_rows = 0
+        self.unknown_labels = 0
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -65,6 +67,12 @@ class Metrics:
             yield GaugeMetricFamily("mlops_in_flight_bytes", "What requests hold.", value=self.budget.used)
         yield CounterMetricFamily(
             "mlops_repeated_rows", "Rows not recorded: a request of that id was.", value=self.repeated_rows
+        )
+        yield CounterMetricFamily(
+            "mlops_outside_rows", "Rows refused: training left such rows out.", value=self.outside_rows
+        )
+        yield CounterMetricFamily(
+            "mlops_unknown_labels", "Labels of a class that the model does not know.", value=self.unknown_labels
         )
         yield from self._recorded()
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
+from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
@@ -47,6 +48,7 @@ class Served:
         signature = loaded.predictor.signature
         self.interface = interface_of(task, signature, loaded.gives_probabilities)
         self._predictor, self._limits, self._metrics = loaded.predictor, limits, metrics
+        self._cleaning = Cleaning(signature)
         self._chosen = Chosen(task.capture.percent, sampling_key)
         self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
         self._writer = Writer(self.interface)
@@ -83,9 +85,12 @@ class Served:
             self._make_room(request.rows, hold)
         try:
             if request.rows <= self._inline_rows and not self._queued:
-                answer = self._predictor.predict(request.inputs)
+                answer = self._answer(request.inputs)
             else:
-                answer = await self._predict_in_thread(request.inputs)
+                answer = await self._answer_in_thread(request.inputs)
+        except OutsideTraining as error:
+            self._metrics.outside_rows += request.rows
+            raise RequestError(422, str(error)) from None
         except BadInput as error:
             raise RequestError(422, f"the model cannot answer these rows: {error.message}") from error
         values = {"prediction": answer.prediction}
@@ -115,14 +120,14 @@ class Served:
             rows=request.rows,
             arrived=arrived,
             time=arrived if request.event_time is None else request.event_time,
-            inputs={**request.inputs, **request.exact},
+            inputs=request.inputs,
             prediction=answer.prediction,
             probabilities=answer.probabilities,
         )
         self.captures.add(captured, request.rows, captured.size)
 
-    def feedback(self, body: bytes) -> int:
-        """Take labels and return how many. Raises RequestError."""
+    def feedback(self, body: bytes) -> tuple[int, int]:
+        """Take labels; return how many, and how many of them are of a class that is new. Raises RequestError."""
         labels = self._reader.read(body, time.time_ns() // 1000)
         size, most = sum(label.size for label in labels), self.labels.waiting.limit
         if size > most:
@@ -131,7 +136,9 @@ class Served:
             )
         if not self.labels.add(labels, len(labels), size):
             raise unavailable("too many labels wait for the store; send these again later", retry_seconds=5)
-        return len(labels)
+        new = sum(not label.known for label in labels)
+        self._metrics.unknown_labels += new
+        return len(labels), new
 
     async def flush(self) -> dict[str, Any]:
         """Store everything that was taken so far and say how much that was. Raises StoreError."""
@@ -146,19 +153,23 @@ class Served:
         """Store everything, trying until `deadline` (of time.monotonic); return the rows that could not be stored."""
         return sum(await asyncio.gather(self.captures.flush_until(deadline), self.labels.flush_until(deadline)))
 
-    async def _predict_in_thread(self, inputs: dict[str, Array]) -> Prediction:
+    def _answer(self, inputs: dict[str, Array]) -> Prediction:
+        return self._predictor.predict(self._cleaning(inputs))
+
+    async def _answer_in_thread(self, inputs: dict[str, Array]) -> Prediction:
         if self._queued >= self._limits.concurrency:
             raise unavailable(f"{self._limits.concurrency} predictions are waiting, the limit; send fewer at once")
         self._queued += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._predictor.predict, inputs)
+            return await loop.run_in_executor(self._thread, self._answer, inputs)
         finally:
             self._queued -= 1
 
 
 def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
     """Return what clients see of the model."""
+    filled = {step.fill_null.field for step in signature.clean or () if step.fill_null}
     outputs = [("prediction", "FP64", 1)]
     if signature.classes is not None:
         kind = class_array(signature.classes).dtype
@@ -169,6 +180,7 @@ def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilitie
         model_name=task.model_name,
         version=task.version,
         platform=f"mlops_{signature.format}",
-        inputs=tuple(Column(one.name, one.type, one.nullable) for one in signature.inputs),
+        # What is filled may be missing; where it may not be after all, says `Cleaning`.
+        inputs=tuple(Column(one.name, one.type, one.nullable or one.name in filled) for one in signature.inputs),
         outputs=tuple(outputs),
     )

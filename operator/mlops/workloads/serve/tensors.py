@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.workloads.floor.model.missing import objects, whole_numbers
 from mlops.workloads.serve.errors import RequestError, shown
-from mlops.workloads.serve.timestamps import microseconds
+from mlops.workloads.serve.timestamps import field_microseconds
 
 Array = NDArray[Any]
 
@@ -89,7 +90,8 @@ class Column:
         values = self._widened(present)
         if not misses:
             return values
-        # A predictor takes numbers and booleans with gaps as float64.
+        if self.type == "int64":
+            return whole_numbers(data)
         wide = values.astype(np.float64)
         wide[[value is None for value in data]] = np.nan
         return wide
@@ -99,7 +101,7 @@ class Column:
         value = data[0]
         kind = type(value)
         if datatype == "FP64" and self.type == "float64" and kind is float and isfinite(value):
-            return np.array(data)
+            return np.array(data) if value else np.zeros(1)  # minus zero is zero, as at ingest
         if datatype == "INT64" and self.type == "int64" and kind is int and -(1 << 63) <= value < 1 << 63:
             return np.array(data, dtype=np.int64)
         if datatype == "BOOL" and kind is bool:
@@ -130,7 +132,7 @@ class Column:
             if values.dtype == np.uint64 and values.max() > np.iinfo(np.int64).max:
                 raise self._wrong("holds a number above 9223372036854775807, the largest of an int64 field")
             return values.astype(np.int64)
-        wide = values.astype(np.float64)
+        wide = values.astype(np.float64) + 0.0  # minus zero is zero, as at ingest
         if values.dtype.kind == "f" and not np.isfinite(wide).all():
             if np.isinf(wide).any():
                 raise self._wrong(f"is infinite in row {int(np.isinf(wide).argmax())}; numbers must be finite")
@@ -140,9 +142,7 @@ class Column:
     def _from_text(self, data: Sequence[str | None]) -> Array:
         if self.type == "timestamp":
             return self._timestamps(data)
-        values = np.empty(len(data), dtype=object)
-        values[:] = data
-        return values
+        return objects(data)
 
     def _timestamps(self, data: Sequence[str | None]) -> Array:
         values = np.full(len(data), np.datetime64("NaT", "us"))
@@ -150,7 +150,7 @@ class Column:
             if text is None:
                 continue
             try:
-                values[row] = np.datetime64(microseconds(text), "us")
+                values[row] = np.datetime64(field_microseconds(text), "us")
             except ValueError as error:
                 raise self._wrong(f"in row {row} {shown(text)} {error}") from None
         return values
@@ -187,12 +187,6 @@ class Column:
 
     def _wrong(self, problem: str, status: int = 422) -> RequestError:
         return RequestError(status, f"input {self.name!r} {problem}")
-
-
-def whole_numbers(data: Sequence[int | None]) -> Array:
-    """Return whole numbers with gaps as a masked array of int64, none of them rounded."""
-    values = np.array([0 if value is None else value for value in data], dtype=np.int64)
-    return np.ma.MaskedArray(values, mask=[value is None for value in data])
 
 
 def to_json(values: Array) -> Any:

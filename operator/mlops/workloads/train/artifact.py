@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.training_run import Part
-from mlops.workloads.floor.expressions.sql_expressions import DTYPES
+from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.model.features import array_of
 from mlops.workloads.floor.model.golden import MAX_GOLDEN_ROWS, rounded, write_golden
+from mlops.workloads.floor.model.missing import is_missing, whole_numbers
 from mlops.workloads.floor.model.predictor import Prediction, Predictor
 from mlops.workloads.floor.model.signature import Input, class_name, write_json
 from mlops.workloads.floor.records.layout import INPUT, LABEL, PREDICTION, PROBABILITY, TIME
@@ -74,22 +75,31 @@ def golden_inputs(predictor: Predictor, data: Data, seed: int) -> Inputs:
 
 
 def _with_variant(values: NDArray[Any], row: int, one: Input) -> NDArray[Any]:
-    changed = values.astype(object if one.type == "string" else np.float64)
     if one.type == "string":
+        changed = values.copy()
         changed[row] = None if one.nullable else UNSEEN
-    else:
-        changed[row] = np.nan
+        return changed
+    if one.type == "int64":
+        # By way of Python's numbers: a float64 would cost the others their digits.
+        numbers = [None if gap else int(value) for value, gap in zip(values.tolist(), is_missing(values), strict=True)]
+        numbers[row] = None
+        return whole_numbers(numbers)
+    changed = values.copy() if one.type == "timestamp" else values.astype(np.float64)
+    changed[row] = np.datetime64("NaT") if one.type == "timestamp" else np.nan
     return changed
 
 
 def _missing(one: Input, rows: int) -> NDArray[Any]:
+    if one.type == "timestamp":
+        return np.full(rows, np.datetime64("NaT", "us"))
     return np.full(rows, None, dtype=object) if one.type == "string" else np.full(rows, np.nan)
 
 
 def write_reference(predictor: Predictor, data: Data, seed: int, path: Path) -> None:
     """Write the rows that drift checks compare with: in.<field>, label, time, part, out.prediction, out.p.<class>.
 
-    Fields with personal data are left out.
+    Fields with personal data are left out, and so are timestamps and texts of which the model knows only what is
+    computed of them: none of their values is expected to come again.
     """
     frames: list[pl.DataFrame] = []
     for part, rows in (("train", data.parts["train"]), ("test", data.held_out)):
@@ -105,7 +115,7 @@ def write_reference(predictor: Predictor, data: Data, seed: int, path: Path) -> 
 def _reference_of(predictor: Predictor, data: Data, rows: pl.DataFrame, part: str) -> pl.DataFrame:
     signature = predictor.signature
     answer = predictor.predict(inputs_of(rows, signature.inputs))
-    columns = [rows[one.name].alias(INPUT + one.name) for one in signature.inputs if one.name not in data.schema.pii]
+    columns = [rows[one.name].alias(INPUT + one.name) for one in signature.inputs if _is_compared(one, data)]
     columns.append(rows[signature.label.name].alias(LABEL))
     if data.schema.timestamp is not None and data.schema.timestamp not in data.schema.pii:
         columns.append(rows[data.schema.timestamp].alias(TIME))
@@ -117,6 +127,12 @@ def _reference_of(predictor: Predictor, data: Data, rows: pl.DataFrame, part: st
             pl.Series(PROBABILITY + class_name(one), table[:, index]) for index, one in enumerate(signature.classes)
         ]
     return pl.DataFrame(columns)
+
+
+def _is_compared(one: Input, data: Data) -> bool:
+    if one.name in data.schema.pii or one.type == "timestamp":
+        return False
+    return one.type != "string" or data.schema.field(one.name).role == "feature"
 
 
 def prediction_series(answer: Prediction, label_type: str, *, classifies: bool) -> pl.Series:

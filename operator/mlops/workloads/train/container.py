@@ -20,7 +20,6 @@ from mlops.api.training_run import Part
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.contents import PICKLE_SUFFIXES, check_file
 from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for
-from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.floor.model.signature import (
     MAX_SIGNATURE_BYTES,
     SIGNATURE_FILE,
@@ -34,7 +33,7 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
-from mlops.workloads.train.fit import classes_of
+from mlops.workloads.train.fit import classes_of, positive_of
 from mlops.workloads.train.outputs import MAX_FILE_BYTES, checked_files, shown
 from mlops.workloads.train.personal import check_adopted
 
@@ -64,8 +63,10 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
             signature = read_signature(folder)
             _check_columns(signature, data)
             _take(files, f"model.{signature.format}", folder, MAX_FILE_BYTES)
-            if data.schema.pii:
-                write_signature(_marked(signature, data), folder)
+            marked = _marked(signature, data)
+            if marked != signature:
+                write_signature(marked, folder)
+            signature = marked
         else:
             _take(files, "model.onnx", folder, MAX_FILE_BYTES)
             signature = describe(folder / "model.onnx", data)
@@ -97,10 +98,15 @@ def _take(files: Mapping[str, Path], name: str, folder: Path, longest: int) -> N
 
 
 def _marked(signature: Signature, data: Data) -> Signature:
-    """Return the signature with the marks of personal data that the Dataset gives: the user's code has no say in it."""
+    """Return the signature with what the Dataset says: marks of personal data, the positive class, and the cleaning
+    that the rows went through before the user's code saw them. It has no say in these."""
     marks = {one.name: one.pii for one in data.inputs}
     inputs = tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs)
-    return signature.evolve(inputs=inputs)
+    clean = data.clean_of([one.name for one in inputs])
+    positive = signature.positive
+    if data.positive is not None:
+        positive = positive_of(data.label, signature.classes, data.positive)
+    return signature.evolve(inputs=inputs, clean=clean or None, positive=positive)
 
 
 def _check_columns(signature: Signature, data: Data) -> None:
@@ -139,11 +145,12 @@ def describe(path: Path, data: Data) -> Signature:
         task=task,
         format="onnx",
         inputs=data.inputs,
+        clean=data.clean,
         features=data.schema.features,
         columns=data.columns,
         label=data.label,
         classes=classes,
-        positive=classes[1] if classes is not None and len(classes) == 2 else None,
+        positive=positive_of(data.label, classes, data.positive),
         estimator=EstimatorOf(name="container"),
         outputs=found,
         tolerance=TOLERANCES["onnx"],
@@ -161,20 +168,6 @@ def _check_width(outputs: list[Any], probabilities: str | None, classes: tuple[A
                 f"model.onnx: the output {one.name!r} has {width} columns, and the label {label!r} has "
                 f"{len(classes)} classes ({shown})"
             )
-
-
-def check_probabilities(answer: Prediction, signature: Signature) -> None:
-    """Refuse scores where probabilities are promised: thresholds, log loss and drift checks would be wrong."""
-    table = answer.probabilities
-    if table is None:
-        return
-    wrong = ~((table >= 0) & (table <= 1)).all(axis=1) | ~(np.abs(table.sum(axis=1) - 1) <= 1e-3)
-    if wrong.any():
-        row = table[int(np.argmax(wrong))].tolist()
-        raise _invalid(
-            f"model.{signature.format}: the output {signature.outputs.probabilities!r} gives {row}, which are no "
-            "probabilities: end the graph in a sigmoid or softmax, or give labels only"
-        )
 
 
 def _outputs_of(outputs: list[Any], data: Data) -> tuple[Task, Outputs]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from mlops.api.base import parse_time
 from mlops.api.dataset import FieldType, Role, Split
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
-from mlops.workloads.floor.expressions.sql_expressions import ExpressionError, computed_from
+from mlops.workloads.floor.expressions import ExpressionError, computed_from
 from mlops.workloads.floor.model.features import array_of
+from mlops.workloads.floor.model.learnt import LearntStep, of_inputs
 from mlops.workloads.floor.model.masks import masked
+from mlops.workloads.floor.model.requested import read_fields, requested_fields
 from mlops.workloads.floor.model.signature import ComputedFeature, Input, LabelColumn, Mask, ModelColumn
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput, Pod
@@ -45,6 +49,8 @@ class SchemaField(Document):
     type: FieldType
     role: Role
     nullable: bool = False
+    enum: tuple[str, ...] | None = None
+    positive_class: str | None = None
 
 
 class Schema(Document):
@@ -52,6 +58,8 @@ class Schema(Document):
 
     format_version: int
     fields: tuple[SchemaField, ...]
+    # What was done to the fields of a request, in order.
+    clean: tuple[LearntStep, ...] = ()
     features: tuple[ComputedFeature, ...] = ()
     split: Split = Field(default_factory=Split)
     label: str | None = None
@@ -59,6 +67,16 @@ class Schema(Document):
     pii: tuple[str, ...] = ()
     pii_in_models: tuple[str, ...] = ()
     pii_in_captures: tuple[str, ...] = ()
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Return the names of the fields that features are computed of."""
+        return read_fields([one.name for one in self.fields], [(one.name, one.expression) for one in self.features])
+
+    @cached_property
+    def requested(self) -> tuple[str, ...]:
+        """Return the names of the fields that a request carries."""
+        return requested_fields({one.name: one.role for one in self.fields}, self.read)
 
     def field(self, name: str) -> SchemaField:
         """Return the field of this name."""
@@ -77,20 +95,37 @@ class Data:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """Return what a request carries: fields of role feature."""
+        """Return what a request carries, see `requested`."""
+        requested = self.schema.requested
         return tuple(
             Input(name=field.name, type=field.type, nullable=field.nullable, pii=self._recorded_without(field.name))
             for field in self.schema.fields
-            if field.role == "feature"
+            if field.name in requested
         )
+
+    @property
+    def clean(self) -> tuple[LearntStep, ...] | None:
+        """Return what a model does to its inputs first; None where nothing is done."""
+        return self.clean_of(self.schema.requested) or None
+
+    def clean_of(self, inputs: Collection[str]) -> tuple[LearntStep, ...]:
+        """Return what a model with these inputs does to them first."""
+        types = [field.name for field in self.schema.fields]
+        reads = {step.filter: computed_from(step.filter, types) for step in self.schema.clean if step.filter}
+        return of_inputs(self.schema.clean, inputs, reads)
 
     def _recorded_without(self, name: str) -> bool | None:
         return True if name in self.schema.pii and name not in self.schema.pii_in_captures else None
 
     @property
     def columns(self) -> tuple[ModelColumn, ...]:
-        """Return what the model sees: inputs, then computed features."""
-        inputs = [ModelColumn(name=one.name, type=one.type) for one in self.inputs]
+        """Return what the model sees: fields of role feature, then computed features. Of a timestamp it sees only what
+        is computed of it."""
+        inputs = [
+            ModelColumn(name=one.name, type=one.type)
+            for one in self.schema.fields
+            if one.role == "feature" and not (one.type == "timestamp" and one.name in self.schema.read)
+        ]
         return (*inputs, *(ModelColumn(name=one.name, type=one.type) for one in self.schema.features))
 
     def arrays(self, part: Part) -> dict[str, NDArray[Any]]:
@@ -101,6 +136,11 @@ class Data:
     def labels(self, part: Part) -> NDArray[Any]:
         """Return the truth of a part."""
         return array_of(self.parts[part][self.label.name])
+
+    @property
+    def positive(self) -> str | None:
+        """Return the positive class as the contract names it, or None."""
+        return self.schema.field(self.label.name).positive_class
 
     @property
     def held_out(self) -> pl.DataFrame:
@@ -168,19 +208,33 @@ def _label_of(schema: Schema) -> LabelColumn:
     field = schema.field(names[0])
     if field.type == "timestamp":
         raise _unusable(f"the label {field.name!r} is a timestamp: predict a number, a string or a boolean")
-    return LabelColumn(name=field.name, type=field.type)
+    return LabelColumn(name=field.name, type=field.type, enum=field.enum)
 
 
 def _check_features(data: Data) -> None:
     """Refuse what a request could not carry, or what gives the answer away."""
-    if not data.columns:
-        raise _unusable("no field has the role feature: there is nothing to learn from")
+    _check_reads(data)
+    if not data.columns or not data.inputs:
+        raise _unusable(
+            "no field has the role feature, and none is computed of a request: there is nothing to learn from"
+        )
+    fields = {field.name for field in data.schema.fields}
     for column in data.columns:
         if column.type == "timestamp":
             raise _unusable(
-                f"the feature {column.name!r} is a timestamp, which no estimator takes: give it the role timestamp or "
-                "ignored, and deliver what matters of it (month, weekday, hour) as a number"
+                f"the feature {column.name!r} is a timestamp, which no estimator takes: "
+                + (_MONTH.format(column.name) if column.name in fields else _NUMBER)
             )
+
+
+_MONTH = (
+    "add what matters of it to spec.features of the Dataset, such as {{name: {0}_month, expression: 'extract(month "
+    "from {0})'}}, or give it the role ignored"
+)
+_NUMBER = "compute a number of it in its expression, such as extract(month from ...)"
+
+
+def _check_reads(data: Data) -> None:
     roles: dict[str, str] = {field.name: field.role for field in data.schema.fields}
     types = {field.name: field.type for field in data.schema.fields}
     for feature in data.schema.features:
@@ -193,10 +247,10 @@ def _check_features(data: Data) -> None:
                 raise _unusable(
                     f"the feature {feature.name!r} is computed from the label {name!r}: it would know the answer"
                 )
-            if roles[name] != "feature":
+            if roles[name] == "ignored":
                 raise _unusable(
-                    f"the feature {feature.name!r} is computed from {name!r}, whose role is {roles[name]}: requests "
-                    "carry fields of role feature only; give it that role, or leave it out of the expression"
+                    f"the feature {feature.name!r} is computed from {name!r}, whose role is ignored: no request "
+                    "carries it; give it the role input"
                 )
 
 

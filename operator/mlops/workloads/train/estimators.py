@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mlops.api.estimators import NAME_PATH, unknown_estimator
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.pod import BadInput
@@ -87,16 +87,11 @@ RESERVED = {
 }
 
 
-def kind_of(name: str, path: str = "spec.trainer.estimator.name") -> Kind:
+def kind_of(name: str, path: str = NAME_PATH) -> Kind:
     """Return the entry of an estimator. Raises BadInput(EstimatorUnknown) naming the closest and the whole list."""
-    if name in ESTIMATORS:
-        return ESTIMATORS[name]
-    close = difflib.get_close_matches(name, ESTIMATORS, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise BadInput(
-        Reason.ESTIMATOR_UNKNOWN,
-        f"{path}: {name!r} is not allowed; {hint}Allowed are: {', '.join(sorted(ESTIMATORS))}",
-    )
+    if name not in ESTIMATORS:
+        raise BadInput(Reason.ESTIMATOR_UNKNOWN, str(unknown_estimator(name, path)))
+    return ESTIMATORS[name]
 
 
 def class_of(name: str) -> Any:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.api.metrics import METRICS, Task, of_task
+from mlops.api.metrics import METRICS, Task, of_task, positive_last
 from mlops.api.training_run import MetricValue, Part
-from mlops.statistics.metrics import Sample, evaluate
+from mlops.statistics.metrics import Sample, Undefined, evaluate
 from mlops.workloads.floor.model.predictor import Prediction
+
+NO_PROBABILITIES = "the model answers with labels alone, without probabilities"
 
 
 def decimal(value: float) -> str:
@@ -19,33 +22,47 @@ def decimal(value: float) -> str:
     return format(value, ".6g")
 
 
-def measure(task: Task, truth: NDArray[Any], answer: Prediction, classes: tuple[Any, ...] | None) -> dict[str, float]:
-    """Return every metric that these rows define: none of an empty part, no area with one class only."""
+@dataclass(frozen=True)
+class Measured:
+    """The metrics that some rows define, and why they do not define the others."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+
+
+def measure(
+    task: Task, truth: NDArray[Any], answer: Prediction, classes: tuple[Any, ...] | None, positive: Any = None
+) -> Measured:
+    """Return every metric that these rows define: none of an empty part, no area with one class only.
+
+    Of two classes, metrics of one class speak of `positive` (None: the last). An answer that is none (NaN, no
+    probabilities) is no question of the rows: it raises ValueError.
+    """
     if truth.shape[0] == 0:
-        return {}
-    found: dict[str, float] = {}
+        return Measured()
+    values: dict[str, float] = {}
+    undefined: dict[str, str] = {}
     for name in of_task(task):
         try:
-            value = _value(name, truth, answer, classes)
-        except ValueError:
-            # Not defined on these rows: one class only, or a class that the model does not know.
-            continue
-        if value is not None and math.isfinite(value):
-            found[name] = value
-    return found
+            values[name] = _value(name, truth, answer, classes, positive)
+        except Undefined as error:
+            undefined[name] = str(error)
+    return Measured(values, undefined)
 
 
-def _value(name: str, truth: NDArray[Any], answer: Prediction, classes: tuple[Any, ...] | None) -> float | None:
+def _value(name: str, truth: NDArray[Any], answer: Prediction, classes: tuple[Any, ...] | None, positive: Any) -> float:
     if classes is None:
         return evaluate(name, Sample(truth.astype(np.float64), answer.prediction))
+    ordered = positive_last(classes, positive)
     if not METRICS[name].needs_probabilities:
-        return evaluate(name, Sample(truth, answer.prediction, classes=classes))
+        return evaluate(name, Sample(truth, answer.prediction, classes=ordered))
     if answer.probabilities is None:
-        return None
-    scores = answer.probabilities[:, 1] if len(classes) == 2 else answer.probabilities
-    return evaluate(name, Sample(truth, scores, classes=classes))
+        raise Undefined(NO_PROBABILITIES)
+    # Of two classes one column is enough: that of the class which the metrics speak of.
+    scores = answer.probabilities[:, classes.index(ordered[1])] if len(classes) == 2 else answer.probabilities
+    return evaluate(name, Sample(truth, scores, classes=ordered))
 
 
-def reported(part: Part, values: dict[str, float]) -> list[MetricValue]:
+def reported(part: Part, values: Mapping[str, float]) -> list[MetricValue]:
     """Return metrics in the API's shape."""
     return [MetricValue(name=name, dataset=part, value=decimal(value)) for name, value in values.items()]

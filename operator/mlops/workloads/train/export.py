@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.log import say
-from mlops.workloads.floor.model.answer import Answer
+from mlops.workloads.floor.model.answer import Answer, checked
 from mlops.workloads.floor.model.engines import SklearnEngine, open_engine
 from mlops.workloads.floor.model.onnx_graph import pipeline_graph
 from mlops.workloads.floor.model.signature import Attempt, Export, Format, Outputs, Signature
@@ -57,7 +57,7 @@ def export(signature: Signature, estimator: Any, columns: Columns, folder: Path)
     Return the signature with format, outputs, tolerance and the record of what was tried. Raises
     BadInput(ExportFailed) if not even skops does.
     """
-    expected = SklearnEngine(signature, estimator).run(columns)
+    expected = _expected(signature, estimator, columns)
     tried: list[Attempt] = []
     for candidate in _candidates(signature, estimator):
         path = folder / f"model.{candidate.format}"
@@ -69,6 +69,20 @@ def export(signature: Signature, estimator: Any, columns: Columns, folder: Path)
         path.unlink(missing_ok=True)
     reasons = "; ".join(f"{one.format}: {one.result}" for one in tried)
     raise BadInput(Reason.EXPORT_FAILED, f"no format reproduces the answers of {signature.estimator.name}: {reasons}")
+
+
+def _expected(signature: Signature, estimator: Any, columns: Columns) -> Answer:
+    """Return scikit-learn's own answers. Raises BadInput(TrainingFailed) where it has none: no format can repeat that.
+
+    The estimator is one of the list, so what it raises comes of what it was fitted on.
+    """
+    try:
+        return checked(SklearnEngine(signature, estimator).run(columns), signature.estimator.name)
+    except BadInput as error:
+        raise BadInput(
+            Reason.TRAINING_FAILED,
+            f"{signature.estimator.name} was fitted, and gives no answers to rows of the data: {error.message}",
+        ) from error
 
 
 def _candidates(signature: Signature, estimator: Any) -> Iterator[_Candidate]:
@@ -100,7 +114,7 @@ def _try(
 ) -> tuple[Signature | None, Attempt]:
     tolerance = TOLERANCES[candidate.format]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             # skl2onnx reads attributes that scikit-learn has deprecated; the comparison below judges the outcome.
             warnings.simplefilter("ignore", FutureWarning)
             content, outputs = candidate.write()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,30 @@ from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.encoding import LARGEST, Encoder, FloatArray
-from mlops.workloads.floor.model.signature import Encoding, LabelColumn, ModelColumn, NumberEncoding, TextEncoding
+from mlops.workloads.floor.model.signature import (
+    MAX_LISTED,
+    MAX_LONG_TEXT,
+    MAX_SIGNATURE_BYTES,
+    MAX_SLOTS,
+    Encoding,
+    LabelColumn,
+    ModelColumn,
+    NumberEncoding,
+    TextEncoding,
+    class_name,
+)
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.estimators import Kind
 
-MAX_ONEHOT = 64  # categories of a one-hot string; the rarer ones share the slot "other"
-MAX_ORDINAL = 1024  # categories of an ordinal string; the rarer ones count as unknown
+# Categories of a string unless the run says otherwise: of a one-hot one, where the rarer ones share the slot "other"
+# and each is a column of the matrix; and of an ordinal one, where the rarer ones count as unknown. A description holds
+# no more of these.
+MAX_ONEHOT = 64
+MAX_ORDINAL = MAX_LISTED
+# What a category takes in model.json beside its text.
+ROOM_A_CATEGORY = 16
 MAX_CLASSES = 100
+LARGEST_LABEL, SMALLEST_SPREAD = 1e37, 1e-30
 MIN_CLASS_ROWS = 2
 
 Class = bool | int | str
@@ -52,8 +69,7 @@ def target_of(label: LabelColumn, truth: NDArray[Any], task: Task, estimator: st
             raise _unusable(
                 f"the label {label.name!r} has infinite values: filter them out in the Dataset (spec.clean)"
             )
-        if np.unique(values).shape[0] < 2:
-            raise _unusable(f"the label {label.name!r} is {values[0]:g} in all {values.shape[0]} rows to train on")
+        _check_sizes(label.name, values)
         return Target(values, None)
     if label.type == "float64":
         raise _unusable(
@@ -65,9 +81,31 @@ def target_of(label: LabelColumn, truth: NDArray[Any], task: Task, estimator: st
     return Target(np.array([index[one] for one in truth.tolist()], dtype=np.int64), classes)
 
 
+def _check_sizes(name: str, values: FloatArray) -> None:
+    """Refuse values of which no estimator can tell anything: gradients are float32, variances are sums of squares."""
+    # Python's floats, whose difference may be infinite without a warning.
+    largest, spread = float(np.abs(values).max()), float(values.max()) - float(values.min())
+    if spread == 0:
+        raise _unusable(
+            f"the label {name!r} is {values[0]:g} in all {values.shape[0]} rows to train on: deliver rows with other "
+            "values"
+        )
+    if largest > LARGEST_LABEL:
+        raise _unusable(
+            f"the label {name!r} reaches {largest:g}, and estimators overflow beyond {LARGEST_LABEL:g}: deliver it in "
+            "a larger unit, or filter such rows out (spec.clean)"
+        )
+    if spread < SMALLEST_SPREAD:
+        raise _unusable(
+            f"the label {name!r}: its values differ by {spread:g} at most, and below {SMALLEST_SPREAD:g} estimators "
+            "see no difference: deliver it in a smaller unit"
+        )
+
+
 def classes_of(label: LabelColumn, truth: NDArray[Any]) -> tuple[Class, ...]:
     """Return the classes in sorted order. Raises BadInput(DataUnusable) if no classifier can be trained on them."""
     counts: Counter[Class] = Counter(truth.tolist())
+    _check_length("label", label.name, counts)
     if len(counts) < 2:
         only = next(iter(counts))
         raise _unusable(
@@ -88,31 +126,61 @@ def classes_of(label: LabelColumn, truth: NDArray[Any]) -> tuple[Class, ...]:
     return tuple(sorted(counts))
 
 
+def positive_of(label: LabelColumn, classes: tuple[Class, ...] | None, named: str | None) -> Class | None:
+    """Return which of two classes f1 speaks of: the one that the contract names, else the last; None of more classes.
+
+    Raises BadInput(DataUnusable) if the contract names one that these classes do not have.
+    """
+    if classes is None or (named is None and len(classes) != 2):
+        return None
+    if named is None:
+        return classes[1]
+    if len(classes) != 2:
+        raise _unusable(
+            f"the label {label.name!r} has {len(classes)} classes, and positiveClass is {named!r}: of more than two "
+            "f1 is the mean over all; leave positiveClass out of the Dataset's field"
+        )
+    wanted = named.lower() if label.type == "boolean" else named
+    for one in classes:
+        if class_name(one) == wanted:
+            return one
+    present = " and ".join(class_name(one) for one in classes)
+    raise _unusable(
+        f"the label {label.name!r} has the classes {present}, and positiveClass is {named!r}: name one of the two in "
+        "the Dataset's field"
+    )
+
+
 def encoding_of(
     columns: tuple[ModelColumn, ...],
     data: Mapping[str, NDArray[Any]],
     kind: Kind,
     personal: frozenset[str] = frozenset(),
+    max_categories: int | None = None,
 ) -> Encoding:
     """Learn the encoding that an estimator of this kind needs from the rows to train on.
 
-    What is missing becomes the median, which is a value of one row; of `personal` columns the mean, which is nobody's.
-    Raises BadInput(DataUnusable) for a column without a single value.
+    Of a string, the `max_categories` most frequent values are told apart (None: the default of its kind). What is
+    missing becomes the median, which is a value of one row; of `personal` columns the mean, which is nobody's.
+    Raises BadInput(DataUnusable) for a column without a single value, and ParameterInvalid for more categories than
+    there can be.
     """
+    most = _most_categories(kind, max_categories)
     numbers: list[NumberEncoding] = []
     flags: list[str] = []
     texts: list[TextEncoding] = []
     for column in columns:
         if column.type == "string":
-            texts.append(_text(column.name, data[column.name], kind))
+            texts.append(_text(column.name, data[column.name], kind, most))
             continue
         values = np.asarray(data[column.name], dtype=np.float64)
         usable = np.abs(values) <= LARGEST
         if not usable.any():
-            raise _unusable(f"the feature {column.name!r} has no value in the rows to train on: leave it out (ignored)")
+            raise _without_value(column.name, values)
         numbers.append(_number(column.name, values[usable], kind, personal=column.name in personal))
         if not kind.missing and not usable.all():
             flags.append(column.name)
+    _check_room(texts)
     return Encoding(numbers=tuple(numbers), flags=tuple(flags), texts=tuple(texts), single=kind.single)
 
 
@@ -127,11 +195,52 @@ def _number(name: str, values: FloatArray, kind: Kind, *, personal: bool) -> Num
     return NumberEncoding(column=name, fill=fill, mean=mean, scale=scale)
 
 
-def _text(name: str, values: NDArray[Any], kind: Kind) -> TextEncoding:
+def _without_value(name: str, values: FloatArray) -> BadInput:
+    if np.isnan(values).all():
+        return _unusable(f"the feature {name!r} has no value in the rows to train on: leave it out (ignored)")
+    return _unusable(
+        f"the feature {name!r} has only values beyond {LARGEST:.1e} in the rows to train on, which float32 does not "
+        "hold: deliver it in a larger unit, or leave it out (ignored)"
+    )
+
+
+def _check_room(texts: list[TextEncoding]) -> None:
+    """Refuse categories that a model's description cannot hold."""
+    sizes = {text.column: sum(len(one.encode()) + ROOM_A_CATEGORY for one in text.categories) for text in texts}
+    if sum(sizes.values()) > MAX_SIGNATURE_BYTES // 2:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise _unusable(
+            f"the categories of the strings take {sum(sizes.values()):,} bytes, most of them those of {largest!r}, and "
+            f"a model's description has room for {MAX_SIGNATURE_BYTES // 2:,}: set estimator.maxCategories lower"
+        )
+
+
+def _check_length(what: str, name: str, values: Iterable[Any]) -> None:
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    if longest > MAX_LONG_TEXT:
+        raise _unusable(
+            f"the {what} {name!r} has a text of {longest:,} characters, and one to tell apart has {MAX_LONG_TEXT:,} at "
+            "most: filter such rows out (spec.clean)"
+        )
+
+
+def _most_categories(kind: Kind, wanted: int | None) -> int:
+    if kind.texts == "ordinal":
+        return wanted or MAX_ORDINAL
+    if wanted is not None and wanted > MAX_SLOTS:
+        raise BadInput(
+            Reason.PARAMETER_INVALID,
+            f"spec.trainer.estimator.maxCategories: {wanted}: this estimator takes each category as a column of its "
+            f"own, at most {MAX_SLOTS}: write at most so many, or choose trees, such as a RandomForest",
+        )
+    return wanted or MAX_ONEHOT
+
+
+def _text(name: str, values: NDArray[Any], kind: Kind, most: int) -> TextEncoding:
     counts: Counter[str] = Counter(value for value in values.tolist() if value)
+    _check_length("feature", name, counts)
     if not counts:
         raise _unusable(f"the feature {name!r} has no value in the rows to train on: leave it out (ignored)")
-    most = MAX_ONEHOT if kind.texts == "onehot" else MAX_ORDINAL
     by_count = sorted(counts, key=lambda one: (-counts[one], one))
     kept = tuple(sorted(by_count[:most]))
     if kind.texts == "ordinal":

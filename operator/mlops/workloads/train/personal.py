@@ -10,8 +10,10 @@ from typing import Any
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
+from mlops.api.estimators import KEEP_ROWS
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.expressions.sql_expressions import with_derived
+from mlops.workloads.floor.expressions import with_derived
+from mlops.workloads.floor.model.learnt import constants
 from mlops.workloads.floor.model.masks import salt_of
 from mlops.workloads.floor.model.nested import texts_in
 from mlops.workloads.floor.model.onnx_engine import check_onnx
@@ -21,8 +23,6 @@ from mlops.workloads.floor.model.treelite_file import check_treelite
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.data import Data, Schema
 
-# Their fitted state holds rows of the matrix, number by number.
-KEEP_ROWS = frozenset({"KNeighborsClassifier", "KNeighborsRegressor", "NuSVC", "NuSVR", "SVC", "SVR"})
 DECLARE = "or declare it in governance.piiInModels of the Dataset, if it may stand there"
 
 
@@ -78,6 +78,8 @@ def check_adopted(signature: Signature, folder: Path, data: Data) -> None:
         return
     known = {one.name for one in data.schema.fields} | {one.name for one in data.schema.features}
     known |= {feature.expression for feature in data.schema.features}
+    known |= {value for value in constants(data.schema.clean).values() if isinstance(value, str)}
+    known |= {step.filter for step in data.schema.clean if step.filter}
     for file, texts in (
         ("model.json", texts_in(signature.model_dump(mode="json"))),
         (f"model.{signature.format}", _in_model(folder)),

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mlops.api import tasks
-from mlops.api.metrics import Task
+from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
 from mlops.workloads.floor.log import say
+from mlops.workloads.floor.model.answer import checked
 from mlops.workloads.floor.model.engines import SklearnEngine
 from mlops.workloads.floor.model.golden import prediction_digest
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.floor.model.masks import masked_encoding
 from mlops.workloads.floor.model.predictor import Prediction, Predictor, class_array
-from mlops.workloads.floor.model.signature import Encoding, EstimatorOf, Signature, write_signature
+from mlops.workloads.floor.model.signature import Encoding, EstimatorOf, Signature, class_name, write_signature
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
-from mlops.workloads.train.container import adopt, check_probabilities
+from mlops.workloads.train.container import adopt
 from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
 from mlops.workloads.train.estimators import kind_of
-from mlops.workloads.train.evaluate import measure, reported
+from mlops.workloads.train.evaluate import NO_PROBABILITIES, Measured, measure, reported
 from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
-from mlops.workloads.train.fit import Target, encoding_of, fit, target_of
+from mlops.workloads.train.fit import Target, encoding_of, fit, positive_of, target_of
+from mlops.workloads.train.notes import notes_on, with_notes
 from mlops.workloads.train.parameters import build
 from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
+from mlops.workloads.train.positions import Meaning
 from mlops.workloads.train.search import Params, run_search, trials_of
 
 # Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
 MAX_FILES_BYTES = 1200
 MAX_PARAMS_BYTES = 800
+# Of a string, values that a description names as those of an input; the encoding knows them all.
+MAX_NAMED = 1024
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class _Made:
     trials: int | None = None
     # Metrics that the user's own code measured: part -> name -> value.
     own_metrics: Mapping[Part, Mapping[str, float]] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
@@ -62,13 +68,14 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
             made = _fit_and_export(task, data, folder)
         else:
             made = _adopt(pod, data, folder, children)
-        metrics = _evaluate(made.predictor, data)
+        measured = {part: _measured(made.predictor, data, part) for part in PARTS}
+        metrics = {part: dict(found.values) for part, found in measured.items()}
         if made.own_metrics is not None:
             metrics = {part: {**made.own_metrics.get(part, {}), **metrics[part]} for part in PARTS}
         recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
     champion = _champion(pod, task.champion_artifact, data)
     manifest = pod.store.put_directory(folder)
-    return tasks.TrainReport(
+    report = tasks.TrainReport(
         output_digest=manifest.digest,
         prediction_digest=prediction_digest(recorded),
         environment_digest=environment.digest() if task.estimator is not None else task.environment_digest,
@@ -77,8 +84,24 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
         champion_metrics=_shown(champion),
         best_params=_that_fits(made.best_params),
         trials=made.trials,
+        positive_class=_positive_name(made.predictor.signature),
         files=_files(manifest),
     )
+    return with_notes(report, (*made.notes, *_undefined(measured)))
+
+
+def _positive_name(signature: Signature) -> str | None:
+    if signature.classes is None or len(signature.classes) != 2:
+        return None
+    return class_name(positive_last(signature.classes, signature.positive)[-1])
+
+
+def _undefined(measured: Mapping[Part, Measured]) -> Iterator[str]:
+    """Of each part why a metric is not defined; a model without probabilities says so by itself."""
+    for part, found in measured.items():
+        for name, why in found.undefined.items():
+            if why != NO_PROBABILITIES:
+                yield f"{name} is not defined on the part {part}: {why}"
 
 
 def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
@@ -88,24 +111,33 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     name, kind = estimator_spec.name, kind_of(estimator_spec.name)
     trials = trials_of(task.search, task.seed) if task.search is not None else [{}]
     paths = {one.name: f"spec.search.parameters[{one.name}]" for one in (task.search.parameters if task.search else ())}
-    # Every trial's parameters are judged before the first fit: a typing error must not cost an hour.
     for params in trials:
         build(name, {**estimator_spec.params, **params}, task.seed, paths)
     check_estimator(data, name)
     columns = data.arrays("train")
     target = target_of(data.label, data.labels("train"), kind.task, name)
-    encoding = encoding_of(data.columns, columns, kind, hidden_columns(data.schema))
+    positive = positive_of(data.label, target.classes, data.positive)
+    encoding = encoding_of(
+        data.columns, columns, kind, hidden_columns(data.schema), max_categories=estimator_spec.max_categories
+    )
+    meaning = Meaning(data.columns, encoding, target.classes, positive)
+    # Every trial's parameters are judged before the first fit: a typing error must not cost an hour.
+    for params in trials:
+        build(name, {**estimator_spec.params, **params}, task.seed, paths, meaning)
+    notes = notes_on(encoding, columns)
+    for note in notes:
+        say(note)
     if masks := masks_of(data, columns):
         # What is rare and in which order categories come is decided by their values; from here on there are tokens.
         encoding, data = masked_encoding(masks, encoding), replace(data, masks=masks)
         columns = data.arrays("train")
-    blank = _signature(data, kind.task, name, encoding, target)
+    blank = _signature(data, kind.task, name, encoding, target).evolve(positive=positive)
 
-    def attempt(params: Params) -> tuple[Any, dict[str, float]]:
-        estimator = build(name, {**estimator_spec.params, **params}, task.seed, paths)
+    def attempt(params: Params) -> tuple[Any, Measured]:
+        estimator = build(name, {**estimator_spec.params, **params}, task.seed, paths, meaning)
         fit(estimator, encoding, columns, target)
         if task.search is None:
-            return estimator, {}
+            return estimator, Measured()
         return estimator, _judge(estimator, blank, data, "validation")
 
     best: Params = {}
@@ -118,22 +150,23 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     unfinished = blank.evolve(estimator=EstimatorOf(name=name, params=params))
     signature = export(unfinished, fitted, _compared_columns(data, task.seed), folder)
     write_signature(signature, folder)
-    return _Made(Predictor.load(folder), best if task.search else None, len(trials) if task.search else None)
+    made = _Made(Predictor.load(folder), notes=notes)
+    return replace(made, best_params=best, trials=len(trials)) if task.search else made
 
 
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
-    """Return a signature whose format, outputs and tolerance the export fills in."""
-    categories = {text.column: text.categories for text in encoding.texts}
+    """Return a signature whose format, outputs and tolerance the export fills in, and its caller the positive class."""
+    categories = {one.column: one.categories for one in encoding.texts if len(one.categories) <= MAX_NAMED}
     inputs = tuple(one.evolve(categories=_public(one.name, categories, data)) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",
         inputs=inputs,
+        clean=data.clean,
         features=data.schema.features,
         columns=data.columns,
         label=data.label,
         classes=target.classes,
-        positive=target.classes[1] if target.classes is not None and len(target.classes) == 2 else None,
         estimator=EstimatorOf(name=name),
         encoding=encoding,
         masks=data.masks or None,
@@ -146,15 +179,19 @@ def _public(name: str, categories: Mapping[str, tuple[str, ...]], data: Data) ->
     return None if name in data.schema.pii else categories.get(name)
 
 
-def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> dict[str, float]:
+def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> Measured:
     """Metrics of a trial, by scikit-learn's own answers: only the winner is exported."""
     if data.parts[part].height == 0:
-        return {}
-    answer = SklearnEngine(signature, estimator).run(data.arrays(part))
-    if signature.classes is None:
-        return measure(signature.task, data.labels(part), Prediction(answer.values, None), None)
-    said = Prediction(class_array(signature.classes)[answer.values], answer.probabilities)
-    return measure(signature.task, data.labels(part), said, signature.classes)
+        return Measured()
+    answer = checked(SklearnEngine(signature, estimator).run(data.arrays(part)), "the trial")
+    said = Prediction(answer.values, None)
+    if signature.classes is not None:
+        said = Prediction(class_array(signature.classes)[answer.values], answer.probabilities)
+    return _measure(signature, data.labels(part), said)
+
+
+def _measure(signature: Signature, truth: Any, answer: Prediction) -> Measured:
+    return measure(signature.task, truth, answer, signature.classes, signature.positive)
 
 
 def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
@@ -169,22 +206,19 @@ def _adopt(pod: Pod, data: Data, folder: Path, children: contextlib.ExitStack) -
     """Take over what the user's own container left in the outputs folder; only a child of this pod opens it."""
     own = adopt(pod.outputs, data, folder)
     predictor = IsolatedPredictor.open(folder, children.enter_context(child_for(folder)))
-    check_probabilities(predictor.predict(inputs_of(data.parts["train"][:1000], data.inputs)), predictor.signature)
     return _Made(predictor, own_metrics=own)
 
 
-def _evaluate(predictor: Predictor, data: Data) -> dict[Part, dict[str, float]]:
-    """Metrics of every part, by the exported model: what is measured is what will be served."""
-    return {part: _measured(predictor, data, part) for part in PARTS}
-
-
-def _measured(predictor: Predictor, data: Data, part: Part) -> dict[str, float]:
+def _measured(predictor: Predictor, data: Data, part: Part) -> Measured:
+    """Metrics of a part, by the exported model: what is measured is what will be served."""
     if data.parts[part].height == 0:
-        return {}
+        return Measured()
     signature = predictor.signature
     answer = predictor.predict(inputs_of(data.parts[part], signature.inputs))
-    found = measure(signature.task, data.labels(part), answer, signature.classes)
-    say(f"{part}: " + ", ".join(f"{name} {value:.6g}" for name, value in found.items()))
+    found = _measure(signature, data.labels(part), answer)
+    say(f"{part}: " + ", ".join(f"{name} {value:.6g}" for name, value in found.values.items()))
+    for name, why in found.undefined.items():
+        say(f"{part}: {name} is not defined on these rows: {why}")
     return found
 
 
@@ -224,7 +258,7 @@ def _champions_metrics(pod: Pod, artifact: str, data: Data) -> dict[Part, dict[s
             say(f"the champion is not compared: {problem}")
             return {}
         say("the champion on the same rows:")
-        return {part: _measured(champion, data, part) for part in PARTS if part != "train"}
+        return {part: dict(_measured(champion, data, part).values) for part in PARTS if part != "train"}
 
 
 def _incomparable(champion: Signature, data: Data) -> str | None:

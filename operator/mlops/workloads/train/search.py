@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from mlops.api.metrics import METRICS
+from mlops.api.mistakes.of_run import too_many_trials
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Search
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.train.evaluate import Measured
 
 Params = dict[str, str]
 
@@ -26,12 +28,8 @@ def trials_of(search: Search, seed: int) -> list[Params]:
     sizes = [len(parameter.values) for parameter in search.parameters]
     total = math.prod(sizes)
     if search.algorithm == "grid":
-        if total > search.max_trials:
-            raise BadInput(
-                Reason.PARAMETER_INVALID,
-                f"spec.search: the grid has {total} combinations, maxTrials is {search.max_trials}: "
-                "raise it (up to 200), list fewer values, or use algorithm: random",
-            )
+        if problem := too_many_trials(search):
+            raise BadInput(Reason.PARAMETER_INVALID, problem)
         return list(_grid(search))
     generator = np.random.Generator(np.random.PCG64(seed))
     if total <= search.max_trials:
@@ -62,7 +60,7 @@ def _combination(search: Search, number: int) -> Params:
 
 
 def run_search(
-    search: Search, trials: list[Params], attempt: Callable[[Params], tuple[Any, dict[str, float]]]
+    search: Search, trials: list[Params], attempt: Callable[[Params], tuple[Any, Measured]]
 ) -> tuple[Any, Params]:
     """Make every trial and return the best fitted estimator and its parameters; the first of equals wins.
 
@@ -76,18 +74,20 @@ def run_search(
     for number, params in enumerate(trials, start=1):
         shown = ", ".join(f"{name}={value}" for name, value in params.items())
         try:
-            fitted, metrics = attempt(params)
+            fitted, measured = attempt(params)
         except BadInput as error:
             if error.reason != Reason.TRAINING_FAILED:
                 raise
             problem = error.message
             say(f"trial {number}/{len(trials)}: {shown}: {error.message}")
             continue
+        metrics = measured.values
         if metric not in metrics:
             present = ", ".join(metrics) or "none, it has no rows"
+            why = f" ({measured.undefined[metric]})" if metric in measured.undefined else ""
             raise BadInput(
                 Reason.PARAMETER_INVALID,
-                f"spec.search.objective.metric: {metric} is not defined for this model on the part validation; "
+                f"spec.search.objective.metric: {metric} is not defined for this model on the part validation{why}; "
                 f"defined are: {present}",
             )
         say(f"trial {number}/{len(trials)}: {shown}: {metric} {metrics[metric]:.6g}")

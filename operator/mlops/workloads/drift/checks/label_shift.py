@@ -38,13 +38,15 @@ class LabelShift(DriftCheck):
                 "Inconclusive",
                 f"{counts.judged} rows are old enough to have labels, minSamples is {limits.min_samples}",
             )
-        if counts.coverage < limits.min_coverage or not counts.labelled:
+        new = counts.labels_unknown
+        coverage = (counts.labelled + new) / counts.judged if counts.judged else 0.0
+        if coverage < limits.min_coverage or not counts.labelled + new:
             return Finding(
                 check,
                 "Inconclusive",
-                f"{counts.coverage:.1%} of the rows have labels, minCoverage is {limits.min_coverage:.1%}",
+                f"{coverage:.1%} of the rows have labels, minCoverage is {limits.min_coverage:.1%}",
             )
-        effect, pvalue, numbers = _effect(evidence, evidence.window.labelled["label"])
+        effect, pvalue, numbers = _effect(evidence, evidence.window.truths)
         passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
         baseline_of = _baseline_of_labels(evidence) if passed else None
         shifted = passed and beyond(baseline_of, float(check.min_effect_size))
@@ -53,6 +55,9 @@ class LabelShift(DriftCheck):
             moved += ", but are like those of one of the reference's own windows"
         elif not shifted:
             moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
+        if new:
+            named = ", ".join(sorted(evidence.window.unknown)[:5])
+            moved += f"; {new} of them are classes that the model does not know ({named})"
         numbers = {**numbers, "effect": effect, "pValue": pvalue, "baseline": baseline_of}
         return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
 
@@ -79,7 +84,7 @@ def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[s
 def _baseline_of_labels(evidence: Evidence) -> Baseline | None:
     span = evidence.window.span
     blocks = windows_of(evidence.reference.frame.drop_nulls(["label"]), span.end - span.start)
-    return baseline(blocks, "label", evidence.window.labelled["label"], is_number=not evidence.reference.classes)
+    return baseline(blocks, "label", evidence.window.truths, is_number=not evidence.reference.classes)
 
 
 def _inputs_moved_within_classes(evidence: Evidence, check: Check) -> bool:

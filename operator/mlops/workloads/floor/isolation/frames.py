@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 MAX_DOCUMENT_BYTES: Final = 1 << 30
 _LENGTH: Final = struct.Struct("<Q")
-_DTYPES: Final = {"f": np.dtype("<f8"), "i": np.dtype("<i8"), "b": np.dtype(np.bool_)}
+_DTYPES: Final = {"f": np.dtype("<f8"), "i": np.dtype("<i8"), "b": np.dtype(np.bool_), "M": np.dtype("<M8[us]")}
 
 
 class FrameError(ValueError):
@@ -22,7 +22,8 @@ class FrameError(ValueError):
 def write_frame(
     stream: IO[bytes], document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
 ) -> None:
-    """Write one frame. Arrays are float64, int64, bool, or objects: texts and None."""
+    """Write one frame. Arrays are float64, int64, bool, timestamps of microseconds, or objects: texts, whole
+    numbers and None."""
     announced, parts, texts = [], [], {}
     for name, array in (arrays or {}).items():
         if array.dtype.kind in "OU":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.workloads.floor.model.missing import floats
 from mlops.workloads.floor.model.signature import Encoding, TextEncoding
 
 FloatArray = NDArray[np.float64]
@@ -45,7 +46,7 @@ class Encoder:
         """Return the matrix (n, width) of columns (n,): numbers as float, int or bool, texts as objects or str."""
         blocks: list[FloatArray] = []
         if self._numbers:
-            raw = np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in self._numbers])
+            raw = np.column_stack([floats(columns[name]) for name in self._numbers])
             usable = np.abs(raw) <= LARGEST
             blocks.append((np.where(usable, raw, self._fill) - self._mean) / self._scale)
             if self._flags.shape[0]:

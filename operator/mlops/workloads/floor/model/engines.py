@@ -57,7 +57,9 @@ class SklearnEngine:
         """Return the estimator's own answers. Raises BadInput(OutputInvalid) if it has none."""
         matrix = self._encoder.matrix(columns)
         try:
-            return self._answer(matrix)
+            # An overflow on the way is its business; an answer that is not finite is refused by whoever asked.
+            with np.errstate(all="ignore"):
+                return self._answer(matrix)
         except Exception as error:
             problem = f"{type(error).__name__}: {str(error)[:300]}"
             raise BadInput(Reason.OUTPUT_INVALID, f"model.skops: it cannot answer: {problem}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.model.missing import objects, whole_numbers
 from mlops.workloads.floor.model.predictor import Prediction, Predictor
 from mlops.workloads.floor.model.signature import Signature, write_json
 from mlops.workloads.floor.pod import BadInput
@@ -107,12 +109,20 @@ def _check_shapes(
 def array_of(values: list[Any], kind: str) -> NDArray[Any]:
     """Return JSON values of a field of this type as the array that `Predictor.predict` takes; null is missing."""
     if kind == "string":
-        texts = np.empty(len(values), dtype=object)
-        texts[:] = values
-        return texts
-    if kind != "float64" and None not in values:
-        return np.array(values, dtype=np.int64 if kind == "int64" else np.bool_)
+        return objects(values)
+    if kind == "int64":
+        return whole_numbers(values)
+    if kind == "timestamp":
+        return np.array([_timestamp(value) for value in values], dtype="datetime64[us]")
+    if kind == "boolean" and None not in values:
+        return np.array(values, dtype=np.bool_)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _timestamp(text: Any) -> np.datetime64:
+    if text is None:
+        return np.datetime64("NaT", "us")
+    return np.datetime64(datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def check_golden(predictor: Predictor, golden: Golden) -> str | None:
@@ -166,5 +176,7 @@ def _tied(probabilities: NDArray[np.float64] | None, row: int, tolerance: float)
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:
-    """Return an array as JSON values; NaN is null."""
+    """Return an array as JSON values; NaN and NaT are null, timestamps are RFC 3339 in UTC."""
+    if values.dtype.kind == "M":
+        return [None if value is None else f"{value.isoformat()}Z" for value in values.astype(object)]
     return [None if isinstance(value, float) and value != value else value for value in values.tolist()]

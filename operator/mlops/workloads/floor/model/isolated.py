@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.isolation.parent import Child, Ended
-from mlops.workloads.floor.model.answer import Answer
+from mlops.workloads.floor.model.answer import Answer, checked
 from mlops.workloads.floor.model.contents import check_contents
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.model.signature import Signature, read_signature
@@ -52,7 +52,9 @@ class IsolatedPredictor(Predictor):
         tables = [one.probabilities for one in answers if one.probabilities is not None]
         if len(tables) not in (0, len(answers)):
             raise self._other_shape(len(next(iter(wanted.values()))))
-        return Answer(np.concatenate([one.values for one in answers]), np.concatenate(tables) if tables else None)
+        values = np.concatenate([one.values for one in answers])
+        # The child said so, and nobody vouches for what runs in it.
+        return checked(Answer(values, np.concatenate(tables) if tables else None), self._file)
 
     def _answer(self, wanted: Mapping[str, NDArray[Any]], rows: int) -> Answer:
         classes = len(self.signature.classes or ())

@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.answer import Answer, Columns
+from mlops.workloads.floor.model.missing import floats, is_missing
 from mlops.workloads.floor.model.onnx_checks import check_structure
 from mlops.workloads.floor.model.signature import NUMBERS, Signature
 from mlops.workloads.floor.pod import BadInput
@@ -203,7 +204,7 @@ def _matrix_feed(one: Any, types: dict[str, Any]) -> Feed:
         )
     element = _ELEMENTS[one.type]
     order = list(types)
-    return lambda columns: np.column_stack([columns[name] for name in order]).astype(element)
+    return lambda columns: np.column_stack([floats(columns[name]) for name in order]).astype(element)
 
 
 def _column_feed(one: Any, kind: str) -> Feed:
@@ -220,16 +221,26 @@ def _column_feed(one: Any, kind: str) -> Feed:
         raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {name}: {one.type} cannot take a column of type {kind}")
     element = _ELEMENTS[one.type]
     if element in (np.float64, np.float32):
-        return lambda columns: np.asarray(columns[name], dtype=element).reshape(shape)
-    return lambda columns: _whole(columns[name], name).astype(element).reshape(shape)
+        # By way of float64 always: a number must not be rounded otherwise because a row beside it lacks one.
+        return lambda columns: floats(columns[name]).astype(element, copy=False).reshape(shape)
+    return lambda columns: _whole(columns[name], name, element).reshape(shape)
 
 
-def _whole(values: NDArray[Any], name: str) -> NDArray[Any]:
-    if values.dtype.kind == "f" and np.isnan(values).any():
+def _whole(values: NDArray[Any], name: str, element: Any) -> NDArray[Any]:
+    """Return the values as the graph's whole numbers or booleans, refused where these would be other values."""
+    if is_missing(values).any():
         raise BadInput(
             Reason.OUTPUT_INVALID, f"model.onnx: {name}: a value is missing; declare the input as double to take NaN"
         )
-    return values
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = values.astype(element)
+    if (found != values).any():
+        raise BadInput(
+            Reason.OUTPUT_INVALID,
+            f"model.onnx: {name}: holds a value that its {np.dtype(element).name} cannot; declare the input as int64, "
+            "or as double",
+        )
+    return found
 
 
 def _texts(values: NDArray[Any]) -> NDArray[Any]:

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.model.answer import Answer
+from mlops.workloads.floor.model.answer import Answer, checked
+from mlops.workloads.floor.model.conditions import check_conditions
 from mlops.workloads.floor.model.contents import check_contents
 from mlops.workloads.floor.model.engines import Engine, open_engine
+from mlops.workloads.floor.model.features import Features
 from mlops.workloads.floor.model.masks import masked
 from mlops.workloads.floor.model.signature import Signature, read_signature
 from mlops.workloads.floor.pod import BadInput
@@ -34,9 +36,10 @@ class Prediction:
 class Predictor:
     """A loaded model. Safe to call from one thread at a time; loading checks everything that can be checked."""
 
-    def __init__(self, signature: Signature, engine: Engine) -> None:
+    def __init__(self, signature: Signature, engine: Engine, features: Features | None = None) -> None:
         self.signature = signature
         self._engine = engine
+        self._features = features
         self._classes = class_array(signature.classes) if signature.classes is not None else None
         self._columns = [column.name for column in signature.columns]
 
@@ -49,17 +52,15 @@ class Predictor:
         """
         check_contents(folder)
         signature = read_signature(folder)
-        if signature.features:
-            # polars is imported for models with computed features only: a server without them starts faster.
-            from mlops.workloads.floor.model.features import check_features
-
-            check_features(signature)
-        return cls(signature, open_engine(signature, folder))
+        # Before the model is opened: its expressions may come from anybody.
+        features = Features(signature) if signature.features else None
+        check_conditions(signature)
+        return cls(signature, open_engine(signature, folder), features)
 
     def predict(self, inputs: Mapping[str, NDArray[Any]]) -> Prediction:
-        """Answer n rows; `inputs` has an array (n,) for each of the signature's inputs.
+        """Answer n rows as training saw them; `inputs` has an array (n,) for each of the signature's inputs.
 
-        Numbers are float64 (NaN: missing), int64 or bool; strings are objects or str (None or "": missing).
+        What a client sends goes through `cleaning.Cleaning` before. How missing values are written says `missing`.
         Raises KeyError for an input that is not there.
         """
         answer = self.answer(inputs)
@@ -68,13 +69,13 @@ class Predictor:
         return Prediction(self._classes[answer.values], answer.probabilities)
 
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
-        """Return what the engine says of n rows: numbers, or indices of classes."""
-        columns = self._with_features(inputs) if self.signature.features else inputs
+        """Return what the engine says of n rows, held to what an answer may be: numbers, or indices of classes."""
+        columns = self._features.added(inputs) if self._features is not None else inputs
         if self.signature.masks:
             columns = masked(self.signature.masks, columns)
         answer = self._engine.run({name: columns[name] for name in self._columns})
         self._check_shape(answer, len(next(iter(inputs.values()))))
-        return answer
+        return checked(answer, f"model.{self.signature.format}")
 
     def _check_shape(self, answer: Answer, rows: int) -> None:
         """One answer to each row, and of a classifier one probability for each class."""
@@ -87,11 +88,6 @@ class Predictor:
             raise BadInput(
                 Reason.OUTPUT_INVALID, f"model.{self.signature.format}: answers to {rows} rows have shape {shown}"
             )
-
-    def _with_features(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        from mlops.workloads.floor.model.features import with_features
-
-        return with_features(self.signature, inputs)
 
 
 def class_array(classes: tuple[bool | int | str, ...]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from mlops.api.base import FieldName, Model
 from mlops.api.dataset import Feature, FieldType
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.model.learnt import LearntSteps, problem_of
 from mlops.workloads.floor.pod import BadInput
 
 FORMAT_VERSION = 1
@@ -40,7 +41,7 @@ NUMBERS: tuple[FieldType, ...] = ("float64", "int64", "boolean")
 
 
 class Input(Model):
-    """A field of the data set with role feature: what a request carries."""
+    """A field of the data set that a request carries: see `requested`."""
 
     name: FieldName
     type: FieldType
@@ -111,6 +112,8 @@ class LabelColumn(Model):
 
     name: FieldName
     type: FieldType
+    # The values that the Dataset allows, if it names them.
+    enum: Annotated[tuple[LongText, ...], Field(max_length=256)] | None = None
 
 
 class EstimatorOf(Model):
@@ -151,6 +154,9 @@ class Signature(Model):
     task: Task
     format: Format
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=MAX_INPUTS)]
+    # What was done to the inputs before features were computed; None where nothing was, and in models of releases
+    # that did not record it.
+    clean: LearntSteps | None = None
     features: Annotated[tuple[ComputedFeature, ...], Field(max_length=MAX_FEATURES)] = ()
     columns: Annotated[tuple[ModelColumn, ...], Field(min_length=1, max_length=MAX_INPUTS + MAX_FEATURES)]
     label: LabelColumn
@@ -246,6 +252,8 @@ def _check(signature: Signature) -> None:
     for one in signature.inputs:
         if one.categories is not None and len(set(one.categories)) != len(one.categories):
             raise _bad(f"inputs: {one.name!r} has a category twice")
+    if problem := problem_of(signature.clean or (), {one.name: one.type for one in signature.inputs}):
+        raise _bad(problem)
     _check_answer(signature)
     if signature.format != "onnx" and signature.encoding is None:
         raise _bad(f"encoding is missing: {signature.format} takes a matrix")

@@ -11,10 +11,10 @@ So what a drift check saw of a window is what a Dataset of that window holds.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -111,6 +111,8 @@ class Labels:
     unmatched: int = 0
     unusable: int = 0
     early: int = 0
+    # Rows by class whose last label is none of the classes that were asked for; they are not in the frame.
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 def labels_of(
@@ -126,7 +128,7 @@ def labels_of(
     """Return the labels of `rows` (id, row, time, arrived).
 
     `as_text` gives them as text, in one spelling, else as finite numbers; a label that is none of `classes` (if there
-    are any) is unusable. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
+    are any) is unknown. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
     are read a few at a time: labels that belong to none of the rows take no memory.
     """
     asked = rows.select(*KEY, pl.col(TIME).alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
@@ -160,18 +162,27 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     if not found:
         schema = {**{one: LABELS[one] for one in KEY}, LABEL: prediction_type(classifies=as_text)}
         return Labels(pl.DataFrame(schema=schema), unmatched=unmatched)
-    usable = pl.col(LABEL).is_in(list(classes)) if classes else pl.col(LABEL).is_not_null()
+    says, usable = pl.col(LABEL).is_not_null(), pl.col(LABEL).is_in(list(classes)) if classes else pl.lit(True)
     every = (
         pl.concat(found)
-        .with_columns(usable.fill_null(False).alias("_usable"))
+        .with_columns((says & usable).fill_null(False).alias("_usable"), says.alias("_says"))
         .sort(*KEY, RECEIVED, TIME, LABEL, nulls_last=False)
     )
-    last = every.unique(subset=KEY, keep="last", maintain_order=True).filter("_usable").select(*KEY, LABEL)
-    good = every.filter("_usable")
-    spread = good.group_by(*KEY).agg(pl.len().alias("n"), pl.col(LABEL).n_unique().alias("k"))
+    newest = every.unique(subset=KEY, keep="last", maintain_order=True)
+    last = newest.filter("_usable").select(*KEY, LABEL)
+    new = newest.filter(pl.col("_says") & ~pl.col("_usable"))[LABEL].value_counts(name="rows").sort(LABEL)
+    saying = every.filter("_says")
+    spread = saying.group_by(*KEY).agg(pl.len().alias("n"), pl.col(LABEL).n_unique().alias("k"))
     conflicts = spread.filter(pl.col("k") > 1).height
     repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicts)
-    return Labels(last, repeated, conflicts, unmatched, every.height - good.height)
+    return Labels(
+        last,
+        repeated,
+        conflicts,
+        unmatched,
+        every.height - saying.height,
+        unknown=dict(zip(new["label"].to_list(), new["rows"].to_list(), strict=True)),
+    )
 
 
 def was_recorded_before(store: Store, prefix: str, timestamp: datetime) -> bool:

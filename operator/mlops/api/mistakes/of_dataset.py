@@ -1,0 +1,65 @@
+"""What is wrong with a Dataset, as far as its spec alone shows. Expressions are parsed where they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlops.api.dataset import CleanStep, DatasetSpec, FieldType
+from mlops.api.mistakes.mistake import Mistake, at, unknown_names
+from mlops.api.reasons import Reason
+
+
+def of_dataset(spec: DatasetSpec) -> list[Mistake]:
+    """Return every mistake in names and cleaning steps, in the words of the ingesting pod."""
+    return [*_in_cleaning(spec), *_in_features(spec), *_in_governance(spec)]
+
+
+def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:
+    types = {field.name: field.type for field in spec.fields}
+    known = list(types)
+    for index, step in enumerate(spec.clean):
+        path = f"spec.clean[{index}]"
+        if step.deduplicate:
+            yield from unknown_names(step.deduplicate.by, known, f"{path}.deduplicate.by")
+        yield from unknown_names(step.drop_nulls or (), known, f"{path}.dropNulls")
+        if step.fill_null:
+            yield from unknown_names((step.fill_null.field,), known, f"{path}.fillNull.field")
+            yield from _in_strategy(step, types, f"{path}.fillNull.strategy")
+            yield from _in_value(step, types, f"{path}.fillNull.value")
+
+
+def _in_strategy(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterator[Mistake]:
+    fill = step.fill_null
+    kind = types.get(fill.field) if fill else None
+    if fill is None or kind is None or fill.strategy in (None, "forward") or kind in ("float64", "int64"):
+        return
+    problem = f'{fill.strategy} is for numbers, and "{fill.field}" is a {kind}: use value or forward'
+    yield at(path, problem, Reason.SCHEMA_MISMATCH)
+
+
+def _in_value(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterator[Mistake]:
+    """Yield what is no number at all; what else a type allows is told by whoever reads it."""
+    fill = step.fill_null
+    kind = types.get(fill.field) if fill else None
+    if fill is None or fill.value is None or kind not in ("float64", "int64"):
+        return
+    try:
+        float(fill.value)
+    except ValueError:
+        yield at(path, f'"{fill.value}" is not a {kind}: write a number', Reason.SCHEMA_MISMATCH)
+
+
+def _in_features(spec: DatasetSpec) -> Iterator[Mistake]:
+    taken = {field.name for field in spec.fields}
+    for index, feature in enumerate(spec.features):
+        if feature.name in taken:
+            problem = f'"{feature.name}" is a column already: choose another name'
+            yield at(f"spec.features[{index}].name", problem, Reason.SCHEMA_MISMATCH)
+
+
+def _in_governance(spec: DatasetSpec) -> Iterator[Mistake]:
+    known = [field.name for field in spec.fields] + [feature.name for feature in spec.features]
+    governance = spec.governance
+    yield from unknown_names(governance.pii, known, "spec.governance.pii")
+    yield from unknown_names(governance.pii_in_models, known, "spec.governance.piiInModels")
+    yield from unknown_names(governance.pii_in_captures, known, "spec.governance.piiInCaptures")

@@ -1,0 +1,163 @@
+"""What is wrong with a TrainingRun on a Dataset, as far as their specs show: no data is needed to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import get_args
+
+from mlops.api import estimators
+from mlops.api.dataset import DataField, DatasetSpec, FieldType, Fractions, Role
+from mlops.api.expression_columns import columns_named, with_derived
+from mlops.api.mistakes.mistake import Mistake, at
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Part, TrainingRunSpec
+
+_DATASET_PATH = "spec.datasetRef.name"
+_SINCE_PATH = "spec.datasetRef.since"
+_DECLARE = "or declare it in governance.piiInModels of the Dataset, if it may stand there"
+_BOTH = ("Classifier", "Regressor")
+# Whether requests carry, beside features, what features are computed of.
+_CARRIES_MORE = "input" in get_args(Role)
+_CARRIED = {"feature", "input", "entityKey", "timestamp"} if _CARRIES_MORE else {"feature"}
+_NUMBER = "compute a number of it in its expression, such as extract(month from ...)"
+_DELIVER = "deliver what matters of it (month, weekday, hour) as a number in a column of its own"
+
+
+def of_run_on_dataset(
+    run: TrainingRunSpec, dataset: DatasetSpec, types: Mapping[str, FieldType] | None = None
+) -> list[Mistake]:
+    """Return every mistake; `types` of computed features, where somebody has computed them."""
+    found = [*_in_label(run, dataset), *_in_columns(dataset, types or {}), *_in_sources(dataset)]
+    return [*found, *_in_personal_data(run, dataset), *_in_parts(run, dataset)]
+
+
+def _unusable(problem: str, path: str = _DATASET_PATH) -> Mistake:
+    return at(path, problem, Reason.DATA_UNUSABLE)
+
+
+def _label_of(dataset: DatasetSpec) -> DataField | None:
+    return next((field for field in dataset.fields if field.role == "label"), None)
+
+
+def _in_label(run: TrainingRunSpec, dataset: DatasetSpec) -> Iterator[Mistake]:
+    label = _label_of(dataset)
+    if label is None:
+        yield _unusable("no field has the role label: set role: label for what is to be predicted, in the Dataset")
+    elif label.type == "timestamp":
+        yield _unusable(f"the label {label.name!r} is a timestamp: predict a number, a string or a boolean")
+    elif run.trainer.estimator is not None:
+        yield from _in_task(run.trainer.estimator.name, label)
+
+
+def _in_task(estimator: str, label: DataField) -> Iterator[Mistake]:
+    task = estimators.task_of(estimator)
+    said = f"the label {label.name!r} is a {label.type} and {estimator} predicts"
+    if task == "regression" and label.type not in ("float64", "int64"):
+        problem = f"{said} numbers: choose a classifier{_other(estimator)}, or a numeric label"
+        yield _unusable(problem, estimators.NAME_PATH)
+    if task == "classification" and label.type == "float64":
+        problem = (
+            f"{said} classes: if its values are whole numbers, declare the label as int64 in the Dataset; else "
+            f"choose a regressor{_other(estimator)}"
+        )
+        yield _unusable(problem, estimators.NAME_PATH)
+
+
+def _other(estimator: str) -> str:
+    """Return the estimator of the same family and the other task, if there is one."""
+    for one, other in (_BOTH, reversed(_BOTH)):
+        found = estimator.removesuffix(one) + other
+        if estimator.endswith(one) and estimators.is_known(found):
+            return f", such as {found}"
+    return ""
+
+
+def _in_columns(dataset: DatasetSpec, types: Mapping[str, FieldType]) -> Iterator[Mistake]:
+    columns = {field.name: field.type for field in dataset.fields if field.role == "feature"}
+    if not columns and not dataset.features:
+        yield _unusable("no field has the role feature: there is nothing to learn from")
+    if _CARRIES_MORE:
+        # Of a timestamp the model sees only what is computed of it.
+        columns = {name: kind for name, kind in columns.items() if name not in _read(dataset)}
+    computed = {feature.name: types[feature.name] for feature in dataset.features if feature.name in types}
+    for name, kind in {**columns, **computed}.items():
+        if kind == "timestamp":
+            way_out = _NUMBER if name in computed else _way_out_of_time(name)
+            yield _unusable(f"the feature {name!r} is a timestamp, which no estimator takes: {way_out}")
+
+
+def _read(dataset: DatasetSpec) -> frozenset[str]:
+    names = [field.name for field in dataset.fields]
+    return frozenset().union(*(columns_named(feature.expression, names) for feature in dataset.features))
+
+
+def _way_out_of_time(name: str) -> str:
+    if _CARRIES_MORE:
+        return (
+            f"add what matters of it to spec.features of the Dataset, such as {{name: {name}_month, expression: "
+            f"'extract(month from {name})'}}, or give it the role ignored"
+        )
+    return f"give it the role timestamp or ignored, and {_DELIVER}"
+
+
+def _in_sources(dataset: DatasetSpec) -> Iterator[Mistake]:
+    """Yield what features are computed from that gives the answer away, or that no request carries."""
+    fields = {field.name: field for field in dataset.fields}
+    for feature in dataset.features:
+        for name in sorted(columns_named(feature.expression, fields), key=list(fields).index):
+            field = fields[name]
+            said = f"the feature {feature.name!r} is computed from"
+            if field.role == "label":
+                yield _unusable(f"{said} the label {name!r}: it would know the answer: leave it out of the expression")
+            elif field.role not in _CARRIED:
+                yield _unusable(f"{said} {name!r}, whose role is {field.role}: {_way_out_of_role(field)}")
+
+
+def _way_out_of_role(field: DataField) -> str:
+    if _CARRIES_MORE:
+        return "no request carries it; give it the role input"
+    said = "requests carry fields of role feature only; "
+    return said + (_DELIVER if field.type == "timestamp" else "give it that role, or leave it out of the expression")
+
+
+def _in_personal_data(run: TrainingRunSpec, dataset: DatasetSpec) -> Iterator[Mistake]:
+    governance, label = dataset.governance, _label_of(dataset)
+    computed = [(feature.name, feature.expression) for feature in dataset.features]
+    names = [field.name for field in dataset.fields]
+    hidden = with_derived(governance.pii, computed, names) - set(governance.pii_in_models)
+    if label is not None and label.name in hidden:
+        yield _unusable(
+            f"the label {label.name!r} is in governance.pii, and a model holds and answers values of its label: "
+            f"predict another field, {_DECLARE}"
+        )
+    estimator = run.trainer.estimator.name if run.trainer.estimator else ""
+    if estimator not in estimators.KEEP_ROWS:
+        return
+    for field in dataset.fields:
+        if field.role == "feature" and field.type != "string" and field.name in hidden:
+            yield _unusable(
+                f"the feature {field.name!r} is in governance.pii, and {estimator} keeps the rows that it was trained "
+                f"on: choose an estimator that does not, give the field the role ignored, {_DECLARE}",
+                estimators.NAME_PATH,
+            )
+
+
+def _in_parts(run: TrainingRunSpec, dataset: DatasetSpec) -> Iterator[Mistake]:
+    fractions = dataset.split.fractions
+    if run.search is not None and _share(fractions, "validation") == 0:
+        yield _unusable(_empty("validation", "a search judges its trials"), "spec.search")
+    for index, gate in enumerate(run.gates):
+        if _share(fractions, gate.dataset) == 0:
+            path = f"spec.gates[{index}].dataset"
+            yield at(path, _empty(gate.dataset, "the gate is judged"), Reason.METRIC_MISSING)
+    if run.dataset_ref.since is not None and all(field.role != "timestamp" for field in dataset.fields):
+        said = f"{run.dataset_ref.since}, but the Dataset has no field of role timestamp: give one that role"
+        yield Mistake(_SINCE_PATH, f"{_SINCE_PATH} is {said}", Reason.DATA_UNUSABLE)
+
+
+def _share(fractions: Fractions, part: Part) -> float:
+    return float({"train": fractions.train, "validation": fractions.validation, "test": fractions.test}[part])
+
+
+def _empty(part: str, what: str) -> str:
+    return f"{what} on the part {part}, which has no rows: set spec.split.fractions.{part} of the Dataset above 0"

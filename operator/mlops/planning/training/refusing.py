@@ -1,0 +1,39 @@
+"""Before the first step: what the specs alone show to be wrong is said at once, and no pod starts for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlops.api.mistakes import Mistake, listed, of_run, of_run_on_dataset
+from mlops.api.reasons import Reason
+from mlops.planning import readiness as say
+from mlops.planning.ownership import is_leaving
+from mlops.planning.training.step import GATES_PASSED, SUCCEEDED, Step
+from mlops.planning.views import TrainingRunView
+
+
+def refusal(view: TrainingRunView, step: Step) -> Step | None:
+    """Return the step of a run that cannot succeed whatever the data are; None: nothing is wrong with it.
+
+    A run is immutable, so what is wrong with itself is its end. What is wrong with its Dataset heals with that.
+    """
+    if mistakes := of_run(view.run.spec):
+        return _said(step, mistakes, stalled=True)
+    if mistakes := _on_dataset(view):
+        return _said(step, mistakes, stalled=False)
+    return None
+
+
+def _on_dataset(view: TrainingRunView) -> list[Mistake]:
+    dataset = view.dataset
+    # An earlier version may have been made by another spec.
+    if dataset is None or is_leaving(dataset) or view.run.spec.dataset_ref.version is not None:
+        return []
+    return of_run_on_dataset(view.run.spec, dataset.spec)
+
+
+def _said(step: Step, mistakes: list[Mistake], *, stalled: bool) -> Step:
+    reason, message = mistakes[0].reason, listed([each.said for each in mistakes])
+    found = say.stalled(reason, message) if stalled else say.waiting(reason, message)
+    type_ = GATES_PASSED if reason == Reason.METRIC_MISSING else SUCCEEDED
+    return replace(step, readiness=found).saying(say.condition(type_, "False", reason, message))
