@@ -19,6 +19,8 @@ from mlops.cli.init.proving import proved
 from mlops.cli.init.reading import Profile, profiled
 from mlops.workloads.floor.pod import BadInput
 
+_PLACE = "s3://raw/"
+
 
 def init(options: Options) -> list[str]:
     """Write the manifests and the scenario beside them; return what to tell. Raises UserError."""
@@ -39,7 +41,8 @@ def init(options: Options) -> list[str]:
             parse(document)
     except InvalidObject as error:
         raise UserError(f"what was found makes no manifest: {error}") from error
-    deliveries = [(path.resolve(), f"{written.uri}{key}") for path, key in zip(files, _keys(files), strict=True)]
+    uris = [f"{_PLACE}{written.name}/{key}" for key in _keys(files)]
+    deliveries = [(path.resolve(), uri) for path, uri in zip(files, uris, strict=True)]
     target.write_text(text, encoding="utf-8")
     beside(target).write_text(writing.scenario(deliveries), encoding="utf-8")
     return _summary(written, target)
@@ -56,7 +59,8 @@ def _written(options: Options, files: tuple[Path, ...], scratch: Path, name: str
         raise UserError(f"{profile.delivery.names}: there is no row")
     if options.label is None:
         raise UserError(f"say by --label which column is to be predicted, one of: {_columns(profile)}")
-    uri = f"s3://raw/{name}/"
+    # One file is named itself: what else lies beside it in a bucket is not read.
+    uri = f"{_PLACE}{name}/" + (_keys(files)[0] if len(files) == 1 else "")
     found = decided(profile, options)
     proof = proved(profile, found, uri)
     label = roles.assign(profile, found, proof, options)
