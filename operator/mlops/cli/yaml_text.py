@@ -81,7 +81,7 @@ _Loader.yaml_constructors = {
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedYaml:
     """A document's value, and the line (from 1) on which each field of it stands, by its path: `spec.fields[0].name`.
 
     `lines` is empty where they are not known: in JSON.
@@ -108,22 +108,22 @@ def _lines(node: yaml.Node | None) -> dict[str, int]:
     return found
 
 
-def _parsed(text: str) -> Iterator[Parsed]:
+def _parsed(text: str) -> Iterator[ParsedYaml]:
     loader = _Loader(text)
     try:
         while loader.check_node() and (node := loader.get_node()) is not None:
             # The first line is where a document as a whole stands.
             lines = {"": node.start_mark.line + 1} | _lines(node)
-            yield Parsed(loader.construct_document(node), lines)
+            yield ParsedYaml(loader.construct_document(node), lines)
     finally:
         loader.dispose()
 
 
-def documents(text: str, *, is_json: bool = False) -> Iterator[Parsed]:
+def documents(text: str, *, is_json: bool = False) -> Iterator[ParsedYaml]:
     """Yield each document in `text`: YAML, or JSON. Raises NotAManifest."""
     if is_json or text.lstrip().startswith("{"):
         try:
-            yield Parsed(json.loads(text, object_pairs_hook=_no_duplicates))
+            yield ParsedYaml(json.loads(text, object_pairs_hook=_no_duplicates))
             return
         except json.JSONDecodeError as error:
             if is_json:

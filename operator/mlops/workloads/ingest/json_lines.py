@@ -11,7 +11,7 @@ import polars as pl
 
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import records
-from mlops.workloads.ingest.json_records import Records, keys_of
+from mlops.workloads.ingest.json_records import JsonRecords, keys_of
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 
 _ROWS: Final = 65536
@@ -47,7 +47,7 @@ def _lines(path: Path, name: str) -> Iterator[bytes]:
 
 
 def _rows(texts: Iterator[bytes], name: str, contract: Contract) -> Iterator[pl.DataFrame]:
-    found = Records(name, contract)
+    found = JsonRecords(name, contract)
     batch: list[bytes] = []
     size = 0
     for text in texts:
