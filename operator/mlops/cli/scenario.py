@@ -86,9 +86,7 @@ def beside(paths: tuple[str, ...]) -> Scenario | None:
     if len(acting) > 1:
         listed = ", ".join(str(place) for place in found if place.is_file())
         raise UserError(f"several scenarios: {listed}; name one with --scenario")
-    puts = tuple(
-        Put(file=str((one.folder / put.file).resolve()), uri=put.uri) for one in scenarios for put in one.put
-    )
+    puts = tuple(Put(file=str((one.folder / put.file).resolve()), uri=put.uri) for one in scenarios for put in one.put)
     main = (acting or scenarios)[0]
     return Scenario(folder=main.folder, put=puts, replay=main.replay, images=main.images)
 

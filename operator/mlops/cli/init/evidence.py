@@ -88,8 +88,8 @@ class Evidence:
             return
         self.rest += len(rest)
         self._note_signs(rest)
-        self._try_numbers(rest)
-        self._try_times(rest)
+        self._narrow_numbers(rest)
+        self._narrow_times(rest)
         self.is_boolean = self.is_boolean and bool(rest.str.to_lowercase().is_in(["true", "false"]).all())
 
     def _count(self, text: pl.Series) -> None:
@@ -113,7 +113,7 @@ class Evidence:
             found = groups.to_series(0).fill_null(groups.to_series(1)).drop_nulls()
             self.symbols.update(found.to_list())
 
-    def _try_numbers(self, rest: pl.Series) -> None:
+    def _narrow_numbers(self, rest: pl.Series) -> None:
         alive = []
         unit = DataField(name="unit", type="float64", symbols=tuple(sorted(self.symbols)[:8]) or None)
         for one in self.numbers:
@@ -133,7 +133,7 @@ class Evidence:
             alive.append(one)
         self.numbers = alive
 
-    def _try_times(self, rest: pl.Series) -> None:
+    def _narrow_times(self, rest: pl.Series) -> None:
         if self.times is None:
             first = rest.head(_FIRST)
             shape = first.str.contains(r"^[0-9A-Za-z]{1,9}[-/. ][0-9A-Za-z]{1,9}[-/., ]{1,2}[0-9]{1,4}").all()

@@ -21,22 +21,28 @@ def field_names(columns: list[str]) -> list[str]:
 
 def object_name(text: str) -> str:
     """Return a name for objects and the model; empty if the text has no letter of it."""
-    plain = re.sub(r"[^a-z0-9]+", "-", _ascii(text).lower()).strip("-")
+    plain = _joined(_ascii(text).lower(), "", "-")
     return plain[:_LONGEST_OBJECT].strip("-")
 
 
 def object_key(file_name: str) -> str:
     """Return the name of a file in a bucket: one that an s3:// URI may hold, and that no sync passes over."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", _ascii(file_name)).lstrip("._-") or "data"
+    return _joined(_ascii(file_name), "._-", "-").lstrip("._-") or "data"
 
 
 def _field_name(column: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", column) and len(column) <= _LONGEST_FIELD:
         return column
-    name = re.sub(r"[^A-Za-z0-9]+", "_", _ascii(column)).strip("_")
+    name = _joined(_ascii(column), "", "_")
     if name[:1].isdigit():
         name = f"n{name}"
     return name[:_LONGEST_FIELD].strip("_")
+
+
+def _joined(text: str, kept: str, sign: str) -> str:
+    """Return the letters, digits and what is kept of an ASCII text, with one sign for all that is between them."""
+    words = "".join(letter if letter.isalnum() or letter in kept else " " for letter in text).split()
+    return sign.join(words)
 
 
 def _free(name: str, taken: set[str]) -> str:
