@@ -20,6 +20,7 @@ from mlops.api.dataset import Dataset
 from mlops.api.kinds import parse
 from mlops.cli import scenario
 from mlops.cli.init import command
+from mlops.cli.init.naming import field_names, object_key, object_name
 from mlops.cli.init.options import Options
 from tests.workloads.ingest.conftest import Desk
 
@@ -238,6 +239,20 @@ def test_what_is_suspicious_is_remarked(tmp_path: Path) -> None:
     assert "a constant" in lines["same"]
     assert "a leak?" in lines["leak"]
     assert "leak?" not in lines["weight"]
+
+
+def test_names_are_ones_that_the_api_takes() -> None:
+    """All different, and as near to what was written as they may be."""
+    assert field_names(["a", "a", "", "Größe (cm)", "2nd", "日本"]) == [
+        "a", "a_2", "column_3", "Grosse_cm", "n2nd", "column_6",
+    ]  # fmt: skip
+    assert [object_key(one) for one in ("a..b c.csv", "_x.csv", "Ü 1.csv", "日本")] == [
+        "a.b-c.csv",
+        "x.csv",
+        "U-1.csv",
+        "data",
+    ]
+    assert object_name("Sales 2024_v2") == "sales-2024-v2"
 
 
 def test_several_files_are_one_dataset(tmp_path: Path) -> None:

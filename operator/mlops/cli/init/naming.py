@@ -27,7 +27,9 @@ def object_name(text: str) -> str:
 
 def object_key(file_name: str) -> str:
     """Return the name of a file in a bucket: one that an s3:// URI may hold, and that no sync passes over."""
-    return _joined(_ascii(file_name), "._-", "-").lstrip("._-") or "data"
+    # Two points in a row could leave a folder, to a URI's rule.
+    name = ".".join(part for part in _joined(_ascii(file_name), "._-", "-").split(".") if part)
+    return name.lstrip("._-") or "data"
 
 
 def _field_name(column: str) -> str:
