@@ -25,7 +25,7 @@ NOTATIONS = tuple(
 )  # fmt: skip
 _SYMBOL = r"^[+-]?[ \u00a0]*([$€£¥%]|EUR|USD|GBP|CHF|JPY)|([$€£¥%]|EUR|USD|GBP|CHF|JPY)$"
 MOST_VALUES = 256
-_MOST_HASHES = 1_000_000
+COMPARED = 100_000  # rows in which values are compared with each other
 _FIRST = 200
 
 
@@ -50,7 +50,8 @@ class Evidence:
     words: Counter[str] = field(default_factory=Counter)
     # Of all values, null words too, until there are too many.
     values: Counter[str] | None = field(default_factory=Counter)
-    hashes: set[int] | None = field(default_factory=set)
+    hashes: set[int] = field(default_factory=set)
+    has_equal: bool = False
     numbers: list[Numbers] = field(default_factory=list)
     times: dict[str, int] | None = None
     is_boolean: bool = True
@@ -64,14 +65,15 @@ class Evidence:
     # What first kept it from being numbers, for the comment.
     odd: str = ""
     needs_zone: bool = False
+    _compared: int = 0
 
     def __post_init__(self) -> None:
         self.numbers = [Numbers(notation) for notation in NOTATIONS]
 
     @property
     def is_unique(self) -> bool:
-        """Return whether every value is another, as far as they were counted."""
-        return self.hashes is not None and len(self.hashes) == self.rows - self.missing > 1
+        """Return whether no value was there twice, as far as they were compared."""
+        return not self.has_equal and self.rows - self.missing > 1
 
     def observe(self, text: pl.Series) -> None:
         """Take further values in."""
@@ -97,10 +99,14 @@ class Evidence:
             self.values.update(dict(zip(*text.value_counts().to_dict(as_series=False).values(), strict=True)))
             if len(self.values) > MOST_VALUES:
                 self.values = None
-        if self.hashes is not None:
-            self.hashes.update(text.hash().to_list())
-            if self.rows > _MOST_HASHES:
-                self.hashes = None
+        if not self.has_equal and self._compared < COMPARED:
+            part = text.head(COMPARED - self._compared)
+            self.hashes.update(part.hash().to_list())
+            self._compared += len(part)
+            self.has_equal = len(self.hashes) < self._compared
+        if self.has_equal or self._compared >= COMPARED:
+            # Of many columns they would take the memory.
+            self.hashes.clear()
 
     def _note_signs(self, rest: pl.Series) -> None:
         self.has_leading_zero |= bool(rest.str.contains(r"^[+-]?0[0-9]").any())

@@ -10,6 +10,7 @@ import polars as pl
 
 from mlops.cli.errors import UserError
 from mlops.cli.init.deciding import Decided, Guess
+from mlops.cli.init.evidence import COMPARED
 from mlops.cli.init.options import Options
 from mlops.cli.init.proving import Proof
 from mlops.cli.init.reading import Profile
@@ -128,7 +129,7 @@ def _as_feature(guess: Guess, profile: Profile) -> None:
         guess.doubts.append("a constant: every row has the same value")
     elif evidence.is_unique and profile.rows >= 20 and (_is_id(evidence.name, guess) or guess.type == "string"):
         guess.spec["role"] = "ignored"
-        guess.doubts.append("an id? every value is another; --key makes it the row's key")
+        guess.doubts.append(f"an id? no value twice in the first {COMPARED:,} rows; --key makes it the row's key")
     elif guess.type == "string" and evidence.values is None:
         guess.spec["role"] = "ignored"
         guess.doubts.append(f"more than {MOST_CATEGORIES} different texts")
