@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlops.api.delimited import Csv
-from mlops.workloads.ingest import blocks, text
+from mlops.workloads.ingest import blocks, decompress
 from tests.deliveries.csv_reading import Object, Row, at_positions, read, texts
 
 # What has made readers stumble: signs in quotes, quotes in quotes, lines in fields, blanks, empty and long ones.
@@ -169,7 +169,7 @@ def test_borders_of_blocks_at_every_offset(
     assert _without_missing(whole) == rows[1:]
     for size in range(1, len(data) + 2):
         monkeypatch.setattr(blocks, "BLOCK", size)
-        monkeypatch.setattr(text, "READ", 1 + size % 7)
+        monkeypatch.setattr(decompress, "READ", 1 + size % 7)
         monkeypatch.setattr(blocks, "_FIRST", 1 + size % 50)
         assert read(tmp_path / "x.csv", data, texts("a", "b", "c"), dialect) == whole, size
 

@@ -101,7 +101,7 @@ class Contract:
     rows: pl.DataFrame
     label: str
     kinds: set[str] = field(default_factory=set)
-    # Fields whose gaps are filled from the row before.
+    # Fields whose gaps are filled from a row before.
     forward: set[str] = field(default_factory=set)
 
     @property
@@ -168,9 +168,14 @@ def _steps(draw: random.Random, chosen: list[Column]) -> tuple[list[dict[str, An
         elif how == "value":
             steps.append({"fillNull": {"field": one.name, "value": one.constant}})
             closed.add(one.name)
+        elif how == "forward":
+            # Every entity has one row, so that none could fill another of its own.
+            by = draw.choice([[], [other.name for other in chosen if other.name == "kind"]])
+            steps.append({"fillNull": {"field": one.name, "strategy": how, "by": by}})
+            forward.add(one.name)
         else:
             steps.append({"fillNull": {"field": one.name, "strategy": how}})
-            (forward if how == "forward" else closed).add(one.name)
+            closed.add(one.name)
     for condition, reads in FILTERS:
         if reads <= {one.name for one in chosen} and draw.random() < 0.25:
             steps.insert(draw.randint(0, len(steps)), {"filter": condition})

@@ -275,10 +275,22 @@ PARQUET = _parquet(a_frame())
             id="huge footer",
         ),
         pytest.param(
-            _parquet(a_frame().with_columns(pl.col("count").cast(pl.Float64))),
+            _parquet(a_frame().with_columns(pl.col("count") / 2)),
             "SchemaMismatch",
-            'column "count" is Float64 in the file, and int64 in spec.fields',
+            'row 2, column "count": "0.5" is not an int64 (say type: float64',
             id="float for an integer",
+        ),
+        pytest.param(
+            _parquet(a_frame().with_columns(pl.col("count").cast(pl.Float64) + 2.0**53)),
+            "SchemaMismatch",
+            'row 3, column "count": "9007199254740994.0" is not an int64 (say type: float64',
+            id="float beyond what it counts",
+        ),
+        pytest.param(
+            _parquet(a_frame().with_columns(pl.col("count") > 1)),
+            "SchemaMismatch",
+            'column "count" is Boolean in the file, and int64 in spec.fields: say type: boolean',
+            id="boolean for an integer",
         ),
         pytest.param(
             _parquet(

@@ -30,7 +30,7 @@ def test_the_steps_stand_in_the_version_as_they_were_done(desk: Desk) -> None:
         {"filter": "class <> 'X'"},
         {"filter": "price > -100"},
         {"fillNull": {"field": "count", "strategy": "median"}},
-        {"fillNull": {"field": "kind", "strategy": "forward"}},
+        {"fillNull": {"field": "kind", "strategy": "forward", "by": []}},
         {"dropNulls": ["open", "class"]},
     ]
     assert _learnt(desk, steps) == [

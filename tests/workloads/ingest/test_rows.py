@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from mlops.api.tasks import MAX_REPORT_BYTES, write_report
-from mlops.workloads.ingest import cleaning, run, text
+from mlops.workloads.ingest import blocks, cleaning, decompress, run
 from mlops.workloads.ingest.order import canonical, is_ordered
 from mlops.workloads.ingest.rows import Rows, Spill
 from mlops.workloads.ingest.split import hash_column
@@ -98,8 +98,8 @@ def test_a_gap_is_filled_from_the_same_entity(
 ) -> None:
     """One patient's value is not another's, however the rows lie in memory."""
     if budget is not None:
-        monkeypatch.setattr(text, "BLOCK", 200)
-        monkeypatch.setattr(text, "READ", 50)
+        monkeypatch.setattr(blocks, "BLOCK", 200)
+        monkeypatch.setattr(decompress, "READ", 50)
         monkeypatch.setattr(run, "Spill", lambda folder: Spill(folder, budget=budget))
     desk.deliver("things/a.csv", _visits().write_csv())
     step = {"fillNull": {"field": "count", "strategy": "forward", **by}}
@@ -319,8 +319,8 @@ def test_a_small_memory_makes_the_same_artifact(desk: Desk, monkeypatch: pytest.
     spec = a_spec(clean=STEPS, split={"strategy": strategy}, features=[{"name": "twice", "expression": "price * 2"}])
     desk.deliver("things/a.csv", frame.write_csv())
     large = desk.ingest(spec)
-    monkeypatch.setattr(text, "BLOCK", 2000)
-    monkeypatch.setattr(text, "READ", 500)
+    monkeypatch.setattr(blocks, "BLOCK", 2000)
+    monkeypatch.setattr(decompress, "READ", 500)
     monkeypatch.setattr(cleaning, "BUDGET", 3000)
     monkeypatch.setattr(run, "Spill", lambda folder: Spill(folder, budget=4000))
     desk.deliver("things/a.csv", frame[:500].write_csv())
@@ -375,8 +375,8 @@ def test_nothing_is_kept_of_the_rows_files(desk: Desk) -> None:
 def test_bad_rows_that_come_all_at_once_are_all_put_aside(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is of the whole delivery: a file that begins badly loses no row while it is read."""
     monkeypatch.setattr(run, "Spill", lambda folder: Spill(folder, budget=2000))
-    monkeypatch.setattr(text, "BLOCK", 2000)
-    monkeypatch.setattr(text, "READ", 500)
+    monkeypatch.setattr(blocks, "BLOCK", 2000)
+    monkeypatch.setattr(decompress, "READ", 500)
     day = pl.Series([f"2024-01-01T00:{i // 60:02d}:{i % 60:02d}Z" for i in range(700)])
     price = pl.Series([2000.0] * 250 + [1.0] * 450)
     desk.deliver("things/a.csv", a_frame(700).with_columns(day.alias("time"), price.alias("price")).write_csv())

@@ -45,6 +45,12 @@ def build(
     estimator = cls(**values)
     fixed = {"random_state": seed, "n_jobs": 1}
     estimator.set_params(**{key: value for key, value in fixed.items() if key in cls._get_param_names()})
+    judge(estimator, params, paths)
+    return estimator
+
+
+def judge(estimator: Any, params: Mapping[str, str], paths: Mapping[str, str] | None = None) -> None:
+    """Ask scikit-learn what it takes; `params` are the texts behind the values. Raises BadInput(ParameterInvalid)."""
     try:
         estimator._validate_params()
     except InvalidParameterError as error:
@@ -52,7 +58,6 @@ def build(
         where = (paths or {}).get(parameter, f"{PARAMS_PATH}.{parameter}")
         said = _CHOICES.sub(_in_order, str(error))
         raise BadInput(Reason.PARAMETER_INVALID, f"{where}: {params.get(parameter)!r}: {said}") from error
-    return estimator
 
 
 def _in_order(choices: re.Match[str]) -> str:

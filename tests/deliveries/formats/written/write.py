@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,16 @@ def of_pandas() -> None:
     feather.write_feather(pa.table({"v": pa.array([1.5, 2.5])}), HERE / "zstd.feather", compression="zstd")
 
 
+def as_text(book: Path, cell: str) -> None:
+    """Say that a formula's empty value is text, as spreadsheet programs do; XlsxWriter leaves it as not computed."""
+    with zipfile.ZipFile(book) as archive:
+        parts = {one: archive.read(one) for one in archive.infolist()}
+    with zipfile.ZipFile(book, "w") as archive:
+        for one, content in parts.items():
+            written = content.replace(f'<c r="{cell}"><f>'.encode(), f'<c r="{cell}" t="str"><f>'.encode())
+            archive.writestr(one, written if one.filename.startswith("xl/worksheets/") else content)
+
+
 def of_excel() -> None:
     """Write a workbook as a spreadsheet program does: shared texts, formulas with values, formats of dates."""
     with xlsxwriter.Workbook(HERE / "sheet.xlsx") as book:
@@ -140,6 +151,7 @@ def of_excel() -> None:
             sheet.write_datetime(row, 2, NOON, day)
         sheet.write_formula(1, 3, "=A2*2", None, 3)
         sheet.write_formula(2, 3, '=IF(A3>2,"","x")', None, "")
+    as_text(HERE / "sheet.xlsx", "D3")
     with xlsxwriter.Workbook(HERE / "since-1904.xlsx", {"date_1904": True}) as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, ["v", "day"])

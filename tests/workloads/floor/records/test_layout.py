@@ -85,7 +85,7 @@ def _written(store: Store, kind: str, values: list[Any], classes: Any) -> list[A
     prediction = answers.astype(float) if classes is None else np.array([classes[one] for one in answers], object)
     table = None if classes is None else np.full((request.rows, len(classes)), 1 / len(classes))
     at = int(NOON.timestamp() * 1e6)
-    captured = CapturedRequest("a", request.rows, at, at, {**request.inputs, **request.exact}, prediction, table)
+    captured = CapturedRequest("a", request.rows, at, at, request.inputs, prediction, table)
     encoder = CaptureEncoder(TASK, _signature(kind, classes, nullable=column.nullable), FileNames("pod"))
     for file in encoder([captured]):
         store.put_object(file.key, file.data)
