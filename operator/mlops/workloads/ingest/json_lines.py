@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,8 @@ from mlops.workloads.ingest.text import blocks, format_error, open_text
 _ROWS: Final = 65536
 _BYTES: Final = 16 << 20
 _FIRST: Final = 1000
+# A first line that begins an array of objects, or the object around one: a list of values is neither.
+_DOCUMENT: Final = re.compile(rb"\[\s*(\{|\Z)|[{}]\Z")
 
 
 def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
@@ -40,7 +43,7 @@ def _lines(path: Path, name: str) -> Iterator[bytes]:
     for block in blocks(open_text(path, name), name):
         for line in block.split(b"\n"):
             if text := line.strip():
-                if first and (text[:1] == b"[" or text in (b"{", b"}")):
+                if first and _DOCUMENT.match(text):
                     raise format_error(name, "this is a JSON document: set spec.format to json")
                 first = False
                 yield line
