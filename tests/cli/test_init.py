@@ -21,7 +21,7 @@ from mlops.api.kinds import parse
 from mlops.cli import scenario
 from mlops.cli.init import command
 from mlops.cli.init.naming import field_names, object_key, object_name
-from mlops.cli.init.options import Options
+from mlops.cli.init.options import InitOptions
 from tests.workloads.ingest.conftest import Desk
 
 ROWS = 60
@@ -165,7 +165,9 @@ def written(folder: Path, case: Case) -> dict[str, Any]:
     """Run init on the case's file and return the Dataset; every manifest is one that an API server would take."""
     path = folder / case.file
     path.write_bytes(case.content if isinstance(case.content, bytes) else case.content.encode())
-    command.init(Options(files=(str(path),), output=folder / "out.yaml", name="rows", **({"label": "y"} | case.said)))
+    command.init(
+        InitOptions(files=(str(path),), output=folder / "out.yaml", name="rows", **({"label": "y"} | case.said))
+    )
     documents = list(yaml.safe_load_all((folder / "out.yaml").read_text()))
     for document in documents:
         parse(document)
@@ -261,14 +263,14 @@ def test_several_files_are_one_dataset(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "b.csv").write_text(text_of([T[0], *T[31:]]))
     (folder / "a.csv").write_text(text_of(T[:31]))
-    lines = command.init(Options(files=(str(folder),), label="y", output=tmp_path / "out.yaml"))
+    lines = command.init(InitOptions(files=(str(folder),), label="y", output=tmp_path / "out.yaml"))
     assert lines[0].startswith("60 rows")
     assert [put.uri for put in scenario.read(tmp_path / "out.scenario.toml").put] == [
         "s3://raw/out/a.csv", "s3://raw/out/b.csv",
     ]  # fmt: skip
     (folder / "c.csv").write_text("a,y\n1,no\n")
     with pytest.raises(command.UserError, match=r"c\.csv: its header is a, y"):
-        command.init(Options(files=(str(folder),), label="y", output=tmp_path / "other.yaml"))
+        command.init(InitOptions(files=(str(folder),), label="y", output=tmp_path / "other.yaml"))
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_scenarios_of_manifests_are_found_beside_them(tmp_path: Path) -> None:
     """Each manifest that init wrote is run by its name, or all in a folder together."""
     for name in ("one", "two"):
         (tmp_path / f"{name}.csv").write_text(S)
-        command.init(Options(files=(str(tmp_path / f"{name}.csv"),), label="y", output=tmp_path / f"{name}.yaml"))
+        command.init(InitOptions(files=(str(tmp_path / f"{name}.csv"),), label="y", output=tmp_path / f"{name}.yaml"))
     found = scenario.beside((str(tmp_path / "two.yaml"),))
     assert found is not None
     assert [put.uri for put in found.put] == ["s3://raw/two/two.csv"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlops.api.dataset import Dataset
 from mlops.api.kinds import parse
 from mlops.cli.init import command
-from mlops.cli.init.options import Options
+from mlops.cli.init.options import InitOptions
 from tests.workloads.ingest.conftest import Desk
 
 _TEXTS = ["plain", "two words", "a;b", "c,d", 'said "so"', "tab\there", "Zürich", "it's", "line\nbreak", "x|y"]
@@ -68,7 +68,7 @@ def test_what_is_ingested_is_what_was_written(table: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "t.csv").write_bytes(written(table))
-        command.init(Options(files=(str(root / "t.csv"),), label="y", key="row", output=root / "t.yaml"))
+        command.init(InitOptions(files=(str(root / "t.csv"),), label="y", key="row", output=root / "t.yaml"))
         found = parse(next(iter(yaml.safe_load_all((root / "t.yaml").read_text()))))
         assert isinstance(found, Dataset)
         desk = Desk(root / "desk")

@@ -167,9 +167,9 @@ def init(files: tuple[str, ...], **said: Any) -> None:
     Exit code: 0 written, 2 a mistake, or something to decide: the message names the option.
     """
     from mlops.cli.init import command
-    from mlops.cli.init.options import Options
+    from mlops.cli.init.options import InitOptions
 
-    for line in command.init(Options(files=files, **said)):
+    for line in command.init(InitOptions(files=files, **said)):
         show(line)
 
 

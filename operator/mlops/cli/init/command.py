@@ -14,7 +14,7 @@ from mlops.cli.init import roles, writing
 from mlops.cli.init.deciding import decided
 from mlops.cli.init.delivery import files_of, opened
 from mlops.cli.init.naming import object_key, object_name
-from mlops.cli.init.options import Options
+from mlops.cli.init.options import InitOptions
 from mlops.cli.init.proving import proved
 from mlops.cli.init.reading import Profile, profiled
 from mlops.workloads.floor.pod import BadInput
@@ -22,7 +22,7 @@ from mlops.workloads.floor.pod import BadInput
 _PLACE = "s3://raw/"
 
 
-def init(options: Options) -> list[str]:
+def init(options: InitOptions) -> list[str]:
     """Write the manifests and the scenario beside them; return what to tell. Raises UserError."""
     if options.time_zone and options.time_zone not in available_timezones():
         raise UserError(
@@ -53,7 +53,7 @@ def beside(manifest: Path) -> Path:
     return manifest.with_suffix(".scenario.toml")
 
 
-def _written(options: Options, files: tuple[Path, ...], scratch: Path, name: str) -> writing.Written:
+def _written(options: InitOptions, files: tuple[Path, ...], scratch: Path, name: str) -> writing.Written:
     profile = profiled(opened(files, options, scratch))
     if not profile.rows:
         raise UserError(f"{profile.delivery.names}: there is no row")
@@ -71,7 +71,7 @@ def _columns(profile: Profile) -> str:
     return ", ".join(column.name or f"{column.evidence.position}" for column in profile.columns)
 
 
-def _target(options: Options, files: tuple[Path, ...]) -> Path:
+def _target(options: InitOptions, files: tuple[Path, ...]) -> Path:
     """Return the manifest's path. Raises UserError if it is there, or has no name that objects may have."""
     stem = options.name or (options.output.stem if options.output else files[0].name.split(".")[0])
     if len(files) > 1 and not options.name and not options.output:

@@ -9,10 +9,10 @@ from typing import Any
 
 from mlops.cli.errors import UserError
 from mlops.cli.init import dates
-from mlops.cli.init.evidence import NOTATIONS, Evidence, Numbers
+from mlops.cli.init.evidence import NOTATIONS, ColumnEvidence, Numbers
 from mlops.cli.init.naming import field_names
-from mlops.cli.init.options import Options
-from mlops.cli.init.reading import Column, Profile
+from mlops.cli.init.options import InitOptions
+from mlops.cli.init.reading import Profile, SeenColumn
 from mlops.workloads.ingest.dialect import Notation
 
 _TIME_NAME = re.compile(r"date|time|day|when|datum|zeit|_at$|timestamp", re.IGNORECASE)
@@ -24,7 +24,7 @@ class Guess:
     """A field of the contract as the YAML says it, what it was made of, and what is remarked; doubts are told too."""
 
     spec: dict[str, Any]
-    column: Column
+    column: SeenColumn
     remarks: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ class Decided:
     notation: Notation
 
 
-def decided(profile: Profile, options: Options) -> Decided:
+def decided(profile: Profile, options: InitOptions) -> Decided:
     """Return the fields. Raises UserError with the option that decides what values do not."""
     notation = _notation(profile, options)
     is_csv = profile.delivery.format == "csv"
@@ -74,7 +74,7 @@ def decided(profile: Profile, options: Options) -> Decided:
     return Decided(guesses, left_out, notation)
 
 
-def _notation(profile: Profile, options: Options) -> Notation:
+def _notation(profile: Profile, options: InitOptions) -> Notation:
     """Return how numbers are written in all of the file. Raises UserError where two notations read them differently."""
     if profile.delivery.format != "csv" or profile.delivery.csv is None:
         return NOTATIONS[0]
@@ -106,11 +106,11 @@ def _notation(profile: Profile, options: Options) -> Notation:
     return best
 
 
-def _may_be_number(evidence: Evidence) -> bool:
+def _may_be_number(evidence: ColumnEvidence) -> bool:
     return bool(evidence.numbers) and not _kept_text(evidence)
 
 
-def _kept_text(evidence: Evidence) -> str:
+def _kept_text(evidence: ColumnEvidence) -> str:
     """Return why what could be numbers is text all the same; empty if nothing speaks against numbers."""
     if evidence.has_leading_zero:
         return "zeros at the beginning would be lost as a number"
@@ -121,7 +121,7 @@ def _kept_text(evidence: Evidence) -> str:
     return ""
 
 
-def _typed(guess: Guess, notation: Notation, options: Options, *, is_csv: bool) -> str:
+def _typed(guess: Guess, notation: Notation, options: InitOptions, *, is_csv: bool) -> str:
     """Set the field's type; return why it is no field, if it is none."""
     column, evidence, spec = guess.column, guess.column.evidence, guess.spec
     kinds = column.kinds
@@ -141,7 +141,7 @@ def _typed(guess: Guess, notation: Notation, options: Options, *, is_csv: bool) 
     return ""
 
 
-def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
+def _of_text(guess: Guess, notation: Notation, options: InitOptions) -> None:
     evidence, spec = guess.column.evidence, guess.spec
     number = next((one for one in evidence.numbers if one.notation == notation), None) if evidence.rest else None
     if evidence.rest and evidence.times and _is_time(evidence, options, number):
@@ -170,16 +170,16 @@ def _of_text(guess: Guess, notation: Notation, options: Options) -> None:
         spec["nullValues"] = sorted(evidence.words)
 
 
-def _is_mostly_digits(evidence: Evidence) -> bool:
+def _is_mostly_digits(evidence: ColumnEvidence) -> bool:
     """Return whether most values are digits."""
     return evidence.digits > 0.8 * evidence.rest
 
 
-def _loses(evidence: Evidence, number: Numbers) -> bool:
+def _loses(evidence: ColumnEvidence, number: Numbers) -> bool:
     return evidence.has_long and not (number.is_whole and not number.has_point)
 
 
-def _is_time(evidence: Evidence, options: Options, number: Numbers | None) -> bool:
+def _is_time(evidence: ColumnEvidence, options: InitOptions, number: Numbers | None) -> bool:
     if number is None:
         return True
     if options.time == evidence.name:
@@ -187,7 +187,7 @@ def _is_time(evidence: Evidence, options: Options, number: Numbers | None) -> bo
     return dates.COMPACT in (evidence.times or {}) and bool(_TIME_NAME.search(evidence.name))
 
 
-def _of_times(guess: Guess, options: Options) -> None:
+def _of_times(guess: Guess, options: InitOptions) -> None:
     evidence, spec = guess.column.evidence, guess.spec
     forms = list(evidence.times or {})
     if "" in forms:
@@ -210,7 +210,7 @@ def _of_times(guess: Guess, options: Options) -> None:
             guess.doubts.append("no offset in the data: UTC is assumed, --time-zone says another")
 
 
-def _question(evidence: Evidence, forms: list[str], options: Options) -> str:
+def _question(evidence: ColumnEvidence, forms: list[str], options: InitOptions) -> str:
     example = next(iter(evidence.values or ()), "")
     shown = f'column "{evidence.name}": dates such as {example!r} can be read as {" or ".join(forms[:4])}'
     if options.dates:

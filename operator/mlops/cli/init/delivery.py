@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from mlops.api.delimited import Csv, Encoding
 from mlops.api.file_formats import Excel, FileFormat, Json
 from mlops.cli.errors import UserError
-from mlops.cli.init.options import Options
+from mlops.cli.init.options import InitOptions
 from mlops.cli.init.sniffing import dialects_of, encoding_of
 from mlops.workloads.ingest.decompress import open_bytes, unpack
 
@@ -80,7 +80,7 @@ def files_of(patterns: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def opened(files: tuple[Path, ...], options: Options, scratch: Path) -> list[Delivery]:
+def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> list[Delivery]:
     """Return the files as deliveries, one for each dialect that may be theirs, the likeliest first."""
     formats = {path: _format_of(path) for path in files}
     if len(set(formats.values())) > 1:

@@ -40,7 +40,7 @@ class Numbers:
 
 
 @dataclass
-class Evidence:
+class ColumnEvidence:
     """Of one column. Text in, block by block; what failed once is never tried again."""
 
     name: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Options:
+class InitOptions:
     """The options of `mlops init`."""
 
     files: tuple[str, ...]

@@ -11,7 +11,7 @@ from mlops.api.dataset import DataField, DatasetSpec
 from mlops.cli.errors import UserError
 from mlops.cli.init.deciding import Decided, Guess
 from mlops.cli.init.delivery import Delivery
-from mlops.cli.init.reading import Profile, Progress, quiet
+from mlops.cli.init.reading import Profile, ReadingProgress, quiet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import contract_of
@@ -98,7 +98,7 @@ def _read(profile: Profile, decided: Decided, guesses: list[Guess], uri: str) ->
     fields = [DataField.model_validate(guess.spec | {"nullable": True}).dump() for guess in guesses]
     spec = DatasetSpec.model_validate(spec_of(delivery, decided, uri) | {"fields": fields})
     contract = contract_of(spec)
-    proof, progress = Proof(fields={guess.name: Seen() for guess in guesses}), Progress("checked")
+    proof, progress = Proof(fields={guess.name: Seen() for guess in guesses}), ReadingProgress("checked")
     sample: list[pl.DataFrame] = []
     for path, original in zip(delivery.copies, delivery.files, strict=True):
         file = Delivered(original.name, path)

@@ -14,7 +14,7 @@ from mlops.api.dataset import DataField, FieldType
 from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery, told_by_us
-from mlops.cli.init.evidence import Evidence
+from mlops.cli.init.evidence import ColumnEvidence
 from mlops.cli.init.objects import objects
 from mlops.cli.terminal import note
 from mlops.workloads.floor.arrow_reading import arrow_scanner
@@ -32,10 +32,10 @@ _MOST_COLUMNS = 10_000
 
 
 @dataclass
-class Column:
+class SeenColumn:
     """A column of the delivery: its evidence, and the types that its values have by themselves."""
 
-    evidence: Evidence
+    evidence: ColumnEvidence
     kinds: set[str] = field(default_factory=set)
     # Whether numbers that are native have a fraction.
     is_whole: bool = True
@@ -67,12 +67,12 @@ class Profile:
     """What one reading of everything found."""
 
     delivery: Delivery
-    columns: list[Column]
+    columns: list[SeenColumn]
     rows: int = 0
     notes: list[str] = field(default_factory=list)
 
 
-class Progress:
+class ReadingProgress:
     """Says on the error stream how far a long reading is."""
 
     def __init__(self, what: str) -> None:
@@ -98,7 +98,7 @@ def profiled(deliveries: list[Delivery]) -> Profile:
 
 
 def _profile(delivery: Delivery) -> Profile:
-    progress = Progress("read")
+    progress = ReadingProgress("read")
     match delivery.format:
         case "csv":
             return _csv(delivery, progress)
@@ -108,11 +108,11 @@ def _profile(delivery: Delivery) -> Profile:
             return _values(delivery, progress)
 
 
-def _csv(delivery: Delivery, progress: Progress) -> Profile:
+def _csv(delivery: Delivery, progress: ReadingProgress) -> Profile:
     assert delivery.csv is not None
     shape = _shape(delivery, delivery.csv)
     delivery = replace(delivery, csv=shape.csv)
-    columns = [Column(Evidence(name, at)) for at, name in enumerate(shape.header, 1)]
+    columns = [SeenColumn(ColumnEvidence(name, at)) for at, name in enumerate(shape.header, 1)]
     found = Profile(delivery, columns, notes=shape.notes)
     contract = Contract(tuple(_text_field(at) for at in range(1, len(columns) + 1)), {}, frozenset(), csv=shape.csv)
     for path in delivery.copies:
@@ -198,9 +198,9 @@ def type_of(dtype: pl.DataType) -> FieldType | None:
     return "timestamp" if dtype in (pl.Datetime, pl.Date) else None
 
 
-def _columnar(delivery: Delivery, progress: Progress) -> Profile:
+def _columnar(delivery: Delivery, progress: ReadingProgress) -> Profile:
     is_parquet = delivery.format == "parquet"
-    columns: dict[str, Column] = {}
+    columns: dict[str, SeenColumn] = {}
     found = Profile(delivery, [])
     for path, original in zip(delivery.copies, delivery.files, strict=True):
         with told_by_us():
@@ -210,7 +210,7 @@ def _columnar(delivery: Delivery, progress: Progress) -> Profile:
             raise UserError(f"{original.name}: its columns are others than those of {delivery.files[0].name}")
         fields = []
         for at, name in enumerate(names, 1):
-            column = columns.setdefault(name, Column(Evidence(name, at)))
+            column = columns.setdefault(name, SeenColumn(ColumnEvidence(name, at)))
             kind = type_of(schema[name])
             if kind is None:
                 column.kinds.add("other")
@@ -226,16 +226,18 @@ def _columnar(delivery: Delivery, progress: Progress) -> Profile:
     return found
 
 
-def _values(delivery: Delivery, progress: Progress) -> Profile:
+def _values(delivery: Delivery, progress: ReadingProgress) -> Profile:
     """JSON and Excel: values of any type, cell by cell."""
-    columns: dict[str, Column] = {}
+    columns: dict[str, SeenColumn] = {}
     found = Profile(delivery, [])
     for path in delivery.copies:
         for batch in _batches(objects(path, delivery)):
             names = dict.fromkeys(name for one in batch for name in one)
             for name in names:
                 if name not in columns:
-                    columns[name] = Column(Evidence(name, len(columns) + 1, rows=found.rows, missing=found.rows))
+                    columns[name] = SeenColumn(
+                        ColumnEvidence(name, len(columns) + 1, rows=found.rows, missing=found.rows)
+                    )
             for name, column in columns.items():
                 _observe(column, [one.get(name) for one in batch])
             found.rows += len(batch)
@@ -255,7 +257,7 @@ def _batches(objects: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
         yield batch
 
 
-def _observe(column: Column, values: list[Any]) -> None:
+def _observe(column: SeenColumn, values: list[Any]) -> None:
     texts: list[str | None] = []
     for value in values:
         texts.append(None if value is None else value if isinstance(value, str) else repr(value))

@@ -11,7 +11,7 @@ import polars as pl
 from mlops.cli.errors import UserError
 from mlops.cli.init.deciding import Decided, Guess
 from mlops.cli.init.evidence import COMPARED
-from mlops.cli.init.options import Options
+from mlops.cli.init.options import InitOptions
 from mlops.cli.init.proving import Proof
 from mlops.cli.init.reading import Profile
 
@@ -45,7 +45,7 @@ def is_classification(label: Guess) -> bool:
     return label.type == "int64" and values is not None and len(values) <= MOST_CLASSES
 
 
-def assign(profile: Profile, decided: Decided, proof: Proof, options: Options) -> Guess:
+def assign(profile: Profile, decided: Decided, proof: Proof, options: InitOptions) -> Guess:
     """Give every field its role, and return the label. Raises UserError for a label that nothing can learn."""
     assert options.label is not None
     label = find(decided.guesses, options.label, "--label")

@@ -11,7 +11,7 @@ from pathlib import Path
 from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.evidence import NULL_WORDS
-from mlops.cli.init.options import Options
+from mlops.cli.init.options import InitOptions
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.dialect import dialect_of
 from mlops.workloads.ingest.encodings import in_utf8
@@ -42,7 +42,7 @@ class Head:
         return [cell.lstrip(" ") for cell in cells] if self.csv.skip_initial_space else cells
 
 
-def encoding_of(path: Path, options: Options) -> str:
+def encoding_of(path: Path, options: InitOptions) -> str:
     """Return the encoding in which every byte of the file has a meaning. Raises UserError if none of the tried has."""
     first = next(open_bytes(path, path.name), b"")
     if options.encoding:
@@ -65,7 +65,7 @@ def encoding_of(path: Path, options: Options) -> str:
     raise UserError(f"{problem}; none of {', '.join(tried)} reads all of the file: name its encoding by --encoding")
 
 
-def dialects_of(path: Path, encoding: str, options: Options) -> list[Csv]:
+def dialects_of(path: Path, encoding: str, options: InitOptions) -> list[Csv]:
     """Return the dialects that explain the beginning of the file, the likeliest first. Raises UserError."""
     pieces = in_utf8(open_bytes(path, path.name), path.name, encoding, True)
     text, whole = _head(pieces)
@@ -96,7 +96,7 @@ def _head(pieces: object) -> tuple[bytes, bool]:
     return bytes(text), True
 
 
-def _best(text: bytes, whole: bool, base: Csv, options: Options) -> Head | None:
+def _best(text: bytes, whole: bool, base: Csv, options: InitOptions) -> Head | None:
     heads = []
     for delimiter in [options.delimiter.replace("\\t", "\t")] if options.delimiter else _DELIMITERS:
         if (head := _read(text, whole, base.evolve(delimiter=delimiter))) is not None:
@@ -132,7 +132,7 @@ def _encloses(head: Head, text: bytes) -> bool:
     return len(head.found.quotes) > 0 and text.count(b'"') == 0
 
 
-def _completed(head: Head, text: bytes, whole: bool, options: Options) -> Csv:
+def _completed(head: Head, text: bytes, whole: bool, options: InitOptions) -> Csv:
     csv = head.csv
     before = _before_table(head)
     if before:
@@ -165,7 +165,7 @@ def _rows(head: Head, before: int) -> range:
     return range(before, min(len(head.found.starts), before + _SAMPLE))
 
 
-def _header(head: Head, before: int, options: Options) -> int:
+def _header(head: Head, before: int, options: InitOptions) -> int:
     """Return 1 if the first row of the table holds names, 0 if it is data. Raises UserError if it cannot be told."""
     rows = [head.cells(row) for row in islice(_rows(head, before), _SAMPLE)]
     first, others = rows[0], rows[1:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,8 +17,6 @@ from mlops.workloads.ingest.text import blocks, format_error, open_text
 _ROWS: Final = 65536
 _BYTES: Final = 16 << 20
 _FIRST: Final = 1000
-# A first line that begins an array of objects, or the object around one: a list of values is neither.
-_DOCUMENT: Final = re.compile(rb"\[\s*(\{|\Z)|[{}]\Z")
 
 
 def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
@@ -43,10 +40,15 @@ def _lines(path: Path, name: str) -> Iterator[bytes]:
     for block in blocks(open_text(path, name), name):
         for line in block.split(b"\n"):
             if text := line.strip():
-                if first and _DOCUMENT.match(text):
+                if first and _begins_document(text):
                     raise format_error(name, "this is a JSON document: set spec.format to json")
                 first = False
                 yield line
+
+
+def _begins_document(line: bytes) -> bool:
+    """Return whether a first line begins an array of objects, or the object around one: a list of values is neither."""
+    return line in (b"{", b"}") or (line.startswith(b"[") and line[1:].lstrip()[:1] in (b"", b"{"))
 
 
 def _rows(texts: Iterator[bytes], name: str, contract: Contract) -> Iterator[pl.DataFrame]:
