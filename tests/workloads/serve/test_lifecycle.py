@@ -250,6 +250,7 @@ class _Slow:
 
     def __init__(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self._seconds = 0.0, seconds
+        self.signature = SimpleNamespace(inputs=(), clean=None)
         self.predictor, self.golden = (
             self,
             SimpleNamespace(inputs={"x": np.zeros(1)}, recorded=SimpleNamespace(prediction=np.zeros(1))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -21,10 +21,23 @@ def scan_through(scan: Callable[[], pl.LazyFrame], what: str, name: str, columns
         frame = scan()
         present = frame.collect_schema()
         tops = {top for one in columns if (top := top_of(one, present)) is not None}
-        for _ in frame.select(sorted(tops)).collect_batches(chunk_size=_ROWS):
+        for _ in batches(frame, sorted(tops), _ROWS):
             pass
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise unreadable(error, what, name) from error
+
+
+def batches(frame: pl.LazyFrame, columns: Sequence[str | pl.Expr], rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the columns of all rows in their order, about `rows` at a time. Raises PolarsError if some are left out.
+
+    Where a thread of the reader gives up, polars ends the batches as if the file ended there.
+    """
+    expected, read = int(frame.select(pl.len()).collect().item()), 0
+    for chunk in frame.select(columns).collect_batches(chunk_size=rows, maintain_order=True):
+        read += chunk.height
+        yield chunk
+    if columns and read != expected:
+        raise pl.exceptions.ComputeError(f"{read} of its {expected} rows could be read")
 
 
 def unreadable(error: BaseException, what: str, name: str) -> BadInput:

@@ -13,7 +13,7 @@ from mlops.workloads.floor.isolation.parent import Child, Ended
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.scanning import top_of, unreadable
+from mlops.workloads.floor.scanning import batches, top_of, unreadable
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.problems import format_error, shown
 from mlops.workloads.ingest.typed import check_columns, column_of
@@ -83,7 +83,7 @@ def rows_of(scan: Callable[[], pl.LazyFrame], what: str, name: str, contract: Co
         wanted = _wanted(present, name, contract)
         row = 0
         cut: set[str] = set()
-        for chunk in frame.select(wanted).collect_batches(chunk_size=_ROWS, maintain_order=True):
+        for chunk in batches(frame, wanted, _ROWS):
             yield pl.DataFrame(
                 {field.name: convert(chunk[field.name], field, name, row, contract.pii) for field in contract.fields}
             )

@@ -175,7 +175,9 @@ class Child:
             name = signal.Signals(-code).name
             if -code not in _CRASHES:
                 return _interrupted(f"the process that opens it was ended from outside ({name})")
-            return Ended(f"it ended the process that opened it ({name})")
+            # Native code has no other word for memory that it does not get.
+            hint = f", as a lack of memory does: it may have {self._memory >> 20} MiB" if name == "SIGABRT" else ""
+            return Ended(f"it ended the process that opened it ({name}){hint}")
         return Ended("the process that opened it gave no answer")
 
     def _memory_problem(self) -> str:
