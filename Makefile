@@ -30,6 +30,9 @@ SEED ?= 1
 # Where `make mutate` changes the code, and for how long.
 ROOMS ?= statistics planning verdict
 MUTATE_SECONDS ?= 3600
+# How many changes of each module, drawn by the seed; 0: all.
+MUTATE_SAMPLE ?= 0
+MUTATE_SEED ?= 1
 
 .PHONY: help venv demo check test test-full test-faults simulate mutate tools generate lock format images cluster-up cluster-down load-image bench clean
 
@@ -79,8 +82,8 @@ test-faults: venv tools ## the catalogue of faults on a real cluster, each as lo
 simulate: venv ## the control loop with faults on virtual time, all invariants at each step: STEPS=200000, or SECONDS=600; SEED=1
 	@$(BIN)/python -m tests.simulation $(if $(SECONDS),--seconds $(SECONDS),--steps $(STEPS)) --seed $(SEED)
 
-mutate: venv ## change the code line by line and see whether tests notice: ROOMS="statistics planning verdict", MUTATE_SECONDS=3600 each
-	@for room in $(ROOMS); do $(BIN)/python hack/mutate.py $$room --seconds $(MUTATE_SECONDS) || failed=1; done; exit $${failed:-0}
+mutate: venv ## change the code line by line and see whether tests notice: ROOMS="statistics planning verdict", MUTATE_SECONDS=3600 each, MUTATE_SAMPLE=10
+	@for room in $(ROOMS); do $(BIN)/python hack/mutate.py $$room --seconds $(MUTATE_SECONDS) --sample $(MUTATE_SAMPLE) --seed $(MUTATE_SEED) || failed=1; done; exit $${failed:-0}
 
 images: venv ## build the container images into dist/images (buildah here; `docker build` works too)
 	@$(BIN)/python hack/images.py build --output dist/images

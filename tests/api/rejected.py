@@ -329,7 +329,7 @@ RULES = [
         "min that is no number", a_dataset(**{"spec.fields.2.min": "low"}), "spec.fields[2].min", "a number written as"
     ),
     _case(
-        "expression with NUL", a_dataset(**{"spec.clean.4.filter": "a\nb"}), "spec.clean[4].filter", "a SQL expression"
+        "expression with NUL", a_dataset(**{"spec.clean.5.filter": "a\nb"}), "spec.clean[5].filter", "a SQL expression"
     ),
     _case(
         "rule named in capitals",

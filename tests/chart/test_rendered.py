@@ -279,7 +279,8 @@ def test_what_helm_test_asks_for_comes_out(tmp_path: Path) -> None:
     loop = _loop(MLOPS_TEST_DATA="s3://raw/mlops-helm-test", MLOPS_TEST_NAMESPACE="default")
     project = tmp_path / "project"
     project.mkdir()
-    (project / "objects.yaml").write_text(yaml.safe_dump_all(loop.objects().values()))
+    # As the program sends them: JSON leaves no scalar to be read in another way.
+    (project / "objects.yaml").write_text("\n---\n".join(map(json.dumps, loop.objects().values())))
     (project / "rows.csv").write_bytes(loop.rows())
     (project / "scenario.toml").write_text(f'[[put]]\nfile = "rows.csv"\nuri = "{loop.ROWS}"\n')
     ended = mlops("run", "-f", project, "--state", tmp_path / "state", "--plain")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
+from mlops.cli import manifests
+from mlops.cli.errors import UserError
 from mlops.cli.yaml_scalars import NoJsonNumber, resolved
 from mlops.cli.yaml_text import NotAManifest, documents
 from mlops.cli.yaml_written import written
@@ -94,3 +97,17 @@ def test_a_column_that_yaml_takes_for_a_boolean_is_told_before_a_cluster_tells_i
     (quoted,) = documents(f"{{name: '{name}'}}")
     assert plain.value != {"name": name}
     assert quoted.value == {"name": name}
+
+
+def test_a_run_takes_such_a_column_as_it_is_written_and_says_what_kubectl_refuses(tmp_path: Path) -> None:
+    """What kubectl would refuse is told, and means nothing else here; `mlops validate` refuses it."""
+    fields = "  - {name: y, type: float64, role: label}\n  - {name: 'no', type: boolean, nullable: yes}\n"
+    head = "apiVersion: mlops.dev/v1alpha1\nkind: Dataset\nmetadata: {name: d}\n"
+    file = tmp_path / "d.yaml"
+    file.write_text(f"{head}spec:\n  source: {{s3: {{uri: s3://raw/d/}}}}\n  fields:\n{fields}")
+    found = manifests.read([str(file)], words_are_texts=True)
+    names = [(one["name"], one.get("nullable")) for one in found.documents[0].manifest["spec"]["fields"]]
+    assert names == [("y", None), ("no", True)]
+    assert found.warnings == (f'{file}:7: spec.fields[0].name: y is a boolean to kubectl, which refuses it: write "y"',)
+    with pytest.raises(UserError, match="name: Invalid value: True: must be a text"):
+        manifests.read([str(file)])

@@ -27,8 +27,9 @@ def an_object(kind: str, name: str, spec: Manifest, **metadata: Any) -> Manifest
 
 
 def a_dataset(name: str = "rain", **changes: Any) -> Manifest:
-    """Return a Dataset."""
-    spec = {"source": {"s3": {"uri": "s3://raw/rain.parquet"}}, "fields": [{"name": "x", "type": "float64"}]}
+    """Return a Dataset that Ridge can learn from."""
+    fields = [{"name": "x", "type": "float64"}, {"name": "mm", "type": "float64", "role": "label"}]
+    spec = {"source": {"s3": {"uri": "s3://raw/rain.parquet"}}, "fields": fields}
     return an_object("Dataset", name, {**spec, **changes})
 
 

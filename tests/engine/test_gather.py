@@ -25,7 +25,8 @@ def gatherer(cluster: NotedCluster, clock: VirtualClock) -> Gatherer:
     timestamp = "2026-01-10T12:00:00Z"
     entry = {"version": 1, "digest": DIGEST, "artifact": DIGEST, "time": timestamp, "rows": 1}
     conditions = [a_condition("Ready"), a_condition("Versioned")]
-    cluster.by_user(a_dataset())
+    fields = [{"name": "x", "type": "float64"}, {"name": "y", "type": "float64", "role": "label"}]
+    cluster.by_user(a_dataset(fields=fields))
     status = {"observedGeneration": 1, "version": 1, "digest": DIGEST, "artifact": DIGEST, "lastCheckTime": timestamp}
     cluster.set_status(Key("Dataset", "default", "rain"), {**status, "history": [entry], "conditions": conditions})
     return Gatherer(cluster, SETTINGS, clock)

@@ -84,6 +84,9 @@ PATTERNS: dict[str, Sequence[str]] = {
     )
 } | {
     r"^[0-9a-f]{64}$": ("ab" * 32, "0" * 64),
+    r"^[^\x00.]+([.][^\x00.]+)*$": ("data.items", "rows", "k" * 256),
+    r"^[^\x00:\\/?*\[\]]{1,31}$": ("Sheet1", "日本", "s" * 31),
+    r"^[A-Z]{1,3}[1-9][0-9]{0,6}(:[A-Z]{1,3}[1-9][0-9]{0,6})?$": ("B3", "B3:F200", "XFD9999999"),
     r"^[^\x00]+$": ("Fare Amount ($)", "日本", "c" * 256),
     r"^[^\x00-\x200-9+.,-]+$": ("$", "€", "%", "U" * 16),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("DEPTH", "OMP_NUM_THREADS", "TZ", "_", "V" * 128),
@@ -264,22 +267,25 @@ def _one_of(*names: str) -> Mend:
     return mend
 
 
+def _fitting(field: Object) -> None:
+    """Leave out of a field what is for other types."""
+    if field["type"] not in ("float64", "int64"):
+        for name in ("min", "max", "symbols"):
+            field.pop(name, None)
+    if field["type"] != "string":
+        field.pop("enum", None)
+    if field["type"] != "timestamp":
+        field.pop("formats", None)
+        field.pop("timeZone", None)
+    if "timeZone" not in field:
+        field.pop("ambiguousTimes", None)
+        field.pop("nonexistentTimes", None)
+
+
 def _field(draw: Draw, drawn: Object, fields: Fields) -> None:
     if drawn.get("role") == "timestamp":
         drawn["type"] = "timestamp"
-    if drawn["type"] not in ("float64", "int64"):
-        drawn.pop("min", None)
-        drawn.pop("max", None)
-    if drawn["type"] != "string":
-        drawn.pop("enum", None)
-    if drawn["type"] not in ("float64", "int64"):
-        drawn.pop("symbols", None)
-    if drawn["type"] != "timestamp":
-        drawn.pop("formats", None)
-        drawn.pop("timeZone", None)
-    if "timeZone" not in drawn:
-        drawn.pop("ambiguousTimes", None)
-        drawn.pop("nonexistentTimes", None)
+    _fitting(drawn)
     if "column" in drawn:
         drawn.pop("position", None)
     if drawn.get("role") != "label" or drawn["type"] not in ("string", "int64", "boolean"):
@@ -316,6 +322,9 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("csv", None)
         for field in drawn["fields"]:
             field.pop("position", None)
+    for name in ("json", "excel"):
+        if drawn.get("format") != name:
+            drawn.pop(name, None)
     if "csv" in drawn:
         if drawn["csv"].get("header") == 0:
             drawn["csv"]["header"] = 1
@@ -339,9 +348,9 @@ def _can_be_trained_on(drawn: Object) -> None:
     for field in drawn["fields"]:
         if field.get("role") == "label":
             field["type"] = "string"
-            field.pop("min", None), field.pop("max", None)
         elif field.get("role", "feature") == "feature" and field["type"] == "timestamp":
             field["type"] = "boolean"
+        _fitting(field)
     names = {field["name"] for field in drawn["fields"]}
     drawn["features"] = [each for each in drawn.get("features", ()) if each["name"] not in names]
     known = [*names, *(each["name"] for each in drawn["features"])]

@@ -248,7 +248,8 @@ class DataField(Model):
             lambda self: (self.formats is None and self.time_zone is None) or self.type == "timestamp",
         ),
         Rule(
-            "has(self.timeZone) || (self.ambiguousTimes == 'Refuse' && self.nonexistentTimes == 'Refuse')",
+            "has(self.timeZone) || ((!has(self.ambiguousTimes) || self.ambiguousTimes == 'Refuse')"
+            " && (!has(self.nonexistentTimes) || self.nonexistentTimes == 'Refuse'))",
             "ambiguousTimes and nonexistentTimes need a timeZone",
             lambda self: (
                 self.time_zone is not None or (self.ambiguous_times == "Refuse" and self.nonexistent_times == "Refuse")

@@ -59,6 +59,7 @@ _NAMESPACE = click.option("-n", "--namespace", help="Only this namespace.")
 @click.group(
     cls=_Commands,
     epilog=_examples(
+        "mlops init rows.csv --label y          # manifests for your own data, then: mlops run -f rows.yaml",
         "mlops run -f examples/weather          # the whole loop, with a replay of forty years",
         "mlops get dset,trun,mver,dmon -o wide  # what there is",
         "mlops lineage weather                  # where each version comes from",
@@ -130,6 +131,46 @@ def run(
         images={name: Path(place) for name, place in _pairs(images, "--image").items()},
     )
     sys.exit(running.run(options))
+
+
+@cli.command(
+    epilog=_examples(
+        "mlops init wine.csv --label quality",
+        "mlops init sales/ --label sold --time ordered_at --key order_id --dates day-first",
+        "mlops init 'rows-*.csv.gz' --label y --name rows --output manifests/rows.yaml",
+    )
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--label", help="The column that is to be predicted: its name, or its position.")
+@click.option("--time", help="The column with each row's time; the only one with timestamps, if left out.")
+@click.option("--key", help="The column that says whom or what a row is about.")
+@click.option("--name", help="The name of the objects and the model; that of the file, if left out.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The manifest.  [default: NAME.yaml]")
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.option("--dates", type=click.Choice(["day-first", "month-first"]), help="How to read 02/03/2024.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="What stands before the fraction of a number.")
+@click.option("--time-zone", help="Whose clock times without an offset are, such as Europe/Berlin.")
+@click.option("--delimiter", help="What stands between two fields.")
+@click.option("--encoding", help="The encoding of the text, such as cp1252.")
+@click.option(
+    "--header", type=click.IntRange(0, 8), help="Rows with names at the top of the table; 0 if there are none."
+)
+@click.option("--sheet", help="The sheet of a workbook.")
+@click.option("--records", help="The path of the array of objects in a JSON document, such as data.items.")
+def init(files: tuple[str, ...], **said: Any) -> None:
+    """Write manifests for FILE: data, training, serving and drift, ready for `mlops run -f`.
+
+    FILE is CSV in any dialect, JSON, JSON lines, Parquet, Arrow or Excel, packed or not; a folder, or several files of
+    one kind. All of it is read, twice: to find what explains every value, and by the contract that was found. What the
+    data do not settle is asked for.
+
+    Exit code: 0 written, 2 a mistake, or something to decide: the message names the option.
+    """
+    from mlops.cli.init import command
+    from mlops.cli.init.options import InitOptions
+
+    for line in command.init(InitOptions(files=files, **said)):
+        show(line)
 
 
 @cli.command(
@@ -308,7 +349,9 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
     from mlops.cli import inspect, manifests
     from mlops.workloads.train import environment
 
-    documents: list[dict[str, Any]] = [document.manifest for document in manifests.read(paths).documents]
+    documents: list[dict[str, Any]] = [
+        document.manifest for document in manifests.read(paths, words_are_texts=True).documents
+    ]
     given = _pairs(digests, "--dataset-digest")
     show(inspect.digest(documents, State(folder), given, environment.digest()))
 

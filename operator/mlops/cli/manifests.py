@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlops.api.base import GROUP, Resource
 from mlops.api.kinds import KINDS, InvalidObject, parse_written
@@ -17,6 +18,7 @@ from mlops.cli.yaml_text import NotAManifest, documents
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 3 * 1024 * 1024
+_Known = TypeVar("_Known")
 _KINDS_OF_VALUES = {str: "text", list: "list", int: "number", float: "number", bool: "boolean"}
 # What a cluster writes into an object: `mlops get -o yaml` shows it, and its output is a manifest again.
 _WRITTEN_BY_THE_CLUSTER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
@@ -29,6 +31,7 @@ class ManifestDocument:
     manifest: dict[str, Any]
     file: str
     lines: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -62,12 +65,18 @@ class Manifests:
 
     documents: tuple[ManifestDocument, ...]
     left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def read(paths: Iterable[str]) -> Manifests:
-    """Return the manifests under `paths`, checked. Raises UserError that lists every wrong field of every document."""
+def read(paths: Iterable[str], *, words_are_texts: bool = False) -> Manifests:
+    """Return the manifests under `paths`, checked. Raises UserError that lists every wrong field of every document.
+
+    `words_are_texts`: where a text belongs, y, no and on are taken as written, with a warning; to kubectl they are
+    booleans, which it refuses there.
+    """
     paths = tuple(paths)
     found = [document for path in paths for document in _documents(path)]
+    warnings = [said for document in found for said in _words_as_texts(document)] if words_are_texts else []
     if not found:
         raise UserError(f"no manifest in {', '.join(paths)}: files end in {', '.join(SUFFIXES)}")
     ours = [document for document in found if not _is_foreign(document.manifest)]
@@ -76,7 +85,35 @@ def read(paths: Iterable[str]) -> Manifests:
     left_out = tuple(_shown(document.manifest) for document in found if _is_foreign(document.manifest))
     if not ours:
         raise UserError(f"none of {', '.join(KINDS)} in {', '.join(paths)}, only {', '.join(left_out)}")
-    return Manifests(tuple(ours), left_out)
+    return Manifests(tuple(ours), left_out, tuple(warnings))
+
+
+def _words_as_texts(document: ManifestDocument) -> Iterator[str]:
+    """Put the texts back that are booleans in YAML 1.1 only, and yield what to write for kubectl."""
+    if not document.words or _is_foreign(document.manifest):
+        return
+    try:
+        parse_written(document.manifest)
+    except InvalidObject as error:
+        for path, _ in error.causes:
+            word = document.words.get(path)
+            if word is not None and _replaced(document.manifest, path, word):
+                yield f'{document.at(path)}: {path}: {word} is a boolean to kubectl, which refuses it: write "{word}"'
+
+
+def _replaced(manifest: dict[str, Any], path: str, text: str) -> bool:
+    """Put a text where a boolean stands; returns whether there is one."""
+    *way, last = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", path)]
+    place: Any = manifest
+    try:
+        for part in way:
+            place = place[part]
+        if not isinstance(place[last], bool):
+            return False
+    except (KeyError, IndexError, TypeError):
+        return False
+    place[last] = text
+    return True
 
 
 def mistakes_in(found: Sequence[ManifestDocument]) -> list[str]:
@@ -119,16 +156,16 @@ def _documents(path: str) -> Iterator[ManifestDocument]:
         try:
             for index, parsed in enumerate(documents(text, is_json=name.endswith(".json"))):
                 for manifest, path in _items(parsed.value, f"{name}: document {index + 1}", ""):
-                    yield ManifestDocument(manifest, name, _below(parsed.lines, path))
+                    yield ManifestDocument(manifest, name, _below(parsed.lines, path), _below(parsed.words, path))
         except NotAManifest as error:
             place = ":".join(str(part) for part in (name, error.line, error.column) if part is not None)
             raise UserError(f"{place}: {error.problem}") from error
 
 
-def _below(lines: Mapping[str, int], path: str) -> dict[str, int]:
-    """Return the lines of the fields of what stands at a path."""
-    below = {name.removeprefix(f"{path}."): line for name, line in lines.items() if name.startswith(f"{path}.")}
-    return {**below, **({"": lines[path]} if path in lines else {})} if path else dict(lines)
+def _below(known: Mapping[str, _Known], path: str) -> dict[str, _Known]:
+    """Return what is known of the fields of what stands at a path."""
+    below = {name.removeprefix(f"{path}."): each for name, each in known.items() if name.startswith(f"{path}.")}
+    return {**below, **({"": known[path]} if path in known else {})} if path else dict(known)
 
 
 def _items(value: Any, place: str, path: str) -> Iterator[tuple[dict[str, Any], str]]:

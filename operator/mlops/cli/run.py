@@ -61,7 +61,7 @@ def run(options: RunOptions) -> int:
     0: all that was applied is ready. 1: something is not, and the summary says why. 128 + n: signal n (SIGINT, SIGTERM)
     ended it; everything that was started is stopped, what was done stays. Raises UserError for a mistake.
     """
-    given = manifests.read(options.paths)
+    given = manifests.read(options.paths, words_are_texts=True)
     options.state.make_private()
     setting = scenario.read(options.scenario) if options.scenario else scenario.beside(options.paths)
     console = Output()
@@ -124,6 +124,8 @@ class _Run:
         return is_other or (present is not None and ready(present)[0] == "False")
 
     async def _work(self, runtime: LocalRuntime, view: View, clock: Clock) -> None:
+        for warning in self.given.warnings:
+            view.say(warning)
         for name in self.given.left_out:
             view.say(f"{name} left out: without a cluster it means nothing")
         for document in self.given.documents:

@@ -74,12 +74,28 @@ def read(path: Path) -> Scenario:
 
 
 def beside(paths: tuple[str, ...]) -> Scenario | None:
-    """Return the scenario beside the manifests. Raises UserError if there are several."""
-    folders = [place if (place := Path(path)).is_dir() else place.parent for path in paths if path != "-"]
-    found = list(dict.fromkeys(folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()))
-    if len(found) > 1:
-        raise UserError(f"several scenarios: {', '.join(map(str, found))}; name one with --scenario")
-    return read(found[0]) if found else None
+    """Return the scenario of the manifests: `scenario.toml` beside them, and of NAME.yaml `NAME.scenario.toml`.
+
+    What several deliver is delivered. Raises UserError if more than one of them does anything else.
+    """
+    found = list(dict.fromkeys(place for path in paths if path != "-" for place in _candidates(Path(path))))
+    scenarios = [read(place) for place in found if place.is_file()]
+    if len(scenarios) < 2:
+        return scenarios[0] if scenarios else None
+    acting = [one for one in scenarios if one.replay or one.images]
+    if len(acting) > 1:
+        listed = ", ".join(str(place) for place in found if place.is_file())
+        raise UserError(f"several scenarios: {listed}; name one with --scenario")
+    puts = tuple(Put(file=str((one.folder / put.file).resolve()), uri=put.uri) for one in scenarios for put in one.put)
+    main = (acting or scenarios)[0]
+    return Scenario(folder=main.folder, put=puts, replay=main.replay, images=main.images)
+
+
+def _candidates(path: Path) -> list[Path]:
+    """Return where the scenarios of a manifest, or of a folder of them, would be."""
+    if path.is_dir():
+        return [path / FILE_NAME, *sorted(path.glob(f"*.{FILE_NAME}"))]
+    return [path.parent / FILE_NAME, path.with_suffix(f".{FILE_NAME}")]
 
 
 def checked_replay(**fields: object) -> Replay:

@@ -14,6 +14,20 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
+# What a person who does not think of YAML 1.1 means as a text.
+LOOSE_BOOLEANS = frozenset(_WORDS) - {
+    "true",
+    "True",
+    "TRUE",
+    "false",
+    "False",
+    "FALSE",
+    "",
+    "~",
+    "null",
+    "Null",
+    "NULL",
+}
 _BEYOND_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 # Go's: a leading 0 alone means octal.
 _HEXADECIMAL = re.compile(r"[-+]?0[xX][0-9a-fA-F]+")

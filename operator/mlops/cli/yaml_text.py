@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mlops.cli.yaml_scalars import NoJsonNumber, resolved
+from mlops.cli.yaml_scalars import LOOSE_BOOLEANS, NoJsonNumber, resolved
 
 # An alias bomb is small as text and endless as data.
 MAX_NODES = 20_000
@@ -81,18 +81,21 @@ _Loader.yaml_constructors = {
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedYaml:
     """A document's value, and the line (from 1) on which each field of it stands, by its path: `spec.fields[0].name`.
 
-    `lines` is empty where they are not known: in JSON.
+    `lines` is empty where they are not known: in JSON. `words` are the booleans that are written as y, no or on.
     """
 
     value: Any
     lines: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
-def _lines(node: yaml.Node | None) -> dict[str, int]:
+def _places(node: yaml.Node | None) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the lines of fields by their paths, and the booleans that are written as y, no or on."""
     found: dict[str, int] = {}
+    words: dict[str, str] = {}
     todo = [("", node)]
     while todo:
         path, each = todo.pop()
@@ -105,25 +108,27 @@ def _lines(node: yaml.Node | None) -> dict[str, int]:
             for index, value in enumerate(each.value):
                 found[f"{path}[{index}]"] = value.start_mark.line + 1
                 todo.append((f"{path}[{index}]", value))
-    return found
+        elif isinstance(each, yaml.ScalarNode) and each.style is None and each.value in LOOSE_BOOLEANS:
+            words[path] = each.value
+    return found, words
 
 
-def _parsed(text: str) -> Iterator[Parsed]:
+def _parsed(text: str) -> Iterator[ParsedYaml]:
     loader = _Loader(text)
     try:
         while loader.check_node() and (node := loader.get_node()) is not None:
             # The first line is where a document as a whole stands.
-            lines = {"": node.start_mark.line + 1} | _lines(node)
-            yield Parsed(loader.construct_document(node), lines)
+            lines, words = _places(node)
+            yield ParsedYaml(loader.construct_document(node), {"": node.start_mark.line + 1} | lines, words)
     finally:
         loader.dispose()
 
 
-def documents(text: str, *, is_json: bool = False) -> Iterator[Parsed]:
+def documents(text: str, *, is_json: bool = False) -> Iterator[ParsedYaml]:
     """Yield each document in `text`: YAML, or JSON. Raises NotAManifest."""
     if is_json or text.lstrip().startswith("{"):
         try:
-            yield Parsed(json.loads(text, object_pairs_hook=_no_duplicates))
+            yield ParsedYaml(json.loads(text, object_pairs_hook=_no_duplicates))
             return
         except json.JSONDecodeError as error:
             if is_json:

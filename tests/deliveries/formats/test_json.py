@@ -83,6 +83,8 @@ LINES: list[tuple[str, Outcome]] = [
     (f"{ROW}\n[1]\n", "row 2 is no JSON object"),
     (f"{ROW}\n{{\n", "row 2 is no JSON"),
     (f"[{ROW}]", "this is a JSON document: set spec.format to json"),
+    (f"[\n{ROW}\n]", "this is a JSON document: set spec.format to json"),
+    ('[1, "no"]\n', "row 1 is no JSON object"),
     (f"{{\n{ROW[1:]}", "this is a JSON document: set spec.format to json"),
     ('{"id":1,"a":2,"B":"x"}\n{"id":1,"a":2,"B":"y"}', 'has the key "B" where others have "b"'),
     ('{"a":2,"disc":"x"}\n', 'column "b" of spec.fields not found; the file has a, disc'),

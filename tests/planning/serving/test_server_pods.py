@@ -128,3 +128,62 @@ def test_a_server_asks_for_more_than_any_batch_work() -> None:
     assert all(
         int(server["resources"]["requests"]["cpu"].removesuffix("m")) > int(each.removesuffix("m")) for each in batch
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        ({"message": "0/3 nodes are available"}, "0/3 nodes are available"),
+        ({}, "no node fits"),
+        ({"message": ""}, "no node fits"),
+    ],
+)
+def test_a_pod_that_no_node_takes_says_so(words: dict[str, str], want: str) -> None:
+    """In the scheduler's words, if it has any; any other reason is none."""
+    said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", **words}
+    pod = server_pod(a_pod(conditions=[said]))
+    assert pod is not None
+    assert pod.unschedulable == want
+    found = trouble_of(pod)
+    assert found is not None
+    assert (found.fault, found.reason, found.message) == (Fault.CLUSTER, "Unschedulable", f"pod p: {want}")
+    for other in ({**said, "reason": "SchedulingGated"}, {**said, "status": "True"}):
+        pod = server_pod(a_pod(conditions=[other]))
+        assert pod is not None
+        assert pod.unschedulable is None
+
+
+@pytest.mark.parametrize(("words", "want"), [({"message": "no such key"}, "no such key"), ({}, "no details")])
+def test_a_container_that_cannot_be_made_says_why(words: dict[str, str], want: str) -> None:
+    """In the kubelet's words, if it has any."""
+    pod = server_pod(a_pod({"state": {"waiting": {"reason": "CreateContainerConfigError", **words}}}))
+    assert pod is not None
+    found = trouble_of(pod)
+    assert found is not None
+    assert found.message == f"pod p: CreateContainerConfigError: {want}"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("Traceback", id="no report"),
+        pytest.param(tasks.write_report(tasks.FailureReport(reason="not a word", message="x")), id="no reason"),
+        pytest.param(
+            tasks.write_report(
+                tasks.VerifyReport(golden_rows=1, max_difference="0", p99_milliseconds="1", format="onnx")
+            ),
+            id="the report of another task",
+        ),
+    ],
+)
+def test_what_is_no_report_of_a_failure_blames_nobody(message: str) -> None:
+    """One end of a server is an accident until it is the third."""
+    end = {"terminated": {"exitCode": 2, "reason": "Error", "message": message}}
+    pod = server_pod(a_pod({"state": end, "restartCount": 1}))
+    assert pod is not None
+    assert trouble_of(pod) is None
+    again = server_pod(a_pod({"state": end, "restartCount": 3}))
+    assert again is not None
+    found = trouble_of(again)
+    assert found is not None
+    assert found.message == "pod p: its server ended again and again with exit code 2 and no report"

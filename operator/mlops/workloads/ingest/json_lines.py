@@ -11,7 +11,7 @@ import polars as pl
 
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import records
-from mlops.workloads.ingest.json_records import Records, keys_of
+from mlops.workloads.ingest.json_records import JsonRecords, keys_of
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 
 _ROWS: Final = 65536
@@ -40,14 +40,19 @@ def _lines(path: Path, name: str) -> Iterator[bytes]:
     for block in blocks(open_text(path, name), name):
         for line in block.split(b"\n"):
             if text := line.strip():
-                if first and (text[:1] == b"[" or text in (b"{", b"}")):
+                if first and _begins_document(text):
                     raise format_error(name, "this is a JSON document: set spec.format to json")
                 first = False
                 yield line
 
 
+def _begins_document(line: bytes) -> bool:
+    """Return whether a first line begins an array of objects, or the object around one: a list of values is neither."""
+    return line in (b"{", b"}") or (line.startswith(b"[") and line[1:].lstrip()[:1] in (b"", b"{"))
+
+
 def _rows(texts: Iterator[bytes], name: str, contract: Contract) -> Iterator[pl.DataFrame]:
-    found = Records(name, contract)
+    found = JsonRecords(name, contract)
     batch: list[bytes] = []
     size = 0
     for text in texts:

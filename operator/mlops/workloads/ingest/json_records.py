@@ -51,7 +51,7 @@ class _Absent:
 _ABSENT: Final = _Absent()
 
 
-class Records:
+class JsonRecords:
     """Turns the objects of one file into rows, batch by batch, and remembers which keys there were."""
 
     def __init__(self, name: str, contract: Contract) -> None:

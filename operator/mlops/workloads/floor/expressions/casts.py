@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.workloads.floor.expressions import times
 from mlops.workloads.floor.expressions.arithmetic import TO_FLOAT, TO_INTEGER
-from mlops.workloads.floor.expressions.errors import NoValue, Refused
+from mlops.workloads.floor.expressions.errors import NoValue, Refusal
 from mlops.workloads.floor.expressions.growth import FIXED, Growth
 from mlops.workloads.floor.expressions.intervals import in_calendar
 from mlops.workloads.floor.expressions.kinds import DAY, LEAST_INT, MOST_INT, NARROW, TYPES, Kind, Value, missing
@@ -94,14 +94,14 @@ _CASTS: Final[dict[tuple[Kind, Kind], Operation]] = {
 
 
 def converted(node: Node, kind: Kind, text: str | None = None) -> Node:
-    """Return the node as another kind, for which it must have a cast. Raises Refused."""
+    """Return the node as another kind, for which it must have a cast. Raises Refusal."""
     if node.kind == kind:
         return node
     if node.kind == "null":
         return nothing(kind, node.text)
     operation = _CASTS.get((node.kind, kind))
     if operation is None:
-        raise Refused(f"cannot be computed: {text or node.text}: a {node.kind} is no {kind}{_instead(node, kind)}")
+        raise Refusal(f"cannot be computed: {text or node.text}: a {node.kind} is no {kind}{_instead(node, kind)}")
     if (node.kind, kind) == ("date", "float64"):
         return converted(converted(node, "int64", text), "float64", text)
     return Strict(kind, text or node.text, (node,), operation)
@@ -119,7 +119,7 @@ def nothing(kind: Kind, text: str) -> Node:
 
 
 def cast(node: Node, type_name: str, text: str, *, softly: bool) -> Node:
-    """Return CAST(node AS type); `softly`: what cannot be cast is missing. Raises Refused."""
+    """Return CAST(node AS type); `softly`: what cannot be cast is missing. Raises Refusal."""
     bits = NARROW.get(type_name)
     found = converted(node, TYPES[type_name], text if bits is None else None)
     if bits is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 from mlops.workloads.floor.expressions.lexer import Token, tokens_of
 
 
 class Cursor:
-    """The tokens of a text, and which of them comes next. Raises Refused for a text that has no tokens."""
+    """The tokens of a text, and which of them comes next. Raises Refusal for a text that has no tokens."""
 
     def __init__(self, text: str) -> None:
         self._text, self._tokens, self._at = text, tokens_of(text), 0
@@ -40,10 +40,10 @@ class Cursor:
         return found
 
     def expect(self, value: str) -> None:
-        """Pass a word or a sign. Raises Refused if another comes."""
+        """Pass a word or a sign. Raises Refusal if another comes."""
         if not self.take(value):
             at = f"before {self.now.written!r}" if self.now.kind != "end" else "at its end"
-            raise Refused(f"cannot be parsed: {value.upper()!r} is missing {at}")
+            raise Refusal(f"cannot be parsed: {value.upper()!r} is missing {at}")
 
     def since(self, start: int) -> str:
         """Return the text from a place in it to the last token passed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.workloads.floor.expressions.errors import NoValue, Refused
+from mlops.workloads.floor.expressions.errors import NoValue, Refusal
 from mlops.workloads.floor.expressions.growth import SCALAR, Growth, replacement
 from mlops.workloads.floor.expressions.intervals import in_calendar
 from mlops.workloads.floor.expressions.kinds import Kind, Value
@@ -64,17 +64,17 @@ def _vector(step: Step, dtype: str, made: Any) -> Callable[[NDArray[Any]], Compu
 
 
 def _operation(name: str, step: Step, made: Any, *, of: str = "String", **options: Any) -> Operation:
-    """Return the operation of a step, tried out now; it gives bool, int64 or objects. Raises Refused."""
+    """Return the operation of a step, tried out now; it gives bool, int64 or objects. Raises Refusal."""
     operation = Operation(name, lambda value: _computed([value], step, of)[0], _vector(step, of, made), **options)
     try:
         _computed(_TRIED if of == "String" else (0,), step, of)
     except NoValue as error:
-        raise Refused(error.problem) from error
+        raise Refusal(error.problem) from error
     return operation
 
 
 def matching(pattern: str) -> Operation:
-    """Return the test whether a pattern occurs in a text. Raises Refused for what is no pattern."""
+    """Return the test whether a pattern occurs in a text. Raises Refusal for what is no pattern."""
     return _operation("regexp_like", lambda texts: texts.str.contains(pattern, literal=False), np.bool_)
 
 
@@ -98,14 +98,14 @@ def flagged(pattern: str, flags: str) -> str:
 
 
 def checked_flags(flags: str, allowed: str) -> str:
-    """Return the flags of a pattern. Raises Refused."""
+    """Return the flags of a pattern. Raises Refusal."""
     if set(flags) - set(allowed):
-        raise Refused(f"has the flags '{flags[:20]}' of a pattern: use letters of '{allowed}'")
+        raise Refusal(f"has the flags '{flags[:20]}' of a pattern: use letters of '{allowed}'")
     return flags
 
 
 def replacing(pattern: str, new: str, flags: str) -> Operation:
-    """Return the replacement of a pattern by a text: of the first match, with flag g of all. Raises Refused."""
+    """Return the replacement of a pattern by a text: of the first match, with flag g of all. Raises Refusal."""
     found = flagged(pattern, flags.replace("g", ""))
     plain = new.replace("$", "$$")
 
@@ -123,7 +123,7 @@ def reversed_text(text: str) -> Value:
 
 
 def formatted(form: str, kind: Kind) -> Operation:
-    """Return times as texts, in a format of strftime. Raises Refused for what is no format."""
+    """Return times as texts, in a format of strftime. Raises Refusal for what is no format."""
     import polars as pl
 
     dtype = pl.Date() if kind == "date" else pl.Datetime("us")
@@ -137,7 +137,7 @@ def formatted(form: str, kind: Kind) -> Operation:
 
 
 def read_by(form: str) -> Operation:
-    """Return texts as times, by a format of strptime; what is none has no value. Raises Refused."""
+    """Return texts as times, by a format of strptime; what is none has no value. Raises Refusal."""
     import polars as pl
 
     def step(texts: pl.Series) -> pl.Series:

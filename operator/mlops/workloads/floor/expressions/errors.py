@@ -16,7 +16,7 @@ class ExpressionError(ValueError):
         self.expression, self.problem = expression, problem
 
 
-class Refused(ValueError):
+class Refusal(ValueError):
     """The text of an expression cannot be used; the message goes on after "the expression ..."."""
 
 

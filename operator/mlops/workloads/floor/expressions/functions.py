@@ -11,7 +11,7 @@ import numpy as np
 from mlops.workloads.floor.expressions import calendar_parts, casts, engine_texts, texts, times
 from mlops.workloads.floor.expressions.arithmetic import INTEGER
 from mlops.workloads.floor.expressions.elementary import ELEMENTARY, rounding
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 from mlops.workloads.floor.expressions.growth import LONGEST_PAD
 from mlops.workloads.floor.expressions.kinds import Value, is_missing, missing
 from mlops.workloads.floor.expressions.operators import OPERATORS, Builder, comparison
@@ -57,7 +57,7 @@ def _round(call: Call, operands: Sequence[Node]) -> Node:
     if len(operands) == 2:
         digits = constant(operands[1], "int64")
         if digits is None or digits < 0:
-            raise Refused("rounds to digits that must be a whole number from 0 on, written out: round(x, 2)")
+            raise Refusal("rounds to digits that must be a whole number from 0 on, written out: round(x, 2)")
     if x.kind == "int64":
         return Strict("int64", call.text, (x,), times.SAME)
     return Strict("float64", call.text, (x,), rounding(digits))
@@ -102,10 +102,10 @@ def _cut(call: Call, operands: Sequence[Node]) -> Node:
 def _pad(call: Call, operands: Sequence[Node]) -> Node:
     length = constant(operands[1], "int64")
     if length is None or not 0 <= length <= LONGEST_PAD:
-        raise Refused(f"pads a text to a length that must be a number from 0 to {LONGEST_PAD}, written out")
+        raise Refusal(f"pads a text to a length that must be a number from 0 to {LONGEST_PAD}, written out")
     fill = constant(operands[2], "string") if len(operands) == 3 else " "
     if fill is None or len(fill) != 1:
-        raise Refused(
+        raise Refusal(
             f"pads a text by what must be one character: write {call.name}({operands[0].text}, {length}, 'x')"
         )
     operation = texts.padded(length, fill, left=call.name == "lpad")
@@ -115,7 +115,7 @@ def _pad(call: Call, operands: Sequence[Node]) -> Node:
 def _written_out(operands: Sequence[Node]) -> tuple[str, str]:
     old, new = (constant(one, "string") for one in operands)
     if old is None or new is None:
-        raise Refused("replaces what must be two texts, written out: the result could be of any length")
+        raise Refusal("replaces what must be two texts, written out: the result could be of any length")
     return old, new
 
 
@@ -157,7 +157,7 @@ def _part(call: Call, operands: Sequence[Node]) -> Node:
     if name in calendar_parts.FRACTIONS:
         return Strict("float64", call.text, (time,), times.part(calendar_parts.FRACTIONS[name]))
     known = ", ".join([*calendar_parts.WHOLE, *calendar_parts.FRACTIONS])
-    raise Refused(f"asks for the part '{name[:20]}' of a time, which is none; there are: {known}")
+    raise Refusal(f"asks for the part '{name[:20]}' of a time, which is none; there are: {known}")
 
 
 def _read(call: Call, operands: Sequence[Node]) -> Node:
@@ -165,11 +165,11 @@ def _read(call: Call, operands: Sequence[Node]) -> Node:
     kind, first = "date" if call.name == "date" else "timestamp", operands[0]
     if len(operands) == 1:
         if first.kind not in ("string", "timestamp", "date", "null"):
-            raise Refused(f"cannot be computed: {first.text} is a {first.kind}, and not a text or a timestamp")
+            raise Refusal(f"cannot be computed: {first.text} is a {first.kind}, and not a text or a timestamp")
         return casts.converted(first, "date" if kind == "date" else "timestamp", call.text)
     form = constant(operands[1], "string")
     if form is None:
-        raise Refused(f"reads a time by a format that must be a text, written out, and not {operands[1].text}")
+        raise Refusal(f"reads a time by a format that must be a text, written out, and not {operands[1].text}")
     read: Node = Strict("timestamp", call.text, (text_of(first),), engine_texts.read_by(form))
     return casts.converted(read, "date", call.text) if kind == "date" else read
 
@@ -177,7 +177,7 @@ def _read(call: Call, operands: Sequence[Node]) -> Node:
 def _format(call: Call, operands: Sequence[Node]) -> Node:
     time, form = time_node(operands[0]), constant(operands[1], "string")
     if form is None:
-        raise Refused(f"writes a time by a format that must be a text, written out, and not {operands[1].text}")
+        raise Refusal(f"writes a time by a format that must be a text, written out, and not {operands[1].text}")
     return Strict("string", call.text, (time,), engine_texts.formatted(form, time.kind))
 
 
@@ -199,7 +199,7 @@ def _extreme(call: Call, operands: Sequence[Node]) -> Node:
     made = shared(operands, texts=False)
     kind, choose = made[0].kind, max if call.name == "greatest" else min
     if kind == "interval":
-        raise Refused("cannot be computed: intervals have no order")
+        raise Refusal("cannot be computed: intervals have no order")
 
     def scalar(*values: Value) -> Value:
         present = [one for one in values if not is_missing(one)]

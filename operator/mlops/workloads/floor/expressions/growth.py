@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 
 LONGEST_PAD = 10_000
 MAX_FACTOR, MAX_ADDED = 100, 100_000
@@ -28,9 +28,9 @@ class Growth:
         return Growth(self.factor * factor, self.added * factor + added)
 
     def check(self) -> Growth:
-        """Return itself. Raises Refused beyond what is allowed."""
+        """Return itself. Raises Refusal beyond what is allowed."""
         if self.factor > MAX_FACTOR or self.added > MAX_ADDED:
-            raise Refused(
+            raise Refusal(
                 f"may make a text {self.factor:.0f} times as long and {self.added:.0f} bytes longer; at most "
                 f"{MAX_FACTOR} times and {MAX_ADDED} bytes are allowed: shorten it with left() on the way"
             )

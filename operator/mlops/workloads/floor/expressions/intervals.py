@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from mlops.workloads.floor.expressions import calendar_parts
-from mlops.workloads.floor.expressions.errors import NoValue, Refused
+from mlops.workloads.floor.expressions.errors import NoValue, Refusal
 from mlops.workloads.floor.expressions.kinds import DAY, FIRST_TIMESTAMP, LAST_TIMESTAMP, SECOND, Kind
 
 # (months, microseconds) of one
@@ -30,11 +30,11 @@ _TIME = re.compile(
 
 
 def literal(word: str, written: str) -> tuple[Kind, int]:
-    """Return kind and value of DATE '...' or TIMESTAMP '...'. Raises Refused."""
+    """Return kind and value of DATE '...' or TIMESTAMP '...'. Raises Refusal."""
     microseconds = time_of(written)
     if microseconds is None:
         form = "2024-05-01" if word == "date" else "2024-05-01 12:00:00"
-        raise Refused(f"cannot be parsed: invalid {word.upper()} literal '{written[:40]}': write {word} '{form}'")
+        raise Refusal(f"cannot be parsed: invalid {word.upper()} literal '{written[:40]}': write {word} '{form}'")
     return ("date", microseconds - microseconds % DAY) if word == "date" else ("timestamp", microseconds)
 
 
@@ -59,20 +59,20 @@ def time_of(text: str) -> int | None:
 
 
 def interval_of(written: str) -> tuple[int, int]:
-    """Return (months, microseconds) of "1 year 2 days" or "1y2d". Raises Refused."""
+    """Return (months, microseconds) of "1 year 2 days" or "1y2d". Raises Refusal."""
     months = microseconds = at = 0
     while at < len(written.rstrip()):
         match = _PART.match(written, at)
         unit = UNITS.get(match[2].lower()) if match else None
         if match is None or unit is None:
-            raise Refused(f"cannot be parsed: invalid INTERVAL '{written[:40]}': write interval '1 day 2 hours'")
+            raise Refusal(f"cannot be parsed: invalid INTERVAL '{written[:40]}': write interval '1 day 2 hours'")
         months += int(match[1]) * unit[0]
         microseconds += int(match[1]) * unit[1]
         at = match.end()
     if max(months * 31 * DAY, microseconds) > LAST_TIMESTAMP - FIRST_TIMESTAMP:
-        raise Refused(f"has the INTERVAL '{written[:40]}': none is longer than 9999 years")
+        raise Refusal(f"has the INTERVAL '{written[:40]}': none is longer than 9999 years")
     if not at:
-        raise Refused("cannot be parsed: an empty INTERVAL: write interval '1 day'")
+        raise Refusal("cannot be parsed: an empty INTERVAL: write interval '1 day'")
     return months, microseconds
 
 

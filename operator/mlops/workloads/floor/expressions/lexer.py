@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 
 LONGEST = 1024
 # Directly before a quotation mark they begin a text in which other rules hold.
@@ -32,9 +32,9 @@ class Token:
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Return the tokens of an expression, the end last. Raises Refused."""
+    """Return the tokens of an expression, the end last. Raises Refusal."""
     if len(text) > LONGEST:
-        raise Refused(f"has {len(text)} characters; at most {LONGEST} are allowed: split it into several features")
+        raise Refusal(f"has {len(text)} characters; at most {LONGEST} are allowed: split it into several features")
     found = list(_tokens(text))
     return [*found, Token("end", "", len(text), len(text), "")]
 
@@ -44,16 +44,16 @@ def _tokens(text: str) -> Iterator[Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise Refused(f"cannot be parsed: the character {text[at]!r} has no meaning here")
+            raise Refusal(f"cannot be parsed: the character {text[at]!r} has no meaning here")
         at, kind, written = match.end(), match.lastgroup or "", match[0]
         if kind == "comment":
-            raise Refused("has a comment: leave it out")
+            raise Refusal("has a comment: leave it out")
         if written in {"[", "]"}:
-            raise Refused("cannot be parsed: lists ([ ]) are not supported")
+            raise Refusal("cannot be parsed: lists ([ ]) are not supported")
         if kind == "text" and before.lower() in _PREFIXES:
-            raise Refused(f"cannot be parsed: {before}'...' is not supported; write a text as '...'")
+            raise Refusal(f"cannot be parsed: {before}'...' is not supported; write a text as '...'")
         if kind == "number" and re.match(r"[A-Za-z_]", text[at : at + 1]):
-            raise Refused(f"cannot be parsed: {written}{text[at]} is neither a number nor a name")
+            raise Refusal(f"cannot be parsed: {written}{text[at]} is neither a number nor a name")
         before = written
         if kind != "blank":
             yield Token(kind, _value(kind, written), match.start(), at, written)  # type: ignore[arg-type]
@@ -64,5 +64,5 @@ def _value(kind: str, written: str) -> str:
         return written.lower() if kind == "word" else written
     mark = written[0]
     if len(written) == 1 or written[-1] != mark or (len(written) - len(written.strip(mark))) == 1:
-        raise Refused(f"cannot be parsed: a {mark} is not closed")
+        raise Refusal(f"cannot be parsed: a {mark} is not closed")
     return written[1:-1].replace(mark * 2, mark)

@@ -17,12 +17,12 @@ from mlops.workloads.floor.expressions.arithmetic import (
     NOT,
 )
 from mlops.workloads.floor.expressions.casts import TO_TEXT, converted, nothing
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 from mlops.workloads.floor.expressions.kinds import NUMBERS, Value, is_missing
 from mlops.workloads.floor.expressions.syntax import Call
 from mlops.workloads.floor.expressions.typed import (
     Choice,
-    Column,
+    ColumnNode,
     Eager,
     Literal,
     Logic,
@@ -49,7 +49,7 @@ Builder: TypeAlias = Callable[[Call, Sequence[Node]], Node]
 
 
 def arithmetic(call: Call, operands: Sequence[Node]) -> Node:
-    """Build + - * / % // of numbers, texts (+) and times. Raises Refused."""
+    """Build + - * / % // of numbers, texts (+) and times. Raises Refusal."""
     x, y = operands
     sign = {"div": "//", "mod": "%"}.get(call.name, call.name)
     if sign == "+" and x.kind == y.kind == "string":
@@ -92,7 +92,7 @@ def _of_times(call: Call, sign: str, x: Node, y: Node) -> Node:
 
 
 def comparison(sign: str, x: Node, y: Node) -> tuple[Operation, tuple[Node, Node]]:
-    """Return how two operands are compared, and these as they are compared. Raises Refused."""
+    """Return how two operands are compared, and these as they are compared. Raises Refusal."""
     if "null" in (x.kind, y.kind):
         x, y = shared([x, y], texts=False)
     if x.kind == y.kind or (x.kind in TIMES and y.kind in TIMES):
@@ -107,13 +107,13 @@ def comparison(sign: str, x: Node, y: Node) -> tuple[Operation, tuple[Node, Node
 
 
 def compared(call: Call, operands: Sequence[Node]) -> Node:
-    """Build = <> < <= > >=. Raises Refused."""
+    """Build = <> < <= > >=. Raises Refusal."""
     operation, both = comparison(call.name, *operands)
     return Strict("boolean", call.text, both, operation)
 
 
 def distinct(call: Call, operands: Sequence[Node]) -> Node:
-    """Build IS NOT DISTINCT FROM: missing values are equal. Raises Refused."""
+    """Build IS NOT DISTINCT FROM: missing values are equal. Raises Refusal."""
     operation, both = comparison("=", *operands)
 
     def same(x: Value, y: Value) -> bool:
@@ -125,18 +125,18 @@ def distinct(call: Call, operands: Sequence[Node]) -> Node:
 
 
 def logic(call: Call, operands: Sequence[Node]) -> Node:
-    """Build AND and OR. Raises Refused."""
+    """Build AND and OR. Raises Refusal."""
     x, y = (condition(one) for one in operands)
     return Logic("boolean", call.text, (x, y), decides=call.name == "or")
 
 
 def negation(call: Call, operands: Sequence[Node]) -> Node:
-    """Build NOT. Raises Refused."""
+    """Build NOT. Raises Refusal."""
     return Strict("boolean", call.text, (condition(operands[0]),), NOT)
 
 
 def bits(call: Call, operands: Sequence[Node]) -> Node:
-    """Build & | XOR of integers, or of conditions. Raises Refused."""
+    """Build & | XOR of integers, or of conditions. Raises Refusal."""
     sign = {"bit_and": "&", "bit_or": "|", "bit_xor": "xor"}.get(call.name, call.name)
     x, y = operands
     if x.kind == y.kind == "boolean":
@@ -147,7 +147,7 @@ def bits(call: Call, operands: Sequence[Node]) -> Node:
 
 
 def sign_of(call: Call, operands: Sequence[Node]) -> Node:
-    """Build unary minus and plus, abs. Raises Refused."""
+    """Build unary minus and plus, abs. Raises Refusal."""
     (x,) = operands
     if x.kind == "duration" and call.name in times.DURATIONS:
         return Strict("duration", call.text, (x,), times.DURATIONS[call.name])
@@ -171,18 +171,18 @@ _IS_TRUTH = {
 
 
 def tested(call: Call, operands: Sequence[Node]) -> Node:
-    """Build IS NULL, IS TRUE, IS FALSE, which are never missing. Raises Refused."""
+    """Build IS NULL, IS TRUE, IS FALSE, which are never missing. Raises Refusal."""
     if call.name == "is null":
         return Eager("boolean", call.text, (operands[0],), _IS_NULL)
     return Eager("boolean", call.text, (condition(operands[0]),), _IS_TRUTH[call.name])
 
 
 def between(call: Call, operands: Sequence[Node]) -> Node:
-    """Build BETWEEN. Raises Refused."""
+    """Build BETWEEN. Raises Refusal."""
     x, low, high = operands
     least, (x1, low) = comparison(">=", x, low)
     most, (x2, high) = comparison("<=", x, high)
-    if isinstance(x, Column | Literal):
+    if isinstance(x, ColumnNode | Literal):
         both = (Strict("boolean", call.text, (x1, low), least), Strict("boolean", call.text, (x2, high), most))
         return Logic("boolean", call.text, both, decides=False)
     # What is compared twice is computed once.
@@ -200,10 +200,10 @@ def between(call: Call, operands: Sequence[Node]) -> Node:
 
 
 def among(call: Call, operands: Sequence[Node]) -> Node:
-    """Build IN. Raises Refused."""
+    """Build IN. Raises Refusal."""
     x, *items = operands
     if not items:
-        raise Refused("cannot be parsed: IN () has no values")
+        raise Refusal("cannot be parsed: IN () has no values")
     compares = [comparison("=", x, item)[0] for item in items]
     if all(isinstance(item, Literal) and item.value is not None for item in items) and x.kind != "null":
         members = frozenset(item.value for item in items if isinstance(item, Literal))
@@ -227,16 +227,16 @@ def among(call: Call, operands: Sequence[Node]) -> Node:
 
 
 def liked(call: Call, operands: Sequence[Node]) -> Node:
-    """Build LIKE and ILIKE. Raises Refused."""
+    """Build LIKE and ILIKE. Raises Refusal."""
     pattern = constant(operands[1], "string")
     if pattern is None:
-        raise Refused(f"cannot be computed: the pattern of LIKE is a text, written out, and not {operands[1].text}")
+        raise Refusal(f"cannot be computed: the pattern of LIKE is a text, written out, and not {operands[1].text}")
     test = texts.like(pattern, call.option, ignore_case=call.name == "ilike")
     return Strict("boolean", call.text, (text_of(operands[0]),), Operation("like", test))
 
 
 def matched(call: Call, operands: Sequence[Node]) -> Node:
-    """Build regexp_like, ~ and ~*. Raises Refused."""
+    """Build regexp_like, ~ and ~*. Raises Refusal."""
     text, pattern, *rest = (text_of(one) for one in operands)
     flags = "i" if call.name == "iregexp" else ""
     if rest:
@@ -249,19 +249,19 @@ def matched(call: Call, operands: Sequence[Node]) -> Node:
 
 
 def joined(call: Call, operands: Sequence[Node]) -> Node:
-    """Build ||, which is missing if one of the texts is. Raises Refused."""
+    """Build ||, which is missing if one of the texts is. Raises Refusal."""
     x, y = (_as_text(one) for one in operands)
     return Strict("string", call.text, (x, y), texts.JOIN)
 
 
 def _as_text(node: Node) -> Node:
     if node.kind not in ("string", "null", *TO_TEXT):
-        raise Refused(f"cannot be computed: {node.text} is a {node.kind}, which has no text: cast it to BIGINT")
+        raise Refusal(f"cannot be computed: {node.text} is a {node.kind}, which has no text: cast it to BIGINT")
     return converted(node, "string")
 
 
 def concatenated(call: Call, operands: Sequence[Node]) -> Node:
-    """Build concat and concat_ws, which pass over missing texts. Raises Refused."""
+    """Build concat and concat_ws, which pass over missing texts. Raises Refusal."""
     made = tuple(_as_text(one) for one in operands)
     if call.name == "concat":
         return Eager("string", call.text, made, texts.joined(""))
@@ -272,7 +272,7 @@ def concatenated(call: Call, operands: Sequence[Node]) -> Node:
 
 
 def case(call: Call, operands: Sequence[Node]) -> Node:
-    """Build CASE. Raises Refused."""
+    """Build CASE. Raises Refusal."""
     first, pairs = (operands[:1], operands[1:-1]) if call.option else ((), operands[:-1])
     results = shared([*pairs[1::2], operands[-1]], texts=True)
     if not first:

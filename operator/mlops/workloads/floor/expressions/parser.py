@@ -12,7 +12,7 @@ from typing import Final
 
 from mlops.workloads.floor.expressions import intervals
 from mlops.workloads.floor.expressions.cursor import Cursor
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 from mlops.workloads.floor.expressions.kinds import LEAST_INT, MOST_INT, TYPES
 from mlops.workloads.floor.expressions.lexer import Token
 from mlops.workloads.floor.expressions.syntax import Call, Constant, Name, Syntax
@@ -43,7 +43,7 @@ _AFTER_NOT: Final = {"in", "between", "like", "ilike", "regexp", "rlike"}
 
 @lru_cache(maxsize=512)
 def parse(text: str) -> Syntax:
-    """Return the tree of an expression. Raises Refused."""
+    """Return the tree of an expression. Raises Refusal."""
     return _Parser(text).whole()
 
 
@@ -56,19 +56,19 @@ class _Parser(Cursor):
         tree = self._expression(0)
         if self.now.kind != "end":
             what = "closes nothing" if self.now.value == ")" else "is not expected here"
-            raise Refused(f"cannot be parsed: {self.now.written!r} {what}")
+            raise Refusal(f"cannot be parsed: {self.now.written!r} {what}")
         return tree
 
     def _call(self, start: int, name: str, *operands: Syntax, option: str = "") -> Call:
         made = Call(name, operands, self.since(start), option)
         if made.depth > MAX_DEPTH:
-            raise Refused(TOO_DEEP)
+            raise Refusal(TOO_DEEP)
         return made
 
     def _expression(self, binds: int) -> Syntax:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise Refused(TOO_DEEP)
+            raise Refusal(TOO_DEEP)
         start = self.now.start
         left = self._prefix()
         while (strength := self._strength()) > binds:
@@ -108,7 +108,7 @@ class _Parser(Cursor):
             return ""
         token = self.next()
         if token.kind != "text" or len(token.value) != 1:
-            raise Refused("cannot be parsed: ESCAPE takes one character, such as '!'")
+            raise Refusal("cannot be parsed: ESCAPE takes one character, such as '!'")
         return token.value
 
     def _is_something(self, start: int, left: Syntax) -> Syntax:
@@ -120,7 +120,7 @@ class _Parser(Cursor):
         else:
             word = self.next().value
             if word not in {"null", "true", "false", "unknown"}:
-                raise Refused("cannot be parsed: after IS comes NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM")
+                raise Refusal("cannot be parsed: after IS comes NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM")
             made = self._call(start, f"is {'null' if word == 'unknown' else word}", left)
         return self._call(start, "not", made) if negated else made
 
@@ -143,12 +143,12 @@ class _Parser(Cursor):
                 return Constant("string", token.value, token.written)
             case "quoted":
                 if self.is_("("):
-                    raise Refused(f"cannot be parsed: {token.written} is quoted, and no function")
+                    raise Refusal(f"cannot be parsed: {token.written} is quoted, and no function")
                 return self._column(token, token.value)
             case "word":
                 return self._word(token)
             case "end":
-                raise Refused("cannot be parsed: it ends where a value is missing")
+                raise Refusal("cannot be parsed: it ends where a value is missing")
         return self._sign(token)
 
     def _sign(self, token: Token) -> Syntax:
@@ -163,12 +163,12 @@ class _Parser(Cursor):
             operand = self._expression(_TIMES)
             return self._call(token.start, "negate" if token.value == "-" else "plus", operand)
         if token.value == "*":
-            raise Refused("cannot be parsed: * stands where a value is missing")
-        raise Refused(f"cannot be parsed: {token.written!r} is not expected here")
+            raise Refusal("cannot be parsed: * stands where a value is missing")
+        raise Refusal(f"cannot be parsed: {token.written!r} is not expected here")
 
     def _column(self, token: Token, name: str) -> Syntax:
         if self.is_("."):
-            raise Refused(f"cannot be parsed: {token.written}. is not supported; a column has no table before it")
+            raise Refusal(f"cannot be parsed: {token.written}. is not supported; a column has no table before it")
         return Name(name, token.written)
 
     def _word(self, token: Token) -> Syntax:
@@ -189,9 +189,9 @@ class _Parser(Cursor):
         if self.is_("("):
             return self._function(token)
         if word in SUBQUERY:
-            raise Refused("has a subquery, but must be computed row by row from the row's columns")
+            raise Refusal("has a subquery, but must be computed row by row from the row's columns")
         if word in RESERVED:
-            raise Refused(f"cannot be parsed: {token.written!r} is not expected here")
+            raise Refusal(f"cannot be parsed: {token.written!r} is not expected here")
         return self._column(token, token.written)
 
     def _interval(self, start: int) -> Syntax:
@@ -211,7 +211,7 @@ class _Parser(Cursor):
             self.expect("then")
             operands.append(self._expression(0))
         if len(operands) < 2:
-            raise Refused("cannot be parsed: CASE has no WHEN")
+            raise Refusal("cannot be parsed: CASE has no WHEN")
         operands.append(self._expression(0) if self.take("else") else Constant("null", None, "NULL"))
         self.expect("end")
         return self._call(start, "case", *operands, option=option)
@@ -232,7 +232,7 @@ class _Parser(Cursor):
         least, most = ARITIES[name]
         if not least <= len(made.operands) <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
-            raise Refused(f"cannot be parsed: {name}() takes {wanted} arguments, here it has {len(made.operands)}")
+            raise Refusal(f"cannot be parsed: {name}() takes {wanted} arguments, here it has {len(made.operands)}")
         return made
 
     def _cast(self, start: int, name: str) -> Call:
@@ -249,9 +249,9 @@ class _Parser(Cursor):
             name = "double precision"
         if token.kind != "word" or name not in TYPES:
             known = "BIGINT, DOUBLE, VARCHAR, BOOLEAN, TIMESTAMP or DATE"
-            raise Refused(f"casts to {token.written or 'nothing'}, which is no type here: cast to {known}")
+            raise Refusal(f"casts to {token.written or 'nothing'}, which is no type here: cast to {known}")
         if self.is_("("):
-            raise Refused(
+            raise Refusal(
                 f"casts to a type with a size: write {token.written.upper()} without it, and left() or round()"
             )
         return name
@@ -295,20 +295,20 @@ class _Parser(Cursor):
             form = self.next().value
         self.expect(")")
         if form not in {"nfc", "nfd", "nfkc", "nfkd"}:
-            raise Refused("cannot be parsed: normalize() takes one of NFC, NFD, NFKC, NFKD")
+            raise Refusal("cannot be parsed: normalize() takes one of NFC, NFD, NFKC, NFKD")
         return self._call(start, name, inner, option=form)
 
 
 def _check_called(name: str) -> None:
     if name in SUBQUERY:
-        raise Refused("has a subquery, but must be computed row by row from the row's columns")
+        raise Refusal("has a subquery, but must be computed row by row from the row's columns")
     if name in CHANCE:
-        raise Refused(f"uses {name}(): a row must always give the same value")
+        raise Refusal(f"uses {name}(): a row must always give the same value")
     if name in CLOCK:
-        raise Refused(f"uses the clock ({name}): a row must always give the same value")
+        raise Refusal(f"uses the clock ({name}): a row must always give the same value")
     if name not in ARITIES:
         what = "an aggregate, " if name in AGGREGATES else ""
-        raise Refused(
+        raise Refusal(
             f"is not computed row by row: it has {what}{name}(), which is not on the list of functions in "
             "docs/dataset.md"
         )
@@ -320,6 +320,6 @@ def _number(written: str) -> Constant:
         if not LEAST_INT <= value <= MOST_INT:
             near = float(written)
             way_out = f"write {near!r}" if near - near == 0 else "no number of 64 bits is as large"
-            raise Refused(f"has the number {written[:40]}, beyond int64 (-2^63 to 2^63 - 1): {way_out}")
+            raise Refusal(f"has the number {written[:40]}, beyond int64 (-2^63 to 2^63 - 1): {way_out}")
         return Constant("int64", value, written)
     return Constant("float64", float(written), written)

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from mlops.api.dataset import FieldType
-from mlops.workloads.floor.expressions.errors import ExpressionError, Refused, RowProblem
+from mlops.workloads.floor.expressions.errors import ExpressionError, Refusal, RowProblem
 from mlops.workloads.floor.expressions.growth import Growth
 from mlops.workloads.floor.expressions.kinds import COLUMN_KINDS, Value, column_kind
 from mlops.workloads.floor.expressions.parser import parse
@@ -22,7 +22,7 @@ from mlops.workloads.floor.expressions.resolve import growth_of, resolved
 from mlops.workloads.floor.expressions.scalar import OfRow, compiled
 from mlops.workloads.floor.expressions.syntax import names_in
 from mlops.workloads.floor.expressions.typed import Node, Values, columns_of
-from mlops.workloads.floor.expressions.vector import Rows, computed, scalars_of
+from mlops.workloads.floor.expressions.vector import RowSet, computed, scalars_of
 
 # A text that an expression makes, unless the row's own are longer; what may be in memory at once on the way.
 LONGEST_TEXT, AT_ONCE = 1 << 20, 256 << 20
@@ -65,7 +65,7 @@ class Program:
         """Return the values of `count` rows. Raises RowProblem."""
         if self.texts:
             self._check_rooms(columns)
-        found = computed(self.node, Rows(columns, np.arange(count)))
+        found = computed(self.node, RowSet(columns, np.arange(count)))
         if self.type == "float64":
             return Values("float64", found.array + 0.0)  # minus zero becomes zero
         if self.type == "string":
@@ -141,7 +141,7 @@ def _program(expression: str, columns: tuple[tuple[str, FieldType], ...]) -> Pro
     try:
         node = resolved(parse(expression), types)
         grows = growth_of(node).check()
-    except Refused as error:
+    except Refusal as error:
         raise ExpressionError(expression, str(error)) from error
     kind = column_kind(node.kind)
     if kind is None:
@@ -164,7 +164,7 @@ def computed_from(expression: str, columns: Iterable[str]) -> frozenset[str]:
     """Return which of the columns an expression reads. Raises ExpressionError for what cannot be parsed."""
     try:
         return frozenset(names_in(parse(expression))) & frozenset(columns)
-    except Refused as error:
+    except Refusal as error:
         raise ExpressionError(expression, str(error)) from error
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlops.api.dataset import FieldType
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 from mlops.workloads.floor.expressions.functions import BUILDERS
 from mlops.workloads.floor.expressions.growth import FIXED, Growth, letters_replaced, most
 from mlops.workloads.floor.expressions.syntax import Constant, Name, Syntax
 from mlops.workloads.floor.expressions.texts import LetterReplaced
-from mlops.workloads.floor.expressions.typed import Column, Eager, Literal, Logic, Node, Strict, operands_of
+from mlops.workloads.floor.expressions.typed import ColumnNode, Eager, Literal, Logic, Node, Strict, operands_of
 from mlops.workloads.floor.expressions.vocabulary import CLOCK
 
 
 def resolved(tree: Syntax, columns: Mapping[str, FieldType]) -> Node:
-    """Return the typed tree. Raises Refused for an unknown column and for types that do not go together."""
+    """Return the typed tree. Raises Refusal for an unknown column and for types that do not go together."""
     match tree:
         case Name(name=name, text=text):
             if name not in columns:
-                raise Refused(_unknown(name, columns))
-            return Column(columns[name], text, name)
+                raise Refusal(_unknown(name, columns))
+            return ColumnNode(columns[name], text, name)
         case Constant(kind=kind, value=value, text=text):
             return Literal(kind, text, value)
     return BUILDERS[tree.name](tree, [resolved(one, columns) for one in tree.operands])
@@ -36,7 +36,7 @@ def _unknown(name: str, columns: Mapping[str, FieldType]) -> str:
 def growth_of(node: Node) -> Growth:
     """Return how long the texts become at most that an expression makes on its way."""
     match node:
-        case Column(kind=kind):
+        case ColumnNode(kind=kind):
             return Growth(1.0) if kind == "string" else FIXED
         case Literal(value=value):
             return Growth(0.0, FIXED.added + (4 * len(value) if isinstance(value, str) else 0))

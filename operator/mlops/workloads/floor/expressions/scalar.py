@@ -12,7 +12,7 @@ from mlops.workloads.floor.expressions.times import time_text
 from mlops.workloads.floor.expressions.typed import (
     Choice,
     Coalesce,
-    Column,
+    ColumnNode,
     Eager,
     Literal,
     Logic,
@@ -30,7 +30,7 @@ def compiled(node: Node, slots: Mapping[str, int]) -> OfRow:
     """Return the function of a row for a tree over columns in these slots. It raises RowProblem."""
     operands = [compiled(one, slots) for one in operands_of(node)]
     match node:
-        case Column(name=name):
+        case ColumnNode(name=name):
             return itemgetter(slots[name])
         case Literal(kind=kind, value=value):
             constant = missing(kind) if value is None else value

@@ -31,7 +31,7 @@ def _substring(text: str, start: int, length: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Piece:
     """What stands between two % of a pattern: texts at their places, any letters between them."""
 
     length: int
@@ -84,7 +84,7 @@ def _folded(text: str) -> str:
     return "".join(fold if len(fold := letter.casefold()) == 1 else letter for letter in text)
 
 
-def _parts(pattern: str, escape: str) -> list[_Part]:
+def _parts(pattern: str, escape: str) -> list[_Piece]:
     parts: list[list[str]] = [[]]
     letters = iter(pattern)
     for letter in letters:
@@ -94,7 +94,7 @@ def _parts(pattern: str, escape: str) -> list[_Part]:
             parts.append([])
         else:
             parts[-1].append("" if letter == "_" else letter)
-    return [_Part(len(part), tuple(_pieces(part))) for part in parts]
+    return [_Piece(len(part), tuple(_pieces(part))) for part in parts]
 
 
 def _pieces(part: list[str]) -> list[tuple[int, str]]:

@@ -72,7 +72,7 @@ class Whole:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class ColumnNode:
     """A column of the row."""
 
     kind: Kind
@@ -148,20 +148,20 @@ class Coalesce:
     operands: tuple[Node, ...]
 
 
-Node: TypeAlias = Column | Literal | Strict | Eager | Logic | Choice | Switch | Coalesce
+Node: TypeAlias = ColumnNode | Literal | Strict | Eager | Logic | Choice | Switch | Coalesce
 
 
 def operands_of(node: Node) -> tuple[Node, ...]:
     """Return what a node is computed from."""
-    return () if isinstance(node, Column | Literal) else node.operands
+    return () if isinstance(node, ColumnNode | Literal) else node.operands
 
 
-def columns_of(node: Node) -> Iterator[Column]:
+def columns_of(node: Node) -> Iterator[ColumnNode]:
     """Yield the columns that an expression reads, as often as it does."""
     todo = [node]
     while todo:
         one = todo.pop()
-        if isinstance(one, Column):
+        if isinstance(one, ColumnNode):
             yield one
         todo.extend(operands_of(one))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlops.workloads.floor.expressions.casts import converted, nothing
-from mlops.workloads.floor.expressions.errors import Refused
+from mlops.workloads.floor.expressions.errors import Refusal
 from mlops.workloads.floor.expressions.intervals import time_of
 from mlops.workloads.floor.expressions.kinds import NUMBERS, Kind
 from mlops.workloads.floor.expressions.typed import Literal, Node
@@ -14,56 +14,56 @@ TIMES = ("timestamp", "date")
 
 
 def number(node: Node) -> Node:
-    """Return a number; a truth counts as 0 or 1. Raises Refused for what is none."""
+    """Return a number; a truth counts as 0 or 1. Raises Refusal for what is none."""
     if node.kind == "boolean":
         return converted(node, "int64")
     if node.kind == "null":
         return nothing("int64", node.text)
     if node.kind not in NUMBERS:
-        raise Refused(f"cannot be computed: {described(node)}, and not a number{_cast_to_number(node)}")
+        raise Refusal(f"cannot be computed: {described(node)}, and not a number{_cast_to_number(node)}")
     return node
 
 
 def float_of(node: Node) -> Node:
-    """Return a number as float64. Raises Refused."""
+    """Return a number as float64. Raises Refusal."""
     return converted(number(node), "float64")
 
 
 def integer_of(node: Node) -> Node:
-    """Return an integer. Raises Refused."""
+    """Return an integer. Raises Refusal."""
     found = number(node)
     if found.kind != "int64":
-        raise Refused(f"cannot be computed: {described(node)}, and not an integer: write CAST({node.text} AS BIGINT)")
+        raise Refusal(f"cannot be computed: {described(node)}, and not an integer: write CAST({node.text} AS BIGINT)")
     return found
 
 
 def text_of(node: Node) -> Node:
-    """Return a text. Raises Refused for what is none."""
+    """Return a text. Raises Refusal for what is none."""
     if node.kind not in ("string", "null"):
-        raise Refused(f"cannot be computed: {described(node)}, and not a string: write CAST({node.text} AS VARCHAR)")
+        raise Refusal(f"cannot be computed: {described(node)}, and not a string: write CAST({node.text} AS VARCHAR)")
     return converted(node, "string")
 
 
 def time_node(node: Node) -> Node:
-    """Return a timestamp or a date. Raises Refused for what is none."""
+    """Return a timestamp or a date. Raises Refusal for what is none."""
     if node.kind == "null":
         return nothing("timestamp", node.text)
     if node.kind not in TIMES:
         way_out = f": write timestamp({node.text})" if node.kind == "string" else ""
-        raise Refused(f"cannot be computed: {described(node)}, and not a timestamp{way_out}")
+        raise Refusal(f"cannot be computed: {described(node)}, and not a timestamp{way_out}")
     return node
 
 
 def condition(node: Node) -> Node:
-    """Return a condition. Raises Refused for what is none."""
+    """Return a condition. Raises Refusal for what is none."""
     if node.kind not in ("boolean", "null"):
         way_out = f": write {node.text} <> 0" if node.kind in NUMBERS else ""
-        raise Refused(f"cannot be computed: {described(node)}, and not a condition{way_out}")
+        raise Refusal(f"cannot be computed: {described(node)}, and not a condition{way_out}")
     return converted(node, "boolean")
 
 
 def shared(nodes: Sequence[Node], *, texts: bool) -> list[Node]:
-    """Return results as one type: numbers widen; `texts`: beside a text, numbers become texts. Raises Refused."""
+    """Return results as one type: numbers widen; `texts`: beside a text, numbers become texts. Raises Refusal."""
     kinds: set[Kind] = {node.kind for node in nodes} - {"null"}
     if not kinds:
         return list(nodes)
@@ -85,9 +85,9 @@ def _two_kinds(nodes: Sequence[Node]) -> tuple[Node, Node]:
     return known[0], next(node for node in known if node.kind != known[0].kind)
 
 
-def apart(x: Node, y: Node, sign: str = "") -> Refused:
+def apart(x: Node, y: Node, sign: str = "") -> Refusal:
     """Return what to say of operands that do not go together, with what to write instead."""
-    return Refused(f"cannot be computed: {described(x)} and {described(y)}{_way_out(x, y, sign)}")
+    return Refusal(f"cannot be computed: {described(x)} and {described(y)}{_way_out(x, y, sign)}")
 
 
 def described(node: Node) -> str:

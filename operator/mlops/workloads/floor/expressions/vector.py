@@ -14,7 +14,7 @@ from mlops.workloads.floor.expressions.scalar import problem_of
 from mlops.workloads.floor.expressions.typed import (
     Choice,
     Coalesce,
-    Column,
+    ColumnNode,
     Eager,
     Literal,
     Logic,
@@ -29,7 +29,7 @@ _DTYPES: Mapping[Kind, Any] = {"float64": np.float64, "boolean": np.bool_, "stri
 _FILL: Mapping[Kind, Value] = {"float64": np.nan, "boolean": False, "string": "", "null": False}
 
 
-class Rows:
+class RowSet:
     """Rows of columns; `index` says where they are among the rows that were asked for."""
 
     def __init__(self, columns: Mapping[str, Values], index: NDArray[np.int64]) -> None:
@@ -42,15 +42,15 @@ class Rows:
     def __len__(self) -> int:
         return len(self.index)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Rows:
+    def where(self, chosen: NDArray[np.bool_]) -> RowSet:
         """Return the rows chosen."""
-        return Rows(self._columns, self.index[chosen])
+        return RowSet(self._columns, self.index[chosen])
 
 
-def computed(node: Node, rows: Rows) -> Values:
+def computed(node: Node, rows: RowSet) -> Values:
     """Return the values of a tree, one per row. Raises RowProblem."""
     match node:
-        case Column(name=name):
+        case ColumnNode(name=name):
             return rows.column(name)
         case Literal(kind=kind, value=value):
             return _constant(kind, value, len(rows))
@@ -207,7 +207,7 @@ def is_true(values: Values) -> NDArray[np.bool_]:
     return found
 
 
-def _logic(node: Logic, rows: Rows) -> Values:
+def _logic(node: Logic, rows: RowSet) -> Values:
     first = computed(node.operands[0], rows)
     decided = is_true(first) if node.decides else is_true(Values("boolean", ~first.array, first.absent))
     if decided.all():
@@ -240,7 +240,7 @@ class _Parts:
 
 def _branches(
     kind: Kind,
-    rows: Rows,
+    rows: RowSet,
     branches: Sequence[tuple[Callable[[NDArray[np.bool_]], NDArray[np.bool_]], Node]],
     last: Node,
 ) -> Values:
@@ -259,7 +259,7 @@ def _branches(
     return parts.values()
 
 
-def _choice(node: Choice, rows: Rows) -> Values:
+def _choice(node: Choice, rows: RowSet) -> Values:
     *pairs, last = node.operands
 
     def holds(condition: Node) -> Callable[[NDArray[np.bool_]], NDArray[np.bool_]]:
@@ -269,7 +269,7 @@ def _choice(node: Choice, rows: Rows) -> Values:
     return _branches(node.kind, rows, branches, last)
 
 
-def _switch(node: Switch, rows: Rows) -> Values:
+def _switch(node: Switch, rows: RowSet) -> Values:
     operand, *pairs, last = node.operands
     x = computed(operand, rows)
     gone = x.missing()
@@ -303,7 +303,7 @@ def _chosen(values: Values, where: NDArray[np.bool_]) -> Values:
     return Values(values.kind, values.array[where], None if values.absent is None else values.absent[where])
 
 
-def _coalesce(node: Coalesce, rows: Rows) -> Values:
+def _coalesce(node: Coalesce, rows: RowSet) -> Values:
     parts, left = _Parts(node.kind, len(rows)), np.ones(len(rows), np.bool_)
     for operand in node.operands:
         if not left.any():

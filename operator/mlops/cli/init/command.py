@@ -1,0 +1,108 @@
+"""`mlops init`: read a delivery whole, write the manifests that it needs, and say what was found."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import yaml
+
+from mlops.api.kinds import InvalidObject, parse
+from mlops.cli.errors import UserError
+from mlops.cli.init import roles, writing
+from mlops.cli.init.deciding import decided
+from mlops.cli.init.delivery import files_of, opened
+from mlops.cli.init.naming import object_key, object_name
+from mlops.cli.init.options import InitOptions
+from mlops.cli.init.proving import proved
+from mlops.cli.init.reading import Profile, profiled
+from mlops.workloads.floor.pod import BadInput
+
+_PLACE = "s3://raw/"
+
+
+def init(options: InitOptions) -> list[str]:
+    """Write the manifests and the scenario beside them; return what to tell. Raises UserError."""
+    if options.time_zone and options.time_zone not in available_timezones():
+        raise UserError(
+            f"--time-zone {options.time_zone!r}: not in the time zone database: say one such as Europe/Berlin"
+        )
+    files = files_of(options.files)
+    target = _target(options, files)
+    with tempfile.TemporaryDirectory(prefix="mlops-init-") as scratch:
+        try:
+            written = _written(options, files, Path(scratch), object_name(options.name or target.stem))
+        except BadInput as error:
+            raise UserError(error.message) from error
+    text = writing.manifests(written)
+    try:
+        for document in yaml.safe_load_all(text):
+            parse(document)
+    except InvalidObject as error:
+        raise UserError(f"what was found makes no manifest: {error}") from error
+    uris = [f"{_PLACE}{written.name}/{key}" for key in _keys(files)]
+    deliveries = [(path.resolve(), uri) for path, uri in zip(files, uris, strict=True)]
+    target.write_text(text, encoding="utf-8")
+    beside(target).write_text(writing.scenario(deliveries), encoding="utf-8")
+    return _summary(written, target)
+
+
+def beside(manifest: Path) -> Path:
+    """Return the scenario of one manifest."""
+    return manifest.with_suffix(".scenario.toml")
+
+
+def _written(options: InitOptions, files: tuple[Path, ...], scratch: Path, name: str) -> writing.Written:
+    profile = profiled(opened(files, options, scratch))
+    if not profile.rows:
+        raise UserError(f"{profile.delivery.names}: there is no row")
+    if options.label is None:
+        raise UserError(f"say by --label which column is to be predicted, one of: {_columns(profile)}")
+    # One file is named itself: what else lies beside it in a bucket is not read.
+    uri = f"{_PLACE}{name}/" + (_keys(files)[0] if len(files) == 1 else "")
+    found = decided(profile, options)
+    proof = proved(profile, found, uri)
+    label = roles.assign(profile, found, proof, options)
+    return writing.Written(name, profile, found, proof, label, uri)
+
+
+def _columns(profile: Profile) -> str:
+    return ", ".join(column.name or f"{column.evidence.position}" for column in profile.columns)
+
+
+def _target(options: InitOptions, files: tuple[Path, ...]) -> Path:
+    """Return the manifest's path. Raises UserError if it is there, or has no name that objects may have."""
+    stem = options.name or (options.output.stem if options.output else files[0].name.split(".")[0])
+    if len(files) > 1 and not options.name and not options.output:
+        stem = files[0].resolve().parent.name
+    name = object_name(stem)
+    if not name or (options.name and name != options.name):
+        raise UserError(
+            f"{options.name or stem!r}: a name has lower-case letters, digits and -, at most 40: say another by --name"
+        )
+    target = options.output or Path(f"{name}.yaml")
+    if target.suffix not in (".yaml", ".yml"):
+        raise UserError(f"--output {str(target)!r}: the name of a manifest ends in .yaml or .yml")
+    for path in (target, beside(target)):
+        if path.exists() and not options.force:
+            raise UserError(f"{path} is there already: --force writes over it, --output says another file")
+    return target
+
+
+def _keys(files: tuple[Path, ...]) -> list[str]:
+    keys = [object_key(path.name) for path in files]
+    if len(set(keys)) < len(keys):
+        keys = [f"{at:04}-{key}" for at, key in enumerate(keys)]
+    return keys
+
+
+def _summary(written: writing.Written, target: Path) -> list[str]:
+    guesses = written.decided.guesses
+    features = sum("role" not in guess.spec for guess in guesses)
+    kind = "classification" if roles.is_classification(written.label) else "regression"
+    lines = [f"{written.profile.rows:,} rows, {features} features, {kind} of {written.label.name}"]
+    lines += written.profile.notes
+    lines += [f"left out: {each}" for each in written.decided.left_out]
+    lines += [f"{guess.name}: {doubt}" for guess in guesses for doubt in guess.doubts]
+    return [*lines, f"{target} and {beside(target)} are written; check them, then", f"  mlops run -f {target}"]

@@ -1,0 +1,167 @@
+"""What all values of a column have in common: readings that explain every one so far, and counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from mlops.api.dataset import DataField
+from mlops.cli.init import dates
+from mlops.workloads.ingest import numbers
+from mlops.workloads.ingest.dialect import Notation
+
+NULL_WORDS = frozenset(
+    ("na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown", "n.a.",
+     "k. a.", "-nan", "<na>", "#na")
+)  # fmt: skip
+NOTATIONS = tuple(
+    Notation(decimal, thousands, of_csv=True)
+    for decimal, thousands in (
+        (".", None), (".", ","), (".", " "), (".", "'"), (".", "\u00a0"), (".", "\u202f"),
+        (",", None), (",", "."), (",", " "), (",", "'"), (",", "\u00a0"), (",", "\u202f"),
+    )
+)  # fmt: skip
+_SYMBOL = r"^[+-]?[ \u00a0]*([$€£¥%]|EUR|USD|GBP|CHF|JPY)|([$€£¥%]|EUR|USD|GBP|CHF|JPY)$"
+MOST_VALUES = 256
+COMPARED = 100_000  # rows in which values are compared with each other
+_FIRST = 200
+
+
+@dataclass
+class Numbers:
+    """One notation that has explained every value so far."""
+
+    notation: Notation
+    is_whole: bool = True
+    has_point: bool = False
+    total: float = 0.0
+
+
+@dataclass
+class ColumnEvidence:
+    """Of one column. Text in, block by block; what failed once is never tried again."""
+
+    name: str
+    position: int
+    rows: int = 0
+    missing: int = 0
+    words: Counter[str] = field(default_factory=Counter)
+    # Of all values, null words too, until there are too many.
+    values: Counter[str] | None = field(default_factory=Counter)
+    hashes: set[int] = field(default_factory=set)
+    has_equal: bool = False
+    numbers: list[Numbers] = field(default_factory=list)
+    times: dict[str, int] | None = None
+    is_boolean: bool = True
+    has_leading_zero: bool = False
+    has_plus: bool = False
+    has_minus: bool = False
+    has_long: bool = False
+    symbols: Counter[str] = field(default_factory=Counter)
+    rest: int = 0
+    digits: int = 0
+    # What first kept it from being numbers, for the comment.
+    odd: str = ""
+    needs_zone: bool = False
+    _compared: int = 0
+
+    def __post_init__(self) -> None:
+        self.numbers = [Numbers(notation) for notation in NOTATIONS]
+
+    @property
+    def is_unique(self) -> bool:
+        """Return whether no value was there twice, as far as they were compared."""
+        return not self.has_equal and self.rows - self.missing > 1
+
+    def observe(self, text: pl.Series) -> None:
+        """Take further values in."""
+        self.rows += len(text)
+        self.missing += text.null_count()
+        text = text.drop_nulls()
+        self._count(text)
+        bare = text.str.strip_chars(numbers.BLANKS)
+        lower = bare.str.to_lowercase()
+        is_word = lower.is_in(list(NULL_WORDS))
+        self.words.update(bare.filter(is_word).to_list())
+        rest = bare.filter(~is_word & (bare != ""))
+        if not len(rest):
+            return
+        self.rest += len(rest)
+        self._note_signs(rest)
+        self._narrow_numbers(rest)
+        self._narrow_times(rest)
+        self.is_boolean = self.is_boolean and bool(rest.str.to_lowercase().is_in(["true", "false"]).all())
+
+    def _count(self, text: pl.Series) -> None:
+        if self.values is not None:
+            self.values.update(dict(zip(*text.value_counts().to_dict(as_series=False).values(), strict=True)))
+            if len(self.values) > MOST_VALUES:
+                self.values = None
+        if not self.has_equal and self._compared < COMPARED:
+            part = text.head(COMPARED - self._compared)
+            self.hashes.update(part.hash().to_list())
+            self._compared += len(part)
+            self.has_equal = len(self.hashes) < self._compared
+        if self.has_equal or self._compared >= COMPARED:
+            # Of many columns they would take the memory.
+            self.hashes.clear()
+
+    def _note_signs(self, rest: pl.Series) -> None:
+        self.has_leading_zero |= bool(rest.str.contains(r"^[+-]?0[0-9]").any())
+        self.has_plus |= bool(rest.str.starts_with("+").any())
+        self.has_minus |= bool(rest.str.starts_with("-").any())
+        self.has_long |= bool(rest.str.contains(r"^[+-]?[0-9]{16,}([.,]0*)?$").any())
+        self.digits += int(rest.str.contains(r"^[+-]?[0-9][0-9.,]*$").sum())
+        if self.numbers:
+            groups = rest.str.extract_groups(_SYMBOL).struct.unnest()
+            found = groups.to_series(0).fill_null(groups.to_series(1)).drop_nulls()
+            self.symbols.update(found.to_list())
+
+    def _narrow_numbers(self, rest: pl.Series) -> None:
+        alive = []
+        unit = DataField(name="unit", type="float64", symbols=tuple(sorted(self.symbols)[:8]) or None)
+        for one in self.numbers:
+            read = numbers.floats(rest, unit, one.notation)
+            good = read.is_finite().fill_null(False)
+            if one.notation.thousands:
+                # No number is grouped behind a zero.
+                good &= ~rest.str.contains(rf"^[+-]?0[{one.notation.thousands}]")
+            if not good.all():
+                if one.notation == NOTATIONS[0]:
+                    self.odd = rest.filter(~good)[0]
+                continue
+            if one.is_whole:
+                one.is_whole = numbers.integers(rest, unit, one.notation).null_count() == 0
+            one.has_point |= bool(rest.str.contains(f"[{one.notation.decimal}eE]").any())
+            one.total += float(read.sum())
+            alive.append(one)
+        self.numbers = alive
+
+    def _narrow_times(self, rest: pl.Series) -> None:
+        if self.times is None:
+            first = rest.head(_FIRST)
+            shape = first.str.contains(r"^[0-9A-Za-z]{1,9}[-/. ][0-9A-Za-z]{1,9}[-/., ]{1,2}[0-9]{1,4}").all()
+            self.times = dict.fromkeys(("", *dates.FORMS), 0) if shape else {}
+            if not shape and rest.str.contains(r"^[0-9]{8}$").all():
+                self.times = {dates.COMPACT: 0}
+            elif not shape and first.str.contains(r"^[0-9]{10}([0-9]{3})?(\.[0-9]+)?$").all():
+                self.times = {"%s": 0} if len(first[0].split(".")[0]) == 10 else {"%Q": 0}
+            self.times = {form: 0 for form in self.times if not dates.micros(first, form, "UTC").null_count()}
+        alive = {}
+        for form, total in self.times.items():
+            read = dates.micros(rest, form, "UTC")
+            if not read.null_count():
+                # Two forms with the same sum of readings have, but for chance, the same readings.
+                alive[form] = hash((total, int(read.hash().sum() or 0)))
+        self.times = alive
+        if alive and not self.needs_zone:
+            form = next(iter(alive))
+            self.needs_zone = form not in dates.EPOCHS and bool(dates.micros(rest, form, None).null_count())
+
+    def observe_typed(self, values: pl.Series) -> None:
+        """Take values in that have a type: they are counted only."""
+        self.rows += len(values)
+        self.missing += values.null_count()
+        self._count(values.drop_nulls().cast(pl.String, strict=False).drop_nulls())

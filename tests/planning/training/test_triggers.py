@@ -1,0 +1,170 @@
+"""Which run a template has to make now, under which name, and what is on record of why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mlops.api import labels
+from mlops.api.training_run import TrainingRun
+from mlops.planning.ownership import key_of
+from mlops.planning.training.children import trigger_of
+from mlops.planning.training.recipe import change_name, recipe_digest, template_digest, version_name
+from mlops.planning.training.run import plan
+from mlops.planning.training.triggers import due_event, pending_event
+from mlops.planning.views import TrainingRunView
+from tests.planning.builders import NOW, SETTINGS, a_condition, a_run, a_template, a_versioned_dataset, merged
+
+READY = a_condition("Ready", "True", "Succeeded")
+FAILED = [a_condition("Ready", "False", "OOMKilled"), a_condition("Stalled", "True", "OOMKilled")]
+PENDING = [a_condition("Ready", "Unknown", "RunPending"), a_condition("Reconciling", "True", "RunPending")]
+RETRY = {"metadata": {"annotations": {labels.RETRY: "now"}}}
+
+
+def seen(**changes: Any) -> TrainingRun:
+    """Return a template whose present spec is accounted for, as is version 1 of its Dataset."""
+    template = a_template(**{name: value for name, value in changes.items() if name != "status"})
+    known = {
+        "lastTemplateDigest": template_digest(template),
+        "lastRecipeDigest": recipe_digest(template),
+        "lastDatasetVersion": 1,
+        "lastRun": "rain-1",
+    }
+    return a_template(**merged({"status": known}, changes))
+
+
+def a_view(template: TrainingRun, *runs: TrainingRun, version: int = 1) -> TrainingRunView:
+    return TrainingRunView(NOW, SETTINGS, template, dataset=a_versioned_dataset(version), siblings=runs)
+
+
+def due(template: TrainingRun, *runs: TrainingRun, version: int = 1) -> tuple[Any, ...] | None:
+    event = due_event(a_view(template, *runs, version=version))
+    return (event.name, event.trigger.kind, event.trigger.ref, event.trigger.reason) if event else None
+
+
+def over(*conditions: dict[str, Any]) -> TrainingRun:
+    return a_run(status={"conditions": list(conditions)})
+
+
+def test_nothing_is_due_while_the_newest_spec_and_version_have_their_run() -> None:
+    """The run is there, at work or over, or was deleted after it had served."""
+    assert due(seen(), over(READY)) is None
+    assert due(seen(), a_run()) is None
+    assert due(seen()) is None
+
+
+def test_a_new_version_is_due_once() -> None:
+    """Unless a run has it, or is going to take it."""
+    new = ("rain-d2", "DatasetVersion", "weather", "version 2")
+    assert due(seen(), over(READY), version=2) == new
+    of_template = {"metadata": {"labels": {labels.TEMPLATE: "rain"}}}
+    assert due(seen(), a_run(**of_template), version=2) is None, "it is not pinned yet, and takes what is newest"
+    for rests in (
+        {"spec": {"suspend": True}},
+        {"spec": {"datasetRef": {"version": 1}}},
+        {"status": {"conditions": FAILED}},
+    ):
+        assert due(seen(), a_run(**merged(of_template, rests)), version=2) == new
+
+
+def test_an_edit_is_due_and_named_by_its_digest() -> None:
+    """An edit of what decides nothing is none; one after a failed run is, whatever it is."""
+    edited = seen(status={"lastRecipeDigest": "sha256:" + "0" * 64}, metadata={"generation": 4})
+    assert due(edited, over(READY)) == (change_name(edited), "TemplateChange", "rain", "generation 4")
+    first = a_template()
+    assert due(first) == (change_name(first), "TemplateChange", "rain", "created")
+    beside = {"lastTemplateDigest": "sha256:" + "0" * 64}
+    assert due(seen(status=beside), over(READY)) is None
+    assert due(seen(status={**beside, "conditions": FAILED}), over(*FAILED)) is not None
+
+
+def test_a_retry_is_due_unless_the_newest_run_is_at_work() -> None:
+    """With the person's text in its record and in its name."""
+    found = due(seen(**RETRY), over(READY))
+    assert found is not None
+    name, *record = found
+    assert record == ["Retry", "rain", "mlops.dev/retry: now"]
+    assert name.startswith("rain-r")
+    other = due(seen(metadata={"annotations": {labels.RETRY: "again"}}), over(READY))
+    assert other is not None
+    assert other[0] != name
+    assert due(seen(**RETRY), over(*FAILED)) == found
+    assert due(seen(**RETRY)) == found
+    assert due(seen(**RETRY), a_run()) is None
+
+
+def test_a_retry_of_an_edited_template_accounts_for_the_edit() -> None:
+    """Its run is of the present spec: no second one follows."""
+    edited = seen(**RETRY, status={"lastRecipeDigest": "sha256:" + "0" * 64})
+    status = plan(a_view(edited, over(READY))).statuses[key_of(edited)]
+    assert status.dump()["lastRecipeDigest"] == recipe_digest(edited)
+    assert status.dump()["lastTrigger"]["kind"] == "Retry"
+    assert status.dump()["retried"] == "now"
+
+
+def test_a_failed_run_that_was_deleted_is_made_again() -> None:
+    """Under its name, with its record; one that had not failed is not."""
+    why = {"kind": "DatasetVersion", "ref": "weather", "reason": "version 1"}
+    lost = seen(status={"conditions": FAILED, "lastTrigger": why})
+    assert due(lost) == ("rain-1", "DatasetVersion", "weather", "version 1")
+    assert due(seen(status={"conditions": FAILED})) == ("rain-1", "TemplateChange", "rain", "created")
+    assert due(lost, over(*FAILED)) is None
+    refused = [a_condition("Ready", "False", "NotServing"), a_condition("Stalled", "True", "NotServing")]
+    assert due(seen(status={"conditions": refused})) is None
+
+
+def pending(template: TrainingRun, *runs: TrainingRun) -> tuple[str, str, str] | None:
+    event = pending_event(a_view(template, *runs))
+    return (event.name, event.trigger.kind, event.trigger.reason) if event else None
+
+
+def test_an_event_on_record_waits_until_its_run_is_seen() -> None:
+    """An edit meanwhile makes a run of its own instead; a new version does not go by it."""
+    edit = {"kind": "TemplateChange", "ref": "rain", "reason": "created"}
+    data = {"kind": "DatasetVersion", "ref": "weather", "reason": "version 1"}
+    other = {"lastRecipeDigest": "sha256:" + "0" * 64}
+    assert pending(seen(status={"conditions": PENDING, "lastTrigger": edit})) == ("rain-1", "TemplateChange", "created")
+    assert pending(seen(status={"conditions": PENDING, "lastTrigger": edit, **other})) is None
+    assert pending(seen(status={"conditions": PENDING, "lastTrigger": data, **other})) == (
+        "rain-1",
+        "DatasetVersion",
+        "version 1",
+    )
+    assert pending(seen(status={"conditions": PENDING, "lastTrigger": edit}), a_run()) is None
+    assert pending(seen(status={"conditions": PENDING[:1], "lastTrigger": edit})) is None
+
+
+def test_an_event_of_an_earlier_release_is_told_by_its_name() -> None:
+    """It wrote no record."""
+    template = seen()
+    change = seen(status={"conditions": PENDING, "lastRun": change_name(template)})
+    assert pending(change) == (change_name(template), "TemplateChange", "created")
+    data = seen(status={"conditions": PENDING, "lastRun": version_name(template, 1)})
+    assert pending(data) == ("rain-d1", "DatasetVersion", "version 1")
+    assert pending(seen(status={"conditions": PENDING, "lastRun": "rain-other"})) is None
+
+
+def test_suspending_a_template_is_no_edit() -> None:
+    """Of neither digest; another recipe is one of both."""
+    rests, other = a_template(spec={"suspend": True}), a_template(spec={"reproducibility": {"seed": 7}})
+    assert template_digest(rests) == template_digest(a_template())
+    assert recipe_digest(rests) == recipe_digest(a_template())
+    assert template_digest(other) != template_digest(a_template())
+    assert recipe_digest(other) != recipe_digest(a_template())
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        pytest.param('{"kind": "Retry"}', "Retry", id="a record"),
+        pytest.param('{"kind": 3}', None, id="a number"),
+        pytest.param('["kind"]', None, id="a list"),
+        pytest.param("kind", None, id="no JSON"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_what_made_a_run_is_read_with_care(record: str | None, kind: str | None) -> None:
+    """Anybody may write an annotation."""
+    annotations = {} if record is None else {labels.TRIGGER: record}
+    assert trigger_of(a_run(metadata={"annotations": annotations})) == kind
