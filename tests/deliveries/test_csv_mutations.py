@@ -129,6 +129,7 @@ def _any_rows(random: Random, dialect: Object) -> str:
     return text
 
 
+@pytest.mark.timeout(1200)
 def test_no_text_and_no_dialect_ends_in_an_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2,000 random ones are read, or refused with a sentence, in blocks of any size to the same end."""
     random = Random(3)
