@@ -278,7 +278,7 @@ class FillNull(Model):
     field: FieldName = Field(description="The field to fill.")
     value: Text | None = Field(default=None, description="The value to put there, written as text.")
     strategy: Literal["forward", "mean", "median", "zero"] | None = Field(
-        default=None, description="How to find the value: the last one before it in time, the mean, the median or 0."
+        default=None, description="How to find the value: forward (that of an earlier row), the mean, the median or 0."
     )
     by: Annotated[tuple[FieldName, ...], Field(max_length=32)] | None = Field(
         default=None,

@@ -9,6 +9,14 @@ import re
 from collections.abc import Iterable
 
 _TOKEN = re.compile(r"""'[^']*'?|"[^"]*"?|`[^`]*`?|[A-Za-z_][A-Za-z0-9_]*|[^ \t]""")
+# Words of SQL's own: columns of these names are written in quotation marks.
+RESERVED = frozenset(
+    (
+        *("and", "as", "between", "case", "distinct", "else", "end", "from", "having", "ilike", "in", "is", "like"),
+        *("not", "or", "over", "regexp", "rlike", "then", "union", "when", "where", "xor"),
+    )
+)
+_VALUES = frozenset(("null", "true", "false"))
 # Before a text they say of which type it is: date '2020-01-01'.
 _TYPED_TEXT = re.compile(r"(?i)date|datetime|timestamp|time|interval")
 
@@ -32,10 +40,13 @@ def _means_something_else(tokens: list[str], index: int) -> bool:
         return True
     if token[0] in '"`':
         return False
-    a_call, a_type = after == "(", before in ("as", ":")
+    if token.lower() in RESERVED or token.lower() in _VALUES:
+        return True
+    a_call, a_type = after == "(", before in ("as", ":", "double")
     of_a_text = after.startswith("'") and _TYPED_TEXT.fullmatch(token) is not None
     part_of_a_date = index > 1 and before == "(" and tokens[index - 2].lower() == "extract"
-    return a_call or a_type or of_a_text or part_of_a_date
+    unit = index > 1 and before.startswith("'") and tokens[index - 2].lower() == "interval"
+    return a_call or a_type or of_a_text or part_of_a_date or unit
 
 
 def with_derived(names: Iterable[str], features: Iterable[tuple[str, str]], columns: Iterable[str]) -> frozenset[str]:

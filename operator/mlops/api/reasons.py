@@ -563,8 +563,8 @@ class Reason(StrEnum):
     FORMAT_ERROR = (
         "FormatError",
         _INGEST_FAILS.means(
-            "The file is not of spec.format: damaged, not UTF-8, too large, or an archive that unpacks without end.",
-            "Correct spec.format; or deliver it again, and ask for a retry.",
+            "The file is not of spec.format: damaged, of another encoding, too large, or it unpacks without end.",
+            "Correct spec.format or spec.csv; or deliver it again, and ask for a retry.",
         ),
     )
     SOURCE_NOT_FOUND = (

@@ -16,6 +16,7 @@ from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun
 
 _PLACE = re.compile(r"(spec\.(clean|features|validation\.rules)\[([0-9]+)\]\.[a-zA-Z.]+): ")
+_PATH = re.compile(r"(spec\.[^: ]+): ")
 # Stands in the place of a condition that is wrong, so that the next one is told too.
 _ALWAYS = "1 = 1"
 
@@ -41,7 +42,9 @@ def _of_dataset(spec: DatasetSpec) -> tuple[list[Mistake], Mapping[str, FieldTyp
     """Return what is wrong with a Dataset, and the types of its features if nothing is."""
     if mistakes := of_dataset(spec):
         return mistakes, None
-    if not (spec.features or spec.validation.rules_ or any(step.filter for step in spec.clean)):
+    computes = spec.features or spec.validation.rules_ or any(step.filter for step in spec.clean)
+    of_times = any(field.time_zone or field.formats for field in spec.fields)
+    if not (computes or of_times or spec.governance.pii):
         return [], {}
     return _in_expressions(spec)
 
@@ -57,7 +60,8 @@ def _in_expressions(spec: DatasetSpec) -> tuple[list[Mistake], Mapping[str, Fiel
             types = contract_of(spec).features
         except BadInput as error:
             found = _PLACE.match(error.message)
-            mistakes.append(Mistake(found[1] if found else "spec", error.message, Reason(error.reason)))
+            path = _PATH.match(error.message)
+            mistakes.append(Mistake(path[1] if path else "spec", error.message, Reason(error.reason)))
             if found is None:
                 return mistakes, None
             spec = _without(spec, found[2], int(found[3]))

@@ -147,3 +147,14 @@ def test_records_are_the_same_however_a_document_is_cut(seed: int) -> None:
         content = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
         found = [json.loads(one) for one in records(_pieces(content, draw.randrange(1, 9)), "FILE", path)]
         assert found == items, content
+
+
+@pytest.mark.parametrize("among_texts", [False, True], ids=["numbers", "numbers and a text"])
+def test_a_number_that_means_a_missing_value_is_missing_and_none_beside_it(among_texts: bool) -> None:
+    """Whatever else is read in the same piece of the file."""
+    nulls = ["9223372036854775807", "-999", "-999.5"]
+    fields = [field("n", "int64", nullValues=nulls), field("x", nullValues=nulls)]
+    rows = '[{"n":9223372036854775806,"x":-999.5},{"n":9223372036854775807,"x":-999},{"n":-999,"x":-998}'
+    given = rows + (',{"n":"7","x":"2"}]' if among_texts else "]")
+    want: Outcome = [(9223372036854775806, None), (None, None), (None, -998.0)]
+    assert read(given, "json", *fields) == [*want, *([(7, 2.0)] if among_texts else [])]

@@ -83,3 +83,17 @@ def test_a_prefix_of_partitions_is_one_version(tmp_path: Path) -> None:
         whole.deliver(f"data/{n}.parquet", _file("parquet", v=[n + 0.5] * 10, n=[n] * 10))
     spec = spec_of("parquet", *fields)
     assert split.ingest(spec).digest == whole.ingest(spec).digest
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_whole_number_that_means_a_missing_value_takes_no_neighbour(form: str) -> None:
+    """They are one float64."""
+    content = _file(form, n=[2**63 - 2, 2**63 - 1, -999])
+    wanted = field("n", "int64", nullValues=["9223372036854775807", "-999"])
+    assert read(content, form, wanted) == [(2**63 - 2,), (None,), (None,)]
+
+
+def test_a_column_that_is_read_by_its_position_is_none_of_the_path() -> None:
+    """A folder that is called as the field says nothing about it."""
+    by_position = field("n", "int64", position=1)
+    assert read("other\n5\n", "csv", by_position, key="h/n=7/f.csv") == [(5,)]

@@ -24,6 +24,7 @@ def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:
         yield from unknown_names(step.drop_nulls or (), known, f"{path}.dropNulls")
         if step.fill_null:
             yield from unknown_names((step.fill_null.field,), known, f"{path}.fillNull.field")
+            yield from unknown_names(step.fill_null.by or (), known, f"{path}.fillNull.by")
             yield from _in_strategy(step, types, f"{path}.fillNull.strategy")
             yield from _in_value(step, types, f"{path}.fillNull.value")
 

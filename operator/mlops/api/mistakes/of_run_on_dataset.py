@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import get_args
 
 from mlops.api import estimators
-from mlops.api.dataset import DataField, DatasetSpec, FieldType, Fractions, Role
+from mlops.api.dataset import DataField, DatasetSpec, FieldType, Fractions
 from mlops.api.expression_columns import columns_named, with_derived
 from mlops.api.mistakes.mistake import Mistake, at
 from mlops.api.reasons import Reason
@@ -16,11 +15,9 @@ _DATASET_PATH = "spec.datasetRef.name"
 _SINCE_PATH = "spec.datasetRef.since"
 _DECLARE = "or declare it in governance.piiInModels of the Dataset, if it may stand there"
 _BOTH = ("Classifier", "Regressor")
-# Whether requests carry, beside features, what features are computed of.
-_CARRIES_MORE = "input" in get_args(Role)
-_CARRIED = {"feature", "input", "entityKey", "timestamp"} if _CARRIES_MORE else {"feature"}
+# What requests carry, or may if a feature is computed of it.
+_CARRIED = {"feature", "input", "entityKey", "timestamp"}
 _NUMBER = "compute a number of it in its expression, such as extract(month from ...)"
-_DELIVER = "deliver what matters of it (month, weekday, hour) as a number in a column of its own"
 
 
 def of_run_on_dataset(
@@ -76,9 +73,8 @@ def _in_columns(dataset: DatasetSpec, types: Mapping[str, FieldType]) -> Iterato
     columns = {field.name: field.type for field in dataset.fields if field.role == "feature"}
     if not columns and not dataset.features:
         yield _unusable("no field has the role feature: there is nothing to learn from")
-    if _CARRIES_MORE:
-        # Of a timestamp the model sees only what is computed of it.
-        columns = {name: kind for name, kind in columns.items() if name not in _read(dataset)}
+    # Of a timestamp the model sees only what is computed of it.
+    columns = {name: kind for name, kind in columns.items() if name not in _read(dataset)}
     computed = {feature.name: types[feature.name] for feature in dataset.features if feature.name in types}
     for name, kind in {**columns, **computed}.items():
         if kind == "timestamp":
@@ -92,12 +88,10 @@ def _read(dataset: DatasetSpec) -> frozenset[str]:
 
 
 def _way_out_of_time(name: str) -> str:
-    if _CARRIES_MORE:
-        return (
-            f"add what matters of it to spec.features of the Dataset, such as {{name: {name}_month, expression: "
-            f"'extract(month from {name})'}}, or give it the role ignored"
-        )
-    return f"give it the role timestamp or ignored, and {_DELIVER}"
+    return (
+        f"add what matters of it to spec.features of the Dataset, such as {{name: {name}_month, expression: "
+        f"'extract(month from \"{name}\")'}}, or give it the role ignored"
+    )
 
 
 def _in_sources(dataset: DatasetSpec) -> Iterator[Mistake]:
@@ -110,14 +104,9 @@ def _in_sources(dataset: DatasetSpec) -> Iterator[Mistake]:
             if field.role == "label":
                 yield _unusable(f"{said} the label {name!r}: it would know the answer: leave it out of the expression")
             elif field.role not in _CARRIED:
-                yield _unusable(f"{said} {name!r}, whose role is {field.role}: {_way_out_of_role(field)}")
-
-
-def _way_out_of_role(field: DataField) -> str:
-    if _CARRIES_MORE:
-        return "no request carries it; give it the role input"
-    said = "requests carry fields of role feature only; "
-    return said + (_DELIVER if field.type == "timestamp" else "give it that role, or leave it out of the expression")
+                yield _unusable(
+                    f"{said} {name!r}, whose role is {field.role}: no request carries it; give it the role input"
+                )
 
 
 def _in_personal_data(run: TrainingRunSpec, dataset: DatasetSpec) -> Iterator[Mistake]:
@@ -134,7 +123,7 @@ def _in_personal_data(run: TrainingRunSpec, dataset: DatasetSpec) -> Iterator[Mi
     if estimator not in estimators.KEEP_ROWS:
         return
     for field in dataset.fields:
-        if field.role == "feature" and field.type != "string" and field.name in hidden:
+        if field.role == "feature" and field.type not in ("string", "timestamp") and field.name in hidden:
             yield _unusable(
                 f"the feature {field.name!r} is in governance.pii, and {estimator} keeps the rows that it was trained "
                 f"on: choose an estimator that does not, give the field the role ignored, {_DECLARE}",

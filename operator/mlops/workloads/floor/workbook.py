@@ -27,8 +27,6 @@ from mlops.workloads.floor.pod import BadInput
 
 _OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP: Final = b"PK\x03\x04"
-_MAX_ROWS: Final = 1 << 20
-_MAX_COLUMNS: Final = 1 << 14
 
 
 @dataclass(frozen=True)

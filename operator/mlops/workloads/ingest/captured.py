@@ -97,13 +97,12 @@ def captured_rows(
 def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contract) -> pl.Series:
     if field.role == "label":
         return joined[LABEL]
+    given = _of_request(joined, field)
     if (recorded := INPUT + field.name) in joined.columns:
-        return joined[recorded]
-    if field.role == "timestamp":
-        return joined[TIME]
-    if field.role == "entityKey" and field.type == "string":
-        single = pl.when(pl.col("row") == 0).then(pl.col("id"))
-        return joined.select(single.otherwise(pl.concat_str("id", pl.lit("/"), "row"))).to_series()
+        # Of versions before a feature read the field, and where personal data stays out, the request's own counts.
+        return joined[recorded] if given is None else joined[recorded].fill_null(given)
+    if given is not None:
+        return given
     if field.nullable or field.role == "ignored":
         return pl.Series(field.name, [None] * joined.height, dtype=DTYPES[field.type])
     raise BadInput(
@@ -113,10 +112,20 @@ def _column(joined: pl.DataFrame, field: DataField, name: str, contract: Contrac
     )
 
 
+def _of_request(joined: pl.DataFrame, field: DataField) -> pl.Series | None:
+    """Return what each request says by itself: its time, and its id as the key of what it is about."""
+    if field.role == "timestamp":
+        return joined[TIME]
+    if field.role == "entityKey" and field.type == "string":
+        single = pl.when(pl.col("row") == 0).then(pl.col("id"))
+        return joined.select(single.otherwise(pl.concat_str("id", pl.lit("/"), "row"))).to_series()
+    return None
+
+
 def _check_recorded(rows: pl.DataFrame, contract: Contract, name: str) -> None:
     """Raise BadInput for personal data that every row lacks and no row may lack: model servers leave it out."""
     for field in contract.fields:
-        left_out = field.name in contract.pii and field.role in ("feature", "input") and not field.nullable
+        left_out = field.name in contract.pii and field.name in contract.requested and not field.nullable
         if left_out and rows.height and rows[field.name].null_count() == rows.height:
             raise BadInput(
                 Reason.SCHEMA_MISMATCH,

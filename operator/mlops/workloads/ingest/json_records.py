@@ -27,6 +27,7 @@ from mlops.workloads.ingest.typed import (
     read_text,
     with_missing,
 )
+from mlops.workloads.ingest.widening import numbers_of
 
 _BLANK_AND_COLON: Final = (b" :", b"\t:", b"\r:", b"\n:")
 # What JSON has for each type; text is read as it is in CSV, 0 and 1 are booleans.
@@ -125,6 +126,8 @@ class JsonRecords:
         if field.name not in self._present and any(value is not _ABSENT for value in found):
             self._present.add(field.name)
         values = [None if value is _ABSENT else value for value in found]
+        if field.null_values:
+            values = _without(values, field.null_values)
         if field.type == "int64":
             values = self._whole(values, texts, field)
         elif field.type == "boolean":
@@ -172,6 +175,16 @@ class JsonRecords:
 
     def _bad(self, at: int, field: DataField, value: Any) -> BadInput:
         return bad_value(self._name, self.rows + at + 1, field, value, self._contract.pii)
+
+
+def _without(values: list[Any], nulls: tuple[str, ...]) -> list[Any]:
+    """Return the values without the numbers that mean a missing one, exactly; texts are for `with_missing`."""
+    numbers = numbers_of(nulls)
+    floats = {float(one) for one in numbers}
+    return [
+        None if (type(one) is int and one in numbers) or (type(one) is float and one in floats) else one
+        for one in values
+    ]
 
 
 def _has_no_key_twice(text: bytes, keys: int) -> bool:

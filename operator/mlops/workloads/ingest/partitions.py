@@ -43,7 +43,7 @@ def with_partitions(
 
     Raises BadInput for a value that is not of its field's type, and for one that the file says otherwise.
     """
-    given = [field for field in contract.fields if column_of(field) in partitions]
+    given = [field for field in contract.fields if field.position is None and column_of(field) in partitions]
     if not given:
         yield from read(contract)
         return

@@ -96,13 +96,14 @@ def validate(
     before = [Check(rule, None, None, rows=count) for rule, count in rejected.rules.items()] if rejected else []
     aside: list[pl.DataFrame] = []
     put_aside: list[pl.DataFrame | Path] = []
-    total = bad_rows = len(rejected.rows) if rejected else 0
+    put_before = len(rejected.rows) if rejected else 0
+    total = bad_rows = put_before
 
     def inspect(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         nonlocal total, bad_rows
         for chunk in chunks:
             total += chunk.height
-            broken = _broken(chunk, checks, contract.pii, total - chunk.height)
+            broken = _broken(chunk, checks, contract.pii, total - chunk.height - put_before)
             _count(chunk, broken, checks, contract.pii)
             # With Warn a broken rule of the user's leaves its row in; a broken contract does not.
             weighty = [

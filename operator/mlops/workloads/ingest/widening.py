@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import polars as pl
@@ -139,17 +140,27 @@ def _plain(column: pl.Series, field: DataField) -> pl.Series:
 
 
 def _without(column: pl.Series, nulls: tuple[str, ...]) -> pl.Series:
-    """Return numbers with those that mean a missing value, such as -999, as missing ones."""
-    numbers = [one for one in (_number(text) for text in nulls) if one is not None]
-    known = column.cast(pl.Float64).is_in(numbers).fill_null(False)
-    return _kept(column, ~known)
+    """Return numbers with those that mean a missing value, such as -999, as missing ones: these, and no neighbour."""
+    numbers = numbers_of(nulls)
+    if column.dtype.is_float():
+        known = column.is_in([float(one) for one in numbers])
+    elif column.dtype.is_integer():
+        whole = [int(one) for one in numbers if one == one.to_integral_value() and abs(one) < 1 << 64]
+        known = pl.Series([value in set(whole) for value in column.to_list()], dtype=pl.Boolean)
+    else:
+        known = pl.Series([value in numbers for value in column.to_list()], dtype=pl.Boolean)
+    return _kept(column, ~known.fill_null(False))
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def numbers_of(nulls: tuple[str, ...]) -> frozenset[Decimal]:
+    """Return those of the texts that are finite numbers, exactly."""
+    found = []
+    for text in nulls:
+        try:
+            found.append(Decimal(text))
+        except InvalidOperation:
+            continue
+    return frozenset(one for one in found if one.is_finite())
 
 
 def _values(column: pl.Series, field: DataField) -> pl.Series:

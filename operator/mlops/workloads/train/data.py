@@ -229,7 +229,7 @@ def _check_features(data: Data) -> None:
 
 _MONTH = (
     "add what matters of it to spec.features of the Dataset, such as {{name: {0}_month, expression: 'extract(month "
-    "from {0})'}}, or give it the role ignored"
+    'from "{0}")\'}}, or give it the role ignored'
 )
 _NUMBER = "compute a number of it in its expression, such as extract(month from ...)"
 

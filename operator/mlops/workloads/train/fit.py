@@ -74,7 +74,7 @@ def target_of(label: LabelColumn, truth: NDArray[Any], task: Task, estimator: st
     if label.type == "float64":
         raise _unusable(
             f"the label {label.name!r} is a float64 and {estimator} predicts classes: "
-            "choose a regressor, or declare the label as int64, string or boolean"
+            "if its values are whole numbers, declare the label as int64 in the Dataset; else choose a regressor"
         )
     classes = classes_of(label, truth)
     index = {one: code for code, one in enumerate(classes)}

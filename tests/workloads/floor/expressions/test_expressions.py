@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from mlops.api.dataset import Feature, FieldType
+from mlops.api.expression_columns import columns_named
 from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.expressions import ExpressionError, check
 from mlops.workloads.floor.expressions.frames import compute, evaluate
@@ -382,3 +383,22 @@ def test_what_makes_long_texts_on_its_way_is_still_refused(expression: str) -> N
     """The text is made, whatever becomes of it."""
     with pytest.raises(ExpressionError, match="may make a text"):
         check(expression, {"s": "string"})
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "case when price > 1 then 1 else 0 end",
+        "extract(day from t)",
+        "t + interval '1' day",
+        "CAST(price AS double precision)",
+        "s like 'x' escape '!'",
+        "price is null or true",
+        "date '2020-01-01' < t",
+    ],
+)
+def test_a_word_of_sql_is_no_column_to_who_does_not_parse(expression: str) -> None:
+    """The operator tells columns from words alone: it may overlook one, and never invents one."""
+    words = ["case", "end", "then", "else", "from", "day", "precision", "like", "null", "true", "date", "interval"]
+    columns = ["price", "s", "t", *words]
+    assert columns_named(expression, columns) <= {"price", "s", "t"}

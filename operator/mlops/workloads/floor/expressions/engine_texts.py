@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlops.workloads.floor.expressions.errors import NoValue, Refusal
 from mlops.workloads.floor.expressions.growth import SCALAR, Growth, replacement
 from mlops.workloads.floor.expressions.intervals import in_calendar
-from mlops.workloads.floor.expressions.kinds import Kind, Value
+from mlops.workloads.floor.expressions.kinds import FIRST_TIMESTAMP, LAST_TIMESTAMP, Kind, Value
 from mlops.workloads.floor.expressions.typed import Computed, Operation
 from mlops.workloads.floor.pod import is_panic
 
@@ -150,5 +150,10 @@ def read_by(form: str) -> Operation:
             raise NoValue(f"is no time of the format '{form}'")
         return in_calendar(found)
 
-    vector = _operation("strptime", step, np.int64).vector
+    # By `in_calendar` a text that is read as a time of another year is none, for one row and for many.
+    def within(texts: pl.Series) -> pl.Series:
+        found = step(texts)
+        return found.set(~found.is_between(FIRST_TIMESTAMP, LAST_TIMESTAMP), None)
+
+    vector = _operation("strptime", within, np.int64).vector
     return Operation("strptime", read, vector)

@@ -16,7 +16,7 @@ from mlops.workloads.floor.expressions.typed import Values
 
 # All texts that an expression makes of one frame.
 LARGEST_RESULT = 1 << 30
-# RowSet of texts, as objects of Python, in memory at once.
+# Rows of texts, as objects of Python, in memory at once.
 _ROWS_AT_ONCE = 1 << 16
 
 

@@ -2,7 +2,7 @@
 
 What it gives for a row never depends on other rows, on the clock or on chance: there is nothing in its grammar that
 could. A result that is not a number is missing, minus zero is zero. Infinity is left as it is: the contract of a
-Dataset refuses it, and so does the model server.
+Dataset refuses it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from mlops.api.expression_columns import RESERVED as RESERVED
+
 MAX_ARGUMENTS = 64
 
 
@@ -45,11 +47,4 @@ CHANCE: Final = frozenset(("random", "rand", "uuid", "gen_random_uuid"))
 SUBQUERY: Final = frozenset(("select", "exists"))
 AGGREGATES: Final = frozenset(
     ("array_agg", "avg", "count", "first", "last", "max", "mean", "median", "min", "stddev", "sum", "variance")
-)
-# Columns of these names are written in quotation marks.
-RESERVED: Final = frozenset(
-    (
-        *("and", "as", "between", "case", "distinct", "else", "end", "from", "having", "ilike", "in", "is", "like"),
-        *("not", "or", "over", "regexp", "rlike", "then", "union", "when", "where", "xor"),
-    )
 )

@@ -1,14 +1,14 @@
 """What ingest did to rows before training, done to the rows of a request: the same steps in the same order.
 
 A missing value becomes the constant that it became in training. A row that training cannot have seen is refused: one
-that `dropNulls` or a filter would have dropped, and one in which a value is missing that ingest took from the row
-before.
+that `dropNulls` or a filter would have dropped, and one in which a value is missing that ingest took from an earlier
+row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def _complete(columns: Columns, names: tuple[str, ...]) -> Columns:
 def _preceded(columns: Columns, name: str) -> Columns:
     if (row := _first(is_missing(columns[name]))) is not None:
         raise OutsideTraining(
-            f"input {name!r} is missing in row {row}; in training such a value was taken from the row before it in "
+            f"input {name!r} is missing in row {row}; in training such a value was taken from an earlier row in "
             f"time (clean.fillNull of the Dataset, strategy forward), and a request has no such row: {_SEND}"
         )
     return columns
@@ -110,7 +110,7 @@ def _filled(columns: Columns, name: str, constant: Any) -> Columns:
 def _constant(value: bool | int | float | str, kind: FieldType) -> Any:
     if kind != "timestamp":
         return value
-    return np.datetime64(datetime.fromisoformat(str(value)).replace(tzinfo=None), "us")
+    return np.datetime64(datetime.fromisoformat(str(value)).astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def _first(rows: NDArray[np.bool_]) -> int | None:

@@ -7,6 +7,7 @@ among the steps: it chooses among rows, and does nothing to the values of one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
@@ -31,7 +32,7 @@ _PYTHON: Mapping[FieldType, type] = {
 
 
 class LearntFill(Model):
-    """What stands where a value of the field was missing; without `value`: the last one before it in time."""
+    """What stands where a value of the field was missing; without `value`: that of an earlier row."""
 
     field: FieldName
     value: Constant | None = None
@@ -78,7 +79,16 @@ def problem_of(steps: Iterable[LearntStep], inputs: Mapping[str, FieldType]) -> 
             return f"clean[{number}]: {unknown[0]!r} is no input"
         if fill and fill.value is not None and type(fill.value) is not _PYTHON[inputs[fill.field]]:
             return f"clean[{number}].fillNull.value: {fill.value!r} is no {inputs[fill.field]}"
+        if fill and fill.value is not None and inputs[fill.field] == "timestamp" and not _is_time(str(fill.value)):
+            return f"clean[{number}].fillNull.value: {fill.value!r} is no time with an offset from UTC"
     return None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def constants(steps: Iterable[LearntStep]) -> dict[str, bool | int | float | str]:
