@@ -28,11 +28,23 @@ def test_it_is_found_beside_a_file_too(tmp_path: Path) -> None:
     assert scenario.beside(("-",)) is None
 
 
-def test_two_scenarios_are_one_too_many(tmp_path: Path) -> None:
-    """Silently taking one of them would leave half of the world out."""
+def test_two_scenarios_that_only_deliver_are_one(tmp_path: Path) -> None:
+    """What both deliver is delivered."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "scenario.toml").write_text(SCENARIO)
+    alone = scenario.beside((str(tmp_path / "a"),))
+    read = scenario.beside((str(tmp_path / "a"), str(tmp_path / "b")))
+    assert alone is not None
+    assert read is not None
+    assert len(read.put) == 2 * len(alone.put)
+
+
+def test_two_scenarios_that_replay_are_one_too_many(tmp_path: Path) -> None:
+    """Silently taking one of them would leave half of the world out."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scenario.toml").write_text(SCENARIO + REPLAY)
     with pytest.raises(UserError, match=r"several scenarios: .*; name one with --scenario"):
         scenario.beside((str(tmp_path / "a"), str(tmp_path / "b")))
 
