@@ -24,13 +24,20 @@ SCHEDULED = 33000000  # minutes since 1970: a day in 2032, for a check from befo
 LIVES = {"Job": "batch/v1", "CronJob": "batch/v1", "Deployment": "apps/v1"}
 
 
+# Of classifiers and regressors alike: what gates of examples ask for.
+METRICS = [
+    {"name": name, "dataset": "test", "value": value}
+    for name, value in (("roc_auc", "0.8312"), ("r2", "0.9"), ("mae", "0.1"))
+]
+
+
 def report_on(task: tasks.Task) -> tasks.Report:
     """What a pod reports when all goes well."""
     match task:
         case tasks.IngestTask():
             return an_ingest_report()
         case tasks.TrainTask():
-            return a_train_report()
+            return a_train_report(metrics=METRICS)
         case tasks.VerifyTask():
             return a_verify_report()
         case tasks.DriftTask():

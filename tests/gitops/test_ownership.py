@@ -67,13 +67,20 @@ def test_nothing_that_a_git_tool_applied_is_written(apiserver: ApiServer, namesp
             monitor = there["DriftMonitor", "housing"]
             return bool(monitor["status"].get("history")) and condition(monitor, "Ready") == ("True", "Checked")
 
-        eventually(done, 90, lambda: program.log)
+        eventually(done, 90, lambda: f"{program.log}{_said(apiserver, namespace)}")
         assert not nodes.errors
         after = objects_of(apiserver, namespace)
         _check_parents(before, after)
         _check_again(apiserver, namespace, git, apply)
         _check_children(after)
         program.stop()
+
+
+def _said(server: ApiServer, namespace: str) -> str:
+    """Return what each object says, for whoever reads why nothing came of it."""
+    found = objects_of(server, namespace)
+    lines = [f"{kind} {name}: {each.get('status', {}).get('conditions')}" for (kind, name), each in found.items()]
+    return "\n".join(lines)
 
 
 def _check_parents(before: dict[str, Object], after: dict[tuple[str, str], Object]) -> None:
