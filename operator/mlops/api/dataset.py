@@ -164,7 +164,7 @@ class DataField(Model):
     )
     time_zone: TimeZone | None = Field(
         default=None,
-        description="The time zone of timestamps that are written without an offset; such are an error if left out. "
+        description="The time zone of timestamps that are written without an offset; UTC if left out, which is told. "
         "Days without a time of day are then midnight in UTC.",
     )
     ambiguous_times: Literal["Refuse", "Earliest", "Latest"] = Field(

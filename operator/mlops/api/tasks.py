@@ -99,6 +99,10 @@ class IngestTask(Model):
     captures: bool = False
 
 
+# So many fields at most are named in a report, which has 4096 bytes.
+MOST_NAMED = 5
+
+
 class IngestReport(Model):
     """The version made, or the same one again."""
 
@@ -109,6 +113,8 @@ class IngestReport(Model):
     rows: int
     bytes: int
     splits: SplitRows
+    # Fields with times that had no offset from UTC, a few of them.
+    read_as_utc: tuple[str, ...] = ()
     validation: ValidationResult
     as_of: Timestamp
 

@@ -412,3 +412,12 @@ def test_a_digest_is_that_of_the_report() -> None:
     """What runs are pinned to comes from the report and nowhere else."""
     status = a_versioned_view("7").dataset.status
     assert (status.digest, status.artifact) == (digest("7"), digest("a"))
+
+
+def test_times_that_were_read_as_utc_are_told() -> None:
+    """Nothing in the data said of which zone they are."""
+    view = a_view()
+    report = an_ingest_report().evolve(read_as_utc=("opened", "closed"))
+    told = find(after(view, finished(the_job(view), report)).dataset.status.conditions, "Validated")
+    assert told is not None
+    assert "; times of opened, closed have no offset and were read as UTC: timeZone says another zone" in told.message

@@ -11,6 +11,7 @@ from mlops.api.dataset import DataField
 from mlops.cli.init import dates
 from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.dialect import Notation
+from mlops.workloads.ingest.times import lacks_zone
 
 NULL_WORDS = frozenset(
     ("na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown", "n.a.",
@@ -158,7 +159,7 @@ class ColumnEvidence:
         self.times = alive
         if alive and not self.needs_zone:
             form = next(iter(alive))
-            self.needs_zone = form not in dates.EPOCHS and bool(dates.micros(rest, form, None).null_count())
+            self.needs_zone = lacks_zone(rest, dates.as_field(form, None))
 
     def observe_typed(self, values: pl.Series) -> None:
         """Take values in that have a type: they are counted only."""

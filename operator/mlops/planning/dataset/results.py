@@ -78,7 +78,7 @@ def _delivered(
     )
     newest = max(filter(None, [time_of(status.last_check_time), time_of(report.as_of)]))
     broken = f"{report.validation.failed} rules broken" if report.validation.failed else "all rules met"
-    told = f"{report.rows} rows, {broken}{_known(report)}"
+    told = f"{report.rows} rows, {broken}{_known(report)}{_read_as_utc(report)}"
     return status.evolve(
         version=number,
         digest=report.digest,
@@ -104,6 +104,13 @@ def _known(report: tasks.IngestReport) -> str:
         return ""
     held_out = splits.validation + splits.test
     return f"; {splits.known} of {held_out} held-out rows are of entities in train: split.strategy hash separates them"
+
+
+def _read_as_utc(report: tasks.IngestReport) -> str:
+    """Return in words which times were read as UTC because nothing said of which zone they are."""
+    if not report.read_as_utc:
+        return ""
+    return f"; times of {', '.join(report.read_as_utc)} have no offset and were read as UTC: timeZone says another zone"
 
 
 def _as_of(job: JobView) -> str | None:

@@ -84,6 +84,8 @@ def rows_of(scan: Callable[[], pl.LazyFrame], what: str, name: str, contract: Co
         row = 0
         cut: set[str] = set()
         for chunk in batches(frame, wanted, _ROWS):
+            for field in contract.fields:
+                contract.note_zone(chunk[field.name], field)
             yield pl.DataFrame(
                 {field.name: convert(chunk[field.name], field, name, row, contract.pii) for field in contract.fields}
             )
@@ -115,8 +117,6 @@ def _wanted(present: dict[str, pl.DataType], name: str, contract: Contract) -> l
             raise BadInput(Reason.SCHEMA_MISMATCH, f'{name}: column "{column_of(field)}" of spec.fields not found')
         expression, dtype, top = one
         check_type(name, field, dtype)
-        if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and field.time_zone is None:
-            say(f'{name}: column "{column_of(field)}" has times without a zone: they are taken as UTC')
         used.add(top)
         wanted.append(expression.alias(field.name))
     if extra := [column for column in present if column not in used]:

@@ -16,6 +16,7 @@ from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.model.requested import read_fields, requested_fields
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.time_patterns import pattern_of
+from mlops.workloads.ingest.times import lacks_zone
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,13 @@ class Contract:
     csv: Csv = field(default_factory=Csv)
     # Whether rows with a value that is not of its type are put aside.
     puts_aside: bool = False
+    # Fields with times that had no offset, and were read as UTC; readers add to it, and the report tells them.
+    read_as_utc: set[str] = field(default_factory=set, compare=False)
+
+    def note_zone(self, values: pl.Series, of: DataField) -> None:
+        """Remember a field whose values, as they are delivered, do not say of which zone they are."""
+        if of.type == "timestamp" and of.name not in self.read_as_utc and lacks_zone(values, of):
+            self.read_as_utc.add(of.name)
 
     @property
     def kinds(self) -> dict[str, FieldType]:

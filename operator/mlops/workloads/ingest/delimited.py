@@ -161,6 +161,7 @@ class _Reader:
             return normal(column), None
         column = with_missing(text.restored(column), field, self._notation)
         values = read_text(column, field, self._notation)
+        self._contract.note_zone(column, field)
         bad = unread_of(column, values)
         return normal(values), bad.to_numpy() if bad.any() else None
 

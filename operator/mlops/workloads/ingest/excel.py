@@ -102,6 +102,7 @@ def _column(
             cells[i] = None
     result: pl.Series | None = None
     for part in _kinds(cells):
+        contract.note_zone(part, field)
         try:
             check_type(name, field, part.dtype)
         except BadInput as error:

@@ -159,6 +159,7 @@ class JsonRecords:
         text = pl.Series([None if value is None else _text(value) for value in values], dtype=pl.String)
         text = with_missing(text, field)
         column = read_text(text, field)
+        self._contract.note_zone(text, field)
         if (at_text := first_unread(text, column)) is not None:
             raise self._bad(at_text, field, text[at_text])
         return normal(column)

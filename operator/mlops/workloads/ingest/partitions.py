@@ -67,6 +67,7 @@ def with_partitions(
 def _value(field: DataField, text: str | None, name: str, contract: Contract) -> pl.Series:
     column = with_missing(pl.Series(field.name, [text], dtype=pl.String), field)
     values = normal(read_text(column, field)).alias(field.name)
+    contract.note_zone(column, field)
     if first_unread(column, values) is not None:
         refusal = bad_value(name, 1, field, text, contract.pii)
         raise BadInput(refusal.reason, refusal.message.replace("row 1, column", "in the path, column"))

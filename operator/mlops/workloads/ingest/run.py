@@ -10,7 +10,7 @@ import polars as pl
 from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
 from mlops.api.reasons import Reason
-from mlops.api.tasks import IngestReport, IngestTask, refresh_name
+from mlops.api.tasks import MOST_NAMED, IngestReport, IngestTask, refresh_name
 from mlops.workloads.floor.expressions import ExpressionError
 from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
@@ -73,6 +73,8 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     write_json(
         {"formatVersion": 1, "rows": outcome.good_rows, "splits": counted, "columns": columns}, folder / "profile.json"
     )
+    for name in sorted(contract.read_as_utc):
+        say(f'field "{name}" has times without an offset: they were read as UTC; timeZone says another zone')
     manifest = pod.store.put_directory(folder)
     say(f"{outcome.good_rows:,} rows, digest {digest}, artifact {manifest.digest}")
     return IngestReport(
@@ -82,6 +84,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         rows=outcome.good_rows,
         bytes=manifest.size,
         splits=SplitRows(**counted, known=known),
+        read_as_utc=tuple(sorted(contract.read_as_utc))[:MOST_NAMED],
         validation=outcome.result,
         as_of=format_time(as_of),
     )

@@ -32,16 +32,12 @@ def problem_with(text: str, field: DataField) -> str:
     readings = [one for one in (field.evolve(formats=(form,)) for form in field.formats) if _reads(text, one)]
     if len(readings) > 1:
         return f"is read differently by the formats {formats}: keep one"
-    if _has_no_zone(text, field):
-        return "has no offset from UTC: say timeZone, such as timeZone: UTC"
     return _problem_with_clock(text, field) or f"is not of the formats {formats}: add its format"
 
 
 def _problem_with_rfc_3339(text: str, field: DataField) -> str:
     if _BEYOND.match(text) or _reads_beyond(text):
         return "is not of the years 1 to 9999 in UTC: list it in nullValues if it means a missing value"
-    if _has_no_zone(text, field):
-        return "has no offset from UTC: say timeZone, such as timeZone: UTC"
     if clock := _problem_with_clock(text, field):
         return clock
     if re.match(r"[0-9-]{10}[Tt ][0-9:]{8}\.[0-9]{7,9}", text):
@@ -61,10 +57,6 @@ def _problem_with_rfc_3339(text: str, field: DataField) -> str:
 
 def _reads(text: str, field: DataField) -> bool:
     return timestamps(pl.Series([text]), field)[0:1].null_count() == 0
-
-
-def _has_no_zone(text: str, field: DataField) -> bool:
-    return field.time_zone is None and _reads(text, field.evolve(time_zone="UTC"))
 
 
 def _reads_beyond(text: str) -> bool:

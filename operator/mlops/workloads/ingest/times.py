@@ -6,6 +6,7 @@ taken as declared. Readings are microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ _RFC = (
     r"^([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0{0,3})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
+_RFC_LOCAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?$"
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _EPOCH_START = datetime(1970, 1, 1)  # noqa: DTZ001 a clock on a wall
 _SECOND, _DAY = 1_000_000, 86_400_000_000
@@ -50,6 +52,27 @@ def timestamps(text: pl.Series, field: DataField | None = None) -> pl.Series:
     return values if known.all() else only_where(values, pl.Series(known))
 
 
+def lacks_zone(values: pl.Series, field: DataField) -> bool:
+    """Return whether a time of day has neither an offset nor a zone that the field declares: it is read as UTC.
+
+    `values` are texts, or timestamps as a file has them.
+    """
+    if field.time_zone is not None or values.null_count() == len(values):
+        return False
+    if isinstance(values.dtype, pl.Datetime):
+        return values.dtype.time_zone is None
+    if values.dtype != pl.String:
+        return False
+    if field.formats is None:
+        return bool(values.str.strip_chars(" \t").str.contains(_RFC_LOCAL).any())
+    timed = [form for form in field.formats if form not in EPOCH and _is_local(pattern_of(form).words)]
+    return any(_read(values.str.strip_chars(" \t"), form, field)[1].any() for form in timed)
+
+
+def _is_local(words: Iterable[str]) -> bool:
+    return "z" not in words and not {"H", "I"}.isdisjoint(words)
+
+
 def _rfc_3339(text: pl.Series, zone: str | None, field: DataField | None) -> tuple[Numbers, Mask]:
     groups = text.str.extract_groups(_RFC).struct.unnest()
     part = [groups.to_series(i) for i in range(8)]
@@ -59,8 +82,7 @@ def _rfc_3339(text: pl.Series, zone: str | None, field: DataField | None) -> tup
     good &= (hour < 24) & (minute < 60) & (second < 60)
     local = day * _DAY + (hour * 3600 + minute * 60 + second) * _SECOND + _fraction(part[6], 6)
     offset, zoned = _offset(part[7])
-    timed = part[3].is_not_null().to_numpy()
-    known = known & good & (zoned | ~timed | (zone is not None)) & (np.abs(offset) < 86_400)
+    known = known & good & (np.abs(offset) < 86_400)
     return _in_utc(local, offset, zoned, known, zone, field)
 
 
@@ -88,8 +110,7 @@ def _read(text: pl.Series, form: str, field: DataField) -> tuple[Numbers, Mask]:
         if word in part:
             good &= _named(part[word], word) == (day + 3) % 7
     offset, zoned = _offset(part["z"]) if "z" in part else (zero, np.zeros(len(text), dtype=bool))
-    timed = "H" in part or "I" in part
-    known = known & good & (zoned | (not timed) | (field.time_zone is not None)) & (np.abs(offset) < 86_400)
+    known = known & good & (np.abs(offset) < 86_400)
     return _in_utc(local, offset, zoned, known, field.time_zone, field)
 
 
