@@ -10,7 +10,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "operator").rglob("*.py"))
-GIVEN_UP = {"look", "looks", "moment", "moments", "standing", "firing", "twin", "twins", "rival", "usual", "usually"}
+GLOSSARY = (ROOT / "docs/architecture.md").read_text().split("## Glossary")[1].split("## Style")[0]
+# The last column of the table: what each term is not called.
+NOT_CALLED = {
+    word
+    for line in GLOSSARY.splitlines()
+    if line.startswith("| ")
+    for word in line.rsplit("|", 2)[1].split()
+    if word != "not"
+}
+GIVEN_UP = NOT_CALLED | {f"{word}s" for word in NOT_CALLED} | {"usually"}
 # Of prose: words that no term needs.
 NOT_WRITTEN = re.compile(r"\b(anew|twins?|rivals?|firings?|moments?)\b", re.IGNORECASE)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -54,10 +63,8 @@ def test_no_page_uses_a_word_that_the_glossary_gave_up(page: Path) -> None:
 
 
 def test_the_glossary_lists_what_is_refused() -> None:
-    """The table and the test are one list."""
-    text = (ROOT / "docs/architecture.md").read_text().split("## Glossary")[1].split("## Style")[0]
-    last = " ".join(line.rsplit("|", 2)[1] for line in text.splitlines() if line.startswith("|"))
-    assert {"look", "moment", "standing", "firing", "twin", "rival", "usual"} <= _words(last)
+    """The table is read, not passed over."""
+    assert {"look", "moment", "standing", "firing", "twin", "rival", "usual"} <= NOT_CALLED
 
 
 # Of the pods' programs, beside a type of the API or a program of another kind.

@@ -202,8 +202,9 @@ class _Schema:
             for _ in range(_TRIES if ruled and mend is None else 0):
                 if _is_let_in(model, drawn := once(draw, draw.fullness)):
                     return drawn
-            # Of rules without a mend: what must be there obeys them, or a test says that a mend is wanted.
-            return once(draw, 0 if ruled and mend is None else draw.fullness)
+            if ruled and mend is None:
+                raise TypeError(f"{model.__name__}: of {_TRIES} drawn none obeys its rules: enter a mend")
+            return once(draw, draw.fullness)
 
         return make
 

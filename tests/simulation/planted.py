@@ -78,8 +78,8 @@ BUGS = (
         "what a run is pinned to is looked up at each plan",
         "order of writes",
         "planning/training/run.py",
-        "    if known.status.resolved is None:\n        return refusal(view, known) or pin(view, known)\n",
-        "    if known.status.output_digest is None:\n        return refusal(view, known) or pin(view, known)\n",
+        "    if known.status.resolved is None:\n        # Nothing of the run was judged yet",
+        "    if known.status.output_digest is None:\n        # Nothing of the run was judged yet",
     ),
     Bug(
         "a failed attempt's Job is not told from the next one's",

@@ -613,7 +613,7 @@ class Dataset(Resource):
         PrinterColumn("Version", ".status.version", "integer"),
         PrinterColumn("Rows", ".status.rows", "integer"),
         *readiness_columns(
-            PrinterColumn("Last Look", ".status.lastCheckTime", "date", priority=1),
+            PrinterColumn("Last Sync", ".status.lastCheckTime", "date", priority=1),
             PrinterColumn("Digest", ".status.digest", priority=1),
         ),
     )

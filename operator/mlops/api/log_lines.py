@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Final, Literal
 
 Format = Literal["text", "json"]
+# Of operator and pods alike: a pod is told only what is not the default.
+DEFAULT_FORMAT: Final[Format] = "text"
 # Attributes of a record that are fields of the JSON: what it is about.
 OBJECT: Final = ("kind", "namespace", "object")
 REQUEST_ID: Final = "request_id"

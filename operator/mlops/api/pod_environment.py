@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from mlops.api import tasks
 from mlops.api.environment import Variable, Variables, one_of, refuse_unknown, whole
+from mlops.api.log_lines import DEFAULT_FORMAT, Format
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SECRET = Field(repr=False)
@@ -85,14 +86,14 @@ class PodSettings(Variables):
         ),
     ] = ""
     log_format: Annotated[
-        Literal["text", "json"],
+        Format,
         one_of("text", "json"),
         Variable(
             tasks.LOG_FORMAT_VARIABLE,
             "how the log is written, `text` or `json`; the operator sets it",
             "`text`",
         ),
-    ] = "text"
+    ] = DEFAULT_FORMAT
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         one_of("debug", "info", "warning", "error"),

@@ -44,6 +44,10 @@ Image = Annotated[
 ]
 
 
+# Notes of a run, in its report and its status; the pod's log has all.
+MAX_NOTES = 8
+
+
 class DatasetRef(Model):
     """The data of a run."""
 
@@ -312,7 +316,7 @@ class TrainingRunStatus(Model):
     positive_class: Text | None = Field(
         default=None, description="Of a classifier of two classes: the one that f1 speaks of."
     )
-    notes: Annotated[tuple[Text, ...], Field(max_length=8)] | None = Field(
+    notes: Annotated[tuple[Text, ...], Field(max_length=MAX_NOTES)] | None = Field(
         default=None,
         description="What the training did with the data that nobody asked for: categories that count as unknown, "
         "numbers that count as missing, metrics that the rows do not define.",

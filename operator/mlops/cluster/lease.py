@@ -116,7 +116,7 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """Return who held it when it was last synced, for logs and metrics; empty if nobody did."""
+        """Return who held it when it was last read, for logs and metrics; empty if nobody did."""
         return _holder(self._present)
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class Lease:
         await self._acquired.wait()
 
     async def release(self) -> None:
-        """Give the Lease up, so that another candidate has it at its next sync; `held` is false from now on.
+        """Give the Lease up, so that another candidate has it at its next attempt; `held` is false from now on.
 
         Takes at most `retry` seconds. If the cluster cannot be told, the others wait for the Lease to run out.
         """

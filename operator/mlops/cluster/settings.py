@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from mlops.api.environment import Variable, Variables, one_of, whole
-from mlops.api.log_lines import Format
+from mlops.api.log_lines import DEFAULT_FORMAT, Format
 
 PREFIX = "MLOPS_OPERATOR_"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -209,13 +209,13 @@ class OperatorSettings(Variables):
         one_of("text", "json"),
         Variable(f"{PREFIX}LOG_FORMAT", "`text` or `json`", "`text`"),
         Flag("--log-format", "FORMAT"),
-    ] = "text"
+    ] = DEFAULT_FORMAT
     pod_log_format: Annotated[
         Format,
         one_of("text", "json"),
         Variable(f"{PREFIX}POD_LOG_FORMAT", "how the workload pods write their logs: `text` or `json`", "`text`"),
         Flag("--pod-log-format", "FORMAT"),
-    ] = "text"
+    ] = DEFAULT_FORMAT
     pod_name: Annotated[str, Variable("POD_NAME", "the name of the operator's own pod")] = ""
     pod_namespace: Annotated[str, Variable("POD_NAMESPACE", "the namespace of the operator's own pod")] = ""
 

@@ -14,7 +14,7 @@ from mlops.planning.training.manifests import USERS_CONTAINER
 from mlops.planning.views import JobView
 
 # How far back the Jobs that ended are asked for hour by hour.
-_FARTHEST = timedelta(days=40)
+_FARTHEST = timedelta(days=7)
 _AN_HOUR = timedelta(hours=1)
 # A Job may have ended before another that was taken in: by clocks that differ, or seen late.
 _MARGIN = timedelta(hours=2)

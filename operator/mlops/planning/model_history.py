@@ -74,35 +74,24 @@ class _Known:
     strange: int
 
 
-_NOTHING: Final = _Known(frozenset(), 0, {}, frozenset(), 0)
-# What was known of texts that grow, by their first line. Only what was appended since is parsed.
-_grown: Final[dict[str, tuple[str, _Known]]] = {}
-_MOST_GROWN: Final = 256
-
-
 @lru_cache(maxsize=512)
 def _known(text: str) -> _Known:
     """Return what is recorded in a segment's text. Most of them are full, and never change again."""
-    first = text.partition("\n")[0]
-    before, known = _grown.pop(first, ("", _NOTHING))
-    if not (text.startswith(before) and before.endswith("\n")):
-        before, known = "", _NOTHING
-    known = _with(known, [_entry(line) for line in text[len(before) :].splitlines()])
-    _grown[first] = text, known
-    if len(_grown) > _MOST_GROWN:
-        del _grown[next(iter(_grown))]
-    return known
-
-
-def _with(known: _Known, added: Sequence[Entry | None]) -> _Known:
-    found = [entry for entry in added if entry is not None]
+    lines = text.splitlines()
+    found = [entry for entry in map(_known_entry, lines) if entry is not None]
     return _Known(
-        known.identities.union(map(identity, found)),
-        max([known.highest, *(entry["number"] for entry in found)]),
-        {**known.last, **{entry["uid"]: entry for entry in found}},
-        known.deleted.union(entry["uid"] for entry in found if entry["event"] == DELETED),
-        known.strange + len(added) - len(found),
+        frozenset(map(identity, found)),
+        max((entry["number"] for entry in found), default=0),
+        {entry["uid"]: entry for entry in found},
+        frozenset(entry["uid"] for entry in found if entry["event"] == DELETED),
+        len(lines) - len(found),
     )
+
+
+@lru_cache(maxsize=4096)
+def _known_entry(line: str) -> Entry | None:
+    """Return what a line records, which nobody changes: when one is added to a segment, the others are as they were."""
+    return _entry(line)
 
 
 def entries(history: Iterable[Manifest]) -> list[Entry]:

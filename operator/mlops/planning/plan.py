@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mlops.api.dataset import DatasetStatus
 from mlops.api.drift_monitor import DriftMonitorStatus
+from mlops.api.log_lines import DEFAULT_FORMAT, Format
 from mlops.api.model_version import ModelVersionStatus
 from mlops.api.training_run import TrainingRunStatus
 
@@ -54,7 +55,7 @@ class Settings:
     # Environment that every pod gets, such as the store's address, in which {namespace} stands for the object's own.
     environment: Mapping[str, str] = field(default_factory=dict)
     # How pods write their logs: text, which is their default, or json.
-    pod_log_format: str = "text"
+    pod_log_format: Format = DEFAULT_FORMAT
     # The Secret with the keys to the store, and those of pods that only read artifacts and of model servers: by default
     # the same one.
     store_secret: str = "mlops-store"

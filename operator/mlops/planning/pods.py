@@ -7,6 +7,7 @@ from typing import Any
 
 from mlops.api import tasks
 from mlops.api.base import Resource
+from mlops.api.log_lines import DEFAULT_FORMAT
 from mlops.api.resources import ResourceAmounts, Resources
 from mlops.planning.ownership import owner_of
 from mlops.planning.plan import Manifest, Settings
@@ -124,7 +125,7 @@ def _environment(settings: Settings, task: tasks.Task) -> list[Manifest]:
     keys = {tasks.S3_SECRET_VARIABLE: f"{task.namespace}/{secret_of(settings, task)}"}
     if isinstance(task, tasks.ServeTask):
         keys[tasks.S3_KEYS_VARIABLE] = _KEYS_FOLDER
-    if settings.pod_log_format != "text":
+    if settings.pod_log_format != DEFAULT_FORMAT:
         keys[tasks.LOG_FORMAT_VARIABLE] = settings.pod_log_format
     # These come last: an installation's setting must not change the bits of a model, nor what is imported.
     fixed = {**tasks.NUMERIC_ENVIRONMENT, **tasks.SAFE_PYTHON}

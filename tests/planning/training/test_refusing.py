@@ -48,17 +48,39 @@ def test_a_run_that_cannot_succeed_is_refused_without_a_pod(spec: dict[str, Any]
 def test_a_run_that_its_dataset_does_not_fit_waits_for_the_dataset() -> None:
     """Whatever the Dataset has made so far; with another type of label the run goes on."""
     regressor = a_run(spec={"trainer": {"estimator": {"name": "Ridge", "params": None}}, "gates": []})
-    good = a_versioned_dataset()
+    bad = a_versioned_dataset()
     fields = [
-        {**field.dump(), **({"type": "string", "min": None, "max": None} if field.role == "label" else {})}
-        for field in good.spec.fields
+        {**field.dump(), **({"type": "float64", "enum": None} if field.role == "label" else {})}
+        for field in bad.spec.fields
     ]
-    bad = good.evolve(spec=good.spec.model_validate(merged(good.spec.dump(), {"fields": fields})))
+    good = bad.evolve(spec=bad.spec.model_validate(merged(bad.spec.dump(), {"fields": fields})))
     view = _after(_after(TrainingRunView(now=NOW, settings=SETTINGS, run=regressor, dataset=bad)))
     found = find(view.run.status.conditions, "Ready")
     assert found is not None
     assert (found.status, found.reason) == ("False", "DataUnusable")
     assert find(view.run.status.conditions, "Stalled") is None
+    healed = replace(view, dataset=good)
+    assert [each.type for each in _pinned(healed).run.status.conditions if each.status == "False"] == []
+    assert [job["kind"] for job in plan(_pinned(healed)).create] == ["Job"]
+
+
+def _pinned(view: TrainingRunView) -> TrainingRunView:
+    return replace(view, run=with_status(view.run, plan(view).statuses[key_of(view.run)].dump()))
+
+
+def test_what_was_said_before_a_refusal_is_gone_with_it() -> None:
+    """The Dataset came, and does not fit: that it is not there is no longer so."""
+    run = a_run(spec={"gates": [{"metric": "roc_auc", "min": "0.5", "dataset": "validation"}]})
+    view = _after(_after(TrainingRunView(now=NOW, settings=SETTINGS, run=run, dataset=None)))
+    assert find(view.run.status.conditions, "DatasetReady") is not None
+    good = a_versioned_dataset()
+    split = {"fractions": {"train": "0.8", "validation": "0", "test": "0.2"}}
+    bad = good.evolve(spec=good.spec.model_validate(merged(good.spec.dump(), {"split": split})))
+    view = _after(replace(view, dataset=bad))
+    found = find(view.run.status.conditions, "GatesPassed")
+    assert found is not None
+    assert (found.status, found.reason) == ("False", "MetricMissing")
+    assert find(view.run.status.conditions, "DatasetReady") is None
 
 
 def test_a_dataset_whose_spec_cannot_be_read_with_gets_no_job() -> None:

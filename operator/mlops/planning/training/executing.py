@@ -7,7 +7,7 @@ from dataclasses import replace
 from mlops.api import tasks
 from mlops.api.conditions import is_false, is_true
 from mlops.api.reasons import Reason
-from mlops.api.training_run import Resolved, TrainingRun, TrainingRunStatus
+from mlops.api.training_run import MAX_NOTES, Resolved, TrainingRun, TrainingRunStatus
 from mlops.planning.readiness import condition
 from mlops.planning.training.attempts import FIRST, carried_out
 from mlops.planning.training.concluding import conclude
@@ -15,7 +15,7 @@ from mlops.planning.training.registering import made_of_the_same, nothing_new_to
 from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step, compares, suspended, took_no_part
 from mlops.planning.views import TrainingRunView
 
-_MAX_METRICS, _MAX_NOTES, _MAX_TEXT = 64, 8, 256
+_MAX_METRICS, _MAX_TEXT = 64, 256
 
 
 def execute(view: TrainingRunView, step: Step, resolved: Resolved) -> Step:
@@ -55,7 +55,7 @@ def _recorded(status: TrainingRunStatus, report: tasks.TrainReport) -> TrainingR
         best_params=best,
         trials=report.trials,
         positive_class=report.positive_class[:_MAX_TEXT] if report.positive_class else None,
-        notes=tuple(note[:_MAX_TEXT] for note in report.notes[:_MAX_NOTES]) or None,
+        notes=tuple(note[:_MAX_TEXT] for note in report.notes[:MAX_NOTES]) or None,
     )
 
 

@@ -36,4 +36,5 @@ def _said(step: Step, mistakes: list[Mistake], *, stalled: bool) -> Step:
     reason, message = mistakes[0].reason, listed([each.said for each in mistakes])
     found = say.stalled(reason, message) if stalled else say.waiting(reason, message)
     type_ = GATES_PASSED if reason == Reason.METRIC_MISSING else SUCCEEDED
-    return replace(step, readiness=found).saying(say.condition(type_, "False", reason, message))
+    # What was said before, of a Dataset that was not there or of another mistake, is not so any more.
+    return replace(step, readiness=found, own={}).saying(say.condition(type_, "False", reason, message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mlops.api.conditions import READY, STALLED, Condition, find, is_true
@@ -58,13 +59,17 @@ def _next(view: TrainingRunView) -> Step:
         return known
     if took_no_part(run):
         # There was nothing to train, or there is by now: what it would be judged by is not there.
-        ready = {type_: found for type_, found in known.own.items() if type_ == DATASET_READY}
-        known = replace(known, status=known.status.evolve(output_digest=None), own=ready)
+        known = replace(known, status=known.status.evolve(output_digest=None), own=_of_dataset(known.own))
     if known.status.resolved is None:
-        return refusal(view, known) or pin(view, known)
+        # Nothing of the run was judged yet but its specs: what a refusal said of them ends with it.
+        return refusal(view, known) or pin(view, replace(known, own=_of_dataset(known.own)))
     if known.status.output_digest is None:
         return execute(view, known, known.status.resolved)
     return conclude(view, known, known.status.resolved)
+
+
+def _of_dataset(own: Mapping[str, Condition]) -> dict[str, Condition]:
+    return {type_: found for type_, found in own.items() if type_ == DATASET_READY}
 
 
 def _asked_again(view: TrainingRunView, step: Step, asked: str) -> Step:

@@ -57,7 +57,7 @@ def export(signature: Signature, estimator: Any, columns: Columns, folder: Path)
     Return the signature with format, outputs, tolerance and the record of what was tried. Raises
     BadInput(ExportFailed) if not even skops does.
     """
-    expected = _expected(signature, estimator, columns)
+    expected = answers_of(signature, estimator, columns)
     tried: list[Attempt] = []
     for candidate in _candidates(signature, estimator):
         path = folder / f"model.{candidate.format}"
@@ -71,7 +71,7 @@ def export(signature: Signature, estimator: Any, columns: Columns, folder: Path)
     raise BadInput(Reason.EXPORT_FAILED, f"no format reproduces the answers of {signature.estimator.name}: {reasons}")
 
 
-def _expected(signature: Signature, estimator: Any, columns: Columns) -> Answer:
+def answers_of(signature: Signature, estimator: Any, columns: Columns) -> Answer:
     """Return scikit-learn's own answers. Raises BadInput(TrainingFailed) where it has none: no format can repeat that.
 
     The estimator is one of the list, so what it raises comes of what it was fitted on.

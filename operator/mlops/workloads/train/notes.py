@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.api import tasks
+from mlops.api.training_run import MAX_NOTES
 from mlops.workloads.floor.model.encoding import LARGEST
 from mlops.workloads.floor.model.signature import Encoding, TextEncoding
-
-MAX_NOTES = 8  # in a status; the pod's log has all
 
 
 def notes_on(encoding: Encoding, columns: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:

@@ -15,8 +15,6 @@ from mlops.api.training_run import MetricValue, Part
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
 from mlops.workloads.floor.log import say
-from mlops.workloads.floor.model.answer import checked
-from mlops.workloads.floor.model.engines import SklearnEngine
 from mlops.workloads.floor.model.golden import prediction_digest
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.floor.model.masks import masked_encoding
@@ -29,7 +27,7 @@ from mlops.workloads.train.container import adopt
 from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
 from mlops.workloads.train.estimators import kind_of
 from mlops.workloads.train.evaluate import NO_PROBABILITIES, Measured, measure, reported
-from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, export
+from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, answers_of, export
 from mlops.workloads.train.fit import Target, encoding_of, fit, positive_of, target_of
 from mlops.workloads.train.notes import notes_on, with_notes
 from mlops.workloads.train.parameters import build
@@ -71,7 +69,10 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
         measured = {part: _measured(made.predictor, data, part) for part in PARTS}
         metrics = {part: dict(found.values) for part, found in measured.items()}
         if made.own_metrics is not None:
-            metrics = {part: {**made.own_metrics.get(part, {}), **metrics[part]} for part in PARTS}
+            # Ours first: what a report cannot hold is the user's own.
+            metrics = {
+                part: {**metrics[part], **_others(made.own_metrics.get(part, {}), metrics[part])} for part in PARTS
+            }
         recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
     champion = _champion(pod, task.champion_artifact, data)
     manifest = pod.store.put_directory(folder)
@@ -183,7 +184,7 @@ def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> Meas
     """Metrics of a trial, by scikit-learn's own answers: only the winner is exported."""
     if data.parts[part].height == 0:
         return Measured()
-    answer = checked(SklearnEngine(signature, estimator).run(data.arrays(part)), "the trial")
+    answer = answers_of(signature, estimator, data.arrays(part))
     said = Prediction(answer.values, None)
     if signature.classes is not None:
         said = Prediction(class_array(signature.classes)[answer.values], answer.probabilities)
@@ -266,9 +267,15 @@ def _incomparable(champion: Signature, data: Data) -> str | None:
     for one in champion.inputs:
         if types.get(one.name) != one.type:
             return f"it takes {one.name!r} ({one.type}), which these rows do not have"
+    if champion.label.name != data.label.name:
+        return f"it predicts {champion.label.name!r}, this run {data.label.name!r}"
     if champion.label.type != data.label.type:
         return f"its label is a {champion.label.type}, here it is a {data.label.type}"
     return None
+
+
+def _others(own: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in own.items() if name not in measured}
 
 
 def _shown(metrics: Mapping[Part, Mapping[str, float]]) -> tuple[MetricValue, ...]:

@@ -46,6 +46,13 @@ class Program:
         """
         finish, texts = _FINISHES.get(self.type), [slots[name] for name in self.texts]
         inner = compiled(self.node, slots)
+        if self.type != "string" and texts:
+            bare = inner
+
+            def inner(row: Sequence[Value]) -> Value:
+                self._check_room(sum(len(row[slot].encode()) for slot in texts if row[slot] is not None))
+                return bare(row)
+
         if finish is not None:
             return lambda row: finish(inner(row))
         if self.type != "string":

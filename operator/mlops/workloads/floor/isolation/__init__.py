@@ -8,5 +8,5 @@
 The table is `floor/child.py`, the program that the parent starts: what may be opened is decided above this folder.
 
 Checks of the structure come before (`model.treelite_file`, `model.skops_checks`, `model.onnx_checks`,
-`workloads.parquet_file`). The child is for what they do not know: whatever ends it is a reason, not the end of the pod.
+`floor.parquet_file`). The child is for what they do not know: whatever ends it is a reason, not the end of the pod.
 """

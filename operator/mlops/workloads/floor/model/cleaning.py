@@ -34,17 +34,11 @@ class Cleaning:
     def __init__(self, signature: Signature) -> None:
         self._types: dict[str, FieldType] = {one.name: one.type for one in signature.inputs}
         self._steps = [self._made(step) for step in signature.clean or ()]
-        # The request was let in with gaps for the sake of the steps: what they leave open is refused after all.
-        filled = {step.fill_null.field for step in signature.clean or () if step.fill_null}
-        self._required = [one.name for one in signature.inputs if not one.nullable and one.name in filled]
 
     def __call__(self, columns: Columns) -> Columns:
         """Return the columns (n,) as training saw such rows. Raises OutsideTraining."""
         for step in self._steps:
             columns = step(columns)
-        for name in self._required:
-            if (row := _first(is_missing(columns[name]))) is not None:
-                raise OutsideTraining(f"input {name!r} is missing in row {row}: {_SEND}")
         return columns
 
     def _made(self, step: Any) -> Step:
