@@ -109,7 +109,10 @@ CASES = {
                                      csv={"encoding": "cp1252"}),
     "utf-16": Case(S.encode("utf-16"), csv={"encoding": "utf-16"}),
     "lines before the header": Case("Report of the day\n\nmade by hand\n" + S, csv={"skipRows": 3}),
-    "comments": Case("# made by a machine\n# do not edit\n" + S, csv={"comment": "#"}),
+    "comments": Case("# made by a machine\n# do not edit\n" + S, csv={"skipRows": 2}),
+    "a row that begins like a comment": Case(
+        "# made by a machine\n" + text_of([row[-2:-1] + row for row in with_column("ticket", ["#12", "13"])]),
+        csv={"skipRows": 1}),
     "a footer": Case(S + "60 rows in all\n", csv={"footerRows": 1}),
     "trailing delimiters": Case(S.replace("\n", ",\n").replace(",\n", "\n", 1), csv={"ragged": "Pad"}),
     "no header": Case(text_of(T[1:]), said={"label": "4"}, csv={"header": 0},

@@ -170,7 +170,7 @@ def _steps(draw: random.Random, chosen: list[Column]) -> tuple[list[dict[str, An
             closed.add(one.name)
         elif how == "forward":
             # Every entity has one row, so that none could fill another of its own.
-            by = draw.choice([[], [other.name for other in chosen if other.name == "kind"]])
+            by = draw.choice([[], [other.name for other in chosen if other.name == "kind" != one.name]])
             steps.append({"fillNull": {"field": one.name, "strategy": how, "by": by}})
             forward.add(one.name)
         else:

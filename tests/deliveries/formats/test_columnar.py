@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from datetime import date
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.deliveries.formats.reading import Outcome, field, read, read_written
@@ -231,3 +234,32 @@ def test_a_file_cut_anywhere_is_refused_and_nothing_else_happens(name: str) -> N
     for end in range(0, len(whole) - 8, 7):
         outcome = read(whole[:end], form, field("v"))
         assert isinstance(outcome, str) or (name.endswith("arrows") and outcome in ([], [(1.5,), (2.5,)])), end
+
+
+def _parquet(column: pl.Series) -> bytes:
+    sink = io.BytesIO()
+    pl.DataFrame({"x": column}).write_parquet(sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "null", "want"),
+    [
+        pytest.param(
+            pl.Series([date(1900, 1, 1), date(2024, 5, 1)]),
+            "timestamp",
+            "1900-01-01",
+            "2024-05-01T00:00:00Z",
+            id="date",
+        ),
+        pytest.param(pl.Series([b"NA", b"b"]), "string", "NA", "b", id="bytes"),
+        pytest.param(pl.Series([False, True]), "boolean", "false", True, id="truth"),
+        pytest.param(pl.Series([-999.9, 1.5], dtype=pl.Float32), "float64", "-999.9", 1.5, id="32 bits"),
+        pytest.param(pl.Series([255, 7], dtype=pl.UInt8), "int64", "255", 7, id="8 bits"),
+    ],
+)
+def test_what_means_a_missing_value_is_missing_in_a_column_of_any_type(
+    column: pl.Series, kind: str, null: str, want: object
+) -> None:
+    """As it is in CSV."""
+    assert read(_parquet(column), "parquet", field("x", kind, nullValues=[null])) == [(None,), (want,)]

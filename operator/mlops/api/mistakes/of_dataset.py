@@ -25,8 +25,20 @@ def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:
         if step.fill_null:
             yield from unknown_names((step.fill_null.field,), known, f"{path}.fillNull.field")
             yield from unknown_names(step.fill_null.by or (), known, f"{path}.fillNull.by")
+            yield from _in_entities(step, spec, f"{path}.fillNull")
             yield from _in_strategy(step, types, f"{path}.fillNull.strategy")
             yield from _in_value(step, types, f"{path}.fillNull.value")
+
+
+def _in_entities(step: CleanStep, spec: DatasetSpec, path: str) -> Iterator[Mistake]:
+    """Yield a field that is to be filled within the entities that it names itself."""
+    fill = step.fill_null
+    if fill is None or fill.strategy != "forward":
+        return
+    keys = [field.name for field in spec.fields if field.role == "entityKey"] if fill.by is None else fill.by
+    if fill.field in keys:
+        problem = f'"{fill.field}" cannot be filled within what it names: say by: [] to fill it from the row before'
+        yield at(f"{path}.by", problem, Reason.SCHEMA_MISMATCH)
 
 
 def _in_strategy(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterator[Mistake]:

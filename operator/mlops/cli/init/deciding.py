@@ -136,6 +136,8 @@ def _typed(guess: Guess, notation: Notation, options: InitOptions, *, is_csv: bo
     elif len(kinds) == 1 and kinds <= {"boolean", "timestamp"}:
         spec["type"] = kinds.pop()
         kinds.add(spec["type"])
+        if spec["type"] == "timestamp":
+            _set_zone(guess, options)
     else:
         return f"values of several types, or nested ones ({', '.join(sorted(kinds))})"
     return ""
@@ -204,8 +206,12 @@ def _of_times(guess: Guess, options: InitOptions) -> None:
     spec["type"] = "timestamp"
     if form:
         spec["formats"] = [form]
-    if evidence.needs_zone:
-        spec["timeZone"] = options.time_zone or "UTC"
+    _set_zone(guess, options)
+
+
+def _set_zone(guess: Guess, options: InitOptions) -> None:
+    if guess.column.evidence.needs_zone:
+        guess.spec["timeZone"] = options.time_zone or "UTC"
         if not options.time_zone:
             guess.doubts.append("no offset in the data: UTC is assumed, --time-zone says another")
 

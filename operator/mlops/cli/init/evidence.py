@@ -165,4 +165,5 @@ class ColumnEvidence:
         """Take values in that have a type: they are counted only."""
         self.rows += len(values)
         self.missing += values.null_count()
+        self.needs_zone = self.needs_zone or lacks_zone(values, dates.as_field("", None))
         self._count(values.drop_nulls().cast(pl.String, strict=False).drop_nulls())

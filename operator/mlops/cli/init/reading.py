@@ -149,6 +149,8 @@ def _shape(delivery: Delivery, csv: Csv) -> _Shape:
     """Return the dialect with what rows of another width are: a footer, or rows that are padded."""
     header: list[str] | None = None
     width, notes = 0, []
+    footers: list[int] = []
+    ragged = False
     for path in delivery.copies:
         blocks = Blocks(path, path.name, csv)
         width = blocks.read_header()
@@ -163,26 +165,28 @@ def _shape(delivery: Delivery, csv: Csv) -> _Shape:
         rows, odd = 0, []
         for block in blocks:
             widths = block.widths
-            odd += [(rows + int(at), int(widths[at])) for at in (widths != width).nonzero()[0].tolist()[:1000]]
+            odd += [(rows + int(at), int(widths[at])) for at in (widths != width).nonzero()[0].tolist()]
             rows += len(widths)
+        footers.append(0)
         if not odd:
             continue
         first = odd[0][0]
         if len(odd) == rows - first <= _MOST_FOOTER and rows > 2 * len(odd) and all(one[1] < width for one in odd):
-            csv = csv.evolve(footer_rows=max(csv.footer_rows, len(odd)))
+            footers[-1] = len(odd)
             notes.append(f"the last {len(odd)} lines of {path.name} are no rows: they have fewer fields")
         else:
-            csv = csv.evolve(ragged="Pad")
+            ragged = True
             notes.append(
                 f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {first + 1}"
             )
     if width > _MOST_COLUMNS:
         raise UserError(f"{delivery.names}: {width} columns: at most {_MOST_COLUMNS} are read")
-    if len(delivery.copies) > 1 and csv.footer_rows and len(notes) != len(delivery.copies):
+    if len(set(footers)) > 1:
         raise UserError(
             f"{delivery.names}: {'; '.join(notes)}; other files end otherwise: leave those lines out of all"
         )
-    return _Shape(csv, header or [], notes)
+    csv = csv.evolve(footer_rows=footers[0]) if footers and footers[0] else csv
+    return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header or [], notes)
 
 
 def type_of(dtype: pl.DataType) -> FieldType | None:
@@ -193,7 +197,10 @@ def type_of(dtype: pl.DataType) -> FieldType | None:
         return "boolean"
     if dtype.is_integer():
         return "int64"
-    if dtype.is_float() or dtype.is_decimal():
+    if isinstance(dtype, pl.Decimal):
+        # Whole ones are ids, of which a float64 would lose digits.
+        return "int64" if dtype.scale == 0 else "float64"
+    if dtype.is_float():
         return "float64"
     return "timestamp" if dtype in (pl.Datetime, pl.Date) else None
 

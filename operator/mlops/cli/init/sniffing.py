@@ -136,11 +136,8 @@ def _completed(head: Head, text: bytes, whole: bool, options: InitOptions) -> Cs
     csv = head.csv
     before = _before_table(head)
     if before:
-        lines = [text[int(head.found.starts[i]) :][:1] for i in range(before)]
-        if set(lines) == {b"#"}:
-            csv = csv.evolve(comment="#")
-        else:
-            csv = csv.evolve(skip_rows=text[: int(head.found.starts[before])].count(head.found.row_end))
+        # Also of lines that begin with #: a comment would be left out in the middle of the rows, too.
+        csv = csv.evolve(skip_rows=text[: int(head.found.starts[before])].count(head.found.row_end))
     if _has_blanks(head, before):
         csv = csv.evolve(skip_initial_space=True)
     head = Head(csv, head.found, head.width, head.share)

@@ -27,6 +27,7 @@ from mlops.workloads.floor.records.layout import (
     DIGEST,
     INPUT,
     KEY,
+    LABEL,
     PREDICTION,
     PROBABILITY,
     REQUEST,
@@ -173,9 +174,19 @@ def load_window(
     )
     # Only if the stage was used before has the delivery stopped.
     used = distinct > 0 or reading.was_recorded_before(store, requests, span.start)
-    counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used)
+    unknown = _unknown(frame, answers)
+    counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used, sum(unknown.values()))
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
-    return Window(span, _filled(frame, reference), counts, absent, answers.unknown)
+    return Window(span, _filled(frame, reference), counts, absent, unknown)
+
+
+def _unknown(frame: pl.DataFrame, answers: Labels) -> dict[str, int]:
+    """Return by class the judged rows whose label is a class that the model does not know."""
+    if answers.unknown is None:
+        return {}
+    judged = answers.unknown.join(frame.filter("judged").select(KEY), on=KEY, how="inner")
+    rows = judged[LABEL].value_counts(name="rows").sort(LABEL)
+    return dict(zip(rows[LABEL].to_list(), rows["rows"].to_list(), strict=True))
 
 
 def _filled(frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
@@ -197,7 +208,9 @@ def window_of(frame: pl.DataFrame, span: Span) -> Window:
     return Window(span, frame, _count(frame, frame.height, 0, Labels(frame.clear()), False), ())
 
 
-def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, captured_before: bool) -> Counts:
+def _count(
+    frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, captured_before: bool, unknown: int = 0
+) -> Counts:
     judged, known = frame["judged"], frame["label"].is_not_null()
     live = frame["live"]
     return Counts(
@@ -214,7 +227,7 @@ def _count(frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, cap
         label_conflicts=answers.conflicts,
         labels_unmatched=answers.unmatched,
         labels_unusable=answers.unusable,
-        labels_unknown=sum(answers.unknown.values()),
+        labels_unknown=unknown,
         labels_early=answers.early,
         captured_before=captured_before,
     )

@@ -99,7 +99,7 @@ def _fill(rows: Rows, fill: FillNull, contract: Contract, path: str) -> tuple[Ro
     name = fill.field
     if fill.strategy == "forward":
         learnt = LearntStep(fill_null=LearntFill(field=name))
-        by = contract.entity_keys if fill.by is None else [one for one in fill.by if one != name]
+        by = contract.entity_keys if fill.by is None else list(fill.by)
         if not by:
             return rows.through(lambda chunks: _forward(chunks, name)), learnt
         chosen = fill.by is not None

@@ -61,6 +61,8 @@ def lacks_zone(values: pl.Series, field: DataField) -> bool:
         return False
     if isinstance(values.dtype, pl.Datetime):
         return values.dtype.time_zone is None
+    if isinstance(values.dtype, pl.Categorical | pl.Enum | pl.Binary):
+        values = values.cast(pl.String, strict=False)
     if values.dtype != pl.String:
         return False
     if field.formats is None:

@@ -134,22 +134,29 @@ def _plain(column: pl.Series, field: DataField) -> pl.Series:
         column = column.fill_nan(None)
     if column.dtype == pl.String:
         return with_missing(column, field)
-    if field.null_values and column.dtype.is_numeric():
-        return _without(column, field.null_values)
+    if field.null_values:
+        return _kept(column, ~_means_missing(column, field, field.null_values).fill_null(False))
     return column
 
 
-def _without(column: pl.Series, nulls: tuple[str, ...]) -> pl.Series:
-    """Return numbers with those that mean a missing value, such as -999, as missing ones: these, and no neighbour."""
-    numbers = numbers_of(nulls)
+def _means_missing(column: pl.Series, field: DataField, nulls: tuple[str, ...]) -> pl.Series:
+    """Return which values mean a missing one: the same that their text would be, and no neighbour of a number."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.Binary):
+        return _decoded(column).is_in(list(nulls))
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        return _instants(column, field).is_in(read_text(pl.Series(list(nulls)), field).drop_nulls())
+    if dtype == pl.Boolean:
+        return column.is_in([word == "true" for word in map(str.lower, nulls) if word in ("true", "false")])
+    return _are_numbers(column, numbers_of(nulls))
+
+
+def _are_numbers(column: pl.Series, numbers: frozenset[Decimal]) -> pl.Series:
     if column.dtype.is_float():
-        known = column.is_in([float(one) for one in numbers])
-    elif column.dtype.is_integer():
-        whole = [int(one) for one in numbers if one == one.to_integral_value() and abs(one) < 1 << 64]
-        known = pl.Series([value in set(whole) for value in column.to_list()], dtype=pl.Boolean)
-    else:
-        known = pl.Series([value in numbers for value in column.to_list()], dtype=pl.Boolean)
-    return _kept(column, ~known.fill_null(False))
+        # As the column has them: -999.9 of 32 bits is another number than that of 64.
+        return column.is_in(pl.Series([float(one) for one in numbers], dtype=column.dtype))
+    # Integers and decimals equal a Decimal exactly.
+    return pl.Series([value in numbers for value in column.to_list()], dtype=pl.Boolean)
 
 
 def numbers_of(nulls: tuple[str, ...]) -> frozenset[Decimal]:

@@ -11,10 +11,10 @@ So what a drift check saw of a window is what a Dataset of that window holds.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -111,8 +111,8 @@ class Labels:
     unmatched: int = 0
     unusable: int = 0
     early: int = 0
-    # Rows by class whose last label is none of the classes that were asked for; they are not in the frame.
-    unknown: Mapping[str, int] = field(default_factory=dict)
+    # Of rows whose last label is none of the classes that were asked for: id, row, label; they are not in the frame.
+    unknown: pl.DataFrame | None = None
 
 
 def labels_of(
@@ -170,7 +170,7 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     )
     newest = every.unique(subset=KEY, keep="last", maintain_order=True)
     last = newest.filter("_usable").select(*KEY, LABEL)
-    new = newest.filter(pl.col("_says") & ~pl.col("_usable"))[LABEL].value_counts(name="rows").sort(LABEL)
+    new = newest.filter(pl.col("_says") & ~pl.col("_usable")).select(*KEY, LABEL)
     saying = every.filter("_says")
     spread = saying.group_by(*KEY).agg(pl.len().alias("n"), pl.col(LABEL).n_unique().alias("k"))
     conflicts = spread.filter(pl.col("k") > 1).height
@@ -181,7 +181,7 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
         conflicts,
         unmatched,
         every.height - saying.height,
-        unknown=dict(zip(new["label"].to_list(), new["rows"].to_list(), strict=True)),
+        unknown=new,
     )
 
 
