@@ -146,6 +146,17 @@ def test_rows_too_young_for_labels_do_not_lower_coverage(stable: World) -> None:
     assert stable.document(report)["counts"]["tooYoung"] == pytest.approx(1200 * 2 / 7, abs=10)
 
 
+def test_a_new_class_of_a_row_that_is_not_judged_yet_does_not_count(stable: World) -> None:
+    """Early labels are of whatever is known early: the balance of classes is that of judged rows."""
+    stable.write(REQUESTS, stable.captured)
+    is_young = pl.col("time") > stable.end - timedelta(days=2)
+    label = pl.when(is_young).then(pl.lit("hail")).otherwise(pl.col("label")).alias("label")
+    stable.write(LABELS, stable.labels.with_columns(label))
+    report = stable.check("LabelShift", max_delay="2d")
+    assert stable.document(report)["counts"]["labelsUnknown"] == 0
+    assert [one.result for one in report.checks] == ["NotDetected"]
+
+
 def test_labels_that_come_after_the_window_still_count(stable: World) -> None:
     """Cohorts are made by the request's time."""
     stable.write(REQUESTS, stable.captured)
