@@ -149,7 +149,7 @@ def test_rows_too_young_for_labels_do_not_lower_coverage(stable: World) -> None:
 def test_a_new_class_of_a_row_that_is_not_judged_yet_does_not_count(stable: World) -> None:
     """Early labels are of whatever is known early: the balance of classes is that of judged rows."""
     stable.write(REQUESTS, stable.captured)
-    is_young = pl.col("time") > stable.end - timedelta(days=2)
+    is_young = pl.col("time") > stable.end - timedelta(days=1)
     label = pl.when(is_young).then(pl.lit("hail")).otherwise(pl.col("label")).alias("label")
     stable.write(LABELS, stable.labels.with_columns(label))
     report = stable.check("LabelShift", max_delay="2d")

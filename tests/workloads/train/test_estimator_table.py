@@ -63,6 +63,8 @@ def _said_by_the_pod(name: str, parameter: str, value: str) -> str | None:
 
 def _translated(name: str, parameter: str, value: str) -> Any:
     """A mapping by name becomes a list where scikit-learn takes one: which list, only rows would say."""
+    if parameter == "constant" and TABLE[name].task == "classification":
+        return value  # a class, by the name that it has: 1e9 too
     meant = parse(value)
     takes_lists = "array" in TABLE[name].parameters[parameter]
     return list(meant.values()) if isinstance(meant, dict) and takes_lists else meant
