@@ -19,6 +19,7 @@ from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import replicate
 from mlops.statistics.special import normal_sf
 from mlops.workloads.drift.findings import Challenge, Finding, Span, Split
+from mlops.workloads.drift.label_balance import moved_within_classes
 from mlops.workloads.drift.performance import (
     Judged,
     Labelled,
@@ -79,7 +80,7 @@ def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Fi
             "inputs do not overlap, and there are too few labelled rows to refit a model: the cause cannot be told"
         )
         return Finding(check, "Inconclusive", message, numbers), split, None
-    shown = challenge.gain.value >= float(check.min_drop) and challenge.p_value <= float(check.alpha)
+    shown = challenge.gain.value >= judged.min_drop and challenge.p_value <= float(check.alpha)
     message = (
         f"{judged.metric} fell by {judged.test.drop.value:.3f}; the inputs do not overlap; a model refitted on the"
         f" window has {challenge.refitted:.3f} there against {challenge.served:.3f}:"
@@ -99,9 +100,11 @@ def explained_by_balance(labelled: Labelled, judged: Judged, check: Check) -> bo
     weights = np.array([compared.ratio[label] for label in judged.reference_rows["label"].to_list()])
     plan = resampling(len(weights), labelled.seed)
     parts = attribute_drop(
-        judged.metric, judged.reference, judged.current, weights, plan, min_drop=float(check.min_drop)
+        judged.metric, judged.reference, judged.current, weights, plan, min_drop=judged.min_drop
     )
-    return parts.pvalue > float(check.alpha) and parts.covariate.value >= parts.total.value / 2.0
+    if parts.pvalue <= float(check.alpha) or parts.covariate.value < parts.total.value / 2.0:
+        return False
+    return not moved_within_classes(labelled, check)
 
 
 def attribution(labelled: Labelled, judged: Judged, check: Check) -> Split:
@@ -124,7 +127,7 @@ def attribution(labelled: Labelled, judged: Judged, check: Check) -> Split:
     metric, classes = judged.metric, labelled.reference.classes
     reference, current = (sample_of(metric, rows, classes) for rows in (before, after))
     plan = resampling(max(before.height, after.height), labelled.seed, after.height)
-    parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=float(check.min_drop))
+    parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=judged.min_drop)
     return _split(parts, found.overlap)
 
 

@@ -37,5 +37,5 @@ def answer_of_drop(check: Check, judged: Judged | str) -> Finding:
     """Whether a drop is shown; `judged` may be why it cannot be told."""
     if isinstance(judged, str):
         return Finding(check, "Inconclusive", judged)
-    shown = judged.test.pvalue <= float(check.alpha)
+    shown = judged.p_value <= float(check.alpha)
     return Finding(check, "Detected" if shown else "NotDetected", describe(judged, check), numbers_of(judged))
