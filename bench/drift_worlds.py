@@ -86,7 +86,8 @@ class Column:
             return self.spread * np.exp(0.7 * z)
         if self.kind == "count":
             return np.floor(np.exp(1.2 + 0.8 * z))
-        assert self.levels is not None and self.cuts is not None
+        assert self.levels is not None
+        assert self.cuts is not None
         return self.levels[np.searchsorted(self.cuts, z)]
 
 
@@ -124,7 +125,11 @@ def make_world(event: Event, seed: int) -> World:
         kind = str(rng.choice(["normal", "normal", "heavy", "lognormal", "count", "category"]))
         if event.name == "case" and i == 1:
             kind = "category"
-        if event.name in ("thousand", "thousandth", "inches", "sentinel", "zeros", "swapped", "correlation") and i in (0, 1, 2):
+        if event.name in ("thousand", "thousandth", "inches", "sentinel", "zeros", "swapped", "correlation") and i in (
+            0,
+            1,
+            2,
+        ):
             kind = str(rng.choice(["normal", "lognormal"]))
         column = Column(f"c{i}", kind, center=float(rng.normal() * 20), spread=float(np.exp(rng.normal() * 1.5)))
         if kind == "category":
@@ -323,7 +328,11 @@ def served(
     change = windows // 2
     history = pl.concat([rows(world, event, number, False, size) for number in range(reference_windows)])
     inputs = [c for c in history.columns if c.startswith("in.")]
-    codes = {c: {v: float(i) for i, v in enumerate(history[c].unique().sort())} for c in inputs if history.schema[c] == pl.String}
+    codes = {
+        c: {v: float(i) for i, v in enumerate(history[c].unique().sort())}
+        for c in inputs
+        if history.schema[c] == pl.String
+    }
 
     def encoded(frame: pl.DataFrame) -> Floats:
         columns = []

@@ -103,8 +103,8 @@ class Check(Model):
     min_share: Fraction | None = Field(
         default=None,
         description=(
-            "DataDrift: this share of the features must have moved; one is enough if left out. DataQuality: the smallest "
-            "share of the rows that is a fault; 0.01 if left out."
+            "DataDrift: this share of the features must have moved; one is enough if left out. DataQuality: the "
+            "smallest share of the rows that is a fault; 0.01 if left out."
         ),
     )
     metric: Metric | None = Field(

@@ -85,7 +85,8 @@ def compare_numeric(
 ) -> NumericComparison:
     """All numeric measures in one pass over a sorted reference: only the current window (m,) is sorted here.
 
-    `inflation` is by how much rows of either sample say less than independent ones would (`dependence`). Raises ValueError when the window holds infinity or no present value.
+    `inflation` is by how much rows of either sample say less than independent ones would (`dependence`). Raises
+    ValueError when the window holds infinity or no present value.
     """
     present, missing = without_missing(current, name)
     non_empty(present, name)
@@ -239,9 +240,7 @@ def _ranks(r: FloatArray, c: FloatArray, rows: IntArray) -> tuple[IntArray, IntA
     return r.searchsorted(values, side="left"), r.searchsorted(values, side="right")
 
 
-def _ks_pvalue(
-    n: int, m: int, distance: int, method: KsMethod, inflation: tuple[float, float] = (1.0, 1.0)
-) -> float:
+def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod, inflation: tuple[float, float] = (1.0, 1.0)) -> float:
     if max(inflation) > 1.0:
         return kolmogorov_sf(max(1, round(1.0 / (inflation[0] / n + inflation[1] / m))), distance / (n * m))
     if method == "exact" or (method == "auto" and n * m <= _EXACT_PATHS):

@@ -65,7 +65,9 @@ def moved_pairs(
         if p <= float(check.alpha) and abs(now[pair] - was[pair]) >= smallest
     ]
     if suspected and blocks:
-        own = [_correlations(part) for part in (_complete(block, columns) for block in blocks) if len(part) >= _MIN_ROWS]
+        own = [
+            _correlations(part) for part in (_complete(block, columns) for block in blocks) if len(part) >= _MIN_ROWS
+        ]
         suspected = [
             (pair, p) for pair, p in suspected if all(abs(now[pair] - each[pair]) >= smallest / 2.0 for each in own)
         ]

@@ -68,5 +68,6 @@ def _spacing(times: pl.Series) -> float:
     if times.len() < 2:
         return 0.0
     first, last = times.min(), times.max()
-    assert isinstance(first, datetime) and isinstance(last, datetime)
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
     return (last - first).total_seconds() / (times.len() - 1)

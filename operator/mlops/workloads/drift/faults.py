@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from mlops.statistics.arrays import FloatArray
+from mlops.statistics.arrays import BoolArray, FloatArray
 from mlops.statistics.two_sample import chi_square_homogeneity
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.records.layout import INPUT
@@ -35,6 +35,10 @@ _ALIKE = 0.3
 _FACTORS = (2.54, 3.2808, 1.60934, 2.20462)
 _ANY_FACTOR = 8.0
 _PRECISION = 0.015
+# What a factor near these is called.
+_ROUND = (10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0, 1e4, 1e5, 1e6, 1e9)
+_NEAR_ROUND = 0.1
+_NINES = tuple(float("9" * digits) for digits in range(2, 10))
 _QUANTILES = np.linspace(0.05, 0.95, 19)
 
 
@@ -55,25 +59,24 @@ class _Column:
         return 1.95 * math.sqrt(1.0 / self.known.shape[0] + 1.0 / self.seen.shape[0])
 
 
-def faults_of(reference: Reference, window: pl.DataFrame, *, alpha: float, min_share: float) -> list[str]:
-    """Return the faults of a window as sentences. `min_share` is the smallest share of the rows that is a fault."""
+def faults_of(reference: Reference, window: pl.DataFrame, *, alpha: float, min_share: float) -> dict[str, str]:
+    """Return the faults of a window as sentences, by input; one of whole rows stands under the empty name.
+
+    Of two inputs that are exchanged the first one has the sentence. `min_share` is the smallest share of the rows that
+    is a fault.
+    """
     if window.height < _MIN_ROWS or reference.frame.height < _MIN_ROWS:
-        return []
+        return {}
     columns = [column for name in reference.numeric if (column := _column(name, reference.frame, window)) is not None]
     told: dict[str, str] = {}
     for one in columns:
         if found := _stands_out(one, alpha / max(1, len(columns)), min_share):
             told[one.name] = found
-    told |= {name: text for name, text in _stuck(reference, window, min_share) if name not in told}
-    told |= {name: text for name, text in _respelt(reference, window, min_share)}
+    told = dict(_stuck(reference, window, min_share)) | told | dict(_respelt(reference, window, min_share))
     open_ = [one for one in columns if one.name not in told]
     exchanged = dict(_exchanged(open_))
-    told |= exchanged
-    for one in open_:
-        if one.name not in exchanged and (found := _rescaled(one)):
-            told[one.name] = found
-    problems = [told[name] for name in sorted(told) if told[name]]
-    return problems + list(_again(reference, window))
+    rescaled = {one.name: text for one in open_ if one.name not in exchanged and (text := _rescaled(one))}
+    return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
 
 def _column(name: str, known: pl.DataFrame, seen: pl.DataFrame) -> _Column | None:
@@ -96,21 +99,30 @@ def _stands_out(column: _Column, alpha: float, min_share: float) -> str:
     values, rows = np.unique(column.seen_sorted, return_counts=True)
     order = np.argsort(-rows, kind="stable")
     m, n = column.seen.shape[0], column.known.shape[0]
-    value, count = float(values[order[0]]), int(rows[order[0]])
-    before = int(np.searchsorted(column.known_sorted, value, "right") - np.searchsorted(column.known_sorted, value))
-    share, share_before = count / m, before / n
-    if share - share_before < min_share or share < 3.0 * share_before:
-        return ""
-    if chi_square_homogeneity([n - before, before], [m - count, count])[0].pvalue > alpha:
-        return ""
-    if count == m:
-        return f"{column.name} is {value:g} in every row, in {share_before:.1%} before"
-    following = rows[order[_NEXT]]
-    usual = max(float(following.mean()) / m, 1.0 / m, share_before)
-    # Where values are few, frequencies move; a value stands out if none is like it.
-    return f"{column.name} is {value:g} in {share:.1%} of the rows, in {share_before:.1%} before" if (
-        share >= _PROMINENT * usual
-    ) else ""
+    most = int(order[0])
+    for place in dict.fromkeys((most, *np.flatnonzero(_is_no_number(column, values)).tolist())):
+        value, count = float(values[place]), int(rows[place])
+        before = int(np.searchsorted(column.known_sorted, value, "right") - np.searchsorted(column.known_sorted, value))
+        share, share_before = count / m, before / n
+        if share - share_before < min_share or share < 3.0 * share_before:
+            continue
+        if chi_square_homogeneity([n - before, before], [m - count, count])[0].pvalue > alpha:
+            continue
+        if count == m:
+            return f"{column.name} is {value:g} in every row, in {share_before:.1%} before"
+        # Where values are few, frequencies move; a value stands out if none is like it.
+        following = max(float(rows[order[_NEXT]].mean()) / m, 1.0 / m, share_before)
+        if place != most or share >= _PROMINENT * following:
+            return f"{column.name} is {value:g} in {share:.1%} of the rows, in {share_before:.1%} before"
+    return ""
+
+
+def _is_no_number(column: _Column, values: FloatArray) -> BoolArray:
+    """Which values stand for something else: negative ones where there were none, nines beyond all that was."""
+    low, high = column.known_sorted[0], column.known_sorted[-1]
+    negative = (values < 0.0) & bool(low >= 0.0)
+    nines = np.isin(values, _NINES) & (values > high)
+    return np.asarray(negative | nines)
 
 
 def _stuck(reference: Reference, window: pl.DataFrame, min_share: float) -> Iterator[tuple[str, str]]:
@@ -122,7 +134,7 @@ def _stuck(reference: Reference, window: pl.DataFrame, min_share: float) -> Iter
         if run < max(_MIN_RUN, min_share * window.height):
             continue
         known = timed[INPUT + name].drop_nulls()
-        share = float((known == value).mean() or 0.0) if known.len() else 1.0
+        share = (known == value).sum() / known.len() if known.len() else 1.0
         longest = _longest_run(known)[0]
         # As long by chance, with the value as frequent as it was: hardly ever.
         chance = window.height * share**run if share < 1.0 else 1.0
@@ -182,8 +194,7 @@ def _rescaled(column: _Column) -> str:
     if column.distance < max(_MOVED, column.noise):
         return ""
     before, after = (np.quantile(values, _QUANTILES) for values in (column.known_sorted, column.seen_sorted))
-    squares = float((before * before).sum())
-    factor = float((before * after).sum()) / squares if squares > 0.0 else 0.0
+    factor = _ratio(before, after)
     if factor <= 0.0 or not math.isfinite(factor):
         return ""
     distance = _apart(np.sort(column.known_sorted * factor), column.seen_sorted)
@@ -191,11 +202,21 @@ def _rescaled(column: _Column) -> str:
     allowed = column.noise if size < _ANY_FACTOR else max(column.noise, _ALIKE * column.distance)
     if distance > min(allowed, 0.15):
         return _fahrenheit(column)
-    unit = next((known for known in _FACTORS if abs(size / known - 1.0) <= _PRECISION), None)
-    if unit is None and size < _ANY_FACTOR:
+    if size < _ANY_FACTOR:
+        named = next((known for known in _FACTORS if abs(size / known - 1.0) <= _PRECISION), None)
+    else:
+        named = next((known for known in _ROUND if abs(size / known - 1.0) <= _NEAR_ROUND), float(f"{size:.3g}"))
+    if named is None:
         return ""
-    times = f"{factor:.3g} times" if factor >= 1.0 else f"1/{size:.3g} of"
-    return f"{column.name} has {times} its values: another unit"
+    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{named:.7g} times its values: another unit"
+
+
+def _ratio(before: FloatArray, after: FloatArray) -> float:
+    """The factor between quantiles of one sign, or by least squares where they have both."""
+    if (before > 0.0).all() and (after > 0.0).all():
+        return float(np.exp(np.median(np.log(after) - np.log(before))))
+    squares = float((before * before).sum())
+    return float((before * after).sum()) / squares if squares > 0.0 else 0.0
 
 
 def _fahrenheit(column: _Column) -> str:
@@ -205,7 +226,7 @@ def _fahrenheit(column: _Column) -> str:
     return ""
 
 
-def _again(reference: Reference, window: pl.DataFrame) -> Iterator[str]:
+def _again(reference: Reference, window: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """Rows of the window that come again."""
     columns = [INPUT + name for name in reference.fields]
     if not columns:
@@ -217,4 +238,4 @@ def _again(reference: Reference, window: pl.DataFrame) -> Iterator[str]:
     repeated = 1.0 - seen.n_unique() / m
     before = max(1.0 - block.n_unique() / block.len() for block in blocks)
     if repeated >= max(_AGAIN, 3.0 * before):
-        yield f"{repeated:.0%} of the rows repeat another one in all inputs, {before:.0%} at most before"
+        yield "", f"{repeated:.0%} of the rows repeat another one in all inputs, {before:.0%} at most before"

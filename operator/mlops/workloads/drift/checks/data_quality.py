@@ -39,11 +39,12 @@ class DataQuality(DriftCheck):
         """
         problems = [f"the captures lack the input {name}" for name in evidence.window.absent]
         features = [feature for feature in evidence.inputs.features if feature.name not in evidence.window.absent]
-        problems += _missing(check, evidence, features)
-        problems += _beyond(check, features)
-        problems += faults_of(
+        # What is told of an input by a mark of its own is not told again as far or unseen.
+        told = _beyond(check, features) | faults_of(
             evidence.reference, evidence.window.frame, alpha=float(check.alpha), min_share=_share(check)
         )
+        problems += _missing(check, evidence, features)
+        problems += [told[name] for name in sorted(told) if told[name]]
         if not problems:
             return Finding(check, "NotDetected", "values are delivered as in the reference", {"problems": []})
         more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
@@ -82,14 +83,15 @@ def _missing(check: Check, evidence: Evidence, features: Sequence[Feature]) -> l
     return problems
 
 
-def _beyond(check: Check, features: Sequence[Feature]) -> list[str]:
+def _beyond(check: Check, features: Sequence[Feature]) -> dict[str, str]:
     """Inputs that the reference does not know at all: one new category is a change of the world, most rows are none."""
-    problems = []
+    problems = {}
     limit = max(float(check.min_effect_size), 1e-12)
     corrected_ones = corrected([feature.unseen_p_value for feature in features], check.correction)
     for feature, p_value in zip(features, corrected_ones, strict=True):
+        name = feature.name
         if p_value <= float(check.alpha) and feature.unseen_share >= max(limit, _MOST):
-            problems.append(f"{feature.name} has unseen categories in {feature.unseen_share:.0%} of the rows")
+            problems[name] = f"{name} has unseen categories in {feature.unseen_share:.0%} of the rows"
         if feature.outside_share >= limit:
-            problems.append(f"{feature.name} is far outside its range in {feature.outside_share:.0%} of the rows")
+            problems[name] = f"{name} is far outside its range in {feature.outside_share:.0%} of the rows"
     return problems

@@ -94,6 +94,4 @@ def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[s
 def _baseline_of_labels(evidence: Evidence, alpha: float) -> Baseline | None:
     span = evidence.window.span
     blocks = windows_of(evidence.reference.frame.drop_nulls(["label"]), span.end - span.start)
-    return baseline(
-        blocks, "label", evidence.window.truths, is_number=not evidence.reference.classes, alpha=alpha
-    )
+    return baseline(blocks, "label", evidence.window.truths, is_number=not evidence.reference.classes, alpha=alpha)
