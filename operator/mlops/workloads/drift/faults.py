@@ -228,7 +228,7 @@ def _fahrenheit(column: _Column) -> str:
 
 def _again(reference: Reference, window: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """Rows of the window that come again."""
-    columns = [INPUT + name for name in reference.fields]
+    columns = [INPUT + name for name in reference.fields if window[INPUT + name].null_count() < window.height]
     if not columns:
         return
     seen = window.select(columns).hash_rows(seed=0)
