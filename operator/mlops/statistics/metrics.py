@@ -73,9 +73,9 @@ def encode(y: ArrayLike, classes: Sequence[Label] | None) -> IntArray:
     codes = np.full(labels.shape[0], -1, dtype=np.int64)
     for code, name in enumerate(names):
         codes[labels == name] = code
-    unknown = np.nonzero(codes < 0)[0]
-    if unknown.shape[0]:
-        raise Undefined(f"y: label {labels[unknown[0]]!r} is none of the classes {names}")
+    unknown = labels[codes < 0].tolist()
+    if unknown:
+        raise Undefined(f"y: label {unknown[0]!r} is none of the classes {names}")
     return codes
 
 

@@ -217,7 +217,7 @@ def _largest_gap(r: FloatArray, c: FloatArray, rows: IntArray) -> int:
     """The largest distance of the distribution functions at, or just before, the current values c[rows], times n m."""
     n, m = r.shape[0], c.shape[0]
     below, up_to = _ranks(r, c, rows)
-    return int(max(((rows + 1) * n - up_to * m).max(), (below * m - rows * n).max(), 0))
+    return int(max(((rows + 1) * n - up_to * m).max(), (below * m - rows * n).max()))
 
 
 def _ranks(r: FloatArray, c: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
