@@ -168,3 +168,35 @@ def test_what_made_a_run_is_read_with_care(record: str | None, kind: str | None)
     """Anybody may write an annotation."""
     annotations = {} if record is None else {labels.TRIGGER: record}
     assert trigger_of(a_run(metadata={"annotations": annotations})) == kind
+
+
+def test_a_template_that_fires_on_no_edit_notes_none() -> None:
+    """So that its spec makes a run when it is told to fire on edits."""
+    template = a_template(spec={"triggers": [{"datasetVersion": {}}]})
+    status = plan(a_view(template)).statuses[key_of(template)].dump()
+    assert status["lastTrigger"]["kind"] == "DatasetVersion"
+    assert "lastRecipeDigest" not in status
+    assert "lastTemplateDigest" not in status
+
+
+def test_an_edit_is_not_forgotten_over_a_run_that_is_made_again() -> None:
+    """The lost run comes first, as it was; the edit is due after it."""
+    why = {"kind": "DatasetVersion", "ref": "weather", "reason": "version 1"}
+    other = {"lastRecipeDigest": "sha256:" + "0" * 64}
+    lost = seen(status={"conditions": FAILED, "lastTrigger": why, **other})
+    status = plan(a_view(lost)).statuses[key_of(lost)].dump()
+    assert (status["lastRun"], status["lastTrigger"]["kind"]) == ("rain-1", "DatasetVersion")
+    assert status["lastRecipeDigest"] == other["lastRecipeDigest"]
+
+
+def test_a_run_of_the_same_spec_that_made_no_model_is_made_again() -> None:
+    """Under a name of its own: nothing serves, and nothing came of the first one."""
+    edited = seen(status={"lastRecipeDigest": "sha256:" + "0" * 64}, metadata={"generation": 3})
+    name = change_name(edited)
+    before = a_run(metadata={"name": name, "uid": "u"}, status={"conditions": FAILED})
+    found = due(edited, before)
+    assert found is not None
+    assert found[0] != name
+    assert found[0].endswith("-g3")
+    at_work = a_run(metadata={"name": name, "uid": "u"})
+    assert due(edited, at_work) == (name, "TemplateChange", "rain", "generation 3")
