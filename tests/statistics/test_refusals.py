@@ -18,7 +18,7 @@ from mlops.statistics.reference import SortedReference
 from mlops.statistics.resampling import Resampling, replicate
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, PageHinkley
 from mlops.statistics.special import chi2_sf
-from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, jensen_shannon
+from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric, jensen_shannon
 
 FIVE = Sample(np.arange(5.0), np.arange(5.0) + 1)
 
@@ -184,6 +184,11 @@ def case(name: str, call: Callable[[], object], message: str) -> object:
             "pvalues: holds NaN or infinity; drop or impute those rows first",
         ),
         case("one bin", lambda: SortedReference.from_values([1.0], bins=1), "bins: is 1, expected at least 2"),
+        case(
+            "no current value",
+            lambda: compare_numeric(SortedReference.from_values([1.0]), [np.nan]),
+            "current: is empty; at least one row is needed",
+        ),
         case(
             "no reference",
             lambda: SortedReference.from_values([]),
