@@ -138,7 +138,7 @@ def test_half_of_the_resamples_have_to_have_a_value(seed: int) -> None:
     ("label", "value"), [pytest.param(1, 1.0, id="nothing but it"), pytest.param(0, 0.0, id="nothing of it")]
 )
 def test_f1_of_rows_of_one_class(label: int, value: float) -> None:
-    """All right: 1 of the class that the metric speaks of, and 0, not nothing, where that neither occurs nor is said."""
+    """1 of the class that the metric speaks of; 0, not nothing, where that neither occurs nor is said."""
     sample = Sample(np.full(6, label), np.full(6, label))
     found = metric_interval("f1", sample, Resampling(replicates=20))
     assert (found.value, found.low, found.high, found.undefined) == (value, value, value, 0)
