@@ -168,3 +168,54 @@ def test_digests_of_results_are_those_of_the_report() -> None:
     """As the pod said them."""
     status = trained().run.status
     assert (status.output_digest, status.prediction_digest) == (digest("f"), digest("d"))
+
+
+def test_what_a_pod_reports_is_kept_as_far_as_a_status_may_hold_it() -> None:
+    """A user's image says what it likes: else the API server would refuse the status, again and again."""
+    view = after(a_view(a_run(spec={"gates": []})))
+
+    def kept(**reported: Any) -> Any:
+        return after(view, finished(the_job(view), a_train_report(**reported))).run.status
+
+    metrics = [{"name": f"m{n}", "dataset": "test", "value": "1"} for n in range(66)]
+    for field in ("metrics", "champion_metrics"):
+        names = [each.name for each in getattr(kept(**{field: metrics}), field)]
+        assert names == [f"m{n}" for n in range(64)]
+    status = kept(best_params={"C": "1" * 300}, positive_class="y" * 300, notes=["n" * 300] * 9)
+    assert status.best_params == {"C": "1" * 256}
+    assert status.positive_class == "y" * 256
+    assert status.notes == ("n" * 256,) * 8
+
+
+def test_a_training_says_what_it_made_and_with_what() -> None:
+    """Its format, the trials of its search, and what was noted."""
+    assert said(trained(), "Succeeded")[2] == "trained as onnx, 2 trials; 3 rows were left out"
+    view = after(a_view())
+    view = after(view, finished(the_job(view), a_train_report()))
+    assert said(view, "Succeeded") == ("True", "Succeeded", "trained as onnx")
+    assert view.run.status.notes is None
+
+
+def test_a_second_execution_is_compared_with_the_first_that_reported() -> None:
+    """Whatever attempt that was: an outage came between the two."""
+    view = after(a_view(a_run(spec={"reproducibility": {"verify": "Once"}})))
+    first = finished(the_job(view), a_train_report(files={"a": "1", "b": "1", "c": "1"}))
+    view = after(view, first)
+    second = the_job(view)
+    assert said(view, "Reproducible") == ("Unknown", "Verifying", "training a second time to compare the digests")
+    lost = failed(second, "StoreUnavailable", exit_code=1, at="2026-01-10T11:00:00Z")
+    view = after(view, first, lost)
+    again = the_job(view)
+    assert again["metadata"]["name"] != second["metadata"]["name"]
+    other = after(view, first, lost, finished(again, a_train_report("b", files={"a": "1", "b": "2", "d": "1"})))
+    verification = other.run.status.verification
+    assert verification is not None
+    assert (verification.equal, verification.first_difference) == (False, "b")
+    same = after(view, first, lost, finished(again, a_train_report()))
+    assert said(same, "Reproducible") == (
+        "True",
+        "Reproducible",
+        f"a second execution gave {digest('f')} as well",
+    )
+    assert same.run.status.verification is not None
+    assert (same.run.status.verification.equal, same.run.status.verification.first_difference) == (True, None)
