@@ -472,3 +472,22 @@ def test_a_delivery_never_sets_the_last_check_back(read: str, checked: str) -> N
     later = merged(job.manifest, {"metadata": {"name": "weather-later"}, "status": {"completionTime": checked}})
     status = status_of(replace(a_view(dataset), jobs=(replace(job, manifest=later),)))
     assert (status["version"], status["lastCheckTime"]) == (1, checked)
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [
+        pytest.param({"contentDigest": digest("c"), "specDigest": digest("d")}, digest("c"), id="of its content"),
+        pytest.param({"specDigest": digest("d")}, digest("d"), id="as an earlier release wrote it"),
+    ],
+)
+def test_a_retry_forgets_the_sync_and_not_what_the_version_is_of(known: Manifest, kept: str) -> None:
+    """Else the version would count as one of another spec, and be withdrawn until the source was synced again."""
+    view = a_versioned_view()
+    status = {**view.dataset.status.dump(), "contentDigest": None, "specDigest": None, **known}
+    dataset = with_status(view.dataset, {name: value for name, value in status.items() if value is not None})
+    asked = Dataset.model_validate(merged(dataset.dump(), {"metadata": {"annotations": {RETRY: "now"}}}))
+    found = status_of(a_view(asked))
+    assert found["contentDigest"] == kept
+    assert "specDigest" not in found
+    assert (found["retried"], found["retriedAt"]) == ("now", "2026-01-10T12:00:00Z")
