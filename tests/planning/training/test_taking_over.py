@@ -21,6 +21,7 @@ from tests.planning.builders import (
     NOW,
     SETTINGS,
     a_condition,
+    a_container_run,
     a_run,
     a_template,
     a_train_report,
@@ -127,8 +128,11 @@ def test_a_retry_on_other_inputs_forgets_what_came_of_the_first_ones() -> None:
     status = run.status.dump() | {"conditions": ends}
     asked = with_status(run, status).dump()
     view = a_view(TrainingRun.model_validate(merged(asked, {"metadata": {"annotations": {RETRY: "now"}}})))
-    view = replace(view, dataset=a_versioned_dataset(2))
+    # What the engine knows of a pinned run's inputs is the digest of the old ones.
+    view = replace(view, dataset=a_versioned_dataset(2), inputs=run.status.inputs_digest)
     found = status_of(view)
+    fresh = after(a_view(dataset=a_versioned_dataset(2))).run.status
+    assert found["inputsDigest"] == fresh.inputs_digest != run.status.inputs_digest
     assert found["resolved"]["datasetVersion"] == 2
     assert [name for name in OF_A_RESULT if found.get(name)] == []
     assert found["attempts"] == 1
@@ -219,3 +223,44 @@ def test_a_second_execution_is_compared_with_the_first_that_reported() -> None:
     )
     assert same.run.status.verification is not None
     assert (same.run.status.verification.equal, same.run.status.verification.first_difference) == (True, None)
+
+
+def test_a_run_that_is_suspended_while_it_is_proven_stops_its_second_job() -> None:
+    """What the first execution gave stays on record."""
+    view = after(a_view(a_run(spec={"reproducibility": {"verify": "Once"}})))
+    first = finished(the_job(view), FULL)
+    view = after(view, first)
+    second = running(the_job(view))
+    resting = TrainingRun.model_validate(merged(view.run.dump(), {"spec": {"suspend": True}}))
+    view = replace(view, run=resting, jobs=(first, second))
+    assert plan(view).delete == ((Key("Job", "team", second.name), second.uid),)
+    after_it = after(view, first)
+    assert said(after_it) == ("Unknown", "Suspended", "spec.suspend is true")
+    assert after_it.run.status.output_digest == digest("f")
+    assert plan(after_it).create == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        pytest.param("out of rows\n", ": out of rows", id="its last words"),
+        pytest.param(" \n", ": see the pod's log", id="blank ones"),
+        pytest.param(None, ": see the pod's log", id="none"),
+    ],
+)
+def test_a_users_own_code_that_fails_is_told_by_its_exit_code_and_its_words(message: str | None, told: str) -> None:
+    """It leaves no report of ours."""
+    view = after(a_view(a_container_run()))
+    lost = failed(the_job(view), message=message, exit_code=3, why="BackoffLimitExceeded")
+    assert said(after(view, lost)) == ("False", "TrainingFailed", f"spec.trainer.container exited with code 3{told}")
+
+
+@pytest.mark.parametrize("make", [a_run, a_container_run])
+def test_a_training_asks_for_the_resources_of_its_spec(make: Any) -> None:
+    """Our own trainer and a user's image alike."""
+    wanted = {"requests": {"cpu": "7"}, "limits": {"memory": "9Gi"}}
+    pod = the_job(after(a_view(make(spec={"resources": wanted}))))["spec"]["template"]["spec"]
+    # A user's code comes before our own container, which collects what it wrote.
+    main = (pod.get("initContainers") or pod["containers"])[-1]
+    assert (main["resources"]["requests"]["cpu"], main["resources"]["limits"]["cpu"]) == ("7", "7")
+    assert main["resources"]["limits"]["memory"] == main["resources"]["requests"]["memory"] == "9Gi"

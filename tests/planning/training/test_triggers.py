@@ -236,3 +236,18 @@ def test_a_version_that_fired_is_on_record_at_once() -> None:
     status = plan(a_view(template, over(READY), version=2)).statuses[key_of(template)].dump()
     assert status["lastTrigger"]["kind"] == "DatasetVersion"
     assert status["lastDatasetVersion"] == 2
+
+
+def test_a_suspended_template_rests_though_a_run_is_due() -> None:
+    """What was edited meanwhile is due when it is resumed; until then nothing is to be made."""
+    template = a_template(spec={"suspend": True})
+    found = plan(a_view(template))
+    ready = {each.type: each for each in plan(a_view(with_it(template, found))).statuses[key_of(template)].conditions}
+    assert (ready["Ready"].status, ready["Ready"].reason) == ("True", "Suspended")
+    assert found.create == ()
+    resumed = a_template().evolve(status=found.statuses[key_of(template)])
+    assert due(resumed) is not None
+
+
+def with_it(template: TrainingRun, found: Any) -> TrainingRun:
+    return template.evolve(status=found.statuses[key_of(template)])
