@@ -63,7 +63,7 @@ def test_no_common_row_at_all() -> None:
     result = importance_weights(np.zeros(50), np.ones(50))
     assert not result.overlap.identifiable
     assert result.overlap.ess == 0.0
-    assert (result.weights == 1.0).all()
+    assert result.weights.tolist() == [1.0] * 50
 
 
 def test_effective_sample_size() -> None:
