@@ -16,7 +16,7 @@ from mlops.statistics.two_sample import chi_square_homogeneity, compare_categori
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.correlation import moved_pairs
 from mlops.workloads.drift.dependence import Dependence
-from mlops.workloads.drift.findings import Feature, Kind, Pair, Shift
+from mlops.workloads.drift.findings import FeatureComparison, Kind, Pair, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
@@ -37,7 +37,7 @@ class Inputs:
         return Dependence(self._reference.frame, self._window.frame)
 
     @cached_property
-    def features(self) -> tuple[Feature, ...]:
+    def features(self) -> tuple[FeatureComparison, ...]:
         """All inputs by name."""
         frame = self._reference.frame
         numeric = set(self._reference.numeric)
@@ -58,7 +58,7 @@ class Inputs:
         span = self._window.span
         return windows_of(self._reference.frame, span.end - span.start)
 
-    def baseline(self, feature: Feature, alpha: float) -> Baseline | None:
+    def baseline(self, feature: FeatureComparison, alpha: float) -> Baseline | None:
         """How the input compares with the reference's own windows; None when the reference is too short to say."""
         asked = (feature.name, alpha)
         if asked not in self._baselines:
@@ -82,7 +82,10 @@ class Inputs:
         return moved_pairs(self._reference, known, seen, self.dependence, self.blocks, check)
 
     def judged(
-        self, check: Check, features: tuple[Feature, ...], baseline_of: Callable[[Feature, float], Baseline | None]
+        self,
+        check: Check,
+        features: tuple[FeatureComparison, ...],
+        baseline_of: Callable[[FeatureComparison, float], Baseline | None],
     ) -> tuple[Shift, ...]:
         """The answer of each feature to a check, the largest effect of those that moved first."""
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
@@ -108,7 +111,7 @@ def compare(
     *,
     is_number: bool,
     inflation: tuple[float, float] = (1.0, 1.0),
-) -> Feature:
+) -> FeatureComparison:
     """Compare one column; a column without any value on one side has no effect size and no p-value.
 
     `inflation` is by how much rows of the reference and of the window say less than independent ones.
@@ -119,12 +122,12 @@ def compare(
     missing = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1
     if missing_n == n or missing_m == m:
         kind: Kind = "numeric" if is_number else "categorical"
-        return Feature(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
+        return FeatureComparison(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
     if is_number:
         known, values = within_reach(reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy())
         sorted_reference = SortedReference.from_values(known)
         found = compare_numeric(sorted_reference, values, inflation=inflation)
-        return Feature(
+        return FeatureComparison(
             name,
             "numeric",
             found.wasserstein_normalised,
@@ -138,7 +141,7 @@ def compare(
         )
     before, after = counts(reference), counts(current)
     categories = compare_categorical(before, after, inflation=inflation)
-    return Feature(
+    return FeatureComparison(
         name,
         "categorical",
         categories.jensen_shannon,

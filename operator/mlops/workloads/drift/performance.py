@@ -21,7 +21,7 @@ from mlops.statistics.dependence import inflation
 from mlops.statistics.metrics import Label, Sample, brier_rows, evaluate
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
-from mlops.workloads.drift.findings import Detection, Performance, Point, Span
+from mlops.workloads.drift.findings import Detection, Estimate, Performance, Point
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.model.probabilities import bounded
@@ -268,9 +268,9 @@ def class_counts(labels: pl.Series) -> dict[Label, int]:
     return dict(zip(table["label"].to_list(), table["n"].to_list(), strict=True))
 
 
-def span_of(interval: Interval) -> Span:
+def span_of(interval: Interval) -> Estimate:
     """The same without the bootstrap's particulars."""
-    return Span(interval.value, interval.low, interval.high)
+    return Estimate(interval.value, interval.low, interval.high)
 
 
 def describe(judged: Judged, check: Check) -> str:

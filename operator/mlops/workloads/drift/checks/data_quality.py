@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
 from mlops.workloads.drift.faults import faults_of
-from mlops.workloads.drift.findings import Feature, Finding
+from mlops.workloads.drift.findings import FeatureComparison, Finding
 from mlops.workloads.drift.inputs import corrected
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
@@ -66,7 +66,7 @@ def _share(check: Check) -> float:
     return _MIN_SHARE if check.min_share is None else float(check.min_share)
 
 
-def _missing(check: Check, evidence: Evidence, features: Sequence[Feature]) -> list[str]:
+def _missing(check: Check, evidence: Evidence, features: Sequence[FeatureComparison]) -> list[str]:
     """Inputs that are missing in more rows than before, and in more than in any of the reference's own windows."""
     problems = []
     corrected_ones = corrected([feature.missing_p_value for feature in features], check.correction)
@@ -83,7 +83,7 @@ def _missing(check: Check, evidence: Evidence, features: Sequence[Feature]) -> l
     return problems
 
 
-def _beyond(check: Check, features: Sequence[Feature]) -> dict[str, str]:
+def _beyond(check: Check, features: Sequence[FeatureComparison]) -> dict[str, str]:
     """Inputs that the reference does not know at all: one new category is a change of the world, most rows are none."""
     problems = {}
     limit = max(float(check.min_effect_size), 1e-12)
