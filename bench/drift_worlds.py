@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.workloads.drift.reference import Reference, make_reference
-from mlops.workloads.drift.window import Span, Window, window_of
+from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.model.signature import Signature
 
 Floats = NDArray[np.float64]
@@ -374,7 +374,7 @@ def served(
             *(pl.col(c).cast(pl.Float64) for c in inputs if c not in codes),
         )
         start = BEGIN + LENGTH * (reference_windows + number)
-        made.append(window_of(captured, Span(start, start + LENGTH, start + LENGTH)))
+        made.append(window_of(captured, JudgedSpan(start, start + LENGTH, start + LENGTH)))
     return Stream(event, world, reference, tuple(made), change)
 
 

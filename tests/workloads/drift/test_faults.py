@@ -15,10 +15,10 @@ from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.findings import Decision
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import Span, window_of
+from mlops.workloads.drift.window import JudgedSpan, window_of
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
-SPAN = Span(START, START + timedelta(days=7), START + timedelta(days=7))
+SPAN = JudgedSpan(START, START + timedelta(days=7), START + timedelta(days=7))
 ROWS = 2000
 CHECKS = (Check(name="delivery", type="DataQuality"), Check(name="inputs", type="DataDrift"))
 
@@ -212,7 +212,7 @@ def test_rows_that_resemble_their_neighbours_are_no_drift(phi: float) -> None:
     alarms = 0
     for number in range(20):
         frame = part(4000 + 500 * number, 500)
-        span = Span(frame["time"][0] - timedelta(minutes=20), frame["time"][-1], frame["time"][-1])
+        span = JudgedSpan(frame["time"][0] - timedelta(minutes=20), frame["time"][-1], frame["time"][-1])
         filled = frame.with_columns(
             pl.lit(True).alias("live"),
             pl.lit(None, pl.String).alias("label"),
