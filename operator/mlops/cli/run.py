@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from rich.console import Console
 from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
 from mlops.api.kinds import KINDS, InvalidObject
-from mlops.cli import manifests, scenario, summary
+from mlops.cli import manifests, scenario, summary, try_it
 from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
@@ -213,27 +214,23 @@ class _Run:
         reports = summary.lay_out_reports(objects, store, self.state.reports)
         text = summary.summary(objects, troubles)
         if text:
-            self.console.print(f"\n{harmless(text)}", highlight=False, markup=False, soft_wrap=True)
+            self._say(f"\n{text}")
         if reports:
-            self.console.print(
-                harmless(f"\n{reports} drift reports: {self.state.reports}/"),
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
-        self.console.print(
-            harmless(f"state: {self.state.folder}   look: mlops get all --state {self.state.folder}"),
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+            self._say(f"\n{reports} drift reports: {self.state.reports}/")
+        self._say(f"state: {self.state.folder}   look: mlops get all --state {shlex.quote(str(self.state.folder))}")
+        for line in try_it.predict_lines(objects, self.state):
+            self._say(f"ask it: {line}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
 
     async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
-            self.console.print(
-                harmless(f"serving {service['metadata']['name']} at {_url(service)}"), highlight=False, markup=False
-            )
-        self.console.print("Ctrl-C stops it", highlight=False)
+            url = _url(service)
+            self._say(f"serving {service['metadata']['name']} at {url}")
+            if url and (line := try_it.curl_line(service, url, _objects(runtime), self.state)):
+                self._say(f"try it: {line}")
+        self._say("Ctrl-C stops it")
         view.as_lines()
         await _keep_refreshing(view)
 

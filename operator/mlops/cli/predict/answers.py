@@ -50,13 +50,19 @@ def asked(model: Model, columns: Mapping[str, Sequence[Any]], first: int) -> Ite
         if error.status not in _BECAUSE_OF_ROWS:
             raise
         if count == 1:
-            yield Reply("", (Answered(first, problem=_ROW.sub(f"row {first}", error.message, count=1)),))
+            yield Reply("", (Answered(first, problem=_numbered(error.message, first)),))
             return
         half = count // 2
         yield from asked(model, {name: values[:half] for name, values in columns.items()}, first)
         yield from asked(model, {name: values[half:] for name, values in columns.items()}, first + half)
         return
     yield _reply(answer, first, count)
+
+
+def _numbered(message: str, row: int) -> str:
+    """Return what a server says of the only row of a request, with the number that the row has here."""
+    numbered, count = _ROW.subn(f"row {row}", message, count=1)
+    return numbered if count else f"row {row}: {message}"
 
 
 def body_of(inputs: Sequence[Tensor], columns: Mapping[str, Sequence[Any]], **more: Any) -> bytes:

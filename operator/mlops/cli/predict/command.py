@@ -105,7 +105,7 @@ def _answered(options: PredictOptions, model: Model, fields: Fields, remarks: Re
 def _example(options: PredictOptions, model: Model, fields: Fields) -> pl.DataFrame:
     if not isinstance(model, StoredModel):
         raise RuntimeError("only a stored model has recorded rows")
-    row = example_of(model)
+    row = example_of(model.signature, model.recorded)
     if row is None:
         raise UserError(
             f"the recorded rows of {options.model} hold no personal data, and it does not answer without: say a value "
@@ -128,9 +128,7 @@ def _many(
         for reply in _replies(model, frame, first):
             problem = next((one for one in reply.rows if one.problem), None)
             if problem is not None and not options.keep_going:
-                raise UserError(
-                    f"{options.file}: row {problem.row}: {problem.problem}; --keep-going answers the others"
-                )
+                raise UserError(f"{options.file}: {problem.problem}; --keep-going answers the other rows")
             refused += problem is not None
             show(answers.json_lines(reply, model.classes) if options.output == "json" else lines.of(reply))
         first += frame.height

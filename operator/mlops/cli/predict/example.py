@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from mlops.api.dataset import FieldType
-from mlops.cli.predict.models import StoredModel
 from mlops.cli.predict.rows import Fields
 from mlops.workloads.floor.column_types import DTYPES
+from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.ingest.typed import from_text
 
 
-def example_of(model: StoredModel) -> dict[str, Any] | None:
-    """Return the first recorded row, by input; None if the model wants a value that is left out for being personal."""
-    recorded: dict[str, list[Any]] = model.recorded["inputs"]
+def example_of(signature: Signature, recorded: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the first row of a golden.json, by input; None if the model wants a value that is left out of it for being
+    personal."""
+    rows: dict[str, list[Any]] = recorded["inputs"]
     filled = {
-        step.fill_null.field
-        for step in model.signature.clean or ()
-        if step.fill_null and step.fill_null.value is not None
+        step.fill_null.field for step in signature.clean or () if step.fill_null and step.fill_null.value is not None
     }
-    may_miss = {one.name for one in model.signature.inputs if one.nullable or one.name in filled}
-    for at in range(len(model.recorded["prediction"])):
-        row = {one.name: _typed(recorded[one.name][at], one.type) for one in model.inputs}
+    may_miss = {one.name for one in signature.inputs if one.nullable or one.name in filled}
+    for at in range(len(recorded["prediction"])):
+        row = {one.name: _typed(rows[one.name][at], one.type) for one in signature.inputs}
         if all(value is not None or name in may_miss for name, value in row.items()):
             return row
     return None

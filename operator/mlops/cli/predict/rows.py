@@ -23,13 +23,14 @@ from mlops.cli.predict.models import Tensor
 from mlops.workloads.floor.column_types import plain_floats
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.aside import RowsAside
-from mlops.workloads.ingest.contract import Contract, contract_of
+from mlops.workloads.ingest.contract import contract_of
 from mlops.workloads.ingest.formats import columns_in, delivered_rows
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.ingest.typed import column_of, read_text, shown, with_missing
 
 # As many rows as a server answers at once without being slow to others.
 PIECE = 1000
+_LISTED = 10
 _ENDINGS: Mapping[str, FileFormat] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".xlsx": "excel",
@@ -132,27 +133,33 @@ def rows_in(file: Path, format: FileFormat | None, fields: Fields) -> Iterator[I
 def _pieces(file: Delivered, spec: DatasetSpec, fields: Fields) -> Iterator[pl.DataFrame]:
     names = [one.name for one in fields.inputs]
     try:
+        spec = _found(file, spec, fields)
         contract = contract_of(spec)
-        _check_columns(file, spec, contract, fields)
         for frame in delivered_rows(file, spec, contract, None, RowsAside()):
             yield from frame.select(names).iter_slices(PIECE)
     except BadInput as error:
         raise UserError(error.message) from error
 
 
-def _check_columns(file: Delivered, spec: DatasetSpec, contract: Contract, fields: Fields) -> None:
-    """Raise UserError for inputs without a column: all of them, with what the file has."""
+def _found(file: Delivered, spec: DatasetSpec, fields: Fields) -> DatasetSpec:
+    """Return the spec with a column for each input: under its name in deliveries, else under the field's own.
+
+    Raises UserError for inputs without one: all of them, with what the file has.
+    """
     if any(one.position is not None for one in spec.fields) or spec.format in ("json", "jsonl"):
-        return  # a key that is left out of an object is a missing value
-    present = columns_in(file, spec, contract)
+        return spec  # a key that is left out of an object is a missing value
+    present = columns_in(file, spec, contract_of(spec))
+    by_name = {one.name for one in spec.fields if column_of(one) not in present and one.name in present}
+    spec = spec.evolve(fields=tuple(one.evolve(column=None) if one.name in by_name else one for one in spec.fields))
     missing = [one for one in spec.fields if column_of(one) not in present]
     if not missing:
-        return
+        return spec
     named = []
     for one in missing:
         close = difflib.get_close_matches(column_of(one), present, n=1, cutoff=0.75)
         named.append(f'"{shown(column_of(one))}"' + (f' (did you mean "{shown(close[0])}"?)' if close else ""))
-    raise UserError(f"{file.name}: no column {', '.join(named)}; the model takes {fields.listed()}")
+    has = ", ".join(f'"{shown(one)}"' for one in present[:_LISTED]) + (", …" if len(present) > _LISTED else "")
+    raise UserError(f"{file.name}: no column {', '.join(named)}; it has {has}; the model takes {fields.listed()}")
 
 
 def _reading(kind: FileFormat, file: Path, fields: Fields) -> DatasetSpec:
@@ -170,7 +177,7 @@ def _reading(kind: FileFormat, file: Path, fields: Fields) -> DatasetSpec:
         others = [one for one in own.fields if one.position and one.name not in names]
         read += [DataField(name=one.name, position=one.position, type="string") for one in others]
     return DatasetSpec(
-        source=Source(s3=S3Source(uri="s3://rows/")),
+        source=Source(s3=S3Source(uri="s3://rows/asked")),
         format=kind,
         csv=csv if kind == "csv" else None,
         json_=own.json_ if own else None,
