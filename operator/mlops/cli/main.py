@@ -13,6 +13,7 @@ import click
 from mlops.cli.errors import UserError
 from mlops.cli.groups import Commands
 from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs
+from mlops.cli.plan.definition import plan
 from mlops.cli.predict.definition import predict
 from mlops.cli.state import State
 from mlops.cli.terminal import note, show
@@ -437,6 +438,7 @@ def _timestamp(text: str | None) -> datetime | None:
     return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
+cli.add_command(plan)
 cli.add_command(predict)
 
 

@@ -32,6 +32,7 @@ from mlops.cli.terminal import harmless
 from mlops.engine.cluster import Clock
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
+from mlops.local.cluster import LocalCluster
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key, Manifest
@@ -80,7 +81,7 @@ class _Run:
         self.sources = Sources(self.state.sources, self.state.buckets)
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
-        self.place = _RunFolders(self.state.replay, self.stream) if self.stream else None
+        self.place = RunFolders(self.state.replay, self.stream) if self.stream else None
 
     async def run(self) -> int:
         clock = VirtualClock(self.place.clock) if self.place else RealClock()
@@ -136,7 +137,7 @@ class _Run:
                 raise UserError(f"{document.place}: {error}") from error
             has_news = self._has_news(runtime, document)
             if outcome == "unchanged" and has_news:
-                _request_sync(runtime, Key(*document.key), clock)
+                request_sync(runtime.cluster, Key(*document.key), clock)
                 outcome = "unchanged, its source is synced again"
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
             for path in _never(document.manifest):
@@ -161,9 +162,7 @@ class _Run:
                 return
             await runtime.advance(again)
 
-    async def _replay(
-        self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _RunFolders
-    ) -> None:
+    async def _replay(self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: RunFolders) -> None:
         """Send the stream check by check: the clock stands at a check until all that it sets off is done.
 
         So the outcome depends on the data and not on this machine's speed. What was sent is on record before the
@@ -275,7 +274,7 @@ def check_scenario(paths: tuple[str, ...]) -> None:
     _check_files(scenario.beside(paths))
 
 
-class _RunFolders:
+class RunFolders:
     """How far the replay of a stream has come, on record in the state folder."""
 
     def __init__(self, path: Path, stream: Stream) -> None:
@@ -308,13 +307,13 @@ class _RunFolders:
         beside.replace(self._path)
 
 
-def _request_sync(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
+def request_sync(cluster: LocalCluster, key: Key, clock: Clock) -> None:
     """Have a Dataset's source synced once more, as the annotation has it done in a cluster."""
-    manifest = runtime.get(key) or {}
+    manifest = cluster.get(key) or {}
     synced_at = manifest.get("status", {}).get("lastCheckTime")
     # A driven clock may stand where it stood at the last sync.
     later = [clock.now(), *([parse_time(synced_at) + timedelta(seconds=1)] if synced_at else [])]
-    runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
+    cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
 
 
 def _never(manifest: Manifest) -> Iterator[str]:
@@ -347,10 +346,8 @@ def _identity(stream: Stream) -> str:
 
 def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     """Put `file` at an s3:// URI of the local buckets, whole or not at all; return where, and whether it is new."""
-    _check_file(file)
-    name, _, key = uri.removeprefix("s3://").partition("/")
-    place = state.buckets / name / (key + file.name if key.endswith("/") or not key else key)
-    if place.is_file() and _sha256(place) == _sha256(file):
+    place, is_new = place_of(file, uri, state)
+    if not is_new:
         return place, False
     place.parent.mkdir(parents=True, exist_ok=True)
     # Not in the bucket: a copy that was cut off must not be read as data.
@@ -358,6 +355,14 @@ def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     shutil.copyfile(file, beside)
     beside.replace(place)
     return place, True
+
+
+def place_of(file: Path, uri: str, state: State) -> tuple[Path, bool]:
+    """Return where `file` lies when it is put at an s3:// URI of the local buckets, and whether it is news there."""
+    _check_file(file)
+    name, _, key = uri.removeprefix("s3://").partition("/")
+    place = state.buckets / name / (key + file.name if key.endswith("/") or not key else key)
+    return place, not place.is_file() or _sha256(place) != _sha256(file)
 
 
 def deliver_to_s3(file: Path, uri: str) -> str:
