@@ -15,6 +15,7 @@ from mlops.cli.groups import Commands
 from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs
 from mlops.cli.plan.definition import plan
 from mlops.cli.predict.definition import predict
+from mlops.cli.put.definition import put
 from mlops.cli.state import State
 from mlops.cli.terminal import note, show
 
@@ -97,11 +98,12 @@ def run(
 
 
 @cli.command(
+    short_help="Write manifests for your own data.",
     epilog=examples(
         "mlops init wine.csv --label quality",
         "mlops init sales/ --label sold --time ordered_at --key order_id --dates day-first",
         "mlops init 'rows-*.csv.gz' --label y --name rows --output manifests/rows.yaml",
-    )
+    ),
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--label", help="The column that is to be predicted: its name, or its position.")
@@ -166,41 +168,6 @@ def validate(paths: tuple[str, ...]) -> None:
 
 @cli.command(
     epilog=examples(
-        "mlops put rows.parquet s3://raw/weather/history.parquet",
-        "mlops put rows.csv s3://raw/weather/   # under its own name",
-        "mlops put rows.csv s3://raw/weather/ --s3   # into the service of MLOPS_S3_ENDPOINT",
-    )
-)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("uri")
-@click.option("--s3", is_flag=True, help="Into a real S3 service, such as a cluster's, with your own keys.")
-@STATE
-def put(file: Path, uri: str, s3: bool, folder: Path) -> None:
-    """Put FILE at an s3:// URI of the state folder's buckets, or with --s3 of an S3 service.
-
-    Its address and keys are MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your environment, as of
-    every S3 client. What is there is replaced.
-    """
-    from mlops.cli.run import deliver, deliver_to_s3
-    from mlops.cli.scenario import Put
-
-    try:
-        wanted = Put(file=str(file), uri=uri)
-    except ValueError as error:
-        raise UserError(
-            f"{uri!r}: the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\"
-        ) from error
-    if s3:
-        show(f"{file} -> {deliver_to_s3(file, wanted.uri)}")
-        return
-    state = State(folder)
-    state.make_private()
-    place, _ = deliver(file, wanted.uri, state)
-    show(f"{file} -> {place}")
-
-
-@cli.command(
-    epilog=examples(
         "mlops replay stream.parquet --url http://127.0.0.1:8080 --model weather \\",
         "    --id id --time day --label rain_tomorrow --label-delay 1d",
     )
@@ -249,7 +216,10 @@ def replay(
 @NAMESPACE
 @STATE
 def get(kinds: str, names: tuple[str, ...], output: str, namespace: str | None, folder: Path) -> None:
-    """List objects: KINDS are such as dset,trun,mver,dmon or all."""
+    """List objects.
+
+    KINDS are such as dset,trun,mver,dmon or all.
+    """
     from mlops.cli import inspect
 
     state = State(folder)
@@ -419,10 +389,37 @@ def report(monitor: str, namespace: str, store: str | None, to: Path, folder: Pa
         show(outputs.report_of_store(store, monitor, to))
 
 
+@cli.command(
+    name="open",
+    short_help="Open a monitor's newest report in the browser.",
+    epilog=examples(
+        "mlops open                  # the newest report of the only monitor",
+        "mlops open dmon/weather",
+        "mlops open weather --print  # only its path",
+    ),
+)
+@click.argument("what", required=False, metavar="[KIND/NAME]")
+@click.option("--print", "only_print", is_flag=True, help="Only print where it is.")
+@ONE_NAMESPACE
+@STATE
+def open_(what: str | None, only_print: bool, namespace: str, folder: Path) -> None:
+    """Open a monitor's newest report in the browser, and print its path.
+
+    KIND/NAME is dmon/MONITOR, or mver/VERSION for the monitor that watches its model; a name alone is a monitor's or a
+    model's. Without a browser the path is all.
+    """
+    from mlops.cli import opening
+
+    file = opening.report_of(State(folder), what, namespace)
+    show(file)
+    if not only_print and not opening.show_in_browser(file):
+        note("there is no browser here: open the file yourself")
+
+
 @cli.command(epilog=examples("mlops explain DatasetNotReady"))
 @click.argument("reason")
 def explain(reason: str) -> None:
-    """Say what a condition's reason means, and the way out."""
+    """Say what a reason means, and the way out."""
     from mlops.cli import explanations
 
     show(explanations.of(reason))
@@ -440,6 +437,7 @@ def _timestamp(text: str | None) -> datetime | None:
 
 cli.add_command(plan)
 cli.add_command(predict)
+cli.add_command(put)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from mlops.cli import manifests, scenario, summary, try_it
 from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
+from mlops.cli.put.local import check_file, deliver
 from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
 from mlops.cli.settings import local_settings
 from mlops.cli.sources import Sources, uris_of
@@ -36,7 +36,7 @@ from mlops.local.cluster import LocalCluster
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key, Manifest
-from mlops.store.address import open_source, open_store
+from mlops.store.address import open_store
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
@@ -266,7 +266,7 @@ def _check_files(setting: scenario.Scenario | None) -> None:
     """Raise UserError if a file that the scenario puts is not there: before anything is made."""
     if setting is not None:
         for put in setting.put:
-            _check_file(setting.folder / put.file)
+            check_file(setting.folder / put.file)
 
 
 def check_scenario(paths: tuple[str, ...]) -> None:
@@ -342,47 +342,6 @@ def _identity(stream: Stream) -> str:
     digest = hashlib.sha256(stream.replay.model_dump_json().encode())
     digest.update(stream.frame.hash_rows(seed=0).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
-    """Put `file` at an s3:// URI of the local buckets, whole or not at all; return where, and whether it is new."""
-    place, is_new = place_of(file, uri, state)
-    if not is_new:
-        return place, False
-    place.parent.mkdir(parents=True, exist_ok=True)
-    # Not in the bucket: a copy that was cut off must not be read as data.
-    beside = state.folder / f".{place.name}.part"
-    shutil.copyfile(file, beside)
-    beside.replace(place)
-    return place, True
-
-
-def place_of(file: Path, uri: str, state: State) -> tuple[Path, bool]:
-    """Return where `file` lies when it is put at an s3:// URI of the local buckets, and whether it is news there."""
-    _check_file(file)
-    name, _, key = uri.removeprefix("s3://").partition("/")
-    place = state.buckets / name / (key + file.name if key.endswith("/") or not key else key)
-    return place, not place.is_file() or _sha256(place) != _sha256(file)
-
-
-def deliver_to_s3(file: Path, uri: str) -> str:
-    """Put `file` at an s3:// URI of the service that the environment names; return where. Raises the store's errors."""
-    _check_file(file)
-    environ = {name: value for name, value in os.environ.items() if name != tasks.BUCKETS_VARIABLE}
-    bucket, key = open_source(uri, environ)
-    key = key + file.name if key.endswith("/") or not key else key
-    bucket.put(key, file)
-    return f"s3://{uri.removeprefix('s3://').partition('/')[0]}/{key}"
-
-
-def _check_file(file: Path) -> None:
-    if not file.is_file():
-        raise UserError(f"{file}: is a folder: put its files" if file.is_dir() else f"{file}: there is no such file")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _url(service: Manifest | None) -> str | None:

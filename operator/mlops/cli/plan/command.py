@@ -15,8 +15,9 @@ from mlops.cli.inspect import reading
 from mlops.cli.plan.rehearsal import rehearse
 from mlops.cli.plan.steps import News, PlannedStep, Steps
 from mlops.cli.progress import ready, short_kind
+from mlops.cli.put.local import place_of
 from mlops.cli.replay import Stream
-from mlops.cli.run import RunFolders, place_of
+from mlops.cli.run import RunFolders
 from mlops.cli.settings import local_settings
 from mlops.cli.sources import Sources, uris_of
 from mlops.cli.state import State
@@ -24,6 +25,9 @@ from mlops.cli.tables import aligned
 from mlops.local.clock import RealClock
 from mlops.local.records import Record, read_records
 from mlops.planning.plan import Key, Manifest
+
+# Sources of which a run tells without reading the rows whether they are as before: by their files, or their digest.
+_TOLD_APART = {"s3", "http", "captured"}
 
 
 def plan(paths: tuple[str, ...], state: State, named: Path | None, *, replays: bool) -> list[PlannedStep]:
@@ -81,6 +85,8 @@ def _news(
         status, reason, message = ready(before)
         if files:
             found[key] = News(f"{', '.join(files)} is delivered")
+        elif not _TOLD_APART & manifest["spec"]["source"].keys():
+            found[key] = News("only a sync can tell whether its source holds other rows")
         elif uris and sources.changed((key.kind, key.namespace, key.name), uris):
             found[key] = News(f"{', '.join(uris)} holds other files than at the last run")
         elif status == "False":

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mlops.cli.predict.models import Model, Refused, Tensor
+from mlops.cli.predict.models import AskedModel, Refused, Tensor
 from mlops.cli.tables import aligned, printable
 
 # A server names rows of a request from 0; alone in it, a row is that one.
@@ -38,7 +38,7 @@ class Reply:
     rows: tuple[Answered, ...]
 
 
-def asked(model: Model, columns: Mapping[str, Sequence[Any]], first: int) -> Iterator[Reply]:
+def asked(model: AskedModel, columns: Mapping[str, Sequence[Any]], first: int) -> Iterator[Reply]:
     """Ask about rows, `first` being the number of the first. A row that is refused is refused by itself.
 
     Raises Refused for what has nothing to do with the rows, and UserError.

@@ -15,7 +15,7 @@ from mlops.planning.plan import Manifest
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenVersion:
     """A version that was verified, and what its inputs mean in a delivery."""
 
     version: ModelVersion
@@ -48,7 +48,9 @@ class Chosen:
         return f"{self.version.metadata.name} ({f'live in {live}' if live else 'not live'})"
 
 
-def chosen(objects: Sequence[Manifest], model: str, namespace: str, stage: str | None, number: int | None) -> Chosen:
+def chosen(
+    objects: Sequence[Manifest], model: str, namespace: str, stage: str | None, number: int | None
+) -> ChosenVersion:
     """Return the version that is asked for. Raises UserError, naming what there is."""
     versions = _versions(objects, namespace)
     mine = [each for each in versions if each.spec.model_name == model]
@@ -60,7 +62,7 @@ def chosen(objects: Sequence[Manifest], model: str, namespace: str, stage: str |
             f"{version.metadata.name} is not verified, and no server would have it: {_why(version)}"
             f"; {_verified(mine, model)}"
         )
-    return Chosen(version, stage or version.status.stage, _dataset(objects, version))
+    return ChosenVersion(version, stage or version.status.stage, _dataset(objects, version))
 
 
 def _versions(objects: Sequence[Manifest], namespace: str) -> list[ModelVersion]:

@@ -15,9 +15,9 @@ from mlops.api.file_formats import FileFormat
 from mlops.cli.errors import UserError
 from mlops.cli.inspect import load
 from mlops.cli.predict import answers
-from mlops.cli.predict.choosing import Chosen, chosen
+from mlops.cli.predict.choosing import ChosenVersion, chosen
 from mlops.cli.predict.example import example_of, frame_of, words_of
-from mlops.cli.predict.models import Model, Refused, ServedModel, StoredModel
+from mlops.cli.predict.models import AskedModel, Refused, ServedModel, StoredModel
 from mlops.cli.predict.remarks import Remarks
 from mlops.cli.predict.rows import Fields, columns_of, row_of, rows_in
 from mlops.cli.state import State
@@ -48,7 +48,7 @@ def predict(options: PredictOptions) -> int:
     _check(options)
     with ExitStack() as stack:
         if options.url is not None:
-            model: Model = stack.enter_context(ServedModel(options.url, options.model, options.version))
+            model: AskedModel = stack.enter_context(ServedModel(options.url, options.model, options.version))
             return _answered(options, model, Fields(model.inputs), None, "")
         version = _chosen(options)
         stored = stack.enter_context(_stored(options.state, version))
@@ -70,16 +70,16 @@ def _check(options: PredictOptions) -> None:
         raise UserError("--format is for --file")
 
 
-def _chosen(options: PredictOptions) -> Chosen:
+def _chosen(options: PredictOptions) -> ChosenVersion:
     objects = load(options.state)
     return chosen(objects, options.model, options.namespace, options.stage, options.version)
 
 
-def _stored(state: State, version: Chosen) -> StoredModel:
+def _stored(state: State, version: ChosenVersion) -> StoredModel:
     return StoredModel(open_store(state.store.resolve().as_uri(), os.environ), version.task)
 
 
-def _answered(options: PredictOptions, model: Model, fields: Fields, remarks: Remarks | None, said: str) -> int:
+def _answered(options: PredictOptions, model: AskedModel, fields: Fields, remarks: Remarks | None, said: str) -> int:
     if options.file is not None:
         with rows_in(options.file, options.format, fields) as frames:
             return _many(options, model, frames, remarks, said)
@@ -102,7 +102,7 @@ def _answered(options: PredictOptions, model: Model, fields: Fields, remarks: Re
     return 0
 
 
-def _example(options: PredictOptions, model: Model, fields: Fields) -> pl.DataFrame:
+def _example(options: PredictOptions, model: AskedModel, fields: Fields) -> pl.DataFrame:
     if not isinstance(model, StoredModel):
         raise RuntimeError("only a stored model has recorded rows")
     row = example_of(model.signature, model.recorded)
@@ -116,7 +116,7 @@ def _example(options: PredictOptions, model: Model, fields: Fields) -> pl.DataFr
 
 
 def _many(
-    options: PredictOptions, model: Model, frames: Iterator[pl.DataFrame], remarks: Remarks | None, said: str
+    options: PredictOptions, model: AskedModel, frames: Iterator[pl.DataFrame], remarks: Remarks | None, said: str
 ) -> int:
     lines = answers.Lines(model.classes)
     first, refused = 1, 0
@@ -139,7 +139,7 @@ def _many(
     return 1 if refused else 0
 
 
-def _replies(model: Model, frame: pl.DataFrame, first: int) -> Iterator[answers.Reply]:
+def _replies(model: AskedModel, frame: pl.DataFrame, first: int) -> Iterator[answers.Reply]:
     try:
         yield from answers.asked(model, columns_of(frame, first), first)
     except Refused as error:
