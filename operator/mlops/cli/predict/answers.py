@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mlops.cli.predict.models import AskedModel, Refused, Tensor
+from mlops.cli.predict.models import AskedModel, NotAnswered, Tensor
 from mlops.cli.tables import aligned, printable
 
 # A server names rows of a request from 0; alone in it, a row is that one.
@@ -41,12 +41,12 @@ class Reply:
 def asked(model: AskedModel, columns: Mapping[str, Sequence[Any]], first: int) -> Iterator[Reply]:
     """Ask about rows, `first` being the number of the first. A row that is refused is refused by itself.
 
-    Raises Refused for what has nothing to do with the rows, and UserError.
+    Raises NotAnswered for what has nothing to do with the rows, and UserError.
     """
     count = len(next(iter(columns.values())))
     try:
         answer = model.ask(body_of(model.inputs, columns))
-    except Refused as error:
+    except NotAnswered as error:
         if error.status not in _BECAUSE_OF_ROWS:
             raise
         if count == 1:

@@ -17,7 +17,7 @@ from mlops.cli.inspect import load
 from mlops.cli.predict import answers
 from mlops.cli.predict.choosing import ChosenVersion, chosen
 from mlops.cli.predict.example import example_of, frame_of, words_of
-from mlops.cli.predict.models import AskedModel, Refused, ServedModel, StoredModel
+from mlops.cli.predict.models import AskedModel, NotAnswered, ServedModel, StoredModel
 from mlops.cli.predict.remarks import Remarks
 from mlops.cli.predict.rows import Fields, columns_of, row_of, rows_in
 from mlops.cli.state import State
@@ -142,5 +142,5 @@ def _many(
 def _replies(model: AskedModel, frame: pl.DataFrame, first: int) -> Iterator[answers.Reply]:
     try:
         yield from answers.asked(model, columns_of(frame, first), first)
-    except Refused as error:
+    except NotAnswered as error:
         raise UserError(f"the server refused: {error.status}: {error.message}") from error

@@ -40,7 +40,7 @@ class Tensor:
     type: FieldType
 
 
-class Refused(Exception):
+class NotAnswered(Exception):
     """The model does not take a request: a status of HTTP, and why."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -48,7 +48,7 @@ class Refused(Exception):
         self.status, self.message = status, message
 
 
-class Model(Protocol):
+class AskedModel(Protocol):
     """What is asked. A context: at its end nothing of it is left."""
 
     inputs: tuple[Tensor, ...]
@@ -56,7 +56,7 @@ class Model(Protocol):
     classes: tuple[str, ...]
 
     def ask(self, body: bytes) -> dict[str, Any]:
-        """Return the answer to the body of a request. Raises Refused and UserError."""
+        """Return the answer to the body of a request. Raises NotAnswered and UserError."""
 
     def __enter__(self) -> Self: ...
 
@@ -105,14 +105,14 @@ class StoredModel:
         self._send(orjson.dumps({"folder": str(folder), "task": self._task.dump()}))
         try:
             described = orjson.loads(self._next("opening it"))
-        except Refused as error:
+        except NotAnswered as error:
             raise UserError(f"{self._task.object_name}: {error.message}") from error
         types = {one.name: one.type for one in self.signature.inputs}
         self.inputs = tuple(Tensor(one["name"], one["datatype"], types[one["name"]]) for one in described["inputs"])
         self.classes = tuple(class_name(one) for one in self.signature.classes or ())
 
     def ask(self, body: bytes) -> dict[str, Any]:
-        """Return the answer to the body of a request. Raises Refused, and UserError if the process has ended."""
+        """Return the answer to the body of a request. Raises NotAnswered, and UserError if the process has ended."""
         self._send(body)
         found: dict[str, Any] = orjson.loads(self._next("answering"))
         return found
@@ -137,7 +137,7 @@ class StoredModel:
             raise UserError(f"{self._task.object_name}: the process ended ({process.returncode}) while {doing}{said}")
         status, body = message
         if status != OK:
-            raise Refused(status, body.decode())
+            raise NotAnswered(status, body.decode())
         return body
 
 
@@ -160,7 +160,7 @@ class ServedModel:
     def __enter__(self) -> Self:
         try:
             described = self._call("GET", "")
-        except Refused as error:
+        except NotAnswered as error:
             raise UserError(f"{self._path}: {error.status}: {error.message}") from error
         inputs, outputs = described.get("inputs"), described.get("outputs")
         if not isinstance(inputs, list) or not isinstance(outputs, list):
@@ -179,7 +179,7 @@ class ServedModel:
         self._pool.clear()
 
     def ask(self, body: bytes) -> dict[str, Any]:
-        """Return the answer to the body of a request. Raises Refused, and UserError without an answer."""
+        """Return the answer to the body of a request. Raises NotAnswered, and UserError without an answer."""
         return self._call("POST", "/infer", body)
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class ServedModel:
         if not isinstance(found, dict):
             raise UserError(f"{url}: {answer.status}: this is no model server: its answer is no JSON object")
         if answer.status != OK:
-            raise Refused(answer.status, str(found.get("error", answer.status)))
+            raise NotAnswered(answer.status, str(found.get("error", answer.status)))
         return found
 
 
