@@ -9,7 +9,7 @@ import click
 
 from mlops.cli.options import MANIFESTS, STATE, examples
 from mlops.cli.state import State
-from mlops.cli.terminal import show
+from mlops.cli.terminal import note, show
 
 
 @click.command(
@@ -42,6 +42,9 @@ def plan(
     """
     from mlops.cli.plan import command
 
-    found = command.plan(paths, State(folder), scenario, replays=not no_replay)
+    state = State(folder)
+    if state.in_use:
+        note("a run works on this folder: this is the plan of now, and the run goes on")
+    found = command.plan(paths, state, scenario, replays=not no_replay)
     show(command.as_json(found) if output == "json" else command.as_text(found))
     sys.exit(1 if exit_code and any(one.is_work for one in found) else 0)

@@ -21,10 +21,9 @@ class Remarks:
     """Each is made once, at the first row that it is about."""
 
     def __init__(self, fields: Fields, signature: Signature) -> None:
-        pii = frozenset(fields.dataset.spec.governance.pii) if fields.dataset else frozenset()
         known = tuple(fields.of(one.name).evolve(nullable=True) for one in fields.inputs)
         dataset = f"Dataset {fields.dataset.metadata.name}" if fields.dataset else "the Dataset"
-        checks = checks_of(Contract(known, {}, pii), Validation())
+        checks = checks_of(Contract(known, {}, fields.pii), Validation())
         # What is infinite is refused.
         self._left = [
             (one.column, one.broken, f"{one.title}: {dataset} has no such rows")
@@ -40,7 +39,7 @@ class Remarks:
                 )
                 unseen = ~pl.col(one.name).is_in(list(one.categories)) & (pl.col(one.name) != "")
                 self._left.append((one.name, unseen, f"{one.name} has a text that training never saw: {listed}"))
-        self._pii = pii
+        self._pii = fields.pii
 
     def of(self, frame: pl.DataFrame, first: int) -> Iterator[str]:
         """Yield what is remarkable in rows, `first` being the number of the first, and was not said yet."""

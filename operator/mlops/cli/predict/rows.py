@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from mlops.api.dataset import DataField, Dataset, DatasetSpec, S3Source, Source
+from mlops.api.dataset import DataField, Dataset, DatasetSpec, Governance, S3Source, Source
 from mlops.api.delimited import Csv
 from mlops.api.file_formats import FileFormat
 from mlops.cli.errors import UserError
@@ -61,6 +61,11 @@ class Fields:
     def listed(self) -> str:
         """Return the inputs for a message, with their types."""
         return ", ".join(f"{one.name} ({one.type})" for one in self.inputs)
+
+    @property
+    def pii(self) -> frozenset[str]:
+        """Return the names of fields with personal data, as far as that is known."""
+        return frozenset(self.dataset.spec.governance.pii) if self.dataset else frozenset()
 
     @property
     def contract(self) -> DatasetSpec | None:
@@ -183,6 +188,8 @@ def _reading(kind: FileFormat, file: Path, fields: Fields) -> DatasetSpec:
         json_=own.json_ if own else None,
         excel=own.excel if own else None,
         fields=tuple(one.evolve(role="input", nullable=True) for one in read),
+        # No message shows values of these.
+        governance=Governance(pii=tuple(one.name for one in read if one.name in fields.pii)),
     )
 
 
