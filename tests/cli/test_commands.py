@@ -84,6 +84,14 @@ def test_a_second_run_does_nothing_again(done: Done) -> None:
     assert {file.name for file in new} == {"server.log"}, "only the server was started again"
 
 
+def test_after_the_replay_nothing_is_planned(done: Done) -> None:
+    """Checks, challengers and labels are all over; the version that they left live is served again."""
+    text = done.mlops("plan", "-f", done.folder)
+    assert re.search(r"^dmon/tiny +keep ", text, re.MULTILINE)
+    assert re.search(r"^mver/tiny-v1 +serve +live in production$", text, re.MULTILINE)
+    assert text.endswith("nothing to do: all of this is there\n")
+
+
 @pytest.mark.parametrize(
     ("output", "want"),
     [
