@@ -17,6 +17,7 @@ from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import VirtualClock
 from mlops.local.cluster import Change, LocalCluster
+from mlops.local.errors import NotSettled
 from mlops.local.records import Record, Records
 from mlops.local.runtime import applied_by_user
 from mlops.planning.dataset.manifests import content_digest, sync_digest
@@ -24,6 +25,8 @@ from mlops.planning.plan import Key, Manifest, Settings
 
 _KINDS = (*KINDS, "Job")
 _POLL_SECONDS = 0.001
+# They take milliseconds; what fails again and again would have them wait forever.
+_LONGEST_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,11 @@ async def _settled(cluster: LocalCluster, settings: Settings, clock: VirtualCloc
     stop = cluster.watch(controller.observe)
     await controller.resync()
     work = asyncio.create_task(controller.run())
+    end = asyncio.get_running_loop().time() + _LONGEST_SECONDS
     try:
         while not controller.idle and not work.done():
+            if asyncio.get_running_loop().time() > end:
+                raise NotSettled(_LONGEST_SECONDS, [f"{key.kind} {key.name}" for key in controller.queue.busy_with])
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         stop()
