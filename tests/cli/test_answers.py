@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlops.cli.errors import UserError
 from mlops.cli.predict import answers
 from mlops.cli.predict.answers import Answered, Reply
 from mlops.cli.predict.models import NotAnswered, Tensor
@@ -79,3 +80,28 @@ def test_programs_get_every_digit(row: Answered, classes: tuple[str, ...], line:
 )
 def test_people_get_what_they_can_read(row: Answered, classes: tuple[str, ...], shown: str) -> None:
     assert shown in answers.single(row, classes, "wine-v3")
+
+
+class Foreign(Halves):
+    """A server of somebody else's."""
+
+    def __init__(self, outputs: Any) -> None:
+        self.outputs = outputs
+
+    def ask(self, body: bytes) -> dict[str, Any]:
+        """Answer as it likes."""
+        return {"outputs": self.outputs}
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        pytest.param([{"name": "output__0", "data": [1]}], id="other names"),
+        pytest.param([{"name": "prediction"}], id="binary"),
+        pytest.param([{"name": "prediction", "data": [1, 2]}], id="other rows"),
+        pytest.param(None, id="none"),
+    ],
+)
+def test_an_answer_of_another_kind_of_server_is_told(outputs: Any) -> None:
+    with pytest.raises(UserError, match="none of a model server of mlops"):
+        list(answers.asked(Foreign(outputs), {"a": [1]}, 1))  # type: ignore[arg-type]

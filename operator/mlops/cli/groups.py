@@ -49,9 +49,5 @@ class Commands(click.Group):
         for title, names in SECTIONS.items():
             with formatter.section(title):
                 limit = formatter.width - 6 - width
-                listed = [
-                    (name.ljust(width), self.commands[name].get_short_help_str(limit))
-                    for name in names
-                    if name in self.commands
-                ]
+                listed = [(name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names]
                 formatter.write_dl(listed)

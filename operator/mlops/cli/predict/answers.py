@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from mlops.cli.errors import UserError
 from mlops.cli.predict.models import AskedModel, NotAnswered, Tensor
 from mlops.cli.tables import aligned, printable
 
@@ -75,12 +76,19 @@ def body_of(inputs: Sequence[Tensor], columns: Mapping[str, Sequence[Any]], **mo
 
 
 def _reply(answer: Mapping[str, Any], first: int, count: int) -> Reply:
-    outputs = {one["name"]: one["data"] for one in answer["outputs"]}
-    table = outputs.get("probabilities", [])
+    try:
+        outputs = {one["name"]: one["data"] for one in answer["outputs"]}
+        predictions, table = outputs["prediction"], outputs.get("probabilities", [])
+        if len(predictions) != count or len(table) % count:
+            raise ValueError("there is not one for each row")
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            "the answer is none of a model server of mlops, which has `prediction` and, of a classifier, "
+            f"`probabilities` for each row ({type(error).__name__}: {error})"
+        ) from error
     width = len(table) // count
     rows = (
-        Answered(first + at, value, tuple(table[at * width : (at + 1) * width]))
-        for at, value in enumerate(outputs["prediction"])
+        Answered(first + at, value, tuple(table[at * width : (at + 1) * width])) for at, value in enumerate(predictions)
     )
     return Reply(str(answer.get("model_version", "")), tuple(rows))
 
