@@ -14,7 +14,7 @@ from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.serve.errors import RequestError
-from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser, Writer
+from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
 from mlops.workloads.serve.tensors import Array, Column
 
 
@@ -34,7 +34,7 @@ class Answering:
         self._predictor = loaded.predictor
         self._cleaning = Cleaning(signature)
         self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
-        self._writer = Writer(self.interface)
+        self._writer = AnswerWriter(self.interface)
 
     def read(self, body: bytes, header_length: int | None) -> InferenceRequest:
         """Return the request in a body. Raises RequestError."""
