@@ -104,6 +104,8 @@ _DATASET = _object(
             "piiInModels": ["class"],
             "piiInCaptures": ["id"],
         },
+        "retention": {"keepVersions": 5, "maxAge": "90d"},
+        "freshness": {"maxAge": "26h", "measure": "EventTime"},
         "suspend": False,
     },
 )
