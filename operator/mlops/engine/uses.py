@@ -78,5 +78,5 @@ def _of_version(version: Manifest, namespace: str, dataset: str) -> Iterator[Use
             numbered = own and lineage.get("dataset") == dataset
             number, digest = lineage.get("datasetVersion") if numbered else None, lineage.get("datasetDigest")
             if number is not None or digest is not None:
-                yield Use(who, version=number, digest=digest)
+                yield Use(who, version=number, digest=digest, elsewhere=not numbered)
                 return

@@ -97,6 +97,8 @@ class Use:
     who: str
     version: int | None = None
     digest: str | None = None
+    # Whether the Dataset is not planned again when it is gone: it is of another namespace, or names another Dataset.
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,11 @@ from tests.planning.builders import (
 )
 
 GRACE = timedelta(seconds=SETTINGS.removal_grace_seconds)
+NOBODY = Uses()
 KEEP_2 = {"spec": {"retention": {"keepVersions": 2}}}
 
 
-def a_view(versions: int = 4, *jobs: JobView, uses: Uses | None = Uses(), **changes: Any) -> DatasetView:
+def a_view(versions: int = 4, *jobs: JobView, uses: Uses | None = NOBODY, **changes: Any) -> DatasetView:
     """Return the view of a Dataset with so many versions, each with an artifact of its own, a day apart."""
     dataset = a_versioned_dataset(versions, **merged(KEEP_2, changes))
     history = [
@@ -121,7 +122,7 @@ def test_without_retention_every_version_stays() -> None:
 )
 def test_retention_takes_what_is_too_many_or_too_old(retention: Manifest, gone: list[int]) -> None:
     """Older versions go, by number or by age, and never the current one."""
-    assert removed(a_view(4, **{"spec": {"retention": retention}})) == gone
+    assert removed(a_view(4, spec={"retention": retention})) == gone
 
 
 def test_the_record_is_written_first_and_bytes_go_after_the_grace(golden: Callable[[str, Plan], None]) -> None:
@@ -154,8 +155,16 @@ def test_what_needs_a_version_keeps_it_and_is_named() -> None:
     due, job = erasing(view)
     done = after(due, finished(job, a_remove_report(digest("2"))))
     assert said(done).message == '3 versions in the store; version 1 stays for ModelVersion "rain-v1" and 1 more'
-    assert plan(done).requeue_at == done.now + timedelta(hours=1), "what needs it may be gone by then"
+    assert plan(done).requeue_at is None, "a change of what needs it wakes the Dataset"
     assert removed(after(done, uses=Uses())) == [2, 1]
+
+
+def test_what_needs_a_version_elsewhere_is_asked_again() -> None:
+    """Nobody is told when it goes."""
+    uses = Uses((Use("a ModelVersion of another namespace", digest=digest("1"), elsewhere=True),))
+    due, job = erasing(a_view(4, uses=uses))
+    done = after(due, finished(job, a_remove_report(digest("2"))))
+    assert plan(done).requeue_at == done.now + timedelta(hours=1)
 
 
 def test_a_run_that_was_pinned_before_it_could_know_wins() -> None:

@@ -17,11 +17,11 @@ from mlops.api.reasons import Reason
 from mlops.api.retention import Removal, Retention
 from mlops.planning.readiness import condition
 from mlops.planning.timestamps import later
-from mlops.planning.views import DatasetView
+from mlops.planning.views import DatasetView, Use
 
 WITHIN_RETENTION = ConditionType.WITHIN_RETENTION
 
-# What needs a version may be gone without a change of the Dataset: it is asked again.
+# What needs a version elsewhere may be gone, and nobody is told: it is asked again.
 _AGAIN = timedelta(hours=1)
 _MOST_NAMED = 5
 _MOST_NUMBERS = 20
@@ -79,8 +79,12 @@ def _taken(view: DatasetView, status: DatasetStatus) -> set[int]:
 
 def _needed_by(view: DatasetView, entry: HistoryEntry) -> list[str]:
     """Return in words what needs a version."""
+    return [each.who for each in _uses_of(view, entry)]
+
+
+def _uses_of(view: DatasetView, entry: HistoryEntry) -> list[Use]:
     uses = view.uses.of_versions if view.uses else ()
-    return [each.who for each in uses if each.version == entry.version or each.digest == entry.digest]
+    return [each for each in uses if each.version == entry.version or each.digest == entry.digest]
 
 
 def to_erase(view: DatasetView, status: DatasetStatus) -> list[HistoryEntry]:
@@ -127,7 +131,7 @@ def _numbers(entries: list[HistoryEntry]) -> str:
 
 
 def next_time(view: DatasetView, status: DatasetStatus) -> datetime | None:
-    """Return when a version's time is over next: its age, its grace; what needs it may be gone by the next hour."""
+    """Return when a version's time is over next: its age, its grace; what needs it elsewhere may be gone in an hour."""
     retention, now = view.dataset.spec.retention, view.now
     timestamps = [
         _ripe_at(view, each.removed)
@@ -138,8 +142,10 @@ def next_time(view: DatasetView, status: DatasetStatus) -> datetime | None:
     if retention is not None and retention.max_age is not None:
         age = parse_duration(retention.max_age)
         timestamps += [due for each in present if (due := later(parse_time(each.time), age)) > now]
-    waits = any(is_erasing(each) for each in status.history)
-    if waits or _taken(view, status) & {each.version for each in present}:
+    taken = _taken(view, status)
+    shared = view.uses.shared if view.uses else frozenset()
+    waits = any(is_erasing(each) and each.artifact in shared for each in status.history)
+    if waits or any(use.elsewhere for each in present if each.version in taken for use in _uses_of(view, each)):
         timestamps.append(later(now, _AGAIN))
     return min(timestamps, default=None)
 
