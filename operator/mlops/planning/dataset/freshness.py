@@ -17,26 +17,26 @@ FRESH = ConditionType.FRESH
 
 
 @dataclass(frozen=True)
-class Freshness:
+class DataAge:
     """What is said of the data's age, and when that changes by itself."""
 
     said: Condition | None = None
     stale_at: datetime | None = None
 
 
-def freshness(view: DatasetView, status: DatasetStatus) -> Freshness:
+def freshness(view: DatasetView, status: DatasetStatus) -> DataAge:
     """Return whether the data are as new as spec.freshness asks. Their age says nothing of Ready: they stay usable."""
     wanted = view.dataset.spec.freshness
     if wanted is None:
-        return Freshness()
+        return DataAge()
     by_event = wanted.measure == "EventTime"
     newest = status.newest_event if by_event else status.delivered_at
     what = "the newest row is of" if by_event else "the newest data were delivered"
     if newest is None:
-        return Freshness(condition(FRESH, "Unknown", Reason.AGE_UNKNOWN, "nothing says yet how old the data are"))
+        return DataAge(condition(FRESH, "Unknown", Reason.AGE_UNKNOWN, "nothing says yet how old the data are"))
     stale_at = later(parse_time(newest), parse_duration(wanted.max_age))
     if stale_at > view.now:
         told = f"{what} {newest}, which is fresh for {wanted.max_age}"
-        return Freshness(condition(FRESH, "True", Reason.FRESH, told), stale_at)
+        return DataAge(condition(FRESH, "True", Reason.FRESH, told), stale_at)
     told = f"{what} {newest}, more than {wanted.max_age} ago"
-    return Freshness(condition(FRESH, "False", Reason.DATA_STALE, told))
+    return DataAge(condition(FRESH, "False", Reason.DATA_STALE, told))
