@@ -56,8 +56,8 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     # How pods write their logs: text, which is their default, or json.
     pod_log_format: Format = DEFAULT_FORMAT
-    # The Secret with the keys to the store, and those of pods that only read artifacts, of model servers and of pods that
-    # remove versions: by default the same one.
+    # The Secret with the keys to the store, and those of pods that only read artifacts, of model servers and of pods
+    # that remove versions: by default the same one.
     store_secret: str = "mlops-store"
     reader_secret: str = ""
     server_secret: str = ""
