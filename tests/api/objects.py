@@ -175,6 +175,7 @@ _VERSION = _object(
             "dataset": "electricity",
             "datasetVersion": 7,
             "datasetDigest": DIGEST,
+            "dataDeliveredAt": "2026-01-31T02:10:00Z",
             "inputsDigest": DIGEST,
             "environmentDigest": DIGEST,
             "parentVersion": "electricity-v11",

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from mlops.api import tasks
 from mlops.api.conditions import STALLED
 from mlops.api.dataset import Dataset
-from mlops.api.reasons import Reason
 from mlops.engine import links
 from mlops.engine.cluster import Reader, field_of, key_of
 from mlops.engine.over import run_is_over
 from mlops.engine.routes import linked
 from mlops.planning.plan import Manifest, Settings
+from mlops.planning.training.removed import REFUSED
 from mlops.planning.views import Use, Uses
 
 _PER_NAMESPACE = "{namespace}"
@@ -57,7 +57,7 @@ class UsesOfVersions:
 def _of_run(run: Manifest) -> Iterator[Use]:
     """Yield what a run needs: the version that it names, as long as it is there, and what it is at work on."""
     conditions = field_of(run, "status.conditions") or ()
-    if any(each.get("type") == STALLED and each.get("reason") == Reason.DATASET_VERSION_REMOVED for each in conditions):
+    if any(each.get("type") == STALLED and each.get("reason") == REFUSED for each in conditions):
         return
     what = "template" if field_of(run, "spec.triggers") else "TrainingRun"
     who = f'{what} "{key_of(run).name}"'

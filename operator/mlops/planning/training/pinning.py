@@ -16,7 +16,7 @@ from mlops.planning.readiness import Readiness, condition
 from mlops.planning.timestamps import not_before, timestamp
 from mlops.planning.training.executing import execute
 from mlops.planning.training.manifests import inputs_digest
-from mlops.planning.training.removed import removed_message, versions_of
+from mlops.planning.training.removed import REFUSED, removed_message, versions_of
 from mlops.planning.training.step import DATASET_READY, SUCCEEDED, Step, compares, suspended
 from mlops.planning.views import TrainingRunView
 
@@ -79,7 +79,7 @@ def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Read
 def _numbered(dataset: Dataset, number: int) -> HistoryEntry | Readiness:
     found = next((entry for entry in dataset.status.history if entry.version == number), None)
     if found is not None and found.removed is not None:
-        return say.stalled(Reason.DATASET_VERSION_REMOVED, removed_message(dataset, found))
+        return say.stalled(REFUSED, removed_message(dataset, found))
     if found is not None:
         return found
     listed = versions_of(dataset) or "none yet"

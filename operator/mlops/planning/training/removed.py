@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from mlops.api.dataset import Dataset, HistoryEntry
+from mlops.api.reasons import Reason
 from mlops.api.training_run import Resolved
 from mlops.planning.views import TrainingRunView
+
+# What a run says that was refused for it, and needs the version no more.
+REFUSED = Reason.DATASET_VERSION_REMOVED
 
 
 def removed_message(dataset: Dataset, entry: HistoryEntry) -> str:
