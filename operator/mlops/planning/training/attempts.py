@@ -52,7 +52,7 @@ def carried_out(
             # The condition goes on saying why the last attempt failed.
             return replace(step, readiness=waits, requeue_at=found.until)
         return replace(step, readiness=waits).saying(condition(part.type, "Unknown", waits.reason, waits.message))
-    if gone := removed_meanwhile(view, resolved):
+    if isinstance(found, execution.Start) and (gone := removed_meanwhile(view, resolved)):
         return _failed(step, part, REFUSED, gone)
     inputs, attempts = str(step.status.inputs_digest), step.status.attempts
     wanted = training_job(view.settings, view.run, resolved, inputs, attempts, verifying=part.verifying)
