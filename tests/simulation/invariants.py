@@ -394,6 +394,10 @@ class Invariants:
         going = {each["artifact"] for each in _removed(dataset or {}) if each["removed"].get("erasing")}
         if dataset is not None and not going.issuperset(task.artifacts):
             raise Violation("RemovedOnRecordFirst", f"Job {change.key.name} removes what {task.dataset} still has")
+        for each in ((dataset or {}).get("status") or {}).get("history") or ():
+            if each["artifact"] in task.artifacts and not (each.get("removed") or {}).get("erasing"):
+                said = f"Job {change.key.name} removes bytes that version {each['version']} of {task.dataset} has too"
+                raise Violation("SharedBytesStay", said)
 
     def _acted(self, change: Change) -> None:
         after = (change.new.get("status") or {}).get("lastAction")

@@ -139,11 +139,12 @@ BUGS = (
         story="retention",
     ),
     Bug(
-        "bytes go when a version is marked",
-        "order of writes",
+        "bytes go that the current version has too",
+        "lost past",
         "planning/dataset/retention.py",
         "if is_erasing(each) and each.artifact not in kept]\n",
-        "if each.removed and each.artifact not in kept - {each.artifact}]\n",
+        "if is_erasing(each)]\n",
+        story="retention",
     ),
     # --- stale reads ---
     Bug(

@@ -488,6 +488,11 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _new_rows("3"),
             _all(_data_version("weather", 5), _history("weather", v2="there", v4="removed", v5="there")),
         ),
+        Step(
+            "and what is being removed",
+            _all_of(_new_rows("5"), _later(240.0, _new_rows("3"))),
+            _all(_data_version("weather", 7), _history("weather", v2="there", v6="removed", v7="there")),
+        ),
         Step("delete all", _delete_all, _nothing_left),
     ),
     "runs": (
