@@ -1,7 +1,8 @@
 """Every reason that docs/reasons.md gives a way out of: it is provoked, read, and left by each way that stands there.
 
 A reason without a story fails: whoever adds one says here how it comes about and how it is left. Those that only the
-engine says, of pods that do not start or children that are refused, and a few others, are left in the tests that `ELSEWHERE` names.
+engine says, of pods that do not start or children that are refused, and a few others, are left in the tests that
+`ELSEWHERE` names.
 """
 
 from __future__ import annotations
