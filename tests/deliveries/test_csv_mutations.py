@@ -13,7 +13,8 @@ from mlops.workloads.ingest import blocks
 from mlops.workloads.ingest.aside import RowsAside
 from tests.deliveries.csv_reading import Object, Refused, Row, letter_by_letter, outcome, read, texts
 
-DELIVERIES = 2_400
+# In parts, which workers share.
+DELIVERIES, PARTS = 2_400, 4
 _FIELDS = ("x", "", "y z", '"q"', '"a,b"', '"say ""hi"""', '"l1\nl2"', '""', '"\r\n"', "ü", "'", "12", '",""",', "-")
 _MUTANTS = ('"', ",", "\n", "\r", "\r\n", "\\", '""', " ", ";", "\n\n", '",', ',"', '\\"', "#", "é")
 _WIDTH = 3
@@ -43,14 +44,15 @@ def _expected(text: str, delimiter: str, quote: str, escape: str) -> list[list[s
         return None
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("ragged", ["Refuse", "Pad", "Quarantine"])
 def test_rows_delivered_are_rows_kept_and_put_aside_or_the_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ragged: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ragged: str, part: int
 ) -> None:
     """2,400 mutated files for each way to take ragged rows, each in blocks of another size: nothing gets lost."""
-    random = Random(ragged)
+    random = Random(f"{ragged} {part}")
     read_ones = 0
-    for _ in range(DELIVERIES):
+    for _ in range(DELIVERIES // PARTS):
         text = _mutated(_delivery(random), random)
         delimiter, quote = random.choice((",", ",", ";", "|")), random.choice(('"', '"', "'"))
         text = text.translate(str.maketrans({",": delimiter, delimiter: ",", '"': quote, quote: '"'}))
@@ -70,7 +72,7 @@ def test_rows_delivered_are_rows_kept_and_put_aside_or_the_file_is_refused(
         wanted = [row for row in delivered if ragged == "Pad" or len(row) == _WIDTH]
         assert [["" if one is None else one for one in row] for row in kept] == list(map(_padded, wanted)), text
         assert len(rejected.rows) == len(delivered) - len(wanted)
-    assert read_ones > DELIVERIES // 8
+    assert read_ones > DELIVERIES // PARTS // 8
 
 
 def _read(tmp_path: Path, text: str, dialect: Object, rejected: RowsAside) -> tuple[list[Row], str]:
@@ -130,15 +132,18 @@ def _any_rows(random: Random, dialect: Object) -> str:
 
 
 @pytest.mark.timeout(1200)
-def test_no_text_and_no_dialect_ends_in_an_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_text_and_no_dialect_ends_in_an_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
     """2,000 random ones are read, or refused with a sentence, in blocks of any size to the same end."""
-    random = Random(3)
+    random = Random(part)
     fields: list[Object] = [
         {"name": "a", "type": "string", "nullable": True, "position": 1},
         {"name": "b", "type": "float64", "nullable": True, "position": 2},
         {"name": "c", "type": "timestamp", "nullable": True, "position": 1},
     ]
-    for _ in range(2000):
+    for _ in range(2000 // PARTS):
         dialect = _any_dialect(random)
         text = _any_rows(random, dialect)
         data = text.encode(dialect.get("encoding", "utf-8"), errors="replace")

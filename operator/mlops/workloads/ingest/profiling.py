@@ -45,6 +45,7 @@ def _numbers(rows: Rows, name: str, kind: str, open_to_all: bool) -> dict[str, A
         missing += column.null_count()
         found.append(column.drop_nulls().to_physical().to_numpy())
     values: npt.NDArray[Any] = np.concatenate(found) if found else np.empty(0)
+    found.clear()
     values.sort()
     count = len(values)
     distinct = int(np.count_nonzero(values[1:] != values[:-1])) + 1 if count else 0
