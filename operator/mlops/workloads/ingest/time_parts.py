@@ -92,7 +92,7 @@ class _Places:
         if start < 0:
             return np.zeros(self._size, dtype=np.int64)
         end = min(end, start + kept)
-        return self._between(start, end) * 10 ** (kept - (end - start))
+        return self._between(start, end) * np.int64(10 ** (kept - (end - start)))
 
     def offset(self, group: int) -> tuple[Numbers, Mask]:
         start, end = self._first.span(group + 1)
@@ -109,7 +109,7 @@ class _Places:
         for place in range(start + 1, end):
             found *= 10
             found += self._digits[place]
-        return found.astype(np.int64)
+        return np.asarray(found, dtype=np.int64)
 
 
 class _Groups:
