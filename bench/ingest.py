@@ -1,4 +1,4 @@
-"""Ingest of a delivery: ours, plain polars (reads and writes, no checks), and pandas with pandera doing the same checks.
+"""Ingest of a file: ours, plain polars (reads and writes, no checks), and pandas with pandera doing the same checks.
 
     python bench/ingest.py                                    300,000 rows by 12 columns, 5 rounds
     python bench/ingest.py --peers-python PATH                pandas and pandera from an environment of their own
@@ -45,7 +45,7 @@ def fields(columns: int) -> list[dict[str, Any]]:
 
 
 def make(path: Path, rows: int, columns: int, seed: int) -> None:
-    """Write the file, in the format that its name says. Its rows are not in the order of time, so that a sort is needed."""
+    """Write the file in the format that its name says. Its rows are not in the order of time: a sort is needed."""
     import numpy as np
     import polars as pl
 
