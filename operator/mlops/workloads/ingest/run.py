@@ -24,7 +24,6 @@ from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
 from mlops.workloads.ingest.digest import columns_of, schema_digest
-from mlops.workloads.ingest.download import http_file
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
@@ -48,8 +47,9 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     scratch.mkdir()
     spill = Spill(scratch)
     rejected, newest = RowsAside(), NewestDelivery()
-    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of, rejected, newest)))
-    rows = canonical(read, contract.order, spill)
+    delivered = Progress("read").watch(_read(pod, task, contract, as_of, rejected, newest))
+    # Under no name of its own, so that the rows as they came in are gone when they are sorted.
+    rows = canonical(spill.collect(delivered), contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     cleaned = clean(rows, spec.clean, contract)
@@ -107,6 +107,9 @@ def _read(
     if source.s3:
         yield from _delivered(newest.watch(_s3_files(pod, task, source.s3)), task.spec, contract, rejected)
     elif source.http:
+        # Only here: TLS and a client of HTTP take time and memory.
+        from mlops.workloads.ingest.download import http_file
+
         header = authorization(source.http, task.namespace, pod.environ)
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
         yield from _delivered(files, task.spec, contract, rejected)
