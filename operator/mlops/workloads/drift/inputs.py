@@ -35,9 +35,21 @@ class Inputs:
         frame = self._reference.frame
         numeric = set(self._reference.numeric)
         return tuple(
-            compare(name, frame[INPUT + name], self._window.frame[INPUT + name], is_number=name in numeric)
+            compare(
+                name,
+                frame[INPUT + name],
+                self._window.frame[INPUT + name],
+                is_number=name in numeric,
+                missing=self._missing(name),
+            )
             for name in self._reference.fields
         )
+
+    def _missing(self, name: str) -> tuple[int, int] | None:
+        """Rows without a value before the model's constant took its place, in the reference and in the window."""
+        if name not in self._window.missing:
+            return None
+        return round(self._reference.filled[name] * self._reference.frame.height), self._window.missing[name]
 
     @cached_property
     def blocks(self) -> tuple[pl.DataFrame, ...]:
@@ -78,15 +90,20 @@ class Inputs:
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
 
 
-def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: bool) -> Feature:
-    """Compare one column; a column without any value on one side has no effect size and no p-value."""
+def compare(
+    name: str, reference: pl.Series, current: pl.Series, *, is_number: bool, missing: tuple[int, int] | None = None
+) -> Feature:
+    """Compare one column; a column without any value on one side has no effect size and no p-value.
+
+    `missing` are the rows without a value, (reference, current), of columns whose values were filled.
+    """
     n, m = reference.len(), current.len()
-    missing_n, missing_m = reference.null_count(), current.null_count()
+    missing_n, missing_m = missing or (reference.null_count(), current.null_count())
     shares = (missing_n / n if n else 0.0, missing_m / m if m else 0.0)
-    missing = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1
-    if missing_n == n or missing_m == m:
+    rise = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1.0
+    if reference.null_count() == n or current.null_count() == m:
         kind: Kind = "numeric" if is_number else "categorical"
-        return Feature(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
+        return Feature(name, kind, None, None, None, *shares, rise, 0.0, 1.0, 0.0)
     if is_number:
         known, values = within_reach(reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy())
         sorted_reference = SortedReference.from_values(known)
@@ -98,7 +115,7 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
             found.ks.value,
             found.ks.pvalue,
             *shares,
-            missing,
+            rise,
             0.0,
             1.0,
             _outside(sorted_reference, values),
@@ -112,7 +129,7 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
         categories.chi_square.value,
         categories.chi_square.pvalue,
         *shares,
-        missing,
+        rise,
         categories.unseen_share,
         _unseen_pvalue(before, after),
         0.0,

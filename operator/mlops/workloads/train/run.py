@@ -34,6 +34,7 @@ from mlops.workloads.train.parameters import build
 from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.positions import Meaning
 from mlops.workloads.train.search import Params, run_search, trials_of
+from mlops.workloads.train.unusual import unusual_rows
 
 # Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
 MAX_FILES_BYTES = 1200
@@ -149,7 +150,9 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
         say(f"best: {best}; it was fitted on the part train, as every trial was")
     params = {**estimator_spec.params, **best}
     unfinished = blank.evolve(estimator=EstimatorOf(name=name, params=params))
-    signature = export(unfinished, fitted, _compared_columns(data, task.seed), folder)
+    compared = _compared_columns(data, task.seed)
+    required = frozenset(one.name for one in unfinished.inputs if not one.nullable)
+    signature = export(unfinished, fitted, compared, folder, unusual_rows(data.columns, compared, required))
     write_signature(signature, folder)
     made = _Made(Predictor.load(folder), notes=notes)
     return replace(made, best_params=best, trials=len(trials)) if task.search else made

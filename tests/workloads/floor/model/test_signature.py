@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlops.workloads.floor.model.features import check_features
+from mlops.workloads.floor.model.features import Features
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.model.signature import MAX_FEATURES, MAX_INPUTS, MAX_LISTED, MAX_SLOTS, read_signature
 from mlops.workloads.floor.pod import BadInput
@@ -61,7 +61,7 @@ def _write(folder: Path, document: dict[str, Any]) -> Path:
 def test_a_sound_document_is_read(tmp_path: Path) -> None:
     """What the others below differ from in one thing."""
     signature = read_signature(_write(tmp_path, a_document()))
-    check_features(signature)
+    Features(signature)
     assert [column.name for column in signature.columns] == ["a", "c", "d"]
 
 
