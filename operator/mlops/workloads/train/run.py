@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.api import tasks
+from mlops.api.estimators import too_many_categories
 from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
@@ -116,6 +117,8 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     for params in trials:
         build(name, {**estimator_spec.params, **params}, task.seed, paths)
     check_estimator(data, name)
+    if problem := too_many_categories(name, estimator_spec.max_categories):
+        raise BadInput(Reason.PARAMETER_INVALID, problem)
     columns = data.arrays("train")
     target = target_of(data.label, data.labels("train"), kind.task, name)
     positive = positive_of(data.label, target.classes, data.positive)

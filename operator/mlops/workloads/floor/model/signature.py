@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from mlops.api.base import FieldName, Model
 from mlops.api.dataset import Feature, FieldType
+from mlops.api.estimators import MOST_SLOTS
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.learnt import LearntSteps, problem_of
@@ -24,8 +25,7 @@ Format = Literal["onnx", "treelite", "skops"]
 # More than anybody has, and little enough to hold: a model.json comes from whoever trained the model.
 MAX_TEXT, MAX_LONG_TEXT, MAX_LISTED = 1024, 65_536, 65_536
 MAX_INPUTS, MAX_FEATURES = 512, 128  # as in a Dataset
-# A table of one row per slot is made of a text's slots.
-MAX_SLOTS = 4096
+MAX_SLOTS = MOST_SLOTS
 MAX_TOLERANCE = 0.01
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
