@@ -184,7 +184,7 @@ def test_a_demo_of_another_name_knows_the_keys_that_the_one_before_left(cluster:
     left = {role: _credentials(cluster, "team-a", role) for role in ("", "-reader", "-server", "-delivery")}
     words = ("install", "other", CHART, "--namespace", NAMESPACE, "--take-ownership")
     said = cluster.helm(*words, values=values)
-    made = b64decode(cluster.get("v1", "Secret", "other-mlops-operator-minio-users")["data"]["users.json"])
+    made = b64decode(cluster.get("v1", "Secret", "other-minio-users")["data"]["users.json"])
     users = {(one["namespace"], one["role"]): one for one in json.loads(made)["users"]}
     for role, suffix in (("writer", ""), ("server", "-server"), ("delivery", "-delivery")):
         one, kept = users["team-a", role], left[suffix]

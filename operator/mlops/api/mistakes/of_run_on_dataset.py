@@ -98,7 +98,7 @@ def _way_out_of_time(name: str) -> str:
 
 
 def _in_positions(run: TrainingRunSpec, dataset: DatasetSpec, types: Mapping[str, FieldType]) -> Iterator[Mistake]:
-    """Yield parameters that name a column or a class that there is not; what is wrong without a Dataset is told before."""
+    """Yield parameters that name a column or a class that there is not; without a Dataset others are told."""
     estimator = run.trainer.estimator
     if estimator is None or not estimators.is_known(estimator.name):
         return
