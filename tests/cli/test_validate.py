@@ -110,6 +110,16 @@ MISTAKES = [
         **_TREES,
     ),
     _dataset(
+        {
+            "spec.governance": {"pii": ["price", "city"]},
+            "spec.clean": [{"fillNull": {"field": "price", "strategy": "median"}}],
+        },
+        "spec.clean[0].fillNull.strategy",
+        "is the value of one person",
+        {"spec.governance": {"pii": ["price", "city"], "piiInModels": ["price"]}},
+        "median of a person",
+    ),
+    _dataset(
         {f"{_LABEL}.enum": ["no", "yes"]},
         f"{_PARAMS}.class_weight",
         "'sold' is no class of the label; there are: no, yes",
