@@ -116,7 +116,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         categorical=categorical,
         classes=classes,
         label=signature.label.name,
-        required=frozenset(one.name for one in signature.inputs if not one.nullable and one.name not in known),
+        required=frozenset(one.name for one in signature.inputs if not one.nullable),
         constants=constants,
         filled={
             name: fill.missing if fill.missing is not None else _share(prepared[INPUT + name], constants[name])
