@@ -40,8 +40,6 @@ from mlops.workloads.train.unusual import unusual_rows
 # Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
 MAX_FILES_BYTES = 1200
 MAX_PARAMS_BYTES = 800
-# Of a string, values that a description names as those of an input; the encoding knows them all.
-MAX_NAMED = 1024
 
 
 @dataclass(frozen=True)
@@ -163,12 +161,10 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
 
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
     """Return a signature whose format, outputs and tolerance the export fills in, and its caller the positive class."""
-    categories = {one.column: one.categories for one in encoding.texts if len(one.categories) <= MAX_NAMED}
-    inputs = tuple(one.evolve(categories=_public(one.name, categories, data)) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",
-        inputs=inputs,
+        inputs=data.inputs,
         clean=data.clean,
         features=data.schema.features,
         columns=data.columns,
@@ -180,10 +176,6 @@ def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Ta
         tolerance=TOLERANCES["skops"],
         libraries=environment.libraries(),
     )
-
-
-def _public(name: str, categories: Mapping[str, tuple[str, ...]], data: Data) -> tuple[str, ...] | None:
-    return None if name in data.schema.pii else categories.get(name)
 
 
 def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> Measured:

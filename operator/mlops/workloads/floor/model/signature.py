@@ -46,8 +46,6 @@ class Input(Model):
     name: FieldName
     type: FieldType
     nullable: bool = False
-    # Of a string: the values seen in training, unless there were too many to name.
-    categories: Categories | None = None
     # Personal data: captures leave its values out, and drift checks show none.
     pii: bool | None = None
 
@@ -205,6 +203,11 @@ def parse_signature(content: bytes) -> Signature:
             f"{SIGNATURE_FILE}: formatVersion {version} is newer than {FORMAT_VERSION}, which this program reads: "
             f"it was written with {document.get('libraries')}; use a newer image, or train again",
         )
+    inputs = document.get("inputs")
+    for one in inputs if isinstance(inputs, list) else ():
+        if isinstance(one, dict):
+            # Earlier releases listed them here too; what a model knows are those of its encoding.
+            one.pop("categories", None)
     try:
         signature = Signature.model_validate(document)
     except ValidationError as error:
@@ -249,9 +252,6 @@ def _check(signature: Signature) -> None:
         if column.name in types or column.type != have[column.name]:
             raise _bad(f"columns: {column.name!r} is there twice, or is {have[column.name]} and not {column.type}")
         types[column.name] = column.type
-    for one in signature.inputs:
-        if one.categories is not None and len(set(one.categories)) != len(one.categories):
-            raise _bad(f"inputs: {one.name!r} has a category twice")
     if problem := problem_of(signature.clean or (), {one.name: one.type for one in signature.inputs}):
         raise _bad(problem)
     _check_answer(signature)
