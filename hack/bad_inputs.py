@@ -31,6 +31,7 @@ _WIDTH = 118
 _LISTS: dict[str, tuple[str, ...]] = {"<check types>": get_args(CheckType), "<verdicts>": get_args(Verdict)}
 _ALLOWED = {"<estimators>": ", ".join(sorted(ESTIMATORS))}
 # A name of 254 times the same letter is no use to a reader.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REPEATED = re.compile(r"(.)\1{40,}")
 _HEAD = """\
 # Bad inputs
@@ -97,7 +98,9 @@ def _entry(name: str, case: dict[str, Any]) -> Iterator[str]:
 
 
 def _code(message: str) -> str:
-    text = _REPEATED.sub(r"\1\1\1…\1\1\1", " ".join(message.split()))
+    # A page of text holds no control character: it is written as its escape.
+    plain = _CONTROL.sub(lambda one: f"\\x{ord(one[0]):02x}", " ".join(message.split()))
+    text = _REPEATED.sub(r"\1\1\1…\1\1\1", plain)
     fence = "``" if "`" in text else "`"
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"

@@ -33,12 +33,13 @@ from typing import Final, Literal
 class EstimatorFacts:
     """What is known of an estimator without scikit-learn.
 
-    `probabilities`: whether it has any, perhaps with certain parameters only. `parameters`: constraints by name, of
-    those that may be set.
+    `probabilities`: whether it has any, perhaps with certain parameters only. `one_hot`: whether each category of a
+    string takes a column of its own. `parameters`: constraints by name, of those that may be set.
     """
 
     task: Literal["classification", "regression"]
     probabilities: bool
+    one_hot: bool
     parameters: dict[str, tuple[str, ...]]
 
 
@@ -63,7 +64,7 @@ def _estimators() -> Iterator[str]:
     for name in sorted(ESTIMATORS):
         cls = class_of(name)
         yield f'    "{name}": EstimatorFacts(\n        "{ESTIMATORS[name].task}",\n'
-        yield f"        {hasattr(cls, 'predict_proba')},\n        {{\n"
+        yield f"        {hasattr(cls, 'predict_proba')},\n        {ESTIMATORS[name].texts == 'onehot'},\n        {{\n"
         for parameter in sorted(set(cls._get_param_names()) - set(RESERVED)):
             constraints = tuple(_constraints(cls._parameter_constraints.get(parameter, "no_validation")))
             yield f'            "{parameter}": {_written(constraints)},\n'

@@ -175,6 +175,29 @@ def test_the_demos_credentials_are_random_and_survive_upgrades(cluster: Cluster)
     assert _credentials(cluster, "team-a") != first
 
 
+def test_a_demo_of_another_name_knows_the_keys_that_the_one_before_left(cluster: Cluster) -> None:
+    """Its Secrets stay, for model servers need them: a MinIO with other users would refuse every pod."""
+    values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a"]}}
+    cluster.install(values)
+    cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
+    strange = {"metadata": {"labels": {"app.kubernetes.io/component": "mine"}}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mlops-store-reader", "namespace": "team-a"}}
+    assert cluster.server.patch(secret, strange)[0] == 200
+    left = {role: _credentials(cluster, "team-a", role) for role in ("", "-reader", "-server", "-delivery")}
+    words = ("install", "other", CHART, "--namespace", NAMESPACE, "--take-ownership")
+    said = cluster.helm(*words, values=values)
+    made = b64decode(cluster.get("v1", "Secret", "other-minio-users")["data"]["users.json"])
+    users = {(one["namespace"], one["role"]): one for one in json.loads(made)["users"]}
+    for role, suffix in (("writer", ""), ("server", "-server"), ("delivery", "-delivery")):
+        one, kept = users["team-a", role], left[suffix]
+        assert (one["accessKey"], one["secretKey"]) == (kept["AWS_ACCESS_KEY_ID"], kept["AWS_SECRET_ACCESS_KEY"])
+        assert _credentials(cluster, "team-a", suffix) == kept
+    assert "USED: the Secret mlops-store-server in the namespace team-a" in said
+    # Somebody's own is neither read nor replaced.
+    assert users["team-a", "reader"]["accessKey"] != left["-reader"]["AWS_ACCESS_KEY_ID"]
+    assert "LEFT ALONE: the Secret mlops-store-reader in the namespace team-a" in said
+
+
 def test_a_second_operator_on_the_same_objects_is_refused(cluster: Cluster) -> None:
     """With the name of the first, and before anything of the second is made."""
     cluster.install({"namespaces": ["team-a"]})

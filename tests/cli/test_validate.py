@@ -52,15 +52,16 @@ RUN: Object = {
 
 
 def _run(path: str, value: object, says: str, way_out: object, id: str, **more: Any) -> Any:
-    return pytest.param("TrainingRun", {path: value, **more}, path, says, {path: way_out}, id=id)
+    return pytest.param("TrainingRun", {**more, path: value}, path, says, {path: way_out}, id=id)
 
 
-def _dataset(changes: Object, path: str, says: str, way_out: Object, id: str) -> Any:
-    return pytest.param("Dataset", changes, path, says, way_out, id=id)
+def _dataset(changes: Object, path: str, says: str, way_out: Object, id: str, **run: Any) -> Any:
+    return pytest.param("Dataset", {**changes, **run}, path, says, way_out, id=id)
 
 
 _NAME, _PARAMS = "spec.trainer.estimator.name", "spec.trainer.estimator.params"
 _LABEL = "spec.fields[4]"
+_TREES: Object = {"spec.trainer.estimator": {"name": "HistGradientBoostingClassifier", "params": {}}}
 MISTAKES = [
     _run(_NAME, "LogisticRegresion", "did you mean LogisticRegression?", "LogisticRegression", "estimator"),
     _run(
@@ -79,6 +80,61 @@ MISTAKES = [
     _run("spec.search.maxTrials", 1, "the grid has 2 combinations, maxTrials is 1: raise it", 2, "grid"),
     _run("spec.search.objective.metric", "rmse", "'rmse' is not measured of models by", "log_loss", "objective"),
     _run("spec.gates[0].metric", "recall", "measured are: roc_auc, log_loss, accuracy", "accuracy", "gate"),
+    _run("spec.trainer.estimator.maxCategories", 5000, "as a column of its own, at most 4096", 4096, "categories"),
+    _run(f"{_PARAMS}.class_weight", "[1, 5]", "write a weight by class", "{'no': 1, 'yes': 5}", "weights"),
+    _run(f"{_PARAMS}.class_weight", "{'no': much}", "'much' is no number", "balanced", "no weight"),
+    _run(
+        f"{_PARAMS}.monotonic_cst",
+        "[0, 1]",
+        "a list of 4 values in the order of the contract: price, size, city, dear",
+        "[0, 1, 0, 0]",
+        "constraints of too few columns",
+        **_TREES,
+    ),
+    _run(
+        f"{_PARAMS}.monotonic_cst",
+        "{prise: 1}",
+        "'prise' is no feature; there are: price, size, city, dear",
+        "{price: 1}",
+        "constraint of no column",
+        **_TREES,
+    ),
+    _run(f"{_PARAMS}.monotonic_cst", "{city: 1}", "write 0 for it", "{city: 0}", "constraint of a text", **_TREES),
+    _run(f"{_PARAMS}.monotonic_cst", "{size: 2}", "1 (rising)", "{size: 1}", "no constraint", **_TREES),
+    _run(
+        f"{_PARAMS}.interaction_cst",
+        "[[price, 4]]",
+        "4: positions go from 0 to 3: price, size, city, dear",
+        "[[price, 3]]",
+        "no position",
+        **_TREES,
+    ),
+    _dataset(
+        {
+            "spec.governance": {"pii": ["price", "city"]},
+            "spec.clean": [{"fillNull": {"field": "price", "strategy": "median"}}],
+        },
+        "spec.clean[0].fillNull.strategy",
+        "is the value of one person",
+        {"spec.governance": {"pii": ["price", "city"], "piiInModels": ["price"]}},
+        "median of a person",
+    ),
+    _dataset(
+        {f"{_LABEL}.enum": ["no", "yes"]},
+        f"{_PARAMS}.class_weight",
+        "'sold' is no class of the label; there are: no, yes",
+        {f"{_LABEL}.enum": ["no", "sold"]},
+        "weight of no class",
+        **{f"{_PARAMS}.class_weight": "{sold: 2}"},
+    ),
+    _dataset(
+        {f"{_LABEL}.type": "boolean"},
+        f"{_PARAMS}.class_weight",
+        "'1' is no class of the label; there are: false, true",
+        {f"{_LABEL}.type": "int64"},
+        "weight of no truth",
+        **{f"{_PARAMS}.class_weight": "{1: 2}"},
+    ),
     _run("spec.gates[0].metric", "acuracy", "did you mean accuracy?", "accuracy", "misspelt gate"),
     _dataset(
         {f"{_LABEL}.type": "float64"}, _NAME, "declare the label as int64", {f"{_LABEL}.type": "int64"}, "classes"
@@ -189,7 +245,9 @@ EXPRESSIONS = [
 
 def _both(kind: str, changes: Object) -> tuple[Object, Object]:
     pair = {"Dataset": copy.deepcopy(DATASET), "TrainingRun": copy.deepcopy(RUN)}
-    pair[kind] = changed(pair[kind], {re.sub(r"\[(\d+)\]", r".\1", path): value for path, value in changes.items()})
+    for path, value in changes.items():
+        place = "TrainingRun" if path.startswith("spec.trainer") else kind
+        pair[place] = changed(pair[place], {re.sub(r"\[(\d+)\]", r".\1", path): value})
     return pair["Dataset"], pair["TrainingRun"]
 
 

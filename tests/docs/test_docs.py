@@ -187,3 +187,12 @@ def test_lines_fit_into_an_editor(page: Path) -> None:
     lines = enumerate(text.splitlines(), 1)
     long = [number for number, line in lines if len(line) > LONGEST_LINE and not line.startswith("|")]
     assert not long, f"{_name(page)}: lines {long}"
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_no_page_holds_a_control_character(page: Path) -> None:
+    """Programs that look for text take such a page for none, and show nothing of it."""
+    found = [
+        letter for letter in page.read_text("utf-8") if (ord(letter) < 32 and letter != "\n") or ord(letter) == 127
+    ]
+    assert not found

@@ -181,6 +181,14 @@ makes, where what is missing is told by the API server. Asked is only what whoev
 {{- end }}
 {{- end }}
 
+{{/* "yes" if a Secret was left by a demo of another release, else nothing: (list $ "namespace" "name"). */}}
+{{- define "mlops-operator.anotherDemosSecret" -}}
+{{- if include "mlops-operator.strangersSecret" . }}
+{{- $labels := ((lookup "v1" "Secret" (index . 1) (last .)).metadata).labels | default dict }}
+{{- if and (eq (get $labels "app.kubernetes.io/component") "minio") (eq (get $labels "app.kubernetes.io/name") "mlops-operator") }}yes{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* The names of the demo's Secrets by role, as JSON. */}}
 {{- define "mlops-operator.demoSecrets" -}}
 {{- dict "writer" .Values.store.secretName "reader" (include "mlops-operator.roleSecret" (list . "reader")) "server" (include "mlops-operator.roleSecret" (list . "server")) "remover" (include "mlops-operator.roleSecret" (list . "remover")) "delivery" (printf "%s-delivery" .Values.store.secretName) | toJson }}

@@ -238,7 +238,11 @@ ModelName = Annotated[str, text(_DNS, _DNS_MESSAGE, 40)]
 StageName = Annotated[str, text(_DNS, _DNS_MESSAGE, 20)]
 FieldName = Annotated[
     str,
-    text(r"^[A-Za-z_][A-Za-z0-9_.-]*$", "a column's name has letters, digits, _, . and -, first a letter or _", 64),
+    text(
+        r"^[A-Za-z_][A-Za-z0-9_.-]*$",
+        "a column's name has letters, digits, _, . and -, first a letter or _; column: says what a delivery calls it",
+        64,
+    ),
 ]
 Digest = Annotated[str, text(r"^sha256:[0-9a-f]{64}$", "a digest is sha256: and 64 lower-case hex digits", 71)]
 Decimal = Annotated[

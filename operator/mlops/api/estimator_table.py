@@ -15,12 +15,13 @@ from typing import Final, Literal
 class EstimatorFacts:
     """What is known of an estimator without scikit-learn.
 
-    `probabilities`: whether it has any, perhaps with certain parameters only. `parameters`: constraints by name, of
-    those that may be set.
+    `probabilities`: whether it has any, perhaps with certain parameters only. `one_hot`: whether each category of a
+    string takes a column of its own. `parameters`: constraints by name, of those that may be set.
     """
 
     task: Literal["classification", "regression"]
     probabilities: bool
+    one_hot: bool
     parameters: dict[str, tuple[str, ...]]
 
 
@@ -37,6 +38,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "ARDRegression": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha_1": ("float [0.0, inf)",),
             "alpha_2": ("float [0.0, inf)",),
@@ -53,6 +55,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "AdaBoostClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "learning_rate": ("float (0.0, inf)",),
             "n_estimators": ("int [1, inf)",),
@@ -60,6 +63,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "AdaBoostRegressor": EstimatorFacts(
         "regression",
+        False,
         False,
         {
             "learning_rate": ("float (0.0, inf)",),
@@ -70,6 +74,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "BaggingClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "bootstrap": ("bool",),
             "bootstrap_features": ("bool",),
@@ -81,6 +86,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "BaggingRegressor": EstimatorFacts(
         "regression",
+        False,
         False,
         {
             "bootstrap": ("bool",),
@@ -94,6 +100,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "BayesianRidge": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha_1": ("float [0.0, inf)",),
             "alpha_2": ("float [0.0, inf)",),
@@ -111,6 +118,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "BernoulliNB": EstimatorFacts(
         "classification",
         True,
+        True,
         {
             "alpha": ("float [0.0, inf)", "array"),
             "binarize": ("None", "float [0.0, inf)"),
@@ -122,6 +130,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "DecisionTreeClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "ccp_alpha": ("float [0.0, inf)",),
             "class_weight": ("dict", "list", "str {'balanced'}", "None"),
@@ -140,6 +149,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "DecisionTreeRegressor": EstimatorFacts(
         "regression",
         False,
+        False,
         {
             "ccp_alpha": ("float [0.0, inf)",),
             "criterion": ("str {'absolute_error', 'poisson', 'squared_error'}", "~an instance of 'sklearn.tree._criterion.Criterion'"),
@@ -157,6 +167,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "DummyClassifier": EstimatorFacts(
         "classification",
         True,
+        True,
         {
             "constant": ("int", "str", "array", "None"),
             "strategy": ("str {'constant', 'most_frequent', 'prior', 'stratified', 'uniform'}",),
@@ -165,6 +176,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "DummyRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "constant": ("float (-inf, inf)", "array", "None"),
             "quantile": ("float [0.0, 1.0]", "None"),
@@ -174,6 +186,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "ElasticNet": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "copy_X": ("bool",),
@@ -189,6 +202,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "ExtraTreeClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "ccp_alpha": ("float [0.0, inf)",),
             "class_weight": ("dict", "list", "str {'balanced'}", "None"),
@@ -207,6 +221,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "ExtraTreeRegressor": EstimatorFacts(
         "regression",
         False,
+        False,
         {
             "ccp_alpha": ("float [0.0, inf)",),
             "criterion": ("str {'absolute_error', 'poisson', 'squared_error'}", "~an instance of 'sklearn.tree._criterion.Criterion'"),
@@ -224,6 +239,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "ExtraTreesClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "bootstrap": ("bool",),
             "ccp_alpha": ("float [0.0, inf)",),
@@ -245,6 +261,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "ExtraTreesRegressor": EstimatorFacts(
         "regression",
         False,
+        False,
         {
             "bootstrap": ("bool",),
             "ccp_alpha": ("float [0.0, inf)",),
@@ -265,6 +282,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "GammaRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "fit_intercept": ("bool",),
@@ -276,6 +294,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "GaussianNB": EstimatorFacts(
         "classification",
         True,
+        True,
         {
             "priors": ("array", "None"),
             "var_smoothing": ("float [0.0, inf)",),
@@ -284,6 +303,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "GradientBoostingClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "ccp_alpha": ("float [0.0, inf)",),
             "criterion": ("str {'squared_error'}", "~str {'deprecated', 'friedman_mse'}"),
@@ -306,6 +326,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "GradientBoostingRegressor": EstimatorFacts(
         "regression",
+        False,
         False,
         {
             "alpha": ("float (0.0, 1.0)",),
@@ -331,6 +352,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "HistGradientBoostingClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "class_weight": ("dict", "str {'balanced'}", "None"),
             "early_stopping": ("str {'auto'}", "bool"),
@@ -353,6 +375,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "HistGradientBoostingRegressor": EstimatorFacts(
         "regression",
+        False,
         False,
         {
             "early_stopping": ("str {'auto'}", "bool"),
@@ -377,6 +400,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "HuberRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "epsilon": ("float [1.0, inf)",),
@@ -387,6 +411,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "KNeighborsClassifier": EstimatorFacts(
         "classification",
+        True,
         True,
         {
             "algorithm": ("str {'auto', 'ball_tree', 'brute', 'kd_tree'}",),
@@ -401,6 +426,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "KNeighborsRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "algorithm": ("str {'auto', 'ball_tree', 'brute', 'kd_tree'}",),
             "leaf_size": ("int [1, inf)",),
@@ -414,6 +440,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "Lasso": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "copy_X": ("bool",),
@@ -428,6 +455,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "LinearDiscriminantAnalysis": EstimatorFacts(
         "classification",
         True,
+        True,
         {
             "covariance_estimator": ("an object implementing 'fit'", "None"),
             "n_components": ("int [1, inf)", "None"),
@@ -441,6 +469,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "LinearRegression": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "copy_X": ("bool",),
             "fit_intercept": ("bool",),
@@ -451,6 +480,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "LinearSVC": EstimatorFacts(
         "classification",
         False,
+        True,
         {
             "C": ("float (0.0, inf)",),
             "class_weight": ("None", "dict", "str {'balanced'}"),
@@ -467,6 +497,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "LinearSVR": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "C": ("float (0.0, inf)",),
             "dual": ("bool", "str {'auto'}"),
@@ -480,6 +511,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "LogisticRegression": EstimatorFacts(
         "classification",
+        True,
         True,
         {
             "C": ("float (0.0, inf]",),
@@ -496,6 +528,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "MLPClassifier": EstimatorFacts(
         "classification",
+        True,
         True,
         {
             "activation": ("str {'identity', 'logistic', 'relu', 'tanh'}",),
@@ -523,6 +556,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "MLPRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "activation": ("str {'identity', 'logistic', 'relu', 'tanh'}",),
             "alpha": ("float [0.0, inf)",),
@@ -550,6 +584,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "NearestCentroid": EstimatorFacts(
         "classification",
         True,
+        True,
         {
             "metric": ("str {'euclidean', 'manhattan'}",),
             "priors": ("array", "str {'empirical', 'uniform'}"),
@@ -558,6 +593,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "NuSVC": EstimatorFacts(
         "classification",
+        True,
         True,
         {
             "break_ties": ("bool",),
@@ -578,6 +614,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "NuSVR": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "C": ("float (0.0, inf]",),
             "cache_size": ("float (0.0, inf)",),
@@ -594,6 +631,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "PoissonRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "fit_intercept": ("bool",),
@@ -604,6 +642,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "QuadraticDiscriminantAnalysis": EstimatorFacts(
         "classification",
+        True,
         True,
         {
             "covariance_estimator": ("an object implementing 'fit'", "None"),
@@ -618,6 +657,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "QuantileRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "fit_intercept": ("bool",),
@@ -629,6 +669,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "RandomForestClassifier": EstimatorFacts(
         "classification",
         True,
+        False,
         {
             "bootstrap": ("bool",),
             "ccp_alpha": ("float [0.0, inf)",),
@@ -650,6 +691,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "RandomForestRegressor": EstimatorFacts(
         "regression",
         False,
+        False,
         {
             "bootstrap": ("bool",),
             "ccp_alpha": ("float [0.0, inf)",),
@@ -670,6 +712,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "Ridge": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)", "array"),
             "copy_X": ("bool",),
@@ -683,6 +726,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "RidgeClassifier": EstimatorFacts(
         "classification",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)", "array"),
             "class_weight": ("dict", "str {'balanced'}", "None"),
@@ -696,6 +740,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     ),
     "SGDClassifier": EstimatorFacts(
         "classification",
+        True,
         True,
         {
             "alpha": ("float [0.0, inf)",),
@@ -720,6 +765,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "SGDRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "average": ("int (0, inf)", "bool"),
@@ -742,6 +788,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "SVC": EstimatorFacts(
         "classification",
         True,
+        True,
         {
             "C": ("float (0.0, inf]",),
             "break_ties": ("bool",),
@@ -761,6 +808,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "SVR": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "C": ("float (0.0, inf]",),
             "cache_size": ("float (0.0, inf)",),
@@ -777,6 +825,7 @@ ESTIMATORS: Final[dict[str, EstimatorFacts]] = {
     "TweedieRegressor": EstimatorFacts(
         "regression",
         False,
+        True,
         {
             "alpha": ("float [0.0, inf)",),
             "fit_intercept": ("bool",),

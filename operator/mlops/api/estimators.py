@@ -18,6 +18,9 @@ from mlops.api.parameter_text import parse
 
 NAME_PATH = "spec.trainer.estimator.name"
 PARAMS_PATH = "spec.trainer.estimator.params"
+CATEGORIES_PATH = "spec.trainer.estimator.maxCategories"
+# Of a string, the columns that its categories may take: a table of one row per slot is made of them.
+MOST_SLOTS = 4096
 # Their fitted state holds rows of the matrix, number by number.
 KEEP_ROWS = frozenset({"KNeighborsClassifier", "KNeighborsRegressor", "NuSVC", "NuSVR", "SVC", "SVR"})
 # The bounds of a range, as scikit-learn writes them.
@@ -55,6 +58,16 @@ def task_of(name: str) -> Task | None:
 def gives_probabilities(name: str) -> bool:
     """Return whether an estimator can answer with probabilities; some do with certain parameters only."""
     return name in ESTIMATORS and ESTIMATORS[name].probabilities
+
+
+def too_many_categories(name: str, wanted: int | None) -> str | None:
+    """Return what is wrong with an estimator's maxCategories; None if it can tell so many apart."""
+    if wanted is None or wanted <= MOST_SLOTS or name not in ESTIMATORS or not ESTIMATORS[name].one_hot:
+        return None
+    return (
+        f"{CATEGORIES_PATH}: {wanted}: this estimator takes each category as a column of its own, at most "
+        f"{MOST_SLOTS}: write at most so many, or choose trees, such as a RandomForest"
+    )
 
 
 def unknown_estimator(name: str, path: str = NAME_PATH) -> str | None:

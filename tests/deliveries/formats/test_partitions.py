@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import polars as pl
@@ -97,3 +98,42 @@ def test_a_column_that_is_read_by_its_position_is_none_of_the_path() -> None:
     """A folder that is called as the field says nothing about it."""
     by_position = field("n", "int64", position=1)
     assert read("other\n5\n", "csv", by_position, key="h/n=7/f.csv") == [(5,)]
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_key_that_only_the_last_object_has_is_a_column_of_the_file(form: str) -> None:
+    """The path says 7 for all, and the last of many objects 8: that is for somebody to decide."""
+    objects = [json.dumps({"v": 1.5}) for _ in range(1500)] + [json.dumps({"v": 1.5, "n": 8})]
+    text = "\n".join(objects) if form == "jsonl" else f"[{','.join(objects)}]"
+    outcome = read(text, form, V, N, key="h/n=7/f")
+    assert isinstance(outcome, str)
+    assert 'column "n": the file says another value than the path' in outcome
+
+
+def test_what_means_a_missing_value_in_the_file_means_one_in_the_path() -> None:
+    """A field's own words come before those of the whole file."""
+    csv = {"csv": {"nullValues": ["NA"]}}
+    assert read("v\n1.5\n", "csv", V, N, PART, key="n=NA/part=NA/f", **csv) == [(1.5, None, None)]
+    own = field("part", "string", nullValues=["none"])
+    assert read("v\n1.5\n", "csv", V, own, key="part=none/f", **csv) == [(1.5, None)]
+    assert read("v\n1.5\n", "csv", V, own, key="part=NA/f", **csv) == [(1.5, "NA")]
+
+
+@pytest.mark.parametrize(
+    ("bad", "want"),
+    [
+        pytest.param([], 3, id="none"),
+        pytest.param([0], 4, id="the first"),
+        pytest.param([0, 1], 5, id="the first two"),
+        pytest.param([1, 3], 5, id="on both sides"),
+        pytest.param([0, 5], 4, id="one behind it"),
+    ],
+)
+def test_a_row_is_named_by_its_number_in_the_file_though_others_were_put_aside(bad: list[int], want: int) -> None:
+    """Rows that are put aside are rows of the file."""
+    good = iter(["7", "7", "8", "7", "7"])
+    lines = ["x,7" if i in bad else f"1.5,{next(good)}" for i in range(5 + len(bad))]
+    text = "\n".join(["v,n", *lines]) + "\n"
+    outcome = read(text, "csv", V, N, key="n=7/f", validation={"onFailure": "Quarantine"})
+    assert isinstance(outcome, str)
+    assert outcome.startswith(f'row {want}, column "n": the file says another value')

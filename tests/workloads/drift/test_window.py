@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from bench.drift_streams import signature_of
+from bench.drift_streams import Stream, signature_of
 from mlops.workloads.drift.run import check
 from mlops.workloads.floor.pod import BadInput, Pod
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World, parquet
@@ -319,3 +321,35 @@ def test_numbers_as_classes_match_whatever_type_they_were_written_with(stable: W
     report = stable.check("PerformanceDrop", "ConceptDrift", "LabelShift")
     assert report.labelled == 1200
     assert report.verdict == "Stable"
+
+
+@pytest.fixture
+def filling(tmp_path: Path, streams: dict[str, Stream]) -> Callable[..., World]:
+    """A world whose model fills x0, of which so many were missing before it was trained."""
+
+    def made(share: float | None) -> World:
+        fill = {"field": "x0", "value": 0.0} | ({} if share is None else {"missing": share})
+        return World(tmp_path / f"store {share}", streams["stable"], 0, model={"clean": [{"fillNull": fill}]})
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("share", "gaps", "said"),
+    [
+        pytest.param(0.0, 300, "x0 is missing in 25% of the rows, 0% before", id="never before"),
+        pytest.param(None, 300, "x0 is missing in 25% of the rows, 0% before", id="not recorded"),
+        pytest.param(0.25, 300, None, id="as before"),
+        pytest.param(0.5, 300, None, id="more before"),
+    ],
+)
+def test_a_value_that_is_filled_is_missing_all_the_same(
+    filling: Callable[..., World], share: float | None, gaps: int, said: str | None
+) -> None:
+    """The constant hides a broken delivery from the model, and must not from the check."""
+    world = filling(share)
+    rows = pl.int_range(pl.len())
+    world.write(REQUESTS, world.captured.with_columns(pl.when(rows >= gaps).then("in.x0").alias("in.x0")))
+    (found,) = world.check("DataQuality").checks
+    assert found.result == ("NotDetected" if said is None else "Detected")
+    assert said is None or said in found.message

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mlops.api.dataset import Validation
 from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 from mlops.workloads.ingest.run import BadInput
 from tests.workloads.ingest.conftest import Desk, a_spec
@@ -149,3 +150,41 @@ def test_a_field_that_was_not_captured_is_named(desk: Desk) -> None:
     fields = [*FIELDS, {"name": "colour", "type": "string"}]
     with pytest.raises(BadInput, match=r'there is no column "in.colour" for the field "colour"'):
         _ingest(desk, spec.model_copy(update={"fields": a_spec(fields=fields).fields}), day=10)
+
+
+@pytest.mark.parametrize(("bad", "is_version"), [pytest.param(2, True, id="few"), pytest.param(40, False, id="many")])
+def test_rows_of_a_history_that_are_put_aside_are_a_share_of_the_whole_file(
+    desk: Desk, bad: int, is_version: bool
+) -> None:
+    """The window takes 10 of 400 rows. Two rows of the file that cannot be read are one in 200 of it, not one in 6."""
+    start = datetime(2023, 1, 1, tzinfo=UTC)
+    lines = [
+        f"h{day},{start + timedelta(days=day):%Y-%m-%dT%H:%M:%SZ},{'x' if day < bad else 1.5},{('UP', 'DOWN')[day % 2]}"
+        for day in range(400)
+    ]
+    desk.deliver("history.csv", "\n".join(["id,time,price,class", *lines]) + "\n")
+    spec = _spec(history={"s3": {"uri": "s3://raw/history.csv"}}).evolve(
+        format="csv", validation=Validation.model_validate({"onFailure": "Quarantine", "maxQuarantinedPercent": 1})
+    )
+    if is_version:
+        assert desk.ingest(spec, captures=False).rows == 10
+    else:
+        assert "maxQuarantinedPercent is 1" in desk.refusal(spec, captures=False)[1]
+
+
+def test_a_recorded_value_counts_before_what_the_request_says_by_itself(desk: Desk) -> None:
+    """Rows of versions before a feature read the key lack it: theirs is the request's id, others keep their own."""
+    recorded = pl.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "row": [0, 0, 1],
+            "time": pl.Series([START + timedelta(days=1)] * 3, dtype=TIMESTAMP),
+            "in.id": ["own", None, None],
+            "in.price": [1.0, 2.0, 3.0],
+            "out.prediction": ["UP"] * 3,
+        }
+    )
+    desk.store.put_object(captures_prefix("shop", "shop", "production") + "date=2024-01-02/a.parquet", _bytes(recorded))
+    _labels(desk, "date=2024-01-05/a.parquet", [("a", 0, "UP", 2), ("b", 0, "DOWN", 2), ("c", 1, "UP", 2)])
+    rows = _rows(desk, _ingest(desk, _spec(), day=5))
+    assert sorted(rows) == [("b", 2.0, "DOWN"), ("c/1", 3.0, "UP"), ("own", 1.0, "UP")]

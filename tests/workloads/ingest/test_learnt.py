@@ -14,6 +14,8 @@ from mlops.workloads.floor.records.layout import captures_prefix
 from tests.workloads.ingest.conftest import FIELDS, Desk, a_frame, a_spec
 
 BIG = (1 << 60) + 1
+# `price > -100` leaves all 40 rows.
+MISSING = a_frame()["count"].null_count() / 40
 
 
 def _learnt(desk: Desk, steps: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
@@ -23,7 +25,7 @@ def _learnt(desk: Desk, steps: list[dict[str, Any]], **changes: Any) -> list[dic
 
 
 def test_the_steps_stand_in_the_version_as_they_were_done(desk: Desk) -> None:
-    """In their order, with constants for words, and only as far as requests go."""
+    """In their order, with constants for words, and only as far as requests go. What was missing is counted."""
     desk.deliver("things/1.csv", a_frame().write_csv())
     steps = [
         {"deduplicate": {"by": ["id"]}},
@@ -35,7 +37,7 @@ def test_the_steps_stand_in_the_version_as_they_were_done(desk: Desk) -> None:
     ]
     assert _learnt(desk, steps) == [
         {"filter": "price > -100"},
-        {"fillNull": {"field": "count", "value": 20}},
+        {"fillNull": {"field": "count", "value": 20, "missing": MISSING}},
         {"fillNull": {"field": "kind"}},
         {"dropNulls": ["open"]},
     ]
@@ -50,6 +52,18 @@ def test_another_constant_is_another_version_though_no_row_differs(desk: Desk) -
     )
     assert len({plain, one, other}) == 3
     assert desk.ingest(a_spec(clean=[{"filter": "class <> 'X'"}, {"deduplicate": {"by": ["id"]}}])).digest == plain
+
+
+def test_how_many_values_were_missing_is_no_other_version(desk: Desk) -> None:
+    """It is counted for drift checks; the same rows and the same constant make the same model."""
+    fill = [{"fillNull": {"field": "count", "value": "2"}}]
+    found = []
+    for frame in (a_frame(), a_frame().with_columns(pl.col("count").fill_null(2))):
+        desk.deliver("things/1.csv", frame.write_csv())
+        report = desk.ingest(a_spec(clean=fill))
+        found.append((report.digest, desk.document(report, "schema")["clean"][0]["fillNull"]["missing"]))
+    assert found[0][0] == found[1][0]
+    assert (found[0][1], found[1][1]) == (MISSING, 0)
 
 
 @pytest.mark.parametrize(

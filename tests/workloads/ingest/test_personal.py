@@ -116,3 +116,21 @@ def test_captures_without_a_personal_field_say_where_it_is_declared(desk: Desk) 
     fields = [one | {"nullable": True} if one["name"] == "price" else one for one in CAPTURED]
     nullable = a_spec(**wanted.dump() | {"fields": fields})
     assert _ingest(desk, nullable, day=10).rows == 2
+
+
+@pytest.mark.parametrize(
+    "governance",
+    [
+        pytest.param({"pii": ["kind"]}, id="pii"),
+        pytest.param({"pii": ["kind"], "piiInModels": ["kind"]}, id="may stand in models"),
+        pytest.param({"pii": ["kind"], "piiInCaptures": ["kind"]}, id="may stand in captures"),
+        pytest.param({"pii": ["count"]}, id="another field"),
+    ],
+)
+def test_what_is_personal_is_another_version_though_no_row_differs(desk: Desk, governance: dict[str, Any]) -> None:
+    """Else the version of before would stay with its profile, and runs would take over models with its values."""
+    desk.deliver("things/a.csv", a_frame().write_csv())
+    others = [{}, {"pii": ["kind"]}, {"pii": ["kind"], "piiInModels": ["kind"]}]
+    digest = desk.ingest(a_spec(governance=governance)).digest
+    assert desk.ingest(a_spec(governance=governance)).digest == digest
+    assert digest not in {desk.ingest(a_spec(governance=one)).digest for one in others if one != governance}

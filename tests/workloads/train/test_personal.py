@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 from sklearn.neighbors import NearestCentroid
 
-from mlops.workloads.floor.model.features import with_features
+from mlops.workloads.floor.model.features import Features
 from mlops.workloads.floor.model.golden import check_golden, read_golden
 from mlops.workloads.floor.model.masks import masked, salt_of
+from mlops.workloads.floor.model.opening import open_checked
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.model.signature import ComputedFeature, Mask, read_signature
 from mlops.workloads.floor.model.skops_file import dump_estimator, texts_of
@@ -24,7 +25,7 @@ from mlops.workloads.train.artifact import inputs_of
 from tests.stored_bytes import found_in
 from tests.workloads.serve.models import rows as some_rows
 from tests.workloads.serve.models import write_model
-from tests.workloads.train.runs import FEATURES, FIELDS, Place, a_frame, a_schema, metric
+from tests.workloads.train.runs import FEATURES, FIELDS, Place, a_frame, a_schema, labelled, metric
 
 MARKS = {"north": "Ångström, Fru Märta", "south": "Braund, Mr. Owen Harris", "west": "Cumings, Mrs. John"}
 UPPER = [mark.upper() for mark in MARKS.values()]
@@ -232,7 +233,7 @@ def test_a_cast_that_fails_in_a_model_shows_no_value(tmp_path: Path) -> None:
     cast = ComputedFeature(name="size", expression="cast(colour as double)", type="float64")
     inputs = {**some_rows(2), "colour": np.array(["Alice Miller", None], dtype=object)}
     with pytest.raises(BadInput, match=r"row 1: `cast\(colour as double\)` is no number") as info:
-        with_features(signature.model_copy(update={"features": (cast,)}), inputs)
+        Features(signature.model_copy(update={"features": (cast,)})).added(inputs)
     assert "Alice" not in info.value.message
 
 
@@ -261,3 +262,30 @@ def test_a_personal_timestamp_is_not_in_the_reference(place: Place) -> None:
     )
     assert "time" not in reference.columns
     assert "in.price" in reference.columns
+
+
+def _passing_graph(outputs: Path) -> None:
+    """A model of a trainer's own that takes the number as what it is, an int64."""
+    number = onnx.helper.make_tensor_value_info("count", onnx.TensorProto.INT64, [None, 1])
+    answer = onnx.helper.make_tensor_value_info("answer", onnx.TensorProto.FLOAT, [None, 1])
+    node = onnx.helper.make_node("Cast", ["count"], ["answer"], to=onnx.TensorProto.FLOAT)
+    graph = onnx.helper.make_graph([node], "count", [number], [answer])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8),
+        outputs / "model.onnx",
+    )
+
+
+def test_a_trainers_own_model_of_a_personal_whole_number_is_checked_by_numbers_that_are_nobodys(place: Place) -> None:
+    """Whole numbers that no request lacks cannot be missing in golden rows either: the engine takes int64 only."""
+    people = a_frame().with_columns(pl.int_range(pl.len()).alias("count") * 2 + 1_000_001)
+    fields = [one for one in labelled("value", "float64") if one["name"] in ("time", "id", "count", "value")]
+    dataset = place.dataset(people, a_schema(fields, features=[], pii=["count"]))
+    outputs = place.new("outputs")
+    _passing_graph(outputs)
+    report = place.run(dataset, None, pod=place.pod(MLOPS_OUTPUTS=str(outputs)))
+    folder = place.model(report)
+    golden = json.loads((folder / "golden.json").read_text())["inputs"]["count"]
+    assert len(set(golden)) == 1
+    assert golden[0] not in people["count"].to_list()
+    assert open_checked(folder).predictor.signature.format == "onnx"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 
+from mlops.api.estimators import wrong_value
 from mlops.workloads.floor.model.encoding import Encoder
 from mlops.workloads.floor.model.signature import LabelColumn, ModelColumn
 from mlops.workloads.floor.pod import BadInput
@@ -314,3 +315,20 @@ def test_early_stopping_by_f1_speaks_of_the_positive_class_or_is_refused() -> No
     with pytest.raises(BadInput, match="it would be that of 'stay': write f1_macro"):
         build(case.name, {"scoring": "f1"}, 7, None, first)
     assert build(case.name, {"scoring": "f1_macro"}, 7, None, first).scoring == "f1_macro"
+
+
+@pytest.mark.parametrize("classes", [("1e9", "2"), ("null", "x"), ("none", "true"), ("a,b: {c}", "'q'"), ("inf", "~")])
+def test_a_class_may_be_called_as_a_number_or_a_word_is_written(classes: tuple[str, ...]) -> None:
+    """Neither who reads the manifest nor the pod takes its name for what it would mean elsewhere."""
+    case = Case.of("DummyClassifier", classes)
+    for name in classes:
+        plain = name if "," not in name and "'" not in name else f'"{name}"'
+        for written in {plain, f'"{name}"'}:
+            asked = {"strategy": "constant", "constant": written}
+            assert all(wrong_value(case.name, *one, path="") is None for one in asked.items())
+            found = case.ours(**asked).argmax(axis=1)
+            assert (found == case.meaning.class_names.index(name)).all(), written
+            if name != "~":
+                weighted = build("SVC", {"class_weight": f"{{{written}: 3}}"}, 7, None, case.meaning)
+                assert weighted.class_weight == {case.meaning.class_names.index(name): 3}
+                assert wrong_value("SVC", "class_weight", f"{{{written}: 3}}", "") is None

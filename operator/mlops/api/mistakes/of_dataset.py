@@ -10,7 +10,7 @@ from mlops.api.reasons import Reason
 
 
 def of_dataset(spec: DatasetSpec) -> list[Mistake]:
-    """Return every mistake in names and cleaning steps, in the words of the ingesting pod."""
+    """Return every mistake in names and cleaning steps; the ingesting pod asks here too."""
     return [*_in_cleaning(spec), *_in_features(spec), *_in_governance(spec)]
 
 
@@ -27,6 +27,7 @@ def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:
             yield from unknown_names(step.fill_null.by or (), known, f"{path}.fillNull.by")
             yield from _in_entities(step, spec, f"{path}.fillNull")
             yield from _in_strategy(step, types, f"{path}.fillNull.strategy")
+            yield from _in_median(step, spec, f"{path}.fillNull.strategy")
             yield from _in_value(step, types, f"{path}.fillNull.value")
 
 
@@ -50,6 +51,19 @@ def _in_strategy(step: CleanStep, types: dict[str, FieldType], path: str) -> Ite
     yield at(path, problem, Reason.SCHEMA_MISMATCH)
 
 
+def _in_median(step: CleanStep, spec: DatasetSpec, path: str) -> Iterator[Mistake]:
+    """Yield a median of personal numbers: it is one person's, and would stand in models."""
+    fill = step.fill_null
+    hidden = set(spec.governance.pii) - set(spec.governance.pii_in_models)
+    carried = {field.name for field in spec.fields if field.role in ("feature", "input")}
+    if fill is not None and fill.strategy == "median" and fill.field in hidden & carried:
+        problem = (
+            f'the median of "{fill.field}" is the value of one person, which would stand in models, and the field is '
+            "in governance.pii: use strategy mean, zero or a value, or declare the field in governance.piiInModels"
+        )
+        yield at(path, problem, Reason.SCHEMA_MISMATCH)
+
+
 def _in_value(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterator[Mistake]:
     """Yield what is no number at all; what else a type allows is told by whoever reads it."""
     fill = step.fill_null
@@ -59,7 +73,8 @@ def _in_value(step: CleanStep, types: dict[str, FieldType], path: str) -> Iterat
     try:
         float(fill.value)
     except ValueError:
-        yield at(path, f'"{fill.value}" is not a {kind}: write a number', Reason.SCHEMA_MISMATCH)
+        said = "an int64: write a whole number" if kind == "int64" else f"a {kind}: write a number"
+        yield at(path, f'"{fill.value}" is not {said}', Reason.SCHEMA_MISMATCH)
 
 
 def _in_features(spec: DatasetSpec) -> Iterator[Mistake]:
@@ -68,6 +83,7 @@ def _in_features(spec: DatasetSpec) -> Iterator[Mistake]:
         if feature.name in taken:
             problem = f'"{feature.name}" is a column already: choose another name'
             yield at(f"spec.features[{index}].name", problem, Reason.SCHEMA_MISMATCH)
+        taken.add(feature.name)
 
 
 def _in_governance(spec: DatasetSpec) -> Iterator[Mistake]:

@@ -9,6 +9,7 @@ from mlops.api import estimators
 from mlops.api.estimator import Estimator
 from mlops.api.metrics import METRICS, of_task
 from mlops.api.mistakes.mistake import Mistake, at, said_at
+from mlops.api.positions import Known, wrong_position
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Search, TrainingRunSpec
 
@@ -23,6 +24,8 @@ def of_run(spec: TrainingRunSpec) -> list[Mistake]:
     if said := estimators.unknown_estimator(estimator.name):
         return [Mistake(estimators.NAME_PATH, said, Reason.ESTIMATOR_UNKNOWN)]
     found = list(_in_parameters(estimator))
+    said = estimators.too_many_categories(estimator.name, estimator.max_categories)
+    found += said_at(estimators.CATEGORIES_PATH, said, _INVALID)
     if spec.search is not None:
         found += _in_search(estimator.name, spec.search)
     return [*found, *_in_gates(estimator.name, spec)]
@@ -39,7 +42,16 @@ def _in_parameter(estimator: str, parameter: str, values: tuple[str, ...], path:
         yield Mistake(path, said, _INVALID)
         return
     for value in values:
-        yield from said_at(path, estimators.wrong_value(estimator, parameter, value, path), _INVALID)
+        # First what its positions mean, which scikit-learn's words know nothing of.
+        if problem := wrong_position(parameter, value, known_of(estimator)):
+            yield at(path, f"{value!r}: {problem}", _INVALID)
+        else:
+            yield from said_at(path, estimators.wrong_value(estimator, parameter, value, path), _INVALID)
+
+
+def known_of(estimator: str) -> Known:
+    """Return what a run's spec alone says of columns and classes: none of them."""
+    return Known(classifies=estimators.task_of(estimator) == "classification")
 
 
 def _in_search(estimator: str, search: Search) -> Iterator[Mistake]:

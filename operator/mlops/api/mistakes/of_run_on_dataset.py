@@ -8,6 +8,8 @@ from mlops.api import estimators
 from mlops.api.dataset import DataField, DatasetSpec, FieldType, Fractions
 from mlops.api.expression_columns import columns_named, with_derived
 from mlops.api.mistakes.mistake import Mistake, at
+from mlops.api.mistakes.of_run import known_of
+from mlops.api.positions import Known, wrong_position
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part, TrainingRunSpec
 
@@ -25,6 +27,7 @@ def of_run_on_dataset(
 ) -> list[Mistake]:
     """Return every mistake; `types` of computed features, where somebody has computed them."""
     found = [*_in_label(run, dataset), *_in_columns(dataset, types or {}), *_in_sources(dataset)]
+    found += _in_positions(run, dataset, types or {})
     return [*found, *_in_personal_data(run, dataset), *_in_parts(run, dataset)]
 
 
@@ -92,6 +95,38 @@ def _way_out_of_time(name: str) -> str:
         f"add what matters of it to spec.features of the Dataset, such as {{name: {name}_month, expression: "
         f"'extract(month from \"{name}\")'}}, or give it the role ignored"
     )
+
+
+def _in_positions(run: TrainingRunSpec, dataset: DatasetSpec, types: Mapping[str, FieldType]) -> Iterator[Mistake]:
+    """Yield parameters that name a column or a class that there is not; without a Dataset others are told."""
+    estimator = run.trainer.estimator
+    if estimator is None or not estimators.is_known(estimator.name):
+        return
+    alone, known = known_of(estimator.name), _known(estimator.name, dataset, types)
+    written: list[tuple[str, str, tuple[str, ...]]] = [
+        (f"{estimators.PARAMS_PATH}.{name}", name, (text,)) for name, text in estimator.params.items()
+    ]
+    for parameter in run.search.parameters if run.search else ():
+        written.append((f"spec.search.parameters[{parameter.name}]", parameter.name, parameter.values))
+    for path, name, texts in written:
+        for text in texts:
+            if wrong_position(name, text, alone) is None and (problem := wrong_position(name, text, known)):
+                yield at(path, f"{text!r}: {problem}", Reason.PARAMETER_INVALID)
+
+
+def _known(estimator: str, dataset: DatasetSpec, types: Mapping[str, FieldType]) -> Known:
+    """Return what a Dataset says of the columns that a model sees, and of classes where it names them."""
+    read = _read(dataset)
+    columns: dict[str, FieldType | None] = {
+        field.name: field.type
+        for field in dataset.fields
+        if field.role == "feature" and not (field.type == "timestamp" and field.name in read)
+    }
+    columns |= {feature.name: types.get(feature.name) for feature in dataset.features}
+    label = _label_of(dataset)
+    booleans = label is not None and label.type == "boolean"
+    classes = ("false", "true") if booleans else None if label is None else label.enum
+    return Known(known_of(estimator).classifies, columns, classes, booleans=booleans)
 
 
 def _in_sources(dataset: DatasetSpec) -> Iterator[Mistake]:

@@ -30,14 +30,15 @@ class Remarks:
             for one in checks
             if one.column is not None and one.broken is not None and not one.title.endswith("is infinite")
         ]
-        seen = {column.name for column in signature.columns}
         declared = {one.name for one in known if one.enum is not None}
+        masked = {mask.column for mask in signature.masks or ()}
+        texts = signature.encoding.texts if signature.encoding else ()
+        learnt = {text.column: text.categories for text in texts if text.column not in masked}
         for one in signature.inputs:
-            if one.categories and one.name in seen and one.name not in declared:
-                listed = ", ".join(map(shown, one.categories[:_LISTED])) + (
-                    ", …" if len(one.categories) > _LISTED else ""
-                )
-                unseen = ~pl.col(one.name).is_in(list(one.categories)) & (pl.col(one.name) != "")
+            categories = learnt.get(one.name)
+            if categories and one.name not in declared:
+                listed = ", ".join(map(shown, categories[:_LISTED])) + (", …" if len(categories) > _LISTED else "")
+                unseen = ~pl.col(one.name).is_in(list(categories)) & (pl.col(one.name) != "")
                 self._left.append((one.name, unseen, f"{one.name} has a text that training never saw: {listed}"))
         self._pii = fields.pii
 

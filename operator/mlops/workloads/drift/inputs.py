@@ -48,9 +48,16 @@ class Inputs:
                 self._window.frame[INPUT + name],
                 is_number=name in numeric,
                 inflation=self.dependence.of(INPUT + name, is_number=name in numeric),
+                missing=self._missing(name),
             )
             for name in self._reference.fields
         )
+
+    def _missing(self, name: str) -> tuple[int, int] | None:
+        """Rows without a value before the model's constant took its place, in the reference and in the window."""
+        if name not in self._window.missing:
+            return None
+        return round(self._reference.filled[name] * self._reference.frame.height), self._window.missing[name]
 
     @cached_property
     def blocks(self) -> tuple[pl.DataFrame, ...]:
@@ -111,18 +118,20 @@ def compare(
     *,
     is_number: bool,
     inflation: tuple[float, float] = (1.0, 1.0),
+    missing: tuple[int, int] | None = None,
 ) -> FeatureComparison:
     """Compare one column; a column without any value on one side has no effect size and no p-value.
 
-    `inflation` is by how much rows of the reference and of the window say less than independent ones.
+    `inflation` is by how much rows of the reference and of the window say less than independent ones. `missing` are the
+    rows without a value, (reference, current), of columns whose values were filled.
     """
     n, m = reference.len(), current.len()
-    missing_n, missing_m = reference.null_count(), current.null_count()
+    missing_n, missing_m = missing or (reference.null_count(), current.null_count())
     shares = (missing_n / n if n else 0.0, missing_m / m if m else 0.0)
-    missing = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1
-    if missing_n == n or missing_m == m:
+    rise = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1.0
+    if reference.null_count() == n or current.null_count() == m:
         kind: Kind = "numeric" if is_number else "categorical"
-        return FeatureComparison(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
+        return FeatureComparison(name, kind, None, None, None, *shares, rise, 0.0, 1.0, 0.0)
     if is_number:
         known, values = within_reach(reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy())
         sorted_reference = SortedReference.from_values(known)
@@ -134,7 +143,7 @@ def compare(
             found.ks.value,
             found.ks.pvalue,
             *shares,
-            missing,
+            rise,
             0.0,
             1.0,
             _outside(sorted_reference, values),
@@ -148,7 +157,7 @@ def compare(
         categories.chi_square.value,
         categories.chi_square.pvalue,
         *shares,
-        missing,
+        rise,
         categories.unseen_share,
         _unseen_pvalue(before, after),
         0.0,

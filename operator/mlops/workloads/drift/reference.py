@@ -12,7 +12,7 @@ from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.floor.model.learnt import constants
+from mlops.workloads.floor.model.learnt import LearntFill, fills
 from mlops.workloads.floor.model.signature import Signature, class_name, parse_signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
@@ -49,6 +49,8 @@ class Reference:
     required: frozenset[str]
     # What stands for a missing value of an input that the model fills.
     constants: Mapping[str, float | str] = field(default_factory=dict)
+    # The share of rows in which it stands for one; of models of earlier releases, in which it stands at all.
+    filled: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -105,6 +107,8 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     )
     # Rows without a time, or with equal ones, are ordered by their content.
     prepared = prepared.sort(TIME, *sorted(set(prepared.columns) - {TIME}), nulls_last=True)
+    known = {name: fill for name, fill in fills(signature.clean or ()).items() if name in names}
+    constants = {name: _constant(fill, is_number=name in numeric) for name, fill in known.items()}
     return Reference(
         frame=prepared,
         task=signature.task,
@@ -113,17 +117,24 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         classes=classes,
         label=signature.label.name,
         required=frozenset(one.name for one in signature.inputs if not one.nullable),
-        constants={
-            name: float(value) if name in numeric else _text(value)
-            for name, value in constants(signature.clean or ()).items()
-            if name in names
+        constants=constants,
+        filled={
+            name: fill.missing if fill.missing is not None else _share(prepared[INPUT + name], constants[name])
+            for name, fill in known.items()
         },
     )
 
 
-def _text(value: bool | int | float | str) -> str:
-    """A constant in the spelling of the frame's texts."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _constant(fill: LearntFill, *, is_number: bool) -> float | str:
+    """A constant as the frame has it, in the spelling of its texts."""
+    assert fill.value is not None
+    if is_number:
+        return float(fill.value)
+    return str(fill.value).lower() if isinstance(fill.value, bool) else str(fill.value)
+
+
+def _share(column: pl.Series, value: float | str) -> float:
+    return int((column == value).sum()) / column.len() if column.len() else 0.0
 
 
 def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:

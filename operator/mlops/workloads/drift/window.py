@@ -90,7 +90,8 @@ class Window:
     """Rows in time order: id, row, time, live (answered by the live version), judged, `in.*`, `out.*`, label.
 
     `absent` are inputs of the reference that no captured file has. `unknown` are rows by class whose label is a class
-    that the model does not know; in the frame they have no label.
+    that the model does not know; in the frame they have no label. `missing` are rows without a value, by input that
+    the model fills; in the frame they have its constant.
     """
 
     span: JudgedSpan
@@ -98,6 +99,7 @@ class Window:
     counts: Counts
     absent: tuple[str, ...]
     unknown: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def labelled(self) -> pl.DataFrame:
@@ -177,7 +179,8 @@ def load_window(
     unknown = _unknown(frame, answers)
     counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used, sum(unknown.values()))
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
-    return Window(span, _filled(frame, reference), counts, absent, unknown)
+    missing = {name: frame[INPUT + name].null_count() for name in reference.constants}
+    return Window(span, _filled(frame, reference), counts, absent, unknown, missing)
 
 
 def _unknown(frame: pl.DataFrame, answers: RecordedLabels) -> dict[str, int]:

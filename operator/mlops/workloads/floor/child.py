@@ -16,17 +16,15 @@ _opened: dict[str, Any] = {}
 
 
 def _describe(document: dict[str, Any], _: Arrays) -> Answer:
-    """Inputs and outputs of a bare ONNX graph."""
+    """Outputs of a bare ONNX graph."""
     from mlops.workloads.floor.model.onnx_engine import check_onnx, open_session
 
     content = Path(document["path"]).read_bytes()
     check_onnx(content)
     session = open_session(content)
 
-    def shown(ports: list[Any]) -> list[dict[str, Any]]:
-        return [{"name": one.name, "type": one.type, "shape": list(one.shape)} for one in ports]
-
-    return {"inputs": shown(session.get_inputs()), "outputs": shown(session.get_outputs())}, {}
+    outputs = session.get_outputs()
+    return {"outputs": [{"name": one.name, "type": one.type, "shape": list(one.shape)} for one in outputs]}, {}
 
 
 def _open(document: dict[str, Any], _: Arrays) -> Answer:

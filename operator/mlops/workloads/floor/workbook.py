@@ -47,13 +47,17 @@ class SheetRow:
     cells: list[Any]
 
 
-def sheet_rows(path: Path, name: str, where: Excel | None) -> Iterator[SheetRow]:
-    """Yield the rows of the sheet that have a value. Raises BadInput for what is no workbook, or another sheet."""
+def sheet_rows(path: Path, name: str, where: Excel | None, *, computed: bool = False) -> Iterator[SheetRow]:
+    """Yield the rows of the sheet that have a value. Raises BadInput for what is no workbook, or another sheet.
+
+    `computed`: it is known that every formula has its value, which takes as long to find out as to read the sheet.
+    """
     _check_kind(path, name)
     first, last = _corners(where, name)
     with _opened(path, name) as book:
         sheet = _sheet(book, where, name)
-        _check_computed(path, name, sheet)
+        if not computed:
+            _check_computed(path, name, sheet)
         sheet.reset_dimensions()  # Some writers say A1 of a sheet of any size.
         rows = sheet.iter_rows(
             min_row=first[1], max_row=last[1] if last else None, min_col=first[0], max_col=last[0] if last else None

@@ -20,24 +20,30 @@ _STREAM_MAGIC: Final = b"\xff\xff\xff\xff"
 _FEATHER_1: Final = b"FEA1"
 
 
-def read_arrow(path: Path, name: str, contract: Contract, child: Child | None = None) -> Iterator[pl.DataFrame]:
+def read_arrow(
+    path: Path, name: str, contract: Contract, child: Child | None = None, *, prepared: bool = False
+) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns in the file's order. Raises BadInput for another kind of file or other types.
 
     A `child` reads every file first: its buffers may be packed, so what it grows to is not bounded by its size.
+    Unless it is `prepared`, it is prepared first.
     """
-    _prepare(path, name)
+    if not prepared:
+        prepare_arrow(path, name)
     if child is not None:
         try_in_child(child, "arrow", "Arrow", path, name, contract)
     yield from rows_of(arrow_scanner(path), "Arrow", name, contract)
 
 
-def arrow_columns(path: Path, name: str) -> list[str]:
+def arrow_columns(path: Path, name: str, *, prepared: bool = False) -> list[str]:
     """Return the names of the file's columns. Raises BadInput for what is no Arrow file."""
-    _prepare(path, name)
+    if not prepared:
+        prepare_arrow(path, name)
     return names_of(arrow_scanner(path), "Arrow", name)
 
 
-def _prepare(path: Path, name: str) -> None:
+def prepare_arrow(path: Path, name: str) -> None:
+    """Make a file's time zones UTC. Raises BadInput for what is no Arrow file or stream."""
     _check_magic(path, name)
     try:
         arrow_in_utc(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class RowsAside:
 
     rows: list[Rejected] = field(default_factory=list)
     rules: Counter[str] = field(default_factory=Counter)
+    # How many rows of the files were not put aside, before windows and cleaning leave some of them out.
+    kept: int = 0
     _bytes: int = 0
     # The lines of the rows of the block at hand.
     _block: Structure | None = None
@@ -53,6 +56,19 @@ class RowsAside:
                 Reason.REJECTED,
                 f"more than {MAX_ROWS} rows, or {MAX_BYTES >> 20} MiB, would be put aside; the first: {self.first}",
             )
+
+    def row_of(self, file: str, kept: int) -> int:
+        """Return the number in the file of the row that is number `kept` of those that were not put aside."""
+        row = kept
+        for one in sorted(one.row for one in self.rows if one.file == file):
+            row += one <= row
+        return row
+
+    @property
+    def share(self) -> Fraction:
+        """Return the share of the files' rows that were put aside."""
+        put = len(self.rows)
+        return Fraction(put, put + self.kept) if put else Fraction(0)
 
     @property
     def first(self) -> str:

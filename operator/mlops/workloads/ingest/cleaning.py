@@ -100,16 +100,30 @@ def _fill(rows: Rows, fill: FillNull, contract: Contract, path: str) -> tuple[Ro
     if fill.strategy == "forward":
         learnt = LearntStep(fill_null=LearntFill(field=name))
         by = contract.entity_keys if fill.by is None else list(fill.by)
-        if not by:
-            return rows.through(lambda chunks: _forward(chunks, name)), learnt
         chosen = fill.by is not None
-        return rows.through(lambda chunks: _forward_by(chunks, name, by, path, chosen=chosen)), learnt
+        if by:
+            rows = rows.through(lambda chunks: _forward_by(chunks, name, by, path, chosen=chosen))
+        else:
+            rows = rows.through(lambda chunks: _forward(chunks, name))
+        # A request without it is refused, so no model learns of such rows; one that may not lack it is judged later.
+        if name in contract.requested and contract.nullable(name):
+            rows = rows.map(lambda chunk: chunk.drop_nulls([name]))
+        return rows, learnt
     constant = _constant(rows, fill, contract.kinds[name], path)
     dtype = contract.schema[name]
     literal = pl.lit(constant, dtype=dtype if dtype != DTYPES["timestamp"] else None)
     filled = rows.map(lambda chunk: chunk.with_columns(pl.col(name).fill_null(literal)))
     plain = constant.astimezone(UTC).isoformat() if isinstance(constant, datetime) else constant
-    return filled, LearntStep(fill_null=LearntFill(field=name, value=plain))
+    return filled, LearntStep(fill_null=LearntFill(field=name, value=plain, missing=_missing_share(rows, name)))
+
+
+def _missing_share(rows: Rows, name: str) -> float:
+    """Return the share of rows without a value: after the fill nobody can tell them from others."""
+    total = missing = 0
+    for chunk in rows.chunks():
+        total += chunk.height
+        missing += chunk[name].null_count()
+    return missing / total if total else 0.0
 
 
 def _constant(rows: Rows, fill: FillNull, kind: FieldType, path: str) -> Any:

@@ -31,27 +31,35 @@ TRIED_MEMORY_BYTES = 4 << 30
 _CUT_OFF = 12  # bytes of the smallest file: two magics and a length
 
 
-def read_parquet(path: Path, name: str, contract: Contract, child: Child | None = None) -> Iterator[pl.DataFrame]:
+def prepare_parquet(path: Path, name: str) -> None:
+    """Judge a file by its structure, and make its time zones UTC. Raises BadInput for what is no Parquet file."""
+    _check_magic(path, name)
+    _check_structure(path, name)
+    parquet_in_utc(path)
+
+
+def read_parquet(
+    path: Path, name: str, contract: Contract, child: Child | None = None, *, prepared: bool = False
+) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns in the file's order. Raises BadInput for another kind of file or other types.
 
     The file is this process's copy: time zones in its description are made UTC, which no value depends on.
 
     A `child` reads a file of up to 64 MiB before this process does: a small file that takes a machine's memory ends the
-    child. A larger one would take twice as long, and what it grows to is bounded by its size.
+    child. A larger one would take twice as long, and what it grows to is bounded by its size. Unless it is `prepared`,
+    it is prepared first.
     """
-    _check_magic(path, name)
-    _check_structure(path, name)
-    parquet_in_utc(path)
+    if not prepared:
+        prepare_parquet(path, name)
     if child is not None and path.stat().st_size <= _TRIED_BYTES:
         try_in_child(child, "parquet", "Parquet", path, name, contract)
     yield from rows_of(lambda: pl.scan_parquet(path, glob=False), "Parquet", name, contract)
 
 
-def parquet_columns(path: Path, name: str) -> list[str]:
+def parquet_columns(path: Path, name: str, *, prepared: bool = False) -> list[str]:
     """Return the names of the file's columns. Raises BadInput for what is no Parquet file."""
-    _check_magic(path, name)
-    _check_structure(path, name)
-    parquet_in_utc(path)
+    if not prepared:
+        prepare_parquet(path, name)
     return names_of(lambda: pl.scan_parquet(path, glob=False), "Parquet", name)
 
 

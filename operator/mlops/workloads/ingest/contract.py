@@ -10,6 +10,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, DatasetSpec, Feature, FieldType
 from mlops.api.delimited import Csv
+from mlops.api.mistakes import of_dataset
 from mlops.api.reasons import Reason
 from mlops.workloads.floor import expressions
 from mlops.workloads.floor.column_types import DTYPES
@@ -64,6 +65,10 @@ class Contract:
         """Return the names of the fields that say whom or what a row is about."""
         return [field.name for field in self.fields if field.role == "entityKey"]
 
+    def nullable(self, name: str) -> bool:
+        """Return whether a field may be missing."""
+        return any(field.nullable for field in self.fields if field.name == name)
+
     @property
     def requested(self) -> tuple[str, ...]:
         """Return the names of the fields that a request carries."""
@@ -85,42 +90,20 @@ class Contract:
 
 def contract_of(spec: DatasetSpec) -> Contract:
     """Return the contract after checking every name and expression in the spec. Raises BadInput with the field path."""
+    for mistake in of_dataset(spec):
+        raise BadInput(mistake.reason, mistake.said)
     kinds: dict[str, FieldType] = {field.name: field.type for field in spec.fields}
     for i, one in enumerate(spec.fields):
         _readable(one, f"spec.fields[{i}]")
     for i, step in enumerate(spec.clean):
-        path = f"spec.clean[{i}]"
-        if step.deduplicate:
-            _known(step.deduplicate.by, kinds, f"{path}.deduplicate.by")
-        if step.drop_nulls:
-            _known(step.drop_nulls, kinds, f"{path}.dropNulls")
-        if step.fill_null:
-            _known((step.fill_null.field,), kinds, f"{path}.fillNull.field")
-            _known(step.fill_null.by or (), kinds, f"{path}.fillNull.by")
-            kind = kinds[step.fill_null.field]
-            if step.fill_null.strategy not in (None, "forward") and kind not in ("float64", "int64"):
-                raise BadInput(
-                    Reason.SCHEMA_MISMATCH,
-                    f"{path}.fillNull.strategy: {step.fill_null.strategy} is for numbers, "
-                    f'and "{step.fill_null.field}" is a {kind}: use value or forward',
-                )
         if step.filter:
-            _condition(step.filter, kinds, f"{path}.filter")
+            _condition(step.filter, kinds, f"spec.clean[{i}].filter")
     raw = dict(kinds)
     for i, feature in enumerate(spec.features):
-        if feature.name in kinds:
-            raise BadInput(
-                Reason.SCHEMA_MISMATCH,
-                f'spec.features[{i}].name: "{feature.name}" is a column already: choose another name',
-            )
         kinds[feature.name] = _checked(feature.expression, kinds, f"spec.features[{i}].expression")
     for i, rule in enumerate(spec.validation.rules_):
         _condition(rule.expression, kinds, f"spec.validation.rules[{i}].expression")
-    _known(spec.governance.pii, kinds, "spec.governance.pii")
-    _known(spec.governance.pii_in_models, kinds, "spec.governance.piiInModels")
-    _known(spec.governance.pii_in_captures, kinds, "spec.governance.piiInCaptures")
     features = {name: kind for name, kind in kinds.items() if name not in raw}
-    _check_medians(spec)
     return Contract(
         spec.fields,
         features,
@@ -131,21 +114,6 @@ def contract_of(spec: DatasetSpec) -> Contract:
         spec.csv or Csv(),
         spec.validation.on_failure == "Quarantine",
     )
-
-
-def _check_medians(spec: DatasetSpec) -> None:
-    """Raise BadInput for a median of personal numbers: it is one person's, and would stand in models."""
-    hidden = set(spec.governance.pii) - set(spec.governance.pii_in_models)
-    roles = {field.name: field.role for field in spec.fields}
-    for i, step in enumerate(spec.clean):
-        fill = step.fill_null
-        if fill and fill.strategy == "median" and fill.field in hidden and roles[fill.field] in ("feature", "input"):
-            raise BadInput(
-                Reason.SCHEMA_MISMATCH,
-                f'spec.clean[{i}].fillNull.strategy: the median of "{fill.field}" is the value of one person, '
-                "which would stand in models, and the field is in governance.pii: use strategy mean, zero or a value, "
-                "or declare the field in governance.piiInModels",
-            )
 
 
 def _with_derived(spec: DatasetSpec, names: Iterable[str]) -> frozenset[str]:
@@ -176,13 +144,6 @@ def _readable(field: DataField, path: str) -> None:
             Reason.SCHEMA_MISMATCH,
             f'{path}.timeZone: "{field.time_zone}" is not in the time zone database: say one such as Europe/Berlin',
         ) from error
-
-
-def _known(names: tuple[str, ...], kinds: dict[str, FieldType], path: str) -> None:
-    for name in names:
-        if name not in kinds:
-            present = ", ".join(kinds)
-            raise BadInput(Reason.SCHEMA_MISMATCH, f'{path}: "{name}" is not in spec.fields; there are: {present}')
 
 
 def _checked(expression: str, kinds: dict[str, FieldType], path: str) -> FieldType:

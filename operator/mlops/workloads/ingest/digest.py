@@ -9,8 +9,10 @@ schema.json gives the columns, and each part's Parquet file has its rows in the 
         the length of the schema as u64, and the schema: canonical JSON (sorted keys, no spaces, UTF-8) of
             {"columns": [{"name", "nullable", "role", "type"}, ...]}: fields in the contract's order (with
             "positiveClass" where it is declared), then features (role "feature", nullable true); and "clean", the steps
-            of cleaning as schema.json has them, if a model is to do them to requests: the same rows with another
-            constant for what is missing make another model
+            of cleaning as schema.json has them, but for the shares of what was missing, if a model is to do them to
+            requests: the same rows with another constant for what is missing make another model; and, where there are
+            any, "pii", "piiInModels" and "piiInCaptures" as schema.json has them: profile, models and captures of the
+            same rows hold other values
         for each of train, validation, test: the number of its rows as u64, then for each column two or three sha256:
             of the validity: one byte per row, 1 if there is a value
             of the values: float64 as IEEE 754, int64 and timestamp (microseconds since 1970, UTC) as i64, boolean as
@@ -22,6 +24,7 @@ schema.json gives the columns, and each part's Parquet file has its rows in the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +51,15 @@ def columns_of(contract: Contract) -> list[dict[str, Any]]:
     return fields + features
 
 
+def personal_of(contract: Contract) -> dict[str, frozenset[str]]:
+    """Return which columns are personal, and where they may stand, as they enter the digest and schema.json."""
+    return {
+        "pii": contract.pii,
+        "piiInModels": contract.pii_in_models,
+        "piiInCaptures": contract.pii_in_captures,
+    }
+
+
 def schema_digest(columns: list[dict[str, Any]]) -> str:
     """Return `sha256:…` of the columns' names, types and roles."""
     return digest_of({"columns": columns})
@@ -56,8 +68,14 @@ def schema_digest(columns: list[dict[str, Any]]) -> str:
 class ContentDigest:
     """Takes the rows of each part in turn, in chunks of any size."""
 
-    def __init__(self, columns: list[dict[str, Any]], clean: list[dict[str, Any]] | None = None) -> None:
-        schema = canonical_json({"columns": columns} | ({"clean": clean} if clean else {}))
+    def __init__(
+        self,
+        columns: list[dict[str, Any]],
+        clean: list[dict[str, Any]] | None = None,
+        personal: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        marks = {name: sorted(marked) for name, marked in (personal or {}).items() if marked}
+        schema = canonical_json({"columns": columns} | ({"clean": clean} if clean else {}) | marks)
         self._names = [(str(column["name"]), str(column["type"])) for column in columns]
         self._whole = hashlib.sha256(TAG + len(schema).to_bytes(8, "little") + schema)
 

@@ -32,7 +32,8 @@ def read_excel(
     if child is not None:
         region = where.dump() if where else {}
         try_in_child(child, "excel", "Excel", path, name, contract, where=region)
-    rows = sheet_rows(path, name, where)
+    # What the child has read to its end, it has judged.
+    rows = sheet_rows(path, name, where, computed=child is not None)
     header = next(rows, None)
     if header is None:
         raise format_error(name, "the sheet is empty: it must have a header at least")
@@ -52,7 +53,7 @@ def read_excel(
 
 def header_of(path: Path, name: str, where: Excel | None) -> list[str]:
     """Return the names of the sheet's columns."""
-    header = next(sheet_rows(path, name, where), None)
+    header = next(sheet_rows(path, name, where, computed=True), None)
     return [_heading(cell) for cell in header.cells] if header else []
 
 

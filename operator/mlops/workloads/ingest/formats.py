@@ -8,9 +8,9 @@ import polars as pl
 
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.isolation.parent import Child
-from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
+from mlops.workloads.ingest.arrow_ipc import arrow_columns, prepare_arrow, read_arrow
 from mlops.workloads.ingest.aside import RowsAside
-from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
+from mlops.workloads.ingest.columnar import parquet_columns, prepare_parquet, read_parquet
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.decompress import unpack
 from mlops.workloads.ingest.delimited import csv_columns, read_csv
@@ -31,9 +31,17 @@ def delivered_rows(
     """
     if spec.format in _UNPACKED_FIRST:
         unpack(file.path, file.name)
+        # Once, whatever is asked of the file then.
+        (prepare_parquet if spec.format == "parquet" else prepare_arrow)(file.path, file.name)
     partitions = partitions_of(file.key, file.name)
     read = _reader(file, spec, child, rejected)
-    yield from with_partitions(read, lambda: columns_in(file, spec, contract), partitions, file.name, contract)
+
+    def columns() -> list[str]:
+        return columns_in(file, spec, contract)
+
+    for chunk in with_partitions(read, columns, partitions, file.name, contract, rejected):
+        rejected.kept += chunk.height
+        yield chunk
 
 
 def _reader(
@@ -42,9 +50,9 @@ def _reader(
     path, name = file.path, file.name
     match spec.format:
         case "parquet":
-            return lambda contract: read_parquet(path, name, contract, child)
+            return lambda contract: read_parquet(path, name, contract, child, prepared=True)
         case "arrow":
-            return lambda contract: read_arrow(path, name, contract, child)
+            return lambda contract: read_arrow(path, name, contract, child, prepared=True)
         case "excel":
             # Its library costs other formats half of what polars costs them.
             from mlops.workloads.ingest.excel import read_excel
@@ -60,12 +68,12 @@ def _reader(
 
 
 def columns_in(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str]:
-    """Return the names of a file's own columns; of JSON, the keys of its first objects."""
+    """Return the names of a file's own columns; of JSON, the keys of all of its objects."""
     match spec.format:
         case "parquet":
-            return parquet_columns(file.path, file.name)
+            return parquet_columns(file.path, file.name, prepared=True)
         case "arrow":
-            return arrow_columns(file.path, file.name)
+            return arrow_columns(file.path, file.name, prepared=True)
         case "excel":
             from mlops.workloads.ingest.excel import header_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,6 @@ from mlops.workloads.ingest.text import blocks, format_error, open_text
 
 _ROWS: Final = 8192
 _BYTES: Final = 16 << 20
-_FIRST: Final = 1000
 
 
 def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
@@ -30,9 +28,9 @@ def read_json(path: Path, name: str, contract: Contract, at: str | None = None) 
 
 
 def json_columns(path: Path, name: str, at: str | None, *, lines: bool) -> list[str]:
-    """Return the keys of the first objects."""
+    """Return the keys of the objects, all of them: one that only the last one has is a column as well."""
     texts = _lines(path, name) if lines else records(open_text(path, name), name, at)
-    return keys_of(islice(texts, _FIRST))
+    return keys_of(texts)
 
 
 def _lines(path: Path, name: str) -> Iterator[bytes]:

@@ -12,7 +12,9 @@ import polars as pl
 from mlops.api.dataset import DataField
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import Contract
+from mlops.workloads.ingest.dialect import Notation
 from mlops.workloads.ingest.problems import format_error, shown
 from mlops.workloads.ingest.typed import bad_value, column_of, first_unread, normal, read_text, with_missing
 
@@ -37,9 +39,16 @@ def partitions_of(key: str, name: str) -> dict[str, str | None]:
 
 
 def with_partitions(
-    read: Read, columns: Callable[[], list[str]], partitions: Mapping[str, str | None], name: str, contract: Contract
+    read: Read,
+    columns: Callable[[], list[str]],
+    partitions: Mapping[str, str | None],
+    name: str,
+    contract: Contract,
+    rejected: RowsAside,
 ) -> Iterator[pl.DataFrame]:
     """Yield what `read` does, with the contract's columns that stand in the path; `columns` tells the file's own.
+
+    `rejected`: rows that the reader puts aside, which count as rows of the file.
 
     Raises BadInput for a value that is not of its field's type, and for one that the file says otherwise.
     """
@@ -58,14 +67,17 @@ def with_partitions(
         )
     rows = 0
     for chunk in read(replace(contract, fields=rest)):
-        _check_equal(chunk, values, rows, name, [field for field in given if field.name not in absent])
+        both = [field for field in given if field.name not in absent]
+        _check_equal(chunk, values, lambda kept, before=rows: rejected.row_of(name, before + kept), name, both)  # type: ignore[misc]
         rows += chunk.height
         added = [values[one].new_from_index(0, chunk.height).alias(one) for one in absent]
         yield chunk.with_columns(added).select([field.name for field in contract.fields])
 
 
 def _value(field: DataField, text: str | None, name: str, contract: Contract) -> pl.Series:
-    column = with_missing(pl.Series(field.name, [text], dtype=pl.String), field)
+    # What means a missing value does so in a path too; how numbers are written is the text's own business.
+    nulls = Notation(null_values=contract.csv.null_values)
+    column = with_missing(pl.Series(field.name, [text], dtype=pl.String), field, nulls)
     values = normal(read_text(column, field)).alias(field.name)
     contract.note_zone(column, field)
     if first_unread(column, values) is not None:
@@ -75,12 +87,16 @@ def _value(field: DataField, text: str | None, name: str, contract: Contract) ->
 
 
 def _check_equal(
-    chunk: pl.DataFrame, values: dict[str, pl.Series], rows: int, name: str, both: list[DataField]
+    chunk: pl.DataFrame,
+    values: dict[str, pl.Series],
+    row_of: Callable[[int], int],
+    name: str,
+    both: list[DataField],
 ) -> None:
     for field in both:
         differs = chunk[field.name].ne_missing(values[field.name].new_from_index(0, chunk.height))
         if differs.any():
-            at = rows + int(differs.arg_max() or 0) + 1
+            at = row_of(int(differs.arg_max() or 0) + 1)
             raise BadInput(
                 Reason.SCHEMA_MISMATCH,
                 f'{name}: row {at}, column "{column_of(field)}": the file says another value than the path: leave the '

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def validate(
         raise BadInput(
             Reason.REJECTED, _message(checks, bad_rows, total, contract_only=validation.on_failure == "Warn")
         )
-    if bad_rows * 100 > validation.max_quarantined_percent * total:
+    if _share(bad_rows - put_before, total - put_before, rejected) * 100 > validation.max_quarantined_percent:
         first = f"; {rejected.first}" if rejected and rejected.rows else ""
         raise BadInput(
             Reason.REJECTED,
@@ -145,6 +146,15 @@ def validate(
     put_aside += aside
     quarantined = Rows(tuple(put_aside)) if put_aside else None
     return Outcome(good, quarantined, total, result, good_rows, checks)
+
+
+def _share(broken: int, judged: int, rejected: RowsAside | None) -> Fraction:
+    """Return the share of bad rows: of those put aside among all that were read, then of those that were judged.
+
+    Windows and filters leave rows out between the two: bad rows of a file are not held against its few good ones.
+    """
+    unread = rejected.share if rejected else Fraction(0)
+    return unread + (1 - unread) * (Fraction(broken, judged) if judged else 0)
 
 
 def _broken(chunk: pl.DataFrame, checks: list[Check], pii: frozenset[str], first_row: int) -> pl.DataFrame:

@@ -15,10 +15,10 @@ from polars.io.plugins import register_io_source
 
 from mlops.api.dataset import DatasetSpec
 from mlops.workloads.floor.column_types import DTYPES
-from mlops.workloads.floor.model.learnt import LearntStep
+from mlops.workloads.floor.model.learnt import LearntStep, hashed
 from mlops.workloads.ingest.aside import Rejected
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of
+from mlops.workloads.ingest.digest import PARTS, ContentDigest, columns_of, personal_of
 from mlops.workloads.ingest.rows import Rows
 from mlops.workloads.ingest.validation import BROKEN
 
@@ -36,7 +36,7 @@ def write_parts(
     rows: Rows, parts: npt.NDArray[np.uint8], contract: Contract, folder: Path, clean: tuple[LearntStep, ...] = ()
 ) -> str:
     """Write train, validation and test, and return the digest of what was written, and of what a model does first."""
-    content = ContentDigest(columns_of(contract), [step.dump() for step in clean])
+    content = ContentDigest(columns_of(contract), hashed(clean), personal_of(contract))
     schema = {name: DTYPES[kind] for name, kind in contract.kinds.items()}
     for number, name in enumerate(PARTS):
         digest = content.part()

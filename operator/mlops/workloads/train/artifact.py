@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from mlops.workloads.floor.records.layout import INPUT, LABEL, PREDICTION, PROBA
 from mlops.workloads.train import environment
 from mlops.workloads.train.data import Data
 from mlops.workloads.train.evaluate import decimal
+from mlops.workloads.train.unusual import UNSEEN
 
 MAX_REFERENCE_ROWS = 20_000  # of each part
-UNSEEN = "never-seen-in-training"
 Inputs = dict[str, NDArray[Any]]
 
 
@@ -56,7 +57,7 @@ def write_rest(
 def golden_inputs(predictor: Predictor, data: Data, seed: int) -> Inputs:
     """Return rows to ask again: held-out ones, then the same with a missing value or an unseen category.
 
-    Personal data stays out: a field that is marked so is missing in every row.
+    Personal data stays out: a field that is marked so has the same value in every row, which is nobody's.
     """
     inputs = predictor.signature.inputs
     pool = data.held_out if data.held_out.height else data.parts["train"]
@@ -73,7 +74,7 @@ def golden_inputs(predictor: Predictor, data: Data, seed: int) -> Inputs:
         for number, variant in enumerate(variants):
             if variant.name == one.name:
                 values = _with_variant(values, rows.height + number, one)
-        golden[one.name] = _missing(one, len(indices)) if one.name in data.schema.pii else values
+        golden[one.name] = _nobodys(one, len(indices), data) if one.name in data.schema.pii else values
     return golden
 
 
@@ -92,7 +93,16 @@ def _with_variant(values: NDArray[Any], row: int, one: Input) -> NDArray[Any]:
     return changed
 
 
-def _missing(one: Input, rows: int) -> NDArray[Any]:
+def _nobodys(one: Input, rows: int, data: Data) -> NDArray[Any]:
+    """Return (rows,) what stands for personal values: a missing one, where an array of the type can hold it.
+
+    Whole numbers and booleans cannot; where a request may not lack them either, engines need not take anything else.
+    """
+    if not one.nullable and one.type == "boolean":
+        return np.zeros(rows, dtype=np.bool_)
+    if not one.nullable and one.type == "int64":
+        known = data.parts["train"][one.name].drop_nulls().to_list()
+        return np.full(rows, round(Fraction(sum(known), len(known) or 1)), dtype=np.int64)
     if one.type == "timestamp":
         return np.full(rows, np.datetime64("NaT", "us"))
     return np.full(rows, None, dtype=object) if one.type == "string" else np.full(rows, np.nan)

@@ -21,6 +21,7 @@ from mlops.workloads.floor.model.onnx_graph import pipeline_graph
 from mlops.workloads.floor.model.signature import Attempt, Export, Format, Outputs, Signature
 from mlops.workloads.floor.model.skops_file import dump_estimator
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.train.unusual import Unusual
 
 MAX_COMPARED_ROWS = 5000
 # The largest difference to scikit-learn's own answers that a format may show, relative to max(1, |answer|). ONNX trees
@@ -51,17 +52,22 @@ class _Candidate:
     write: Callable[[], tuple[bytes, Outputs]]
 
 
-def export(signature: Signature, estimator: Any, columns: Columns, folder: Path) -> Signature:
-    """Write the model's file into `folder` in the first format that reproduces `columns`' answers.
+def export(
+    signature: Signature, estimator: Any, columns: Columns, folder: Path, unusual: Unusual | None = None
+) -> Signature:
+    """Write the model's file into `folder` in the first format that reproduces the answers to `columns` and `unusual`.
 
     Return the signature with format, outputs, tolerance and the record of what was tried. Raises
     BadInput(ExportFailed) if not even skops does.
     """
     expected = answers_of(signature, estimator, columns)
+    judged = _answered(signature, estimator, unusual) if unusual is not None and unusual.words else None
     tried: list[Attempt] = []
     for candidate in _candidates(signature, estimator):
         path = folder / f"model.{candidate.format}"
         accepted, attempt = _try(candidate, signature, columns, expected, path)
+        if accepted is not None and judged is not None and (problem := _differs(accepted, path, *judged)):
+            accepted, attempt = None, attempt.evolve(result=problem)
         tried.append(attempt)
         say(f"export {attempt.format}: {attempt.result} (difference {attempt.max_difference or 'unknown'})")
         if accepted is not None:
@@ -83,6 +89,43 @@ def answers_of(signature: Signature, estimator: Any, columns: Columns) -> Answer
             Reason.TRAINING_FAILED,
             f"{signature.estimator.name} was fitted, and gives no answers to rows of the data: {error.message}",
         ) from error
+
+
+def _answered(signature: Signature, estimator: Any, unusual: Unusual) -> tuple[Unusual, Answer] | None:
+    """Return the rows that scikit-learn has an answer to, with its answers: others are refused whatever the format."""
+    try:
+        return unusual, answers_of(signature, estimator, unusual.columns)
+    except BadInput:
+        pass
+    answered = []
+    for row in range(len(unusual.words)):
+        try:
+            answers_of(signature, estimator, unusual.only([row]).columns)
+            answered.append(row)
+        except BadInput:
+            continue
+    if not answered:
+        return None
+    kept = unusual.only(answered)
+    return kept, answers_of(signature, estimator, kept.columns)
+
+
+def _differs(made: Signature, path: Path, unusual: Unusual, expected: Answer) -> str | None:
+    """Return which unusual row the file answers otherwise than scikit-learn, if there is one."""
+    try:
+        answer = open_engine(made, path.parent).run(unusual.columns)
+    except BadInput as error:
+        return f"cannot answer unusual rows: {error.message}"
+    for row, words in enumerate(unusual.words):
+        difference, wrong = compare(_row(answer, row), _row(expected, row), classifies=made.task == "classification")
+        if wrong or not difference <= float(made.tolerance):
+            return f"gives another answer than scikit-learn to a row with {words}"
+    return None
+
+
+def _row(answer: Answer, row: int) -> Answer:
+    table = answer.probabilities
+    return Answer(answer.values[row : row + 1], None if table is None else table[row : row + 1])
 
 
 def _candidates(signature: Signature, estimator: Any) -> Iterator[_Candidate]:

@@ -21,7 +21,6 @@ from mlops.workloads.floor.model.signature import (
     MAX_LISTED,
     MAX_LONG_TEXT,
     MAX_SIGNATURE_BYTES,
-    MAX_SLOTS,
     Encoding,
     LabelColumn,
     ModelColumn,
@@ -225,15 +224,8 @@ def _check_length(what: str, name: str, values: Iterable[Any]) -> None:
 
 
 def _most_categories(kind: Kind, wanted: int | None) -> int:
-    if kind.texts == "ordinal":
-        return wanted or MAX_ORDINAL
-    if wanted is not None and wanted > MAX_SLOTS:
-        raise BadInput(
-            Reason.PARAMETER_INVALID,
-            f"spec.trainer.estimator.maxCategories: {wanted}: this estimator takes each category as a column of its "
-            f"own, at most {MAX_SLOTS}: write at most so many, or choose trees, such as a RandomForest",
-        )
-    return wanted or MAX_ONEHOT
+    """Return how many are told apart; more slots than there can be were refused with the run's spec."""
+    return wanted or (MAX_ORDINAL if kind.texts == "ordinal" else MAX_ONEHOT)
 
 
 def _text(name: str, values: NDArray[Any], kind: Kind, most: int) -> TextEncoding:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops.api.parameter_text import unquoted
+from mlops.api.positions import Known, wrong_position
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.encoding import slots, width
 from mlops.workloads.floor.model.signature import Encoding, ModelColumn, class_name
@@ -37,6 +38,17 @@ class Meaning:
     def class_names(self) -> list[str]:
         """Return the classes as texts, in the order of their indices."""
         return [class_name(one) for one in self.classes or ()]
+
+    @property
+    def known(self) -> Known:
+        """Return what a manifest's words are held against."""
+        return Known(
+            classifies=self.classes is not None,
+            columns={column.name: column.type for column in self.columns},
+            classes=None if self.classes is None else tuple(self.class_names),
+            all_there=True,
+            booleans=bool(self.classes) and isinstance((self.classes or ("",))[0], bool),
+        )
 
     @property
     def places(self) -> dict[str, int]:
@@ -69,18 +81,19 @@ def translated(parameter: str, text: str, value: Any, meaning: Meaning, where: s
     Raises BadInput(ParameterInvalid) naming the parameter, its value and the way out.
     """
     translate = BY_POSITION.get(parameter)
-    return value if translate is None else translate(_Asked(where, text, value), meaning)
+    if translate is None:
+        return value
+    asked = _Asked(where, text, value)
+    if problem := wrong_position(parameter, text, meaning.known):
+        raise asked.refused(problem)
+    return translate(asked, meaning)
 
 
 def _monotonic(asked: _Asked, meaning: Meaning) -> Any:
     if asked.value is None:
         return None
-    wanted = _of_columns(asked, meaning)
-    if wrong := [one for one in wanted.values() if isinstance(one, bool) or one not in (-1, 0, 1)]:
-        raise asked.refused(f"{wrong[0]!r}: a column is 1 (rising), -1 (falling) or 0 (free)")
-    kinds = {column.name: column.type for column in meaning.columns}
-    if texts := [name for name, one in wanted.items() if one and kinds[name] == "string"]:
-        raise asked.refused(f"{texts[0]!r} is a string, which has no order to rise or fall in: write 0 for it")
+    named = isinstance(asked.value, dict)
+    wanted = asked.value if named else dict(zip(meaning.names, asked.value, strict=True))
     # Of two classes, scikit-learn constrains the probability of the last.
     sign = 1 if meaning.classes is None or meaning.positive in (None, meaning.classes[-1]) else -1
     vector = [0] * width(meaning.encoding)
@@ -90,89 +103,41 @@ def _monotonic(asked: _Asked, meaning: Meaning) -> Any:
     return vector
 
 
-def _of_columns(asked: _Asked, meaning: Meaning) -> Mapping[str, Any]:
-    """Return name -> value of a mapping by name, or of a list with one value for each column of the contract."""
-    names = meaning.names
-    if isinstance(asked.value, dict):
-        for name in asked.value:
-            _known_column(asked, name, names)
-        return asked.value
-    if not isinstance(asked.value, list) or len(asked.value) != len(names):
-        raise asked.refused(
-            f"write {{column: value}}, or a list of {len(names)} values in the order of the contract: {_listed(names)}"
-        )
-    return dict(zip(names, asked.value, strict=True))
-
-
-def _known_column(asked: _Asked, name: str, names: list[str]) -> None:
-    if name not in names:
-        raise asked.refused(f"{name!r} is no feature; there are: {_listed(names)}")
-
-
 def _interaction(asked: _Asked, meaning: Meaning) -> Any:
     """Groups of columns, by names or by positions in the contract; words stay what they are."""
     if asked.value is None or isinstance(asked.value, str):
         return asked.value
-    if not isinstance(asked.value, list) or not all(isinstance(group, list) for group in asked.value):
-        raise asked.refused(
-            "write groups of features, such as [[price, count], [region]], or pairwise, or no_interactions"
-        )
     # Columns in no group form one of their own in scikit-learn, as they do here: no flags are in the way.
-    return [[_place(asked, one, meaning) for one in group] for group in asked.value]
+    return [[_place(one, meaning) for one in group] for group in asked.value]
 
 
-def _place(asked: _Asked, one: Any, meaning: Meaning) -> int:
-    names = meaning.names
-    if isinstance(one, int) and not isinstance(one, bool):
-        if not 0 <= one < len(names):
-            raise asked.refused(f"{one}: positions go from 0 to {len(names) - 1}: {_listed(names)}")
-        one = names[one]
-    _known_column(asked, str(one), names)
-    return meaning.places[str(one)]
+def _place(one: Any, meaning: Meaning) -> int:
+    is_position = isinstance(one, int) and not isinstance(one, bool)
+    return meaning.places[meaning.names[one] if is_position else str(one)]
 
 
 def _class_weight(asked: _Asked, meaning: Meaning) -> Any:
     if isinstance(asked.value, dict):
-        return {_code(asked, name, meaning): _number(asked, one) for name, one in asked.value.items()}
-    if isinstance(asked.value, list):
-        names = meaning.class_names
-        raise asked.refused(f"write a weight by class, such as {{{names[0]!r}: 1, {names[-1]!r}: 5}}, or balanced")
+        return {_code(name, meaning): one for name, one in asked.value.items()}
     return asked.value
 
 
 def _priors(asked: _Asked, meaning: Meaning) -> Any:
-    names = meaning.class_names
-    if asked.value is None or isinstance(asked.value, str):
+    if not isinstance(asked.value, dict):
         return asked.value
-    if isinstance(asked.value, dict):
-        for name in asked.value:
-            _code(asked, name, meaning)
-    ordered = [asked.value.get(name) for name in names] if isinstance(asked.value, dict) else asked.value
-    if not isinstance(ordered, list) or len(ordered) != len(names) or None in ordered:
-        raise asked.refused(f"it takes one number for each of the {len(names)} classes: {_listed(names)}")
-    return [_number(asked, one) for one in ordered]
+    by_class = {_code(name, meaning): one for name, one in asked.value.items()}
+    return [by_class[code] for code in sorted(by_class)]
 
 
 def _constant(asked: _Asked, meaning: Meaning) -> Any:
-    if asked.value is None:
-        return None
     if meaning.classes is None:
-        return _number(asked, asked.value)
-    return _code(asked, unquoted(asked.text), meaning)
+        return asked.value
+    is_class = asked.value is not None or unquoted(asked.text) in meaning.class_names
+    return _code(unquoted(asked.text), meaning) if is_class else None
 
 
-def _code(asked: _Asked, name: str, meaning: Meaning) -> int:
-    names = meaning.class_names
-    wanted = name.lower() if meaning.classes and isinstance(meaning.classes[0], bool) else name
-    if wanted not in names:
-        raise asked.refused(f"{name!r} is no class of the label; there are: {_listed(names)}")
-    return names.index(wanted)
-
-
-def _number(asked: _Asked, one: Any) -> Any:
-    if isinstance(one, bool) or not isinstance(one, int | float):
-        raise asked.refused(f"{one!r} is no number")
-    return one
+def _code(name: str, meaning: Meaning) -> int:
+    return meaning.class_names.index(meaning.known.class_of(name))
 
 
 def _scoring(asked: _Asked, meaning: Meaning) -> Any:
@@ -186,29 +151,8 @@ def _scoring(asked: _Asked, meaning: Meaning) -> Any:
 _OF_ONE_CLASS = frozenset({"f1", "jaccard", "precision", "recall"})
 
 
-def _one_number(asked: _Asked, _: Meaning) -> Any:
-    if isinstance(asked.value, list | dict):
-        raise asked.refused("it would go by columns of the encoded matrix, which nobody sees: write one number")
+def _as_written(asked: _Asked, _: Meaning) -> Any:
     return asked.value
-
-
-def _no_matrix(asked: _Asked, _: Meaning) -> Any:
-    if isinstance(asked.value, list | dict):
-        raise asked.refused("it would be of the encoded matrix, which nobody sees: write true or false")
-    return asked.value
-
-
-def _no_lists(asked: _Asked, _: Meaning) -> Any:
-    if isinstance(asked.value, dict) and any(isinstance(one, list | dict) for one in asked.value.values()):
-        raise asked.refused(
-            "a list in it would go by columns of the encoded matrix, which nobody sees: multiply the column itself, in "
-            "spec.features of the Dataset"
-        )
-    return asked.value
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 BY_POSITION: Mapping[str, Callable[[_Asked, Meaning], Any]] = {
@@ -219,7 +163,7 @@ BY_POSITION: Mapping[str, Callable[[_Asked, Meaning], Any]] = {
     "class_prior": _priors,
     "constant": _constant,
     "scoring": _scoring,
-    "alpha": _one_number,
-    "precompute": _no_matrix,
-    "metric_params": _no_lists,
+    "alpha": _as_written,
+    "precompute": _as_written,
+    "metric_params": _as_written,
 }

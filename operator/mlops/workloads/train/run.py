@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.api import tasks
+from mlops.api.estimators import too_many_categories
 from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
@@ -34,12 +35,11 @@ from mlops.workloads.train.parameters import build
 from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.positions import Meaning
 from mlops.workloads.train.search import Params, run_search, trials_of
+from mlops.workloads.train.unusual import unusual_rows
 
 # Of a report's 4096 bytes, what the files' digests may take; they only help to name a difference.
 MAX_FILES_BYTES = 1200
 MAX_PARAMS_BYTES = 800
-# Of a string, values that a description names as those of an input; the encoding knows them all.
-MAX_NAMED = 1024
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     for params in trials:
         build(name, {**estimator_spec.params, **params}, task.seed, paths)
     check_estimator(data, name)
+    if problem := too_many_categories(name, estimator_spec.max_categories):
+        raise BadInput(Reason.PARAMETER_INVALID, problem)
     columns = data.arrays("train")
     target = target_of(data.label, data.labels("train"), kind.task, name)
     positive = positive_of(data.label, target.classes, data.positive)
@@ -149,7 +151,9 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
         say(f"best: {best}; it was fitted on the part train, as every trial was")
     params = {**estimator_spec.params, **best}
     unfinished = blank.evolve(estimator=EstimatorOf(name=name, params=params))
-    signature = export(unfinished, fitted, _compared_columns(data, task.seed), folder)
+    compared = _compared_columns(data, task.seed)
+    required = frozenset(one.name for one in unfinished.inputs if not one.nullable)
+    signature = export(unfinished, fitted, compared, folder, unusual_rows(data.columns, compared, required))
     write_signature(signature, folder)
     made = _Made(Predictor.load(folder), notes=notes)
     return replace(made, best_params=best, trials=len(trials)) if task.search else made
@@ -157,12 +161,10 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
 
 def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Target) -> Signature:
     """Return a signature whose format, outputs and tolerance the export fills in, and its caller the positive class."""
-    categories = {one.column: one.categories for one in encoding.texts if len(one.categories) <= MAX_NAMED}
-    inputs = tuple(one.evolve(categories=_public(one.name, categories, data)) for one in data.inputs)
     return Signature(
         task=task,
         format="skops",
-        inputs=inputs,
+        inputs=data.inputs,
         clean=data.clean,
         features=data.schema.features,
         columns=data.columns,
@@ -174,10 +176,6 @@ def _signature(data: Data, task: Task, name: str, encoding: Encoding, target: Ta
         tolerance=TOLERANCES["skops"],
         libraries=environment.libraries(),
     )
-
-
-def _public(name: str, categories: Mapping[str, tuple[str, ...]], data: Data) -> tuple[str, ...] | None:
-    return None if name in data.schema.pii else categories.get(name)
 
 
 def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> Measured:

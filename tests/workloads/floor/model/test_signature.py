@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from mlops.workloads.floor.model.features import check_features
+from mlops.workloads.floor.model.features import Features
 from mlops.workloads.floor.model.predictor import Predictor
-from mlops.workloads.floor.model.signature import MAX_FEATURES, MAX_INPUTS, MAX_LISTED, MAX_SLOTS, read_signature
+from mlops.workloads.floor.model.signature import (
+    MAX_FEATURES,
+    MAX_INPUTS,
+    MAX_LISTED,
+    MAX_SLOTS,
+    parse_signature,
+    read_signature,
+)
 from mlops.workloads.floor.pod import BadInput
 
 
@@ -23,7 +30,7 @@ def a_document(**changes: Any) -> dict[str, Any]:
         "inputs": [
             {"name": "a", "type": "float64"},
             {"name": "b", "type": "int64"},
-            {"name": "c", "type": "string", "categories": ["x", "y"]},
+            {"name": "c", "type": "string"},
         ],
         "features": [{"name": "d", "expression": "a * 2.0e0 + b", "type": "float64"}],
         "columns": [
@@ -58,10 +65,17 @@ def _write(folder: Path, document: dict[str, Any]) -> Path:
     return folder
 
 
+def test_what_earlier_releases_listed_twice_is_read_and_forgotten(tmp_path: Path) -> None:
+    """Their models are served on."""
+    document = a_document()
+    document["inputs"][1]["categories"] = ["x", "y"]
+    assert read_signature(_write(tmp_path, document)) == parse_signature(json.dumps(a_document()).encode())
+
+
 def test_a_sound_document_is_read(tmp_path: Path) -> None:
     """What the others below differ from in one thing."""
     signature = read_signature(_write(tmp_path, a_document()))
-    check_features(signature)
+    Features(signature)
     assert [column.name for column in signature.columns] == ["a", "c", "d"]
 
 

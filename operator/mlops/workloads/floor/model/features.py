@@ -39,11 +39,6 @@ def series_of(name: str, kind: FieldType, values: NDArray[Any]) -> pl.Series:
     return pl.Series(name, values, nan_to_null=True).cast(DTYPES[kind])
 
 
-def arrays_of(frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
-    """Return a frame's columns as arrays, see `missing`."""
-    return {series.name: array_of(series) for series in frame.get_columns()}
-
-
 def array_of(series: pl.Series) -> NDArray[Any]:
     """Return a series as an array, see `missing`."""
     import polars as pl
@@ -86,13 +81,21 @@ class Features:
     def added(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return inputs (n,) with the computed features of the same rows, written as `missing` says.
 
-        Raises BadInput for a row that has no value; it shows none, since what a run or a version says is read by many.
+        Raises BadInput for a row that has no value, and for one with an infinite number, which no row of a Dataset
+        has; it shows no value, since what a run or a version says is read by many.
         """
         count = len(next(iter(inputs.values())))
         try:
             found = self._by_row(inputs, count) if count <= FEW_ROWS else self._by_array(inputs, count)
         except ExpressionError as error:
             raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE}: features: {error}") from error
+        for name, values in found.items():
+            if values.dtype == np.float64 and (endless := np.isinf(values)).any():
+                raise BadInput(
+                    Reason.OUTPUT_INVALID,
+                    f"{SIGNATURE_FILE}: features: {name!r} is infinite in row {int(endless.argmax()) + 1}, and a "
+                    "Dataset has no such row: send inputs for which it is a number",
+                )
         return {**inputs, **found}
 
     def _by_row(self, inputs: Mapping[str, NDArray[Any]], count: int) -> dict[str, NDArray[Any]]:
@@ -120,16 +123,6 @@ def _of_rows(made: Program, columns: Mapping[str, Values], count: int) -> Values
         return made.of_rows(columns, count)
     except RowProblem as problem:
         raise ExpressionError(made.expression, problem.message(hidden=True)) from None
-
-
-def check_features(signature: Signature) -> None:
-    """Check the expressions of a model.json as `Features` does. Raises BadInput(OutputInvalid)."""
-    Features(signature)
-
-
-def with_features(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return inputs with computed features as `Features.added` does; who has many requests keeps a `Features`."""
-    return Features(signature).added(inputs)
 
 
 def values_of_array(kind: FieldType, values: NDArray[Any]) -> Values:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
@@ -36,6 +36,8 @@ class LearntFill(Model):
 
     field: FieldName
     value: Constant | None = None
+    # Of how many rows it was, as a share: drift checks compare what is missing with it. None: not recorded.
+    missing: Annotated[StrictFloat, Field(ge=0, le=1)] | None = None
 
 
 class LearntStep(Model):
@@ -91,10 +93,22 @@ def _is_time(text: str) -> bool:
         return False
 
 
+def hashed(steps: Iterable[LearntStep]) -> list[dict[str, Any]]:
+    """Return the steps as they enter the digest of a version: what changes an answer, and no count of rows."""
+    return [
+        step.evolve(fill_null=step.fill_null.evolve(missing=None) if step.fill_null else None).dump() for step in steps
+    ]
+
+
 def constants(steps: Iterable[LearntStep]) -> dict[str, bool | int | float | str]:
     """Return by field the first constant that stands for a missing value."""
-    found: dict[str, bool | int | float | str] = {}
+    return {name: fill.value for name, fill in fills(steps).items() if fill.value is not None}
+
+
+def fills(steps: Iterable[LearntStep]) -> dict[str, LearntFill]:
+    """Return by field the first fill with a constant: later ones find nothing missing."""
+    found: dict[str, LearntFill] = {}
     for step in steps:
         if step.fill_null is not None and step.fill_null.value is not None:
-            found.setdefault(step.fill_null.field, step.fill_null.value)
+            found.setdefault(step.fill_null.field, step.fill_null)
     return found

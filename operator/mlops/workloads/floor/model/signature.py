@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from mlops.api.base import FieldName, Model
 from mlops.api.dataset import Feature, FieldType
+from mlops.api.estimators import MOST_SLOTS
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.learnt import LearntSteps, problem_of
@@ -24,8 +25,7 @@ Format = Literal["onnx", "treelite", "skops"]
 # More than anybody has, and little enough to hold: a model.json comes from whoever trained the model.
 MAX_TEXT, MAX_LONG_TEXT, MAX_LISTED = 1024, 65_536, 65_536
 MAX_INPUTS, MAX_FEATURES = 512, 128  # as in a Dataset
-# A table of one row per slot is made of a text's slots.
-MAX_SLOTS = 4096
+MAX_SLOTS = MOST_SLOTS
 MAX_TOLERANCE = 0.01
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT)]
@@ -46,8 +46,6 @@ class Input(Model):
     name: FieldName
     type: FieldType
     nullable: bool = False
-    # Of a string: the values seen in training, unless there were too many to name.
-    categories: Categories | None = None
     # Personal data: captures leave its values out, and drift checks show none.
     pii: bool | None = None
 
@@ -205,6 +203,11 @@ def parse_signature(content: bytes) -> Signature:
             f"{SIGNATURE_FILE}: formatVersion {version} is newer than {FORMAT_VERSION}, which this program reads: "
             f"it was written with {document.get('libraries')}; use a newer image, or train again",
         )
+    inputs = document.get("inputs")
+    for one in inputs if isinstance(inputs, list) else ():
+        if isinstance(one, dict):
+            # Earlier releases listed them here too; what a model knows are those of its encoding.
+            one.pop("categories", None)
     try:
         signature = Signature.model_validate(document)
     except ValidationError as error:
@@ -249,9 +252,6 @@ def _check(signature: Signature) -> None:
         if column.name in types or column.type != have[column.name]:
             raise _bad(f"columns: {column.name!r} is there twice, or is {have[column.name]} and not {column.type}")
         types[column.name] = column.type
-    for one in signature.inputs:
-        if one.categories is not None and len(set(one.categories)) != len(one.categories):
-            raise _bad(f"inputs: {one.name!r} has a category twice")
     if problem := problem_of(signature.clean or (), {one.name: one.type for one in signature.inputs}):
         raise _bad(problem)
     _check_answer(signature)
