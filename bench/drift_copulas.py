@@ -136,8 +136,8 @@ def number(rng: np.random.Generator, name: str, kind: str) -> Number:
     if kind == "age":
         return Number(name, 18.0 + 72.0 * stats.beta.ppf(u, 1.6, 2.4), 0)
     if kind == "rating":
-        share = np.cumsum(rng.dirichlet([1.0, 2.0, 3.0, 4.0, 3.0]))[:-1]
-        return Number(name, 1.0 + np.searchsorted(share, u), 0)
+        cuts = np.cumsum(rng.dirichlet([1.0, 2.0, 3.0, 4.0, 3.0]))[:-1]
+        return Number(name, 1.0 + np.searchsorted(cuts, u), 0)
     if kind == "student":
         return Number(name, stats.t.ppf(u.clip(1e-7, 1 - 1e-7), 3) * scale + rng.normal() * scale)
     assert kind == "normal", kind
@@ -169,12 +169,13 @@ def real_tables() -> dict[str, Floats]:
     from river import datasets as river
     from sklearn import datasets
 
+    bananas: Callable[[], Any] = river.Bananas
     tables = {
         "breast cancer": datasets.load_breast_cancer().data,
         "diabetes": datasets.load_diabetes(scaled=False).data,
         "wine": datasets.load_wine().data,
         "digits": datasets.load_digits().data,
-        "banana": np.array([list(x.values()) for x, _ in river.Bananas()], dtype=float),
+        "banana": np.array([list(x.values()) for x, _ in bananas()], dtype=np.float64),
     }
     # Columns with fewer than four values carry no shape worth keeping here, and constants cannot be ranked.
     return {name: t[:, [len(np.unique(c)) > 3 for c in t.T]].astype(float) for name, t in tables.items()}
@@ -205,9 +206,6 @@ def users(rng: np.random.Generator, kind: str, rows: int) -> NDArray[np.int64]:
         lengths = rng.geometric(1.0 / ROWS_OF_A_USER, size=rows)
         return np.repeat(np.arange(rows), lengths)[:rows]
     return rng.integers(0, max(2, rows // ROWS_OF_A_USER), size=rows)
-
-
-Fault = Callable[["Faulty", Columns], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +252,7 @@ def _broken(fault: Faulty, x: Floats) -> Floats:
         # 12.5 is read as 125 and 12.55 as 1255.
         places = np.where(np.round(x, 0) == x, 0, np.where(np.round(x, 1) == x, 1, 2))
         return np.round(x * 10.0**places)
-    made = {
+    made: dict[str, Callable[[], Floats]] = {
         "missing": lambda: np.full(len(x), np.nan),
         "times 1000": lambda: x * 1000.0,
         "by 1000": lambda: x / 1000.0,
@@ -264,7 +262,7 @@ def _broken(fault: Faulty, x: Floats) -> Floats:
         "sentinel": lambda: np.full(len(x), fault.sentinel),
         "kelvin": lambda: np.round(x + 273.15, 2),
     }
-    return np.asarray(made[fault.event](), dtype=np.float64)
+    return made[fault.event]()
 
 
 def _freeze(columns: Columns, last: int) -> None:

@@ -157,7 +157,7 @@ class World:
             r = 0.8 - (1.6 * self.size if happened else 0.0)
             for a, b in self.pairs:
                 e[:, b] = r * e[:, a] + np.sqrt(1 - r**2) * rng.normal(size=rows)
-        return e
+        return np.asarray(e)
 
     def _season(self, z: Floats, window: Floats) -> Floats:
         """`window`: the place of each row in time, in windows."""
@@ -196,7 +196,7 @@ class World:
     def _step(self, columns: Columns, index: int, at: float) -> Floats:
         part = self.parts[index]
         assert isinstance(part, Number)
-        return (columns[part.name] > part.values(np.array([at]))[0]) * 2.0 - 1.0
+        return np.where(columns[part.name] > part.values(np.array([at]))[0], 1.0, -1.0)
 
     def _terms(self, columns: Columns, moved: float) -> tuple[Floats, Floats, Floats]:
         """The main column's term, all others', and the interaction that an event adds; `moved` moves the main step."""
