@@ -24,8 +24,9 @@ from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
 from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
+from mlops.cli.secrets import from_environment
 from mlops.cli.settings import local_settings
-from mlops.cli.sources import Sources, uris_of
+from mlops.cli.sources import Sources, has_no_listing, uris_of
 from mlops.cli.state import State
 from mlops.cli.terminal import harmless
 from mlops.engine.cluster import Clock
@@ -87,7 +88,14 @@ class _Run:
         if self.options.allow_networks:
             extra[tasks.HTTP_NETWORKS_VARIABLE] = ",".join(self.options.allow_networks)
         settings = local_settings(self.state, extra)
-        runtime = LocalRuntime(self.state.folder, planners=PLANNERS, settings=settings, clock=clock, images=self.images)
+        runtime = LocalRuntime(
+            self.state.folder,
+            planners=PLANNERS,
+            settings=settings,
+            clock=clock,
+            images=self.images,
+            secrets={**self.given.secrets, **from_environment(os.environ, self.given.named_secrets)},
+        )
         async with runtime:
             # Not before: the folder may be in use by another run.
             self._deliver()
@@ -118,8 +126,9 @@ class _Run:
         changed what lies in the bucket."""
         if document.key[0] != "Dataset":
             return False
-        uris = uris_of(document.manifest["spec"]["source"])
-        is_other = bool(uris) and self.sources.changed(document.key, uris)
+        source = document.manifest["spec"]["source"]
+        uris = uris_of(source)
+        is_other = has_no_listing(source) or (bool(uris) and self.sources.changed(document.key, uris))
         present = runtime.get(Key(*document.key))
         return is_other or (present is not None and ready(present)[0] == "False")
 
