@@ -504,8 +504,8 @@ class DatasetSpec(Model):
             "!has(self.source.sql) || !has(self.source.sql.incremental) || self.fields.exists(f,"
             " (has(f.column) ? f.column : f.name) == self.source.sql.incremental.column &&"
             " f.type in ['int64', 'timestamp'] && !(has(f.nullable) && f.nullable) && !has(f.timeZone))",
-            "spec.source.sql.incremental.column must be read by a field of type int64 or timestamp, without nullable and "
-            "timeZone",
+            "spec.source.sql.incremental.column must be read by a field of type int64 or timestamp that has neither "
+            "nullable nor timeZone",
             lambda self: _has_watermark(self.source.sql, self.fields),
         ),
         Rule(

@@ -598,8 +598,8 @@ class Reason(StrEnum):
     ADDRESS_FORBIDDEN = (
         "AddressForbidden",
         _INGEST_FAILS.means(
-            "The URL leads to an address that is not public, or a database to one of the pod's own node or cloud, which pods "
-            "must not reach.",
+            "A URL leads to an address that is not public, or a database's host to one of the pod's own node or cloud: "
+            "pods must not reach them.",
             (
                 "Use a public address; or have the network allowed (in a cluster by MLOPS_HTTP_ALLOWED_NETWORKS in the "
                 "chart's podEnvironment, on one machine by mlops run --allow-network), and ask for a retry."

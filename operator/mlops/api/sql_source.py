@@ -11,7 +11,7 @@ from mlops.api.secret_ref import SecretRef
 
 # What was tried on real servers; no other stands here.
 Engine = Literal["postgresql", "mariadb"]
-Query = Annotated[str, text(r"^[^\x00]*[^\x00-\x20\x7f][^\x00]*$", "one SELECT", 8192)]
+Query = Annotated[str, text(r"^[\x01-\x20\x7f]*[^\x00-\x20\x7f][^\x00]*$", "one SELECT", 8192)]
 
 # The keys of its Secret that count, with the other names that operators of databases give them.
 SECRET_KEYS: dict[str, tuple[str, ...]] = {

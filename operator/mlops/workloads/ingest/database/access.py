@@ -20,6 +20,7 @@ _SCHEMES: Final[Mapping[Engine, tuple[str, ...]]] = {
     "postgresql": ("postgresql", "postgres"),
     "mariadb": ("mariadb", "mysql"),
 }
+_MODES: Final[Mapping[str, TlsMode]] = {mode: mode for mode in get_args(TlsMode)}
 _NEEDED: Final = ("host", "user", "password", "database")
 
 
@@ -76,15 +77,15 @@ def access_of(source: SqlSource, namespace: str, environ: Mapping[str, str]) -> 
         in_uri = ": its uri has none" if uri else ""
         raise secret.wrong(f"lacks {', '.join(missing)}{in_uri}")
     mode = given.get("sslmode", "verify-full")
-    if mode not in get_args(TlsMode):
-        raise secret.wrong(f"has another sslmode than {', '.join(get_args(TlsMode))}")
+    if mode not in _MODES:
+        raise secret.wrong(f"has another sslmode than {', '.join(_MODES)}")
     access = Access(
         host=_host(given["host"], secret),
         port=_port(given.get("port", str(_PORTS[source.engine])), secret),
         database=given["database"],
         user=given["user"],
         password=given["password"],
-        tls=mode,
+        tls=_MODES[mode],
         ca=given.get("ca", ""),
     )
     try:

@@ -6,7 +6,6 @@ The host's name is resolved once, every address of it is judged, and the connect
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Mapping
 from typing import Final
 

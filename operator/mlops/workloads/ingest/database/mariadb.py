@@ -70,6 +70,8 @@ _READ_ONLY: Final = (
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 )
+# How to write constants, and no way to read values: they stay text.
+_ENCODERS: Final[dict[Any, Any]] = dict(encoders)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KILLED, _STATEMENT_TIMEOUT, _NO_TLS = 1927, (1969, 3024), CR.CR_SSL_CONNECTION_ERROR
 _CREDENTIALS: Final = (ER.ACCESS_DENIED_ERROR, 1698, CR.CR_AUTH_PLUGIN_ERR, CR.CR_AUTH_PLUGIN_CANNOT_LOAD)
@@ -171,7 +173,7 @@ class MariadbSession:
                 ssl_disabled=access.tls == "disable",
                 read_timeout=int(IDLE_SECONDS),
                 write_timeout=int(CONNECT_SECONDS),
-                conv=dict(encoders),
+                conv=_ENCODERS,
                 local_infile=False,
                 cursorclass=SSCursor,
                 program_name=self._name,

@@ -88,7 +88,7 @@ class _Loop(asyncio.SelectorEventLoop):
         super().__init__()
         self._addresses = tuple(addresses)
 
-    async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> Any:
         """Return the judged addresses, whatever is asked for."""
         found = [await super(_Loop, self).getaddrinfo(one, port, **how) for one in self._addresses]
         return [each for some in found for each in some]
