@@ -49,6 +49,7 @@ _CASTS: Final[dict[Engine, dict[FieldType, str]]] = {
         "timestamp": "DATETIME(6)",
     },
 }
+GEOMETRY: Final = "GEOMETRY"  # the one type that has no cast
 # What a column may be by which a source is read incrementally: what its database compares as the contract does.
 _ORDERED: Final = ("integer", "numeric", "date", "local", "instant")
 
@@ -84,7 +85,11 @@ def _check_type(column: Column, field: DataField, engine: Engine) -> None:
     if column.kind is not None and field.type in _FITS[column.kind]:
         return
     name = shown(column.name)
-    cast = f"write CAST({quoted(name, engine)} AS {_CASTS[engine][field.type]}) AS {quoted(name, engine)} in the query"
+    in_sql = quoted(name, engine)
+    made = f"CAST({in_sql} AS {_CASTS[engine][field.type]})"
+    if column.type_name == GEOMETRY:
+        made = f"ST_AsText({in_sql})"
+    cast = f"write {made} AS {in_sql} in the query"
     if column.kind is None:
         problem = f'column "{name}" is {column.type_name}, which is not read'
         way_out = f"{cast} if that is what is meant, or leave the field out"

@@ -19,7 +19,7 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from mlops.workloads.ingest.database.access import Access
-from mlops.workloads.ingest.database.columns import Column, Kind, bad_time, quoted
+from mlops.workloads.ingest.database.columns import GEOMETRY, Column, Kind, bad_time, quoted
 from mlops.workloads.ingest.database.refusals import Refusal, Words
 from mlops.workloads.ingest.database.session import (
     BATCH_BYTES,
@@ -58,7 +58,7 @@ _NOT_READ: Final = {
     FIELD_TYPE.TIME: "TIME",
     FIELD_TYPE.BIT: "BIT",
     FIELD_TYPE.JSON: "JSON",
-    FIELD_TYPE.GEOMETRY: "GEOMETRY",
+    FIELD_TYPE.GEOMETRY: GEOMETRY,
 }
 _BYTES: Final = 63  # the number of the character set of what is no text
 # Of a column of that type with the UNSIGNED flag; of others it is never beyond int64.
