@@ -121,10 +121,12 @@ def postgresql_server() -> Iterator[Database]:
             "ssl_cert_file": str(folder / "public.crt"),
             "ssl_key_file": str(folder / "private.key"),
         }
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        # Not as options, which no ALTER SYSTEM changes.
+        with (data / "postgresql.conf").open("a") as written:
+            written.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         database = Database("postgresql", port, folder, shell)
         with running(
-            [postgres, "-D", str(data), "-p", str(port), *words],
+            [postgres, "-D", str(data), "-p", str(port)],
             lambda: shell("SELECT 1", "").returncode == 0,
             folder / "log",
             user=server_user(),

@@ -24,7 +24,7 @@ WITH_PARENT = (
 
 
 def as_user(user: int) -> str:
-    """The same as another user: who may not read this interpreter, but the server. A change of user forgets the wish."""
+    """The same as another user, who may read the server but not this interpreter; a change of user forgets the wish."""
     return WITH_PARENT.replace("; ", f"; os.setgroups([]); os.setgid({user}); os.setuid({user}); ", 1)
 
 
