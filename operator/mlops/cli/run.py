@@ -326,7 +326,11 @@ def _request_sync(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
     synced_at = manifest.get("status", {}).get("lastCheckTime")
     # A driven clock may stand where it stood at the last sync.
     later = [clock.now(), *([parse_time(synced_at) + timedelta(seconds=1)] if synced_at else [])]
-    runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
+    asked = {labels.REQUESTED_AT: format_time(max(later))}
+    if manifest.get("status", {}).get("attempts"):
+        # Who runs it again has mended something: the next attempt is now, not when a cluster would make it.
+        asked[labels.RETRY] = format_time(max(later))
+    runtime.cluster.annotate(key, asked)
 
 
 def _never(manifest: Manifest) -> Iterator[str]:

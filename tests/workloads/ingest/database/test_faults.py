@@ -14,7 +14,7 @@ from mlops.workloads.floor.pod import BadInput, PassingFault
 from tests.servers.databases import PASSWORD, Database, mariadb_server
 from tests.servers.process import free_port
 from tests.workloads.ingest.conftest import Desk
-from tests.workloads.ingest.database.test_rows import of_query
+from tests.workloads.ingest.database.tables import of_query
 
 NUMBERS = [{"name": "n", "type": "int64"}]
 # Many rows at once, then one at a time, for minutes.

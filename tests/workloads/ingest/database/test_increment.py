@@ -12,9 +12,8 @@ from mlops.api.tasks import IngestReport
 from mlops.workloads.floor.pod import BadInput
 from tests.servers.databases import Database
 from tests.workloads.ingest.conftest import FIELDS, Desk
-from tests.workloads.ingest.database.test_rows import add, deliver, of_query
+from tests.workloads.ingest.database.tables import QUERY, add, deliver, of_query
 
-QUERY = "SELECT id, happened AS time, price, count, kind, open, class FROM things"
 # Constants that are learnt of all rows, and a step that looks at all of them.
 CLEAN = [{"fillNull": {"field": "count", "strategy": "mean"}}, {"deduplicate": {"by": ["id"]}}]
 

@@ -3,60 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-import polars as pl
 import pytest
 
-from mlops.api.dataset import DatasetSpec
 from tests.servers.databases import Database
-from tests.workloads.ingest.conftest import FIELDS, Desk, a_frame, a_spec
-
-
-def of_query(database: Database, query: str, fields: list[dict[str, Any]] = FIELDS, **changes: Any) -> DatasetSpec:
-    """The spec of a query; `incremental` names the column of the watermark."""
-    source = {"engine": database.engine, "secretRef": {"name": "warehouse"}, "query": query}
-    if column := changes.pop("incremental", None):
-        source["incremental"] = {"column": column}
-    return a_spec(**{"format": "parquet", "source": {"sql": source}, "fields": fields, **changes})
-
-
-def deliver(database: Database, frame: pl.DataFrame) -> None:
-    """Put the rows of the contract into the table `things`, in another order."""
-    time = "timestamptz" if database.engine == "postgresql" else "timestamp(6)"
-    database.sql(
-        f"CREATE TABLE things (id varchar(20), happened {time}, price numeric(20, 5), count bigint, kind varchar(5), "
-        "open boolean, class varchar(5))"
-    )
-    add(database, frame)
-
-
-def add(database: Database, frame: pl.DataFrame) -> None:
-    offset = "+00" if database.engine == "postgresql" else ""
-    rows = [
-        "({})".format(
-            ", ".join(
-                [
-                    f"'{row['id']}'",
-                    f"'{row['time'].removesuffix('Z').replace('T', ' ')}{offset}'",
-                    str(row["price"]),
-                    *("NULL" if value is None else str(value) for value in [row["count"]]),
-                    *("NULL" if value is None else f"'{value}'" for value in [row["kind"]]),
-                    str(row["open"]),
-                    f"'{row['class']}'",
-                ]
-            )
-        )
-        for row in reversed(frame.to_dicts())
-    ]
-    database.sql(
-        f"SET time_zone = '+00:00'; INSERT INTO things VALUES {', '.join(rows)}"
-        if database.engine == "mariadb"
-        else f"INSERT INTO things VALUES {', '.join(rows)}"
-    )
-
-
-QUERY = "SELECT id, happened AS time, price, count, kind, open, class FROM things"
+from tests.workloads.ingest.conftest import FIELDS, Desk, a_frame
+from tests.workloads.ingest.database.tables import QUERY, deliver, of_query
 
 
 def test_the_same_rows_have_the_digest_that_they_have_in_a_file(desk: Desk, database: Database) -> None:

@@ -12,7 +12,7 @@ from mlops.workloads.ingest.database import mariadb, postgresql
 from mlops.workloads.ingest.database.session import Session
 from tests.servers.databases import Database
 from tests.workloads.ingest.conftest import Desk
-from tests.workloads.ingest.database.test_rows import of_query
+from tests.workloads.ingest.database.tables import of_query
 
 FIELDS = [{"name": "n", "type": "int64"}, {"name": "other", "type": "int64"}]
 
