@@ -119,7 +119,7 @@ def _parts(uri: str, engine: Engine, secret: _Secret) -> dict[str, str]:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError as error:
-        raise secret.wrong("has a uri that is none: in user and password, write %40 for @, %2F for /") from error
+        raise secret.wrong("has a uri that is none: in user and password, write %40 for @, %2F for /") from None
     if parts.scheme not in _SCHEMES[engine]:
         raise secret.wrong(f"has a uri of another scheme than {_SCHEMES[engine][0]}://, as spec.source.sql.engine says")
     known = {"sslmode"}
