@@ -118,7 +118,7 @@ def _parts(uri: str, engine: Engine, secret: _Secret) -> dict[str, str]:
     try:
         parts = urlsplit(uri)
         port = parts.port
-    except ValueError as error:
+    except ValueError:
         raise secret.wrong("has a uri that is none: in user and password, write %40 for @, %2F for /") from None
     if parts.scheme not in _SCHEMES[engine]:
         raise secret.wrong(f"has a uri of another scheme than {_SCHEMES[engine][0]}://, as spec.source.sql.engine says")

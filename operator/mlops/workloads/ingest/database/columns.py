@@ -55,7 +55,7 @@ _ORDERED: Final = ("integer", "numeric", "date", "local", "instant")
 
 
 @dataclass(frozen=True)
-class Column:
+class QueryColumn:
     """A column as a query gives it: its type in the words of its database, and what that is here, if it is read."""
 
     name: str
@@ -63,7 +63,7 @@ class Column:
     kind: Kind | None
 
 
-def chosen(present: Sequence[Column], contract: Contract, engine: Engine) -> list[Column]:
+def chosen(present: Sequence[QueryColumn], contract: Contract, engine: Engine) -> list[QueryColumn]:
     """Return the column of each field. Raises BadInput (SchemaMismatch, QueryInvalid) naming column and type."""
     names = [one.name for one in present]
     check_columns(QUERY, names, contract.fields, contract.pii)
@@ -81,7 +81,7 @@ def chosen(present: Sequence[Column], contract: Contract, engine: Engine) -> lis
     return found
 
 
-def _check_type(column: Column, field: DataField, engine: Engine) -> None:
+def _check_type(column: QueryColumn, field: DataField, engine: Engine) -> None:
     if column.kind is not None and field.type in _FITS[column.kind]:
         return
     name = shown(column.name)
@@ -99,7 +99,7 @@ def _check_type(column: Column, field: DataField, engine: Engine) -> None:
     raise BadInput(Reason.SCHEMA_MISMATCH, f"{QUERY}: {problem}: {way_out}")
 
 
-def check_watermark(column: Column) -> None:
+def check_watermark(column: QueryColumn) -> None:
     """Raise BadInput for a column of a type whose order is not that of the field."""
     if column.kind not in _ORDERED:
         raise BadInput(
@@ -116,7 +116,7 @@ def quoted(name: str, engine: Engine) -> str:
 
 
 def converted(
-    values: Sequence[pl.Series], columns: Sequence[Column], contract: Contract, rows_before: int
+    values: Sequence[pl.Series], columns: Sequence[QueryColumn], contract: Contract, rows_before: int
 ) -> pl.DataFrame:
     """Return rows in the types of the contract; `values` has a series for each field. Raises BadInput."""
     made = []
@@ -141,7 +141,7 @@ def _is_one_of(text: str | None, numbers: frozenset[Decimal]) -> bool:
         return False
 
 
-def bad_time(column: Column, row: int, engine: Engine, what: str = "") -> BadInput:
+def bad_time(column: QueryColumn, row: int, engine: Engine, what: str = "") -> BadInput:
     """Return the error for a time that no calendar has; `what`: how its database writes it, where it has a word."""
     name = quoted(shown(column.name), engine)
     said = what or "a value"

@@ -19,7 +19,7 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from mlops.workloads.ingest.database.access import Access
-from mlops.workloads.ingest.database.columns import GEOMETRY, Column, Kind, bad_time, quoted
+from mlops.workloads.ingest.database.columns import GEOMETRY, Kind, QueryColumn, bad_time, quoted
 from mlops.workloads.ingest.database.refusals import Refusal, Words
 from mlops.workloads.ingest.database.session import (
     BATCH_BYTES,
@@ -135,13 +135,13 @@ class MariadbSession:
             result.unbuffered_active = False
         self._connection._force_close()
 
-    def columns(self, query: str) -> list[Column]:
+    def columns(self, query: str) -> list[QueryColumn]:
         cursor = self._execute(f"{wrapped(query)} LIMIT 0")
         found = [_column(one) for one in cursor._result.fields]
         cursor.close()
         return found
 
-    def rows(self, query: str, columns: Sequence[Column], since: Since | None) -> Iterator[list[pl.Series]]:
+    def rows(self, query: str, columns: Sequence[QueryColumn], since: Since | None) -> Iterator[list[pl.Series]]:
         cursor = self._execute(wrapped(query, ", ".join(map(_exact, columns)), _condition(since)))
         row = 0
         while batch := self._batch(cursor):
@@ -239,22 +239,22 @@ def _by_number(words: Words, number: int, said: str, error: Exception) -> Refusa
     return words.invalid(said)
 
 
-def _column(field: Any) -> Column:
+def _column(field: Any) -> QueryColumn:
     number, length = field.type_code, field.length
     is_bytes = field.charsetnr == _BYTES
     if number not in _TYPES:
-        return Column(field.name, _NOT_READ.get(number, f"of type {number}"), None)
+        return QueryColumn(field.name, _NOT_READ.get(number, f"of type {number}"), None)
     type_name, kind = _TYPES[number]
     if kind == "text" and is_bytes and number != FIELD_TYPE.NULL:
-        return Column(field.name, "BLOB" if type_name == "TEXT" else "VARBINARY", None)
+        return QueryColumn(field.name, "BLOB" if type_name == "TEXT" else "VARBINARY", None)
     if number == FIELD_TYPE.LONGLONG and field.flags & FLAG.UNSIGNED:
         type_name = _UNSIGNED
     if number == FIELD_TYPE.TINY and length == 1:
         type_name = "BOOLEAN"
-    return Column(field.name, type_name, kind)
+    return QueryColumn(field.name, type_name, kind)
 
 
-def _exact(column: Column) -> str:
+def _exact(column: QueryColumn) -> str:
     """Return a column as it is selected. As text a FLOAT has six digits only, and as a double all that it holds."""
     name = quoted(column.name, "mariadb")
     return f"{name} + 0e0 AS {name}" if column.type_name == "FLOAT" else name
@@ -270,7 +270,7 @@ def _condition(since: Since | None) -> str:
     return f"{name} >= {value} OR {name} IS NULL"
 
 
-def _series(values: Sequence[str | None], column: Column, rows_before: int) -> pl.Series:
+def _series(values: Sequence[str | None], column: QueryColumn, rows_before: int) -> pl.Series:
     text = pl.Series(values, dtype=pl.String())
     match column.kind:
         case "integer":
@@ -286,7 +286,7 @@ def _series(values: Sequence[str | None], column: Column, rows_before: int) -> p
     return text
 
 
-def _read(text: pl.Series, read: pl.Series, column: Column, rows_before: int) -> pl.Series:
+def _read(text: pl.Series, read: pl.Series, column: QueryColumn, rows_before: int) -> pl.Series:
     """Return the times after checking that each text gave one: 0000-00-00 does not."""
     unread = text.is_not_null() & read.is_null()
     if unread.any() and (at := unread.arg_max()) is not None:

@@ -18,7 +18,7 @@ import asyncpg
 import polars as pl
 
 from mlops.workloads.ingest.database.access import Access
-from mlops.workloads.ingest.database.columns import Column, Kind, bad_time, quoted
+from mlops.workloads.ingest.database.columns import Kind, QueryColumn, bad_time, quoted
 from mlops.workloads.ingest.database.refusals import Refusal, Words
 from mlops.workloads.ingest.database.session import (
     BATCH_BYTES,
@@ -119,10 +119,10 @@ class PostgresqlSession:
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
-    def columns(self, query: str) -> list[Column]:
+    def columns(self, query: str) -> list[QueryColumn]:
         return self._wait(self._columns(query))
 
-    def rows(self, query: str, columns: Sequence[Column], since: Since | None) -> Iterator[list[pl.Series]]:
+    def rows(self, query: str, columns: Sequence[QueryColumn], since: Since | None) -> Iterator[list[pl.Series]]:
         names = ", ".join(quoted(one.name, "postgresql") for one in columns)
         cursor = self._wait(self._cursor(wrapped(query, names, _condition(since))))
         row, wanted = 0, _FIRST_ROWS
@@ -159,14 +159,14 @@ class PostgresqlSession:
     async def _decode(self, name: str, form: str, decoder: Any) -> None:
         await self._connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=decoder, format=form)
 
-    async def _columns(self, query: str) -> list[Column]:
+    async def _columns(self, query: str) -> list[QueryColumn]:
         prepared = await self._connection.prepare(wrapped(query), timeout=IDLE_SECONDS)
         if prepared.get_parameters():
             raise self._words.invalid("it has parameters, such as $1, for which there are no values")
         attributes = prepared.get_attributes()
         texts = await self._texts([one.type.oid for one in attributes])
         return [
-            Column(
+            QueryColumn(
                 one.name,
                 _WRITTEN.get(one.type.name, one.type.name),
                 "text" if one.type.oid in texts else _KINDS.get(one.type.name) if _is_built_in(one.type) else None,
@@ -246,7 +246,7 @@ def _condition(since: Since | None) -> str:
     return f"{name} >= {value} OR {name} IS NULL"
 
 
-def _series(values: Sequence[Any], column: Column, rows_before: int) -> pl.Series:
+def _series(values: Sequence[Any], column: QueryColumn, rows_before: int) -> pl.Series:
     if column.kind == "date":
         return _since_1970(values, column, rows_before, _DAYS, (_FIRST_DAY, _LAST_DAY), pl.Int32()).cast(pl.Date)
     if column.kind in ("local", "instant"):
@@ -258,7 +258,7 @@ def _series(values: Sequence[Any], column: Column, rows_before: int) -> pl.Serie
 
 def _since_1970(
     values: Sequence[int | None],
-    column: Column,
+    column: QueryColumn,
     rows_before: int,
     offset: int,
     bounds: tuple[int, int],

@@ -9,7 +9,7 @@ from typing import Final, Protocol, Self
 
 import polars as pl
 
-from mlops.workloads.ingest.database.columns import Column
+from mlops.workloads.ingest.database.columns import QueryColumn
 
 CONNECT_SECONDS: Final = 15.0
 # Without a byte for so long, a connection is given up. A query may compute for long before its first row.
@@ -23,7 +23,7 @@ BATCH_BYTES: Final = 8 << 20
 class Since:
     """From which value of a column on rows are wanted: an int, or a time as microseconds since 1970 in UTC."""
 
-    column: Column
+    column: QueryColumn
     value: int
     is_time: bool
 
@@ -37,11 +37,11 @@ class Session(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    def columns(self, query: str) -> list[Column]:
+    def columns(self, query: str) -> list[QueryColumn]:
         """Return the columns that a query gives, without reading rows."""
         ...
 
-    def rows(self, query: str, columns: Sequence[Column], since: Since | None) -> Iterator[list[pl.Series]]:
+    def rows(self, query: str, columns: Sequence[QueryColumn], since: Since | None) -> Iterator[list[pl.Series]]:
         """Yield the values of `columns`, a few at a time, from `since` on and where its column is null."""
         ...
 
