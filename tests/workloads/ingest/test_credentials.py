@@ -304,8 +304,8 @@ def test_without_a_usable_header_nothing_is_sent(
     assert _Stranger.seen == []
 
 
-def test_without_a_cluster_a_web_source_with_a_secret_says_that_there_are_none(tmp_path: Path) -> None:
+def test_without_a_cluster_a_web_source_whose_secret_nobody_gave_says_where_it_may_stand(tmp_path: Path) -> None:
     """It is final: waiting would not bring a Secret."""
     environ = {"MLOPS_STORE": f"file://{tmp_path}/store", "MLOPS_BUCKETS": f"file://{tmp_path}"}
-    with pytest.raises(BadInput, match="without a cluster there are no Secrets"):
+    with pytest.raises(BadInput, match="without a cluster a Secret stands in a manifest"):
         read(environ, a_spec(source=a_web_source("https://example.com/x")), tmp_path / "pod")
