@@ -208,6 +208,15 @@ def test_a_connection_that_is_killed_on_the_way_is_tried_again(desk: Desk, datab
     assert "terminat" in message or "killed" in message.lower() or "Lost connection" in message
 
 
+def test_a_way_to_log_in_that_is_not_there_is_told(desk: Desk, mariadb: Database) -> None:
+    mariadb.sql("INSTALL SONAME 'auth_ed25519'")
+    mariadb.sql(f"CREATE USER modern@'%' IDENTIFIED VIA ed25519 USING PASSWORD('{PASSWORD}')")
+    again, reason, message = fault(desk, mariadb, "SELECT 1 AS n", user="modern")
+    mariadb.sql("DROP USER modern@'%'; UNINSTALL SONAME 'auth_ed25519'")
+    assert (again, reason) == (False, "AccessDenied")
+    assert "ed25519_password auth method is not read here: let the user log in" in message
+
+
 def test_a_server_without_tls_gets_no_password(desk: Desk, postgresql: Database) -> None:
     postgresql.sql("ALTER SYSTEM SET ssl = off;\nSELECT pg_reload_conf()")
     time.sleep(0.5)

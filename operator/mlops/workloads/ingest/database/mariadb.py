@@ -211,6 +211,8 @@ class MariadbSession:
             return words.untrusted(cause.verify_message)
         if isinstance(cause, OSError):
             return words.unavailable("no answer in time" if isinstance(cause, TimeoutError) else str(cause))
+        if isinstance(error, RuntimeError) and "package is required" in str(error):
+            return words.unknown_login(str(error).partition("required for ")[2] + " is not read here")
         if not isinstance(error, pymysql.Error) or not error.args or not isinstance(error.args[0], int):
             return words.unavailable(str(error))
         return _by_number(words, error.args[0], str(error.args[-1]), error)

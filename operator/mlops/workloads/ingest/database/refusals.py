@@ -28,6 +28,11 @@ class Words:
     def wrong_credentials(self, said: str) -> Refusal:
         return self._of_access(BadInput, Reason.ACCESS_DENIED, said, _CREDENTIALS)
 
+    def unknown_login(self, said: str) -> Refusal:
+        """Return the error for a way to log in that the driver does not have."""
+        way_out = "let the user log in by the server's usual password; it is tried again"
+        return self._of_access(BadInput, Reason.ACCESS_DENIED, said, way_out)
+
     def no_rights(self, said: str) -> Refusal:
         return self._of_access(BadInput, Reason.ACCESS_DENIED, said, _RIGHTS)
 
