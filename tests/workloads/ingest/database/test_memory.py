@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,22 +52,33 @@ print(json.dumps([rows, before / 1024, resource.getrusage(resource.RUSAGE_SELF).
 """
 
 
-def read(database: Database, query: str, folder: Path) -> tuple[int, float]:
-    """Read in a process of its own; return rows, and by how many MiB its memory grew after the first few."""
+def started(database: Database, query: str, folder: Path) -> subprocess.Popen[str]:
+    """A process that reads."""
     task = IngestTask(
         namespace="shop", dataset="things", spec=of_query(database, query, FIELDS), as_of="2024-02-01T00:00:00Z"
     )
     store = {"MLOPS_STORE": f"file://{folder}/store", "MLOPS_BUCKETS": f"file://{folder}/buckets"}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", READ, str(folder)],
-        input=json.dumps(task.dump()),
         env={**os.environ, **store, **database.environ()},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    rows, before, most = json.loads(done.stdout)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(task.dump()))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def read(database: Database, query: str, folder: Path) -> tuple[int, float]:
+    """Read in a process of its own; return rows, and by how many MiB its memory grew after the first few."""
+    process = started(database, query, folder)
+    said, problem = process.communicate()
+    assert process.returncode == 0, problem
+    rows, before, most = json.loads(said)
     return rows, most - before
 
 
@@ -92,3 +104,25 @@ def test_long_rows_are_fetched_a_few_at_a_time(tmp_path: Path, database: Databas
     rows, grown = read(database, query, tmp_path)
     assert rows == 4000
     assert grown < 160, f"{grown:.0f} MiB"
+
+
+def test_a_query_whose_pod_was_killed_ends_too(tmp_path: Path, postgresql: Database) -> None:
+    """Before it gave a row, when the server has nothing to send."""
+    query = QUERY["postgresql"].format(rows=1, word="'a'") + ", pg_sleep(600)"
+    process = started(postgresql, query, tmp_path)
+    count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'reader' AND state = 'active'"
+    try:
+        assert _becomes(postgresql, count, "1")
+    finally:
+        process.kill()
+        process.communicate()
+    assert _becomes(postgresql, count, "0")
+
+
+def _becomes(database: Database, query: str, wanted: str) -> bool:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if database.sql(query) == wanted:
+            return True
+        time.sleep(0.2)
+    return False
