@@ -152,6 +152,18 @@ def test_a_value_in_an_error_is_not_told_where_fields_are_personal(desk: Desk, p
     assert "22P02" in caught.value.message
 
 
+def test_a_text_that_is_no_text_is_told(desk: Desk, postgresql: Database) -> None:
+    name = f"{postgresql.name}_bytes"
+    postgresql.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING SQL_ASCII OWNER writer")
+    try:
+        again, reason, message = fault(
+            desk, postgresql, "SELECT E'\\xff' AS n", [{"name": "n", "type": "string"}], database=name
+        )
+    finally:
+        postgresql.sql(f"DROP DATABASE {name} WITH (FORCE)", "")
+    assert (again, reason) == (False, "QueryInvalid"), message
+
+
 def test_a_time_limit_of_statements_is_told_as_one(desk: Desk, database: Database) -> None:
     if database.engine == "postgresql":
         database.sql("ALTER ROLE reader SET statement_timeout = '300ms'")

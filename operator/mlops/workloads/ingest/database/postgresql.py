@@ -198,6 +198,9 @@ class PostgresqlSession:
             return self._loop.run_until_complete(work)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise self._refusal(error) from error
+        except UnicodeDecodeError:
+            # What the bytes are stands in the error.
+            raise self._words.invalid("a text is not in the encoding that the database says it has") from None
 
     def _refusal(self, error: Exception) -> Refusal:
         words = self._words
