@@ -190,7 +190,7 @@ class Parser:
         return tuple(outputs)
 
 
-class Writer:
+class AnswerWriter:
     """Writes answers of one model."""
 
     def __init__(self, interface: Interface) -> None:

@@ -20,7 +20,7 @@ from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chosen, FileNames
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
-from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser, Writer
+from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.recorder import Recorder, Sink
 from mlops.workloads.serve.tensors import Array, Column
@@ -51,7 +51,7 @@ class Served:
         self._cleaning = Cleaning(signature)
         self._chosen = Chosen(task.capture.percent, sampling_key)
         self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
-        self._writer = Writer(self.interface)
+        self._writer = AnswerWriter(self.interface)
         self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
         # A row as numbers: inputs, outputs, and an output as text.
         self._row_bytes = 8 * len(self.interface.inputs) + 32 * sum(width for _, _, width in self.interface.outputs)
