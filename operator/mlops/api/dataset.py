@@ -496,19 +496,6 @@ class DatasetSpec(Model):
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
         ),
         Rule(
-            "!has(self.source.sql) || self.format == 'parquet'",
-            "spec.format is for files: leave it out with spec.source.sql",
-            lambda self: self.source.sql is None or self.format == "parquet",
-        ),
-        Rule(
-            "!has(self.source.sql) || !has(self.source.sql.incremental) || self.fields.exists(f,"
-            " (has(f.column) ? f.column : f.name) == self.source.sql.incremental.column &&"
-            " f.type in ['int64', 'timestamp'] && !(has(f.nullable) && f.nullable) && !has(f.timeZone))",
-            "spec.source.sql.incremental.column must be read by a field of type int64 or timestamp that has neither "
-            "nullable nor timeZone",
-            lambda self: _has_watermark(self.source.sql, self.fields),
-        ),
-        Rule(
             "!has(self.csv) || self.format == 'csv'",
             "spec.csv is for spec.format csv",
             lambda self: self.csv is None or self.format == "csv",
@@ -522,6 +509,19 @@ class DatasetSpec(Model):
             "!has(self.excel) || self.format == 'excel'",
             "spec.excel is for spec.format excel",
             lambda self: self.excel is None or self.format == "excel",
+        ),
+        Rule(
+            "!has(self.source.sql) || self.format == 'parquet'",
+            "spec.format is for files: leave it out with spec.source.sql",
+            lambda self: self.source.sql is None or self.format == "parquet",
+        ),
+        Rule(
+            "!has(self.source.sql) || !has(self.source.sql.incremental) || self.fields.exists(f,"
+            " (has(f.column) ? f.column : f.name) == self.source.sql.incremental.column &&"
+            " f.type in ['int64', 'timestamp'] && !(has(f.nullable) && f.nullable) && !has(f.timeZone))",
+            "spec.source.sql.incremental.column must be read by a field of type int64 or timestamp that has neither "
+            "nullable nor timeZone",
+            lambda self: _has_watermark(self.source.sql, self.fields),
         ),
         Rule(
             "self.format == 'csv' || !self.fields.exists(f, has(f.position))",
