@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 
@@ -187,3 +190,24 @@ def test_postgresqls_own_words_are_text(desk: Desk, postgresql: Database) -> Non
     split = {"strategy": "random", "fractions": {"train": "1", "validation": "0", "test": "0"}}
     report = desk.ingest(of_query(postgresql, query, fields, split=split), environ=postgresql.environ())
     assert desk.frame(report, "train").rows() == [("small", "00000000-0000-0000-0000-00000000000a", "ab")]
+
+
+def test_any_float_comes_through_to_the_last_bit(desk: Desk, database: Database) -> None:
+    """As text MariaDB gives a FLOAT six digits, and a DOUBLE as many as it takes."""
+    random = Random(1)
+    doubles = [value for value in (_float(random, "<d", 64) for _ in range(3000)) if 1e-307 < abs(value) < 1e308]
+    singles = [value for value in (_float(random, "<f", 32) for _ in range(3000)) if 1e-37 < abs(value) < 1e38]
+    rows = list(zip(doubles, singles, strict=False))
+    single, double = ("real", "double precision") if database.engine == "postgresql" else ("float", "double")
+    values = ", ".join(f"({i}, {one!r}, {other!r})" for i, (one, other) in enumerate(rows))
+    database.sql(f"CREATE TABLE t (i int, d {double}, s {single}); INSERT INTO t VALUES {values}")
+    fields = [{"name": "i", "type": "int64"}, *({"name": name, "type": "float64"} for name in ("d", "s"))]
+    split = {"strategy": "random", "fractions": {"train": "1", "validation": "0", "test": "0"}}
+    report = desk.ingest(of_query(database, "SELECT * FROM t", fields, split=split), environ=database.environ())
+    assert desk.frame(report, "train").sort("i").select("d", "s").rows() == rows
+
+
+def _float(random: Random, form: str, bits: int) -> float:
+    """A float of any bits; what is none is zero."""
+    made: float = struct.unpack(form, random.getrandbits(bits).to_bytes(bits // 8, "little"))[0]
+    return made if math.isfinite(made) else 0.0
