@@ -86,7 +86,7 @@ def read(database: Database, query: str, folder: Path) -> tuple[int, float]:
     "rows",
     [
         pytest.param(300_000, id="300 thousand rows"),
-        pytest.param(5_000_000, id="5 million rows", marks=pytest.mark.long),
+        pytest.param(5_000_000, id="5 million rows", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, database: Database, rows: int) -> None:
