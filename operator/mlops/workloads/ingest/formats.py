@@ -14,7 +14,6 @@ from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.decompress import unpack
 from mlops.workloads.ingest.delimited import csv_columns, read_csv
-from mlops.workloads.ingest.excel import header_of, read_excel
 from mlops.workloads.ingest.json_lines import json_columns, read_json, read_jsonl
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.ingest.partitions import partitions_of, with_partitions
@@ -34,7 +33,7 @@ def delivered_rows(
         unpack(file.path, file.name)
     partitions = partitions_of(file.key, file.name)
     read = _reader(file, spec, child, rejected)
-    yield from with_partitions(read, lambda: _columns(file, spec, contract), partitions, file.name, contract)
+    yield from with_partitions(read, lambda: columns_in(file, spec, contract), partitions, file.name, contract)
 
 
 def _reader(
@@ -47,6 +46,9 @@ def _reader(
         case "arrow":
             return lambda contract: read_arrow(path, name, contract, child)
         case "excel":
+            # Its library costs other formats half of what polars costs them.
+            from mlops.workloads.ingest.excel import read_excel
+
             return lambda contract: read_excel(path, name, contract, spec.excel, child)
         case "json":
             at = spec.json_.records if spec.json_ else None
@@ -57,7 +59,7 @@ def _reader(
             return lambda contract: read_csv(path, name, contract, rejected)
 
 
-def _columns(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str]:
+def columns_in(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str]:
     """Return the names of a file's own columns; of JSON, the keys of its first objects."""
     match spec.format:
         case "parquet":
@@ -65,6 +67,8 @@ def _columns(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str
         case "arrow":
             return arrow_columns(file.path, file.name)
         case "excel":
+            from mlops.workloads.ingest.excel import header_of
+
             return header_of(file.path, file.name, spec.excel)
         case "json" | "jsonl":
             at = spec.json_.records if spec.json_ else None
