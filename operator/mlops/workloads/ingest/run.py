@@ -24,7 +24,6 @@ from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
 from mlops.workloads.ingest.database.increment import keep_delivered
-from mlops.workloads.ingest.database.reading import database_rows
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
@@ -118,6 +117,9 @@ def _read(
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
         yield from _delivered(files, task.spec, contract, rejected)
     elif source.sql:
+        # Only here, for the same reason.
+        from mlops.workloads.ingest.database.reading import database_rows
+
         yield from database_rows(pod, task, source.sql, contract)
     elif source.captured:
         window = Window.before(as_of, source.captured)
