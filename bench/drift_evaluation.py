@@ -38,7 +38,7 @@ from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.reference import Reference, make_reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import Span, Window, window_of
+from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.model.signature import Signature
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -200,7 +200,7 @@ def make_stream(event: Event, size: float, dependence: str, seed: int, *, small:
             pl.lit(True).alias("live"),
         )
         start = BEGIN + LENGTH * i
-        made.append(window_of(captured, Span(start, start + LENGTH, start + LENGTH)))
+        made.append(window_of(captured, JudgedSpan(start, start + LENGTH, start + LENGTH)))
     return Stream(world, reference, tuple(made), train, tuple(shown))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The programs of the operating system that the one-machine cluster and the image builds need.
+"""The programs of the operating system that the one-machine cluster, the image builds and tests of databases need.
 
     python hack/packages.py            say what is missing
     python hack/packages.py install    install it, on Debian and its kin, as root
@@ -30,7 +30,12 @@ PACKAGES: Mapping[str, str] = {
     "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
+    # Servers that tests start by themselves, as another user, on ports of their own.
+    "pg_ctlcluster": "postgresql",
+    "mariadbd": "mariadb-server",
 }
+# Of these packages, the service that an installation starts.
+SERVICES: Mapping[str, str] = {"containerd": "containerd", "postgresql": "postgresql", "mariadb-server": "mariadb"}
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -61,9 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
         if done.returncode != 0:
             print(f"packages.py: `apt-get {step[0]}` ended with {done.returncode}", file=sys.stderr)
             return 1
-    # What comes with a package as a service is not wanted: the cluster starts its own containerd.
-    if shutil.which("systemctl") and "containerd" in packages:
-        subprocess.run(["systemctl", "disable", "--now", "containerd"], capture_output=True)
+    # What comes with a package as a service is not wanted: the cluster and the tests start their own.
+    for package, service in SERVICES.items():
+        if shutil.which("systemctl") and package in packages:
+            subprocess.run(["systemctl", "disable", "--now", service], capture_output=True)
     return 0
 
 

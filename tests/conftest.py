@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.s3", "tests.servers.apiserver", "tests.tracebacks"]
+pytest_plugins = ["tests.servers.s3", "tests.servers.apiserver", "tests.servers.databases", "tests.tracebacks"]
 
 _TESTS = Path(__file__).parent
 # Real processes, servers and fitted models, or statistics over thousands of draws: worth their seconds, but not at

@@ -278,6 +278,21 @@ VALID: dict[str, Object] = {
             }
         }
     ),
+    "dataset of a database": a_dataset(
+        **_OTHER_FORMAT,
+        **{
+            "spec.format": None,
+            "spec.source": {
+                "sql": {
+                    "engine": "postgresql",
+                    "secretRef": {"name": "warehouse"},
+                    "query": "SELECT id, inserted, price, class FROM prices",
+                    "incremental": {"column": "inserted"},
+                }
+            },
+            "spec.fields.1": {"name": "at", "type": "timestamp", "role": "timestamp", "column": "inserted"},
+        },
+    ),
     "dataset of JSON": a_dataset(**_OTHER_FORMAT, **{"spec.format": "json", "spec.json": {"records": "data.items"}}),
     "dataset of Excel": a_dataset(
         **_OTHER_FORMAT, **{"spec.format": "excel", "spec.excel": {"sheet": "Sales 2026", "range": "B3:F200"}}

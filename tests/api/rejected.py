@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.api.objects import DIGEST, Object, a_dataset, a_monitor, a_run, a_version
+from tests.api.objects import DIGEST, VALID, Object, a_dataset, a_monitor, a_run, a_version, changed
 
 
 class Rejected(NamedTuple):
@@ -19,6 +19,10 @@ class Rejected(NamedTuple):
 
 def _case(id_: str, manifest: Object, field: str, says: str) -> Any:
     return pytest.param(Rejected(manifest, field, says), id=id_)
+
+
+def _of_database(**changes: Any) -> Object:
+    return changed(VALID["dataset of a database"], changes)
 
 
 _CRON = "spec.schedule"
@@ -36,7 +40,7 @@ RULES = [
         "two sources",
         a_dataset(**{"spec.source.s3": {"uri": "s3://raw/x/"}}),
         "spec.source",
-        "exactly one of spec.source.s3, spec.source.http, spec.source.captured must be set",
+        "exactly one of spec.source.s3, spec.source.http, spec.source.captured, spec.source.sql must be set",
     ),
     _case(
         "retention of nothing",
@@ -342,6 +346,35 @@ RULES = [
         a_dataset(**{"spec.source": {"http": {"url": "https://example.com/x", "sha256": "AB" * 32}}}),
         "spec.source.http.sha256",
         "64 lower-case hex digits",
+    ),
+    _case(
+        "database of another engine",
+        _of_database(**{"spec.source.sql.engine": "oracle"}),
+        "spec.source.sql.engine",
+        "postgresql",
+    ),
+    _case("no query", _of_database(**{"spec.source.sql.query": " \n"}), "spec.source.sql.query", "one SELECT"),
+    _case(
+        "database and a format of files",
+        _of_database(**{"spec.format": "jsonl"}),
+        "spec",
+        "spec.format is for files: leave it out with spec.source.sql",
+    ),
+    *(
+        _case(
+            f"watermark that is {name}",
+            _of_database(**changes),
+            "spec",
+            "spec.source.sql.incremental.column must be read by a field of type int64 or timestamp",
+        )
+        for name, changes in {
+            "of no field": {"spec.source.sql.incremental": {"column": "updated"}},
+            "text": {"spec.source.sql.incremental": {"column": "id"}},
+            "a float": {"spec.source.sql.incremental": {"column": "price"}},
+            "nullable": {"spec.fields.1.nullable": True},
+            "on the clock of a zone": {"spec.fields.1.timeZone": "Europe/Berlin"},
+            "called by its field": {"spec.source.sql.incremental": {"column": "at"}},
+        }.items()
     ),
     _case(
         "field with a space", a_dataset(**{"spec.fields.2.name": "a b"}), "spec.fields[2].name", "a column's name has"

@@ -10,6 +10,7 @@ import pytest
 from mlops.api import tasks
 from mlops.api.environment import BadVariable, Variables
 from mlops.api.pod_environment import POD_MODELS, IngestSettings, PodSettings, S3Settings, ServerSettings
+from mlops.cli.secrets import PREFIX
 from mlops.cli.state import CommandSettings
 from mlops.cluster.settings import OperatorSettings
 
@@ -31,7 +32,8 @@ def test_each_variable_that_the_product_or_a_page_names_is_read_by_a_model() -> 
     """None is read past the models, and no page promises one that nothing reads."""
     known = {name for model in MODELS for name in model.names()}
     named = _named("operator/mlops/**/*.py", "charts/mlops-operator/templates/*", "docs/*.md", "README.md")
-    assert sorted(named - known) == []
+    # Keys of a source's Secret have the names that their user gives: tests/cli/test_secrets.py.
+    assert sorted(name for name in named - known if not name.startswith(PREFIX)) == []
 
 
 @pytest.mark.parametrize("model", [IngestSettings, ServerSettings, S3Settings, OperatorSettings])

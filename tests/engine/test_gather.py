@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -167,3 +168,14 @@ def test_the_pod_of_another_job_of_the_same_name_is_not_believed(cluster: NotedC
     assert seen() == (None, None)
     reports("own", job)
     assert seen() == ("said", 0)
+
+
+def test_jobs_are_gathered_up_to_the_end_of_the_calendar(cluster: NotedCluster, clock: VirtualClock) -> None:
+    """The hours in which Jobs may have ended go beyond now, and there is none after the last."""
+    clock.advance(datetime(9999, 12, 31, 23, 30, tzinfo=UTC))
+    cluster.by_user(a_dataset())
+    status = {"observedGeneration": 1, "lastJob": "rain-1", "lastJobTime": "9999-12-31T23:00:00Z"}
+    cluster.set_status(Key("Dataset", "default", "rain"), status)
+    view = Gatherer(cluster, Settings(), clock).view(Key("Dataset", "default", "rain"))
+    assert isinstance(view, DatasetView)
+    assert view.jobs == ()

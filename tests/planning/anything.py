@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints, ValidationError
 
-from mlops.api import base, dataset, delimited, resources, time_format, training_run
+from mlops.api import base, dataset, delimited, resources, sql_source, time_format, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -71,6 +71,7 @@ PATTERNS: dict[str, Sequence[str]] = {
         (base.ObjectName, ("grid", "grid.archive-1", "s" * 253)),
         (base.Timestamp, TIMESTAMPS),
         (dataset.Url, ("https://example.com/a.csv", "http://h", "https://ü.example/" + "p" * 2000)),
+        (sql_source.Query, ("SELECT wind FROM weather", "with x as (select 1) table x", "DROP TABLE x", "q" * 8192)),
         (training_run.MetricName, ("roc_auc", "rmse", "own_metric", "m" * 64)),
         (training_run.ParamName, ("C", "max_iter", "P" * 64)),
         (training_run.ClassName, ("LogisticRegression", "Ridge", "Nothing", "E" * 64)),
@@ -319,6 +320,11 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
         for extra in [field for field in drawn["fields"] if field.get("role") == role][1:]:
             extra["role"] = "feature"
             extra.pop("positiveClass", None)
+    if sql := drawn["source"].get("sql"):
+        drawn.pop("format", None)
+        if "incremental" in sql:
+            sql["incremental"] = {"column": "the_watermark"}
+            drawn["fields"].append({"name": "the_watermark", "type": "int64"})
     if drawn.get("format") != "csv":
         drawn.pop("csv", None)
         for field in drawn["fields"]:
@@ -428,7 +434,7 @@ def _governance(draw: Draw, drawn: Object, fields: Fields) -> None:
 
 MENDS: dict[str, Mend] = {
     "Governance": _governance,
-    "Source": _one_of("s3", "http", "captured"),
+    "Source": _one_of("s3", "http", "captured", "sql"),
     "Csv": _csv,
     "DataField": _field,
     "FillNull": _fill,

@@ -23,6 +23,11 @@ WITH_PARENT = (
 )
 
 
+def as_user(user: int) -> str:
+    """The same as another user, who may read the server but not this interpreter; a change of user forgets the wish."""
+    return WITH_PARENT.replace("; ", f"; os.setgroups([]); os.setgid({user}); os.setuid({user}); ", 1)
+
+
 def program(name: str) -> str:
     """The path of a built tool. Without it the test is skipped on a laptop, and fails in CI, where it must be there."""
     found = tools.find(name)
@@ -49,11 +54,15 @@ def running(
     log: Path,
     environ: Mapping[str, str] | None = None,
     seconds: float = 60,
+    user: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The server process, ready. Raises RuntimeError with the end of its log if it ends or is not ready in time."""
+    """The server process, ready. Raises RuntimeError with the end of its log if it ends or is not ready in time.
+
+    `user`: the number of another user that it runs as, where it refuses to run as root.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", WITH_PARENT, *command],
+            [sys.executable, "-c", WITH_PARENT if user is None else as_user(user), *command],
             env={**os.environ, **(environ or {})},
             cwd=log.parent,
             stdin=subprocess.DEVNULL,

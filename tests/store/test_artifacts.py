@@ -55,6 +55,8 @@ def test_what_was_stored_comes_back_the_same(store: Store, tmp_path: Path) -> No
     ]
     assert store.manifest(digest) == manifest
     assert store.read_file(digest, "meta/signature.json") == b"{}"
+    store.save_file(digest, "model.onnx", tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == FILES["model.onnx"]
     assert store.exists(digest)
     assert os.listdir(tmp_path / "deep") == ["into"], "nothing is left beside it"
 
@@ -120,6 +122,8 @@ def test_tampered_bytes_are_refused_and_never_seen(
     assert os.listdir(tmp_path / "models") == []
     with pytest.raises(DigestMismatch):
         store.read_file(digest, "model.onnx")
+    with pytest.raises(DigestMismatch):
+        store.save_file(digest, "model.onnx", tmp_path / "saved")
 
 
 def test_an_altered_manifest_is_refused(store: Store, bucket: Bucket, tmp_path: Path) -> None:
@@ -167,6 +171,8 @@ def test_what_is_absent_is_not_found(store: Store, tmp_path: Path) -> None:
         store.get(ABSENT, tmp_path / "into")
     with pytest.raises(NotFound, match=r"nothing\.txt"):
         store.read_file(digest, "nothing.txt")
+    with pytest.raises(NotFound, match=r"nothing\.txt"):
+        store.save_file(digest, "nothing.txt", tmp_path / "saved")
     with pytest.raises(NotFound, match="captures/x"):
         store.get_object("captures/x")
 

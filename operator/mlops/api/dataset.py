@@ -16,7 +16,6 @@ from mlops.api.base import (
     Fraction,
     Model,
     ModelName,
-    ObjectName,
     PrinterColumn,
     Resource,
     Rule,
@@ -33,6 +32,8 @@ from mlops.api.conditions import Condition
 from mlops.api.delimited import Csv, Word
 from mlops.api.file_formats import Excel, FileFormat, Json
 from mlops.api.retention import Freshness, Removal, Retention
+from mlops.api.secret_ref import SecretRef
+from mlops.api.sql_source import SqlSource
 from mlops.api.time_format import COMPLETE, TimeFormat
 
 Url = Annotated[
@@ -45,12 +46,6 @@ Url = Annotated[
 ]
 FieldType = Literal["float64", "int64", "string", "boolean", "timestamp"]
 Role = Literal["feature", "input", "label", "entityKey", "timestamp", "ignored"]
-
-
-class SecretRef(Model):
-    """A Secret of the object's namespace. Pods are given its keys; the operator writes its name and never reads it."""
-
-    name: ObjectName = Field(description="The Secret's name.")
 
 
 class S3Source(Model):
@@ -115,13 +110,14 @@ class Source(Model):
     s3: S3Source | None = Field(default=None, description="An object or a prefix of any S3.")
     http: HttpSource | None = Field(default=None, description="A file on a web server.")
     captured: CapturedSource | None = Field(default=None, description="Captured requests of a served model.")
-    rules: ClassVar = (exactly_one_of("s3", "http", "captured", path="spec.source"),)
+    sql: SqlSource | None = Field(default=None, description="The rows of a query to a database.")
+    rules: ClassVar = (exactly_one_of("s3", "http", "captured", "sql", path="spec.source"),)
 
     @property
     def secret(self) -> str | None:
         """Return the name of the Secret with the source's own credentials, if it has any."""
         history = self.captured.history.s3 if self.captured and self.captured.history else None
-        found = self.s3 or self.http or history
+        found = self.s3 or self.http or history or self.sql
         return found.secret_ref.name if found and found.secret_ref else None
 
 
@@ -429,11 +425,20 @@ def _one_label(fields: tuple[DataField, ...]) -> bool:
     return sum(field.role == "label" for field in fields) <= 1
 
 
+def _has_watermark(source: SqlSource | None, fields: tuple[DataField, ...]) -> bool:
+    if source is None or source.incremental is None:
+        return True
+    read = [field for field in fields if (field.column or field.name) == source.incremental.column]
+    return any(one.type in ("int64", "timestamp") and not one.nullable and one.time_zone is None for one in read)
+
+
 class DatasetSpec(Model):
     """What the user wants."""
 
-    source: Source = Field(description="Where the rows come from: exactly one of s3, http, captured.")
-    format: FileFormat = Field(default="parquet", description="The format of delivered files.")
+    source: Source = Field(description="Where the rows come from: exactly one of s3, http, captured, sql.")
+    format: FileFormat = Field(
+        default="parquet", description="The format of delivered files; nothing to say where rows come of a database."
+    )
     csv: Csv | None = Field(
         default=None,
         description="How delivered CSV is written; comma, double quotes, UTF-8 and one header line if left out.",
@@ -523,6 +528,19 @@ class DatasetSpec(Model):
             lambda self: self.excel is None or self.format == "excel",
         ),
         Rule(
+            "!has(self.source.sql) || self.format == 'parquet'",
+            "spec.format is for files: leave it out with spec.source.sql",
+            lambda self: self.source.sql is None or self.format == "parquet",
+        ),
+        Rule(
+            "!has(self.source.sql) || !has(self.source.sql.incremental) || self.fields.exists(f,"
+            " (has(f.column) ? f.column : f.name) == self.source.sql.incremental.column &&"
+            " f.type in ['int64', 'timestamp'] && !(has(f.nullable) && f.nullable) && !has(f.timeZone))",
+            "spec.source.sql.incremental.column must be read by a field of type int64 or timestamp that has neither "
+            "nullable nor timeZone",
+            lambda self: _has_watermark(self.source.sql, self.fields),
+        ),
+        Rule(
             "self.format == 'csv' || !self.fields.exists(f, has(f.position))",
             "spec.fields[].position is for spec.format csv: name the column",
             lambda self: self.format == "csv" or all(f.position is None for f in self.fields),
@@ -592,6 +610,11 @@ class DatasetStatus(Model):
     rows: int | None = Field(default=None, description="Rows of the current version.")
     bytes: int | None = Field(default=None, description="Bytes of its files.")
     splits: SplitRows | None = Field(default=None, description="Rows per part.")
+    watermark: Text | None = Field(
+        default=None,
+        description="Of a source that is read incrementally: the highest value of its column in the current version's "
+        "rows; not of a field with personal data.",
+    )
     last_check_time: Timestamp | None = Field(default=None, description="Up to when the source was last synced.")
     last_job: str | None = Field(default=None, description="The Job whose result was last taken in.")
     last_job_time: Timestamp | None = Field(default=None, description="When that Job finished.")

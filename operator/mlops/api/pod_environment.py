@@ -121,7 +121,7 @@ class IngestSettings(PodSettings):
         BeforeValidator(_networks),
         Variable(
             tasks.HTTP_NETWORKS_VARIABLE,
-            "CIDRs, separated by commas, that http sources may reach though they are not public",
+            "CIDRs, separated by commas, that http and sql sources may reach though they are refused otherwise",
         ),
     ] = ()
 

@@ -609,8 +609,15 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = (
         "SourceNotFound",
         _INGEST_FAILS.means(
-            "There is no such bucket, object or URL.",
+            "There is no such bucket, object or URL; or no such table or database.",
             "Correct spec.source, the message names prefixes like it; or deliver it, and ask for a retry.",
+        ),
+    )
+    QUERY_INVALID = (
+        "QueryInvalid",
+        _INGEST_FAILS.means(
+            "The database refuses the query: its SQL is wrong, it computes what cannot be, or it is no SELECT.",
+            "Correct spec.source.sql.query, the message repeats the database's; or the rows, and ask for a retry.",
         ),
     )
     SOURCE_FORBIDDEN = (
@@ -623,14 +630,15 @@ class Reason(StrEnum):
     SOURCE_UNAVAILABLE = (
         "SourceUnavailable",
         _INGEST_FAILS.means(
-            "The web server does not answer, or not in time. It is tried again.",
-            "Wait, or check the URL's host and ask for a retry.",
+            "The web server or the database does not answer, or not in time. It is tried again.",
+            "Wait, or check the host and ask for a retry.",
         ),
     )
     ADDRESS_FORBIDDEN = (
         "AddressForbidden",
         _INGEST_FAILS.means(
-            "The URL leads to an address that is not public, which pods must not reach.",
+            "A URL leads to an address that is not public, or a database's host to one of the pod's own node or cloud: "
+            "pods must not reach them.",
             (
                 "Use a public address; or have the network allowed (in a cluster by MLOPS_HTTP_ALLOWED_NETWORKS in the "
                 "chart's podEnvironment, on one machine by mlops run --allow-network), and ask for a retry."

@@ -97,6 +97,8 @@ class IngestTask(Model):
     as_of: str
     # Whether a version of the model is or was live, so that captures may be read; without one only `history` is.
     captures: bool = False
+    # The artifact of the version that a source which is read incrementally adds to.
+    previous: Digest | None = None
 
 
 # So many fields at most are named in a report, which has 4096 bytes.
@@ -115,6 +117,8 @@ class IngestReport(Model):
     splits: SplitRows
     # Fields with times that had no offset from UTC, a few of them.
     read_as_utc: tuple[str, ...] = ()
+    # The highest value of the column by which a source is read incrementally.
+    watermark: str | None = None
     validation: ValidationResult
     as_of: Timestamp
     # When the newest of what was read was delivered, and the newest value of the timestamp field; None: nothing says.

@@ -59,7 +59,10 @@ def cli() -> None:
 @click.option("--plain", is_flag=True, help="Lines instead of the live table.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=3600, show_default=True, help="Seconds for one step.")
 @click.option(
-    "--allow-network", "networks", multiple=True, help="A CIDR that http sources may reach though not public."
+    "--allow-network",
+    "networks",
+    multiple=True,
+    help="A CIDR that http and sql sources may reach though it is refused otherwise.",
 )
 @click.option("--image", "images", multiple=True, metavar="IMAGE=FOLDER", help="A folder in place of your image.")
 def run(

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlops.api.base import GROUP, Resource
+from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS, InvalidObject, parse_written
 from mlops.api.mistakes import listed
 from mlops.cli.errors import UserError
 from mlops.cli.mistakes import of_all
+from mlops.cli.secrets import Name, Values, name_of, secrets_of
 from mlops.cli.yaml_text import NotAManifest, documents
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -66,6 +68,10 @@ class Manifests:
     documents: tuple[ManifestDocument, ...]
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    # The keys of the Secrets that sources of the Datasets name, as far as they are among the manifests.
+    secrets: Mapping[Name, Values] = field(default_factory=dict, repr=False)
+    # Those that are named, there or not.
+    named_secrets: frozenset[Name] = frozenset()
 
 
 def read(paths: Iterable[str], *, words_are_texts: bool = False) -> Manifests:
@@ -82,10 +88,22 @@ def read(paths: Iterable[str], *, words_are_texts: bool = False) -> Manifests:
     ours = [document for document in found if not _is_foreign(document.manifest)]
     if wrong := mistakes_in(ours):
         raise UserError(listed(wrong))
-    left_out = tuple(_shown(document.manifest) for document in found if _is_foreign(document.manifest))
+    foreign = [document for document in found if _is_foreign(document.manifest)]
     if not ours:
-        raise UserError(f"none of {', '.join(KINDS)} in {', '.join(paths)}, only {', '.join(left_out)}")
-    return Manifests(tuple(ours), left_out, tuple(warnings))
+        shown = ", ".join(_shown(document.manifest) for document in foreign)
+        raise UserError(f"none of {', '.join(KINDS)} in {', '.join(paths)}, only {shown}")
+    named = frozenset(_secrets_named(ours))
+    secrets = secrets_of(((document.place, document.manifest) for document in foreign), named)
+    left_out = tuple(_shown(document.manifest) for document in foreign if name_of(document.manifest) not in secrets)
+    return Manifests(tuple(ours), left_out, tuple(warnings), secrets, named)
+
+
+def _secrets_named(found: Iterable[ManifestDocument]) -> Iterator[Name]:
+    """Yield the Secrets that the sources of Datasets name."""
+    for document in found:
+        parsed = parse_written(document.manifest)
+        if isinstance(parsed, Dataset) and parsed.spec.source.secret is not None:
+            yield document.key[1], parsed.spec.source.secret
 
 
 def _words_as_texts(document: ManifestDocument) -> Iterator[str]:

@@ -25,8 +25,9 @@ from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
 from mlops.cli.put.local import check_file, deliver
 from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
+from mlops.cli.secrets import from_environment
 from mlops.cli.settings import local_settings
-from mlops.cli.sources import Sources, uris_of
+from mlops.cli.sources import Sources, has_no_listing, uris_of
 from mlops.cli.state import State
 from mlops.cli.terminal import harmless
 from mlops.engine.cluster import Clock
@@ -89,7 +90,14 @@ class _Run:
         if self.options.allow_networks:
             extra[tasks.HTTP_NETWORKS_VARIABLE] = ",".join(self.options.allow_networks)
         settings = local_settings(self.state, extra)
-        runtime = LocalRuntime(self.state.folder, planners=PLANNERS, settings=settings, clock=clock, images=self.images)
+        runtime = LocalRuntime(
+            self.state.folder,
+            planners=PLANNERS,
+            settings=settings,
+            clock=clock,
+            images=self.images,
+            secrets={**self.given.secrets, **from_environment(os.environ, self.given.named_secrets)},
+        )
         async with runtime:
             # Not before: the folder may be in use by another run.
             self._deliver()
@@ -120,8 +128,9 @@ class _Run:
         changed what lies in the bucket."""
         if document.key[0] != "Dataset":
             return False
-        uris = uris_of(document.manifest["spec"]["source"])
-        is_other = bool(uris) and self.sources.changed(document.key, uris)
+        source = document.manifest["spec"]["source"]
+        uris = uris_of(source)
+        is_other = has_no_listing(source) or (bool(uris) and self.sources.changed(document.key, uris))
         present = runtime.get(Key(*document.key))
         return is_other or (present is not None and ready(present)[0] == "False")
 
@@ -313,7 +322,11 @@ def request_sync(cluster: LocalCluster, key: Key, clock: Clock) -> None:
     synced_at = manifest.get("status", {}).get("lastCheckTime")
     # A driven clock may stand where it stood at the last sync.
     later = [clock.now(), *([parse_time(synced_at) + timedelta(seconds=1)] if synced_at else [])]
-    cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
+    asked = {labels.REQUESTED_AT: format_time(max(later))}
+    if manifest.get("status", {}).get("attempts"):
+        # Who runs it again has mended something: the next attempt is now, not when a cluster would make it.
+        asked[labels.RETRY] = format_time(max(later))
+    cluster.annotate(key, asked)
 
 
 def _never(manifest: Manifest) -> Iterator[str]:

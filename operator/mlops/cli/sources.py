@@ -60,3 +60,8 @@ def uris_of(source: Manifest) -> list[str]:
     """Return the s3:// URIs that a Dataset reads."""
     places = (source.get("s3"), ((source.get("captured") or {}).get("history") or {}).get("s3"))
     return [place["uri"] for place in places if place]
+
+
+def has_no_listing(source: Manifest) -> bool:
+    """Return whether only a sync can tell if there is news: rows of a database come and go unseen."""
+    return bool(source.get("sql"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from mlops.api.base import Resource, earlier, parse_time
 from mlops.engine.cluster import Clock, Reader, key_of, labels_of, owners_of
@@ -42,8 +42,9 @@ class Jobs:
         if first is None or not timedelta() <= now - first <= _FARTHEST:
             return self.of(owner, label)
         found = list(linked(UNFINISHED_JOBS[label], namespace, name, self._reader))
-        # A node's clock may be ahead.
-        for hours in range((now - first + _MARGIN) // _AN_HOUR + 1):
+        # A node's clock may be ahead; the calendar has an end.
+        reach = min(now - first + _MARGIN, datetime.max.replace(tzinfo=UTC) - first)
+        for hours in range(reach // _AN_HOUR + 1):
             hour = f"{first + hours * _AN_HOUR:%Y-%m-%dT%H}"
             found += linked(JOBS_ENDED_IN[label], namespace, f"{name}/{hour}", self._reader)
         named = filter(None, (self._reader.get(Key("Job", namespace, each)) for each in names))

@@ -48,6 +48,8 @@ class Machine:
     # A user's image -> the folder with its code.
     images: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    # (namespace, name) of a source's Secret -> its keys.
+    secrets: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def _environ(container: Manifest, pod: Manifest, mounts: list[tuple[str, Path]],
     # No node has to learn that a pod is going: its routes are closed before it is told.
     environ[tasks.DRAIN_VARIABLE] = "0"
     environ |= machine.environment
+    environ |= _from_secrets(container, pod, machine)
     for entry in container.get("env", ()):
         if "valueFrom" in entry:
             value = _field(entry, pod)
@@ -146,6 +149,16 @@ def _environ(container: Manifest, pod: Manifest, mounts: list[tuple[str, Path]],
         # Installed for one user, the program itself lies in the folder that is left out elsewhere.
         environ.pop("PYTHONNOUSERSITE", None)
     return environ
+
+
+def _from_secrets(container: Manifest, pod: Manifest, machine: Machine) -> dict[str, str]:
+    """Return the keys of sources' Secrets, each under its prefix. Without one they could set anything: left out."""
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", ()):
+        name = (pod["metadata"].get("namespace", "default"), source.get("secretRef", {}).get("name", ""))
+        if prefix := source.get("prefix"):
+            found |= {f"{prefix}{key}": value for key, value in machine.secrets.get(name, {}).items()}
+    return found
 
 
 def _field(entry: Manifest, pod: Manifest) -> str:

@@ -52,10 +52,11 @@ class LocalRuntime:
         images: Mapping[str, Path] | None = None,
         environment: Mapping[str, str] | None = None,
         pods: int | None = None,
+        secrets: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> None:
         self._state, self._planners, self._settings, self._clock = state, planners, settings, clock
         # Not the settings' environment: our own containers carry it, a user's is given neither store nor credentials.
-        self._machine = Machine(images or {}, environment or {})
+        self._machine = Machine(images or {}, environment or {}, secrets or {})
         self._pods = pods
 
     async def __aenter__(self) -> Self:

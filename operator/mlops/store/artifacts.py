@@ -132,6 +132,16 @@ class Store:
             raise NotFound(f"{digest} {path}", "the artifact has no such file")
         return b"".join(self._checked_chunks(entry))
 
+    def save_file(self, digest: str, path: str, into: Path) -> None:
+        """Write the verified bytes of one file of an artifact to `into`. Raises NotFound, DigestMismatch: then what is
+        there is not verified."""
+        entry = self.manifest(digest).entry(check_path(path))
+        if entry is None:
+            raise NotFound(f"{digest} {path}", "the artifact has no such file")
+        with into.open("wb") as sink:
+            for chunk in self._checked_chunks(entry):
+                sink.write(chunk)
+
     def exists(self, digest: str) -> bool:
         """Whether the artifact is there; its bytes are checked when it is read, not here."""
         return self.bucket.stat(manifest_key(digest)) is not None

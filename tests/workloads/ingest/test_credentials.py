@@ -20,6 +20,7 @@ from mlops.api import tasks
 from mlops.api.dataset import DatasetSpec, HttpSource
 from mlops.store import AccessDenied, CredentialsMissing
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
+from mlops.workloads.ingest.credentials import authorization
 from mlops.workloads.ingest.download import http_file
 from mlops.workloads.ingest.run import ingest
 from tests.servers.s3 import S3Server, minio
@@ -304,8 +305,14 @@ def test_without_a_usable_header_nothing_is_sent(
     assert _Stranger.seen == []
 
 
-def test_without_a_cluster_a_web_source_with_a_secret_says_that_there_are_none(tmp_path: Path) -> None:
+def test_without_a_cluster_a_web_source_whose_secret_nobody_gave_says_where_it_may_stand(tmp_path: Path) -> None:
     """It is final: waiting would not bring a Secret."""
     environ = {"MLOPS_STORE": f"file://{tmp_path}/store", "MLOPS_BUCKETS": f"file://{tmp_path}"}
-    with pytest.raises(BadInput, match="without a cluster there are no Secrets"):
+    with pytest.raises(BadInput, match="without a cluster a Secret stands in a manifest"):
         read(environ, a_spec(source=a_web_source("https://example.com/x")), tmp_path / "pod")
+
+
+def test_without_a_cluster_a_secret_that_was_given_counts() -> None:
+    source = HttpSource.model_validate(a_web_source("https://example.com/x")["http"])
+    environ = {"MLOPS_BUCKETS": "file:///buckets", "SOURCE_AUTHORIZATION": "Bearer x"}
+    assert authorization(source, "shop", environ) == "Bearer x"

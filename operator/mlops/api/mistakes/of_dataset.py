@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from mlops.api.dataset import CleanStep, DatasetSpec, FieldType
 from mlops.api.mistakes.mistake import Mistake, at, unknown_names
+from mlops.api.mistakes.of_query import in_query
 from mlops.api.reasons import Reason
 
 
 def of_dataset(spec: DatasetSpec) -> list[Mistake]:
-    """Return every mistake in names and cleaning steps; the ingesting pod asks here too."""
-    return [*_in_cleaning(spec), *_in_features(spec), *_in_governance(spec)]
+    """Return every mistake in query, names and cleaning steps; the ingesting pod asks here too."""
+    return [*in_query(spec.source.sql), *_in_cleaning(spec), *_in_features(spec), *_in_governance(spec)]
 
 
 def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:

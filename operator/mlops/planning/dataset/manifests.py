@@ -40,6 +40,7 @@ def content_digest(dataset: Dataset) -> str:
             "source": {
                 "s3": {"secret_ref"},
                 "http": {"secret_ref"},
+                "sql": {"secret_ref"},
                 "captured": {"history": {"s3": {"secret_ref"}}},
             },
         },
@@ -133,6 +134,12 @@ def _labels(dataset: Dataset, component: str) -> dict[str, str]:
     return labels.standard(component, name, dataset=name, digest=labels.short(sync_digest(dataset), 16))
 
 
+def _added_to(dataset: Dataset) -> str | None:
+    """Return the version that a source which is read incrementally adds to; the pod sees whether it can."""
+    source = dataset.spec.source.sql
+    return dataset.status.artifact if source and source.incremental else None
+
+
 def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: str, captures: bool) -> Manifest:
     task = tasks.IngestTask(
         namespace=dataset.metadata.namespace,
@@ -140,6 +147,7 @@ def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: st
         spec=dataset.spec,
         as_of=as_of,
         captures=captures,
+        previous=_added_to(dataset),
     )
     secret = dataset.spec.source.secret
     main = pods.container(settings, task, _AMOUNTS, source_secret=secret, env=[pods.JOB_NAME_VARIABLE])

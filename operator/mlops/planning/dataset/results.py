@@ -96,6 +96,7 @@ def _delivered(
         rows=report.rows,
         bytes=report.bytes,
         splits=report.splits,
+        watermark=status.watermark if unchanged else report.watermark,
         last_check_time=format_time(newest),
         spec_digest=sync_digest(dataset),
         content_digest=content_digest(dataset),

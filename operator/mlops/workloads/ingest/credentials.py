@@ -16,6 +16,10 @@ from mlops.store.settings import NAMES
 from mlops.workloads.floor.pod import BadInput, PassingFault
 
 AUTHORIZATION = "AUTHORIZATION"
+LOCAL_WAY_OUT = (
+    "without a cluster a Secret stands in a manifest beside the Dataset, or its keys in variables "
+    "MLOPS_SECRET_<NAME>_<KEY>"
+)
 # Nothing else of the Secret counts: no file of the pod may be named, neither a CA's nor a folder of buckets.
 _S3_KEYS = tuple(name for name in NAMES if name != S3Settings.name_of("ca_file"))
 
@@ -36,9 +40,9 @@ def authorization(source: HttpSource, namespace: str, environ: Mapping[str, str]
     if source.secret_ref is None:
         return None
     where = f'{AUTHORIZATION}: Secret "{source.secret_ref.name}" in namespace "{namespace}"'
-    if tasks.BUCKETS_VARIABLE in environ:
-        raise BadInput(Reason.CREDENTIALS_MISSING, f"{where} is not known here: without a cluster there are no Secrets")
     value = environ.get(tasks.SOURCE_PREFIX + AUTHORIZATION, "").strip()
+    if not value and tasks.BUCKETS_VARIABLE in environ:
+        raise BadInput(Reason.CREDENTIALS_MISSING, f"{where} is not known here: {LOCAL_WAY_OUT}")
     if not value:
         problem = "must hold the header's value, such as Bearer and a token: make or mend it, it is tried again"
         raise PassingFault(Reason.CREDENTIALS_MISSING, f"{where} {problem}")

@@ -23,6 +23,7 @@ from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
+from mlops.workloads.ingest.database.increment import keep_delivered
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
@@ -52,14 +53,15 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     rows = canonical(spill.collect(delivered), contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
+    folder = pod.scratch / "version"
+    folder.mkdir()
+    watermark = keep_delivered(rows, spec, contract, folder)
     cleaned = clean(rows, spec.clean, contract)
     rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
-    folder = pod.scratch / "version"
-    folder.mkdir()
     digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
@@ -86,6 +88,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         bytes=manifest.size,
         splits=SplitRows(**counted, known=known),
         read_as_utc=tuple(sorted(contract.read_as_utc))[:MOST_NAMED],
+        watermark=watermark,
         validation=outcome.result,
         as_of=format_time(as_of),
         delivered_at=newest.text,
@@ -113,6 +116,11 @@ def _read(
         header = authorization(source.http, task.namespace, pod.environ)
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
         yield from _delivered(files, task.spec, contract, rejected)
+    elif source.sql:
+        # Only here, for the same reason.
+        from mlops.workloads.ingest.database.reading import database_rows
+
+        yield from database_rows(pod, task, source.sql, contract)
     elif source.captured:
         window = Window.before(as_of, source.captured)
         if source.captured.history:

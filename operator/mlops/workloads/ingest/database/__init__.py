@@ -1,0 +1,1 @@
+"""Rows of a query to a database: one snapshot, read only, in bounded memory, typed exactly."""

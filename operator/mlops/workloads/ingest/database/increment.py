@@ -1,0 +1,123 @@
+"""What a source that is read incrementally adds to: the rows of the last version as they were delivered.
+
+A version of such a source holds `delivered.parquet`, the delivered rows of all syncs before any cleaning, and
+`delivered.json`, which says of which query and fields they are. The next sync takes those below the watermark, the
+highest value of the column, and asks the database for those from it on: what came is the same, row for row, as if all
+had been read at once, as long as rows are only added and none below the watermark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from mlops.api.dataset import DataField, DatasetSpec
+from mlops.api.digests import digest_of
+from mlops.api.reasons import Reason
+from mlops.store import NotFound, Store
+from mlops.workloads.floor.log import say
+from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.scanning import batches
+from mlops.workloads.ingest.contract import Contract
+from mlops.workloads.ingest.problems import shown
+from mlops.workloads.ingest.rows import Rows
+from mlops.workloads.ingest.typed import column_of
+from mlops.workloads.ingest.writing import write_json, write_parquet
+
+_ROWS_FILE, _OF_FILE = "delivered.parquet", "delivered.json"
+_CHUNK: Final = 131_072
+_DAY_FORM: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The delivered rows of the last version, in a file, and the highest value of the field that tells new ones."""
+
+    path: Path
+    field: DataField
+    watermark: Any
+
+    @property
+    def value(self) -> int:
+        """Return the watermark as a whole number; of a time, microseconds since 1970."""
+        return int(pl.Series([self.watermark], dtype=self._dtype).to_physical()[0])
+
+    @property
+    def _dtype(self) -> pl.DataType:
+        return pl.Datetime("us", "UTC") if self.field.type == "timestamp" else pl.Int64()
+
+    def rows(self, contract: Contract) -> Iterator[pl.DataFrame]:
+        """Yield the rows below the watermark."""
+        below = pl.col(self.field.name) < pl.lit(self.watermark, dtype=self._dtype)
+        for chunk in batches(pl.scan_parquet(self.path, glob=False), list(contract.schema), _CHUNK):
+            yield chunk.filter(below)
+
+
+def watermark_field(spec: DatasetSpec) -> DataField | None:
+    """Return the field by which the source is read incrementally, if it is."""
+    source = spec.source.sql
+    if source is None or source.incremental is None:
+        return None
+    return next(field for field in spec.fields if column_of(field) == source.incremental.column)
+
+
+def earlier_rows(store: Store, artifact: str | None, spec: DatasetSpec, scratch: Path) -> Earlier | None:
+    """Return what the version `artifact` was delivered, if it is there and was read by the same query and fields."""
+    field = watermark_field(spec)
+    if field is None or artifact is None:
+        return None
+    path = scratch / _ROWS_FILE
+    try:
+        if json.loads(store.read_file(artifact, _OF_FILE)).get("of") != _made_of(spec):
+            say("the query or the fields are others than the last version's: all rows are read")
+            return None
+        store.save_file(artifact, _ROWS_FILE, path)
+        check_parquet(path)
+    except NotFound:
+        say("the last version holds no delivered rows, or is gone from the store: all rows are read")
+        return None
+    except ParquetError as error:
+        raise BadInput(Reason.FORMAT_ERROR, f"{artifact} {_ROWS_FILE}: {error}") from error
+    watermark = _highest(pl.scan_parquet(path, glob=False), field)
+    return None if watermark is None else Earlier(path, field, watermark)
+
+
+def check_no_null(chunk: pl.DataFrame, field: DataField) -> None:
+    """Raise BadInput if a row has no value by which it could be told from earlier ones."""
+    if chunk[field.name].null_count():
+        name = shown(column_of(field))
+        raise BadInput(
+            Reason.SCHEMA_MISMATCH,
+            f'spec.source.sql.incremental.column: "{name}" is null in a row, which no later sync could tell from '
+            f"earlier ones: leave such rows out in the query ({name} IS NOT NULL), or read all rows at each sync",
+        )
+
+
+def keep_delivered(rows: Rows, spec: DatasetSpec, contract: Contract, folder: Path) -> str | None:
+    """Write what the next sync adds to, if the source is read incrementally; return the watermark for the status."""
+    field = watermark_field(spec)
+    if field is None:
+        return None
+    write_parquet(rows.chunks(), contract.schema, folder / _ROWS_FILE)
+    write_json({"formatVersion": 1, "of": _made_of(spec)}, folder / _OF_FILE)
+    highest = _highest(pl.scan_parquet(folder / _ROWS_FILE, glob=False), field)
+    if highest is None or field.name in contract.pii:
+        return None
+    return str(pl.Series([highest]).dt.strftime(_DAY_FORM)[0]) if field.type == "timestamp" else str(highest)
+
+
+def _highest(frame: pl.LazyFrame, field: DataField) -> Any:
+    return frame.select(pl.col(field.name).max()).collect().item()
+
+
+def _made_of(spec: DatasetSpec) -> str:
+    """Return the digest of all that decides which rows are delivered, and how they are read."""
+    source = spec.source.sql
+    fields = [field.dump() for field in spec.fields]
+    return digest_of({"sql": source.dump() if source else None, "fields": fields})
