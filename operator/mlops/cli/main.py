@@ -151,6 +151,7 @@ def run(
 @click.option("--decimal", type=click.Choice([".", ","]), help="What stands before the fraction of a number.")
 @click.option("--time-zone", help="Whose clock times without an offset are, such as Europe/Berlin.")
 @click.option("--delimiter", help="What stands between two fields.")
+@click.option("--quote", help="What fields may be enclosed in; empty if quotes are letters.")
 @click.option("--encoding", help="The encoding of the text, such as cp1252.")
 @click.option(
     "--header", type=click.IntRange(0, 8), help="Rows with names at the top of the table; 0 if there are none."

@@ -7,7 +7,7 @@ import glob
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from mlops.api.delimited import Csv, Encoding
 from mlops.api.file_formats import Excel, FileFormat, Json
 from mlops.cli.errors import UserError
+from mlops.cli.init.encodings import common, encoding_of
 from mlops.cli.init.options import InitOptions
-from mlops.cli.init.sniffing import dialects_of, encoding_of
+from mlops.cli.init.sniffing import dialects_of
 from mlops.workloads.ingest.decompress import open_bytes, unpack
 
 _SUFFIXES: dict[str, FileFormat] = {
@@ -43,6 +44,9 @@ class Delivery:
     csv: Csv | None = None
     json_: Json | None = None
     excel: Excel | None = None
+    # Why quotes are letters, where they are; `asks`: a user must say so.
+    letters: str = ""
+    asks: bool = False
 
     @property
     def names(self) -> str:
@@ -80,7 +84,7 @@ def files_of(patterns: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> list[Delivery]:
+def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> Iterable[Delivery]:
     """Return the files as deliveries, one for each dialect that may be theirs, the likeliest first."""
     formats = {path: _format_of(path) for path in files}
     if len(set(formats.values())) > 1:
@@ -96,14 +100,15 @@ def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> list
         return [replace(base, json_=_said(Json, "--records", "records", records))]
     if kind != "csv":
         return [base]
+    if options.quote not in (None, "", '"', "'"):
+        raise UserError(f"--quote {options.quote!r}: \", ' or empty, if quotes are letters")
     if options.encoding and options.encoding not in get_args(Encoding):
         raise UserError(f"--encoding {options.encoding!r}: one of {', '.join(get_args(Encoding))}")
-    encodings = {encoding_of(path, options) for path in files}
-    if encodings == {"utf-8", "cp1252"}:
-        raise UserError(
-            f"{base.names}: some are UTF-8 and some are not: one Dataset has one encoding: save all as UTF-8"
-        )
-    return [replace(base, csv=csv) for csv in dialects_of(files[0], encodings.pop(), options)]
+    encoding = common(base.names, [encoding_of(path, options) for path in files])
+    return (
+        replace(base, csv=one.csv, letters=one.letters, asks=one.asks)
+        for one in dialects_of(files[0], encoding, options)
+    )
 
 
 def _said(kind: type[_Part], option: str, name: str, value: str | None) -> _Part | None:

@@ -20,6 +20,7 @@ class InitOptions:
     dates: str | None = None  # day-first, month-first
     decimal: str | None = None
     delimiter: str | None = None
+    quote: str | None = None  # empty: quotes are letters
     encoding: str | None = None
     header: int | None = None
     time_zone: str | None = None

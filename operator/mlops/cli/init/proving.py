@@ -28,7 +28,6 @@ class Seen:
     missing: int = 0
     least: Any = None
     most: Any = None
-    is_infinite: bool = False
 
 
 @dataclass
@@ -119,7 +118,5 @@ def _note(proof: Proof, frame: pl.DataFrame) -> None:
         if values.dtype in (pl.String, pl.Boolean) or values.null_count() == len(values):
             continue
         least, most = values.min(), values.max()
-        if values.dtype == pl.Float64:
-            seen.is_infinite |= bool(values.is_infinite().any())
         seen.least = least if seen.least is None else min(seen.least, least)
         seen.most = most if seen.most is None else max(seen.most, most)

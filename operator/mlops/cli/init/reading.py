@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from datetime import time as time_of_day
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,6 +17,7 @@ from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery, told_by_us
 from mlops.cli.init.evidence import ColumnEvidence
+from mlops.cli.init.footers import Rows
 from mlops.cli.init.objects import objects
 from mlops.cli.terminal import note
 from mlops.workloads.floor.arrow_reading import arrow_scanner
@@ -23,12 +26,10 @@ from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
 from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.delimited import read_csv
+from mlops.workloads.ingest.delimited import MAX_COLUMNS, read_csv
 
 _BATCH = 20_000
-_MOST_FOOTER = 10
 _EVERY = 5.0
-_MOST_COLUMNS = 10_000
 
 
 @dataclass
@@ -86,15 +87,21 @@ class ReadingProgress:
             note(f"{self._what}: {self._rows:,} rows")
 
 
-def profiled(deliveries: list[Delivery]) -> Profile:
+def profiled(deliveries: Iterable[Delivery]) -> Profile:
     """Return what the first of the deliveries that explains every row holds. Raises UserError if none does."""
     problem = ""
     for delivery in deliveries:
+        if delivery.asks:
+            raise UserError(f"{problem or delivery.letters}: mend it, or say --quote '' if quotes are letters")
         try:
-            return _profile(delivery)
+            found = _profile(delivery)
         except BadInput as error:
             problem = problem or error.message
-    raise UserError(f"{problem}" if problem else "nothing explains the files")
+            continue
+        if delivery.letters:
+            found.notes.append(f"quotes are letters of the text: {problem or delivery.letters}")
+        return found
+    raise UserError(problem or "nothing explains the files")
 
 
 def _profile(delivery: Delivery) -> Profile:
@@ -146,47 +153,55 @@ class _Shape:
 
 
 def _shape(delivery: Delivery, csv: Csv) -> _Shape:
-    """Return the dialect with what rows of another width are: a footer, or rows that are padded."""
-    header: list[str] | None = None
-    width, notes = 0, []
-    footers: list[int] = []
-    ragged = False
-    for path in delivery.copies:
-        blocks = Blocks(path, path.name, csv)
-        width = blocks.read_header()
-        blocks.single_column = width == 1
-        names = blocks.header or [""] * width
-        if header is not None and names != header:
+    """Return the dialect with what rows of another width are: a footer, comments, or rows that are padded."""
+    found = [_rows_of(path, csv) for path in delivery.copies]
+    header, first = found[0]
+    notes = []
+    for path, (names, _) in zip(delivery.copies, found, strict=True):
+        if names != header:
             raise UserError(
                 f"{path.name}: its header is {', '.join(names)[:120]}, and that of {delivery.copies[0].name} is "
                 f"{', '.join(header)[:120]}: name files with the same columns"
             )
-        header = names
-        rows, odd = 0, []
-        for block in blocks:
-            widths = block.widths
-            odd += [(rows + int(at), int(widths[at])) for at in (widths != width).nonzero()[0].tolist()]
-            rows += len(widths)
-        footers.append(0)
-        if not odd:
-            continue
-        first = odd[0][0]
-        if len(odd) == rows - first <= _MOST_FOOTER and rows > 2 * len(odd) and all(one[1] < width for one in odd):
-            footers[-1] = len(odd)
-            notes.append(f"the last {len(odd)} lines of {path.name} are no rows: they have fewer fields")
-        else:
-            ragged = True
+    if first.width > MAX_COLUMNS:
+        raise UserError(f"{delivery.names}: {first.width} columns: at most {MAX_COLUMNS} are read")
+    if csv.header > 1:
+        notes.append(f"{csv.header} rows hold the columns' names: they are joined")
+    files = [rows for _, rows in found]
+    comments = {rows.comment for rows in files if rows.odd}
+    footers = {rows.footer for rows in files}
+    if len(comments) == 1 and None not in comments and footers != {len(first.odd)}:
+        (sign,) = comments
+        notes.append(f"lines that begin with {sign} are left out: they are no rows, as their widths show")
+        return _Shape(csv.evolve(comment=sign), header, notes)
+    for path, rows in zip(delivery.copies, files, strict=True):
+        if rows.footer:
             notes.append(
-                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {first + 1}"
+                f"the last {rows.footer} lines of {path.name} are no rows: they have fewer fields, or no values"
             )
-    if width > _MOST_COLUMNS:
-        raise UserError(f"{delivery.names}: {width} columns: at most {_MOST_COLUMNS} are read")
-    if len(set(footers)) > 1:
+    if len(footers) > 1:
         raise UserError(
             f"{delivery.names}: {'; '.join(notes)}; other files end otherwise: leave those lines out of all"
         )
-    csv = csv.evolve(footer_rows=footers[0]) if footers and footers[0] else csv
-    return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header or [], notes)
+    ragged = False
+    for path, rows in zip(delivery.copies, files, strict=True):
+        odd = [one for one in rows.odd if one[0] < rows.count - rows.footer]
+        if odd:
+            ragged = True
+            notes.append(
+                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {odd[0][0] + 1}"
+            )
+    csv = csv.evolve(footer_rows=first.footer) if first.footer else csv
+    return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header, notes)
+
+
+def _rows_of(path: Path, csv: Csv) -> tuple[list[str], Rows]:
+    blocks = Blocks(path, path.name, csv)
+    rows = Rows(csv, blocks.read_header())
+    blocks.single_column = rows.width == 1
+    for block in blocks:
+        rows.add(block)
+    return blocks.header or [""] * rows.width, rows
 
 
 def type_of(dtype: pl.DataType) -> FieldType | None:
@@ -219,6 +234,7 @@ def _columnar(delivery: Delivery, progress: ReadingProgress) -> Profile:
         for at, name in enumerate(names, 1):
             column = columns.setdefault(name, SeenColumn(ColumnEvidence(name, at)))
             kind = type_of(schema[name])
+            column.evidence.needs_zone |= isinstance(schema[name], pl.Datetime) and schema[name].time_zone is None
             if kind is None:
                 column.kinds.add("other")
             else:
@@ -280,7 +296,10 @@ def _observe(column: SeenColumn, values: list[Any]) -> None:
             case float():
                 column.kinds.add("float64")
                 column.is_whole &= value.is_integer()
-            case datetime() | date():
+            case datetime():
+                column.kinds.add("timestamp")
+                column.evidence.needs_zone |= value.tzinfo is None and value.time() != time_of_day.min
+            case date():
                 column.kinds.add("timestamp")
             case _:
                 column.kinds.add("other")

@@ -150,7 +150,7 @@ def _describe(guess: Guess, proof: Proof, rows: int, *, is_label: bool) -> None:
         guess.remarks.insert(0, f"{_short(seen.least)} to {_short(seen.most)}")
     if guess.type != "string" or evidence.values is None or guess.spec.get("role") in ("ignored", "entityKey"):
         return
-    values = sorted(evidence.values)
+    values = sorted(set(evidence.values) - set(guess.spec.get("nullValues", ())))
     is_short = all(values) and max(map(len, values), default=0) <= 64
     if is_short and (is_label or (len(values) <= MOST_ENUM and rows >= 10 * len(values))):
         guess.spec["enum"] = values
