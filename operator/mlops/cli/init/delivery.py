@@ -65,8 +65,6 @@ def files_of(patterns: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the files that paths, folders and globs name, in the order of their names. Raises UserError."""
     found: list[Path] = []
     for pattern in patterns:
-        if pattern.startswith(("s3://", "http://", "https://")):
-            raise UserError(f"{pattern}: init reads files of this machine: copy one here and name it")
         place = Path(pattern)
         if place.is_dir():
             inside = [path for path in sorted(place.iterdir()) if path.is_file() and path.name[0] not in "._"]

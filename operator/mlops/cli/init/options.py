@@ -26,3 +26,7 @@ class InitOptions:
     time_zone: str | None = None
     sheet: str | None = None
     records: str | None = None
+    # Where s3:// leads: a real service, or the buckets of a state folder.
+    s3: bool = False
+    state: Path | None = None
+    networks: tuple[str, ...] = ()

@@ -189,7 +189,8 @@ def _shape(delivery: Delivery, csv: Csv) -> _Shape:
         if odd:
             ragged = True
             notes.append(
-                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {odd[0][0] + 1}"
+                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, "
+                f"the first is {odd[0][0] + 1}"
             )
     csv = csv.evolve(footer_rows=first.footer) if first.footer else csv
     return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header, notes)
@@ -234,7 +235,7 @@ def _columnar(delivery: Delivery, progress: ReadingProgress) -> Profile:
         for at, name in enumerate(names, 1):
             column = columns.setdefault(name, SeenColumn(ColumnEvidence(name, at)))
             kind = type_of(schema[name])
-            column.evidence.needs_zone |= isinstance(schema[name], pl.Datetime) and schema[name].time_zone is None
+            column.evidence.needs_zone |= schema[name] == pl.Datetime and getattr(schema[name], "time_zone", "") is None
             if kind is None:
                 column.kinds.add("other")
             else:

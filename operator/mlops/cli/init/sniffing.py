@@ -65,7 +65,7 @@ def dialects_of(path: Path, encoding: str, options: InitOptions) -> Iterator[Sni
         options = replace(options, delimiter=said[1].decode())
     first = said[0].count(b"\n") or 1 if said else 0
     text = text[said.end() :] if said else text
-    heads = []
+    heads: list[Head] = []
     for quote, escape in _QUOTES if options.quote is None else [(options.quote, ""), (options.quote, "\\")]:
         base = Csv.model_validate({"encoding": encoding, "quote": quote, "escape": escape})
         if (head := _best(text, whole, base, options)) and (quote != "'" or options.quote or _encloses(head, text)):

@@ -42,7 +42,7 @@ class Written:
     decided: Decided
     proof: Proof
     label: Guess
-    uri: str
+    source: dict[str, Any]
 
     def has_role(self, role: str) -> bool:
         """Return whether some field has the role."""
@@ -67,7 +67,7 @@ def _toml(text: str) -> str:
 
 
 def _dataset(this: Written) -> str:
-    spec = spec_of(this.profile.delivery, this.decided, this.uri)
+    spec = spec_of(this.profile.delivery, this.decided, this.source)
     lines = [
         _comment(
             f"{this.profile.delivery.names}: {this.profile.rows:,} rows, written by `mlops init`, which read all."
