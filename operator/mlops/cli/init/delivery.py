@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import orjson
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from mlops.cli.init.encodings import common, encoding_of
 from mlops.cli.init.options import InitOptions
 from mlops.cli.init.sniffing import dialects_of
 from mlops.workloads.ingest.decompress import open_bytes, unpack
+from mlops.workloads.ingest.json_document import arrays
 
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".tab": "csv", ".data": "csv", ".psv": "csv", ".dat": "csv",
@@ -168,18 +169,9 @@ def _records(path: Path) -> str | None:
         raise UserError(f"{path}: no JSON document: {error}") from error
     if isinstance(document, list):
         return None
-    found = sorted(_arrays(document, "", 4)) if isinstance(document, dict) else []
+    found = sorted(arrays(document, "")) if isinstance(document, dict) else []
     if not found:
         raise UserError(f"{path}: no array of objects in the document: a Dataset's rows are one")
     if len(found) > 1:
         raise UserError(f"{path}: several arrays of objects: say which by --records, one of: {', '.join(found)}")
     return found[0]
-
-
-def _arrays(value: dict[str, Any], path: str, depth: int) -> Iterator[str]:
-    for key, inner in value.items():
-        at = f"{path}.{key}" if path else key
-        if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner):
-            yield at
-        elif isinstance(inner, dict) and depth:
-            yield from _arrays(inner, at, depth - 1)

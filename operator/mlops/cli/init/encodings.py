@@ -14,10 +14,10 @@ from mlops.workloads.ingest.text import checked_head, open_bytes
 
 _HEAD: Final = 1 << 16
 ASCII: Final = "ascii"
-# In a Western language few letters have an accent, and no sign stands between two letters of a word.
-_FEW: Final = 0.25
+# In a Western language letters with an accent stand alone or in pairs, and no sign stands inside a word.
 _ODD: Final = re.compile(
     r"[^\W\d_][\u0082-\u008f\u0091-\u009f£¥¯¤¦§¬±³¹¼¾¿ƒ„…†‡ˆ‰‹›˜¸¨´][^\W\d_]|(?<!\w)[£¥¯¼¾³¹][^\W\d_]{2}"
+    r"|[À-ÖØ-öø-ÿŒœŠšŽžŸ]{3}|[^\x00-\x7f\s]{4}"
 )
 _TRIED: Final = (
     "cp1250",
@@ -93,16 +93,14 @@ def _check_kind(path: Path, first: bytes) -> None:
 
 def _check_words(path: Path, text: str) -> None:
     """Raise UserError if text that was read as cp1252 has no words of a language that is written in it."""
-    letters = [letter for letter in text if letter.isalpha() or (not letter.isascii() and not letter.isspace())]
-    beyond = sum(not letter.isascii() for letter in letters)
     odd = _ODD.search(text)
-    if odd is None and (beyond <= 3 or beyond <= _FEW * len(letters)):
+    if odd is None:
         return
-    at = odd.start() if odd else next(i for i, letter in enumerate(text) if not letter.isascii())
+    at = odd.start()
     shown = text[max(0, at - 10) : at + 20].strip().splitlines()[0:1] or [""]
     raise UserError(
-        f"{path.name}: it is not UTF-8, and as cp1252 it says {shown[0]!r}, which are no words: say its "
-        f"--encoding{_choices(text.encode('cp1252', 'ignore'), at)}; --encoding cp1252 if it is that all the same"
+        f"{path.name}: it is not UTF-8, and as cp1252 it says {shown[0]!r}, which are no words"
+        f"{_choices(text.encode('cp1252', 'ignore'), at)}; --encoding cp1252 if it is that all the same"
     )
 
 
@@ -122,4 +120,4 @@ def _choices(raw: bytes, at: int = -1) -> str:
             text = piece[: error.start].decode(encoding)
         if all(letter.isprintable() for letter in text.replace("\t", " ").replace("\r", " ")):
             found.append(f"{encoding} ({text.strip()[:24]!r})")
-    return f", such as {', '.join(found[:7])}" if found else ": name its encoding by --encoding"
+    return f": say its --encoding, such as {', '.join(found[:7])}" if found else ": name its encoding by --encoding"

@@ -12,12 +12,12 @@ from mlops.cli.init import dates
 from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.dialect import Notation
 from mlops.workloads.ingest.times import lacks_zone
+from mlops.workloads.ingest.typed import MISSING_WORDS
 
-NULL_WORDS = frozenset(
-    ("na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown", "n.a.",
-     "k. a.", "-nan", "<na>", "#na", "..", "...", ":", "n.d.", "n/d", "nd", "n.v.", "k.a.", "(null)", "<null>", "s/d",
-     "#div/0!", "#value!", "#ref!", "#num!", "#name?", "---", "—", "–", "na.", "not available", "no data", "…")
-)  # fmt: skip
+NULL_WORDS = frozenset(MISSING_WORDS[1:]) | {
+    "n.a.", "na.", "k. a.", "k.a.", "n.d.", "n/d", "nd", "n.v.", "s/d", "-nan", "<na>", "#na", "..", "...", "…", ":",
+    "(null)", "<null>", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "---", "—", "–", "not available", "no data",
+}  # fmt: skip
 NOTATIONS = tuple(
     Notation(decimal, thousands, of_csv=True)
     for decimal, thousands in (
