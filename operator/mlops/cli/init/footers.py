@@ -14,8 +14,8 @@ _LONG = 40
 
 
 @dataclass
-class Rows:
-    """The rows of one file by their width, block by block."""
+class Widths:
+    """The rows of one file by their widths, block by block."""
 
     csv: Csv
     width: int

@@ -17,7 +17,7 @@ from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery, told_by_us
 from mlops.cli.init.evidence import ColumnEvidence
-from mlops.cli.init.footers import Rows
+from mlops.cli.init.footers import Widths
 from mlops.cli.init.objects import objects
 from mlops.cli.terminal import note
 from mlops.workloads.floor.arrow_reading import arrow_scanner
@@ -196,9 +196,9 @@ def _shape(delivery: Delivery, csv: Csv) -> _Shape:
     return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header, notes)
 
 
-def _rows_of(path: Path, csv: Csv) -> tuple[list[str], Rows]:
+def _rows_of(path: Path, csv: Csv) -> tuple[list[str], Widths]:
     blocks = Blocks(path, path.name, csv)
-    rows = Rows(csv, blocks.read_header())
+    rows = Widths(csv, blocks.read_header())
     blocks.single_column = rows.width == 1
     for block in blocks:
         rows.add(block)
