@@ -113,6 +113,7 @@ def _run(this: Written) -> str:
     kind = "LogisticRegression" if is_class and few else "Ridge" if few else None
     estimator = kind or ("HistGradientBoostingClassifier" if is_class else "HistGradientBoostingRegressor")
     params = ', params: {max_iter: "1000"}' if estimator == "LogisticRegression" else ""
+    params += _categories(this) if kind else ""
     other = "HistGradientBoostingClassifier" if is_class else "HistGradientBoostingRegressor"
     remark = f"few rows: a linear model first, then {other}" if few else "takes missing values and text as they are"
     metric = "log_loss" if is_class else "rmse"
@@ -135,6 +136,17 @@ spec:
     promotion: {{stages: [{{name: production, gates: [{{golden: {{}}}}]}}]}}
   triggers: [{{templateChange: {{}}}}]
 """
+
+
+def _categories(this: Written) -> str:
+    """Return how many values of a text are told apart, if a linear model told apart fewer by itself."""
+    from mlops.workloads.train.fit import MAX_ONEHOT
+
+    texts = [
+        guess.column.evidence for guess in this.decided.guesses if guess.type == "string" and "role" not in guess.spec
+    ]
+    most = max((len(evidence.values) for evidence in texts if evidence.values is not None), default=0)
+    return f", maxCategories: {most}" if most > MAX_ONEHOT else ""
 
 
 def _monitor(this: Written) -> str:
