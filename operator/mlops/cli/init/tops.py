@@ -72,18 +72,19 @@ def top_of(rows: list[list[str]], width: int, said: int | None, names: set[str])
 
 def _begins(rows: list[list[str]], width: int) -> tuple[int, int, list[int]]:
     """Return the first row of data by what the columns hold below it, how many columns say so, and which are typed."""
-    said: list[int] = []
+    ranges: list[range] = []
     typed = []
     for at in range(width):
         cells = [row[at].strip() if at < len(row) else "" for row in rows]
         kinds = ["" if not cell or cell.lower() in NULL_WORDS else "v" if is_value(cell) else "t" for cell in cells]
         last = max((i for i, kind in enumerate(kinds) if kind == "t"), default=-1)
         if "v" in kinds[last + 1 :] and last < min(_DEEPEST, max(len(rows) - 1, 1)):
-            said.append(last + 1)
+            # Behind its last text, and no later than its first value: what is empty between says nothing.
+            ranges.append(range(last + 1, kinds.index("v", last + 1) + 1))
             typed.append(at)
-    if not said:
+    counts = Counter(row for one in ranges for row in one)
+    if not counts:
         return 0, 0, []
-    counts = Counter(said)
     begins = min(counts, key=lambda one: (-counts[one], one))
     return begins, counts[begins], typed
 
