@@ -7,26 +7,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from datetime import time as time_of_day
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
-from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery, told_by_us
 from mlops.cli.init.evidence import ColumnEvidence
-from mlops.cli.init.footers import Widths
 from mlops.cli.init.objects import objects
+from mlops.cli.init.shapes import shape_of
 from mlops.cli.terminal import note
 from mlops.workloads.floor.arrow_reading import arrow_scanner
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
-from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
-from mlops.workloads.ingest.delimited import MAX_COLUMNS, read_csv
+from mlops.workloads.ingest.delimited import read_csv
 
 _BATCH = 20_000
 _EVERY = 5.0
@@ -117,7 +114,7 @@ def _profile(delivery: Delivery) -> Profile:
 
 def _csv(delivery: Delivery, progress: ReadingProgress) -> Profile:
     assert delivery.csv is not None
-    shape = _shape(delivery, delivery.csv)
+    shape = shape_of(delivery, delivery.csv)
     delivery = replace(delivery, csv=shape.csv)
     columns = [SeenColumn(ColumnEvidence(name, at)) for at, name in enumerate(shape.header, 1)]
     found = Profile(delivery, columns, notes=shape.notes)
@@ -143,66 +140,6 @@ def quiet(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _text_field(position: int) -> DataField:
     return DataField(name=f"c{position}", position=position, type="string", nullable=True)
-
-
-@dataclass
-class _Shape:
-    csv: Csv
-    header: list[str]
-    notes: list[str]
-
-
-def _shape(delivery: Delivery, csv: Csv) -> _Shape:
-    """Return the dialect with what rows of another width are: a footer, comments, or rows that are padded."""
-    found = [_rows_of(path, csv) for path in delivery.copies]
-    header, first = found[0]
-    notes = []
-    for path, (names, _) in zip(delivery.copies, found, strict=True):
-        if names != header:
-            raise UserError(
-                f"{path.name}: its header is {', '.join(names)[:120]}, and that of {delivery.copies[0].name} is "
-                f"{', '.join(header)[:120]}: name files with the same columns"
-            )
-    if first.width > MAX_COLUMNS:
-        raise UserError(f"{delivery.names}: {first.width} columns: at most {MAX_COLUMNS} are read")
-    if csv.header > 1:
-        notes.append(f"{csv.header} rows hold the columns' names: they are joined")
-    files = [rows for _, rows in found]
-    comments = {rows.comment for rows in files if rows.odd}
-    footers = {rows.footer for rows in files}
-    if len(comments) == 1 and None not in comments and footers != {len(first.odd)}:
-        (sign,) = comments
-        notes.append(f"lines that begin with {sign} are left out: they are no rows, as their widths show")
-        return _Shape(csv.evolve(comment=sign), header, notes)
-    for path, rows in zip(delivery.copies, files, strict=True):
-        if rows.footer:
-            notes.append(
-                f"the last {rows.footer} lines of {path.name} are no rows: they have fewer fields, or no values"
-            )
-    if len(footers) > 1:
-        raise UserError(
-            f"{delivery.names}: {'; '.join(notes)}; other files end otherwise: leave those lines out of all"
-        )
-    ragged = False
-    for path, rows in zip(delivery.copies, files, strict=True):
-        odd = [one for one in rows.odd if one[0] < rows.count - rows.footer]
-        if odd:
-            ragged = True
-            notes.append(
-                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, "
-                f"the first is {odd[0][0] + 1}"
-            )
-    csv = csv.evolve(footer_rows=first.footer) if first.footer else csv
-    return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header, notes)
-
-
-def _rows_of(path: Path, csv: Csv) -> tuple[list[str], Widths]:
-    blocks = Blocks(path, path.name, csv)
-    rows = Widths(csv, blocks.read_header())
-    blocks.single_column = rows.width == 1
-    for block in blocks:
-        rows.add(block)
-    return blocks.header or [""] * rows.width, rows
 
 
 def type_of(dtype: pl.DataType) -> FieldType | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def is_classification(label: Guess) -> bool:
 def _counts(label: Guess) -> dict[str, int]:
     """Return how many rows each value of a label has; nothing if there are many values."""
     nulls = label.spec.get("nullValues", ())
-    values = label.column.evidence.values or {}
+    values = label.column.evidence.values or Counter()
     return {value: count for value, count in values.items() if value.strip() and value not in nulls}
 
 

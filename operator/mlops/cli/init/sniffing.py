@@ -68,7 +68,11 @@ def dialects_of(path: Path, encoding: str, options: InitOptions) -> Iterator[Sni
     heads: list[Head] = []
     for quote, escape in _QUOTES if options.quote is None else [(options.quote, ""), (options.quote, "\\")]:
         base = Csv.model_validate({"encoding": encoding, "quote": quote, "escape": escape})
-        if (head := _best(text, whole, base, options)) and (quote != "'" or options.quote or _encloses(head, text)):
+        head = _best(text, whole, base, options)
+        if head is None and quote:
+            # A quote behind a blank opens a field where blanks at the beginning are none of it.
+            head = _best(text, whole, base.evolve(skip_initial_space=True), options)
+        if head and (quote != "'" or options.quote or _encloses(head, text)):
             # Where single quotes are around most rows' fields, they are no letters.
             is_first = quote == "'" and len(head.found.quotes) >= len(head.found.starts)
             heads.insert(0 if is_first else len(heads), head)

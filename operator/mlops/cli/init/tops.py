@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 
 from mlops.cli.errors import UserError
 from mlops.cli.init.evidence import NULL_WORDS
@@ -104,7 +105,12 @@ def _past_names(rows: list[list[str]], begins: int, columns: list[int]) -> int:
     """Return where the data begin, if some columns have one more row of names than most."""
     while begins and begins + 1 < len(rows):
         cells = [rows[begins][at].strip() for at in columns if at < len(rows[begins])]
-        if any(map(is_value, cells)) or all(not cell or cell.lower() in NULL_WORDS for cell in cells):
+        if any(map(is_value, cells)):
+            break
+        # A third row of which little is filled says more of names: what a column is for.
+        filled = sum(map(bool, rows[begins]))
+        is_remark = begins > 1 and 0 < filled <= len(rows[begins]) / 2
+        if all(not cell or cell.lower() in NULL_WORDS for cell in cells) and not is_remark:
             break
         begins += 1
     return begins
@@ -119,7 +125,7 @@ def _may_be_names(row: list[str], width: int) -> bool:
 def _without_contrast(rows: list[list[str]], typed: list[int]) -> int:
     """Return 1 if the first row holds names though no column is of another kind below. Raises UserError."""
     first, others = [cell.strip() for cell in rows[0]], rows[1:]
-    if _are_years([first[at] for at in typed if at < len(first)], others, typed):
+    if _are_steps([first[at] for at in typed if at < len(first)], others, typed):
         return 1
     if typed:
         return 0
@@ -135,13 +141,25 @@ def _without_contrast(rows: list[list[str]], typed: list[int]) -> int:
     )
 
 
-def _are_years(names: list[str], others: list[list[str]], typed: list[int]) -> bool:
-    """Return whether numbers in the first row are years one after the other, over values that are no years."""
-    if len(names) < 2 or not others or not all(_YEAR.fullmatch(name) for name in names):
+def _are_steps(names: list[str], others: list[list[str]], typed: list[int]) -> bool:
+    """Return whether numbers in the first row are years or steps one after the other, and those below are none."""
+    if not others or not _is_ladder(names):
         return False
-    steps = {int(b) - int(a) for a, b in itertools.pairwise(names)}
-    below = [row[at].strip() for row in others for at in typed if at < len(row)]
-    return len(steps) == 1 and steps != {0} and not all(_YEAR.fullmatch(cell) for cell in below if cell)
+    below = [[row[at].strip() for at in typed if at < len(row)] for row in others[:_DEEPEST]]
+    if all(map(_YEAR.fullmatch, names)):
+        return not all(_YEAR.fullmatch(cell) for row in below for cell in row if cell)
+    return not all(map(_is_ladder, below))
+
+
+def _is_ladder(cells: list[str]) -> bool:
+    """Return whether the cells are two years or three numbers at least, each as much above the one before."""
+    if len(cells) < 2 or (len(cells) < 3 and not all(map(_YEAR.fullmatch, cells))):
+        return False
+    try:
+        steps = {Decimal(b) - Decimal(a) for a, b in pairwise(cells)}
+    except InvalidOperation:
+        return False
+    return len(steps) == 1 and min(steps) > 0
 
 
 def _check_ruler(rows: list[list[str]], first: int, begins: int) -> None:
