@@ -35,6 +35,8 @@ def shape_of(delivery: Delivery, csv: Csv) -> Shape:
             )
     if first.width > MAX_COLUMNS:
         raise UserError(f"{delivery.names}: {first.width} columns: at most {MAX_COLUMNS} are read")
+    if csv.skip_rows:
+        notes.append(f"the first {csv.skip_rows} lines are left out: they stand before the names")
     if csv.header > 1:
         notes.append(f"{csv.header} rows hold the columns' names: they are joined")
     files = [rows for _, rows in found]

@@ -146,7 +146,13 @@ def _below_titles(head: Head, widths: list[int]) -> Head | None:
     """Return the head as that of a table below lines of titles, if these are most of a short file."""
     for width, count in sorted(Counter(widths[:_SAMPLE]).items(), reverse=True):
         at = widths.index(width)
-        if width <= head.width or count < 2 or count < len(widths) / 5 or at > _MOST_TITLES:
+        if (
+            width < head.width
+            or (width == head.width and head.share > 0.5)
+            or count < 2
+            or count < len(widths) / 5
+            or at > _MOST_TITLES
+        ):
             continue
         share = count / (len(widths) - at)
         if share > 0.6 and not any(is_value(cell) for cell in head.cells(at)):

@@ -50,8 +50,12 @@ def top_of(rows: list[list[str]], width: int, said: int | None, names: set[str])
     _check_ruler(rows, first, begins)
     if named := [at for at, row in enumerate(rows[: _MOST + first]) if names & {cell.strip() for cell in row}]:
         return Top(named[0], 1)
+    top = first
+    while width > 2 and _is_title(rows, first, width, columns):
+        first += 1
+        begins = max(begins, first)
     if begins == first:
-        before = _before(rows, first, width, begins)
+        before = first if first > top else _before(rows, first, width, begins)
         return Top(before, _without_contrast(rows[before:], columns))
     if begins == first + 1:
         before = _before(rows, first, width, begins)
@@ -66,9 +70,46 @@ def top_of(rows: list[list[str]], width: int, said: int | None, names: set[str])
         for row in rows[first:start]
         if len(row) == width and any(is_value(row[at]) and not _YEAR.fullmatch(row[at]) for at in columns)
     ]
-    if start == begins or skipped or (begins - start > 1 and votes < 2):
-        raise UserError(_question(rows[first : begins + 1]))
-    return Top(start, begins - start)
+    if start < begins and not skipped and (begins - start == 1 or votes > 1):
+        return Top(start, begins - start)
+    _check_repeated(rows, first)
+    if _is_over_values(rows, first, width):
+        return Top(_before(rows, first, width, first + 1), 1)
+    if all(sum(map(bool, row)) < 2 for row in rows[first:begins]):
+        # Titles in the first field, then names that could be values.
+        return Top(begins, _without_contrast(rows[begins:], columns))
+    raise UserError(_question(rows[first : begins + 1]))
+
+
+def _is_title(rows: list[list[str]], at: int, width: int, columns: list[int]) -> bool:
+    """Return whether a row is a title in its first field, or empty, above rows that are filled."""
+    row = rows[at]
+    if len(row) != width or at + 1 >= len(rows) or sum(map(bool, row)) > 1 or any(row[one] for one in columns):
+        return False
+    then = next((row for row in rows[at + 1 :] if sum(map(bool, row)) > 1), [])
+    return bool(columns) and not any(map(is_value, row)) and sum(map(bool, then)) > width / 2
+
+
+def _check_repeated(rows: list[list[str]], first: int) -> None:
+    again = next((at for at in range(first + 1, len(rows)) if rows[at] == rows[first]), None)
+    if again is not None and not any(map(is_value, rows[first])):
+        raise UserError(
+            f"the names {', '.join(rows[first])[:120]!r} stand again as row {again - first}: leave them out there, or "
+            "say by --header what are names"
+        )
+
+
+def _is_over_values(rows: list[list[str]], first: int, width: int) -> bool:
+    """Return whether the first row holds names over columns of values, a few of which are texts further down."""
+    below = rows[first + 1 :]
+    typed = []
+    for at in range(width):
+        cells = [row[at] for row in below[len(below) // 2 :] if at < len(row) and row[at]]
+        if cells and sum(map(is_value, cells)) > 0.6 * len(cells):
+            typed.append(at)
+    names = [rows[first][at] for at in typed if at < len(rows[first])]
+    then = [below[0][at] for at in typed if at < len(below[0]) and below[0][at]] if below else []
+    return len(typed) > 1 and all(names) and not any(map(is_value, names)) and sum(map(is_value, then)) > len(then) / 2
 
 
 def _begins(rows: list[list[str]], width: int) -> tuple[int, int, list[int]]:
