@@ -27,7 +27,7 @@ from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.reference import Reference, make_reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import Span, Window, window_of
+from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.model.signature import Signature
 
 Floats = NDArray[np.float64]
@@ -125,7 +125,7 @@ def make_stream(kind: str, seed: int, *, rows: int = 1500, windows: int = 6) -> 
             pl.when(pl.col("in.x0").is_nan()).then(None).otherwise(pl.col("in.x0")).alias("in.x0")
         )
         start = BEGIN + LENGTH * (REFERENCE_WINDOWS + number)
-        made.append(window_of(captured, Span(start, start + LENGTH, start + LENGTH)))
+        made.append(window_of(captured, JudgedSpan(start, start + LENGTH, start + LENGTH)))
     return Stream(kind, reference, tuple(made), change)
 
 

@@ -30,6 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "mutation.md"
 WORK = ROOT / "build" / "mutation"
+# For --only: the modules of a room, without those in its folders.
+ITSELF = "."
 # What tests import or read beside the code.
 BESIDE = ("tests", "bench", "hack", "crds", "examples")
 # By mutmut: 0 a test run without failure, 33 and 5 no test at all.
@@ -123,10 +125,13 @@ def _digest(folders: dict[str, Path], *texts: str) -> str:
 def _settings(room: Room, only: str) -> Iterator[str]:
     """Yield the lines of the copy's pyproject.toml."""
     code = f"src/{room.code}"
-    parts = (only,) if only else room.parts
+    # A pattern's * matches a slash too.
+    itself = [file.stem for file in sorted((ROOT / "operator" / room.code).glob("*.py"))]
+    parts = itself if only == ITSELF else (only,) if only else room.parts
     chosen = [pattern for part in parts for pattern in (f"{code}/{part}.py", f"{code}/{part}/*")] or [f"{code}/*"]
     # A folder of the room has its tests in a folder of that name: the others hardly ever notice more.
-    tests = [f"{folder}/{only}" if only and (ROOT / folder / only).is_dir() else folder for folder in room.tests]
+    apart = only not in ("", ITSELF)
+    tests = [f"{folder}/{only}" if apart and (ROOT / folder / only).is_dir() else folder for folder in room.tests]
     without = [f"--ignore={folder}/{name}" for folder in room.tests for name in room.without]
     markers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]["markers"]
     mutmut = {
@@ -207,7 +212,12 @@ def main() -> int:
     """Try changes of one room and list those that no test noticed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("room", choices=ROOMS)
-    parser.add_argument("--only", default="", metavar="MODULE", help="one module or folder of the room, without .py")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="MODULE",
+        help=f"one module or folder of the room, without .py; {ITSELF!r}: the modules that stand in the room itself",
+    )
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long to try")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="try N changes of each module, not all")
     parser.add_argument("--seed", type=int, default=1, help="which ones")

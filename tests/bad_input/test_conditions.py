@@ -245,7 +245,7 @@ def test_what_is_put_right_becomes_ready_without_deleting_anything(outcome: Outc
     more.mkdir()
     (more / "rows.csv").write_text(good_csv())
     for name in ("no-source", "ragged"):
-        put = mlops("put", more / "rows.csv", f"s3://raw/{name}/rows.csv", "--state", outcome.state)
+        put = mlops("put", more / "rows.csv", f"s3://raw/{name}/rows.csv", "--force", "--state", outcome.state)
         assert put.returncode == 0, put.stderr
     mended = [
         *(case for case in BAD if case.name in ("no-source", "ragged", "no-dataset", "not-ready")),

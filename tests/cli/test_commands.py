@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,6 +82,14 @@ def test_a_second_run_does_nothing_again(done: Done) -> None:
     assert [m["spec"] for m in after["items"]] == [m["spec"] for m in json.loads(before)["items"]]
     new = set((done.state / "logs").rglob("*.log")) - set(logs)
     assert {file.name for file in new} == {"server.log"}, "only the server was started again"
+
+
+def test_after_the_replay_nothing_is_planned(done: Done) -> None:
+    """Checks, challengers and labels are all over; the version that they left live is served again."""
+    text = done.mlops("plan", "-f", done.folder)
+    assert re.search(r"^dmon/tiny +keep ", text, re.MULTILINE)
+    assert re.search(r"^mver/tiny-v1 +serve +live in production$", text, re.MULTILINE)
+    assert text.endswith("nothing to do: all of this is there\n")
 
 
 @pytest.mark.parametrize(
@@ -322,3 +331,98 @@ def test_a_reader_that_goes_ends_the_run(done: Done, tmp_path: Path) -> None:
     )
     assert (shell.returncode, shell.stderr) == (141, b"")
     assert processes_of(state) == []
+
+
+# --- the reports of drift checks, in the browser ---
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user whose browser writes down what it is to show."""
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/shown\n')
+    program.chmod(0o700)
+    return {**environment(), "BROWSER": f"{program} %s"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), id="the only monitor"),
+        pytest.param(("tiny",), id="its name"),
+        pytest.param(("dmon/tiny",), id="kind and name"),
+        pytest.param(("mver/tiny-v1",), id="the version that it watches"),
+    ],
+)
+def test_the_newest_report_is_shown_in_the_browser(
+    done: Done, browser: dict[str, str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """And its path is printed, with --print only that."""
+    newest = done.mlops("report", "tiny").strip()
+    assert done.mlops("open", *words, "--print") == f"{newest}\n"
+    ended = subprocess.run(
+        command("open", *words, "--state", done.state), capture_output=True, text=True, env=browser, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"{newest}\n"), ended.stderr
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "shown").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (tmp_path / "shown").read_text() == f"{Path(newest).resolve().as_uri()}\n"
+
+
+def test_without_a_browser_the_path_is_all(done: Done) -> None:
+    """No browser for terminals takes over the terminal."""
+    without = {name: value for name, value in environment().items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    ended = subprocess.run(
+        command("open", "--state", done.state), capture_output=True, text=True, env=without, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, done.mlops("report", "tiny"))
+    assert "there is no browser here" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        pytest.param("dset/tiny", "reports are of drift monitors (dmon/NAME)", id="kind"),
+        pytest.param("other", "DriftMonitor 'other' not found", id="name"),
+        pytest.param("mver/other", "ModelVersion 'other' not found", id="version"),
+        pytest.param("thing/tiny", "'thing' is no kind", id="no kind"),
+    ],
+)
+def test_what_has_no_report_is_told(done: Done, word: str, said: str) -> None:
+    ended = mlops("open", word, "--state", done.state)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+
+
+# --- help ---
+
+
+def test_help_lists_every_command_in_a_group_with_a_whole_line() -> None:
+    """Nothing is cut, and every command shows at least one example of its own."""
+    from mlops.cli.groups import SECTIONS
+    from mlops.cli.main import cli
+
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(cli.commands)
+    shown = mlops("--help").stdout
+    for title, names in SECTIONS.items():
+        assert f"\n{title}:\n" in shown
+        for name in names:
+            assert re.search(rf"^  {name} +\S.*[.:]$", shown, re.MULTILINE), name
+    for name, one in cli.commands.items():
+        assert one.epilog is not None
+        assert re.search(rf"^  .*mlops {name}\b", one.epilog, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str) -> None:
+    """By what click brings: the script that docs/local.md says, and the words of a command line."""
+    script = subprocess.run(
+        [sys.executable, "-c", "from mlops.cli.main import cli; cli(prog_name='mlops')"],
+        capture_output=True,
+        text=True,
+        env={**environment(), "_MLOPS_COMPLETE": f"{shell}_source"},
+        timeout=60,
+    )
+    assert f"{shell}_complete" in script.stdout, script.stderr

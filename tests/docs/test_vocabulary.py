@@ -67,8 +67,8 @@ def test_the_glossary_lists_what_is_refused() -> None:
     assert {"look", "moment", "standing", "firing", "twin", "rival", "usual"} <= NOT_CALLED
 
 
-# Of the pods' programs, beside a type of the API or a program of another kind.
-STILL_TWO = {"Answer", "Check", "Ended", "Feature", "Golden", "Labels", "Span", "Split", "Window", "Writer", "_Reader"}
+# Of the ingest program, beside a type of the API.
+STILL_TWO = {"Check", "Window"}
 
 
 def test_a_name_of_a_class_is_the_name_of_one_class() -> None:

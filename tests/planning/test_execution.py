@@ -11,6 +11,7 @@ from mlops.planning import execution
 from mlops.planning.execution import Ended, Running, Start, Waiting
 from mlops.planning.outcome import Failure
 from mlops.planning.plan import Manifest
+from mlops.planning.readiness import Readiness, condition
 from mlops.planning.views import JobView
 from tests.planning.builders import NOW, a_verify_report, failed, finished, running
 
@@ -95,3 +96,17 @@ def test_of_attempts_that_failed_only_the_last_is_kept() -> None:
         ["job-0", "job-1", "job-2"],
     ]
     assert spent(9) == ["job-0", "job-1", "job-2", "job-3"]
+
+
+def test_what_tries_again_is_being_worked_on() -> None:
+    """Ready is False with the reason of the failure, and Reconciling holds: `kubectl wait` and GitOps tools go on."""
+    said = condition("Succeeded", "Unknown", "StoreUnavailable", "503; attempt 2 follows")
+    waits = execution.meanwhile(Waiting(NOW), said)
+    assert waits == Readiness("False", "StoreUnavailable", "503; attempt 2 follows", reconciling=True)
+    assert execution.meanwhile(Waiting(NOW), None) is None
+    again = execution.tries_again(Failure("StoreUnavailable", "503", final=False))
+    assert again == Readiness("False", "StoreUnavailable", "503; the Job tries again", reconciling=True)
+    follows = execution.attempt_follows("StoreUnavailable", "503", 1)
+    assert follows == Readiness("False", "StoreUnavailable", "503; attempt 2 follows", reconciling=True)
+    assert execution.meanwhile(Running(running(a_job(0))), said) is None
+    assert execution.meanwhile(Start(), said) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ from tests.planning.builders import (
     with_status,
 )
 from tests.planning.world import World
+
+A_STEP = {"time": "2026-01-10T11:00:00Z", "to": "production", "reason": "日本" * 30}
 
 
 def _world(*numbers: int) -> World:
@@ -278,3 +281,14 @@ def test_a_record_that_grows_or_is_edited_is_read_as_it_is() -> None:
         )
     ]
     assert strange == [1, 2, 2, 3, 1, 1, 2, 2]
+
+
+def test_a_plan_that_has_much_to_record_fills_one_segment_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes are counted, not letters, and a segment ends only where the next line would not fit."""
+    monkeypatch.setattr(model_history, "SEGMENT_BYTES", 3_000)
+    versions = [a_live_version(n, status={"transitions": [A_STEP]}) for n in range(1, 40)]
+    texts = [segment["data"][model_history.FILE].encode() for segment in _written(_view(*versions))]
+    assert len(texts) > 5
+    for text, following in pairwise(texts):
+        assert len(text) <= 3_000 < len(text) + len(following.splitlines(keepends=True)[0])
+    assert sum(text.count(b"\n") for text in texts) == 2 * len(versions)

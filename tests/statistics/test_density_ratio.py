@@ -63,7 +63,7 @@ def test_no_common_row_at_all() -> None:
     result = importance_weights(np.zeros(50), np.ones(50))
     assert not result.overlap.identifiable
     assert result.overlap.ess == 0.0
-    assert (result.weights == 1.0).all()
+    assert result.weights.tolist() == [1.0] * 50
 
 
 def test_effective_sample_size() -> None:
@@ -86,3 +86,48 @@ def test_impossible_requests_are_refused(call, message: str) -> None:
     """The message names the argument and the reason."""
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("limits", "identifiable"),
+    [
+        pytest.param({}, True, id="as many rows as are needed"),
+        pytest.param({"min_ess": 100.5}, False, id="a row too few"),
+        pytest.param({"min_ess_share": 1.0}, True, id="all of the reference"),
+        pytest.param({"min_ess_share": 1.01}, False, id="more than all of it"),
+        pytest.param({"max_domain_auc": 0.5}, True, id="told apart as well as allowed"),
+        pytest.param({"max_domain_auc": 0.49}, False, id="told apart better than allowed"),
+    ],
+)
+def test_windows_overlap_at_each_limit_and_not_beyond_it(limits: dict[str, float], identifiable: bool) -> None:
+    """A hundred rows of which each could be from either window: a hundred effective rows, and nothing to tell."""
+    overlap = importance_weights(np.full(100, 0.5), np.full(70, 0.5), **limits).overlap
+    assert (overlap.ess, overlap.ess_share, overlap.domain_auc) == (100.0, 1.0, 0.5)
+    assert overlap.identifiable is identifiable
+
+
+def test_the_limits_that_nobody_sets() -> None:
+    """A hundred effective rows, a tenth of the reference, an area of 0.95, and weights up to 50 times the mean odds."""
+    few = importance_weights(np.full(99, 0.5), np.full(99, 0.5)).overlap
+    assert (few.ess, few.identifiable) == (99.0, False)
+    a_ninth, a_tenth = np.repeat([0.5, 0.0], [120, 1_080]), np.repeat([0.5, 0.0], [120, 1_081])
+    assert importance_weights(a_ninth, np.full(50, 0.5), max_domain_auc=1.0).overlap.identifiable
+    assert not importance_weights(a_tenth, np.full(50, 0.5), max_domain_auc=1.0).overlap.identifiable
+    reference = np.repeat([0.4, 0.6], [950, 50])
+    apart = importance_weights(reference, np.full(20, 0.5)).overlap
+    assert (apart.domain_auc, apart.identifiable) == (0.95, True)
+    further = importance_weights(np.repeat([0.4, 0.6], [951, 49]), np.full(20, 0.5)).overlap
+    assert (further.domain_auc > 0.95, further.identifiable) == (True, False)
+    certain = importance_weights([1.0, 0.5], [0.5, 0.5])
+    np.testing.assert_allclose(certain.weights, np.array([50.0, 1.0]) * 2 / 51)
+    assert certain.overlap.clipped_share == 0.5
+
+
+def test_a_weight_of_just_the_limit_is_not_cut() -> None:
+    """Odds of one, where one is the limit."""
+    assert importance_weights([0.5, 0.5], [0.5, 0.5], clip=1.0).overlap.clipped_share == 0.0
+
+
+def test_rows_of_certainty_are_weighted_without_a_warning() -> None:
+    """Warnings are errors here, and a program of a user may have made them so."""
+    assert importance_weights([1.0, 1.0], [1.0]).weights.tolist() == [1.0, 1.0]

@@ -109,3 +109,52 @@ def test_ddm_takes_errors_only() -> None:
         DDM().update(0.3)
     with pytest.raises(ValueError, match="delta: is 2"):
         ADWIN(delta=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "zeros", "hundreds", "found"),
+    [
+        pytest.param({"min_window_length": 2, "grace_period": 5, "delta": 0.3}, 2, 9, [10], id="two rows before it"),
+        pytest.param({"min_window_length": 2, "grace_period": 5, "delta": 0.3}, 9, 3, [10], id="two rows after it"),
+        pytest.param({"min_window_length": 2, "grace_period": 10, "delta": 0.5}, 5, 12, [10], id="after the grace"),
+    ],
+)
+def test_adwin_cuts_as_soon_as_it_may(settings: dict[str, float], zeros: int, hundreds: int, found: list[int]) -> None:
+    """At the shortest window on either side, and at the first row after the grace period; as river does."""
+    stream = [0.0] * zeros + [100.0] * hundreds
+    assert detect(ADWIN(clock=1, **settings), stream) == found
+    assert river_detections(drift.ADWIN(clock=1, **settings), stream) == found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_short_streams_equal_river(seed: int) -> None:
+    """The first rows, where every count still matters, at settings that let detectors act at once."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(5, 60))
+    stream = (rng.integers(0, 2, n) * 10.0).tolist() if seed % 2 else rng.normal(np.arange(n) > n // 2, 0.1).tolist()
+    for k in (1, 2, 3, 4):
+        settings = {"clock": 1 + k % 2, "min_window_length": k, "grace_period": k + 3, "delta": 0.6, "max_buckets": 2}
+        assert detect(ADWIN(**settings), stream) == river_detections(drift.ADWIN(**settings), stream)
+        for mode in ("up", "down", "both"):
+            settings = {"min_instances": k, "threshold": 0.5 * k, "delta": 0.1, "alpha": 0.9, "mode": mode}
+            assert detect(PageHinkley(**settings), stream) == river_detections(drift.PageHinkley(**settings), stream)
+        errors = [int(x > 0.5) for x in stream]
+        ours, theirs = DDM(warm_start=k, drift_threshold=0.5 * k), drift.binary.DDM(k, 1.0, 0.5 * k)
+        assert detect(ours, errors) == river_detections(theirs, errors)
+        confidence = 10.0**-k
+        theirs = drift.binary.HDDMA(drift_confidence=confidence, two_sided_test=True)
+        assert detect(HDDMA(confidence, two_sided=True), errors) == river_detections(theirs, errors)
+
+
+def test_detectors_say_at_which_row_and_begin_again() -> None:
+    """Rows count from 0 over the whole stream; the window and the mean are those since the change."""
+    adwin = ADWIN(clock=1)
+    assert (adwin.mean, adwin.width) == (0.0, 0)
+    told = [row for row, x in enumerate([0.0] * 40 + [5.0] * 40) if adwin.update(x)]
+    assert told == adwin.detections
+    assert 40 < told[0] < 60
+    assert adwin.mean == pytest.approx(5.0, abs=0.7)
+    for detector in (PageHinkley(threshold=3), HDDMA()):
+        told = [row for row, x in enumerate([0.0] * 100 + [1.0] * 100) if detector.update(x)]
+        assert told == detector.detections
+        assert 100 < told[0] < 115

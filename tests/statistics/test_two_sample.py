@@ -10,9 +10,10 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.spatial import distance
 
-from mlops.statistics.kolmogorov import kolmogorov_sf
+from mlops.statistics.arrays import within_reach
+from mlops.statistics.kolmogorov import kolmogorov_sf, two_sample_exact_sf
 from mlops.statistics.reference import SortedReference
-from mlops.statistics.special import chi2_sf
+from mlops.statistics.special import chi2_sf, gamma_q, normal_sf
 from mlops.statistics.two_sample import (
     chi_square_homogeneity,
     compare_categorical,
@@ -249,3 +250,147 @@ def test_empty_or_negative_counts_are_refused() -> None:
         chi_square_homogeneity([-1, 2], [1, 2])
     with pytest.raises(ValueError, match="current: has 3 categories"):
         jensen_shannon([1, 2], [1, 2, 3])
+
+
+def test_a_numeric_comparison_counts_rows_and_missing_ones_of_both_sides() -> None:
+    """Shares are of all rows; the test of them is scipy's."""
+    reference = SortedReference.from_values([1.0, 2.0, 3.0, 4.0, np.nan])
+    result = compare_numeric(reference, [1.0, 2.0, np.nan, np.nan])
+    assert (result.rows_reference, result.rows_current) == (5, 4)
+    assert (result.missing_share_reference, result.missing_share_current) == (0.2, 0.5)
+    expected = stats.chi2_contingency([[4, 1], [2, 2]], correction=False)
+    assert result.missing.value == pytest.approx(expected.statistic, rel=1e-12)
+    assert result.missing.pvalue == pytest.approx(expected.pvalue, rel=1e-12)
+    assert result.ks.value == 0.5
+
+
+def test_a_categorical_comparison_counts_rows_and_missing_ones_of_both_sides() -> None:
+    """Shares are of all rows; the distances are those of the counts, with each category."""
+    before, after = {"a": 60, "b": 30}, {"a": 30, "b": 5, "new": 5}
+    result = compare_categorical(before, after, missing_reference=10, missing_current=40)
+    assert (result.rows_reference, result.rows_current) == (100, 80)
+    assert (result.missing_share_reference, result.missing_share_current) == (0.1, 0.5)
+    expected = stats.chi2_contingency([[90, 10], [40, 40]], correction=False)
+    assert result.missing.pvalue == pytest.approx(expected.pvalue, rel=1e-11)
+    assert result.jensen_shannon == jensen_shannon([60, 30, 0], [30, 5, 5])
+    assert result.psi == population_stability_index([60, 30, 0], [30, 5, 5])
+    assert result.unseen_share == 0.125
+    plain = compare_categorical(before, after)
+    assert (plain.rows_reference, plain.missing_share_reference, plain.missing_share_current) == (90, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rare", "cells"),
+    [
+        pytest.param((5, 5), 3, id="five expected on either side"),
+        pytest.param((5, 4), 2, id="fewer on both"),
+        pytest.param((9, 0), 2, id="fewer, all on one side"),
+        pytest.param((10, 0), 3, id="five expected, though none came"),
+    ],
+)
+def test_a_category_is_rare_below_five_expected_rows(rare: tuple[int, int], cells: int) -> None:
+    """Of two windows of one size each is expected to hold half of them."""
+    a, b = rare
+    before, after = {"x": 500, "y": 500 - a, "z": a}, {"x": 500, "y": 500 - b, "z": b}
+    result = compare_categorical(before, after)
+    assert result.degrees_of_freedom == cells - 1
+    table = [[500, 500 - a, a], [500, 500 - b, b]] if cells == 3 else [[500, 500], [500, 500]]
+    expected = stats.chi2_contingency(table, correction=False)
+    assert result.chi_square.value == pytest.approx(expected.statistic, rel=1e-12, abs=1e-12)
+
+
+def test_rare_categories_that_make_a_cell_together_leave_the_others_alone() -> None:
+    """Six categories of two rows: twelve rows, half of them expected on each side, are enough."""
+    before = {"x": 494, "y": 500, **{f"rare-{i}": 1 for i in range(6)}}
+    assert compare_categorical(before, before).degrees_of_freedom == 2
+    before = {"x": 496, "y": 500, **{f"rare-{i}": 1 for i in range(4)}}
+    assert compare_categorical(before, before).degrees_of_freedom == 1
+
+
+def test_one_category_has_nothing_to_be_tested_against() -> None:
+    """No degree of freedom, p-value 1."""
+    test, dof = chi_square_homogeneity([0, 5], [0, 7])
+    assert (test.value, test.pvalue, dof) == (0.0, 1.0, 0)
+
+
+def test_the_exact_law_is_left_where_it_would_cost_more() -> None:
+    """Up to 10,000 pairs; beyond, and if asked, the asymptotic one; and the exact one at any size if asked."""
+    rng = np.random.default_rng(11)
+    x, y = rng.normal(size=100), rng.normal(0.3, size=101)
+    exact, asymptotic = (kolmogorov_smirnov(x, y, method=method).pvalue for method in ("exact", "asymptotic"))
+    assert kolmogorov_smirnov(x, y).pvalue == asymptotic != exact
+    assert kolmogorov_smirnov(x, y[:100]).pvalue == kolmogorov_smirnov(x, y[:100], method="exact").pvalue
+    assert exact == pytest.approx(stats.ks_2samp(x, y, method="exact").pvalue, rel=1e-12)
+
+
+def test_the_tails_of_laws_end_where_they_should() -> None:
+    """At and beyond their ends, where a series would not."""
+    assert (chi2_sf(0.0, 3), chi2_sf(-1.0, 3), chi2_sf(math.inf, 3)) == (1.0, 1.0, 0.0)
+    assert (gamma_q(0.5, 0.0), gamma_q(2.0, math.inf)) == (1.0, 0.0)
+    assert (kolmogorov_sf(10, 0.0), kolmogorov_sf(10, 1.0), kolmogorov_sf(10, 2.0)) == (1.0, 0.0, 0.0)
+    assert (two_sample_exact_sf(3, 4, 0), two_sample_exact_sf(3, 4, -1)) == (1.0, 1.0)
+    # Two of the 35 orders of three and four rows keep the samples apart.
+    assert two_sample_exact_sf(3, 4, 12) == pytest.approx(2 / 35, rel=1e-14)
+    for z in (-9.0, -1.0, 0.0, 0.5, 3.0, 30.0):
+        assert normal_sf(z) == pytest.approx(stats.norm.sf(z), rel=1e-13)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 140, 141, 1_000, 100_000, 100_001])
+def test_the_kolmogorov_law_equals_scipy_where_its_methods_meet(n: int) -> None:
+    """Just at, below and above each value at which another formula takes over."""
+    meets = {0.5 / n, 1.0 / n, (n - 1.0) / n, 0.5, (1.4 / n) ** (2 / 3), *(math.sqrt(s / n) for s in (2.2, 4.0, 370.0))}
+    for meet in sorted(d for d in meets if d <= 1.0):
+        for d in (np.nextafter(meet, 0.0), meet, np.nextafter(meet, 1.0), meet * 0.999, min(1.0, meet * 1.001)):
+            expected = float(stats.kstwo.sf(d, n))
+            if expected == 0.0 or expected >= 1e-290:
+                tolerance = {"rel": 1e-10, "abs": 1e-300} if expected < 0.1 else {"abs": 1e-12}
+                assert kolmogorov_sf(n, float(d)) == pytest.approx(expected, **tolerance)
+
+
+def test_columns_beyond_what_can_be_squared_are_brought_within_reach_together() -> None:
+    """By one power of two for all; columns within reach, and empty ones, are left as they are."""
+    small, large = np.array([1.0, -3.0]), np.array([-(2.0**600), 2.0**599])
+    untouched = within_reach(small, np.array([]))
+    assert untouched[0] is small
+    at_the_limit = np.array([1e145])
+    assert within_reach(at_the_limit)[0] is at_the_limit
+    moved = within_reach(small, large)
+    assert np.abs(moved[1]).max() == 0.5
+    assert (moved[1] / moved[0]).tolist() == (large / small).tolist()
+    assert within_reach(np.array([]))[0].shape == (0,)
+
+
+def test_the_sign_of_zero_is_no_value() -> None:
+    """-0.0 and 0.0 are one, to the last bit of what is stored of a reference."""
+    assert SortedReference.from_values([-0.0, 1.0]).values.tobytes() == np.array([0.0, 1.0]).tobytes()
+    assert SortedReference.from_values([-0.0, 1.0, np.nan]).values.tobytes() == np.array([0.0, 1.0]).tobytes()
+
+
+def test_a_reference_is_cut_at_its_quantiles() -> None:
+    """Ten bins unless said otherwise, each with as many rows, and numpy's standard deviation, also of large numbers."""
+    values = np.random.default_rng(4).normal(size=1_000)
+    reference = SortedReference.from_values(np.append(values, [np.nan, np.nan]))
+    assert reference.counts.tolist() == [100] * 10
+    assert reference.edges.tolist() == np.quantile(values, np.arange(1, 10) / 10, method="inverted_cdf").tolist()
+    assert (reference.missing, reference.std) == (2, pytest.approx(values.std(), rel=1e-12))
+    assert SortedReference.from_values(values, bins=4).counts.tolist() == [250] * 4
+    assert SortedReference.from_values(values * 1e200).std == pytest.approx(values.std() * 1e200, rel=1e-12)
+    assert SortedReference.from_values(-np.abs(values)).std == pytest.approx(np.abs(values).std(), rel=1e-12)
+    tie = SortedReference.from_values([0.0] * 5 + [1.0] * 5, bins=2)
+    assert tie.edges.tolist() == [np.nextafter(0.0, -1.0), 0.0]
+    assert tie.counts.tolist() == [0, 5, 5]
+
+
+def test_the_chi_square_tail_keeps_its_digits_where_most_values_lie() -> None:
+    """A relative 1e-12 around the mean of 100,000 degrees of freedom, where a plain formula has lost seven times it."""
+    dof = 100_000
+    for x in dof + np.sqrt(2 * dof) * np.random.default_rng(8).uniform(-3, 3, 200):
+        assert chi2_sf(float(x), dof) == pytest.approx(float(stats.chi2.sf(x, dof)), rel=1e-12, abs=0.0)
+
+
+def test_counts_of_a_small_type_do_not_overflow() -> None:
+    """Sums of bytes are beyond a byte."""
+    r, c = np.array([200, 100], dtype=np.uint8), np.array([100, 250], dtype=np.uint8)
+    wide = r.tolist(), c.tolist()
+    assert chi_square_homogeneity(r, c) == chi_square_homogeneity(*wide)
+    assert population_stability_index(r, c) == population_stability_index(*wide)

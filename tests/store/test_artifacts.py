@@ -20,6 +20,7 @@ from mlops.store import (
     Store,
     TargetOccupied,
 )
+from mlops.store.bucket import Watched
 from mlops.store.layout import blob_key, manifest_key, object_key, sha256_of
 from tests.store.conftest import Place
 
@@ -217,6 +218,17 @@ def test_an_interrupted_put_shows_nothing_and_is_finished_by_the_next(
     digest = store.put_directory(source).digest
     store.get(digest, tmp_path / "into")
     assert contents(tmp_path / "into") == contents(source)
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) + 1, 40 << 20])
+def test_who_watches_a_file_that_is_put_is_told_of_every_byte(bucket: Bucket, tmp_path: Path, size: int) -> None:
+    """In pieces of at most a part; what arrives is the file."""
+    content = os.urandom(size)
+    (tmp_path / "big").write_bytes(content)
+    told: list[int] = []
+    bucket.put("big", Watched(tmp_path / "big", told.append), sha256_of(content))
+    assert sum(told) == size
+    assert b"".join(bucket.read("big")) == content
 
 
 def test_a_file_that_changes_while_it_is_sent_never_appears(bucket: Bucket, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,8 +41,15 @@ def load(state: State) -> list[Manifest]:
 
 
 def _read(state: State) -> list[Manifest]:
-    try:
+    with reading(state):
         return read_objects(state.folder)
+
+
+@contextmanager
+def reading(state: State) -> Iterator[None]:
+    """Tell a folder that holds something else. Raises UserError."""
+    try:
+        yield
     except sqlite3.DatabaseError as error:
         raise UserError(f"{state.folder} holds no state of this program ({error}): --state names another") from error
 

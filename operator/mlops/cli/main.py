@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,53 +11,18 @@ from typing import Any
 import click
 
 from mlops.cli.errors import UserError
-from mlops.cli.state import State, default_folder
+from mlops.cli.groups import Commands
+from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs
+from mlops.cli.plan.definition import plan
+from mlops.cli.predict.definition import predict
+from mlops.cli.put.definition import put
+from mlops.cli.state import State
 from mlops.cli.terminal import note, show
-
-# What the user can do something about: a folder that may not be written, a full disk, a name that is too long.
-_OF_THE_USER = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT,
-    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
-}  # fmt: skip
-_INTERRUPTED = 130
-
-
-class _Commands(click.Group):
-    """Tells the errors that a user can mend in a sentence; a bug keeps its traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from mlops.local.errors import LocalError
-        from mlops.store.errors import StoreError
-
-        try:
-            return super().invoke(ctx)
-        except (LocalError, StoreError) as error:
-            raise UserError(str(error)) from error
-        except KeyboardInterrupt:
-            ctx.exit(_INTERRUPTED)
-        except OSError as error:
-            if error.filename is None or error.errno not in _OF_THE_USER:
-                raise
-            raise UserError(f"{error.filename}: {error.strerror}") from error
-
-
-def _examples(*lines: str) -> str:
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
-
-
-_STATE = click.option(
-    "--state",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=default_folder,
-    help="The state folder.  [default: mlops in your data folder, or $MLOPS_STATE]",
-)
-_NAMESPACE = click.option("-n", "--namespace", help="Only this namespace.")
 
 
 @click.group(
-    cls=_Commands,
-    epilog=_examples(
+    cls=Commands,
+    epilog=examples(
         "mlops init rows.csv --label y          # manifests for your own data, then: mlops run -f rows.yaml",
         "mlops run -f examples/weather          # the whole loop, with a replay of forty years",
         "mlops get dset,trun,mver,dmon -o wide  # what there is",
@@ -76,15 +40,15 @@ def cli() -> None:
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops run -f examples/weather",
         "mlops run -f examples/weather --keep-serving --no-replay",
         "mlops run -f my.yaml --state ./state --image example.com/trainer:1=./trainer",
         "cat my.yaml | mlops run -f -",
     )
 )
-@click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
-@_STATE
+@MANIFESTS
+@STATE
 @click.option(
     "--scenario",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
@@ -128,19 +92,20 @@ def run(
         plain=plain,
         timeout=timeout,
         allow_networks=networks,
-        images={name: Path(place) for name, place in _pairs(images, "--image").items()},
+        images={name: Path(place) for name, place in pairs(images, "--image").items()},
     )
     sys.exit(running.run(options))
 
 
 @cli.command(
-    epilog=_examples(
+    short_help="Write manifests for your own data.",
+    epilog=examples(
         "mlops init wine.csv --label quality",
         "mlops init sales/ --label sold --time ordered_at --key order_id --dates day-first",
         "mlops init 'rows-*.csv.gz' --label y --name rows --output manifests/rows.yaml",
         "mlops init s3://raw/sales/ --label sold            # with --s3: of an S3 service",
         "mlops init https://example.org/wine.csv --label quality   # the manifest holds its sha256",
-    )
+    ),
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--label", help="The column that is to be predicted: its name, or its position.")
@@ -162,7 +127,7 @@ def run(
 @click.option("--records", help="The path of the array of objects in a JSON document, such as data.items.")
 @click.option("--s3", is_flag=True, help="s3:// is a real S3 service, as for `mlops put --s3`.")
 @click.option("--allow-network", "networks", multiple=True, help="A CIDR that https:// may reach though not public.")
-@_STATE
+@STATE
 def init(files: tuple[str, ...], folder: Path, **said: Any) -> None:
     """Write manifests for FILE: data, training, serving and drift, ready for `mlops run -f`.
 
@@ -181,13 +146,13 @@ def init(files: tuple[str, ...], folder: Path, **said: Any) -> None:
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops validate -f examples/weather",
         "mlops validate -f datasets.yaml -f runs.yaml   # a run is held against its Dataset",
         "kustomize build overlays/prod | mlops validate -f -",
     )
 )
-@click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
+@MANIFESTS
 def validate(paths: tuple[str, ...]) -> None:
     """Say what is wrong with manifests, without running anything.
 
@@ -209,42 +174,7 @@ def validate(paths: tuple[str, ...]) -> None:
 
 
 @cli.command(
-    epilog=_examples(
-        "mlops put rows.parquet s3://raw/weather/history.parquet",
-        "mlops put rows.csv s3://raw/weather/   # under its own name",
-        "mlops put rows.csv s3://raw/weather/ --s3   # into the service of MLOPS_S3_ENDPOINT",
-    )
-)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("uri")
-@click.option("--s3", is_flag=True, help="Into a real S3 service, such as a cluster's, with your own keys.")
-@_STATE
-def put(file: Path, uri: str, s3: bool, folder: Path) -> None:
-    """Put FILE at an s3:// URI of the state folder's buckets, or with --s3 of an S3 service.
-
-    Its address and keys are MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your environment, as of
-    every S3 client. What is there is replaced.
-    """
-    from mlops.cli.run import deliver, deliver_to_s3
-    from mlops.cli.scenario import Put
-
-    try:
-        wanted = Put(file=str(file), uri=uri)
-    except ValueError as error:
-        raise UserError(
-            f"{uri!r}: the form is s3://bucket/key or s3://bucket/prefix/ , without .. , // , % or \\"
-        ) from error
-    if s3:
-        show(f"{file} -> {deliver_to_s3(file, wanted.uri)}")
-        return
-    state = State(folder)
-    state.make_private()
-    place, _ = deliver(file, wanted.uri, state)
-    show(f"{file} -> {place}")
-
-
-@cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops replay stream.parquet --url http://127.0.0.1:8080 --model weather \\",
         "    --id id --time day --label rain_tomorrow --label-delay 1d",
     )
@@ -281,7 +211,7 @@ def replay(
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops get all",
         "mlops get dset,trun -o wide",
         "mlops get mver weather-v1 -o yaml",
@@ -290,10 +220,13 @@ def replay(
 @click.argument("kinds")
 @click.argument("names", nargs=-1)
 @click.option("-o", "--output", type=click.Choice(["table", "wide", "json", "yaml", "name"]), default="table")
-@_NAMESPACE
-@_STATE
+@NAMESPACE
+@STATE
 def get(kinds: str, names: tuple[str, ...], output: str, namespace: str | None, folder: Path) -> None:
-    """List objects: KINDS are such as dset,trun,mver,dmon or all."""
+    """List objects.
+
+    KINDS are such as dset,trun,mver,dmon or all.
+    """
     from mlops.cli import inspect
 
     state = State(folder)
@@ -303,15 +236,15 @@ def get(kinds: str, names: tuple[str, ...], output: str, namespace: str | None, 
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops describe dset weather",
         "mlops describe trainingrun weather-22411e67",
     )
 )
 @click.argument("kind")
 @click.argument("name")
-@_NAMESPACE
-@_STATE
+@NAMESPACE
+@STATE
 def describe(kind: str, name: str, namespace: str | None, folder: Path) -> None:
     """Show all about one object: spec, status, conditions, events."""
     from mlops.cli import inspect
@@ -320,15 +253,15 @@ def describe(kind: str, name: str, namespace: str | None, folder: Path) -> None:
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops lineage weather",
         "mlops lineage weather --at 1985-06-01",
     )
 )
 @click.argument("model")
 @click.option("--at", help="Only which version was live then, such as 2026-03-01 or 2026-03-01T12:00:00Z.")
-@_NAMESPACE
-@_STATE
+@NAMESPACE
+@STATE
 def lineage(model: str, at: str | None, namespace: str | None, folder: Path) -> None:
     """Show where versions of MODEL come from.
 
@@ -340,14 +273,14 @@ def lineage(model: str, at: str | None, namespace: str | None, folder: Path) -> 
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops digest -f examples/weather",
         "mlops digest -f my.yaml --dataset-digest weather=sha256:…",
     )
 )
-@click.option("-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -.")
+@MANIFESTS
 @click.option("--dataset-digest", "digests", multiple=True, metavar="NAME=DIGEST", help="The digest of a Dataset.")
-@_STATE
+@STATE
 def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> None:
     """Compute the inputs digest of runs.
 
@@ -359,21 +292,21 @@ def digest(paths: tuple[str, ...], digests: tuple[str, ...], folder: Path) -> No
     documents: list[dict[str, Any]] = [
         document.manifest for document in manifests.read(paths, words_are_texts=True).documents
     ]
-    given = _pairs(digests, "--dataset-digest")
+    given = pairs(digests, "--dataset-digest")
     show(inspect.digest(documents, State(folder), given, environment.digest()))
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops delete dmon weather",
         "mlops delete trun weather housing",
     )
 )
 @click.argument("kind")
 @click.argument("names", nargs=-1, required=True)
-@click.option("-n", "--namespace", default="default", show_default=True)
+@ONE_NAMESPACE
 @click.option("--force", is_flag=True, help="Also what is in use.")
-@_STATE
+@STATE
 def delete(kind: str, names: tuple[str, ...], namespace: str, force: bool, folder: Path) -> None:
     """Delete objects, and what they own.
 
@@ -387,15 +320,15 @@ def delete(kind: str, names: tuple[str, ...], namespace: str, force: bool, folde
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops retry trun weather-22411e67",
         "mlops retry dset weather -n team",
     )
 )
 @click.argument("kind")
 @click.argument("names", nargs=-1, required=True)
-@click.option("-n", "--namespace", default="default", show_default=True)
-@_STATE
+@ONE_NAMESPACE
+@STATE
 def retry(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> None:
     """Have what failed tried again.
 
@@ -411,7 +344,7 @@ def retry(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> No
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "mlops logs trun weather-22411e67",
         "mlops logs mver weather-v1 --all",
     )
@@ -420,8 +353,8 @@ def retry(kind: str, names: tuple[str, ...], namespace: str, folder: Path) -> No
 @click.argument("name")
 @click.option("--all", "every", is_flag=True, help="Of every pod, not only the newest.")
 @click.option("--raw", is_flag=True, help="To a terminal too, as the pods wrote it: it may steer the terminal.")
-@click.option("-n", "--namespace", default="default", show_default=True)
-@_STATE
+@ONE_NAMESPACE
+@STATE
 def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: Path) -> None:
     """Show what the pods of an object wrote.
 
@@ -434,13 +367,13 @@ def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: P
 
 
 @cli.command(
-    epilog=_examples(
+    epilog=examples(
         "xdg-open $(mlops report weather)",
         "mlops report sha256:… --store s3://artifacts/ --to .   # of a monitor in a cluster: its status.report",
     )
 )
 @click.argument("monitor", metavar="MONITOR|DIGEST")
-@click.option("-n", "--namespace", default="default", show_default=True)
+@ONE_NAMESPACE
 @click.option("--store", help="Read the report DIGEST from this store, s3://bucket/prefix, with your own keys.")
 @click.option(
     "--to",
@@ -448,7 +381,7 @@ def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: P
     default=Path(),
     help="With --store: the folder to write to.  [default: this one]",
 )
-@_STATE
+@STATE
 def report(monitor: str, namespace: str, store: str | None, to: Path, folder: Path) -> None:
     """Print where a monitor's newest report is.
 
@@ -463,23 +396,40 @@ def report(monitor: str, namespace: str, store: str | None, to: Path, folder: Pa
         show(outputs.report_of_store(store, monitor, to))
 
 
-@cli.command(epilog=_examples("mlops explain DatasetNotReady"))
+@cli.command(
+    name="open",
+    short_help="Open a monitor's newest report in the browser.",
+    epilog=examples(
+        "mlops open                  # the newest report of the only monitor",
+        "mlops open dmon/weather",
+        "mlops open weather --print  # only its path",
+    ),
+)
+@click.argument("what", required=False, metavar="[KIND/NAME]")
+@click.option("--print", "only_print", is_flag=True, help="Only print where it is.")
+@ONE_NAMESPACE
+@STATE
+def open_(what: str | None, only_print: bool, namespace: str, folder: Path) -> None:
+    """Open a monitor's newest report in the browser, and print its path.
+
+    KIND/NAME is dmon/MONITOR, or mver/VERSION for the monitor that watches its model; a name alone is a monitor's or a
+    model's. Without a browser the path is all.
+    """
+    from mlops.cli import opening
+
+    file = opening.report_of(State(folder), what, namespace)
+    show(file)
+    if not only_print and not opening.show_in_browser(file):
+        note("there is no browser here: open the file yourself")
+
+
+@cli.command(epilog=examples("mlops explain DatasetNotReady"))
 @click.argument("reason")
 def explain(reason: str) -> None:
-    """Say what a condition's reason means, and the way out."""
+    """Say what a reason means, and the way out."""
     from mlops.cli import explanations
 
     show(explanations.of(reason))
-
-
-def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator or not value:
-            raise UserError(f"{option} {text!r}: the form is NAME=VALUE")
-        pairs[name] = value
-    return pairs
 
 
 def _timestamp(text: str | None) -> datetime | None:
@@ -490,6 +440,11 @@ def _timestamp(text: str | None) -> datetime | None:
     except ValueError as error:
         raise UserError(f"--at {text!r}: no timestamp: write one such as 2026-01-31T12:00:00Z") from error
     return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+
+
+cli.add_command(plan)
+cli.add_command(predict)
+cli.add_command(put)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,11 @@ from rich.console import Console
 from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
 from mlops.api.kinds import KINDS, InvalidObject
-from mlops.cli import manifests, scenario, summary
+from mlops.cli import manifests, scenario, summary, try_it
 from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
 from mlops.cli.progress import View, ready
+from mlops.cli.put.local import check_file, deliver
 from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
 from mlops.cli.settings import local_settings
 from mlops.cli.sources import Sources, uris_of
@@ -31,10 +32,11 @@ from mlops.cli.terminal import harmless
 from mlops.engine.cluster import Clock
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import RealClock, VirtualClock
+from mlops.local.cluster import LocalCluster
 from mlops.local.errors import NotSettled
 from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Key, Manifest
-from mlops.store.address import open_source, open_store
+from mlops.store.address import open_store
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
@@ -79,7 +81,7 @@ class _Run:
         self.sources = Sources(self.state.sources, self.state.buckets)
         replay = setting.replay if setting and options.replay else None
         self.stream = Stream.read(setting.folder, replay) if setting and replay else None
-        self.place = _RunFolders(self.state.replay, self.stream) if self.stream else None
+        self.place = RunFolders(self.state.replay, self.stream) if self.stream else None
 
     async def run(self) -> int:
         clock = VirtualClock(self.place.clock) if self.place else RealClock()
@@ -135,7 +137,7 @@ class _Run:
                 raise UserError(f"{document.place}: {error}") from error
             has_news = self._has_news(runtime, document)
             if outcome == "unchanged" and has_news:
-                _request_sync(runtime, Key(*document.key), clock)
+                request_sync(runtime.cluster, Key(*document.key), clock)
                 outcome = "unchanged, its source is synced again"
             view.say(f"{document.key[0]} {document.key[2]} {outcome}")
             for path in _never(document.manifest):
@@ -160,9 +162,7 @@ class _Run:
                 return
             await runtime.advance(again)
 
-    async def _replay(
-        self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: _RunFolders
-    ) -> None:
+    async def _replay(self, runtime: LocalRuntime, view: View, clock: Clock, stream: Stream, place: RunFolders) -> None:
         """Send the stream check by check: the clock stands at a check until all that it sets off is done.
 
         So the outcome depends on the data and not on this machine's speed. What was sent is on record before the
@@ -213,27 +213,23 @@ class _Run:
         reports = summary.lay_out_reports(objects, store, self.state.reports)
         text = summary.summary(objects, troubles)
         if text:
-            self.console.print(f"\n{harmless(text)}", highlight=False, markup=False, soft_wrap=True)
+            self._say(f"\n{text}")
         if reports:
-            self.console.print(
-                harmless(f"\n{reports} drift reports: {self.state.reports}/"),
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
-        self.console.print(
-            harmless(f"state: {self.state.folder}   look: mlops get all --state {self.state.folder}"),
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+            self._say(f"\n{reports} drift reports: {self.state.reports}/")
+        self._say(f"state: {self.state.folder}   look: mlops get all --state {shlex.quote(str(self.state.folder))}")
+        for line in try_it.predict_lines(objects, self.state):
+            self._say(f"ask it: {line}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
 
     async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
-            self.console.print(
-                harmless(f"serving {service['metadata']['name']} at {_url(service)}"), highlight=False, markup=False
-            )
-        self.console.print("Ctrl-C stops it", highlight=False)
+            url = _url(service)
+            self._say(f"serving {service['metadata']['name']} at {url}")
+            if url and (line := try_it.curl_line(service, url, _objects(runtime), self.state)):
+                self._say(f"try it: {line}")
+        self._say("Ctrl-C stops it")
         view.as_lines()
         await _keep_refreshing(view)
 
@@ -270,7 +266,7 @@ def _check_files(setting: scenario.Scenario | None) -> None:
     """Raise UserError if a file that the scenario puts is not there: before anything is made."""
     if setting is not None:
         for put in setting.put:
-            _check_file(setting.folder / put.file)
+            check_file(setting.folder / put.file)
 
 
 def check_scenario(paths: tuple[str, ...]) -> None:
@@ -278,7 +274,7 @@ def check_scenario(paths: tuple[str, ...]) -> None:
     _check_files(scenario.beside(paths))
 
 
-class _RunFolders:
+class RunFolders:
     """How far the replay of a stream has come, on record in the state folder."""
 
     def __init__(self, path: Path, stream: Stream) -> None:
@@ -311,13 +307,13 @@ class _RunFolders:
         beside.replace(self._path)
 
 
-def _request_sync(runtime: LocalRuntime, key: Key, clock: Clock) -> None:
+def request_sync(cluster: LocalCluster, key: Key, clock: Clock) -> None:
     """Have a Dataset's source synced once more, as the annotation has it done in a cluster."""
-    manifest = runtime.get(key) or {}
+    manifest = cluster.get(key) or {}
     synced_at = manifest.get("status", {}).get("lastCheckTime")
     # A driven clock may stand where it stood at the last sync.
     later = [clock.now(), *([parse_time(synced_at) + timedelta(seconds=1)] if synced_at else [])]
-    runtime.cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
+    cluster.annotate(key, {labels.REQUESTED_AT: format_time(max(later))})
 
 
 def _never(manifest: Manifest) -> Iterator[str]:
@@ -346,41 +342,6 @@ def _identity(stream: Stream) -> str:
     digest = hashlib.sha256(stream.replay.model_dump_json().encode())
     digest.update(stream.frame.hash_rows(seed=0).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
-    """Put `file` at an s3:// URI of the local buckets, whole or not at all; return where, and whether it is new."""
-    _check_file(file)
-    name, _, key = uri.removeprefix("s3://").partition("/")
-    place = state.buckets / name / (key + file.name if key.endswith("/") or not key else key)
-    if place.is_file() and _sha256(place) == _sha256(file):
-        return place, False
-    place.parent.mkdir(parents=True, exist_ok=True)
-    # Not in the bucket: a copy that was cut off must not be read as data.
-    beside = state.folder / f".{place.name}.part"
-    shutil.copyfile(file, beside)
-    beside.replace(place)
-    return place, True
-
-
-def deliver_to_s3(file: Path, uri: str) -> str:
-    """Put `file` at an s3:// URI of the service that the environment names; return where. Raises the store's errors."""
-    _check_file(file)
-    environ = {name: value for name, value in os.environ.items() if name != tasks.BUCKETS_VARIABLE}
-    bucket, key = open_source(uri, environ)
-    key = key + file.name if key.endswith("/") or not key else key
-    bucket.put(key, file)
-    return f"s3://{uri.removeprefix('s3://').partition('/')[0]}/{key}"
-
-
-def _check_file(file: Path) -> None:
-    if not file.is_file():
-        raise UserError(f"{file}: is a folder: put its files" if file.is_dir() else f"{file}: there is no such file")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _url(service: Manifest | None) -> str | None:

@@ -15,7 +15,7 @@ from mlops.local.records import is_held
 _OURS = frozenset(
     (
         "objects.sqlite", "objects.sqlite-wal", "objects.sqlite-shm", "lock", "replay.json", "sources.json",
-        "store", "buckets", "logs", "reports", "pods",
+        "store", "buckets", "logs", "reports", "requests", "pods",
     )
 )  # fmt: skip
 
@@ -103,3 +103,8 @@ class State:
     def reports(self) -> Path:
         """Return the folder where the reports of drift checks are laid out to be opened."""
         return self.folder / "reports"
+
+    @property
+    def requests(self) -> Path:
+        """Return the folder of requests that can be sent as they are to what is served."""
+        return self.folder / "requests"

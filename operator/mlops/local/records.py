@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,20 +99,22 @@ class Records:
 
 def read_objects(state: Path) -> list[Manifest]:
     """Return the objects of a state folder, also while a run is active on it; none if there is no such folder."""
+    return [record.manifest for record in read_records(state)[0]]
+
+
+def read_records(state: Path) -> tuple[list[Record], datetime | None]:
+    """Return the objects with what managers applied, and what a driven clock showed last; writes nothing."""
     if not (state / _FILE).exists():
-        return []
+        return [], None
     with closing(sqlite3.connect(f"{(state / _FILE).absolute().as_uri()}?mode=ro", uri=True)) as database:
-        return list(_manifests(database))
-
-
-def _manifests(database: sqlite3.Connection) -> Iterator[Manifest]:
-    try:
-        rows = database.execute("SELECT manifest FROM objects ORDER BY sequence").fetchall()
-    except sqlite3.OperationalError:
-        # The file is there and its first transaction is not: a run is just starting.
-        return
-    for (manifest,) in rows:
-        yield json.loads(manifest)
+        try:
+            rows = database.execute("SELECT manifest, applied FROM objects ORDER BY sequence").fetchall()
+            time = database.execute("SELECT value FROM facts WHERE name = 'time'").fetchone()
+        except sqlite3.OperationalError:
+            # The file is there and its first transaction is not: a run is just starting.
+            return [], None
+    records = [Record(json.loads(manifest), json.loads(applied)) for manifest, applied in rows]
+    return records, datetime.fromisoformat(time[0]) if time else None
 
 
 def is_held(state: Path) -> bool:

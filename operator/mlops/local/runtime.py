@@ -84,14 +84,7 @@ class LocalRuntime:
 
     def apply(self, manifest: Manifest) -> Outcome:
         """Apply a manifest as a user does; raises InvalidObject with the fields that are wrong."""
-        manifest = {**manifest, "metadata": {"namespace": "default", **(manifest.get("metadata") or {})}}
-        parse_written({name: value for name, value in manifest.items() if name != "status"})
-        try:
-            return self.cluster.apply_as(USER, manifest)[1]
-        except Invalid as error:
-            if isinstance(error.__cause__, InvalidObject):
-                raise error.__cause__ from None
-            raise
+        return applied_by_user(self.cluster, manifest)
 
     def delete(self, key: Key) -> bool:
         """Delete an object, and with it what it owns; returns whether it was there."""
@@ -167,3 +160,15 @@ class LocalRuntime:
         await stopping
         self._services.close()
         self._records.close()
+
+
+def applied_by_user(cluster: LocalCluster, manifest: Manifest) -> Outcome:
+    """Apply a manifest as a user does; raises InvalidObject with the fields that are wrong."""
+    manifest = {**manifest, "metadata": {"namespace": "default", **(manifest.get("metadata") or {})}}
+    parse_written({name: value for name, value in manifest.items() if name != "status"})
+    try:
+        return cluster.apply_as(USER, manifest)[1]
+    except Invalid as error:
+        if isinstance(error.__cause__, InvalidObject):
+            raise error.__cause__ from None
+        raise

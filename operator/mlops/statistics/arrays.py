@@ -85,4 +85,4 @@ def _vector(values: ArrayLike, name: str) -> FloatArray:
         raise ValueError(f"{name}: has {array.ndim} dimensions, expected 1")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name}: has type {array.dtype}, expected numbers")
-    return array.astype(np.float64, copy=False)
+    return np.asarray(array, dtype=np.float64)

@@ -70,7 +70,7 @@ def importance_weights(
     else:
         weights = clipped * (clipped.shape[0] / total)
         ess = effective_sample_size(weights)
-    is_current = np.concatenate((np.zeros(p.shape[0], dtype=np.int64), np.ones(q.shape[0], dtype=np.int64)))
+    is_current = np.repeat([0, 1], [p.shape[0], q.shape[0]])
     domain_auc = roc_auc(is_current, np.concatenate((p, q)))
     share = ess / p.shape[0]
     return ImportanceWeights(

@@ -48,7 +48,7 @@ def two_sample_exact_sf(n: int, m: int, distance: int) -> float:
     """
     if distance <= 0:
         return 1.0
-    i = np.arange(n + 1, dtype=np.int64)
+    i = np.arange(n + 1)
     outside = np.zeros(n + 1)
     for s in range(1, n + m + 1):
         j = s - i
@@ -91,7 +91,7 @@ def _one_sided_sf(n: int, d: float) -> float:
         return total
     # The terms are a smooth bump that vanishes at both ends: the trapezoidal rule sums it to the last digits.
     step = max(1, (final - first) // _POINTS)
-    j = np.arange(first, final + 1, step, dtype=np.float64)
+    j = np.arange(float(first), final + 1, step)
     rest = n - j
     exponent = j * np.log1p(t / j) + rest * np.log1p(-t / rest)
     exponent += stirling_error(n) - _stirling_errors(j) - _stirling_errors(rest)
@@ -159,7 +159,7 @@ def _pelz_good_cdf(n: int, d: float) -> float:
     k2 = float(((6 * z**6 + 2 * z**4 + (2 * z**4 - 5 * z2) * a + (1 - 2 * z2) * b) * q).sum()) / (72.0 * z**7)
     third = -30 * z**6 - 90 * z**8 + (135 * z**4 - 96 * z**6) * a + (212 * z**4 - 60 * z2) * b + (5 - 30 * z2) * c
     k3 = float((third * q).sum()) / (6480.0 * z**10)
-    whole = np.arange(odd.shape[0], 0, -1, dtype=np.float64)
+    whole = np.arange(float(odd.shape[0]), 0, -1)
     w2 = whole * whole
     q = np.exp(-pi2 / (2.0 * z2) * w2)
     k2 -= pi2 * float((w2 * q).sum()) / (36.0 * z**3)

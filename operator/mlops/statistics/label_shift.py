@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,9 +25,10 @@ class LabelCounts:
 def compare_labels(reference: Mapping[Label, int], current: Mapping[Label, int]) -> LabelCounts:
     """Compare labels counted per class. A class that the reference lacks has ratio infinity."""
     names = sorted(set(reference) | set(current), key=lambda label: (type(label).__name__, str(label)))
-    r = np.array([reference.get(name, 0) for name in names], dtype=np.int64)
-    c = np.array([current.get(name, 0) for name in names], dtype=np.int64)
+    r, c = np.array([[counts.get(name, 0) for name in names] for counts in (reference, current)], dtype=np.int64)
     test, dof = chi_square_homogeneity(r, c)
-    shares = c / c.sum() / np.where(r > 0, r / r.sum(), np.nan)
-    ratio = {name: float(share) if np.isfinite(share) else np.inf for name, share in zip(names, shares, strict=True)}
+    n, m = sum(reference.values()), sum(current.values())
+    ratio = {
+        name: (current.get(name, 0) / m) / (reference[name] / n) if reference.get(name) else math.inf for name in names
+    }
     return LabelCounts(test, dof, jensen_shannon(r, c), ratio)

@@ -6,6 +6,7 @@ Results do not depend on the order of the rows, bit for bit: terms are added in 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,12 +71,12 @@ def encode(y: ArrayLike, classes: Sequence[Label] | None) -> IntArray:
     labels = np.asarray(y)
     non_empty(labels, "y")
     names = list(classes) if classes is not None else [0, 1]
-    codes = np.full(labels.shape[0], -1, dtype=np.int64)
+    codes = np.full(labels.shape[0], -1)
     for code, name in enumerate(names):
         codes[labels == name] = code
-    unknown = np.nonzero(codes < 0)[0]
-    if unknown.shape[0]:
-        raise Undefined(f"y: label {labels[unknown[0]]!r} is none of the classes {names}")
+    unknown = labels[codes < 0].tolist()
+    if unknown:
+        raise Undefined(f"y: label {unknown[0]!r} is none of the classes {names}")
     return codes
 
 
@@ -121,7 +122,7 @@ def log_loss_rows(y: ArrayLike, probability: ArrayLike, classes: Sequence[Label]
     """Negative log-probability of the true class per row (n,), probabilities clipped to [2.2e-16, 1 - 2.2e-16]."""
     codes, table = _probabilities(y, probability, classes)
     chosen = table[np.arange(codes.shape[0]), codes]
-    epsilon = np.finfo(np.float64).eps
+    epsilon = sys.float_info.epsilon
     return np.asarray(-np.log(np.clip(chosen, epsilon, 1.0 - epsilon)))
 
 
@@ -217,13 +218,13 @@ def _binary_auc(positive: NDArray[np.bool_], score: FloatArray, weights: FloatAr
         raise Undefined("y: a class has no row; the ROC area needs both")
     if weights is None:
         high, low = np.sort(score[positive]), np.sort(score[~positive])
-        twice = int(low.searchsorted(high, "left").sum()) + int(low.searchsorted(high, "right").sum())
+        twice = int(low.searchsorted(high).sum()) + int(low.searchsorted(high, "right").sum())
         return float(twice / (2.0 * high.shape[0] * low.shape[0]))
     order = np.lexsort((weights, score))
     score, positive, weights = score[order], positive[order], weights[order]
     low, high = score[~positive], score[positive]
     below = np.concatenate(([0.0], np.cumsum(weights[~positive])))
-    mass = (below[low.searchsorted(high, "left")] + below[low.searchsorted(high, "right")]) / 2.0
+    mass = (below[low.searchsorted(high)] + below[low.searchsorted(high, "right")]) / 2.0
     total = float(weights[positive].sum()) * float(below[-1])
     if total == 0.0:
         raise Undefined("weights: a class has no weight; the ROC area needs both")
@@ -250,7 +251,7 @@ def _probabilities(
         table = np.column_stack((1.0 - p, p))
     else:
         _columns_match(given, classes)
-        table = given.astype(np.float64, copy=False)
+        table = np.asarray(given, dtype=np.float64)
     _same_rows(codes, table, "probability")
     if not ((table >= 0.0) & (table <= 1.0)).all():
         raise ValueError("probability: must lie between 0 and 1")

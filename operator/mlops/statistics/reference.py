@@ -48,7 +48,7 @@ class SortedReference:
 def bin_counts(ordered: FloatArray, edges: FloatArray) -> IntArray:
     """How many of the ascending values `ordered` (n,) fall into each of the len(edges) + 1 bins."""
     below = ordered.searchsorted(edges, side="right")
-    return np.diff(below, prepend=0, append=ordered.shape[0]).astype(np.int64)
+    return np.diff(below, prepend=0, append=ordered.shape[0])
 
 
 def _std(ordered: FloatArray) -> float:

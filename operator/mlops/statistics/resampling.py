@@ -76,10 +76,10 @@ def _draws(n: int, plan: Resampling, rng: np.random.Generator) -> Iterator[IntAr
     """Row numbers (b, n), b replicates at a time."""
     at_once = max(1, _BUDGET // n)
     blocks = -(-n // plan.block)
-    offsets = np.arange(plan.block, dtype=np.int64)
+    offsets = np.arange(plan.block)
     for first in range(0, plan.replicates, at_once):
         b = min(at_once, plan.replicates - first)
-        starts = rng.integers(0, n, size=(b, blocks), dtype=np.int64)
+        starts = rng.integers(0, n, size=(b, blocks))
         if plan.block == 1:
             yield starts
         else:
@@ -215,7 +215,7 @@ class _ScoredProblem:
     def of(cls, positive: NDArray[np.bool_], score: FloatArray, weights: FloatArray | None) -> _ScoredProblem:
         order = np.argsort(score, kind="stable")
         high, low = order[positive[order]], order[~positive[order]]
-        left = score[low].searchsorted(score[high], "left")
+        left = score[low].searchsorted(score[high])
         right = score[low].searchsorted(score[high], "right")
         return cls(high, low, left, right, weights)
 

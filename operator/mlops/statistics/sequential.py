@@ -213,7 +213,7 @@ class ADWIN:
 
     def _compress(self) -> None:
         index = 0
-        while index < len(self._rows) and len(self._rows[index]) == self.max_buckets + 1:
+        while len(self._rows[index]) == self.max_buckets + 1:
             if index + 1 == len(self._rows):
                 self._rows.append([])
             (total_a, variance_a), (total_b, variance_b) = self._rows[index][:2]

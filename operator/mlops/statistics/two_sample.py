@@ -115,8 +115,7 @@ def compare_categorical(
     cell, since the chi-square law does not hold for rare ones (Cochran's rule). The distances see every category.
     """
     names = sorted(set(reference) | set(current))
-    r = np.array([reference.get(name, 0) for name in names], dtype=np.int64)
-    c = np.array([current.get(name, 0) for name in names], dtype=np.int64)
+    r, c = np.array([[counts.get(name, 0) for name in names] for counts in (reference, current)], dtype=np.int64)
     _check_counts(r, "reference")
     _check_counts(c, "current")
     n, m = int(r.sum()), int(c.sum())
@@ -217,13 +216,13 @@ def _largest_gap(r: FloatArray, c: FloatArray, rows: IntArray) -> int:
     """The largest distance of the distribution functions at, or just before, the current values c[rows], times n m."""
     n, m = r.shape[0], c.shape[0]
     below, up_to = _ranks(r, c, rows)
-    return int(max(((rows + 1) * n - up_to * m).max(), (below * m - rows * n).max(), 0))
+    return int(max(((rows + 1) * n - up_to * m).max(), (below * m - rows * n).max()))
 
 
 def _ranks(r: FloatArray, c: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     """How many reference values are < and <= each current value c[rows]."""
     values = c[rows]
-    return r.searchsorted(values, side="left"), r.searchsorted(values, side="right")
+    return r.searchsorted(values), r.searchsorted(values, side="right")
 
 
 def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod) -> float:
@@ -244,7 +243,7 @@ def _wasserstein_sorted(r: FloatArray, c: FloatArray) -> float:
 @lru_cache(maxsize=2)
 def _quantile_steps(n: int, m: int) -> tuple[IntArray, IntArray, IntArray]:
     """Where both quantile functions are constant: row of each sample, and width in units of 1 / (n m)."""
-    steps = np.concatenate((np.arange(1, n + 1, dtype=np.int64) * m, np.arange(1, m + 1, dtype=np.int64) * n))
+    steps = np.concatenate((np.arange(1, n + 1) * m, np.arange(1, m + 1) * n))
     steps.sort(kind="stable")
     return (steps - 1) // m, (steps - 1) // n, np.diff(steps, prepend=0)
 
@@ -288,7 +287,7 @@ def _counts(counts: ArrayLike, name: str) -> IntArray:
     array = np.asarray(counts)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(f"{name}: expected one row of whole counts, got {array.dtype} with {array.ndim} dimensions")
-    result = array.astype(np.int64, copy=False)
+    result = np.asarray(array, dtype=np.int64)
     _check_counts(result, name)
     return result
 

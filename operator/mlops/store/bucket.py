@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -15,6 +15,14 @@ CHUNK = 1 << 20  # bytes read, hashed and written at a time
 
 Body = bytes | Path
 """What can be put: bytes, or a file that is streamed."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A file that is streamed; `told` is called with the number of bytes each time some were read."""
+
+    path: Path
+    told: Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Stat:
 class Bucket(Protocol):
     """Keys are those that `layout.check_path` accepts. Every verb may raise StoreUnavailable and AccessDenied."""
 
-    def put(self, key: str, body: Body, sha256: str | None = None) -> None:
+    def put(self, key: str, body: Body | Watched, sha256: str | None = None) -> None:
         """Write the object, visible only when whole. With `sha256`, nothing appears if the body has another digest
         (DigestMismatch). Raises NoSpace."""
 
@@ -53,7 +61,10 @@ class CheckedReader:
     rewrites during an upload is found out.
     """
 
-    def __init__(self, key: str, source: BinaryIO, size: int, sha256: str | None) -> None:
+    def __init__(
+        self, key: str, source: BinaryIO, size: int, sha256: str | None, told: Callable[[int], object] | None = None
+    ) -> None:
+        self._told = told
         self._key = key
         self._source = source
         self._left = size
@@ -63,6 +74,8 @@ class CheckedReader:
     def read(self, size: int = -1) -> bytes:
         data = self._source.read(self._left if size < 0 else min(size, self._left))
         self._left -= len(data)
+        if self._told is not None:
+            self._told(len(data))
         if self._sha256 is not None:
             self._hash.update(data)
             ended = self._left == 0 or not data
@@ -71,9 +84,14 @@ class CheckedReader:
         return data
 
 
-def open_body(body: Body) -> tuple[BinaryIO, int]:
+def open_body(body: Body | Watched) -> tuple[BinaryIO, int]:
     """The body as a stream and its size in bytes."""
     if isinstance(body, bytes):
         return io.BytesIO(body), len(body)
-    stream = body.open("rb")
+    stream = (body.path if isinstance(body, Watched) else body).open("rb")
     return stream, stream.seek(0, io.SEEK_END) - stream.seek(0)
+
+
+def checked(key: str, source: BinaryIO, size: int, sha256: str | None, body: Body | Watched) -> CheckedReader:
+    """The reader of an opened body."""
+    return CheckedReader(key, source, size, sha256, body.told if isinstance(body, Watched) else None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlops.store.bucket import CHUNK, Body, CheckedReader, Stat, open_body
+from mlops.store.bucket import CHUNK, Body, Stat, Watched, checked, open_body
 from mlops.store.errors import (
     AccessDenied,
     BucketMissing,
@@ -39,7 +39,7 @@ class FolderBucket:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, key: str, body: Body, sha256: str | None = None) -> None:
+    def put(self, key: str, body: Body | Watched, sha256: str | None = None) -> None:
         target = self._path(key)
         incoming = self.root / INCOMING / uuid.uuid4().hex
         with _os_errors(key):
@@ -100,10 +100,10 @@ class FolderBucket:
                 continue
             yield from (key for name in names if (key := (relative / name).as_posix()).startswith(prefix))
 
-    def _write(self, path: Path, key: str, body: Body, sha256: str | None) -> None:
+    def _write(self, path: Path, key: str, body: Body | Watched, sha256: str | None) -> None:
         source, size = open_body(body)
         with source, path.open("xb") as sink:
-            reader = CheckedReader(key, source, size, sha256)
+            reader = checked(key, source, size, sha256, body)
             while chunk := reader.read(CHUNK):
                 sink.write(chunk)
             sink.flush()

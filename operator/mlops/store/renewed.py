@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 
-from mlops.store.bucket import Body, Bucket, Stat
+from mlops.store.bucket import Body, Bucket, Stat, Watched
 
 # The link that a kubelet exchanges when all files of a Secret are there: before, they would be of two states.
 _CURRENT = "..data"
@@ -50,7 +50,7 @@ class RenewedBucket:
                 self._made = (keys, self._connect(keys))
             return self._made[1]
 
-    def put(self, key: str, body: Body, sha256: str | None = None) -> None:
+    def put(self, key: str, body: Body | Watched, sha256: str | None = None) -> None:
         self.current().put(key, body, sha256)
 
     def read(self, key: str) -> Iterator[bytes]:

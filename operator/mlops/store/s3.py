@@ -18,7 +18,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from mlops.api.pod_environment import S3Settings
-from mlops.store.bucket import CHUNK, Body, CheckedReader, Stat, open_body
+from mlops.store.bucket import CHUNK, Body, Stat, Watched, checked, open_body
 from mlops.store.errors import (
     AccessDenied,
     AddressInvalid,
@@ -81,7 +81,7 @@ class S3Bucket:
         self._root = check_path(folder) + "/" if folder else ""
         self._client = _client(settings)
 
-    def put(self, key: str, body: Body, sha256: str | None = None) -> None:
+    def put(self, key: str, body: Body | Watched, sha256: str | None = None) -> None:
         name = self._name(key)
         try:
             with _s3_errors(key):
@@ -142,14 +142,14 @@ class S3Bucket:
     def _name(self, key: str) -> str:
         return self._root + check_path(key)
 
-    def _upload(self, key: str, name: str, body: Body, sha256: str | None) -> None:
+    def _upload(self, key: str, name: str, body: Body | Watched, sha256: str | None) -> None:
         source, size = open_body(body)
         part = max(PART, (size // MOST_PARTS // MIB + 1) * MIB)
         if isinstance(body, bytes):
             # What is in memory goes in one request: keys that may only write cannot look at what parts became.
             part = max(part, min(size, LARGEST_REQUEST))
         with source:
-            reader = cast(BinaryIO, CheckedReader(key, source, size, sha256))
+            reader = cast(BinaryIO, checked(key, source, size, sha256, body))
             self._client.put_object(self._bucket, name, reader, size, part_size=part)
         if size > part:
             # The answer to completing an upload begins, with status 200, before the service has put the parts together.

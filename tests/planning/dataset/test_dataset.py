@@ -421,3 +421,73 @@ def test_times_that_were_read_as_utc_are_told() -> None:
     told = find(after(view, finished(the_job(view), report)).dataset.status.conditions, "Validated")
     assert told is not None
     assert "; times of opened, closed have no offset and were read as UTC: timeZone says another zone" in told.message
+
+
+MISTAKEN = {"clean": [{"dropNulls": ["nowhere"]}, {"dropNulls": ["neither"]}]}
+
+
+def test_a_spec_that_cannot_be_read_with_is_refused_with_all_its_mistakes() -> None:
+    """Without a pod; nothing is due any more."""
+    view = after(after(a_view(a_dataset(spec=MISTAKEN))))
+    assert plan(view).create == ()
+    for type_ in ("Ready", "Validated"):
+        found = find(view.dataset.status.conditions, type_)
+        assert found is not None
+        assert (found.status, found.reason) == ("False", "SchemaMismatch")
+        assert 'spec.clean[0].dropNulls: "nowhere" is not in spec.fields' in found.message
+        assert 'spec.clean[1].dropNulls: "neither" is not in spec.fields' in found.message
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [pytest.param(MISTAKEN, id="cannot be read with"), pytest.param({"source": CAPTURED}, id="captures of nothing")],
+)
+def test_a_schedule_that_has_nothing_to_read_makes_no_cron_job_and_suspends_the_one_that_is_there(
+    spec: Manifest,
+) -> None:
+    """Its pods would all say the same."""
+    scheduled = a_view(a_dataset(spec={"refresh": {"schedule": "0 * * * *"}}))
+    [cron] = plan(scheduled).apply
+    assert cron["spec"]["suspend"] is False
+    view = a_view(a_dataset(spec={"refresh": {"schedule": "0 * * * *"}, **spec}))
+    assert plan(view).apply == ()
+    [kept] = plan(replace(view, cron_job=cron)).apply
+    assert (kept["metadata"]["name"], kept["spec"]["suspend"]) == (cron["metadata"]["name"], True)
+
+
+@pytest.mark.parametrize(
+    ("read", "checked"),
+    [
+        pytest.param("2026-01-10T11:20:00Z", "2026-01-10T11:40:00Z", id="of before the last check"),
+        pytest.param("2026-01-10T11:50:00Z", "2026-01-10T11:50:00Z", id="of after it"),
+    ],
+)
+def test_a_delivery_never_sets_the_last_check_back(read: str, checked: str) -> None:
+    """Who waits for newer data would wait again for what was there already."""
+    view = a_view()
+    job = finished(the_job(view), an_ingest_report("2", as_of=read))
+    known = view.dataset.dump() | {"status": {"lastCheckTime": "2026-01-10T11:40:00Z"}}
+    dataset = Dataset.model_validate(known)
+    assert the_job(a_view(dataset))["metadata"]["name"] != job.name, "another one is due"
+    later = merged(job.manifest, {"metadata": {"name": "weather-later"}, "status": {"completionTime": checked}})
+    status = status_of(replace(a_view(dataset), jobs=(replace(job, manifest=later),)))
+    assert (status["version"], status["lastCheckTime"]) == (1, checked)
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [
+        pytest.param({"contentDigest": digest("c"), "specDigest": digest("d")}, digest("c"), id="of its content"),
+        pytest.param({"specDigest": digest("d")}, digest("d"), id="as an earlier release wrote it"),
+    ],
+)
+def test_a_retry_forgets_the_sync_and_not_what_the_version_is_of(known: Manifest, kept: str) -> None:
+    """Else the version would count as one of another spec, and be withdrawn until the source was synced again."""
+    view = a_versioned_view()
+    status = {**view.dataset.status.dump(), "contentDigest": None, "specDigest": None, **known}
+    dataset = with_status(view.dataset, {name: value for name, value in status.items() if value is not None})
+    asked = Dataset.model_validate(merged(dataset.dump(), {"metadata": {"annotations": {RETRY: "now"}}}))
+    found = status_of(a_view(asked))
+    assert found["contentDigest"] == kept
+    assert "specDigest" not in found
+    assert (found["retried"], found["retriedAt"]) == ("now", "2026-01-10T12:00:00Z")

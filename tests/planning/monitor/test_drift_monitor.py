@@ -35,6 +35,7 @@ from tests.planning.builders import (
     with_status,
 )
 
+AT_NOON = "2026-01-10T12:00:00Z"
 NOON = datetime.fromisoformat("2026-01-10T12:00:00+00:00")
 SEARCH = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["0.1", "1"]}]}
 
@@ -414,3 +415,24 @@ def test_the_history_is_bounded() -> None:
 def test_an_object_that_is_being_deleted_gets_no_children() -> None:
     """Making children would hold up a foreground deletion for ever."""
     assert plan(a_view(a_monitor(metadata={"deletionTimestamp": "2026-01-10T12:00:00Z"}))) == Plan()
+
+
+def test_a_check_that_a_person_asks_for_is_told_as_of_when() -> None:
+    """The pod checks the window that ends there, as the Job's annotation says."""
+    job = check_job(SETTINGS, a_monitor(), model_version="rain-v1", artifact=digest("1"), asked="now", as_of=AT_NOON)
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    [text] = [each["value"] for each in container["env"] if each["name"] == tasks.TASK_VARIABLE]
+    task = tasks.parse_task(text)
+    assert isinstance(task, tasks.DriftTask)
+    assert task.as_of == AT_NOON == job["metadata"]["annotations"][labels.AS_OF]
+    assert (task.model_version, task.artifact) == ("rain-v1", digest("1"))
+
+
+def test_a_check_of_the_monitors_own_cron_job_is_taken_in() -> None:
+    """By the uid of the CronJob that is there."""
+    owner = {"kind": "CronJob", "name": "rain-drift-check", "uid": "new"}
+    check = a_check(a_drift_report("DataDrift"))
+    check = replace(check, manifest=merged(check.manifest, {"metadata": {"ownerReferences": [owner]}}))
+    there, other = ({"metadata": {"name": "rain-drift-check", "uid": uid}} for uid in ("new", "newer"))
+    assert after(started(), check, cron_job=there).monitor.status.verdict == "DataDrift"
+    assert after(started(), check, cron_job=other).monitor.status.verdict is None

@@ -12,10 +12,10 @@ from mlops.api.conditions import Condition
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.training_run import TrainingRun
 from mlops.planning.monitor.actions import recipe_of
-from mlops.planning.monitor.manifests import Champion, check_job_name, run_name
+from mlops.planning.monitor.manifests import Champion, check_job_name, run_name, suspended
 from mlops.planning.monitor.planner import plan
 from mlops.planning.monitor.progress import CHECKED, TRIGGERED, MonitorProgress
-from mlops.planning.monitor.retraining import decided, run_names, synced_again
+from mlops.planning.monitor.retraining import action_of, decided, run_names, synced_again
 from mlops.planning.monitor.target import champion_of
 from mlops.planning.ownership import key_of
 from mlops.planning.views import DriftMonitorView, JobView
@@ -233,3 +233,44 @@ def test_a_retry_makes_one_check_and_is_on_record_when_it_is_seen() -> None:
         assert nothing.create == ()
         assert nothing.statuses[key_of(view.monitor)].dump()["retried"] == "now"
     assert plan(a_view()).statuses[key_of(monitor)].dump().get("retried") is None
+
+
+@pytest.mark.parametrize(
+    ("labelled", "acts"),
+    [
+        pytest.param({"mlops.dev/monitor": "rain-drift"}, False, id="of this monitor"),
+        pytest.param({"mlops.dev/monitor": "another"}, True, id="of another"),
+        pytest.param({}, True, id="of nobody's"),
+    ],
+)
+def test_a_monitors_own_run_at_work_keeps_it_from_another(labelled: dict[str, str], acts: bool) -> None:
+    """Those of others, and of the template's triggers, are none of its actions."""
+    monitor = a_monitor(status={"verdict": "DataDrift", "breaches": 1})
+    run = a_run(metadata={"name": "busy", "labels": {"mlops.dev/template": "rain", **labelled}})
+    decision, _ = decided(a_view(monitor, runs=(run,)), monitor.status, "DataDrift", NOW)
+    assert decision.acts is acts
+    if not acts:
+        assert decision.reason == "RunActive"
+        assert "busy" in decision.message
+
+
+def test_two_actions_of_one_minute_have_runs_of_two_names() -> None:
+    """A check that a person asks for may fall into the minute of another one: the second is named to the second."""
+    monitor = a_monitor(status={"verdict": "DataDrift", "breaches": 1})
+    decision, _ = decided(a_view(monitor), monitor.status, "DataDrift", NOW)
+    over = [a_condition("Ready", "True", "Succeeded")]
+    there = a_run(metadata={"name": "rain-retrain-202601101200"}, status={"conditions": over})
+    for runs, name in (((), "rain-retrain-202601101200"), ((there,), "rain-retrain-20260110120000")):
+        view = a_view(monitor, runs=runs)
+        assert action_of(view, monitor.status, decision, NOW).ref == name
+
+
+def test_a_cron_job_that_does_not_say_of_which_version_it_is_is_not_kept() -> None:
+    """Its label and its annotation name version and artifact: somebody may have edited either away."""
+    [there] = plan(a_view()).apply
+    resting = suspended(there, SETTINGS, a_monitor())
+    assert resting is not None
+    assert resting["spec"]["suspend"] is True
+    for field in ("labels", "annotations"):
+        metadata = {name: value for name, value in there["metadata"].items() if name != field}
+        assert suspended({**there, "metadata": metadata}, SETTINGS, a_monitor()) is None

@@ -12,6 +12,7 @@ from mlops.planning.monitor import manifests as drift_manifests
 from mlops.planning.serving import manifests as serving_manifests
 from mlops.planning.serving.server_pods import Fault, server_pod, trouble_of
 from mlops.planning.training import manifests as training_manifests
+from tests.planning.builders import NOW as NOON
 from tests.planning.builders import SETTINGS, a_version, digest
 
 OWN = {labels.STAGE: "production", labels.MODEL_VERSION: "rain-v1", labels.DIGEST: "1111111111111111"}
@@ -187,3 +188,22 @@ def test_what_is_no_report_of_a_failure_blames_nobody(message: str) -> None:
     found = trouble_of(again)
     assert found is not None
     assert found.message == "pod p: its server ended again and again with exit code 2 and no report"
+
+
+@pytest.mark.parametrize(
+    ("began", "blamed"),
+    [
+        pytest.param("2026-01-10T11:50:00Z", False, id="as long as its startup probe waits"),
+        pytest.param("2026-01-10T11:50:01Z", True, id="a second less"),
+        pytest.param("yesterday", True, id="nobody knows since when"),
+    ],
+)
+def test_a_server_that_its_probe_may_have_ended_is_no_crash(began: str, blamed: bool) -> None:
+    """It was waiting for its artifact, and has not looked at the model."""
+    ended = {"exitCode": 137, "reason": "Error", "startedAt": began, "finishedAt": "2026-01-10T12:00:00Z"}
+    pod = server_pod(a_pod({"state": {"terminated": ended}, "restartCount": 5}))
+    assert pod is not None
+    found = trouble_of(pod)
+    assert (found is not None) is blamed
+    if found is not None:
+        assert (found.fault, found.reason, found.at) == (Fault.CRASH, "ServingFailed", NOON)

@@ -43,6 +43,9 @@ def test_a_run_that_cannot_succeed_is_refused_without_a_pod(spec: dict[str, Any]
         assert found is not None
         assert (found.status, found.reason) == (status, reason)
         assert says in found.message
+    # What is wrong with a gate is the gates' to say, all else the training's.
+    own = {each.type for each in view.run.status.conditions} & {"Succeeded", "GatesPassed"}
+    assert own == {"GatesPassed" if reason == "MetricMissing" else "Succeeded"}
 
 
 def test_a_run_that_its_dataset_does_not_fit_waits_for_the_dataset() -> None:

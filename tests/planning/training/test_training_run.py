@@ -738,3 +738,53 @@ def test_an_object_that_is_being_deleted_gets_no_children() -> None:
     gone = {"deletionTimestamp": "2026-01-10T12:00:00Z"}
     assert plan(a_view(a_run(metadata=gone))) == Plan()
     assert plan(a_view(a_template(metadata=gone))) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("last_check", "pinned"),
+    [
+        pytest.param("2026-01-10T11:29:59Z", False, id="a second before"),
+        pytest.param("2026-01-10T11:30:00Z", True, id="at that second"),
+        pytest.param("2026-01-10T11:30:01Z", True, id="a second after"),
+    ],
+)
+def test_a_sync_at_the_very_second_is_new_enough(last_check: str, pinned: bool) -> None:
+    """`notBefore` says so: else a run would wait for a sync that nobody asks for."""
+    run = a_run(spec={"datasetRef": {"notBefore": "2026-01-10T11:30:00Z"}})
+    view = a_view(run, dataset=a_versioned_dataset(status={"lastCheckTime": last_check}))
+    assert bool(plan(view).create) is pinned
+    assert ("resolved" in status_of(view)) is pinned
+
+
+def test_a_model_whose_numbers_are_used_up_says_so() -> None:
+    """A number has six digits; the run is over, and makes no version."""
+    view = a_pinned_view(versions=(a_version(999_999, spec={"artifact": {"digest": digest("c")}}),))
+    view = after(view, finished(the_job(view), a_train_report()))
+    assert plan(view).create == ()
+    stalled = find(after(view).run.status.conditions, "Stalled")
+    assert stalled is not None
+    assert (stalled.status, stalled.reason) == ("True", "OutputInvalid")
+    assert stalled.message == "spec.register.modelName: the numbers of its versions are used up at 999999"
+
+
+@pytest.mark.parametrize(
+    ("run_made", "version_made", "is_its"),
+    [
+        pytest.param("2026-01-10T11:00:00Z", "2026-01-10T11:00:00Z", True, id="in the same second"),
+        pytest.param("2026-01-10T11:00:00Z", "2026-01-10T10:59:59Z", False, id="by an earlier run of this name"),
+        pytest.param(None, None, True, id="where nobody notes times"),
+    ],
+)
+def test_a_version_whose_name_is_not_on_record_is_known_by_its_run_and_its_bytes(
+    run_made: str | None, version_made: str | None, is_its: bool
+) -> None:
+    """A crash may have come between the two writes; what an earlier run made has had its time."""
+    view = a_trained_view(run=a_run(metadata={"creationTimestamp": run_made}))
+    lineage, output = {"trainingRun": "rain-1"}, view.run.status.output_digest
+    version = a_version(
+        5,
+        metadata={"creationTimestamp": version_made},
+        spec={"lineage": lineage, "artifact": {"digest": output}, "withdrawn": True},
+    )
+    status = status_of(replace(view, versions=(version,)))
+    assert (status["modelVersionRef"] == "rain-v5") is is_its

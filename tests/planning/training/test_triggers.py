@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,17 @@ from mlops.planning.training.recipe import change_name, recipe_digest, template_
 from mlops.planning.training.run import plan
 from mlops.planning.training.triggers import due_event, pending_event
 from mlops.planning.views import TrainingRunView
-from tests.planning.builders import NOW, SETTINGS, a_condition, a_run, a_template, a_versioned_dataset, merged
+from tests.planning.builders import (
+    NOW,
+    SETTINGS,
+    a_condition,
+    a_live_version,
+    a_run,
+    a_template,
+    a_versioned_dataset,
+    digest,
+    merged,
+)
 
 READY = a_condition("Ready", "True", "Succeeded")
 FAILED = [a_condition("Ready", "False", "OOMKilled"), a_condition("Stalled", "True", "OOMKilled")]
@@ -168,3 +179,75 @@ def test_what_made_a_run_is_read_with_care(record: str | None, kind: str | None)
     """Anybody may write an annotation."""
     annotations = {} if record is None else {labels.TRIGGER: record}
     assert trigger_of(a_run(metadata={"annotations": annotations})) == kind
+
+
+def test_a_template_that_fires_on_no_edit_notes_none() -> None:
+    """So that its spec makes a run when it is told to fire on edits."""
+    template = a_template(spec={"triggers": [{"datasetVersion": {}}]})
+    status = plan(a_view(template)).statuses[key_of(template)].dump()
+    assert status["lastTrigger"]["kind"] == "DatasetVersion"
+    assert "lastRecipeDigest" not in status
+    assert "lastTemplateDigest" not in status
+
+
+def test_an_edit_is_not_forgotten_over_a_run_that_is_made_again() -> None:
+    """The lost run comes first, as it was; the edit is due after it."""
+    why = {"kind": "DatasetVersion", "ref": "weather", "reason": "version 1"}
+    other = {"lastRecipeDigest": "sha256:" + "0" * 64}
+    lost = seen(status={"conditions": FAILED, "lastTrigger": why, **other})
+    status = plan(a_view(lost)).statuses[key_of(lost)].dump()
+    assert (status["lastRun"], status["lastTrigger"]["kind"]) == ("rain-1", "DatasetVersion")
+    assert status["lastRecipeDigest"] == other["lastRecipeDigest"]
+
+
+def test_a_run_of_the_same_spec_that_made_no_model_is_made_again() -> None:
+    """Under a name of its own: nothing serves, and nothing came of the first one."""
+    edited = seen(status={"lastRecipeDigest": "sha256:" + "0" * 64}, metadata={"generation": 3})
+    name = change_name(edited)
+    before = a_run(metadata={"name": name, "uid": "u"}, status={"conditions": FAILED})
+    found = due(edited, before)
+    assert found is not None
+    assert found[0] == f"rain-{labels.short(template_digest(edited), 8)}-g3", "as an earlier release would name it"
+    at_work = a_run(metadata={"name": name, "uid": "u"})
+    assert due(edited, at_work) == (name, "TemplateChange", "rain", "generation 3")
+
+
+def test_a_run_of_the_same_spec_whose_model_serves_is_that_run() -> None:
+    """An edit that was taken back calls for nothing new."""
+    edited = seen(status={"lastRecipeDigest": "sha256:" + "0" * 64}, metadata={"generation": 3})
+    name = change_name(edited)
+    before = a_run(metadata={"name": name, "uid": "u"}, status={"conditions": [READY], "outputDigest": digest("1")})
+    for version, same in ((a_live_version(1), True), (a_live_version(2), False)):
+        event = due_event(replace(a_view(edited, before), versions=(version,)))
+        assert event is not None
+        assert (event.name == name) is same
+
+
+def test_a_run_that_failed_for_now_and_was_deleted_is_made_again() -> None:
+    """The template says that another attempt follows; that attempt is gone with its run."""
+    waits = [a_condition("Ready", "False", "StoreUnavailable"), a_condition("Reconciling", "True", "StoreUnavailable")]
+    assert due(seen(status={"conditions": waits})) == ("rain-1", "TemplateChange", "rain", "created")
+    assert due(seen(status={"conditions": waits[:1]})) is None
+
+
+def test_a_version_that_fired_is_on_record_at_once() -> None:
+    """So that it fires once, also if its run is deleted."""
+    template = seen()
+    status = plan(a_view(template, over(READY), version=2)).statuses[key_of(template)].dump()
+    assert status["lastTrigger"]["kind"] == "DatasetVersion"
+    assert status["lastDatasetVersion"] == 2
+
+
+def test_a_suspended_template_rests_though_a_run_is_due() -> None:
+    """What was edited meanwhile is due when it is resumed; until then nothing is to be made."""
+    template = a_template(spec={"suspend": True})
+    found = plan(a_view(template))
+    ready = {each.type: each for each in plan(a_view(with_it(template, found))).statuses[key_of(template)].conditions}
+    assert (ready["Ready"].status, ready["Ready"].reason) == ("True", "Suspended")
+    assert found.create == ()
+    resumed = a_template().evolve(status=found.statuses[key_of(template)])
+    assert due(resumed) is not None
+
+
+def with_it(template: TrainingRun, found: Any) -> TrainingRun:
+    return template.evolve(status=found.statuses[key_of(template)])

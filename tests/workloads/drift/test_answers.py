@@ -16,12 +16,12 @@ from mlops.workloads.drift.findings import Decision, Finding
 from mlops.workloads.drift.inputs import compare
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import Span, Window, window_of
+from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.pod import BadInput
 
 ROWS = 600
 START = datetime(2025, 3, 1, tzinfo=UTC)
-SPAN = Span(START, START + timedelta(days=7), START + timedelta(days=7))
+SPAN = JudgedSpan(START, START + timedelta(days=7), START + timedelta(days=7))
 NUMBERS = ("x0", "x1", "x2", "x3", "x4")
 
 

@@ -65,7 +65,12 @@ def test_the_outside_client_finds_its_way(client: Any) -> None:
     assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
     metadata = client.get_model_metadata("weather", "3")
     assert metadata["inputs"][3] == {"name": "colour", "datatype": "BYTES", "shape": [-1]}
-    assert metadata["outputs"][1] == {"name": "probabilities", "datatype": "FP64", "shape": [-1, 2]}
+    assert metadata["outputs"][1] == {
+        "name": "probabilities",
+        "datatype": "FP64",
+        "shape": [-1, 2],
+        "parameters": {"classes": ["dry", "rain"]},
+    }
     result = client.infer("weather", triton_inputs(rows(1), binary=True), model_version="3")
     assert result.as_numpy("probabilities").shape == (1, 2)
 

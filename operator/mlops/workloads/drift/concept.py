@@ -18,7 +18,7 @@ from mlops.statistics.label_shift import compare_labels
 from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import replicate
 from mlops.statistics.special import normal_sf
-from mlops.workloads.drift.findings import Challenge, Finding, Span, Split
+from mlops.workloads.drift.findings import Challenge, DropParts, Estimate, Finding
 from mlops.workloads.drift.performance import (
     Judged,
     Labelled,
@@ -46,7 +46,7 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, Split, Challenge | None]:
+def concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, DropParts, Challenge | None]:
     """Answer a ConceptDrift check about a drop that is shown: without one there is no concept drift.
 
     A drop that vanishes when the reference is re-weighted to the window's
@@ -59,7 +59,7 @@ def concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Fin
         return _concept_drift(labelled, judged, check)
 
 
-def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, Split, Challenge | None]:
+def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, DropParts, Challenge | None]:
     numbers = numbers_of(judged)
     split = attribution(labelled, judged, check)
     if explained_by_balance(labelled, judged, check):
@@ -104,7 +104,7 @@ def explained_by_balance(labelled: Labelled, judged: Judged, check: Check) -> bo
     return parts.pvalue > float(check.alpha) and parts.covariate.value >= parts.total.value / 2.0
 
 
-def attribution(labelled: Labelled, judged: Judged, check: Check) -> Split:
+def attribution(labelled: Labelled, judged: Judged, check: Check) -> DropParts:
     """Split the drop by re-weighting the reference's held-out rows to the window's inputs."""
     before, after = _thinned(judged.reference_rows), _thinned(judged.current_rows)
     table, categorical = features(
@@ -120,7 +120,7 @@ def attribution(labelled: Labelled, judged: Judged, check: Check) -> Split:
         probability[held] = model.predict_proba(table[held])[:, 1]
     found = importance_weights(probability[~is_current], probability[is_current])
     if not found.overlap.identifiable:
-        return Split(False, None, None, None, found.overlap.ess, found.overlap.domain_auc)
+        return DropParts(False, None, None, None, found.overlap.ess, found.overlap.domain_auc)
     metric, classes = judged.metric, labelled.reference.classes
     reference, current = (sample_of(metric, rows, classes) for rows in (before, after))
     plan = resampling(max(before.height, after.height), labelled.seed, after.height)
@@ -169,7 +169,7 @@ def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
     error = float(spread.std(ddof=1))
     low, high = (float(q) for q in np.quantile(spread, [0.025, 0.975]))
     p_value = normal_sf(gain / error) if error > 0.0 else float(gain <= 0.0)
-    return Challenge(then, now, Span(gain, low, high), p_value, rows.height)
+    return Challenge(then, now, Estimate(gain, low, high), p_value, rows.height)
 
 
 def features(reference: Reference, inputs: pl.DataFrame) -> tuple[FloatArray, BoolArray]:
@@ -199,9 +199,9 @@ def folds(rows: int) -> IntArray:
     return np.asarray((np.arange(rows) * blocks // max(1, rows)) % _FOLDS, dtype=np.int64)
 
 
-def _split(parts: AttributedDrop, overlap: Overlap) -> Split:
+def _split(parts: AttributedDrop, overlap: Overlap) -> DropParts:
     covariate, concept = span_of(parts.covariate), span_of(parts.concept)
-    return Split(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
+    return DropParts(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
 
 
 def _classifier(categorical: BoolArray, seed: int) -> Any:

@@ -25,7 +25,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Feature:
+class FeatureComparison:
     """One input, reference against window.
 
     `effect` is the Wasserstein distance in standard deviations of the reference, or the Jensen-Shannon distance of
@@ -49,14 +49,14 @@ class Feature:
 class Shift:
     """A feature's answer to one check: corrected p-value, and how the reference's own windows compare, where needed."""
 
-    feature: Feature
+    feature: FeatureComparison
     p_value: float
     baseline: Baseline | None
     drifted: bool
 
 
 @dataclass(frozen=True)
-class Span:
+class Estimate:
     """A number with its 95 % interval."""
 
     value: float
@@ -71,16 +71,16 @@ class Point:
     start: str
     end: str
     rows: int
-    value: Span
+    value: Estimate
 
 
 @dataclass(frozen=True)
-class Split:
+class DropParts:
     """Where a drop comes from."""
 
     identifiable: bool
-    covariate: Span | None
-    concept: Span | None
+    covariate: Estimate | None
+    concept: Estimate | None
     concept_p_value: float | None
     ess: float | None
     domain_auc: float | None
@@ -92,7 +92,7 @@ class Challenge:
 
     served: float
     refitted: float
-    gain: Span
+    gain: Estimate
     p_value: float
     rows: int
 
@@ -113,9 +113,9 @@ class Performance:
     higher_is_better: bool
     rows_reference: int
     rows_current: int
-    reference: Span
-    current: Span
-    drop: Span
+    reference: Estimate
+    current: Estimate
+    drop: Estimate
     p_value: float
     series: tuple[Point, ...] = ()
     # Second opinions on when the loss changed; they decide nothing, for their false alarms are not bounded by alpha.
@@ -131,7 +131,7 @@ class Decision:
     findings: tuple[Finding, ...]
     shifts: tuple[Shift, ...]
     performance: Performance | None
-    split: Split | None
+    split: DropParts | None
     challenge: Challenge | None
     change_point: str | None
     notes: tuple[str, ...]

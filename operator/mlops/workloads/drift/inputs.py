@@ -14,7 +14,7 @@ from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
-from mlops.workloads.drift.findings import Feature, Kind, Shift
+from mlops.workloads.drift.findings import FeatureComparison, Kind, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
@@ -30,7 +30,7 @@ class Inputs:
         self._baselines: dict[str, Baseline | None] = {}
 
     @cached_property
-    def features(self) -> tuple[Feature, ...]:
+    def features(self) -> tuple[FeatureComparison, ...]:
         """All inputs by name."""
         frame = self._reference.frame
         numeric = set(self._reference.numeric)
@@ -45,7 +45,7 @@ class Inputs:
         span = self._window.span
         return windows_of(self._reference.frame, span.end - span.start)
 
-    def baseline(self, feature: Feature) -> Baseline | None:
+    def baseline(self, feature: FeatureComparison) -> Baseline | None:
         """How the input compares with the reference's own windows; None when the reference is too short to say."""
         if feature.name not in self._baselines:
             column = INPUT + feature.name
@@ -59,7 +59,10 @@ class Inputs:
         return self.judged(check, self.features, self.baseline)
 
     def judged(
-        self, check: Check, features: tuple[Feature, ...], baseline_of: Callable[[Feature], Baseline | None]
+        self,
+        check: Check,
+        features: tuple[FeatureComparison, ...],
+        baseline_of: Callable[[FeatureComparison], Baseline | None],
     ) -> tuple[Shift, ...]:
         """The answer of each feature to a check, the largest effect of those that moved first."""
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
@@ -78,7 +81,7 @@ class Inputs:
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
 
 
-def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: bool) -> Feature:
+def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: bool) -> FeatureComparison:
     """Compare one column; a column without any value on one side has no effect size and no p-value."""
     n, m = reference.len(), current.len()
     missing_n, missing_m = reference.null_count(), current.null_count()
@@ -86,12 +89,12 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
     missing = chi_square_homogeneity([n - missing_n, missing_n], [m - missing_m, missing_m])[0].pvalue if n and m else 1
     if missing_n == n or missing_m == m:
         kind: Kind = "numeric" if is_number else "categorical"
-        return Feature(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
+        return FeatureComparison(name, kind, None, None, None, *shares, missing, 0.0, 1.0, 0.0)
     if is_number:
         known, values = within_reach(reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy())
         sorted_reference = SortedReference.from_values(known)
         found = compare_numeric(sorted_reference, values)
-        return Feature(
+        return FeatureComparison(
             name,
             "numeric",
             found.wasserstein_normalised,
@@ -105,7 +108,7 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
         )
     before, after = counts(reference), counts(current)
     categories = compare_categorical(before, after)
-    return Feature(
+    return FeatureComparison(
         name,
         "categorical",
         categories.jensen_shannon,

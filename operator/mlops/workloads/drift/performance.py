@@ -20,7 +20,7 @@ from mlops.statistics.change_point import change_point
 from mlops.statistics.metrics import Label, Sample, brier_rows
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
-from mlops.workloads.drift.findings import Detection, Performance, Point, Span
+from mlops.workloads.drift.findings import Detection, Estimate, Performance, Point
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.model.probabilities import bounded
@@ -230,9 +230,9 @@ def class_counts(labels: pl.Series) -> dict[Label, int]:
     return dict(zip(table["label"].to_list(), table["n"].to_list(), strict=True))
 
 
-def span_of(interval: Interval) -> Span:
+def span_of(interval: Interval) -> Estimate:
     """The same without the bootstrap's particulars."""
-    return Span(interval.value, interval.low, interval.high)
+    return Estimate(interval.value, interval.low, interval.high)
 
 
 def describe(judged: Judged, check: Check) -> str:

@@ -14,7 +14,7 @@ from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import Span, Window, load_window
+from mlops.workloads.drift.window import JudgedSpan, Window, load_window
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 
@@ -123,12 +123,12 @@ def _fits(report: tasks.DriftReport) -> bool:
     return True
 
 
-def _span(pod: Pod, task: tasks.DriftTask) -> Span:
+def _span(pod: Pod, task: tasks.DriftTask) -> JudgedSpan:
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     length = parse_duration(task.window.duration)
     if length <= timedelta(0):
         raise BadInput(Reason.CONFIGURATION_INVALID, "spec.window.duration: is 0, a window needs a span of time")
-    return Span(earlier(end, length), end, earlier(end, parse_duration(task.labels.max_delay)))
+    return JudgedSpan(earlier(end, length), end, earlier(end, parse_duration(task.labels.max_delay)))
 
 
 def _cut(text: str, length: int) -> str:

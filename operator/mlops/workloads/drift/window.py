@@ -36,11 +36,11 @@ from mlops.workloads.floor.records.layout import (
     label_text,
     prediction_type,
 )
-from mlops.workloads.floor.records.reading import Labels, first_of_each, identity, labels_of, request_files
+from mlops.workloads.floor.records.reading import RecordedLabels, first_of_each, identity, labels_of, request_files
 
 
 @dataclass(frozen=True)
-class Span(reading.Span):
+class JudgedSpan(reading.Span):
     """Event time from `start` (left out) to `end` (included); labels are judged up to `judged_until`."""
 
     judged_until: datetime
@@ -93,7 +93,7 @@ class Window:
     that the model does not know; in the frame they have no label.
     """
 
-    span: Span
+    span: JudgedSpan
     frame: pl.DataFrame
     counts: Counts
     absent: tuple[str, ...]
@@ -144,7 +144,7 @@ class _Kept:
 
 
 def load_window(
-    store: Store, reference: Reference, span: Span, *, requests: str, labels: str, live: str, max_samples: int
+    store: Store, reference: Reference, span: JudgedSpan, *, requests: str, labels: str, live: str, max_samples: int
 ) -> Window:
     """Read captures below the key `requests` and labels below `labels`; `live` is the digest of the live model."""
     kept = _Kept(max_samples)
@@ -180,7 +180,7 @@ def load_window(
     return Window(span, _filled(frame, reference), counts, absent, unknown)
 
 
-def _unknown(frame: pl.DataFrame, answers: Labels) -> dict[str, int]:
+def _unknown(frame: pl.DataFrame, answers: RecordedLabels) -> dict[str, int]:
     """Return by class the judged rows whose label is a class that the model does not know."""
     if answers.unknown is None:
         return {}
@@ -202,14 +202,14 @@ def _filled(frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
     return frame.with_columns(filled)
 
 
-def window_of(frame: pl.DataFrame, span: Span) -> Window:
+def window_of(frame: pl.DataFrame, span: JudgedSpan) -> Window:
     """A window of rows that are already joined: columns as in `Window.frame`, without `judged`."""
     frame = frame.with_columns((pl.col("time") <= span.judged_until).alias("judged")).sort(*CANONICAL)
-    return Window(span, frame, _count(frame, frame.height, 0, Labels(frame.clear()), False), ())
+    return Window(span, frame, _count(frame, frame.height, 0, RecordedLabels(frame.clear()), False), ())
 
 
 def _count(
-    frame: pl.DataFrame, rows: int, duplicates: int, answers: Labels, captured_before: bool, unknown: int = 0
+    frame: pl.DataFrame, rows: int, duplicates: int, answers: RecordedLabels, captured_before: bool, unknown: int = 0
 ) -> Counts:
     judged, known = frame["judged"], frame["label"].is_not_null()
     live = frame["live"]
@@ -246,7 +246,7 @@ def _captured_shape(reference: Reference) -> dict[str, Any]:
     return shape
 
 
-def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: Span, live: str) -> None:
+def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: JudgedSpan, live: str) -> None:
     present = frame.schema
     if DIGEST not in present:
         raise BadInput(Reason.DATA_UNUSABLE, f"a captured file lacks the column {DIGEST}")

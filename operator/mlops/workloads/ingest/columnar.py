@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.isolation.parent import Child, ChildEnded
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
@@ -68,7 +68,7 @@ def try_in_child(child: Child, work: str, what: str, path: Path, name: str, cont
     columns = [column_of(field) for field in contract.fields]
     try:
         child.ask(work, {"path": str(path), "name": name, "columns": columns, **how}, seconds=_TRIED_SECONDS)
-    except Ended as error:
+    except ChildEnded as error:
         raise format_error(name, f"the {what} file is not read: {error}: write it again") from error
     if path.stat().st_size > _KEPT_BYTES:
         # What it took is needed for the same file in this process.

@@ -34,7 +34,7 @@ def delivered_rows(
         unpack(file.path, file.name)
     partitions = partitions_of(file.key, file.name)
     read = _reader(file, spec, child, rejected)
-    yield from with_partitions(read, lambda: _columns(file, spec, contract), partitions, file.name, contract)
+    yield from with_partitions(read, lambda: columns_in(file, spec, contract), partitions, file.name, contract)
 
 
 def _reader(
@@ -57,7 +57,7 @@ def _reader(
             return lambda contract: read_csv(path, name, contract, rejected)
 
 
-def _columns(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str]:
+def columns_in(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[str]:
     """Return the names of a file's own columns; of JSON, the keys of its first objects."""
     match spec.format:
         case "parquet":

@@ -43,7 +43,7 @@ class Disconnected(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """A response; `headers` hold its content type."""
 
     status: int
@@ -66,8 +66,8 @@ class Route:
     """A name for the metrics, and what answers GET and POST."""
 
     name: str
-    get: Callable[[], Answer] | None = None
-    post: Callable[[Body], Awaitable[Answer]] | None = None
+    get: Callable[[], HttpAnswer] | None = None
+    post: Callable[[Body], Awaitable[HttpAnswer]] | None = None
 
     @property
     def allowed(self) -> str:
@@ -120,7 +120,7 @@ class Application:
         try:
             answer = self._fitting(await self._answer(route, scope, receive), scope["state"][HOLD])
         except RequestError as error:
-            answer = Answer(error.status, orjson.dumps({"error": error.message}), [_JSON, *error.headers])
+            answer = HttpAnswer(error.status, orjson.dumps({"error": error.message}), [_JSON, *error.headers])
             self._failures.refused(name, error.status, error.message, request_id)
         except Disconnected:
             return
@@ -137,7 +137,7 @@ class Application:
         await send({"type": "http.response.body", "body": answer.body})
         self._metrics.count(name, answer.status, time.perf_counter() - started)
 
-    async def _answer(self, route: Route | None, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, route: Route | None, scope: Scope, receive: Receive) -> HttpAnswer:
         if route is None:
             raise self._unknown(scope["path"])
         method = scope["method"]
@@ -151,7 +151,7 @@ class Application:
             [(b"allow", route.allowed.encode())],
         )
 
-    def _fitting(self, answer: Answer, hold: Hold) -> Answer:
+    def _fitting(self, answer: HttpAnswer, hold: Hold) -> HttpAnswer:
         if len(answer.body) <= _LITTLE or hold.take(len(answer.body)):
             return answer
         raise _busy()
@@ -169,35 +169,35 @@ class Application:
 
     # What GET answers
 
-    def _server(self) -> Answer:
+    def _server(self) -> HttpAnswer:
         return _json(200, {"name": "mlops", "version": self._version, "extensions": ["binary_tensor_data"]})
 
-    def _has_fetched(self) -> Answer:
+    def _has_fetched(self) -> HttpAnswer:
         if not self._fetched:
             raise unavailable("the artifact is being fetched")
         return _json(200, {"fetched": True})
 
-    def _ready(self) -> Answer:
+    def _ready(self) -> HttpAnswer:
         # Also while it drains: of a stage's only pod, which is going, the routes are kept as long as it says so.
         self._model()
         return _json(200, {"name": self._task.model_name, "ready": True})
 
-    def _exposition(self) -> Answer:
-        return Answer(200, self._metrics.exposition(), [(b"content-type", CONTENT_TYPE)])
+    def _exposition(self) -> HttpAnswer:
+        return HttpAnswer(200, self._metrics.exposition(), [(b"content-type", CONTENT_TYPE)])
 
     # What POST answers
 
-    async def _infer(self, body: Body) -> Answer:
+    async def _infer(self, body: Body) -> HttpAnswer:
         data, header_length = await self._model().infer(body.data, body.header_length, body.hold)
         if header_length is None:
-            return Answer(200, data)
-        return Answer(200, data, [_OCTETS, (b"inference-header-content-length", b"%d" % header_length)])
+            return HttpAnswer(200, data)
+        return HttpAnswer(200, data, [_OCTETS, (b"inference-header-content-length", b"%d" % header_length)])
 
-    async def _feedback(self, body: Body) -> Answer:
+    async def _feedback(self, body: Body) -> HttpAnswer:
         accepted, new = self._model().feedback(body.data)
         return _json(202, {"accepted": accepted, **({"newClasses": new} if new else {})})
 
-    async def _flush(self, _: Body) -> Answer:
+    async def _flush(self, _: Body) -> HttpAnswer:
         try:
             return _json(200, await self._model().flush())
         except StoreError as error:
@@ -285,12 +285,12 @@ def _busy() -> RequestError:
     return unavailable("too many large requests at a time; send fewer at once")
 
 
-def _unforeseen(request_id: bytes) -> Answer:
+def _unforeseen(request_id: bytes) -> HttpAnswer:
     return _json(
         SERVER_ERROR,
         {"error": f"the server did not foresee this; its log says more of request {request_id.decode()}"},
     )
 
 
-def _json(status: int, document: Any) -> Answer:
-    return Answer(status, orjson.dumps(document))
+def _json(status: int, document: Any) -> HttpAnswer:
+    return HttpAnswer(status, orjson.dumps(document))

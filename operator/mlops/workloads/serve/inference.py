@@ -31,6 +31,8 @@ class Interface:
     inputs: tuple[Column, ...]
     # Name and datatype of each output, and its width: 1 for (n,), else (n, width).
     outputs: tuple[tuple[str, str, int], ...]
+    # Of a classifier, in the order of `probabilities`.
+    classes: tuple[bool | int | str, ...] = ()
 
     def metadata(self) -> dict[str, Any]:
         """Return the model's metadata."""
@@ -39,11 +41,13 @@ class Interface:
             "versions": [str(self.version)],
             "platform": self.platform,
             "inputs": [column.metadata() for column in self.inputs],
-            "outputs": [
-                {"name": name, "datatype": datatype, "shape": [-1] if width == 1 else [-1, width]}
-                for name, datatype, width in self.outputs
-            ],
+            "outputs": [self._output(*output) for output in self.outputs],
         }
+
+    def _output(self, name: str, datatype: str, width: int) -> dict[str, Any]:
+        described: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [-1] if width == 1 else [-1, width]}
+        # Which number is whose, nothing else on the wire says.
+        return described | ({"parameters": {"classes": list(self.classes)}} if name == "probabilities" else {})
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class Parser:
         return tuple(outputs)
 
 
-class Writer:
+class AnswerWriter:
     """Writes answers of one model."""
 
     def __init__(self, interface: Interface) -> None:

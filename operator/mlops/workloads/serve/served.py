@@ -7,23 +7,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import numpy as np
-
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
-from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining
 from mlops.workloads.floor.model.opening import Loaded
-from mlops.workloads.floor.model.predictor import Prediction, class_array
-from mlops.workloads.floor.model.signature import Signature
-from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.serve.answering import Answering, OutsideRequest
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chosen, FileNames
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
-from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser, Writer
+from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.recorder import Recorder, Sink
-from mlops.workloads.serve.tensors import Array, Column
+from mlops.workloads.serve.tensors import Array
 
 # Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
 INLINE_SECONDS: Final = 0.001
@@ -46,12 +42,10 @@ class Served:
         sampling_key: bytes,
     ) -> None:
         signature = loaded.predictor.signature
-        self.interface = interface_of(task, signature, loaded.gives_probabilities)
-        self._predictor, self._limits, self._metrics = loaded.predictor, limits, metrics
-        self._cleaning = Cleaning(signature)
+        self._answering = Answering(task, loaded, limits)
+        self.interface = self._answering.interface
+        self._limits, self._metrics = limits, metrics
         self._chosen = Chosen(task.capture.percent, sampling_key)
-        self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
-        self._writer = Writer(self.interface)
         self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
         # A row as numbers: inputs, outputs, and an output as text.
         self._row_bytes = 8 * len(self.interface.inputs) + 32 * sum(width for _, _, width in self.interface.outputs)
@@ -80,23 +74,18 @@ class Served:
     async def infer(self, body: bytes, header_length: int | None, hold: Hold) -> tuple[bytes, int | None]:
         """Answer one request: the body, and the length of its JSON if the rest is binary. Raises RequestError."""
         arrived = time.time_ns() // 1000
-        request = self._parser.parse(body, header_length)
+        request = self._answering.read(body, header_length)
         if request.rows > INLINE_ROWS:
             self._make_room(request.rows, hold)
         try:
             if request.rows <= self._inline_rows and not self._queued:
-                answer = self._answer(request.inputs)
+                answer = self._answering.answer(request.inputs)
             else:
                 answer = await self._answer_in_thread(request.inputs)
-        except OutsideTraining as error:
+        except OutsideRequest:
             self._metrics.outside_rows += request.rows
-            raise RequestError(422, str(error)) from None
-        except BadInput as error:
-            raise RequestError(422, f"the model cannot answer these rows: {error.message}") from error
-        values = {"prediction": answer.prediction}
-        if answer.probabilities is not None:
-            values["probabilities"] = answer.probabilities
-        written = self._writer.write(request, values)
+            raise
+        written = self._answering.written(request, answer)
         self._metrics.rows += request.rows
         self._record(request, answer, arrived)
         return written
@@ -153,34 +142,12 @@ class Served:
         """Store everything, trying until `deadline` (of time.monotonic); return the rows that could not be stored."""
         return sum(await asyncio.gather(self.captures.flush_until(deadline), self.labels.flush_until(deadline)))
 
-    def _answer(self, inputs: dict[str, Array]) -> Prediction:
-        return self._predictor.predict(self._cleaning(inputs))
-
     async def _answer_in_thread(self, inputs: dict[str, Array]) -> Prediction:
         if self._queued >= self._limits.concurrency:
             raise unavailable(f"{self._limits.concurrency} predictions are waiting, the limit; send fewer at once")
         self._queued += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._answer, inputs)
+            return await loop.run_in_executor(self._thread, self._answering.answer, inputs)
         finally:
             self._queued -= 1
-
-
-def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
-    """Return what clients see of the model."""
-    filled = {step.fill_null.field for step in signature.clean or () if step.fill_null}
-    outputs = [("prediction", "FP64", 1)]
-    if signature.classes is not None:
-        kind = class_array(signature.classes).dtype
-        outputs[0] = ("prediction", {np.dtype(np.bool_): "BOOL", np.dtype(np.int64): "INT64"}.get(kind, "BYTES"), 1)
-        if gives_probabilities:
-            outputs.append(("probabilities", "FP64", len(signature.classes)))
-    return Interface(
-        model_name=task.model_name,
-        version=task.version,
-        platform=f"mlops_{signature.format}",
-        # What is filled may be missing; where it may not be after all, says `Cleaning`.
-        inputs=tuple(Column(one.name, one.type, one.nullable or one.name in filled) for one in signature.inputs),
-        outputs=tuple(outputs),
-    )

@@ -66,7 +66,8 @@ class Column:
 
     def metadata(self) -> dict[str, Any]:
         """Return the tensor's entry in the model's metadata."""
-        return {"name": self.name, "datatype": STATED[self.type], "shape": [-1]}
+        described: dict[str, Any] = {"name": self.name, "datatype": STATED[self.type], "shape": [-1]}
+        return described | ({"parameters": {"content_type": "datetime"}} if self.type == "timestamp" else {})
 
     def from_json(self, datatype: str, data: list[Any]) -> Array:
         """Return the values (n,) of a JSON tensor; null is a missing value. Raises RequestError."""

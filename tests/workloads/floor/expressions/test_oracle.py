@@ -138,12 +138,14 @@ def test_what_polars_had_wrong(text: str, rows: list[tuple[int, int]], wanted: l
 def test_floats_are_rounded_after_each_operation() -> None:
     """IEEE 754: the exact result of one operation, rounded to the nearest double."""
     draw = Random(5)
-    for _ in range(3000):
-        x, y = (draw.uniform(-1, 1) * 10.0 ** draw.randint(-8, 8) for _ in range(2))
-        frame = pl.DataFrame({"x": [x], "y": [y]})
-        for sign, compute in (("+", operator.add), ("-", operator.sub), ("*", operator.mul), ("/", operator.truediv)):
-            exact = compute(Fraction(x), Fraction(y))
-            assert evaluate(frame, f"x {sign} y").item() == float(exact)
+    pairs = [[draw.uniform(-1, 1) * 10.0 ** draw.randint(-8, 8) for _ in range(2)] for _ in range(3000)]
+    frame = pl.DataFrame(pairs, schema=["x", "y"], orient="row")
+    for sign, compute in (("+", operator.add), ("-", operator.sub), ("*", operator.mul), ("/", operator.truediv)):
+        exact = [float(compute(Fraction(x), Fraction(y))) for x, y in pairs]
+        assert evaluate(frame, f"x {sign} y").to_list() == exact
+        # One row is computed in another way than many.
+        alone = [evaluate(frame[row], f"x {sign} y").item() for row in range(100)]
+        assert alone == exact[:100]
 
 
 # -- polars, where it is right
@@ -253,10 +255,11 @@ def _close(x: Any, y: Any) -> bool:
     return bool(x == y)
 
 
+@pytest.mark.parametrize("count", [100, pytest.param(450, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("kind", ["f", "b", "s", "t", "o"])
-def test_drawn_expressions_give_what_polars_gives(kind: str) -> None:
+def test_drawn_expressions_give_what_polars_gives(kind: str, count: int) -> None:
     draw, compared = Random(f"oracle {kind}"), 0
-    for _ in range(450):
+    for _ in range(count):
         text, frame = _agreed(draw, kind, draw.randint(1, 2)), _frame(draw)
         try:
             wanted = _of_polars(frame, text)
@@ -267,7 +270,7 @@ def test_drawn_expressions_give_what_polars_gives(kind: str) -> None:
         assert found.dtype == wanted.dtype, text
         pairs = list(zip(found.to_list(), wanted.to_list(), strict=True))
         assert all(_close(x, y) for x, y in pairs), (text, [pair for pair in pairs if not _close(*pair)][:3])
-    assert compared > 400
+    assert compared > 0.88 * count
 
 
 @pytest.mark.parametrize("kind", ["f", "b", "s", "t", "o"])
@@ -288,9 +291,9 @@ def test_each_form_of_the_oracle_is_compared_alone(kind: str) -> None:
 def test_like_is_that_of_a_regular_expression() -> None:
     """Held against `re`, which would take exponential time for some patterns."""
     draw = Random(11)
-    for _ in range(3000):
+    for _ in range(1000):
         pattern = "".join(draw.choice("ab%_!A") for _ in range(draw.randint(0, 7)))
-        texts = ["".join(draw.choice("abA_%") for _ in range(draw.randint(0, 9))) for _ in range(6)]
+        texts = ["".join(draw.choice("abA_%") for _ in range(draw.randint(0, 9))) for _ in range(18)]
         fold = draw.random() < 0.5
         wanted = re.compile(_as_expression(pattern), re.DOTALL | (re.IGNORECASE if fold else 0))
         text = f"s {'ILIKE' if fold else 'LIKE'} '{pattern}' ESCAPE '!'"

@@ -25,7 +25,7 @@ from mlops.api.tasks import VerifyTask
 from mlops.store import open_store
 from mlops.workloads.floor.isolation import answering, limits, parent, secrecy
 from mlops.workloads.floor.isolation.frames import FrameError, read_frame, write_frame
-from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.isolation.parent import Child, ChildEnded
 from mlops.workloads.floor.model import isolated
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.floor.model.opening import load
@@ -134,7 +134,7 @@ def test_a_child_that_dies_is_a_reason_and_the_next_question_finds_another(
     """Whatever a native library does to it."""
     folder = write_model(tmp_path / "model")
     os.kill(opened(child, folder), number)
-    with pytest.raises(Ended, match=want):
+    with pytest.raises(ChildEnded, match=want):
         child.ask("predict", {}, rows(2), seconds=60)
     opened(child, folder)
 
@@ -444,13 +444,13 @@ def test_the_childs_memory_is_what_the_container_has_left() -> None:
 @pytest.mark.parametrize("work", ["os.system", "mlops.workloads.floor.child:_open", "__import__", ""])
 def test_a_child_does_what_stands_in_its_table_and_nothing_else(child: Child, work: str) -> None:
     """No name that comes from data is imported or called: the child ends."""
-    with pytest.raises(Ended, match="gave no answer"):
+    with pytest.raises(ChildEnded, match="gave no answer"):
         child.ask(work, {"path": "/etc/passwd", "folder": "/"}, seconds=30)
 
 
 def test_what_the_child_says_is_one_line(tmp_path: Path, child: Child) -> None:
     """It may become a condition and a line of a log, and whoever leads the child would write further ones."""
-    with pytest.raises((BadInput, Ended)) as caught:
+    with pytest.raises((BadInput, ChildEnded)) as caught:
         child.ask(
             "parquet", {"path": str(tmp_path / "x\nReady: True\x1b[2K"), "name": "a\nb", "columns": []}, seconds=30
         )

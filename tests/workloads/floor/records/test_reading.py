@@ -19,7 +19,7 @@ from mlops.api.base import parse_duration
 from mlops.api.dataset import DatasetSpec
 from mlops.store import Store, open_store
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.drift.window import Span, load_window
+from mlops.workloads.drift.window import JudgedSpan, load_window
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix, partition, partition_of_span
 from mlops.workloads.floor.records.reading import labels_of
@@ -182,7 +182,7 @@ def checked(store: Store, **limits: int) -> pl.DataFrame:
     window = load_window(
         store,
         reference,
-        Span(START, END, END),
+        JudgedSpan(START, END, END),
         requests=captures_prefix(*PLACE),
         labels=feedback_prefix(*PLACE),
         live="sha256:live",
@@ -315,7 +315,7 @@ def test_labels_dated_before_their_request_are_told_apart(store: Store, caplog: 
     rows = pl.DataFrame({"id": ["a", "b"], "row": [0, 0], "time": [END - timedelta(days=2)] * 2}).with_columns(
         pl.col("time").cast(TIMESTAMP).alias("arrived")
     )
-    found = labels_of(store, feedback_prefix(*PLACE), Span(START, END, END), rows, as_text=True)
+    found = labels_of(store, feedback_prefix(*PLACE), JudgedSpan(START, END, END), rows, as_text=True)
     assert (found.early, found.unmatched, found.frame.height) == (2, 0, 0)
     assert of_the_dataset(store)
     assert "2 labels are dated more than a day before their request: send event_time" in caplog.text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from mlops.api.drift_monitor import Check, CheckType
-from mlops.workloads.drift.findings import Challenge, Finding, Shift, Split
+from mlops.workloads.drift.findings import Challenge, DropParts, Finding, Shift
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Judged, Labelled
 from mlops.workloads.drift.reference import Reference
@@ -37,7 +37,7 @@ class Evidence:
     shifts: tuple[Shift, ...] = ()
     judged: Judged | None = None
     alpha: float = 0.0
-    split: Split | None = None
+    split: DropParts | None = None
     challenge: Challenge | None = None
     findings: list[Finding] = field(default_factory=list)
 

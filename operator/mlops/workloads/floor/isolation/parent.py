@@ -55,7 +55,7 @@ _CRASHES: Final = frozenset(
 Arrays = dict[str, NDArray[Any]]
 
 
-class Ended(Exception):
+class ChildEnded(Exception):
     """The child ended by what it did: a crash, too much memory or processor time; the text says by what."""
 
 
@@ -90,8 +90,8 @@ class Child:
     ) -> tuple[dict[str, Any], Arrays]:
         """Have a piece of work done in `seconds` of processor time; its answer has arrays of at most `most` bytes.
 
-        Raises BadInput as the work does, Ended for a child that ended by its work, and PassingFault for one that was
-        killed, or that the node gave too little time.
+        Raises BadInput as the work does, ChildEnded for a child that ended by its work, and PassingFault for one that
+        was killed, or that the node gave too little time.
         """
         process = self._process or self._start()
         pipe_in, pipe_out = process.stdin, process.stdout
@@ -112,12 +112,12 @@ class Child:
         found, made = answer
         if found.get("fault") == "memory":
             self.close()
-            raise Ended(self._memory_problem())
+            raise ChildEnded(self._memory_problem())
         if "fault" in found:
             # From whoever leads the child: it may become a condition, and a line of the log.
             reason, message = found["fault"], _CONTROLS.sub("?", str(found.get("message"))[:4000])
             if reason not in PASSED_ON:
-                raise Ended(message)
+                raise ChildEnded(message)
             raise BadInput(Reason(reason), message)
         return found, made
 
@@ -160,7 +160,7 @@ class Child:
             raise
         return self._process
 
-    def _why(self, process: subprocess.Popen[bytes], clock: _Clock, seconds: float) -> Ended | PassingFault:
+    def _why(self, process: subprocess.Popen[bytes], clock: _Clock, seconds: float) -> ChildEnded | PassingFault:
         _patiently(process)
         code = process.returncode
         self.close()
@@ -170,15 +170,15 @@ class Child:
                 "the node is busy"
             )
         if clock.is_late or code == -signal.SIGXCPU:
-            return Ended(f"it took longer than {seconds:.0f} s")
+            return ChildEnded(f"it took longer than {seconds:.0f} s")
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             if -code not in _CRASHES:
                 return _interrupted(f"the process that opens it was ended from outside ({name})")
             # Native code has no other word for memory that it does not get.
             hint = f", as a lack of memory does: it may have {self._memory >> 20} MiB" if name == "SIGABRT" else ""
-            return Ended(f"it ended the process that opened it ({name}){hint}")
-        return Ended("the process that opened it gave no answer")
+            return ChildEnded(f"it ended the process that opened it ({name}){hint}")
+        return ChildEnded("the process that opened it gave no answer")
 
     def _memory_problem(self) -> str:
         return f"it needs more than the {self._memory >> 20} MiB of memory that it may have here"

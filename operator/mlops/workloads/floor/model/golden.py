@@ -30,7 +30,7 @@ ROUNDING = 0.5 * 10.0 ** (1 - DIGITS)
 
 
 @dataclass(frozen=True, eq=False)
-class Golden:
+class GoldenRows:
     """Rows of inputs (n,) per field and the answers recorded for them."""
 
     inputs: dict[str, NDArray[Any]]
@@ -62,7 +62,7 @@ def write_golden(predictor: Predictor, inputs: dict[str, NDArray[Any]], folder: 
     return recorded
 
 
-def read_golden(folder: Path, signature: Signature) -> Golden:
+def read_golden(folder: Path, signature: Signature) -> GoldenRows:
     """Read golden.json. Raises BadInput(OutputInvalid) for what is none."""
     path = folder / GOLDEN_FILE
     if not path.is_file():
@@ -81,7 +81,7 @@ def read_golden(folder: Path, signature: Signature) -> Golden:
         table = document["probabilities"]
         probabilities = None if table is None else np.array(table, dtype=np.float64)
         _check_shapes(inputs, prediction, probabilities, signature)
-        return Golden(inputs, Prediction(prediction, probabilities))
+        return GoldenRows(inputs, Prediction(prediction, probabilities))
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise BadInput(Reason.OUTPUT_INVALID, f"{GOLDEN_FILE}: {type(error).__name__}: {error}") from error
 
@@ -125,7 +125,7 @@ def _timestamp(text: Any) -> np.datetime64:
     return np.datetime64(datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None), "us")
 
 
-def check_golden(predictor: Predictor, golden: Golden) -> str | None:
+def check_golden(predictor: Predictor, golden: GoldenRows) -> str | None:
     """Return None if the model answers as recorded, else the first difference in words."""
     answer = predictor.predict(golden.inputs)
     tolerance = max(float(predictor.signature.tolerance), ROUNDING)

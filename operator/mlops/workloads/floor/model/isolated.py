@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.isolation.parent import Child, Ended
+from mlops.workloads.floor.isolation.parent import Child, ChildEnded
 from mlops.workloads.floor.model.answer import Answer, checked
 from mlops.workloads.floor.model.contents import check_contents
 from mlops.workloads.floor.model.predictor import Predictor
@@ -62,7 +62,7 @@ class IsolatedPredictor(Predictor):
         most = 8 * rows * (classes + 1) + 1024
         try:
             _, found = self._child.ask("predict", {}, dict(wanted), seconds=seconds, most=most)
-        except Ended as error:
+        except ChildEnded as error:
             raise refused(self._file, error) from error
         values, table = found.get("values"), found.get("probabilities")
         fits = values is not None and values.shape == (rows,) and values.dtype.kind == ("i" if classes else "f")
@@ -114,11 +114,11 @@ def asked(child: Child, work: str, document: dict[str, Any], file: str, seconds:
     """Return the child's document. Raises BadInput as the work does, and FormatForbidden for what ended the child."""
     try:
         return child.ask(work, document, seconds=seconds)[0]
-    except Ended as error:
+    except ChildEnded as error:
         raise refused(file, error) from error
 
 
-def refused(file: str, error: Ended) -> BadInput:
+def refused(file: str, error: ChildEnded) -> BadInput:
     """Return the refusal of a model file that ended the process in which it was opened."""
     return BadInput(Reason.FORMAT_FORBIDDEN, f"{file}: {error}: such a model is never opened; export it again")
 

@@ -11,7 +11,7 @@ import numpy as np
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
-from mlops.workloads.floor.model.golden import Golden, check_golden, read_golden
+from mlops.workloads.floor.model.golden import GoldenRows, check_golden, read_golden
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.pod import BadInput
 
@@ -21,7 +21,7 @@ class Loaded:
     """A model that gave its recorded answers."""
 
     predictor: Predictor
-    golden: Golden
+    golden: GoldenRows
 
     @property
     def gives_probabilities(self) -> bool:

@@ -66,7 +66,7 @@ class Graph:
 def read_graph(schema: dict[str, Any], archive: zipfile.ZipFile) -> Graph:
     """Return what the schema describes. Raises BadInput(FormatForbidden) for what skops would not write."""
     graph = Graph()
-    graph.root = _Reader(archive, graph).value(schema, 0)
+    graph.root = _GraphReader(archive, graph).value(schema, 0)
     return graph
 
 
@@ -75,7 +75,7 @@ def bad(problem: str) -> BadInput:
     return BadInput(Reason.FORMAT_FORBIDDEN, f"{FILE}: {problem}: write the file with skops again, or export to ONNX")
 
 
-class _Reader:
+class _GraphReader:
     def __init__(self, archive: zipfile.ZipFile, graph: Graph) -> None:
         self._archive, self._graph = archive, graph
         self._known: dict[int, Any] = {}

@@ -56,7 +56,7 @@ class Forest:
 
 def check_treelite(content: bytes) -> Forest:
     """Return what the file declares. Raises BadInput(FormatForbidden) unless every array and index in it is sound."""
-    reader = _Reader(content)
+    reader = _TreeliteReader(content)
     forest, floats, shape, targets = _header(reader)
     for number in range(forest.trees):
         reader.where = f"tree {number}"
@@ -67,7 +67,7 @@ def check_treelite(content: bytes) -> Forest:
     return forest
 
 
-class _Reader:
+class _TreeliteReader:
     """Scalars and arrays, one after the other; each is held against what is left of the file."""
 
     def __init__(self, content: bytes) -> None:
@@ -125,7 +125,7 @@ class _Reader:
             raise self.bad(f"{name} are not known here")
 
 
-def _header(reader: _Reader) -> tuple[Forest, np.dtype[Any], tuple[int, int], NDArray[np.bool_]]:
+def _header(reader: _TreeliteReader) -> tuple[Forest, np.dtype[Any], tuple[int, int], NDArray[np.bool_]]:
     """Return the forest, its type of numbers, the shape of a leaf, and which trees may have leaves of one number."""
     major, _, _ = (reader.scalar("i") for _ in range(3))
     if major != MAJOR_VERSION:
@@ -168,7 +168,7 @@ def _header(reader: _Reader) -> tuple[Forest, np.dtype[Any], tuple[int, int], ND
     return Forest(trees, features, classes, attributes), _FLOATS[threshold], (shape[0], shape[1]), (of_class != -1)
 
 
-def _tree(reader: _Reader, forest: Forest, floats: np.dtype[Any], *, scalar: bool, leaf_length: int) -> None:
+def _tree(reader: _TreeliteReader, forest: Forest, floats: np.dtype[Any], *, scalar: bool, leaf_length: int) -> None:
     nodes: int = reader.scalar("i")
     if nodes < 1:
         raise reader.bad(f"it has {nodes} nodes")
@@ -205,7 +205,7 @@ def _tree(reader: _Reader, forest: Forest, floats: np.dtype[Any], *, scalar: boo
         raise reader.bad(f"a leaf has not {leaf_length} numbers")
 
 
-def _spans(reader: _Reader, name: str, nodes: int, length: int) -> NDArray[np.int64]:
+def _spans(reader: _TreeliteReader, name: str, nodes: int, length: int) -> NDArray[np.int64]:
     """Read the two arrays that say which part of an array each node has; return how long the parts are."""
     begin = reader.array("<u8", f"{name}_begin", (0, nodes))
     end = reader.array("<u8", f"{name}_end", (0, nodes))
@@ -216,7 +216,9 @@ def _spans(reader: _Reader, name: str, nodes: int, length: int) -> NDArray[np.in
     return (end - begin).astype(np.int64) if begin.shape[0] else np.zeros(nodes, dtype=np.int64)
 
 
-def _check_shape(reader: _Reader, leaf: NDArray[np.bool_], left: NDArray[Any], right: NDArray[Any], nodes: int) -> None:
+def _check_shape(
+    reader: _TreeliteReader, leaf: NDArray[np.bool_], left: NDArray[Any], right: NDArray[Any], nodes: int
+) -> None:
     """Refuse children outside of the tree, and a node with two parents: then no way leads down for ever."""
     if not (right[leaf] == -1).all():
         raise reader.bad("a leaf has a child")

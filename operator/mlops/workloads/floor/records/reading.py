@@ -97,7 +97,7 @@ def identity() -> pl.Expr:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class RecordedLabels:
     """One label per row at most: id, row, label.
 
     Duplicates are further labels that say the same, conflicts rows whose labels differ. Unmatched are labels dated in
@@ -124,7 +124,7 @@ def labels_of(
     as_text: bool,
     classes: tuple[str, ...] = (),
     recorded: NDArray[np.uint64] | None = None,
-) -> Labels:
+) -> RecordedLabels:
     """Return the labels of `rows` (id, row, time, arrived).
 
     `as_text` gives them as text, in one spelling, else as finite numbers; a label that is none of `classes` (if there
@@ -158,10 +158,10 @@ def labels_of(
     return replace(_chosen(found, unmatched, as_text=as_text, classes=classes), early=early)
 
 
-def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes: tuple[str, ...]) -> Labels:
+def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes: tuple[str, ...]) -> RecordedLabels:
     if not found:
         schema = {**{one: LABELS[one] for one in KEY}, LABEL: prediction_type(classifies=as_text)}
-        return Labels(pl.DataFrame(schema=schema), unmatched=unmatched)
+        return RecordedLabels(pl.DataFrame(schema=schema), unmatched=unmatched)
     says, usable = pl.col(LABEL).is_not_null(), pl.col(LABEL).is_in(list(classes)) if classes else pl.lit(True)
     every = (
         pl.concat(found)
@@ -175,7 +175,7 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
     spread = saying.group_by(*KEY).agg(pl.len().alias("n"), pl.col(LABEL).n_unique().alias("k"))
     conflicts = spread.filter(pl.col("k") > 1).height
     repeated = int(spread.filter(pl.col("k") == 1)["n"].sum()) - (spread.height - conflicts)
-    return Labels(
+    return RecordedLabels(
         last,
         repeated,
         conflicts,

@@ -1,0 +1,40 @@
+"""What commands share: options, and how examples stand below a command's help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlops.cli.errors import UserError
+from mlops.cli.state import default_folder
+
+
+def examples(*lines: str) -> str:
+    """Return an epilog of example lines."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+STATE = click.option(
+    "--state",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_folder,
+    help="The state folder.  [default: mlops in your data folder, or $MLOPS_STATE]",
+)
+NAMESPACE = click.option("-n", "--namespace", help="Only this namespace.")
+ONE_NAMESPACE = click.option("-n", "--namespace", default="default", show_default=True)
+MANIFESTS = click.option(
+    "-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -."
+)
+
+
+def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    """Return NAME=VALUE texts as a mapping. Raises UserError for another form."""
+    found = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not value:
+            raise UserError(f"{option} {text!r}: the form is NAME=VALUE")
+        found[name] = value
+    return found

@@ -1,0 +1,1 @@
+"""`mlops predict`: rows answered by a model, as its server answers them."""

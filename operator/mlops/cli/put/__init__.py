@@ -1,0 +1,1 @@
+"""`mlops put`: files delivered to the buckets that Datasets read."""

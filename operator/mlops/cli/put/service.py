@@ -1,0 +1,57 @@
+"""Files delivered to an S3 service: never over something else unasked, checked on the way, with progress."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mlops.api import tasks
+from mlops.cli.errors import UserError
+from mlops.cli.put.local import check_file, parts_of, sha256_of
+from mlops.store.address import open_source
+from mlops.store.bucket import Bucket, Watched
+from mlops.store.errors import AccessDenied
+
+
+def deliver(
+    file: Path, uri: str, environ: Mapping[str, str], *, force: bool, told: Callable[[int], object]
+) -> tuple[str, bool]:
+    """Put a file at an s3:// URI of the service that `environ` names; return its digest, and whether it was not there.
+
+    Raises UserError if something else is there and not `force`, and the store's errors.
+    """
+    check_file(file)
+    # Beside a pod's environment this would be a folder.
+    environ = {name: value for name, value in environ.items() if name != tasks.BUCKETS_VARIABLE}
+    bucket, _ = open_source(uri, environ)
+    name, key = parts_of(file, uri)
+    digest = sha256_of(file)
+    if not force and _is_there(bucket, name, key, file, digest):
+        return digest, False
+    bucket.put(key, Watched(file, told), f"sha256:{digest}")
+    return digest, True
+
+
+def _is_there(bucket: Bucket, name: str, key: str, file: Path, digest: str) -> bool:
+    """Return whether these bytes are there already. Raises UserError if others are."""
+    try:
+        found = bucket.stat(key)
+        if found is None:
+            return False
+        same = found.size == file.stat().st_size and _sha256(bucket, key) == digest
+    except AccessDenied as error:
+        raise UserError(
+            f"these keys cannot tell whether something is at s3://{name}/{key}: --force puts the file all the same "
+            f"({error})"
+        ) from error
+    if not same:
+        raise UserError(f"s3://{name}/{key} is there and holds something else: --force replaces it")
+    return True
+
+
+def _sha256(bucket: Bucket, key: str) -> str:
+    digest = hashlib.sha256()
+    for chunk in bucket.read(key):
+        digest.update(chunk)
+    return digest.hexdigest()

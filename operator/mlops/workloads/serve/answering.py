@@ -1,0 +1,77 @@
+"""From the body of a request to the body of its answer: a model behind its protocol, without a server around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mlops.api import tasks
+from mlops.api.pod_environment import ServerLimits
+from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining
+from mlops.workloads.floor.model.opening import Loaded
+from mlops.workloads.floor.model.predictor import Prediction, class_array
+from mlops.workloads.floor.model.signature import Signature
+from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.serve.errors import RequestError
+from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
+from mlops.workloads.serve.tensors import Array, Column
+
+
+class OutsideRequest(RequestError):
+    """A request with a row of the kind that training left out."""
+
+
+class Answering:
+    """Reads, cleans, predicts and writes for one model: a server does nothing else to a row, nor does `mlops predict`.
+
+    `answer` is for one thread at a time, as a Predictor is.
+    """
+
+    def __init__(self, task: tasks.ServeTask, loaded: Loaded, limits: ServerLimits) -> None:
+        signature = loaded.predictor.signature
+        self.interface = interface_of(task, signature, loaded.gives_probabilities)
+        self._predictor = loaded.predictor
+        self._cleaning = Cleaning(signature)
+        self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
+        self._writer = AnswerWriter(self.interface)
+
+    def read(self, body: bytes, header_length: int | None) -> InferenceRequest:
+        """Return the request in a body. Raises RequestError."""
+        return self._parser.parse(body, header_length)
+
+    def answer(self, inputs: Mapping[str, Array]) -> Prediction:
+        """Answer rows as a client sent them. Raises RequestError: OutsideRequest for rows that training left out."""
+        try:
+            return self._predictor.predict(self._cleaning(inputs))
+        except OutsideTraining as error:
+            raise OutsideRequest(422, str(error)) from None
+        except BadInput as error:
+            raise RequestError(422, f"the model cannot answer these rows: {error.message}") from error
+
+    def written(self, request: InferenceRequest, answer: Prediction) -> tuple[bytes, int | None]:
+        """Return the body of the answer and, if part of it is binary, the length of its JSON."""
+        values = {"prediction": answer.prediction}
+        if answer.probabilities is not None:
+            values["probabilities"] = answer.probabilities
+        return self._writer.write(request, values)
+
+
+def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
+    """Return what clients see of the model."""
+    filled = {step.fill_null.field for step in signature.clean or () if step.fill_null}
+    outputs = [("prediction", "FP64", 1)]
+    if signature.classes is not None:
+        kind = class_array(signature.classes).dtype
+        outputs[0] = ("prediction", {np.dtype(np.bool_): "BOOL", np.dtype(np.int64): "INT64"}.get(kind, "BYTES"), 1)
+        if gives_probabilities:
+            outputs.append(("probabilities", "FP64", len(signature.classes)))
+    return Interface(
+        model_name=task.model_name,
+        version=task.version,
+        platform=f"mlops_{signature.format}",
+        # What is filled may be missing; where it may not be after all, says `Cleaning`.
+        inputs=tuple(Column(one.name, one.type, one.nullable or one.name in filled) for one in signature.inputs),
+        outputs=tuple(outputs),
+        classes=signature.classes or (),
+    )
