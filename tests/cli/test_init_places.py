@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -66,13 +67,11 @@ def test_nothing_there_is_told_with_what_is_like_it(tmp_path: Path) -> None:
 @pytest.mark.s3
 def test_a_real_s3_service(minio_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --s3 its address and keys are those of the environment, as for `mlops put --s3`."""
-    from mlops.cli.run import deliver_to_s3
-
     for name, value in minio_server.environ().items():
         monkeypatch.setenv(name, value)
-    (tmp_path / "may.csv").write_text(ROWS)
-    uri = f"s3://{minio_server.new_bucket()}/sales/"
-    deliver_to_s3(tmp_path / "may.csv", uri)
+    bucket = minio_server.new_bucket()
+    minio_server.client().put_object(bucket, "sales/may.csv", BytesIO(ROWS.encode()), len(ROWS))
+    uri = f"s3://{bucket}/sales/"
     found = made(tmp_path, uri, s3=True, state=tmp_path / "state")
     assert found["spec"]["source"] == {"s3": {"uri": uri}}
     assert found["told"][0].startswith("40 rows")
