@@ -166,16 +166,21 @@ def _may_be_names(row: list[str], width: int) -> bool:
 def _without_contrast(rows: list[list[str]], typed: list[int]) -> int:
     """Return 1 if the first row holds names though no column is of another kind below. Raises UserError."""
     first, others = [cell.strip() for cell in rows[0]], rows[1:]
-    if _are_steps([first[at] for at in typed if at < len(first)], others, typed):
+    if any(not is_value(cell) for cell in first) and _are_steps(
+        [first[at] for at in typed if at < len(first)], others, typed
+    ):
         return 1
-    if typed:
+    if typed and any(first[at] for at in typed if at < len(first)):
         return 0
+    # Where no number stands in the first row, its texts may be names all the same: R leaves that of its index empty.
     columns = [[row[at].strip() for row in others if at < len(row) and row[at].strip()] for at in range(len(first))]
-    if all(first) and len(set(first)) == len(first):
-        if not any(name in column for name, column in zip(first, columns, strict=True)):
+    if (all(first) or typed) and len(set(first)) == len(first):
+        if not any(name and name in column for name, column in zip(first, columns, strict=True)):
             return 1
         if any(is_value(name) or name.lower() in NULL_WORDS for name in first):
             return 0
+    if typed:
+        return 0
     raise UserError(
         f"the first row is {', '.join(first)[:200]!r}: nothing tells names from values here: say --header 1 if these "
         "are the columns' names, --header 0 if they are data"
@@ -187,20 +192,21 @@ def _are_steps(names: list[str], others: list[list[str]], typed: list[int]) -> b
     if not others or not _is_ladder(names):
         return False
     below = [[row[at].strip() for at in typed if at < len(row)] for row in others[:_DEEPEST]]
-    if all(map(_YEAR.fullmatch, names)):
+    if all(map(_YEAR.fullmatch, filter(None, names))):
         return not all(_YEAR.fullmatch(cell) for row in below for cell in row if cell)
     return not all(map(_is_ladder, below))
 
 
 def _is_ladder(cells: list[str]) -> bool:
-    """Return whether the cells are two years or three numbers at least, each as much above the one before."""
+    """Return whether the cells are two years or three numbers at least, each above the one before."""
+    cells = [cell for cell in cells if cell]
     if len(cells) < 2 or (len(cells) < 3 and not all(map(_YEAR.fullmatch, cells))):
         return False
     try:
         steps = {Decimal(b) - Decimal(a) for a, b in pairwise(cells)}
     except InvalidOperation:
         return False
-    return len(steps) == 1 and min(steps) > 0
+    return min(steps) > 0 and (len(steps) == 1 or len(cells) > 4)
 
 
 def _check_ruler(rows: list[list[str]], first: int, begins: int) -> None:
