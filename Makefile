@@ -118,7 +118,8 @@ $(PEERS)/.installed: bench/requirements.txt
 	@touch $@
 
 bench: venv $(PEERS)/.installed ## the benchmarks, each against what one would use instead, both sides in one run
-	@$(BIN)/python bench/ingest.py --peers-python $(PEERS)/bin/python
+	@for format in csv quoted parquet jsonl; do \
+		$(BIN)/python bench/ingest.py --peers-python $(PEERS)/bin/python --format $$format || exit 1; done
 	@$(BIN)/python bench/drift_statistics.py
 	@$(BIN)/python bench/reconcile_cost.py
 	@$(BIN)/python bench/serving.py

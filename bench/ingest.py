@@ -1,12 +1,14 @@
-"""Ingest of a CSV: ours, plain polars (reads and writes, no checks), and pandas with pandera doing the same checks.
+"""Ingest of a file: ours, plain polars (reads and writes, no checks), and pandas with pandera doing the same checks.
 
     python bench/ingest.py                                    300,000 rows by 12 columns, 5 rounds
     python bench/ingest.py --peers-python PATH                pandas and pandera from an environment of their own
+    python bench/ingest.py --format quoted                    CSV with each field in quotes; also parquet, jsonl
     python bench/ingest.py --rows 10000000 --columns 20 --rounds 1 --only ours --memory-limit 2048
 
 Each contestant is a whole process, import included; they take turns, after one round that is not counted and in which
-each compiles its modules. Memory is the process's peak (ru_maxrss). Ours also sorts, splits, hashes, profiles and
-stores; the others only read, check (pandas and pandera) and write one Parquet file.
+each compiles its modules. Memory is the process's peak (ru_maxrss). CPU is user and system time, which says more than
+wall time where other programs run. A ratio is the median of the rounds' ratios. Ours also sorts, splits, hashes,
+profiles and stores; the others only read, check (pandas and pandera) and write one Parquet file.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Any
 KINDS = ["red", "green", "blue", "black"]
 LABELS = ["UP", "DOWN"]
 CHUNK = 250_000
+FORMATS = {"csv": "csv", "quoted": "csv", "parquet": "parquet", "jsonl": "jsonl"}
 FIRST_MICROSECOND = 1_700_000_000_000_000
 
 
@@ -42,11 +45,12 @@ def fields(columns: int) -> list[dict[str, Any]]:
 
 
 def make(path: Path, rows: int, columns: int, seed: int) -> None:
-    """Write the CSV. Its rows are not in the order of time, so that a sort is needed."""
+    """Write the file in the format that its name says. Its rows are not in the order of time: a sort is needed."""
     import numpy as np
     import polars as pl
 
     chance = np.random.default_rng(seed)
+    frames = []
     with path.open("wb") as sink:
         for start in range(0, rows, CHUNK):
             count = min(CHUNK, rows - start)
@@ -60,11 +64,20 @@ def make(path: Path, rows: int, columns: int, seed: int) -> None:
                 data[f"x{i}"] = chance.normal(size=count).round(6)
             data["kind"] = np.array(KINDS)[chance.integers(0, len(KINDS), count)]
             data["class"] = np.array(LABELS)[chance.integers(0, len(LABELS), count)]
-            pl.DataFrame(data).write_csv(sink, include_header=start == 0)
+            frame = pl.DataFrame(data)
+            if path.suffix == ".jsonl":
+                frame.write_ndjson(sink)
+            elif path.suffix == ".parquet":
+                frames.append(frame)
+            else:
+                quotes = "always" if path.stem == "quoted" else "necessary"
+                frame.write_csv(sink, include_header=start == 0, quote_style=quotes)
+        if frames:
+            pl.concat(frames).write_parquet(sink)
 
 
 def ours(path: Path, columns: int, work: Path) -> None:
-    """Ingest the CSV from a bucket into a store, both folders."""
+    """Ingest the file from a bucket into a store, both folders."""
     from mlops.api.tasks import IngestTask
     from mlops.workloads.floor.pod import Pod
     from mlops.workloads.ingest.run import ingest
@@ -72,7 +85,7 @@ def ours(path: Path, columns: int, work: Path) -> None:
     environ = {"MLOPS_STORE": f"file://{work}/store", "MLOPS_BUCKETS": f"file://{path.parent.parent}"}
     spec = {
         "source": {"s3": {"uri": f"s3://{path.parent.name}/{path.name}"}},
-        "format": "csv",
+        "format": path.suffix.removeprefix("."),
         "fields": fields(columns),
         "split": {"strategy": "random", "seed": 7},
     }
@@ -83,16 +96,23 @@ def ours(path: Path, columns: int, work: Path) -> None:
 
 
 def plain_polars(path: Path, columns: int, work: Path) -> None:
-    """Read the CSV with its types and write Parquet."""
+    """Read the file with its types and write Parquet."""
     import polars as pl
 
     types = {"float64": pl.Float64(), "string": pl.String(), "timestamp": pl.String()}
     schema = {one["name"]: types[one["type"]] for one in fields(columns)}
-    pl.read_csv(path, schema=schema).write_parquet(work / "out.parquet")
+    match path.suffix:
+        case ".parquet":
+            frame = pl.read_parquet(path)
+        case ".jsonl":
+            frame = pl.read_ndjson(path, schema=schema)
+        case _:
+            frame = pl.read_csv(path, schema=schema)
+    frame.write_parquet(work / "out.parquet")
 
 
 def pandas_pandera(path: Path, columns: int, work: Path) -> None:
-    """Read the CSV, check types, missing values, bounds and categories, write Parquet."""
+    """Read the file, check types, missing values, bounds and categories, write Parquet."""
     import pandas as pd
     import pandera.pandas as pa
 
@@ -104,10 +124,18 @@ def pandas_pandera(path: Path, columns: int, work: Path) -> None:
             checks[one["name"]] = pa.Column(str, pa.Check.isin(one["enum"]))
         else:
             checks[one["name"]] = pa.Column("datetime64[ns, UTC]" if one["type"] == "timestamp" else str)
-    frame = pd.read_csv(path, parse_dates=["time"], dtype={"id": str})
+    match path.suffix:
+        case ".parquet":
+            frame = pd.read_parquet(path)
+        case ".jsonl":
+            frame = pd.read_json(path, lines=True, dtype={"id": str}, convert_dates=False)
+        case _:
+            frame = pd.read_csv(path, dtype={"id": str})
+    frame["time"] = pd.to_datetime(frame["time"], utc=True)
     pa.DataFrameSchema(checks).validate(frame, lazy=True).to_parquet(work / "out.parquet")
 
 
+Run = tuple[float, float, float]
 CONTESTANTS: dict[str, Callable[[Path, int, Path], None]] = {
     "ours": ours,
     "polars": plain_polars,
@@ -115,8 +143,8 @@ CONTESTANTS: dict[str, Callable[[Path, int, Path], None]] = {
 }
 
 
-def measure(python: str, name: str, path: Path, columns: int, folder: Path) -> tuple[float, float]:
-    """Run one contestant as a process and return wall seconds and peak MiB."""
+def measure(python: str, name: str, path: Path, columns: int, folder: Path) -> Run:
+    """Run one contestant as a process and return wall seconds, CPU seconds and peak MiB."""
     work = Path(tempfile.mkdtemp(dir=folder))
     arguments = [python, __file__, "--run", name, "--file", str(path), "--columns", str(columns), "--work", str(work)]
     started = time.perf_counter()
@@ -128,7 +156,7 @@ def measure(python: str, name: str, path: Path, columns: int, folder: Path) -> t
     shutil.rmtree(work)
     if os.waitstatus_to_exitcode(status):
         sys.exit(f"{name} failed: is it installed? See bench/requirements.txt and --peers-python")
-    return wall, usage.ru_maxrss / 1024
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def _python(name: str, options: argparse.Namespace) -> str:
@@ -138,37 +166,40 @@ def _python(name: str, options: argparse.Namespace) -> str:
 def compare(options: argparse.Namespace) -> int:
     """Take turns, print medians and ratios; the exit code says whether a memory limit held."""
     names = options.only or list(CONTESTANTS)
-    peak = 0.0
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        path = Path(folder) / "bucket" / "rows.csv"
+        path = Path(folder) / "bucket" / f"{options.format}.{FORMATS[options.format]}"
         path.parent.mkdir()
         make(path, options.rows, options.columns, options.seed)
-        print(f"{options.rows:,} rows x {options.columns} columns, {path.stat().st_size / 1e6:.0f} MB of CSV")
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        size = f"{path.stat().st_size / 1e6:.0f} MB of {options.format}"
+        print(f"{options.rows:,} rows x {options.columns} columns, {size}, medians of {options.rounds} rounds")
+        found: dict[str, list[Run]] = {name: [] for name in names}
         for name in names if options.rounds > 1 else []:
             measure(_python(name, options), name, path, options.columns, Path(folder))
         for number in range(options.rounds):
             # Who goes first changes, so that a warm file cache favours nobody.
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 found[name].append(measure(_python(name, options), name, path, options.columns, Path(folder)))
-    print(f"{'':16}{'wall s':>10}{'min':>8}{'max':>8}{'peak MiB':>10}{'wall x':>9}{'peak x':>9}   (x: ours / this)")
-    middle = {
-        name: (statistics.median(one[0] for one in runs), statistics.median(one[1] for one in runs))
-        for name, runs in found.items()
-    }
-    for name, runs in found.items():
-        walls = [one[0] for one in runs]
-        wall, memory = middle[name]
-        ratios = "".join(f"{middle['ours'][i] / middle[name][i]:9.2f}" for i in (0, 1)) if "ours" in middle else ""
-        print(f"{name:16}{wall:10.2f}{min(walls):8.2f}{max(walls):8.2f}{memory:10.0f}{ratios}")
-        if name == "ours":
-            peak = max(one[1] for one in runs)
+    _print(found)
     if options.json:
         Path(options.json).write_text(json.dumps(found))
+    peak = max((one[2] for one in found.get("ours", [])), default=0.0)
     if options.memory_limit and peak > options.memory_limit:
         print(f"ours needed {peak:.0f} MiB, the limit is {options.memory_limit}")
         return 1
     return 0
+
+
+def _print(found: dict[str, list[Run]]) -> None:
+    heads = f"{'wall s':>8}{'min':>7}{'max':>7}{'CPU s':>8}{'peak MiB':>10}"
+    print(f"{'':16}{heads}{'wall x':>9}{'CPU x':>9}{'peak x':>9}   (x: ours / this)")
+    for name, runs in found.items():
+        walls = [one[0] for one in runs]
+        wall, cpu, memory = (statistics.median(one[i] for one in runs) for i in range(3))
+        ratios = ""
+        if "ours" in found:
+            pairs = list(zip(found["ours"], runs, strict=True))
+            ratios = "".join(f"{statistics.median(mine[i] / this[i] for mine, this in pairs):9.2f}" for i in range(3))
+        print(f"{name:16}{wall:8.2f}{min(walls):7.2f}{max(walls):7.2f}{cpu:8.2f}{memory:10.0f}{ratios}")
 
 
 def main() -> int:
@@ -176,6 +207,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--columns", type=int, default=12, help="at least 5")
+    parser.add_argument("--format", choices=list(FORMATS), default="csv")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), help="run these only")

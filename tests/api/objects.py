@@ -104,6 +104,8 @@ _DATASET = _object(
             "piiInModels": ["class"],
             "piiInCaptures": ["id"],
         },
+        "retention": {"keepVersions": 5, "maxAge": "90d"},
+        "freshness": {"maxAge": "26h", "measure": "EventTime"},
         "suspend": False,
     },
 )
@@ -173,6 +175,7 @@ _VERSION = _object(
             "dataset": "electricity",
             "datasetVersion": 7,
             "datasetDigest": DIGEST,
+            "dataDeliveredAt": "2026-01-31T02:10:00Z",
             "inputsDigest": DIGEST,
             "environmentDigest": DIGEST,
             "parentVersion": "electricity-v11",

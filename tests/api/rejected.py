@@ -38,6 +38,27 @@ RULES = [
         "spec.source",
         "exactly one of spec.source.s3, spec.source.http, spec.source.captured must be set",
     ),
+    _case(
+        "retention of nothing",
+        a_dataset(**{"spec.retention": {}}),
+        "spec.retention",
+        "keepVersions or maxAge must be set: without spec.retention every version stays",
+    ),
+    _case(
+        "age of events without their time",
+        a_dataset(
+            **{
+                "spec.fields": [{"name": "price", "type": "float64"}],
+                "spec.source": {"s3": {"uri": "s3://raw/x/"}},
+                "spec.split.strategy": "random",
+                "spec.clean": [],
+                "spec.governance": {},
+                "spec.freshness": {"maxAge": "26h", "measure": "EventTime"},
+            }
+        ),
+        "spec",
+        "spec.freshness.measure EventTime needs a field of role timestamp",
+    ),
     _case("min of a text", a_dataset(**{"spec.fields.3.min": "1"}), "spec.fields[3]", "min and max are for fields"),
     _case(
         "min above max", a_dataset(**{"spec.fields.2.min": "2"}), "spec.fields[2]", "min must not be greater than max"

@@ -157,7 +157,9 @@ def test_the_demos_credentials_are_random_and_survive_upgrades(cluster: Cluster)
     assert len(first["AWS_SECRET_ACCESS_KEY"]) == 40
     root = cluster.get("v1", "Secret", f"{RELEASE}-minio", NAMESPACE)["data"]
     places = [
-        (each, role) for each in ("team-a", "team-b", NAMESPACE) for role in ("", "-reader", "-server", "-delivery")
+        (each, role)
+        for each in ("team-a", "team-b", NAMESPACE)
+        for role in ("", "-reader", "-server", "-remover", "-delivery")
     ]
     all_first = [_credentials(cluster, *place) for place in places]
     ids = [each["AWS_ACCESS_KEY_ID"] for each in all_first]

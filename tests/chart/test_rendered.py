@@ -330,4 +330,4 @@ def test_the_demo_s_secrets_stay_with_the_models() -> None:
     }
     demo = {each["metadata"]["name"] for each in found if each["kind"] == "Secret"} - kept
     assert all("minio" in name for name in demo)
-    assert kept == {"mlops-store", "mlops-store-reader", "mlops-store-server", "mlops-store-delivery"}
+    assert kept == {f"mlops-store{role}" for role in ("", "-reader", "-server", "-remover", "-delivery")}

@@ -47,6 +47,7 @@ def an_object(kind: str, name: str, field: str, value: str) -> Manifest:
 # Of a derived field: what an object has whose value is VALUE.
 DERIVED: dict[str, Manifest] = {
     over.WITHDRAWN_OF_MODEL: {"spec": {"modelName": VALUE, "withdrawn": True}},
+    over.RETAINS: {"metadata": {"name": VALUE, "namespace": "team"}, "spec": {"retention": {"keepVersions": 1}}},
     over.WAITS_FOR_REFRESH: {"spec": {"datasetRef": {"name": VALUE, "notBefore": "2026-01-01T00:00:00Z"}}},
 }
 
@@ -78,8 +79,8 @@ def test_who_reads_it_is_woken(link: Link) -> None:
     if link.by == NAME:
         assert Key(link.planned, "team", VALUE) in keys_of(read, world.memory)
         return
-    world.put(an_object(link.held_by, "reader", link.by, VALUE))
-    woken = Key("Model", "team", "sun") if link.planned == "Model" else Key(link.planned, "team", "reader")
+    reader = world.put(an_object(link.held_by, "reader", link.by, VALUE))["metadata"]["name"]
+    woken = Key("Model", "team", "sun") if link.planned == "Model" else Key(link.planned, "team", reader)
     assert woken in keys_of(read, world.memory)
     others = keys_of(an_object(link.read, "another", link.at, "snow"), world.memory)
     assert woken not in others

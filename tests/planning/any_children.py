@@ -16,6 +16,7 @@ from tests.planning.anything import DIGESTS, MODELS, NAMES, STAGES, Draw, Object
 REPORTS: dict[type[Model], type[Model]] = {
     tasks.IngestTask: tasks.IngestReport,
     tasks.FetchTask: tasks.FetchReport,
+    tasks.RemoveTask: tasks.RemoveReport,
     tasks.TrainTask: tasks.TrainReport,
     tasks.VerifyTask: tasks.VerifyReport,
     tasks.DriftTask: tasks.DriftReport,
@@ -64,6 +65,8 @@ def _report(draw: Draw, kind: type[Model], task: tasks.Task | None) -> str:
         report["environmentDigest"] = task.environment_digest
     if isinstance(task, tasks.IngestTask) and draw.chance(0.7):
         report["asOf"] = task.as_of if task.as_of != "scheduled" else "2026-01-10T13:00:00Z"
+    if isinstance(task, tasks.RemoveTask) and draw.chance(0.8):
+        report["artifacts"] = list(task.artifacts)
     # A pod that wrote more than fits would have failed; its message is cut by the kubelet.
     return kind.model_validate(report).model_dump_json(by_alias=True, exclude_none=True)[:4096]
 

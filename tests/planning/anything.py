@@ -333,7 +333,8 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
             drawn["csv"].pop("ragged", None)
     roles = {field.get("role") for field in drawn["fields"]}
     strategy = drawn.get("split", {}).get("strategy")
-    if ("captured" in drawn["source"] or strategy == "time") and "timestamp" not in roles:
+    by_event = drawn.get("freshness", {}).get("measure") == "EventTime"
+    if ("captured" in drawn["source"] or strategy == "time" or by_event) and "timestamp" not in roles:
         drawn["fields"].append({"name": "the_time", "type": "timestamp", "role": "timestamp"})
     if strategy == "hash" and "entityKey" not in roles:
         drawn["fields"].append({"name": "the_key", "type": "string", "role": "entityKey"})

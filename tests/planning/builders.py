@@ -229,6 +229,11 @@ def a_train_report(letter: str = "f", value: str = "0.8312", **changes: Any) -> 
     )
 
 
+def a_remove_report(*artifacts: str) -> tasks.RemoveReport:
+    """Return the report of a removal of these artifacts."""
+    return tasks.RemoveReport(artifacts=artifacts, bytes=4096)
+
+
 def a_verify_report(p99: str = "1.5") -> tasks.VerifyReport:
     """Return the report of a version that answers as recorded."""
     return tasks.VerifyReport(golden_rows=64, max_difference="0", p99_milliseconds=p99, format="onnx")

@@ -1,7 +1,8 @@
 """Every reason that docs/reasons.md gives a way out of: it is provoked, read, and left by each way that stands there.
 
 A reason without a story fails: whoever adds one says here how it comes about and how it is left. Those that only the
-engine says, of pods that do not start or children that are refused, are left in the tests that `ELSEWHERE` names.
+engine says, of pods that do not start or children that are refused, and a few others, are left in the tests that
+`ELSEWHERE` names.
 """
 
 from __future__ import annotations
@@ -655,8 +656,18 @@ _SERVING_FAILED = Story(
 )
 STORIES["ModelVersion", "ServingFailed"] = _SERVING_FAILED
 
-# Said by the engine, of children and pods, and by the command line: provoked, read and left in these tests.
+# Said by the engine, of children and pods, by the command line, and of what takes its time: provoked, read and left in
+# these tests.
+_RETENTION, _FRESHNESS = "tests/planning/dataset/test_retention.py", "tests/planning/dataset/test_freshness.py"
 ELSEWHERE = {
+    "Retained": f"{_RETENTION}::test_the_record_is_written_first_and_bytes_go_after_the_grace",
+    "Removing": f"{_RETENTION}::test_the_record_is_written_first_and_bytes_go_after_the_grace",
+    "RemovalFailed": f"{_RETENTION}::test_a_removal_that_fails_is_tried_again_and_says_why",
+    "DatasetVersionRemoved": "tests/planning/training/test_removed.py::"
+    "test_a_retry_on_what_is_gone_is_told_so_and_the_next_one_takes_the_current_version",
+    "Fresh": f"{_FRESHNESS}::test_data_are_fresh_until_their_time_is_over",
+    "DataStale": f"{_FRESHNESS}::test_data_are_fresh_until_their_time_is_over",
+    "AgeUnknown": f"{_FRESHNESS}::test_what_nobody_dates_is_neither_fresh_nor_stale",
     "NotRunning": "tests/cli/test_past.py::test_after_a_run_nothing_claims_to_serve",
     "InvalidSpec": "tests/engine/test_reconcile.py::test_an_object_that_was_mended_is_planned_again",
     "NameTaken": "tests/engine/test_reconcile.py::test_the_complaint_ends_when_the_stranger_is_gone",

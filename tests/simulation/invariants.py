@@ -146,6 +146,9 @@ class Invariants:
                 and (change.new.get("status") or {}).get("observedGeneration") == change.new["metadata"]["generation"]
             ):
                 _of_its_spec(change.new)
+            self._what_is_needed_stays(change)
+        if kind == "TrainingRun" and change.type == "MODIFIED":
+            self._pinned_to_what_stays(change)
         if kind == "DriftMonitor" and change.type == "MODIFIED":
             self._acted(change)
 
@@ -178,6 +181,7 @@ class Invariants:
             if run or labels_of(change.new).get(labels.MODEL_VERSION):
                 self._one_execution(change, owner)
             self._work_that_was_done(change, owner)
+            self._is_on_record_first(change)
         if change.type == "ADDED":
             self._made_for[key] = next((each["uid"] for each in owners_of(change.new)), "")
         if change.type == "MODIFIED" and _complete(change.new):
@@ -352,6 +356,49 @@ class Invariants:
                 if seen:
                     raise Violation("WithdrawnIsNotLive", f"{change.key.name} is withdrawn and goes live in {stage}")
 
+    def _what_is_needed_stays(self, change: Change) -> None:
+        """Of what a run is at work on, or a model was made of, no byte goes; nor of the current version."""
+        (_, namespace, name), status = change.key, change.new.get("status") or {}
+        began = _erasing(change.new) - _erasing(change.old or {})
+        if any(each["version"] == status.get("version") for each in _removed(change.new)):
+            raise Violation("TheCurrentStays", f"{change.key}: version {status.get('version')} is current and removed")
+        if began:
+            for speaker, number, digest in self._need(namespace, name):
+                if (number, digest) in began:
+                    raise Violation("WhatIsNeededStays", f"{change.key}: version {number} goes, {speaker} needs it")
+
+    def _need(self, namespace: str, dataset: str) -> Iterator[tuple[str, int, str | None]]:
+        for speaker, number, digest in self._speak_of(namespace, dataset):
+            run = self._server.get(Key("TrainingRun", namespace, speaker))
+            if run is None or not run_is_over(run):
+                yield speaker, number, digest
+
+    def _pinned_to_what_stays(self, change: Change) -> None:
+        """No run is pinned to a version whose bytes go."""
+        before = ((change.old or {}).get("status") or {}).get("resolved")
+        resolved = (change.new.get("status") or {}).get("resolved")
+        if resolved is None or resolved == before:
+            return
+        name = change.new["spec"]["datasetRef"]["name"]
+        dataset = self._server.get(Key("Dataset", change.key.namespace, name)) or {}
+        if (resolved["datasetVersion"], resolved["datasetDigest"]) in _erasing(dataset):
+            said = f"{change.key} is pinned to version {resolved['datasetVersion']}, which is being removed"
+            raise Violation("PinnedToWhatStays", said)
+
+    def _is_on_record_first(self, change: Change) -> None:
+        """A Job removes only what the record says is removed."""
+        task = tasks.parse_task(_task(change.new) or "")
+        if not isinstance(task, tasks.RemoveTask):
+            return
+        dataset = self._server.get(Key("Dataset", change.key.namespace, task.dataset))
+        going = {each["artifact"] for each in _removed(dataset or {}) if each["removed"].get("erasing")}
+        if dataset is not None and not going.issuperset(task.artifacts):
+            raise Violation("RemovedOnRecordFirst", f"Job {change.key.name} removes what {task.dataset} still has")
+        for each in ((dataset or {}).get("status") or {}).get("history") or ():
+            if each["artifact"] in task.artifacts and not (each.get("removed") or {}).get("erasing"):
+                said = f"Job {change.key.name} removes bytes that version {each['version']} of {task.dataset} has too"
+                raise Violation("SharedBytesStay", said)
+
     def _acted(self, change: Change) -> None:
         after = (change.new.get("status") or {}).get("lastAction")
         before = ((change.old or {}).get("status") or {}).get("lastAction")
@@ -500,6 +547,14 @@ def _grows(change: Change) -> None:
         raise Violation("VersionsGrow", f"{change.key}: version {new} after {old}")
 
 
+def _removed(dataset: Manifest) -> list[Manifest]:
+    return [each for each in (dataset.get("status") or {}).get("history") or () if each.get("removed")]
+
+
+def _erasing(dataset: Manifest) -> set[tuple[int, str]]:
+    return {(each["version"], each["digest"]) for each in _removed(dataset) if each["removed"].get("erasing")}
+
+
 def _only_adds(change: Change) -> None:
     old, new = ((each.get("data") or {}).get(FILE, "") for each in (change.old or {}, change.new))
     if not new.startswith(old):
@@ -559,7 +614,7 @@ def _has_reported(pod: Manifest) -> bool:
         except tasks.ReportError:
             continue
         # A pod that writes anything may write a report of something else.
-        return isinstance(report, tasks.IngestReport | tasks.TrainReport | tasks.VerifyReport)
+        return isinstance(report, tasks.IngestReport | tasks.RemoveReport | tasks.TrainReport | tasks.VerifyReport)
     return False
 
 

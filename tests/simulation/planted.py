@@ -113,6 +113,39 @@ BUGS = (
         "(status.version or 0) + 1",
         story="new data",
     ),
+    # --- what is removed ---
+    Bug(
+        "what a model was made of is removed",
+        "lost past",
+        "planning/dataset/retention.py",
+        "        goes = entry.version in taken and not _needed_by(view, entry)\n",
+        "        goes = entry.version in taken\n",
+        story="retention",
+    ),
+    Bug(
+        "the current version is one of those that go",
+        "lost past",
+        "planning/dataset/retention.py",
+        "    older = [each for each in status.history if each.version != status.version]\n    taken = set()\n",
+        "    older = list(status.history)\n    taken = set()\n",
+        story="retention",
+    ),
+    Bug(
+        "a run is pinned to a version that was removed",
+        "lost past",
+        "planning/training/pinning.py",
+        "    if found is not None and found.removed is not None:\n",
+        "    if found is not None and found.removed is None and found.rows < 0:\n",
+        story="retention",
+    ),
+    Bug(
+        "bytes go that the current version has too",
+        "lost past",
+        "planning/dataset/retention.py",
+        "if is_erasing(each) and each.artifact not in kept]\n",
+        "if is_erasing(each)]\n",
+        story="retention",
+    ),
     # --- stale reads ---
     Bug(
         "older versions of an object are taken in",

@@ -126,6 +126,21 @@ def _data_version(name: str, number: int) -> Callable[[World], bool]:
     return has_it
 
 
+def _history(name: str, **versions: str) -> Callable[[World], bool]:
+    """Return whether versions of a Dataset, such as v1, are "there" or "removed" with all their bytes."""
+
+    def has_it(world: World) -> bool:
+        status = (world.server.get(Key("Dataset", TEAM, name)) or {}).get("status") or {}
+        found = {f"v{each['version']}": each.get("removed") for each in status.get("history") or ()}
+        return all(
+            number in found
+            and (bool((found[number] or {}).get("erased")) if wanted == "removed" else found[number] is None)
+            for number, wanted in versions.items()
+        )
+
+    return has_it
+
+
 def _gone(kind: str, name: str) -> Callable[[World], bool]:
     return lambda world: world.server.get(Key(kind, TEAM, name)) is None
 
@@ -443,6 +458,42 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_gone("ModelVersion", "rain-v5"), _live("rain-v4")),
         ),
         Step("another run", _create(run("more", "6")), _live("rain-v6")),
+    ),
+    # One version stays, and what models were made of.
+    "retention": (
+        Step("apply all", _create(dataset(retention={"keepVersions": 1}), _ON_DATA), _live("rain-v1")),
+        Step("new rows", _new_rows("2"), _all(_live("rain-v2"), _history("weather", v1="there", v2="there"))),
+        Step("delete the template", _delete("TrainingRun", "rain"), _gone("TrainingRun", "rain")),
+        Step("rows that nobody trains on", _new_rows("3"), _data_version("weather", 3)),
+        Step(
+            "and more of them",
+            _new_rows("4"),
+            _all(_data_version("weather", 4), _history("weather", v1="there", v2="there", v3="removed", v4="there")),
+        ),
+        Step(
+            "a model that nobody needs",
+            _delete("ModelVersion", "rain-v1"),
+            _all(_live("rain-v2"), _history("weather", v1="removed", v2="there")),
+        ),
+        Step(
+            "runs on what is gone and on what stayed",
+            _create(
+                run("late", "3", register=None, datasetRef={"name": "weather", "version": 1}),
+                run("kept", "4", register=None, datasetRef={"name": "weather", "version": 2}),
+            ),
+            _all(_ready("TrainingRun", "late", "DatasetVersionRemoved"), _ready("TrainingRun", "kept", "Succeeded")),
+        ),
+        Step(
+            "what was removed comes again",
+            _new_rows("3"),
+            _all(_data_version("weather", 5), _history("weather", v2="there", v4="removed", v5="there")),
+        ),
+        Step(
+            "and what is being removed",
+            _all_of(_new_rows("5"), _later(240.0, _new_rows("3"))),
+            _all(_data_version("weather", 7), _history("weather", v2="there", v6="removed", v7="there")),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
     ),
     "runs": (
         Step(

@@ -38,6 +38,7 @@ _NEWS: dict[str, set[str]] = {
     "a broken version": {"GoldenFailed"},
     "slow rollouts": {"ArtifactNotFound", "ImagePull", "StoreUnavailable"},
     "new data": set(),
+    "retention": {"DatasetVersionRemoved"},
     "schedules": set(),
 }
 

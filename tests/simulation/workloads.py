@@ -23,6 +23,8 @@ from mlops.api.training_run import MetricValue
 _BESIDE_THE_CONTENT: Any = {
     "suspend": True,
     "refresh": True,
+    "retention": True,
+    "freshness": True,
     "governance": {"owner", "purpose", "license"},
     "source": {
         "s3": {"secret_ref"},
@@ -73,6 +75,8 @@ class Workloads:
     unready: dict[str, None] = field(default_factory=dict)
     # Addresses of models that were removed from the store.
     missing: dict[str, None] = field(default_factory=dict)
+    # Addresses of versions of Datasets that a removal has taken, until the same is stored again.
+    erased: dict[str, None] = field(default_factory=dict)
     # How long the image of a new server takes to come, in seconds, and whether servers find their store.
     pull_seconds: float = 0.0
     store_away: bool = False
@@ -84,6 +88,9 @@ class Workloads:
         match task:
             case tasks.IngestTask():
                 return self._ingested(task, job_name)
+            case tasks.RemoveTask():
+                self.erased.update(dict.fromkeys(task.artifacts))
+                return tasks.RemoveReport(artifacts=task.artifacts, bytes=4096)
             case tasks.FetchTask():
                 return tasks.FetchReport(rows=_ROWS)
             case tasks.TrainTask():
@@ -117,9 +124,11 @@ class Workloads:
         if captured is not None and captured.history is None and captured.model_name in self.unlabelled:
             return _failure("DataUnusable", f"no captured row of {captured.model_name} has a label")
         digest = digest_of(["version", content, _content_of(task.spec), task.captures])
+        artifact = digest_of(["artifact", digest])
+        self.erased.pop(artifact, None)
         return tasks.IngestReport(
             digest=digest,
-            artifact=digest_of(["artifact", digest]),
+            artifact=artifact,
             schema_digest=schema_digest(task.spec),
             rows=_ROWS,
             bytes=4096,
@@ -135,6 +144,8 @@ class Workloads:
     def _trained(self, task: tasks.TrainTask, environment: str) -> tasks.Report:
         if self.training_fails:
             return _failure("TrainingFailed", "the disk of the node is full")
+        if task.dataset_artifact in self.erased:
+            return _failure("NotFound", f"{task.dataset_artifact}: there is no such object")
         name = task.model_name or task.run
         inputs = [
             task.dataset_digest,

@@ -96,6 +96,24 @@ def test_a_writer_stores_artifacts_and_reads_what_was_captured_and_delivered(rol
 
 @pytest.mark.s3
 @pytest.mark.thorough
+def test_a_remover_removes_artifacts_and_touches_no_capture(roles: Roles) -> None:
+    """Of its own namespace, and what was removed before is no error; it stores nothing."""
+    rooted = roles.all_may()
+    one = rooted.put_files({"rows": b"1", "schema": b"2"}).digest
+    two = rooted.put_files({"rows": b"3", "schema": b"2"}).digest
+    rooted.put_object(OWN + "a.parquet", b"rows")
+    store = roles.store("remover")
+    assert store.remove([one]) == 1
+    assert store.remove([one]) == 0
+    assert not rooted.exists(one)
+    assert rooted.read_file(two, "schema") == b"2"
+    denied(lambda: store.put_files({"a": b"1"}))
+    denied(lambda: store.get_object(OWN + "a.parquet"))
+    denied(lambda: store.bucket.delete(object_key(OWN + "a.parquet")))
+
+
+@pytest.mark.s3
+@pytest.mark.thorough
 def test_a_reader_reads_artifacts_and_writes_nothing(roles: Roles) -> None:
     """Fetch and verify."""
     digest = roles.all_may().put_files({"a": b"1"}).digest
@@ -133,7 +151,7 @@ def test_a_server_reads_artifacts_and_only_adds_captures(roles: Roles) -> None:
 
 @pytest.mark.s3
 @pytest.mark.thorough
-@pytest.mark.parametrize("role", ["writer", "reader", "server"])
+@pytest.mark.parametrize("role", ["writer", "reader", "server", "remover"])
 def test_no_role_reaches_into_another_namespace(minio_server: S3Server, role: str) -> None:
     """With a prefix each, not by a digest that somebody told either."""
     roles = Roles(minio_server, "mlops/{namespace}")

@@ -183,5 +183,5 @@ makes, where what is missing is told by the API server. Asked is only what whoev
 
 {{/* The names of the demo's Secrets by role, as JSON. */}}
 {{- define "mlops-operator.demoSecrets" -}}
-{{- dict "writer" .Values.store.secretName "reader" (include "mlops-operator.roleSecret" (list . "reader")) "server" (include "mlops-operator.roleSecret" (list . "server")) "delivery" (printf "%s-delivery" .Values.store.secretName) | toJson }}
+{{- dict "writer" .Values.store.secretName "reader" (include "mlops-operator.roleSecret" (list . "reader")) "server" (include "mlops-operator.roleSecret" (list . "server")) "remover" (include "mlops-operator.roleSecret" (list . "remover")) "delivery" (printf "%s-delivery" .Values.store.secretName) | toJson }}
 {{- end }}

@@ -22,6 +22,8 @@ class ConditionType(StrEnum):
     # A Dataset.
     VERSIONED = "Versioned"
     VALIDATED = "Validated"
+    FRESH = "Fresh"
+    WITHIN_RETENTION = "WithinRetention"
     # A TrainingRun; its gates and those of a ModelVersion.
     DATASET_READY = "DatasetReady"
     SUCCEEDED = "Succeeded"

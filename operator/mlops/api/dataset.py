@@ -32,6 +32,7 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.delimited import Csv, Word
 from mlops.api.file_formats import Excel, FileFormat, Json
+from mlops.api.retention import Freshness, Removal, Retention
 from mlops.api.time_format import COMPLETE, TimeFormat
 
 Url = Annotated[
@@ -461,6 +462,12 @@ class DatasetSpec(Model):
     split: Split = Field(default_factory=Split, description="How rows are divided.")
     refresh: Refresh | None = Field(default=None, description="When to sync the source again; never if left out.")
     governance: Governance = Field(default_factory=Governance, description="Who answers for the data.")
+    retention: Retention | None = Field(
+        default=None, description="Which versions stay in the store; all of them if left out."
+    )
+    freshness: Freshness | None = Field(
+        default=None, description="How old the newest data may be; nobody asks if left out."
+    )
     suspend: bool = Field(default=False, description="Stop syncing the source; the current version stays.")
     rules: ClassVar = (
         Rule(
@@ -489,6 +496,16 @@ class DatasetSpec(Model):
             "!has(self.source.captured) || self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
             "spec.source.captured needs a field of role timestamp: its window is in event time",
             lambda self: self.source.captured is None or any(f.role == "timestamp" for f in self.fields),
+        ),
+        Rule(
+            "!has(self.freshness) || self.freshness.measure != 'EventTime' ||"
+            " self.fields.exists(f, has(f.role) && f.role == 'timestamp')",
+            "spec.freshness.measure EventTime needs a field of role timestamp",
+            lambda self: (
+                self.freshness is None
+                or self.freshness.measure != "EventTime"
+                or any(f.role == "timestamp" for f in self.fields)
+            ),
         ),
         Rule(
             "!has(self.csv) || self.format == 'csv'",
@@ -558,6 +575,10 @@ class HistoryEntry(Model):
     artifact: Digest = Field(description="The digest of its files' manifest: its address in the store.")
     time: Timestamp = Field(description="When it was made.")
     rows: int = Field(description="Its rows.")
+    delivered_at: Timestamp | None = Field(
+        default=None, description="When the newest of the data was delivered that it was made of."
+    )
+    removed: Removal | None = Field(default=None, description="That spec.retention has taken it, and how far that is.")
 
 
 class DatasetStatus(Model):
@@ -592,11 +613,25 @@ class DatasetStatus(Model):
         default=None, description="When that was: the source is synced as of then, not as of the sync that failed."
     )
     validation: ValidationResult | None = Field(default=None, description="What validation found last.")
-    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=20)] = Field(
-        default=(), description="The newest versions, the current one first."
+    delivered_at: Timestamp | None = Field(
+        default=None, description="When the newest of the data was delivered that the last good sync read."
+    )
+    newest_event: Timestamp | None = Field(
+        default=None, description="The newest value of the field of role timestamp in the last good sync."
+    )
+    cycle_seconds: int | None = Field(
+        default=None, description="From the delivery of its data to the current version: how long that took."
+    )
+    removal_attempts: int | None = Field(
+        default=None, description="Removals in a row that failed; the next one waits longer."
+    )
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=100)] = Field(
+        default=(),
+        description="The newest 20 versions, the current one first; under spec.retention also older ones whose bytes "
+        "are still there.",
     )
     conditions: tuple[Condition, ...] = Field(
-        default=(), description="Ready, Reconciling, Stalled, Versioned, Validated."
+        default=(), description="Ready, Reconciling, Stalled, Versioned, Validated, Fresh, WithinRetention."
     )
 
 

@@ -100,15 +100,23 @@ class Check(Model):
             "standard deviations of the reference, for categories the Jensen-Shannon distance."
         ),
     )
-    min_share: Fraction = Field(
-        default="0", description="DataDrift: this share of the features must have moved; with 0, one is enough."
+    min_share: Fraction | None = Field(
+        default=None,
+        description=(
+            "DataDrift: this share of the features must have moved; one is enough if left out. DataQuality: the "
+            "smallest share of the rows that is a fault; 0.01 if left out."
+        ),
     )
     metric: Metric | None = Field(
         default=None,
-        description="PerformanceDrop and ConceptDrift: what is measured; roc_auc or mae if left out.",
+        description="PerformanceDrop and ConceptDrift: what is measured; roc_auc and brier, or mae, if left out.",
     )
-    min_drop: Decimal = Field(
-        default="0.02", description="PerformanceDrop and ConceptDrift: a smaller drop is no drop, however significant."
+    min_drop: Decimal | None = Field(
+        default=None,
+        description=(
+            "PerformanceDrop and ConceptDrift: a smaller drop is no drop, however significant, in units of the metric. "
+            "If left out: 0.02, and of errors (brier, log_loss, mae, rmse) a tenth of what they were."
+        ),
     )
     rules: ClassVar = (
         Rule(
@@ -119,7 +127,7 @@ class Check(Model):
         Rule(
             "!has(self.minDrop) || double(self.minDrop) >= 0.0",
             "minDrop must be at least 0",
-            lambda self: float(self.min_drop) >= 0,
+            lambda self: self.min_drop is None or float(self.min_drop) >= 0,
         ),
         Rule(
             "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",

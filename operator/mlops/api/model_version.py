@@ -108,6 +108,9 @@ class Lineage(Model):
     dataset: Name | None = Field(default=None, description="The Dataset it was trained on.")
     dataset_version: int | None = Field(default=None, description="The version of that Dataset.")
     dataset_digest: Digest | None = Field(default=None, description="The digest of that version's content.")
+    data_delivered_at: Timestamp | None = Field(
+        default=None, description="When the newest of the data was delivered that the version was made of."
+    )
     inputs_digest: Digest | None = Field(default=None, description="The digest of everything that went in.")
     environment_digest: Digest | None = Field(default=None, description="The digest of the training environment.")
     parent_version: Name | None = Field(default=None, description="The version it was compared with.")
@@ -205,6 +208,10 @@ class ModelVersionStatus(Model):
     )
     url: Text | None = Field(default=None, description="Where its furthest stage answers.")
     ready_replicas: int | None = Field(default=None, description="Pods that serve it there.")
+    cycle_seconds: int | None = Field(
+        default=None,
+        description="From the delivery of its data until it was first live in its last stage: how long that took.",
+    )
     transitions: Annotated[tuple[Transition, ...], Field(max_length=20)] = Field(
         default=(), description="Its way so far, the newest step first."
     )

@@ -538,6 +538,45 @@ class Reason(StrEnum):
         "Validated",
         _Place(("Dataset",), "", ConditionType.VALIDATED).means("The newest delivery met the contract and the rules."),
     )
+    RETAINED = (
+        "Retained",
+        _Place(("Dataset",), "", ConditionType.WITHIN_RETENTION).means(
+            "The versions that spec.retention takes are gone, but for those that the message names with what needs "
+            "them."
+        ),
+    )
+    REMOVING = (
+        "Removing",
+        _Place(("Dataset",), "", ConditionType.WITHIN_RETENTION).means(
+            "Versions are removed: no run can use them any more, their bytes go from the store next.", "Wait."
+        ),
+    )
+    REMOVAL_FAILED = (
+        "RemovalFailed",
+        _Place(("Dataset",), "", ConditionType.WITHIN_RETENTION).means(
+            "The bytes of removed versions could not be removed from the store. It is tried again.",
+            "Mend what the message names: with AccessDenied, let the keys delete artifacts, as docs/store.md says.",
+        ),
+    )
+    FRESH = (
+        "Fresh",
+        _Place(("Dataset",), "", ConditionType.FRESH).means("The newest data are no older than spec.freshness allows."),
+    )
+    DATA_STALE = (
+        "DataStale",
+        _Place(("Dataset",), "", ConditionType.FRESH).means(
+            "The newest data are older than spec.freshness.maxAge allows. The version stays usable.",
+            "Find out why nothing newer was delivered, or why it was not read: see Ready and spec.refresh.",
+        ),
+    )
+    AGE_UNKNOWN = (
+        "AgeUnknown",
+        _Place(("Dataset",), "", ConditionType.FRESH).means(
+            "Nothing says how old the data are: no good sync yet, a server without Last-Modified, no value of the "
+            "timestamp field, or a sync by an earlier release.",
+            "Wait for the next sync; where a server gives no time, use spec.freshness.measure EventTime.",
+        ),
+    )
     NO_LIVE_MODEL = (
         "NoLiveModel",
         Trait.EXPECTED_AT_FIRST,
@@ -638,6 +677,22 @@ class Reason(StrEnum):
         _Place(("TrainingRun",), "False", ConditionType.DATASET_READY, ConditionType.SUCCEEDED).means(
             "spec.datasetRef.version is none of the Dataset's versions.",
             "Make a run with one of the versions that the message lists.",
+        ),
+    )
+    DATASET_VERSION_REMOVED = (
+        "DatasetVersionRemoved",
+        Trait.OF_PINNED_INPUTS,
+        _Place(
+            ("TrainingRun",),
+            "False",
+            ConditionType.DATASET_READY,
+            ConditionType.SUCCEEDED,
+            ConditionType.REPRODUCIBLE,
+        ).means(
+            "The version that the run is to train on was removed by spec.retention of its Dataset: nobody can bring "
+            "its rows back.",
+            "Make a run with one of the versions that the message lists, or without spec.datasetRef.version. A run "
+            "that names no version takes the current one when it is asked for a retry.",
         ),
     )
     WAITING_FOR_REFRESH = (

@@ -117,6 +117,31 @@ class IngestReport(Model):
     read_as_utc: tuple[str, ...] = ()
     validation: ValidationResult
     as_of: Timestamp
+    # When the newest of what was read was delivered, and the newest value of the timestamp field; None: nothing says.
+    delivered_at: Timestamp | None = None
+    newest_event: Timestamp | None = None
+
+
+class RemoveTask(Model):
+    """Remove versions of a Dataset from the store, that is the artifacts of this address."""
+
+    task: Literal["remove"] = "remove"
+    namespace: str
+    dataset: str
+    artifacts: tuple[str, ...]
+
+
+# So many artifacts at most are removed by one Job: its report names them all.
+MOST_REMOVED = 20
+
+
+class RemoveReport(Model):
+    """The artifacts that are gone, also those that were gone before."""
+
+    report: Literal["remove"] = "remove"
+    artifacts: tuple[Digest, ...]
+    # What that freed: bytes of files that no other artifact has.
+    bytes: int
 
 
 class TrainTask(Model):
@@ -254,9 +279,12 @@ class FailureReport(Model):
     message: str
 
 
-Task = Annotated[IngestTask | FetchTask | TrainTask | VerifyTask | ServeTask | DriftTask, Field(discriminator="task")]
+Task = Annotated[
+    IngestTask | RemoveTask | FetchTask | TrainTask | VerifyTask | ServeTask | DriftTask, Field(discriminator="task")
+]
 Report = Annotated[
-    IngestReport | FetchReport | TrainReport | VerifyReport | DriftReport | FailureReport, Field(discriminator="report")
+    IngestReport | RemoveReport | FetchReport | TrainReport | VerifyReport | DriftReport | FailureReport,
+    Field(discriminator="report"),
 ]
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 _REPORT: TypeAdapter[Report] = TypeAdapter(Report)

@@ -269,6 +269,9 @@ class Resolved(Model):
     dataset_version: int = Field(description="The Dataset's version.")
     dataset_digest: Digest = Field(description="The digest of its logical content.")
     dataset_artifact: Digest = Field(description="The address of its files in the store.")
+    data_delivered_at: Timestamp | None = Field(
+        default=None, description="When the newest of the data was delivered that the version was made of."
+    )
     environment_digest: Digest = Field(description="The digest of the training environment.")
     champion_version: Name | None = Field(default=None, description="The ModelVersion to compare with.")
     champion_artifact: Digest | None = Field(default=None, description="The address of its model.")

@@ -20,4 +20,6 @@ def local_settings(state: State, extra: Mapping[str, str]) -> Settings:
             tasks.BUCKETS_VARIABLE: state.buckets.resolve().as_uri(),
             **extra,
         },
+        # One process that knows of its own writes at once.
+        removal_grace_seconds=0.0,
     )

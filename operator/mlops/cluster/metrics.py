@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from mlops.cluster.data_metrics import DataMetrics
 from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lag import Lag
+from mlops.planning.plan import Manifest
 
 _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 
@@ -90,6 +92,7 @@ class OperatorMetrics:
             ["clock"],
             registry=registry,
         )
+        self._data = DataMetrics(registry)
         self._held = Gauge("mlops_operator_lease_held", "1 while this process may write.", registry=registry)
         Gauge("mlops_operator_build_info", "Always 1.", ["version"], registry=registry).labels(
             version("mlops-operator")
@@ -145,8 +148,11 @@ class OperatorMetrics:
         count: Callable[[str], int],
         unavailable: Container[str] = (),
         lost: int = 0,
+        datasets: Sequence[Manifest] = (),
+        versions: Sequence[Manifest] = (),
     ) -> bytes:
         """Return everything in Prometheus' text format; what is given is as of now."""
+        self._data.update(datasets, versions)
         self._oldest.set(oldest)
         self._held.set(held)
         self._missing.set(missing)

@@ -75,6 +75,7 @@ def options_of(settings: OperatorSettings) -> Options:
             store_secret=settings.store_secret,
             reader_secret=settings.reader_secret,
             server_secret=settings.server_secret,
+            remover_secret=settings.remover_secret,
             scratch_limit=settings.scratch_limit,
             scratch_request=settings.scratch_request,
             serving_port=settings.serving_port,

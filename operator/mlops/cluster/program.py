@@ -242,6 +242,8 @@ class Operator:
             restarts=self._informers.restarts,
             lag=self._lag,
             count=self._memory.count,
+            datasets=self._memory.list("Dataset"),
+            versions=self._memory.list("ModelVersion"),
         )
 
     def _make_lease(self) -> Lease | None:

@@ -126,6 +126,15 @@ class OperatorSettings(Variables):
         ),
         Flag("--server-secret", "NAME"),
     ] = ""
+    remover_secret: Annotated[
+        str,
+        Variable(
+            f"{PREFIX}REMOVER_SECRET",
+            "Secret for pods that remove versions of Datasets from the store",
+            "that of `--store-secret`",
+        ),
+        Flag("--remover-secret", "NAME"),
+    ] = ""
     scratch_limit: Annotated[
         str,
         _IS_QUANTITY,

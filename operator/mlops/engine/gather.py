@@ -19,6 +19,7 @@ from mlops.engine.links import Link
 from mlops.engine.neighbours import Neighbours
 from mlops.engine.parsed import Parsed, is_going
 from mlops.engine.routes import linked
+from mlops.engine.uses import UsesOfVersions
 from mlops.engine.versions import Versions
 from mlops.planning import readiness, retrying
 from mlops.planning.monitor.manifests import check_job_name
@@ -37,6 +38,7 @@ class Gatherer:
         self._reader, self._settings, self._clock = reader, settings, clock
         self._parsed, self._histories, self._jobs = Parsed(reader), Histories(reader), Jobs(reader, clock)
         self.versions = Versions(reader, lambda manifests: self._parsed.of(ModelVersion, manifests))
+        self._uses = UsesOfVersions(reader, settings)
         self._neighbours = Neighbours(reader, self._parsed, self.versions)
 
     def view(self, key: Key) -> View | None:
@@ -100,6 +102,7 @@ class Gatherer:
                 if isinstance(asked := field_of(monitor, "status.nothingNew.asked"), str)
             ),
             spoken_for=self._histories.highest_version_of(dataset),
+            uses=self._uses.of(dataset),
         )
 
     def _training_run(self, run: TrainingRun) -> TrainingRunView:

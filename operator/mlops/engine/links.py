@@ -66,6 +66,9 @@ CHILDREN: Final = tuple(Link(planned, CHILD, label(name)) for name, planned in O
 # --- Dataset ---
 WAITING_RUNS: Final = Link("Dataset", "TrainingRun", over.WAITS_FOR_REFRESH)
 RUNS_EVER: Final = Link("Dataset", "TrainingRun", "spec.datasetRef.name", wakes=False)
+# Of a Dataset that removes old versions: what needs one, or no longer does.
+RUNS_ON_IT: Final = Link("Dataset", "TrainingRun", "spec.datasetRef.name", by=over.RETAINS)
+MODELS_OF_IT: Final = Link("Dataset", "ModelVersion", "spec.lineage.dataset", by=over.RETAINS)
 ASKING_MONITORS: Final = Link("Dataset", "DriftMonitor", "status.nothingNew.dataset")
 CAPTURED_VERSIONS: Final = Link("Dataset", "ModelVersion", "spec.modelName", by="spec.source.captured.modelName")
 # --- TrainingRun, and templates ---
@@ -101,7 +104,7 @@ UNFINISHED_JOBS: Final = {
 JOBS_ENDED_IN: Final = {name: Link(OWNERS[name], "Job", field, wakes=False) for name, field in over.ENDED_IN.items()}
 
 LINKS: Final = (
-    *(WAITING_RUNS, RUNS_EVER, ASKING_MONITORS, CAPTURED_VERSIONS),
+    *(WAITING_RUNS, RUNS_EVER, RUNS_ON_IT, MODELS_OF_IT, ASKING_MONITORS, CAPTURED_VERSIONS),
     *(DATASET, EQUAL_RUNS, RUNS_OF_TEMPLATE, UNFINISHED_OF_TEMPLATE, ON_A_VERSION, NAMING_A_VERSION),
     *(MADE_VERSION, VERSION_FROM_RUN, NAMED_VERSION, WITHDRAWN_VERSIONS),
     *(VERSIONS, UNSETTLED_VERSIONS, NUMBERED_VERSIONS, SOURCE_RUN),

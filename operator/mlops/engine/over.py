@@ -25,6 +25,8 @@ NUMBER_OF_MODEL = "derived.numberOfModel"
 VERSION_OF_TEMPLATE = "derived.datasetVersionOfTemplate"
 WAITS_FOR_REFRESH = "derived.waitsForRefreshOf"
 WITHDRAWN_OF_MODEL = "derived.withdrawnOfModel"
+# The name of a Dataset that removes old versions.
+RETAINS = "derived.retains"
 # Of owners that have many Jobs in their life, by the label of their children: in which hour a Job ended.
 OWNERS_OF_MANY = (labels.DATASET, labels.MONITOR)
 ENDED_IN = {label: f"derived.endedIn/{label}" for label in OWNERS_OF_MANY}
@@ -117,6 +119,10 @@ def _waits_for_refresh(run: Manifest) -> Any:
     return _at(run, "spec", "datasetRef", "name") if waits else None
 
 
+def _retains(dataset: Manifest) -> Any:
+    return dataset["metadata"].get("name") if _at(dataset, "spec", "retention") else None
+
+
 def _ended_in(label: str) -> Callable[[Manifest], str | None]:
     def found(job: Manifest) -> str | None:
         hour, owner = ended_in(job), _label(job, label)
@@ -130,6 +136,7 @@ DERIVED: Mapping[str, Callable[[Manifest], Any]] = {
     WITHDRAWN_OF_MODEL: _withdrawn_of_model,
     VERSION_OF_TEMPLATE: _version_of_template,
     WAITS_FOR_REFRESH: _waits_for_refresh,
+    RETAINS: _retains,
     **{field: _ended_in(label) for label, field in ENDED_IN.items()},
 }
 

@@ -56,14 +56,18 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     # How pods write their logs: text, which is their default, or json.
     pod_log_format: Format = DEFAULT_FORMAT
-    # The Secret with the keys to the store, and those of pods that only read artifacts and of model servers: by default
-    # the same one.
+    # The Secret with the keys to the store, and those of pods that only read artifacts, of model servers and of pods
+    # that remove versions: by default the same one.
     store_secret: str = "mlops-store"
     reader_secret: str = ""
     server_secret: str = ""
+    remover_secret: str = ""
     # What a pod asks of its node's disk, and the most that it may keep there; an empty one is left out.
     scratch_request: str = "256Mi"
     scratch_limit: str = "32Gi"
     serving_port: int = 8080
+    # After a version is marked as removed, its bytes stay for so long: what a run was pinned to by an operator that did
+    # not know of the mark yet is seen by then. Longer than what watches miss stays unknown; 0 where nothing is missed.
+    removal_grace_seconds: float = 600.0
     # The PriorityClass of model servers; empty: the cluster's default.
     serving_priority_class: str = ""

@@ -81,6 +81,8 @@ def secret_of(settings: Settings, task: tasks.Task) -> str:
             return settings.server_secret or settings.store_secret
         case tasks.FetchTask() | tasks.VerifyTask():
             return settings.reader_secret or settings.store_secret
+        case tasks.RemoveTask():
+            return settings.remover_secret or settings.store_secret
     return settings.store_secret
 
 

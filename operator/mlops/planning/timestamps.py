@@ -29,6 +29,19 @@ def time_of(text: str | None) -> datetime | None:
     return parse_time(text) if text else None
 
 
+def later(timestamp: datetime, span: timedelta) -> datetime:
+    """Return the timestamp a span after another, at the latest the calendar's last: 9999d may mean "never"."""
+    return timestamp + span if _LAST - timestamp > span else _LAST
+
+
+def seconds_between(earlier: str | None, later: datetime) -> int | None:
+    """Return the whole seconds from a timestamp that was reported; None if there is none, or it lies ahead."""
+    if earlier is None:
+        return None
+    seconds = int((later - parse_time(earlier)).total_seconds())
+    return seconds if seconds >= 0 else None
+
+
 def not_before(run: TrainingRun) -> datetime | None:
     """Return the timestamp since which the run wants its Dataset's source to have been synced."""
     return timestamp(run.spec.dataset_ref.not_before)

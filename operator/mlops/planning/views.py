@@ -90,6 +90,27 @@ class ServerPod:
 
 
 @dataclass(frozen=True)
+class Use:
+    """Something that needs a version of a Dataset, by its number or by the digest of its content."""
+
+    # In words, such as `ModelVersion "rain-v1"`.
+    who: str
+    version: int | None = None
+    digest: str | None = None
+    # Whether the Dataset is not planned again when it is gone: it is of another namespace, or names another Dataset.
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What needs versions of a Dataset, and the addresses of the same content elsewhere."""
+
+    of_versions: tuple[Use, ...] = ()
+    # Addresses of versions of other Datasets that keep their artifacts in the same store and have not removed them.
+    shared: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class DatasetView:
     """A Dataset, its Jobs, and who waits for a refresh of it."""
 
@@ -110,6 +131,8 @@ class DatasetView:
     # The highest version of a Dataset of this name that runs, models and their history speak of: one that was deleted
     # and made again goes on after it. Known while there is no version.
     spoken_for: int = 0
+    # Who needs its versions. None: it was not asked for, and nothing is removed.
+    uses: Uses | None = None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,30 @@ def normal_sf(z: float) -> float:
     return 0.5 * math.erfc(z / math.sqrt(2.0))
 
 
+def student_isf(p: float, freedoms: int) -> float:
+    """The t > 0 with P(T > t) = p, 0 < p <= 0.5, of Student's law with so many degrees of freedom; by bisection."""
+    low, high = 0.0, 1.0
+    while student_sf(high, freedoms) > p:
+        low, high = high, 2.0 * high
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if student_sf(middle, freedoms) > p else (low, middle)
+    return high
+
+
+def student_sf(t: float, freedoms: int) -> float:
+    """P(T > t), t >= 0, of Student's law with so many (whole) degrees of freedom: Abramowitz and Stegun 26.7.3, 4."""
+    angle = math.atan(t / math.sqrt(freedoms))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedoms % 2
+    term, total = (cosine if odd else 1.0), 0.0
+    for step in range(freedoms // 2):
+        total += term
+        term *= cosine * cosine * (2 * step + 1 + odd) / (2 * step + 2 + odd)
+    inside = (angle + sine * total) * 2.0 / math.pi if odd else sine * total
+    return max(0.0, 0.5 * (1.0 - inside))
+
+
 def gamma_q(a: float, x: float) -> float:
     """Regularised upper incomplete gamma function Q(a, x), a > 0.
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlops.statistics.arrays import FloatArray, IntArray, non_empty, without_missing
+from mlops.statistics.dependence import pooled
 from mlops.statistics.kolmogorov import kolmogorov_sf, two_sample_exact_sf
 from mlops.statistics.reference import SortedReference, bin_counts
 from mlops.statistics.special import chi2_sf
@@ -75,10 +76,17 @@ class CategoricalComparison:
     unseen_share: float
 
 
-def compare_numeric(reference: SortedReference, current: ArrayLike, *, name: str = "current") -> NumericComparison:
+def compare_numeric(
+    reference: SortedReference,
+    current: ArrayLike,
+    *,
+    name: str = "current",
+    inflation: tuple[float, float] = (1.0, 1.0),
+) -> NumericComparison:
     """All numeric measures in one pass over a sorted reference: only the current window (m,) is sorted here.
 
-    Raises ValueError when the window holds infinity or no present value.
+    `inflation` is by how much rows of either sample say less than independent ones would (`dependence`). Raises
+    ValueError when the window holds infinity or no present value.
     """
     present, missing = without_missing(current, name)
     non_empty(present, name)
@@ -93,7 +101,7 @@ def compare_numeric(reference: SortedReference, current: ArrayLike, *, name: str
         missing_share_reference=reference.missing / (n + reference.missing),
         missing_share_current=missing / (m + missing),
         missing=_missing_test(n, reference.missing, m, missing),
-        ks=Statistic(distance / (n * m), _ks_pvalue(n, m, distance, "auto")),
+        ks=Statistic(distance / (n * m), _ks_pvalue(n, m, distance, "auto", inflation)),
         wasserstein=w1,
         wasserstein_normalised=_normalised(w1, reference.std),
         psi=population_stability_index(reference.counts, counts),
@@ -108,8 +116,12 @@ def compare_categorical(
     missing_reference: int = 0,
     missing_current: int = 0,
     min_expected: float = 5.0,
+    inflation: tuple[float, float] = (1.0, 1.0),
 ) -> CategoricalComparison:
     """All categorical measures from counts per category (missing rows counted apart).
+
+    `inflation` is by how much rows of either sample say less than independent ones would (`dependence`): the statistic
+    is divided by their mean, which is Rao and Scott's first correction (1981).
 
     For the chi-square test, categories expected less than `min_expected` times in either sample are pooled into one
     cell, since the chi-square law does not hold for rare ones (Cochran's rule). The distances see every category.
@@ -120,6 +132,8 @@ def compare_categorical(
     _check_counts(c, "current")
     n, m = int(r.sum()), int(c.sum())
     test, dof = chi_square_homogeneity(*_pool_rare(r, c, min_expected))
+    if dof and max(inflation) > 1.0:
+        test = Statistic(test.value, chi2_sf(test.value / pooled(inflation[0], n, inflation[1], m), dof))
     return CategoricalComparison(
         rows_reference=n + missing_reference,
         rows_current=m + missing_current,
@@ -225,7 +239,9 @@ def _ranks(r: FloatArray, c: FloatArray, rows: IntArray) -> tuple[IntArray, IntA
     return r.searchsorted(values), r.searchsorted(values, side="right")
 
 
-def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod) -> float:
+def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod, inflation: tuple[float, float] = (1.0, 1.0)) -> float:
+    if max(inflation) > 1.0:
+        return kolmogorov_sf(max(1, round(1.0 / (inflation[0] / n + inflation[1] / m))), distance / (n * m))
     if method == "exact" or (method == "auto" and n * m <= _EXACT_PATHS):
         return two_sample_exact_sf(n, m, distance)
     return kolmogorov_sf(max(1, round(n * m / (n + m))), distance / (n * m))

@@ -8,7 +8,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mlops.store.layout import (
     digest_of_key,
     manifest_key,
     object_key,
+    removal_key,
     sha256_of,
 )
 
@@ -64,18 +65,25 @@ class Store:
         """Store an artifact of these files, given as bytes or as paths, and return its manifest (`.digest` names it).
 
         What is in the bucket already is not sent again. The manifest goes last: until then nobody can see any of it,
-        and after a failure the same call finishes the work.
+        and after a failure the same call finishes the work. What was found in place is asked for once more: it may have
+        been removed meanwhile with another artifact.
         """
         manifest = Manifest.of(entry_of(path, body) for path, body in files.items())
-        if self._is_fresh(manifest_key(manifest.digest), len(manifest.to_bytes())):
-            return manifest
-        sent: set[str] = set()
-        for entry in manifest.entries:
-            if entry.sha256 not in sent and not self._is_fresh(blob_key(entry.sha256), entry.size):
-                self.bucket.put(blob_key(entry.sha256), files[entry.path], entry.sha256)
-            sent.add(entry.sha256)
-        self.bucket.put(manifest_key(manifest.digest), manifest.to_bytes(), manifest.digest)
+        entries = {entry.sha256: entry for entry in manifest.entries}
+        missing = self._missing(entries.values())
+        self._send(missing, files)
+        if not self._is_fresh(manifest_key(manifest.digest), len(manifest.to_bytes())):
+            self.bucket.put(manifest_key(manifest.digest), manifest.to_bytes(), manifest.digest)
+        if len(missing) < len(entries):
+            self._send(self._missing(entry for entry in entries.values() if entry not in missing), files)
         return manifest
+
+    def _missing(self, entries: Iterable[Entry]) -> list[Entry]:
+        return [entry for entry in entries if not self._is_fresh(blob_key(entry.sha256), entry.size)]
+
+    def _send(self, entries: Iterable[Entry], files: Mapping[str, Body]) -> None:
+        for entry in entries:
+            self.bucket.put(blob_key(entry.sha256), files[entry.path], entry.sha256)
 
     def get(self, digest: str, into: Path) -> Manifest:
         """Fetch an artifact into the folder `into`, which appears whole and verified or not at all.
@@ -105,7 +113,9 @@ class Store:
 
     def manifest(self, digest: str) -> Manifest:
         """The verified manifest of an artifact. Raises NotFound, DigestMismatch, ManifestInvalid, PathForbidden."""
-        key = manifest_key(digest)
+        return self._manifest_at(manifest_key(digest), digest)
+
+    def _manifest_at(self, key: str, digest: str) -> Manifest:
         data = bytearray()
         for chunk in self._chunks(key, digest):
             data += chunk
@@ -129,6 +139,47 @@ class Store:
     def delete(self, digest: str) -> None:
         """Forget an artifact: its manifest goes at once, its bytes with the next `collect_garbage`."""
         self.bucket.delete(manifest_key(digest))
+
+    def remove(self, digests: Collection[str]) -> int:
+        """Remove artifacts, with the files that no other artifact has; return how many bytes that freed.
+
+        What is gone already is no error, and a removal that was cut off is finished by the same call: a copy of the
+        manifest stays until the last byte is gone, and the artifact itself is gone before the first one is. A manifest
+        of another artifact that cannot be read stops everything: its files would look unused. Nobody may store an
+        artifact with the same files meanwhile.
+        """
+        present, begun = self._digests("manifests/"), self._digests("removals/")
+        going: list[Manifest] = []
+        for digest in dict.fromkeys(digests):
+            if digest in present:
+                manifest = self.manifest(digest)
+                self.bucket.put(removal_key(digest), manifest.to_bytes(), digest)
+                self.delete(digest)
+            elif digest in begun:
+                manifest = self._manifest_at(removal_key(digest), digest)
+            else:
+                continue
+            going.append(manifest)
+        freed = self._remove_files({entry.sha256: entry for manifest in going for entry in manifest.entries})
+        for manifest in going:
+            self.bucket.delete(removal_key(manifest.digest))
+        return freed
+
+    def _remove_files(self, files: Mapping[str, Entry]) -> int:
+        """Remove those of the files that no artifact has; return their bytes."""
+        if not files:
+            return 0
+        # As late as possible: what was stored until now is seen.
+        used = {entry.sha256 for digest in self._digests("manifests/") for entry in self.manifest(digest).entries}
+        freed = 0
+        for sha256, entry in files.items():
+            if sha256 not in used:
+                self.bucket.delete(blob_key(sha256))
+                freed += entry.size
+        return freed
+
+    def _digests(self, prefix: str) -> set[str]:
+        return {digest for found in self.bucket.list(prefix) if (digest := digest_of_key(found.key)) is not None}
 
     def collect_garbage(self, keep: Collection[str], grace: float = GRACE) -> Collected:
         """Remove the artifacts not in `keep` and the blobs that no remaining one uses, if older than `grace` seconds.

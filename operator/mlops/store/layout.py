@@ -3,6 +3,7 @@
     blobs/sha256/<first two>/<64 hex>        the bytes of one file, under their own sha256
     manifests/sha256/<first two>/<64 hex>    canonical JSON: which paths an artifact has, and the blob of each
     objects/<key>                            plain objects that grow by appending new keys (captures)
+    removals/sha256/<first two>/<64 hex>     copies of the manifests of artifacts that are being removed
 
 Blobs and manifests are apart so that files shared by artifacts (a data set's unchanged months, a model and the run that
 made it) are kept once, and because a manifest written last makes an artifact appear whole or not at all.
@@ -93,6 +94,11 @@ def manifest_key(digest: str) -> str:
     return _key("manifests", digest)
 
 
+def removal_key(digest: str) -> str:
+    """Where the copy of a manifest is while its artifact is being removed."""
+    return _key("removals", digest)
+
+
 def object_key(key: str) -> str:
     """Where a plain object is: apart from the rest, so that no key can name a blob or a manifest."""
     return "objects/" + check_path(key)
@@ -104,9 +110,9 @@ def _key(kind: str, digest: str) -> str:
 
 
 def digest_of_key(key: str) -> str | None:
-    """The digest that a blob's or manifest's key stands for; None for a key that this layout did not make."""
+    """The digest that the key of a blob, a manifest or its copy stands for; None for a key not of this layout."""
     digest = "sha256:" + key.rpartition("/")[2]
-    if not DIGEST.fullmatch(digest) or key not in (blob_key(digest), manifest_key(digest)):
+    if not DIGEST.fullmatch(digest) or key not in (blob_key(digest), manifest_key(digest), removal_key(digest)):
         return None
     return digest
 

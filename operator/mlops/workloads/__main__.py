@@ -37,6 +37,10 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
             from mlops.workloads.ingest.run import ingest
 
             return ingest(pod, task)
+        case tasks.RemoveTask():
+            from mlops.workloads.ingest.remove import remove
+
+            return remove(pod, task)
         case tasks.FetchTask():
             from mlops.workloads.train.fetch import fetch
 

@@ -147,6 +147,27 @@ def test_a_version_goes_from_stage_to_stage() -> None:
     assert ready(world, "rain-v1") == ("True", "Serving")
 
 
+def test_the_time_from_the_delivery_is_that_of_the_first_day_in_the_last_stage() -> None:
+    """Neither a rollback nor a roll forward begins it anew; without a time of delivery there is none."""
+    delivered = {"lineage": {"dataDeliveredAt": "2026-01-10T11:00:00Z"}}
+    world = World(pods)
+    world.put(a_version(spec={"promotion": STAGES, **delivered}))
+    while stages(world, "rain-v1") != ("dev", "production"):
+        assert world.get("ModelVersion", "rain-v1").status.cycle_seconds is None
+        for each in world.plans():
+            world.carry_out(each)
+        world.tick()
+    seconds = world.get("ModelVersion", "rain-v1").status.cycle_seconds
+    assert seconds == pytest.approx(3600 + (world.now - NOW).total_seconds(), abs=60)
+    world.change("ModelVersion", "rain-v1", withdrawn=True)
+    world.settle()
+    world.change("ModelVersion", "rain-v1", withdrawn=False)
+    world.settle()
+    assert stages(world, "rain-v1") == ("dev", "production")
+    assert world.get("ModelVersion", "rain-v1").status.cycle_seconds == seconds
+    assert a_world(a_version()).get("ModelVersion", "rain-v1").status.cycle_seconds is None
+
+
 def test_a_version_in_dev_does_not_take_production_from_the_one_before() -> None:
     """A newer version whose gates keep it from production leaves the older one there, though dev is the newer one's."""
     world = a_world(a_version(1, spec={"promotion": STAGES}))

@@ -143,8 +143,8 @@ def test_a_season_that_the_reference_knows_is_usual_and_an_unknown_level_is_not(
     frame = pl.DataFrame({"time": days, "in.t": season + rng.normal(size=len(days))})
     windows = windows_of(frame, timedelta(days=30))
     january = frame["in.t"][:120]
-    again = baseline(windows, "in.t", january + 0.1, is_number=True)
-    warmer = baseline(windows, "in.t", frame["in.t"].head(120) * 0.0 + 14.0, is_number=True)
+    again = baseline(windows, "in.t", january + 0.1, is_number=True, alpha=0.01)
+    warmer = baseline(windows, "in.t", frame["in.t"].head(120) * 0.0 + 14.0, is_number=True, alpha=0.01)
     assert again is not None
     assert again.nearest < again.limit
     assert warmer is not None

@@ -255,7 +255,7 @@ def test_unseen_categories_and_values_far_out_are_a_broken_delivery(stable: Worl
     stable.write(REQUESTS, frame)
     problems = stable.document(stable.check("DataQuality"))["checks"][0]["numbers"]["problems"]
     assert len(problems) == 2
-    assert "region has unseen categories in 100% of the rows" in problems
+    assert "region is spelt otherwise in 100.0% of the rows, such as 'WEST' for 'west'" in problems
     assert "x1 is far outside its range in 100% of the rows" in problems
 
 

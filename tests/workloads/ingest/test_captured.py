@@ -90,6 +90,7 @@ def test_requests_meet_their_labels_by_id_and_row_and_the_first_request_and_the_
     _labels(desk, "date=2024-01-05/b.parquet", [("b", 0, "DOWN", 5), ("stranger", 0, "UP", 5)])
     report = _ingest(desk, _spec(), day=10)
     assert _rows(desk, report) == [("a", 1.0, "UP"), ("a/1", 1.5, "DOWN"), ("b", 2.0, "UP")]
+    assert report.delivered_at == "2024-01-04T00:00:00Z", "when the newest request came"
 
 
 def test_optional_labels_leave_rows_in_that_have_none_yet(desk: Desk) -> None:

@@ -33,6 +33,7 @@ def policies(bucket: str, prefix: str, namespace: str, data: str) -> dict[str, P
     captured = f"{root}objects/captures/{namespace}/*"
     captures = [_objects(bucket, captured)]
     sources = [_objects(data, "*")]
+    removals, listed = _objects(bucket, f"{root}removals/*"), [f"{root}manifests/*", f"{root}removals/*"]
     return {
         "writer": _policy(
             _allow([*READ, *WRITE], artifacts),
@@ -42,6 +43,11 @@ def policies(bucket: str, prefix: str, namespace: str, data: str) -> dict[str, P
         ),
         "reader": _policy(_allow(READ, artifacts)),
         "server": _policy(_allow(READ, artifacts), _allow(WRITE, captures)),
+        "remover": _policy(
+            _allow([*READ, "s3:DeleteObject"], artifacts),
+            _allow([*READ, *WRITE, "s3:DeleteObject"], [removals]),
+            _allow(["s3:ListBucket"], [_objects(bucket)], {"StringLike": {"s3:prefix": listed}}),
+        ),
         "delivery": _policy(
             _allow([*READ, *WRITE, "s3:DeleteObject"], sources), _allow(["s3:ListBucket"], [_objects(data)])
         ),

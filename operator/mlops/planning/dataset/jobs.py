@@ -9,7 +9,7 @@ from mlops.api.dataset import DatasetStatus
 from mlops.api.mistakes import of_dataset
 from mlops.planning import execution
 from mlops.planning.dataset.due import captures, lacks_a_live_model, need_of
-from mlops.planning.dataset.manifests import INGEST, refresh_cron_job, sync_digest
+from mlops.planning.dataset.manifests import INGEST, REMOVE, refresh_cron_job, sync_digest
 from mlops.planning.execution import Ended
 from mlops.planning.ownership import key_and_uid
 from mlops.planning.plan import Key, Manifest
@@ -27,13 +27,19 @@ def is_ours(job: JobView) -> bool:
     return bool(job.manifest["metadata"].get("labels", {}).get("app.kubernetes.io/component") == INGEST)
 
 
+def is_removal(job: JobView) -> bool:
+    """Return whether the Job removes versions: it syncs nothing."""
+    return bool(job.manifest["metadata"].get("labels", {}).get(labels.COMPONENT) == REMOVE)
+
+
 def is_of_a_namesake(view: DatasetView, job: JobView) -> bool:
     """Return whether the Job was made for a deleted Dataset of the same name, whose remains are not gone yet."""
     metadata = job.manifest["metadata"]
     made = time_of(view.dataset.metadata.creation_timestamp)
-    if is_ours(job) and (owners := metadata.get("ownerReferences")):
+    planned = is_ours(job) or is_removal(job)
+    if planned and (owners := metadata.get("ownerReferences")):
         return any(owner["uid"] != view.dataset.metadata.uid for owner in owners)
-    if is_ours(job):
+    if planned:
         # Orphaned with its Dataset, or stripped of its owner by hand: only its age tells whose it was.
         born = time_of(metadata.get("creationTimestamp"))
         return made is not None and born is not None and born < made
@@ -97,7 +103,8 @@ def spent(view: DatasetView, status: DatasetStatus) -> list[tuple[Key, str]]:
     ]
 
 
-def cron_jobs(view: DatasetView) -> tuple[Manifest, ...]:
+def cron_jobs(view: DatasetView, *, paused: bool = False) -> tuple[Manifest, ...]:
+    """Return the CronJob of spec.refresh; `paused` while a removal is at work, beside which nothing syncs."""
     refresh = view.dataset.spec.refresh
     # A spec with mistakes leads to pods that all say the same.
     nothing_to_read = lacks_a_live_model(view) or bool(of_dataset(view.dataset.spec))
@@ -109,7 +116,7 @@ def cron_jobs(view: DatasetView) -> tuple[Manifest, ...]:
             view.dataset,
             schedule=refresh.schedule,
             time_zone=refresh.time_zone,
-            suspend=view.dataset.spec.suspend or nothing_to_read,
+            suspend=view.dataset.spec.suspend or nothing_to_read or paused,
             captures=captures(view),
         ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlops.api import digests, labels, tasks
 from mlops.api.dataset import Dataset
 from mlops.planning import pods
@@ -10,8 +12,10 @@ from mlops.planning.plan import Manifest, Settings
 AS_OF = labels.AS_OF
 INGEST = "ingest"
 REFRESH = "refresh"
+REMOVE = "remove"
 
 _AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="2", memory_limit="3Gi")
+_REMOVAL_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
 _BACKOFF_LIMIT = 2
 _DEADLINE = 3600
 
@@ -19,8 +23,8 @@ _DEADLINE = 3600
 def content_digest(dataset: Dataset) -> str:
     """Return the digest of the part of the spec that decides a version's content.
 
-    Who owns the data, when it is looked at and with whose keys do not change it. Defaults are left out, so that a
-    field which a later release adds does not make every Dataset be read again.
+    Who owns the data, when it is looked at, with whose keys and for how long it stays do not change it. Defaults are
+    left out, so that a field which a later release adds does not make every Dataset be read again.
     """
     content = dataset.spec.model_dump(
         mode="json",
@@ -30,6 +34,8 @@ def content_digest(dataset: Dataset) -> str:
         exclude={
             "suspend": True,
             "refresh": True,
+            "retention": True,
+            "freshness": True,
             "governance": {"owner", "purpose", "license"},
             "source": {
                 "s3": {"secret_ref"},
@@ -72,6 +78,29 @@ def ingest_job(
         backoff_limit=_BACKOFF_LIMIT,
         active_deadline_seconds=_DEADLINE,
         annotations={AS_OF: as_of},
+    )
+
+
+def removal_job_name(dataset: Dataset, artifacts: Sequence[str], since: str, attempt: int) -> str:
+    """Return the name of the Job that removes these artifacts: the same removal always has the same name."""
+    inputs = [dataset.metadata.uid, REMOVE, *artifacts, since, attempt]
+    return labels.child_name(dataset.metadata.name, labels.short(digests.digest_of(inputs)))
+
+
+def removal_job(settings: Settings, dataset: Dataset, artifacts: Sequence[str], since: str, attempt: int) -> Manifest:
+    """Return the Job that removes these artifacts from the store; `since` it is on record that they go. It has no
+    digest: it is of no content."""
+    name = dataset.metadata.name
+    own = labels.standard(REMOVE, name, dataset=name)
+    task = tasks.RemoveTask(namespace=dataset.metadata.namespace, dataset=name, artifacts=tuple(artifacts))
+    return pods.job(
+        dataset,
+        removal_job_name(dataset, artifacts, since, attempt),
+        own,
+        pods.pod(settings, own, [pods.container(settings, task, _REMOVAL_AMOUNTS)]),
+        backoff_limit=_BACKOFF_LIMIT,
+        active_deadline_seconds=_DEADLINE,
+        annotations={AS_OF: since},
     )
 
 

@@ -10,9 +10,11 @@ from mlops.api.dataset import Dataset, DatasetStatus
 from mlops.api.mistakes import of_dataset
 from mlops.planning import readiness as say
 from mlops.planning import retrying
-from mlops.planning.dataset.due import need_of, to_start
+from mlops.planning.dataset.due import ToStart, need_of, to_start
+from mlops.planning.dataset.freshness import freshness
 from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted, spent
 from mlops.planning.dataset.readiness import judged, versioned
+from mlops.planning.dataset.removals import is_under_way, removing, spent_removals
 from mlops.planning.dataset.results import VALIDATED, refused, taken_in
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Plan
@@ -33,26 +35,32 @@ def plan(view: DatasetView) -> Plan:
         status = refused(dataset, status, need.as_of, mistakes)
         need = need_of(view, status)
     under_way = jobs_under_way(view)
-    start = to_start(view, status, need, under_way)
-    delete = (*no_longer_wanted(view), *spent(view, status))
+    removal = removing(view, status)
+    status = removal.status
+    start = ToStart() if is_under_way(view) else to_start(view, status, need, under_way)
+    # A sync that is due goes first: it may deliver again what is to be removed.
+    removes = removal.job if start.job is None else None
+    fresh = freshness(view, status)
+    delete = (*no_longer_wanted(view), *spent(view, status), *spent_removals(view))
     # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it again.
-    wanted_jobs = [start.job] if start.job and all(key_and_uid(start.job)[0] != key for key, _ in delete) else []
+    jobs = filter(None, (start.job, removes))
+    wanted_jobs = [job for job in jobs if all(key_and_uid(job)[0] != key for key, _ in delete)]
     wanted = status.evolve(
         observed_generation=dataset.metadata.generation,
         conditions=say.conditions(
             dataset.status.conditions,
             judged(view, status, need),
-            [versioned(dataset, status, need), find(status.conditions, VALIDATED)],
+            [versioned(dataset, status, need), find(status.conditions, VALIDATED), fresh.said, removal.said],
             now=view.now,
             generation=dataset.metadata.generation,
         ),
     )
     return Plan(
         statuses={key_of(dataset): wanted},
-        apply=cron_jobs(view),
+        apply=cron_jobs(view, paused=is_under_way(view) or removes is not None),
         create=tuple(wanted_jobs),
         delete=delete,
-        requeue_at=start.at,
+        requeue_at=min(filter(None, (start.at, removal.at, fresh.stale_at)), default=None),
     )
 
 

@@ -13,18 +13,18 @@ from mlops.api.mistakes import Mistake, listed
 from mlops.api.reasons import Reason, Word
 from mlops.planning.dataset.jobs import is_ours, mark_of
 from mlops.planning.dataset.manifests import content_digest, sync_digest
+from mlops.planning.dataset.removals import rests_on_removed
+from mlops.planning.dataset.retention import trimmed
 from mlops.planning.execution import Ended
 from mlops.planning.outcome import Failure, scheduled_at
 from mlops.planning.readiness import condition
-from mlops.planning.timestamps import time_of
+from mlops.planning.timestamps import seconds_between, time_of
 from mlops.planning.views import JobView
 
 VERSIONED = ConditionType.VERSIONED
 
 # The outcome of the newest sync: True good, False the delivery is bad, Unknown it could not be looked at.
 VALIDATED = ConditionType.VALIDATED
-
-_HISTORY = 20
 
 
 def taken_in(
@@ -36,7 +36,11 @@ def taken_in(
     job = ended.job
     if (ended.at, job.name) > mark_of(status):
         status = status.evolve(last_job=job.name, last_job_time=format_time(ended.at))
-    match ended.outcome:
+    outcome: tasks.IngestReport | Failure = ended.outcome
+    if rests_on_removed(status, ended):
+        message = "the same content was being removed by spec.retention meanwhile: the source is read again"
+        outcome = Failure(Reason.STORE_UNAVAILABLE, message, final=False)
+    match outcome:
         case tasks.IngestReport() as report:
             return _delivered(dataset, status, report, ended.at, spoken_for)
         case Failure(final=True) as failure:
@@ -74,7 +78,12 @@ def _delivered(
     unchanged = status.digest == report.digest
     number = status.version if unchanged and status.version else (status.version or spoken_for) + 1
     entry = HistoryEntry(
-        version=number, digest=report.digest, artifact=report.artifact, time=format_time(when), rows=report.rows
+        version=number,
+        digest=report.digest,
+        artifact=report.artifact,
+        time=format_time(when),
+        rows=report.rows,
+        delivered_at=report.delivered_at,
     )
     newest = max(filter(None, [time_of(status.last_check_time), time_of(report.as_of)]))
     broken = f"{report.validation.failed} rules broken" if report.validation.failed else "all rules met"
@@ -92,7 +101,10 @@ def _delivered(
         content_digest=content_digest(dataset),
         attempts=0,
         validation=report.validation,
-        history=status.history if unchanged else (entry, *status.history)[:_HISTORY],
+        delivered_at=report.delivered_at,
+        newest_event=report.newest_event,
+        cycle_seconds=status.cycle_seconds if unchanged else seconds_between(report.delivered_at, when),
+        history=status.history if unchanged else trimmed((entry, *status.history), dataset.spec.retention),
         conditions=_validated("True", Reason.UNCHANGED if unchanged else Reason.VALIDATED, told),
     )
 

@@ -86,6 +86,7 @@ def _pinned(view: ModelView, version: ModelVersion) -> ModelVersionStatus | Read
         dataset=run.spec.dataset_ref.name,
         dataset_version=resolved.dataset_version if resolved else None,
         dataset_digest=resolved.dataset_digest if resolved else None,
+        data_delivered_at=resolved.data_delivered_at if resolved else None,
         inputs_digest=run.status.inputs_digest,
         environment_digest=resolved.environment_digest if resolved else None,
         parent_version=resolved.champion_version if resolved else None,

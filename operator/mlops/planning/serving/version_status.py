@@ -14,6 +14,7 @@ from mlops.planning.serving.candidates import Candidate
 from mlops.planning.serving.manifests import server_name
 from mlops.planning.serving.server_pods import Fault
 from mlops.planning.serving.traffic import Traffic
+from mlops.planning.timestamps import seconds_between
 from mlops.planning.views import ModelView
 
 GATES_PASSED = ConditionType.GATES_PASSED
@@ -51,9 +52,20 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         stage=live[-1] if live else None,
         url=_url(view, live[-1]) if live else None,
         ready_replicas=_ready_replicas(view, candidate, live[-1]) if live else None,
+        cycle_seconds=_cycle_seconds(view, candidate, live),
         transitions=_transitions(view, candidate, traffic, readiness),
         conditions=conditions,
     )
+
+
+def _cycle_seconds(view: ModelView, candidate: Candidate, live: tuple[str, ...]) -> int | None:
+    """Return the seconds from the delivery of its data until it was first live in its last stage, once it was."""
+    version = candidate.version
+    lineage = version.status.lineage or version.spec.lineage
+    if version.status.cycle_seconds is not None or candidate.stages[-1] not in live:
+        return version.status.cycle_seconds
+    first = candidate.stages[-1] not in version.status.passed_stages
+    return seconds_between(lineage.data_delivered_at, view.now) if first else None
 
 
 def _successor(candidate: Candidate, traffic: Traffic) -> Candidate | None:

@@ -15,6 +15,7 @@ from mlops.planning.outcome import BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, RE
 from mlops.planning.plan import Key
 from mlops.planning.readiness import condition
 from mlops.planning.training.manifests import training_job, training_job_name
+from mlops.planning.training.removed import REFUSED, removed_meanwhile
 from mlops.planning.training.step import REPRODUCIBLE, SUCCEEDED, Step
 from mlops.planning.views import JobView, TrainingRunView
 
@@ -51,6 +52,8 @@ def carried_out(
             # The condition goes on saying why the last attempt failed.
             return replace(step, readiness=waits, requeue_at=found.until)
         return replace(step, readiness=waits).saying(condition(part.type, "Unknown", waits.reason, waits.message))
+    if isinstance(found, execution.Start) and (gone := removed_meanwhile(view, resolved)):
+        return _failed(step, part, REFUSED, gone)
     inputs, attempts = str(step.status.inputs_digest), step.status.attempts
     wanted = training_job(view.settings, view.run, resolved, inputs, attempts, verifying=part.verifying)
     return replace(step, readiness=say.in_progress(part.at_work, message), create=(wanted,)).saying(

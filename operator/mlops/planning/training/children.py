@@ -38,6 +38,7 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
         "dataset": run.spec.dataset_ref.name,
         "datasetVersion": resolved.dataset_version,
         "datasetDigest": resolved.dataset_digest,
+        "dataDeliveredAt": resolved.data_delivered_at,
         "inputsDigest": status.inputs_digest,
         "environmentDigest": resolved.environment_digest,
         "parentVersion": resolved.champion_version,

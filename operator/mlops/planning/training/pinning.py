@@ -16,6 +16,7 @@ from mlops.planning.readiness import Readiness, condition
 from mlops.planning.timestamps import not_before, timestamp
 from mlops.planning.training.executing import execute
 from mlops.planning.training.manifests import inputs_digest
+from mlops.planning.training.removed import REFUSED, removed_message, versions_of
 from mlops.planning.training.step import DATASET_READY, SUCCEEDED, Step, compares, suspended
 from mlops.planning.views import TrainingRunView
 
@@ -77,9 +78,11 @@ def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Read
 
 def _numbered(dataset: Dataset, number: int) -> HistoryEntry | Readiness:
     found = next((entry for entry in dataset.status.history if entry.version == number), None)
+    if found is not None and found.removed is not None:
+        return say.stalled(REFUSED, removed_message(dataset, found))
     if found is not None:
         return found
-    listed = ", ".join(str(entry.version) for entry in reversed(dataset.status.history)) or "none yet"
+    listed = versions_of(dataset) or "none yet"
     return say.waiting(
         Reason.DATASET_VERSION_NOT_FOUND,
         f'Dataset "{dataset.metadata.name}" has no version {number}; its versions: {listed}',
@@ -102,6 +105,7 @@ def _resolve(view: TrainingRunView, entry: HistoryEntry) -> Resolved:
         dataset_version=entry.version,
         dataset_digest=entry.digest,
         dataset_artifact=entry.artifact,
+        data_delivered_at=entry.delivered_at,
         environment_digest=view.settings.environment_digest,
         champion_version=competitor.metadata.name if competitor else None,
         champion_artifact=competitor.status.artifact if competitor else None,

@@ -13,13 +13,17 @@ import numpy as np
 import polars as pl
 
 from mlops.statistics.arrays import FloatArray
+from mlops.statistics.special import student_isf
 from mlops.statistics.two_sample import jensen_shannon, wasserstein
 
 _MIN_BLOCK_ROWS = 30
 _MIN_BLOCKS = 3
 _MAX_BLOCKS = 40
-# The standard deviation of a normal law in units of its median absolute deviation, three times.
-_LIMIT_IN_MAD = 3.0 * 1.4826
+# The standard deviation of a normal law in units of its median absolute deviation.
+_DEVIATION_IN_MAD = 1.4826
+_FEWEST_DEVIATIONS = 3.0
+# A spread that few windows show is itself uncertain: Student's law, with no fewer degrees of freedom than these.
+_FEWEST_FREEDOMS = 4
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,14 @@ def windows_of(frame: pl.DataFrame, length: timedelta) -> tuple[pl.DataFrame, ..
     return tuple(parts)
 
 
-def baseline(windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series, *, is_number: bool) -> Baseline | None:
+def baseline(
+    windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series, *, is_number: bool, alpha: float
+) -> Baseline | None:
     """Compare `current` with each of `windows`, and those with each other; None with fewer than three to compare.
 
-    Distances are Wasserstein in standard deviations of all windows, or Jensen-Shannon. The limit is the median of the
-    distances to the nearest other window plus three (robust) standard deviations of them.
+    Distances are Wasserstein in standard deviations of all windows, or Jensen-Shannon. A window of the same kind
+    exceeds the limit at most at the rate `alpha`: the median of the distances to the nearest other window, plus three
+    (robust) standard deviations of them, or as many as Student's law asks for.
     """
     parts = [part for window in windows if (part := window[column].drop_nulls()).len() >= _MIN_BLOCK_ROWS]
     present = current.drop_nulls()
@@ -69,8 +76,9 @@ def baseline(windows: tuple[pl.DataFrame, ...], column: str, current: pl.Series,
     np.fill_diagonal(between, np.inf)
     own = between.min(axis=1)
     median = float(np.median(own))
-    limit = median + _LIMIT_IN_MAD * float(np.median(np.abs(own - median)))
-    return Baseline(float(to_current.min()), limit)
+    spread = _DEVIATION_IN_MAD * float(np.median(np.abs(own - median)))
+    deviations = max(_FEWEST_DEVIATIONS, student_isf(alpha, max(_FEWEST_FREEDOMS, len(parts) - 1)))
+    return Baseline(float(to_current.min()), median + deviations * spread)
 
 
 def beyond(found: Baseline | None, min_effect_size: float) -> bool:

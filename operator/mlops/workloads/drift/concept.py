@@ -19,6 +19,7 @@ from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import replicate
 from mlops.statistics.special import normal_sf
 from mlops.workloads.drift.findings import Challenge, DropParts, Estimate, Finding
+from mlops.workloads.drift.label_balance import moved_within_classes
 from mlops.workloads.drift.performance import (
     Judged,
     Labelled,
@@ -35,6 +36,10 @@ _FOLDS = 5
 _BLOCKS_PER_FOLD = 4
 _MAX_ROWS = 10_000
 _MAX_CATEGORIES = 250
+# Beyond this domain AUC the inputs moved so far that weights alone are no proof.
+_MOVED = 0.6
+# A worse model is one whose loss is shown at this level.
+_WORSE = 0.05
 # Small on purpose: a window has hundreds or thousands of rows, and the question is yes or no.
 _SETTINGS: dict[str, Any] = {
     "max_iter": 60,
@@ -68,18 +73,21 @@ def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Fi
     challenge = challenger(labelled, judged)
     if split.identifiable and split.concept is not None and split.concept_p_value is not None:
         shown = split.concept_p_value <= float(check.alpha)
-        message = (
+        remains = (
             f"of a drop of {judged.test.drop.value:.3f} in {judged.metric}, {split.concept.value:.3f}"
             f" ({split.concept.low:.3f} to {split.concept.high:.3f}) remain for the same inputs:"
-            f" {'the relation moved' if shown else 'not shown to be more than the inputs explain'}"
         )
+        message = f"{remains} {'the relation moved' if shown else 'not shown to be more than the inputs explain'}"
+        if shown and split.domain_auc is not None and split.domain_auc > _MOVED and older_rows_help(labelled, judged):
+            shown = False
+            message = f"{remains} but older rows still help to learn the window: not shown that the relation moved"
         return Finding(check, "Detected" if shown else "NotDetected", message, numbers), split, challenge
     if challenge is None:
         message = (
             "inputs do not overlap, and there are too few labelled rows to refit a model: the cause cannot be told"
         )
         return Finding(check, "Inconclusive", message, numbers), split, None
-    shown = challenge.gain.value >= float(check.min_drop) and challenge.p_value <= float(check.alpha)
+    shown = challenge.gain.value >= judged.min_drop and challenge.p_value <= float(check.alpha)
     message = (
         f"{judged.metric} fell by {judged.test.drop.value:.3f}; the inputs do not overlap; a model refitted on the"
         f" window has {challenge.refitted:.3f} there against {challenge.served:.3f}:"
@@ -98,10 +106,10 @@ def explained_by_balance(labelled: Labelled, judged: Judged, check: Check) -> bo
         return False
     weights = np.array([compared.ratio[label] for label in judged.reference_rows["label"].to_list()])
     plan = resampling(len(weights), labelled.seed)
-    parts = attribute_drop(
-        judged.metric, judged.reference, judged.current, weights, plan, min_drop=float(check.min_drop)
-    )
-    return parts.pvalue > float(check.alpha) and parts.covariate.value >= parts.total.value / 2.0
+    parts = attribute_drop(judged.metric, judged.reference, judged.current, weights, plan, min_drop=judged.min_drop)
+    if parts.pvalue <= float(check.alpha) or parts.covariate.value < parts.total.value / 2.0:
+        return False
+    return not moved_within_classes(labelled, check)
 
 
 def attribution(labelled: Labelled, judged: Judged, check: Check) -> DropParts:
@@ -124,7 +132,7 @@ def attribution(labelled: Labelled, judged: Judged, check: Check) -> DropParts:
     metric, classes = judged.metric, labelled.reference.classes
     reference, current = (sample_of(metric, rows, classes) for rows in (before, after))
     plan = resampling(max(before.height, after.height), labelled.seed, after.height)
-    parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=float(check.min_drop))
+    parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=judged.min_drop)
     return _split(parts, found.overlap)
 
 
@@ -134,12 +142,35 @@ def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
     None when a part lacks a class or there are too few rows.
     """
     rows = _thinned(judged.current_rows)
-    classes = labelled.reference.classes
-    table, categorical = features(labelled.reference, _inputs(rows, labelled.reference))
-    fold = folds(rows.height)
+    refitted = _refitted(labelled, judged, rows, None)
+    served = sample_of(judged.metric, rows, labelled.reference.classes)
+    return None if refitted is None else _compared(judged.metric, served, refitted, labelled.seed)
+
+
+def older_rows_help(labelled: Labelled, judged: Judged) -> bool:
+    """Whether a model of the reference's and the window's rows is no worse on the window than one of its own alone.
+
+    Where the inputs moved to where the reference has few rows, weights fail and the served model is bad, though the
+    relation is the old one. Then the old rows still teach it; of another relation they teach the wrong one.
+    """
+    rows = _thinned(judged.current_rows)
+    older = _thinned(labelled.reference.frame.drop_nulls(["label"]))
+    alone, together = (_refitted(labelled, judged, rows, added) for added in (None, older))
+    if alone is None or together is None:
+        return False
+    found = _compared(judged.metric, together, alone, labelled.seed)
+    return found is not None and (found.gain.value <= 0.0 or found.p_value > _WORSE)
+
+
+def _refitted(labelled: Labelled, judged: Judged, rows: pl.DataFrame, older: pl.DataFrame | None) -> Sample | None:
+    """Out-of-fold answers to `rows` of models fitted to the other folds, and to `older` rows if there are some."""
     if rows.height < _FOLDS * _BLOCKS_PER_FOLD * 2:
         return None
-    labels = rows["label"].to_numpy() if not classes else rows["label"].cast(pl.String).to_numpy().astype(str)
+    classes = labelled.reference.classes
+    every = rows if older is None else pl.concat([part.select(_columns(labelled)) for part in (rows, older)])
+    table, categorical = features(labelled.reference, _inputs(every, labelled.reference))
+    fold = np.concatenate((folds(rows.height), np.full(every.height - rows.height, -1)))
+    labels = every["label"].to_numpy() if not classes else every["label"].cast(pl.String).to_numpy().astype(str)
     if classes and any(set(labels[fold != number]) != set(classes) for number in range(_FOLDS)):
         return None
     answers: NDArray[Any] | None = None
@@ -149,27 +180,35 @@ def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
         given = _answers(
             [model.fit(table[~held], labels[~held]) for model in models], table[held], judged.metric, classes
         )
-        answers = np.empty((rows.height, *given.shape[1:]), dtype=given.dtype) if answers is None else answers
+        answers = np.empty((every.height, *given.shape[1:]), dtype=given.dtype) if answers is None else answers
         answers[held] = given
     served = sample_of(judged.metric, rows, classes)
-    refitted = Sample(served.y, np.asarray(answers), None, served.classes)
+    return Sample(served.y, np.asarray(answers)[: rows.height], None, served.classes)
+
+
+def _columns(labelled: Labelled) -> list[str]:
+    return [*(INPUT + name for name in labelled.reference.fields), "label"]
+
+
+def _compared(metric: str, served: Sample, refitted: Sample, seed: int) -> Challenge | None:
+    """What the refitted answers gain over the served ones, on the same rows."""
     # Blocks of more than one row keep both replicates on the same draws of rows: the difference is paired.
-    plan = resampling(rows.height, labelled.seed)
-    sign = 1.0 if METRICS[judged.metric].higher_is_better else -1.0
+    plan = resampling(served.y.shape[0], seed)
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     try:
-        draws = [replicate(judged.metric, sample, [None], plan, stream=2)[:, 0] for sample in (refitted, served)]
+        draws = [replicate(metric, sample, [None], plan, stream=2)[:, 0] for sample in (refitted, served)]
     except ValueError:
         return None
     spread = sign * (draws[0] - draws[1])
     spread = spread[np.isfinite(spread)]
     if spread.shape[0] < 2:
         return None
-    now, then = evaluate(judged.metric, refitted), evaluate(judged.metric, served)
+    now, then = evaluate(metric, refitted), evaluate(metric, served)
     gain = sign * (now - then)
     error = float(spread.std(ddof=1))
     low, high = (float(q) for q in np.quantile(spread, [0.025, 0.975]))
     p_value = normal_sf(gain / error) if error > 0.0 else float(gain <= 0.0)
-    return Challenge(then, now, Estimate(gain, low, high), p_value, rows.height)
+    return Challenge(then, now, Estimate(gain, low, high), p_value, served.y.shape[0])
 
 
 def features(reference: Reference, inputs: pl.DataFrame) -> tuple[FloatArray, BoolArray]:

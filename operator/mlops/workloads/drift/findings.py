@@ -56,6 +56,17 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two inputs whose rank correlation moved; the p-value is corrected over all pairs."""
+
+    one: str
+    other: str
+    reference: float
+    current: float
+    p_value: float
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A number with its 95 % interval."""
 

@@ -14,7 +14,9 @@ from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
-from mlops.workloads.drift.findings import FeatureComparison, Kind, Shift
+from mlops.workloads.drift.correlation import moved_pairs
+from mlops.workloads.drift.dependence import Dependence
+from mlops.workloads.drift.findings import FeatureComparison, Kind, Pair, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
@@ -27,7 +29,12 @@ class Inputs:
 
     def __init__(self, reference: Reference, window: Window) -> None:
         self._reference, self._window = reference, window
-        self._baselines: dict[str, Baseline | None] = {}
+        self._baselines: dict[tuple[str, float], Baseline | None] = {}
+
+    @cached_property
+    def dependence(self) -> Dependence:
+        """How much less than their number the rows of both say."""
+        return Dependence(self._reference.frame, self._window.frame)
 
     @cached_property
     def features(self) -> tuple[FeatureComparison, ...]:
@@ -35,7 +42,13 @@ class Inputs:
         frame = self._reference.frame
         numeric = set(self._reference.numeric)
         return tuple(
-            compare(name, frame[INPUT + name], self._window.frame[INPUT + name], is_number=name in numeric)
+            compare(
+                name,
+                frame[INPUT + name],
+                self._window.frame[INPUT + name],
+                is_number=name in numeric,
+                inflation=self.dependence.of(INPUT + name, is_number=name in numeric),
+            )
             for name in self._reference.fields
         )
 
@@ -45,24 +58,34 @@ class Inputs:
         span = self._window.span
         return windows_of(self._reference.frame, span.end - span.start)
 
-    def baseline(self, feature: FeatureComparison) -> Baseline | None:
+    def baseline(self, feature: FeatureComparison, alpha: float) -> Baseline | None:
         """How the input compares with the reference's own windows; None when the reference is too short to say."""
-        if feature.name not in self._baselines:
+        asked = (feature.name, alpha)
+        if asked not in self._baselines:
             column = INPUT + feature.name
-            self._baselines[feature.name] = baseline(
-                self.blocks, column, self._window.frame[column], is_number=feature.kind == "numeric"
+            self._baselines[asked] = baseline(
+                self.blocks,
+                column,
+                self._window.frame[column],
+                is_number=feature.kind == "numeric",
+                alpha=alpha,
             )
-        return self._baselines[feature.name]
+        return self._baselines[asked]
 
     def shifts(self, check: Check) -> tuple[Shift, ...]:
         """Every input's answer to a DataDrift check, the largest effect first."""
         return self.judged(check, self.features, self.baseline)
 
+    def pairs(self, check: Check) -> tuple[Pair, ...]:
+        """The pairs of inputs that moved together."""
+        known, seen = self._reference.frame, self._window.frame
+        return moved_pairs(self._reference, known, seen, self.dependence, self.blocks, check)
+
     def judged(
         self,
         check: Check,
         features: tuple[FeatureComparison, ...],
-        baseline_of: Callable[[FeatureComparison], Baseline | None],
+        baseline_of: Callable[[FeatureComparison, float], Baseline | None],
     ) -> tuple[Shift, ...]:
         """The answer of each feature to a check, the largest effect of those that moved first."""
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
@@ -75,14 +98,24 @@ class Inputs:
                 and p_value <= float(check.alpha)
                 and feature.effect >= float(check.min_effect_size)
             )
-            known_windows = baseline_of(feature) if passed else None
+            known_windows = baseline_of(feature, float(check.alpha) / len(features)) if passed else None
             drifted = passed and beyond(known_windows, float(check.min_effect_size))
             shifts.append(Shift(feature, p_value, known_windows, drifted))
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
 
 
-def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: bool) -> FeatureComparison:
-    """Compare one column; a column without any value on one side has no effect size and no p-value."""
+def compare(
+    name: str,
+    reference: pl.Series,
+    current: pl.Series,
+    *,
+    is_number: bool,
+    inflation: tuple[float, float] = (1.0, 1.0),
+) -> FeatureComparison:
+    """Compare one column; a column without any value on one side has no effect size and no p-value.
+
+    `inflation` is by how much rows of the reference and of the window say less than independent ones.
+    """
     n, m = reference.len(), current.len()
     missing_n, missing_m = reference.null_count(), current.null_count()
     shares = (missing_n / n if n else 0.0, missing_m / m if m else 0.0)
@@ -93,7 +126,7 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
     if is_number:
         known, values = within_reach(reference.drop_nulls().to_numpy(), current.drop_nulls().to_numpy())
         sorted_reference = SortedReference.from_values(known)
-        found = compare_numeric(sorted_reference, values)
+        found = compare_numeric(sorted_reference, values, inflation=inflation)
         return FeatureComparison(
             name,
             "numeric",
@@ -107,7 +140,7 @@ def compare(name: str, reference: pl.Series, current: pl.Series, *, is_number: b
             _outside(sorted_reference, values),
         )
     before, after = counts(reference), counts(current)
-    categories = compare_categorical(before, after)
+    categories = compare_categorical(before, after, inflation=inflation)
     return FeatureComparison(
         name,
         "categorical",

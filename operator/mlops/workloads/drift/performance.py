@@ -17,7 +17,8 @@ from mlops.api.reasons import Reason
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
-from mlops.statistics.metrics import Label, Sample, brier_rows
+from mlops.statistics.dependence import inflation
+from mlops.statistics.metrics import Label, Sample, brier_rows, evaluate
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
 from mlops.workloads.drift.findings import Detection, Estimate, Performance, Point
@@ -30,6 +31,10 @@ from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 _POINTS = 12
 # Fewer rows say nothing of a metric or a class.
 MIN_ROWS = 30
+_SMALLEST_DROP = 0.02
+_SMALLEST_RISE = 0.1
+# The fewest blocks of rows that say how much a metric varies.
+_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,15 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A drop that was measured, and the two samples it was measured on, both in time order."""
+    """A drop that was measured, and the two samples it was measured on, both in time order.
+
+    `p_value` is that of the test, corrected for the metrics that were asked; `min_drop` is in the metric's unit.
+    """
 
     metric: str
     test: DropTest
+    min_drop: float
+    p_value: float
     reference_rows: pl.DataFrame
     current_rows: pl.DataFrame
     reference: Sample
@@ -62,20 +72,24 @@ class Labelled:
 
     def __init__(self, reference: Reference, window: Window, limits: Limits, seed: int) -> None:
         self.reference, self.window, self.limits, self.seed = reference, window, limits, seed
-        self._drops: dict[tuple[str, float], Judged | str] = {}
+        self._drops: dict[tuple[str, float | None], Judged | str] = {}
 
-    def metric_of(self, check: Check) -> str:
-        """The metric of a check. Raises BadInput when it does not fit the model."""
+    def metrics_of(self, check: Check) -> tuple[str, ...]:
+        """The metrics of a check: how well answers are ranked, and how far they are off, unless it names one.
+
+        Raises BadInput when that one does not fit the model.
+        """
         classifier = bool(self.reference.classes)
-        metric = check.metric or ("roc_auc" if classifier else "mae")
+        if check.metric is None:
+            return ("roc_auc", "brier") if classifier else ("mae",)
         fitting = of_task("classification" if classifier else "regression")
-        if metric not in fitting:
+        if check.metric not in fitting:
             raise BadInput(
                 Reason.CONFIGURATION_INVALID,
-                f"spec.checks[{check.name}].metric: {metric} does not fit a {self.reference.task} model;"
+                f"spec.checks[{check.name}].metric: {check.metric} does not fit a {self.reference.task} model;"
                 f" one of {', '.join(fitting)}",
             )
-        return metric
+        return (check.metric,)
 
     def too_few(self) -> str:
         """Why the live version cannot be judged by labels; empty when it can."""
@@ -90,27 +104,41 @@ class Labelled:
         return ""
 
     def drop(self, check: Check) -> Judged | str:
-        """The drop that a check asks for, or why it cannot be told."""
-        metric = self.metric_of(check)
-        key = (metric, float(check.min_drop))
-        if key not in self._drops:
-            self._drops[key] = self.too_few() or self._measured(*key)
-        return self._drops[key]
+        """The drop that a check asks for, or why it cannot be told; of several metrics the one that shows it best."""
+        metrics = self.metrics_of(check)
+        if few := self.too_few():
+            return few
+        found = [self._drop(metric, check, len(metrics)) for metric in metrics]
+        judged = [each for each in found if not isinstance(each, str)]
+        return min(judged, key=lambda each: each.p_value) if judged else found[0]
 
-    def _measured(self, metric: str, min_drop: float) -> Judged | str:
+    def _drop(self, metric: str, check: Check, asked: int) -> Judged | str:
+        key = (metric, None if check.min_drop is None else float(check.min_drop))
+        if key not in self._drops:
+            self._drops[key] = self._measured(*key)
+        judged = self._drops[key]
+        if isinstance(judged, str):
+            return judged
+        return replace(judged, p_value=min(1.0, judged.test.pvalue * asked))
+
+    def _measured(self, metric: str, asked_drop: float | None) -> Judged | str:
         before = self.reference.held_out.drop_nulls(["label", PREDICTION])
         after = self.window.live_labelled
         if before.height < MIN_ROWS:
             return f"the reference has {before.height} held-out rows, at least {MIN_ROWS} are needed"
         try:
             reference, current = (sample_of(metric, rows, self.reference.classes) for rows in (before, after))
+            min_drop = smallest_drop(metric, reference) if asked_drop is None else asked_drop
             plan = resampling(max(before.height, after.height), self.seed, after.height)
+            # Losses that resemble their neighbours for longer need longer blocks.
+            alike = max(inflation(losses(rows, self.reference.classes)) for rows in (before, after))
+            block = max(plan.block, min(round(2.0 * alike), after.height // _BLOCKS))
             # Both samples are resampled by one plan, and a small reference needs a few blocks, too.
-            plan = replace(plan, block=min(plan.block, before.height // 4))
+            plan = replace(plan, block=max(2, min(block, before.height // 4)))
             test = drop_test(metric, reference, current, plan, min_drop=min_drop)
         except ValueError as error:
             return f"{metric} cannot be compared: {error}"
-        return Judged(metric, test, before, after, reference, current)
+        return Judged(metric, test, min_drop, test.pvalue, before, after, reference, current)
 
     def summary(self, judged: Judged) -> Performance:
         """The drop in the report's words, with the metric over time."""
@@ -122,7 +150,7 @@ class Labelled:
             reference=span_of(judged.test.reference),
             current=span_of(judged.test.current),
             drop=span_of(judged.test.drop),
-            p_value=judged.test.pvalue,
+            p_value=judged.p_value,
             series=self._series(judged),
             detections=self._detections(judged),
         )
@@ -178,6 +206,16 @@ class Labelled:
         row = max(0, change_point(series).row - before.shape[0])
         time: datetime = judged.current_rows["time"][row]
         return time
+
+
+def smallest_drop(metric: str, reference: Sample) -> float:
+    """The drop that counts, in the metric's unit, where nobody says another one.
+
+    Errors have a unit, or a level of their own: of those it is a tenth of what they were on the reference.
+    """
+    if METRICS[metric].higher_is_better:
+        return _SMALLEST_DROP
+    return _SMALLEST_RISE * abs(evaluate(metric, reference))
 
 
 def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...]) -> Sample:
@@ -241,7 +279,7 @@ def describe(judged: Judged, check: Check) -> str:
     return (
         f"{judged.metric} {test.current.value:.3f} against {test.reference.value:.3f} of the reference:"
         f" worse by {test.drop.value:.3f} ({test.drop.low:.3f} to {test.drop.high:.3f}),"
-        f" {'more' if test.pvalue <= float(check.alpha) else 'not shown to be more'} than {float(check.min_drop):g}"
+        f" {'more' if judged.p_value <= float(check.alpha) else 'not shown to be more'} than {judged.min_drop:.3g}"
     )
 
 
@@ -253,7 +291,7 @@ def numbers_of(judged: Judged) -> dict[str, object]:
         "drop": test.drop.value,
         "standardError": test.drop.standard_error,
         "z": test.z,
-        "pValue": test.pvalue,
+        "pValue": judged.p_value,
         "rowsReference": judged.reference_rows.height,
         "rowsCurrent": judged.current_rows.height,
     }

@@ -33,7 +33,7 @@ def decide(
     labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
     for check in checks:
         if CHECKS[check.type].measures:
-            labelled.metric_of(check)
+            labelled.metrics_of(check)
     evidence = Evidence(reference, window, Inputs(reference, window), labelled)
     enough = window.counts.samples >= limits.min_samples
     for check in checks:
@@ -74,7 +74,7 @@ def _performance(evidence: Evidence) -> tuple[Performance | None, datetime | Non
     judged = evidence.judged
     if judged is None:
         return None, None
-    dropped = judged.test.pvalue <= evidence.alpha
+    dropped = judged.p_value <= evidence.alpha
     changed = evidence.labelled.changed_at(judged, evidence.alpha) if dropped else None
     return evidence.labelled.summary(judged), changed
 

@@ -35,7 +35,7 @@ class Subject:
 def subject_of(task: tasks.Task) -> Subject:
     """Return what the records of the task's pod are about."""
     match task:
-        case tasks.IngestTask():
+        case tasks.IngestTask() | tasks.RemoveTask():
             kind, name = "Dataset", task.dataset
         case tasks.TrainTask() | tasks.FetchTask():
             kind, name = "TrainingRun", task.run

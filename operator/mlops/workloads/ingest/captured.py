@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,16 +60,25 @@ def delivered_window(rows: Rows, contract: Contract, source: CapturedSource) -> 
 
 
 def captured_rows(
-    store: Store, namespace: str, source: CapturedSource, contract: Contract, window: Window
+    store: Store,
+    namespace: str,
+    source: CapturedSource,
+    contract: Contract,
+    window: Window,
+    note: Callable[[datetime], None] = lambda newest: None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the window's captured rows in the contract's columns; which rows and labels count says `records.reading`.
 
     An input is the column `in.<field>`. The timestamp is that too, or else the request's time; an entity key is that
     too, or else the request's id (`<id>/<row>` for a further row of a request). The label is what came as feedback.
+    `note` is told when the newest request arrived.
     """
     requests = _requests(store, captures_prefix(namespace, source.model_name, source.stage), contract, window)
     if requests is None:
         return
+    newest: Any = requests[ARRIVED].max() or requests[TIME].max()
+    if newest is not None:
+        note(newest)
     labels = labels_of(
         store,
         feedback_prefix(namespace, source.model_name, source.stage),

@@ -14,7 +14,6 @@ from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.decompress import unpack
 from mlops.workloads.ingest.delimited import csv_columns, read_csv
-from mlops.workloads.ingest.excel import header_of, read_excel
 from mlops.workloads.ingest.json_lines import json_columns, read_json, read_jsonl
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.ingest.partitions import partitions_of, with_partitions
@@ -47,6 +46,9 @@ def _reader(
         case "arrow":
             return lambda contract: read_arrow(path, name, contract, child)
         case "excel":
+            # Its library costs other formats half of what polars costs them.
+            from mlops.workloads.ingest.excel import read_excel
+
             return lambda contract: read_excel(path, name, contract, spec.excel, child)
         case "json":
             at = spec.json_.records if spec.json_ else None
@@ -65,6 +67,8 @@ def columns_in(file: Delivered, spec: DatasetSpec, contract: Contract) -> list[s
         case "arrow":
             return arrow_columns(file.path, file.name)
         case "excel":
+            from mlops.workloads.ingest.excel import header_of
+
             return header_of(file.path, file.name, spec.excel)
         case "json" | "jsonl":
             at = spec.json_.records if spec.json_ else None

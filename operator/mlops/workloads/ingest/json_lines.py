@@ -14,7 +14,7 @@ from mlops.workloads.ingest.json_document import records
 from mlops.workloads.ingest.json_records import JsonRecords, keys_of
 from mlops.workloads.ingest.text import blocks, format_error, open_text
 
-_ROWS: Final = 65536
+_ROWS: Final = 8192
 _BYTES: Final = 16 << 20
 _FIRST: Final = 1000
 

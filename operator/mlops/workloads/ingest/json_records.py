@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -29,7 +30,6 @@ from mlops.workloads.ingest.typed import (
 )
 from mlops.workloads.ingest.widening import numbers_of
 
-_BLANK_AND_COLON: Final = (b" :", b"\t:", b"\r:", b"\n:")
 # What JSON has for each type; text is read as it is in CSV, 0 and 1 are booleans.
 _TAKEN: Final[dict[FieldType, set[type]]] = {
     "float64": {float, int},
@@ -38,6 +38,8 @@ _TAKEN: Final[dict[FieldType, set[type]]] = {
     "boolean": {bool},
     "timestamp": set(),
 }
+# Python's type of a value that needs neither reading nor judging.
+_PLAIN: Final[dict[FieldType, type]] = {"float64": float, "boolean": bool}
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 
@@ -86,7 +88,9 @@ class JsonRecords:
             raise format_error(self._name, f"row {row} is no JSON: {error}") from error
         if not isinstance(value, dict):
             raise format_error(self._name, f"row {row} is no JSON object")
-        if not _has_no_key_twice(text, _keys(value)):
+        # Nothing is nested where there is one brace and no bracket; texts that hold some are counted with care.
+        flat = text.count(b"{") == 1 and b"[" not in text
+        if not _has_no_key_twice(text, len(value) if flat else _keys(value)):
             self._exact(text, row)
         return value
 
@@ -103,8 +107,9 @@ class JsonRecords:
 
     def _note_keys(self, objects: list[dict[str, Any]]) -> None:
         """Remember the keys, and refuse an object that has a field's key in another spelling instead of it."""
-        for one in objects:
-            self._seen.update(dict.fromkeys(one))
+        # Objects have the same keys in the same order as a rule.
+        for keys in dict.fromkeys(map(tuple, objects)):
+            self._seen.update(dict.fromkeys(keys))
         for key in self._seen:
             if key not in self._tops and key not in self._alike:
                 self._alike[key] = next((top for top in self._tops if _folded(top) == _folded(key)), "")
@@ -122,7 +127,10 @@ class JsonRecords:
         if "." in path:
             found = [_at(one, path) for one in objects]
         else:
-            found = [one.get(path, _ABSENT) for one in objects]
+            found = _values_of(path, objects)
+        if self._is_plain(found, field):
+            self._present.add(field.name)
+            return self._native(found, field)
         if field.name not in self._present and any(value is not _ABSENT for value in found):
             self._present.add(field.name)
         values = [None if value is _ABSENT else value for value in found]
@@ -133,6 +141,12 @@ class JsonRecords:
         elif field.type == "boolean":
             values = [bool(one) if type(one) is int and one in (0, 1) else one for one in values]
         return self._typed(values, field)
+
+    @staticmethod
+    def _is_plain(found: list[Any], field: DataField) -> bool:
+        """Return whether each object has a value of the field's type itself, which is the rule."""
+        kind = _PLAIN.get(field.type)
+        return kind is not None and not field.null_values and set(map(type, found)) == {kind}
 
     def _whole(self, values: list[Any], texts: list[bytes], field: DataField) -> list[Any]:
         """Return the values with numbers such as 3.0 as integers; by their text, since a float is not exact."""
@@ -148,7 +162,7 @@ class JsonRecords:
         return values
 
     def _typed(self, values: list[Any], field: DataField) -> pl.Series:
-        kinds = {type(value) for value in values} - {type(None)}
+        kinds = set(map(type, values)) - {type(None)}
         taken = _TAKEN[field.type]
         if not kinds <= taken | {str}:
             at = next(i for i, value in enumerate(values) if value is not None and type(value) not in taken | {str})
@@ -156,7 +170,9 @@ class JsonRecords:
         if str not in kinds:
             return self._native(values, field)
         # Text in place of a number, a timestamp or a truth value is read as it is in CSV.
-        text = pl.Series([None if value is None else _text(value) for value in values], dtype=pl.String)
+        if kinds != {str}:
+            values = [None if value is None else _text(value) for value in values]
+        text = pl.Series(values, dtype=pl.String)
         text = with_missing(text, field)
         column = read_text(text, field)
         self._contract.note_zone(text, field)
@@ -166,7 +182,8 @@ class JsonRecords:
 
     def _native(self, values: list[Any], field: DataField) -> pl.Series:
         if field.type == "float64":
-            values = [None if value is None else float(value) for value in values]
+            if not {float, type(None)}.issuperset(map(type, values)):
+                values = [None if value is None else float(value) for value in values]
             column = pl.Series(values, dtype=pl.Float64)
             if not column.is_finite().fill_null(True).all():
                 # JSON has no infinity: this was 1e999.
@@ -176,6 +193,14 @@ class JsonRecords:
 
     def _bad(self, at: int, field: DataField, value: Any) -> BadInput:
         return bad_value(self._name, self.rows + at + 1, field, value, self._contract.pii)
+
+
+def _values_of(key: str, objects: list[dict[str, Any]]) -> list[Any]:
+    """Return what each object has under a key."""
+    try:
+        return list(map(itemgetter(key), objects))
+    except KeyError:
+        return [one.get(key, _ABSENT) for one in objects]
 
 
 def _without(values: list[Any], nulls: tuple[str, ...]) -> list[Any]:
@@ -195,7 +220,9 @@ def _has_no_key_twice(text: bytes, keys: int) -> bool:
     """
     if text.count(b":") == keys:
         return True
-    return text.count(b'":') == keys and not any(one in text for one in _BLANK_AND_COLON)
+    if text.count(b'":') != keys:
+        return False
+    return b" :" not in text and b"\t:" not in text and b"\r:" not in text and b"\n:" not in text
 
 
 def keys_of(texts: Iterable[bytes]) -> list[str]:

@@ -28,6 +28,8 @@ class Delivered:
     path: Path
     # In its bucket, or on its server; folders such as part=x/ in it are columns.
     key: str = ""
+    # When it was last written, in seconds since 1970, as its store says; None: nobody says.
+    modified: float | None = None
 
 
 def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | None = None) -> Iterator[Delivered]:
@@ -51,7 +53,7 @@ def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | 
         with path.open("wb") as sink:
             for chunk in bucket.read(one.key):
                 sink.write(chunk)
-        yield Delivered(f"s3://{bucket_name}/{one.key}", path, one.key)
+        yield Delivered(f"s3://{bucket_name}/{one.key}", path, one.key, one.modified or None)
         path.unlink()
 
 

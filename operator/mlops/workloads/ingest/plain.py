@@ -67,7 +67,7 @@ def plain(found: Structure, dialect: Dialect, rows: Mask, width: int, nulls: tup
     """
     if _is_plain(found, dialect, rows, width):
         text = found.text[: found.end]
-        return Plain(text.replace(b"\r\n", b"\n"), dialect.delimiter[0], None)
+        return Plain(text.replace(b"\r\n", b"\n") if b"\r" in text else text, dialect.delimiter[0], None)
     signs = _signs(found.text)
     letters = np.frombuffer(found.text, dtype=np.uint8)[: found.end].copy()
     stops = _stops(found, width)
@@ -96,12 +96,13 @@ def _is_plain(found: Structure, dialect: Dialect, rows: Mask, width: int) -> boo
         return False
     if found.blank_lines or found.comments or not len(found.starts) or not rows.all():
         return False
+    if found.starts[0] or found.row_end not in (b"\n", b"\r\n") or (found.widths != width).any():
+        return False
     # Every LF ends a row, and every CR is of a CRLF.
     text, end = found.text, found.end
-    feeds, returns = text.count(b"\n", 0, end), text.count(b"\r", 0, end)
-    if found.starts[0] or found.row_end not in (b"\n", b"\r\n") or feeds - len(found.starts) not in (0, -1):
+    if found.row_end == b"\r\n" and text.count(b"\n", 0, end) - len(found.starts) not in (0, -1):
         return False
-    return (not returns or returns == text.count(b"\r\n", 0, end)) and bool((found.widths == width).all())
+    return text.find(b"\r", 0, end) < 0 or text.count(b"\r", 0, end) == text.count(b"\r\n", 0, end)
 
 
 def _signs(text: bytes) -> Signs:

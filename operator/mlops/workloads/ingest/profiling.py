@@ -16,6 +16,11 @@ from mlops.workloads.ingest.split import hash_column
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 TOP = 20
 _SHOWN = 128  # characters of a category
+_FIRST = 4096  # rows that tell whether values are many
+
+UInt64 = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
+_NONE: UInt64 = np.empty(0, dtype=np.uint64)
 
 
 def profile(rows: Rows, contract: Contract) -> list[dict[str, Any]]:
@@ -40,6 +45,7 @@ def _numbers(rows: Rows, name: str, kind: str, open_to_all: bool) -> dict[str, A
         missing += column.null_count()
         found.append(column.drop_nulls().to_physical().to_numpy())
     values: npt.NDArray[Any] = np.concatenate(found) if found else np.empty(0)
+    found.clear()
     values.sort()
     count = len(values)
     distinct = int(np.count_nonzero(values[1:] != values[:-1])) + 1 if count else 0
@@ -69,24 +75,54 @@ def _finite(value: float) -> float | None:
 
 def _categories(rows: Rows, name: str, open_to_all: bool) -> dict[str, Any]:
     """Count values by their 64-bit hash: a column of ten million different texts does not fit into memory."""
-    hashes, counts, missing = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)], 0
+    single, hashes, counts, missing = [_NONE], [_NONE], [np.empty(0, dtype=np.int64)], 0
     for chunk in rows.chunks([name]):
-        counted = _counted(chunk[name])
-        missing += chunk[name].null_count()
-        hashes.append(hash_column(counted[name]))
-        counts.append(counted["count"].to_numpy().astype(np.int64))
-    distinct, inverse = np.unique(np.concatenate(hashes), return_inverse=True)
-    totals = np.zeros(len(distinct), dtype=np.int64)
-    np.add.at(totals, inverse, np.concatenate(counts))
+        column = chunk[name].drop_nulls()
+        missing += chunk.height - len(column)
+        if _are_many(column):
+            single.append(hash_column(column))
+        else:
+            counted = column.value_counts(name="count")
+            hashes.append(hash_column(counted[name]))
+            counts.append(counted["count"].to_numpy().astype(np.int64))
+    distinct, totals = _totals(single, hashes, counts)
     entry: dict[str, Any] = {
         "count": int(totals.sum()) + missing,
         "missing": missing,
         "distinct": len(distinct),
     }
     if open_to_all and len(distinct):
-        top = np.lexsort((distinct, -totals))[:TOP]
-        entry["top"] = _named(rows, name, {int(distinct[i]): int(totals[i]) for i in top})
+        entry["top"] = _named(rows, name, {int(distinct[i]): int(totals[i]) for i in _largest(totals)})
     return entry
+
+
+def _are_many(column: pl.Series) -> bool:
+    """Return whether hashing every row is cheaper than counting equal ones first, by the first rows."""
+    first = column.head(_FIRST)
+    return first.n_unique() * 2 > len(first)
+
+
+def _totals(single: list[UInt64], hashes: list[UInt64], counts: list[Counts]) -> tuple[UInt64, Counts]:
+    """Return the distinct hashes in their order, and how many rows have each: of `single`, one a row."""
+    rows = np.concatenate(single)
+    rows.sort()
+    begins = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])) if len(rows) else np.empty(0, dtype=np.int64)
+    distinct, totals = rows[begins], np.diff(begins, append=len(rows))
+    if len(hashes) == 1:
+        return distinct, totals
+    every, inverse = np.unique(np.concatenate([distinct, *hashes]), return_inverse=True)
+    summed = np.zeros(len(every), dtype=np.int64)
+    np.add.at(summed, inverse, np.concatenate([totals, *counts]))
+    return every, summed
+
+
+def _largest(totals: Counts) -> list[int]:
+    """Return the places of the largest, at most TOP; of equal ones the first."""
+    if len(totals) <= TOP:
+        return list(range(len(totals)))
+    least = np.partition(totals, -TOP)[-TOP]
+    more = np.flatnonzero(totals > least)
+    return [*more.tolist(), *np.flatnonzero(totals == least)[: TOP - len(more)].tolist()]
 
 
 def _named(rows: Rows, name: str, wanted: dict[int, int]) -> list[dict[str, Any]]:
@@ -94,17 +130,15 @@ def _named(rows: Rows, name: str, wanted: dict[int, int]) -> list[dict[str, Any]
     named: dict[str, int] = {}
     keys = np.array(list(wanted), dtype=np.uint64)
     for chunk in rows.chunks([name]):
-        values = _counted(chunk[name])[name]
+        column = chunk[name].drop_nulls()
+        values = column if _are_many(column) else column.unique()
         hashes = hash_column(values)
-        for i in np.flatnonzero(np.isin(hashes, keys)):
-            named[_text(values[int(i)])] = wanted[int(hashes[i])]
+        at = np.flatnonzero(np.isin(hashes, keys))
+        for i in at[np.unique(hashes[at], return_index=True)[1]].tolist():
+            named[_text(values[i])] = wanted[int(hashes[i])]
         if len(named) == len(wanted):
             break
     return [{"value": value, "count": count} for value, count in sorted(named.items(), key=lambda e: (-e[1], e[0]))]
-
-
-def _counted(column: pl.Series) -> pl.DataFrame:
-    return column.drop_nulls().value_counts(name="count")
 
 
 def _text(value: object) -> str:

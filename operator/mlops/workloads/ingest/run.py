@@ -16,6 +16,7 @@ from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.ingest.age import NewestDelivery, newest_event
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.captured import Window, captured_rows, delivered_window
 from mlops.workloads.ingest.cleaning import clean
@@ -23,7 +24,6 @@ from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
 from mlops.workloads.ingest.digest import columns_of, schema_digest
-from mlops.workloads.ingest.download import http_file
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
 from mlops.workloads.ingest.order import canonical
@@ -46,9 +46,10 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     scratch = pod.scratch / "rows"
     scratch.mkdir()
     spill = Spill(scratch)
-    rejected = RowsAside()
-    read = spill.collect(Progress("read").watch(_read(pod, task, contract, as_of, rejected)))
-    rows = canonical(read, contract.order, spill)
+    rejected, newest = RowsAside(), NewestDelivery()
+    delivered = Progress("read").watch(_read(pod, task, contract, as_of, rejected, newest))
+    # Under no name of its own, so that the rows as they came in are gone when they are sorted.
+    rows = canonical(spill.collect(delivered), contract.order, spill)
     if spec.source.captured and not task.captures:
         rows = delivered_window(rows, contract, spec.source.captured)
     cleaned = clean(rows, spec.clean, contract)
@@ -87,6 +88,8 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         read_as_utc=tuple(sorted(contract.read_as_utc))[:MOST_NAMED],
         validation=outcome.result,
         as_of=format_time(as_of),
+        delivered_at=newest.text,
+        newest_event=newest_event(outcome.good, contract),
     )
 
 
@@ -98,22 +101,26 @@ def timestamp_of(pod: Pod, task: IngestTask) -> datetime:
 
 
 def _read(
-    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: RowsAside
+    pod: Pod, task: IngestTask, contract: Contract, as_of: datetime, rejected: RowsAside, newest: NewestDelivery
 ) -> Iterator[pl.DataFrame]:
     source = task.spec.source
     if source.s3:
-        yield from _delivered(_s3_files(pod, task, source.s3), task.spec, contract, rejected)
+        yield from _delivered(newest.watch(_s3_files(pod, task, source.s3)), task.spec, contract, rejected)
     elif source.http:
+        # Only here: TLS and a client of HTTP take time and memory.
+        from mlops.workloads.ingest.download import http_file
+
         header = authorization(source.http, task.namespace, pod.environ)
         files = http_file(source.http, pod.environ, pod.scratch, authorization=header)
         yield from _delivered(files, task.spec, contract, rejected)
     elif source.captured:
         window = Window.before(as_of, source.captured)
         if source.captured.history:
-            for chunk in _delivered(_s3_files(pod, task, source.captured.history.s3), task.spec, contract, rejected):
+            files = newest.watch(_s3_files(pod, task, source.captured.history.s3))
+            for chunk in _delivered(files, task.spec, contract, rejected):
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
-            yield from captured_rows(pod.store, task.namespace, source.captured, contract, window)
+            yield from captured_rows(pod.store, task.namespace, source.captured, contract, window, newest.note)
 
 
 def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivered]:

@@ -15,6 +15,8 @@ from mlops.workloads.ingest.rows import Rows
 UInt64 = npt.NDArray[np.uint64]
 # Knuth's multiplier of the 64-bit linear congruential generator MMIX: odd, so no byte of a text is lost.
 _MULTIPLIER = np.uint64(6364136223846793005)
+# Rows whose letters become 64-bit numbers at a time; letters of texts of one length that are added place by place.
+_HASHED_ROWS, _SHORT = 1 << 16, 64
 
 
 def parts_of(rows: Rows, total: int, split: Split, entity_keys: list[str]) -> npt.NDArray[np.uint8]:
@@ -46,7 +48,12 @@ def known_entities(rows: Rows, parts: npt.NDArray[np.uint8], split: Split, entit
     if split.strategy != "random" or not entity_keys:
         return None
     places = np.concatenate([_entity_places(chunk, entity_keys, 0) for chunk in rows.chunks(entity_keys)])
-    return int(np.isin(places[parts > 0], places[parts == 0]).sum())
+    train, held_out = np.sort(places[parts == 0]), np.sort(places[parts > 0])
+    if not len(train):
+        return 0
+    # Both in order: looked up one after the other, neighbours are near in memory.
+    found = np.minimum(np.searchsorted(train, held_out), len(train) - 1)
+    return int((train[found] == held_out).sum())
 
 
 def mix(values: UInt64) -> UInt64:
@@ -74,19 +81,29 @@ def hash_column(column: pl.Series) -> UInt64:
 
 def _hash_text(column: pl.Series) -> UInt64:
     """A polynomial in the bytes, modulo 2**64, mixed with the length."""
-    lengths = column.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
+    texts = column.fill_null("")
+    parts = [_polynomial(texts.slice(start, _HASHED_ROWS)) for start in range(0, len(texts), _HASHED_ROWS)]
+    hashed = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+    return hashed if not column.null_count() else np.where(column.is_null().to_numpy(), np.uint64(0), hashed)
+
+
+def _polynomial(column: pl.Series) -> UInt64:
+    lengths = column.str.len_bytes().to_numpy().astype(np.int64)
     text = np.frombuffer((column.str.join("").item() or "").encode(), dtype=np.uint8)
     hashed = np.zeros(len(lengths), dtype=np.uint64)
-    starts = np.cumsum(lengths) - lengths
-    filled = np.flatnonzero(lengths)
-    if len(filled):
-        longest = int(lengths.max())
-        with np.errstate(over="ignore"):
-            powers = np.cumprod(np.full(longest, _MULTIPLIER, dtype=np.uint64))
-            place = np.arange(len(text)) - np.repeat(starts[filled], lengths[filled])
-            hashed[filled] = np.add.reduceat((text.astype(np.uint64) + np.uint64(1)) * powers[place], starts[filled])
-    hashed = mix(hashed ^ mix(lengths.astype(np.uint64)))
-    return np.where(column.is_null().to_numpy(), np.uint64(0), hashed)
+    longest = int(lengths.max(initial=0))
+    with np.errstate(over="ignore"):
+        powers = np.cumprod(np.full(longest, _MULTIPLIER, dtype=np.uint64))
+        if longest and longest <= _SHORT and lengths.min() == longest:
+            # Ids are of one length as a rule.
+            for letters, power in zip(text.reshape(-1, longest).T, powers, strict=True):
+                hashed += (letters.astype(np.uint64) + np.uint64(1)) * power
+        elif longest:
+            filled = np.flatnonzero(lengths)
+            starts = (np.cumsum(lengths) - lengths)[filled]
+            place = np.arange(len(text)) - np.repeat(starts, lengths[filled])
+            hashed[filled] = np.add.reduceat((text.astype(np.uint64) + np.uint64(1)) * powers[place], starts)
+        return mix(hashed ^ mix(lengths.astype(np.uint64)))
 
 
 def _entity_places(chunk: pl.DataFrame, entity_keys: list[str], seed: int) -> UInt64:

@@ -72,9 +72,9 @@ def structure(
     quotes as they come.
     """
     letters = np.frombuffer(text, dtype=np.uint8)
-    escaped = _escaped(letters, dialect)
-    quotes = _without(_places(letters, dialect.quote), escaped)
-    line_ends = _without(_places(letters, row_end), escaped)
+    escaped = _escaped(text, letters, dialect)
+    quotes = _without(_places(text, letters, dialect.quote), escaped)
+    line_ends = _without(_places(text, letters, row_end), escaped)
     dropped, quotes, line_ends = _comments(text, dialect, quotes, line_ends, len(row_end))
     ends = _outside(line_ends, quotes)
     after = ends + len(row_end)
@@ -84,7 +84,7 @@ def structure(
     starts = np.append(np.zeros(min(1, len(ends)), dtype=np.int64), after[:-1])
     if row_end == b"\n" and CR in text:
         ends = _before_returns(letters, starts, ends)
-    delimiters = _outside(_without(_places(letters, dialect.delimiter), escaped), quotes)
+    delimiters = _outside(_without(_places(text, letters, dialect.delimiter), escaped), quotes)
     comments = np.isin(starts, dropped)
     blank = (starts == ends) if not keep_blank else np.zeros(len(starts), dtype=bool)
     if not text:
@@ -136,8 +136,8 @@ def row_end_of(text: bytes, dialect: Dialect, *, final: bool) -> bytes | None:
     if dialect.row_delimiter:
         return dialect.row_delimiter
     letters = np.frombuffer(text, dtype=np.uint8)
-    escaped = _escaped(letters, dialect)
-    quotes = _without(_places(letters, dialect.quote), escaped)
+    escaped = _escaped(text, letters, dialect)
+    quotes = _without(_places(text, letters, dialect.quote), escaped)
     ends = _outside(np.flatnonzero((letters == LF) | (letters == CR)), quotes)
     if not len(ends):
         return b"\n" if final else None
@@ -149,9 +149,9 @@ def row_end_of(text: bytes, dialect: Dialect, *, final: bool) -> bytes | None:
     return b"\n" if text[first + 1 : first + 2] == b"\n" else b"\r"
 
 
-def _places(letters: npt.NDArray[np.uint8], sign: bytes) -> Places:
+def _places(text: bytes, letters: npt.NDArray[np.uint8], sign: bytes) -> Places:
     """Return where the sign stands; of signs that overlap the first one counts."""
-    if not sign:
+    if not sign or sign not in text:
         return np.zeros(0, dtype=np.int64)
     found = letters[: len(letters) - len(sign) + 1] == sign[0]
     for i in range(1, len(sign)):
@@ -167,9 +167,9 @@ def _places(letters: npt.NDArray[np.uint8], sign: bytes) -> Places:
     return places
 
 
-def _escaped(letters: npt.NDArray[np.uint8], dialect: Dialect) -> Places:
+def _escaped(text: bytes, letters: npt.NDArray[np.uint8], dialect: Dialect) -> Places:
     """Return the places of letters behind an escape that is not itself escaped."""
-    places = _places(letters, dialect.escape)
+    places = _places(text, letters, dialect.escape)
     if not len(places):
         return places
     breaks = np.append(True, np.diff(places) > 1)
@@ -289,7 +289,7 @@ def _check_escaped_ends(found: Structure, letters: npt.NDArray[np.uint8]) -> Non
 def _check_returns(found: Structure, letters: npt.NDArray[np.uint8], row_end: bytes) -> None:
     """Raise BadStructure where rows end in LF and a CR stands alone, or the other way round: not one way to read it."""
     other = {b"\n": CR, b"\r": LF}.get(row_end)
-    if other is None:
+    if other is None or (other == CR and found.text.find(b"\r", 0, found.end) < 0):
         return
     places = np.flatnonzero(letters[: found.end] == other)
     if not len(places):

@@ -11,7 +11,7 @@ from mlops.workloads.ingest.problems import format_error
 
 __all__ = ["BLOCK", "blocks", "checked_head", "format_error", "open_bytes", "open_text"]
 
-BLOCK = 16 << 20  # bytes of text parsed at a time
+BLOCK = 8 << 20  # bytes of text parsed at a time
 LONGEST_RECORD = 256 << 20
 _PACKED = "packed twice: deliver it packed once"
 _OTHER_MAGIC = {
@@ -45,7 +45,7 @@ def checked_head(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def blocks(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Cut text into blocks of about 16 MiB that end with a line."""
+    """Cut text into blocks of about 8 MiB that end with a line."""
     buffer = bytearray()
     for piece in pieces:
         buffer += piece

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,10 +17,9 @@ import polars as pl
 
 from mlops.api.dataset import DataField
 from mlops.workloads.ingest.numbers import only_where
+from mlops.workloads.ingest.time_parts import Mask, Numbers, Parts, fraction, parts
 from mlops.workloads.ingest.time_patterns import EPOCH, NAMES, pattern_of
 
-Numbers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 _RFC = (
     r"^([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0{0,3})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?$"
@@ -35,21 +35,35 @@ FIRST, LAST = -62_135_596_800 * _SECOND, 253_402_300_800 * _SECOND - 1
 
 def timestamps(text: pl.Series, field: DataField | None = None) -> pl.Series:
     """Return the timestamps (microseconds, UTC) of text; what has no reading, or two, is missing."""
-    zone = field.time_zone if field else None
     text = text.str.strip_chars(" \t")
-    if field is None or field.formats is None:
-        micros, known = _rfc_3339(text, zone, field)
-    else:
-        micros, known = np.zeros(len(text), dtype=np.int64), np.zeros(len(text), dtype=bool)
-        clash = np.zeros(len(text), dtype=bool)
-        for form in field.formats:
-            found, present = _read(text, form, field)
-            clash |= known & present & (found != micros)
-            micros, known = np.where(known, micros, found), known | present
-        known &= ~clash
+    present = text.drop_nulls()
+    micros, known = _readings(present, field)
     known &= (micros >= FIRST) & (micros <= LAST)
+    if len(present) < len(text):
+        places = text.is_not_null().to_numpy()
+        micros, known = _spread(micros, places), _spread(known, places)
     values = pl.Series(text.name, np.where(known, micros, 0)).cast(pl.Datetime("us", "UTC"))
     return values if known.all() else only_where(values, pl.Series(known))
+
+
+def _readings(text: pl.Series, field: DataField | None) -> tuple[Numbers, Mask]:
+    """Return microseconds, and which texts have one reading; none of them is missing."""
+    if field is None or field.formats is None:
+        return _rfc_3339(text, field.time_zone if field else None, field)
+    micros, known = np.zeros(len(text), dtype=np.int64), np.zeros(len(text), dtype=bool)
+    clash = np.zeros(len(text), dtype=bool)
+    for form in field.formats:
+        found, present = _read(text, form, field)
+        clash |= known & present & (found != micros)
+        micros, known = np.where(known, micros, found), known | present
+    return micros, known & ~clash
+
+
+def _spread(values: npt.NDArray[Any], places: Mask) -> npt.NDArray[Any]:
+    """Return the values at their places, and zeros elsewhere."""
+    found = np.zeros(len(places), dtype=values.dtype)
+    found[places] = values
+    return found
 
 
 def lacks_zone(values: pl.Series, field: DataField) -> bool:
@@ -66,7 +80,10 @@ def lacks_zone(values: pl.Series, field: DataField) -> bool:
     if values.dtype != pl.String:
         return False
     if field.formats is None:
-        return bool(values.str.strip_chars(" \t").str.contains(_RFC_LOCAL).any())
+        # The rule: each text ends in Z.
+        return not values.str.ends_with("Z").all() and bool(
+            values.str.strip_chars(" \t").str.contains(_RFC_LOCAL).any()
+        )
     timed = [form for form in field.formats if form not in EPOCH and _is_local(pattern_of(form).words)]
     return any(_read(values.str.strip_chars(" \t"), form, field)[1].any() for form in timed)
 
@@ -76,15 +93,13 @@ def _is_local(words: Iterable[str]) -> bool:
 
 
 def _rfc_3339(text: pl.Series, zone: str | None, field: DataField | None) -> tuple[Numbers, Mask]:
-    groups = text.str.extract_groups(_RFC).struct.unnest()
-    part = [groups.to_series(i) for i in range(8)]
-    known = (part[0].is_not_null()).to_numpy()
-    day, good = _day(_number(part[0]), _number(part[1]), _number(part[2]))
-    hour, minute, second = (_number(part[i], missing=0) for i in (3, 4, 5))
+    part = parts(text, _RFC)
+    day, good = _day(part.number(0), part.number(1), part.number(2))
+    hour, minute, second = (part.number(i, missing=0) for i in (3, 4, 5))
     good &= (hour < 24) & (minute < 60) & (second < 60)
-    local = day * _DAY + (hour * 3600 + minute * 60 + second) * _SECOND + _fraction(part[6], 6)
-    offset, zoned = _offset(part[7])
-    known = known & good & (np.abs(offset) < 86_400)
+    local = day * _DAY + (hour * 3600 + minute * 60 + second) * _SECOND + part.fraction(6, 6)
+    offset, zoned = part.offset(7)
+    known = part.known & good & (np.abs(offset) < 86_400)
     return _in_utc(local, offset, zoned, known, zone, field)
 
 
@@ -92,55 +107,54 @@ def _read(text: pl.Series, form: str, field: DataField) -> tuple[Numbers, Mask]:
     if form in EPOCH:
         return _since_1970(text, form)
     pattern = pattern_of(form)
-    groups = text.str.extract_groups(pattern.expression).struct.unnest()
-    part = {word: groups.to_series(i) for i, word in enumerate(pattern.words)}
-    known = groups.to_series(0).is_not_null().to_numpy()
-    day, good = _day_of(part, len(text))
+    part = parts(text, pattern.expression, has_names=not NAMES.keys().isdisjoint(pattern.words))
+    at = {word: i for i, word in enumerate(pattern.words)}
+    day, good = _day_of(part, at, len(text))
     zero = np.zeros(len(text), dtype=np.int64)
-    hour = _number(part["H"]) if "H" in part else zero
-    if "I" in part:
-        twelve = _number(part["I"])
+    hour = part.number(at["H"]) if "H" in at else zero
+    if "I" in at:
+        twelve = part.number(at["I"])
         good &= (twelve >= 1) & (twelve <= 12)
-        hour = twelve % 12 + (12 * _named(part["p"], "p") if "p" in part else 0)
-    minute = _number(part["M"]) if "M" in part else zero
-    second = _number(part["S"]) if "S" in part else zero
+        hour = twelve % 12 + (12 * part.named(at["p"], "p") if "p" in at else 0)
+    minute = part.number(at["M"]) if "M" in at else zero
+    second = part.number(at["S"]) if "S" in at else zero
     good &= (hour < 24) & (minute < 60) & (second < 60)
     local = day * _DAY + (hour * 3600 + minute * 60 + second) * _SECOND
-    if "f" in part:
-        local = local + _fraction(part["f"], 9)
+    if "f" in at:
+        local = local + part.fraction(at["f"], 9)
     for word in ("a", "A"):
-        if word in part:
-            good &= _named(part[word], word) == (day + 3) % 7
-    offset, zoned = _offset(part["z"]) if "z" in part else (zero, np.zeros(len(text), dtype=bool))
-    known = known & good & (np.abs(offset) < 86_400)
+        if word in at:
+            good &= part.named(at[word], word) == (day + 3) % 7
+    offset, zoned = part.offset(at["z"]) if "z" in at else (zero, np.zeros(len(text), dtype=bool))
+    known = part.known & good & (np.abs(offset) < 86_400)
     return _in_utc(local, offset, zoned, known, field.time_zone, field)
 
 
 def _since_1970(text: pl.Series, form: str) -> tuple[Numbers, Mask]:
     expression, unit = EPOCH[form]
     groups = text.str.extract_groups(expression).struct.unnest()
-    whole, fraction = groups.to_series(0), groups.to_series(1)
+    whole, behind = groups.to_series(0), groups.to_series(1)
     known = whole.is_not_null().to_numpy()
     numbers = whole.cast(pl.Int64).fill_null(0).to_numpy()
     sign = np.where(whole.str.starts_with("-").fill_null(False).to_numpy(), -1, 1)
     digits = 6 if unit == _SECOND else 3
-    return numbers * unit + sign * _fraction(fraction, digits, digits), known
+    return numbers * unit + sign * fraction(behind, digits, digits), known
 
 
-def _day_of(part: dict[str, pl.Series], size: int) -> tuple[Numbers, Mask]:
-    if "Y" in part:
-        year = _number(part["Y"])
+def _day_of(part: Parts, at: dict[str, int], size: int) -> tuple[Numbers, Mask]:
+    if "Y" in at:
+        year = part.number(at["Y"])
     else:
-        short = _number(part["y"])
+        short = part.number(at["y"])
         # As in POSIX: 69 to 99 are of the 20th century.
         year = np.where(short >= 69, 1900, 2000) + short
-    if "j" in part:
+    if "j" in at:
         first, good = _day(year, np.ones(size, dtype=np.int64), np.ones(size, dtype=np.int64))
-        number = _number(part["j"])
+        number = part.number(at["j"])
         return first + number - 1, good & (number >= 1) & (number <= 365 + _is_leap(year))
-    name = next((word for word in ("b", "B") if word in part), None)
-    month = _named(part[name], name) + 1 if name else _number(part["m"])
-    return _day(year, month, _number(part["d"]))
+    name = next((word for word in ("b", "B") if word in at), None)
+    month = part.named(at[name], name) + 1 if name else part.number(at["m"])
+    return _day(year, month, part.number(at["d"]))
 
 
 def _day(year: Numbers, month: Numbers, day: Numbers) -> tuple[Numbers, Mask]:
@@ -161,29 +175,6 @@ def _day(year: Numbers, month: Numbers, day: Numbers) -> tuple[Numbers, Mask]:
 def _is_leap(year: Numbers) -> Mask:
     leap: Mask = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     return leap
-
-
-def _number(part: pl.Series, missing: int = -1) -> Numbers:
-    return part.cast(pl.Int64).fill_null(missing).to_numpy()
-
-
-def _named(part: pl.Series, word: str) -> Numbers:
-    names = {name: i for i, name in enumerate(NAMES[word])}
-    return part.str.to_lowercase().replace_strict(names, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
-
-
-def _fraction(part: pl.Series, digits: int, kept: int = 6) -> Numbers:
-    """Return the digits behind the point in microseconds (or in units of `kept` digits); further ones are cut."""
-    return part.str.pad_end(digits, "0").str.slice(0, kept).cast(pl.Int64).fill_null(0).to_numpy()
-
-
-def _offset(part: pl.Series) -> tuple[Numbers, Mask]:
-    """Return offsets from UTC in seconds, and which rows have one."""
-    groups = part.str.extract_groups(r"^([+-])([0-9]{2}):?([0-9]{2})$").struct.unnest()
-    hours, minutes = _number(groups.to_series(1), 0), _number(groups.to_series(2), 0)
-    sign = np.where((groups.to_series(0) == "-").fill_null(False).to_numpy(), -1, 1)
-    wrong = (minutes > 59) | (hours > 23)
-    return np.where(wrong, 86_400, sign * (hours * 3600 + minutes * 60)), part.is_not_null().to_numpy()
 
 
 def _in_utc(

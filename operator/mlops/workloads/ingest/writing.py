@@ -44,14 +44,13 @@ def write_parts(
         def chosen(number: int = number, digest: Any = digest) -> Iterator[pl.DataFrame]:
             start = 0
             for chunk in rows.chunks():
-                mask = parts[start : start + chunk.height] == number
-                start += chunk.height
-                if mask.any():
-                    part = (
-                        chunk.select(list(schema)) if mask.all() else chunk.select(list(schema)).filter(pl.Series(mask))
-                    )
-                    digest.update(part)
-                    yield part
+                for rows_of_it in chunk.select(list(schema)).iter_slices(ROW_GROUP):
+                    mask = parts[start : start + rows_of_it.height] == number
+                    start += rows_of_it.height
+                    if mask.any():
+                        part = rows_of_it if mask.all() else rows_of_it.filter(pl.Series(mask))
+                        digest.update(part)
+                        yield part
 
         write_parquet(chosen(), schema, folder / f"{name}.parquet")
         content.add(digest)

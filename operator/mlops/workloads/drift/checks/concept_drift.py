@@ -28,7 +28,7 @@ class ConceptDrift(DriftCheck):
     def answer(self, check: Check, evidence: Evidence) -> Finding:
         """Answer why the metric has dropped, if it has."""
         judged = evidence.drop(check)
-        if isinstance(judged, str) or judged.test.pvalue > float(check.alpha):
+        if isinstance(judged, str) or judged.p_value > float(check.alpha):
             return answer_of_drop(check, judged)
         # It imports scikit-learn, which only a drop is worth.
         from mlops.workloads.drift.concept import concept_drift

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.faults import faults_of
+from mlops.workloads.drift.findings import FeatureComparison, Finding
 from mlops.workloads.drift.inputs import corrected
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.records.layout import INPUT
+
+# The smallest share of the rows that is a fault, unless the check says another one.
+_MIN_SHARE = 0.01
+# A column of which so many rows are unseen is another column.
+_MOST = 0.5
 
 
 class DataQuality(DriftCheck):
@@ -31,22 +38,13 @@ class DataQuality(DriftCheck):
         A server refuses requests that lack a required input, so one that is missing in every row was redacted.
         """
         problems = [f"the captures lack the input {name}" for name in evidence.window.absent]
-        limit, alpha = float(check.min_effect_size), float(check.alpha)
         features = [feature for feature in evidence.inputs.features if feature.name not in evidence.window.absent]
-        missing = corrected([feature.missing_p_value for feature in features], check.correction)
-        unseen = corrected([feature.unseen_p_value for feature in features], check.correction)
-        for feature, p_missing, p_unseen in zip(features, missing, unseen, strict=True):
-            rise = feature.missing_current - feature.missing_reference
-            redacted = feature.missing_current == 1.0 and feature.name in evidence.reference.required
-            if p_missing <= alpha and rise >= limit and rise > 0 and not redacted:
-                problems.append(
-                    f"{feature.name} is missing in {feature.missing_current:.0%} of the rows,"
-                    f" {feature.missing_reference:.0%} before"
-                )
-            if p_unseen <= alpha and feature.unseen_share >= max(limit, 1e-12):
-                problems.append(f"{feature.name} has unseen categories in {feature.unseen_share:.0%} of the rows")
-            if feature.outside_share >= max(limit, 1e-12):
-                problems.append(f"{feature.name} is far outside its range in {feature.outside_share:.0%} of the rows")
+        # What is told of an input by a mark of its own is not told again as far or unseen.
+        told = _beyond(check, features) | faults_of(
+            evidence.reference, evidence.window.frame, alpha=float(check.alpha), min_share=_share(check)
+        )
+        problems += _missing(check, evidence, features)
+        problems += [told[name] for name in sorted(told) if told[name]]
         if not problems:
             return Finding(check, "NotDetected", "values are delivered as in the reference", {"problems": []})
         more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
@@ -62,3 +60,38 @@ class DataQuality(DriftCheck):
             message = "no request was captured in the window, though there were some before it"
             return Finding(check, "Detected", message)
         return super().answer_of_few(check, window, min_samples)
+
+
+def _share(check: Check) -> float:
+    return _MIN_SHARE if check.min_share is None else float(check.min_share)
+
+
+def _missing(check: Check, evidence: Evidence, features: Sequence[FeatureComparison]) -> list[str]:
+    """Inputs that are missing in more rows than before, and in more than in any of the reference's own windows."""
+    problems = []
+    corrected_ones = corrected([feature.missing_p_value for feature in features], check.correction)
+    for feature, p_value in zip(features, corrected_ones, strict=True):
+        blocks = (block[INPUT + feature.name] for block in evidence.inputs.blocks)
+        before = max([feature.missing_reference, *(block.null_count() / block.len() for block in blocks)])
+        rise = feature.missing_current - before
+        redacted = feature.missing_current == 1.0 and feature.name in evidence.reference.required
+        if p_value <= float(check.alpha) and rise >= _share(check) and rise > 0 and not redacted:
+            problems.append(
+                f"{feature.name} is missing in {feature.missing_current:.0%} of the rows,"
+                f" {feature.missing_reference:.0%} before"
+            )
+    return problems
+
+
+def _beyond(check: Check, features: Sequence[FeatureComparison]) -> dict[str, str]:
+    """Inputs that the reference does not know at all: one new category is a change of the world, most rows are none."""
+    problems = {}
+    limit = max(float(check.min_effect_size), 1e-12)
+    corrected_ones = corrected([feature.unseen_p_value for feature in features], check.correction)
+    for feature, p_value in zip(features, corrected_ones, strict=True):
+        name = feature.name
+        if p_value <= float(check.alpha) and feature.unseen_share >= max(limit, _MOST):
+            problems[name] = f"{name} has unseen categories in {feature.unseen_share:.0%} of the rows"
+        if feature.outside_share >= limit:
+            problems[name] = f"{name} is far outside its range in {feature.outside_share:.0%} of the rows"
+    return problems

@@ -10,10 +10,11 @@ from mlops.api.drift_monitor import Check
 from mlops.statistics.label_shift import compare_labels
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
+from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import Finding
-from mlops.workloads.drift.inputs import compare, corrected
-from mlops.workloads.drift.performance import MIN_ROWS, class_counts
-from mlops.workloads.floor.records.layout import INPUT
+from mlops.workloads.drift.inputs import compare
+from mlops.workloads.drift.label_balance import moved_within_classes
+from mlops.workloads.drift.performance import class_counts
 
 
 class LabelShift(DriftCheck):
@@ -48,7 +49,7 @@ class LabelShift(DriftCheck):
             )
         effect, pvalue, numbers = _effect(evidence, evidence.window.truths)
         passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
-        baseline_of = _baseline_of_labels(evidence) if passed else None
+        baseline_of = _baseline_of_labels(evidence, float(check.alpha)) if passed else None
         shifted = passed and beyond(baseline_of, float(check.min_effect_size))
         moved = f"the labels moved by {effect:.3g}"
         if passed and not shifted:
@@ -66,46 +67,31 @@ class LabelShift(DriftCheck):
         return f"The class balance has changed: {message}."
 
     def is_explained(self, evidence: Evidence) -> bool:
-        """Whether the class balance followed the inputs."""
-        moved = [each for each in evidence.findings if each.check.type == "DataDrift" and each.result == "Detected"]
-        return bool(moved) and _inputs_moved_within_classes(evidence, moved[0].check)
+        """Whether the class balance followed something else.
+
+        It did if rows of one class are no longer what they were: then it is no pure shift of the balance, and another
+        check says what moved. A number follows its inputs as soon as these, or the answers, moved.
+        """
+        others = ("DataDrift", "PredictionDrift", "PerformanceDrop", "ConceptDrift")
+        moved = [each for each in evidence.findings if each.check.type in others and each.result == "Detected"]
+        if not evidence.reference.classes:
+            return bool(moved)
+        return bool(moved) and moved_within_classes(evidence.labelled, moved[0].check)
 
 
 def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
-    known = evidence.reference.frame["label"].drop_nulls()
-    if not evidence.reference.classes:
-        found = compare("label", known, labels, is_number=True)
+    frame = evidence.reference.frame.drop_nulls(["label"])
+    known, classes = frame["label"], evidence.reference.classes
+    inflation = Dependence(frame, evidence.window.labelled).of("label", is_number=not classes)
+    if not classes:
+        found = compare("label", known, labels, is_number=True, inflation=inflation)
         return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}
     before, after = class_counts(known), class_counts(labels)
-    compared = compare_labels(before, after)
+    compared = compare_labels(before, after, inflation=inflation)
     return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
 
 
-def _baseline_of_labels(evidence: Evidence) -> Baseline | None:
+def _baseline_of_labels(evidence: Evidence, alpha: float) -> Baseline | None:
     span = evidence.window.span
     blocks = windows_of(evidence.reference.frame.drop_nulls(["label"]), span.end - span.start)
-    return baseline(blocks, "label", evidence.window.truths, is_number=not evidence.reference.classes)
-
-
-def _inputs_moved_within_classes(evidence: Evidence, check: Check) -> bool:
-    """Whether inputs moved within a class, too: then the class balance followed the inputs, not the other way.
-
-    A pure label shift leaves the inputs of each class where they were. Corrected over all inputs and classes.
-    """
-    found = []
-    for label in evidence.reference.classes:
-        before = evidence.reference.frame.filter(pl.col("label") == label)
-        after = evidence.window.labelled.filter(pl.col("label") == label)
-        if after.height < MIN_ROWS:
-            continue
-        for name in evidence.reference.fields:
-            column = INPUT + name
-            numeric = name in evidence.reference.numeric
-            compared = compare(name, before[column], after[column], is_number=numeric)
-            if compared.p_value is not None and compared.effect is not None:
-                found.append((compared.p_value, compared.effect))
-    adjusted = corrected([p for p, _ in found], check.correction)
-    return any(
-        p <= float(check.alpha) and effect >= float(check.min_effect_size)
-        for p, (_, effect) in zip(adjusted, found, strict=True)
-    )
+    return baseline(blocks, "label", evidence.window.truths, is_number=not evidence.reference.classes, alpha=alpha)

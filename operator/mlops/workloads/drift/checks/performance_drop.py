@@ -32,10 +32,26 @@ class PerformanceDrop(DriftCheck):
         """See DriftCheck."""
         return f"The model has become worse, for reasons that the checks do not tell: {message}."
 
+    def is_explained(self, evidence: Evidence) -> bool:
+        """Whether the drop is one that recurs: it comes with inputs that the reference has seen at other times.
+
+        A season has its own metric. It is no drop of the model if the inputs explain it, and if each input that is
+        unlike the whole reference is like one of the reference's own windows.
+        """
+        split = evidence.split
+        asked = [each for each in evidence.findings if each.check.type == "ConceptDrift"]
+        if not asked or any(each.result != "NotDetected" for each in asked):
+            return False
+        if split is None or split.covariate is None or split.concept is None:
+            return False
+        recurs = any(shift.baseline is not None and not shift.drifted for shift in evidence.shifts)
+        drifted = any(shift.drifted for shift in evidence.shifts)
+        return recurs and not drifted and split.covariate.value >= split.concept.value
+
 
 def answer_of_drop(check: Check, judged: Judged | str) -> Finding:
     """Whether a drop is shown; `judged` may be why it cannot be told."""
     if isinstance(judged, str):
         return Finding(check, "Inconclusive", judged)
-    shown = judged.test.pvalue <= float(check.alpha)
+    shown = judged.p_value <= float(check.alpha)
     return Finding(check, "Detected" if shown else "NotDetected", describe(judged, check), numbers_of(judged))

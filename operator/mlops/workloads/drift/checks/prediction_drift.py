@@ -9,6 +9,7 @@ import polars as pl
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.baseline import baseline
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
+from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import Finding
 from mlops.workloads.drift.inputs import compare, plain, short
 from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
@@ -36,14 +37,23 @@ class PredictionDrift(DriftCheck):
         columns = [c for c in held_out.columns if c.startswith(PROBABILITY)]
         columns = [PREDICTION, *(columns[:1] if len(columns) == 2 else columns)]
         regression = not evidence.reference.classes
+        dependence = Dependence(held_out, live)
         features = tuple(
-            compare(column, held_out[column], live[column], is_number=regression or column != PREDICTION)
+            compare(
+                column,
+                held_out[column],
+                live[column],
+                is_number=regression or column != PREDICTION,
+                inflation=dependence.of(column, is_number=regression or column != PREDICTION),
+            )
             for column in columns
         )
         shifts = evidence.inputs.judged(
             check,
             features,
-            lambda f: baseline(evidence.inputs.blocks, f.name, live[f.name], is_number=f.kind == "numeric"),
+            lambda f, alpha: baseline(
+                evidence.inputs.blocks, f.name, live[f.name], is_number=f.kind == "numeric", alpha=alpha
+            ),
         )
         if all(shift.feature.effect is None for shift in shifts):
             return Finding(check, "Inconclusive", "no answer has a value in the window")

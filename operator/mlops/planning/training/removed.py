@@ -1,0 +1,39 @@
+"""What a run is told whose version of the Dataset was removed by its retention."""
+
+from __future__ import annotations
+
+from mlops.api.dataset import Dataset, HistoryEntry
+from mlops.api.reasons import Reason
+from mlops.api.training_run import Resolved
+from mlops.planning.views import TrainingRunView
+
+# What a run says that was refused for it, and needs the version no more.
+REFUSED = Reason.DATASET_VERSION_REMOVED
+
+
+def removed_message(dataset: Dataset, entry: HistoryEntry) -> str:
+    """Return that a version is there no more, and which are."""
+    since = entry.removed.at if entry.removed else ""
+    return (
+        f'version {entry.version} of Dataset "{dataset.metadata.name}" was removed at {since} by its spec.retention; '
+        f"its versions: {versions_of(dataset)}"
+    )
+
+
+def versions_of(dataset: Dataset) -> str:
+    """Return the versions that a run may be pinned to, the oldest first."""
+    return ", ".join(str(entry.version) for entry in reversed(dataset.status.history) if entry.removed is None)
+
+
+def removed_meanwhile(view: TrainingRunView, resolved: Resolved) -> str | None:
+    """Return why no Job may be made on what the run is pinned to: the version was removed; None if it was not.
+
+    The operator that pinned the run did not know of the mark yet, or the run was over and is tried again.
+    """
+    if view.dataset is None:
+        return None
+    for entry in view.dataset.status.history:
+        pinned = (entry.version, entry.artifact) == (resolved.dataset_version, resolved.dataset_artifact)
+        if pinned and entry.removed is not None:
+            return removed_message(view.dataset, entry)
+    return None

@@ -1,0 +1,73 @@
+"""By how much rows of a reference and of a window say less than independent ones would, column by column."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from mlops.statistics.dependence import inflation_of_codes, inflation_of_values, stretched
+
+# Of a sample, at least so many rows say something about its own inflation: the effective ones.
+_FEWEST = 2.0
+
+
+class Dependence:
+    """Reference rows and rows of a window, each in time order, with their column `time`.
+
+    A window is often shorter than the time for which rows resemble each other, and then cannot say for how long: what
+    the reference says, in time, holds for it too.
+    """
+
+    def __init__(self, reference: pl.DataFrame, current: pl.DataFrame) -> None:
+        parts = [reference] if "part" not in reference.columns else list(_parts(reference))
+        self._parts = [part for part in parts if part["time"].null_count() == 0]
+        self._reference, self._current = reference, current
+        self._found: dict[str, tuple[float, float]] = {}
+
+    def of(self, column: str, *, is_number: bool) -> tuple[float, float]:
+        """The inflation of the column in the reference, and in the window: 1 for independent rows."""
+        if column not in self._found:
+            self._found[column] = self._measured(column, is_number=is_number)
+        return self._found[column]
+
+    def _measured(self, column: str, *, is_number: bool) -> tuple[float, float]:
+        current = self._current.select("time", column).drop_nulls(column)
+        here = _inflation(current[column], is_number=is_number)
+        spacing = _spacing(current["time"])
+        there = 1.0
+        for part in self._parts:
+            known = part.select("time", column).drop_nulls(column)
+            found = _inflation(known[column], is_number=is_number)
+            here = max(here, stretched(found, _spacing(known["time"]), spacing))
+            there = max(there, found)
+        if not self._parts:
+            # Rows without a time have no order of their own: they are taken to resemble each other as the window's do.
+            there = here
+        return (
+            min(there, max(1.0, self._reference.height / _FEWEST)),
+            min(here, max(1.0, current.height / _FEWEST)),
+        )
+
+
+def _parts(frame: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
+    """The parts of a reference, each of which was thinned by itself."""
+    return tuple(frame.partition_by("part", maintain_order=True))
+
+
+def _inflation(values: pl.Series, *, is_number: bool) -> float:
+    if is_number:
+        return inflation_of_values(values.to_numpy().astype(np.float64))
+    codes = values.cast(pl.String).rank("dense").to_numpy().astype(np.int64)
+    return inflation_of_codes(codes - 1) if codes.shape[0] else 1.0
+
+
+def _spacing(times: pl.Series) -> float:
+    """Seconds between two rows, in the mean; 0 of fewer than two."""
+    if times.len() < 2:
+        return 0.0
+    first, last = times.min(), times.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return (last - first).total_seconds() / (times.len() - 1)

@@ -1,0 +1,241 @@
+"""What broken deliveries look like: values that no change of the world makes.
+
+Each fault is recognised by a mark of its own, in comparison with what the reference shows of itself: one value that
+stands out, a run of equal values, rows that come again, a column that is a multiple of what it was, or another one.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from mlops.statistics.arrays import BoolArray, FloatArray
+from mlops.statistics.two_sample import chi_square_homogeneity
+from mlops.workloads.drift.reference import Reference
+from mlops.workloads.floor.records.layout import INPUT
+
+_MIN_ROWS = 30
+# A value stands out if it is so many times as frequent as the next ones, and as it was.
+_PROMINENT = 8.0
+_NEXT = slice(1, 6)
+# A run of equal values is none by chance if it is so long, and so many times as long as any before.
+_MIN_RUN = 20
+_RUN = 4.0
+# Rows may come again: a client that asks twice, or a test of load. From this share on it is the delivery.
+_AGAIN = 0.2
+_MOVED = 0.25
+_ALIKE = 0.3
+# Units that are mistaken for each other, by how much they differ; beyond the last, any factor is one.
+_FACTORS = (2.54, 3.2808, 1.60934, 2.20462)
+_ANY_FACTOR = 8.0
+_PRECISION = 0.015
+# What a factor near these is called.
+_ROUND = (10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0, 1e4, 1e5, 1e6, 1e9)
+_NEAR_ROUND = 0.1
+_NINES = tuple(float("9" * digits) for digits in range(2, 10))
+_QUANTILES = np.linspace(0.05, 0.95, 19)
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """A numeric input that is there on both sides, in time order and sorted."""
+
+    name: str
+    known: FloatArray
+    seen: FloatArray
+    known_sorted: FloatArray
+    seen_sorted: FloatArray
+    distance: float
+
+    @property
+    def noise(self) -> float:
+        """A distance of distribution functions that chance seldom exceeds."""
+        return 1.95 * math.sqrt(1.0 / self.known.shape[0] + 1.0 / self.seen.shape[0])
+
+
+def faults_of(reference: Reference, window: pl.DataFrame, *, alpha: float, min_share: float) -> dict[str, str]:
+    """Return the faults of a window as sentences, by input; one of whole rows stands under the empty name.
+
+    Of two inputs that are exchanged the first one has the sentence. `min_share` is the smallest share of the rows that
+    is a fault.
+    """
+    if window.height < _MIN_ROWS or reference.frame.height < _MIN_ROWS:
+        return {}
+    columns = [column for name in reference.numeric if (column := _column(name, reference.frame, window)) is not None]
+    told: dict[str, str] = {}
+    for one in columns:
+        if found := _stands_out(one, alpha / max(1, len(columns)), min_share):
+            told[one.name] = found
+    told = dict(_stuck(reference, window, min_share)) | told | dict(_respelt(reference, window, min_share))
+    open_ = [one for one in columns if one.name not in told]
+    exchanged = dict(_exchanged(open_))
+    rescaled = {one.name: text for one in open_ if one.name not in exchanged and (text := _rescaled(one))}
+    return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
+
+
+def _column(name: str, known: pl.DataFrame, seen: pl.DataFrame) -> _Column | None:
+    before, after = (frame[INPUT + name].drop_nulls().to_numpy() for frame in (known, seen))
+    if min(before.shape[0], after.shape[0]) < _MIN_ROWS:
+        return None
+    known_sorted, seen_sorted = np.sort(before), np.sort(after)
+    return _Column(name, before, after, known_sorted, seen_sorted, _apart(known_sorted, seen_sorted))
+
+
+def _apart(one: FloatArray, other: FloatArray) -> float:
+    """The largest distance of two distribution functions, of ascending values."""
+    at = np.concatenate((one, other))
+    below_one, below_other = one.searchsorted(at, side="right"), other.searchsorted(at, side="right")
+    return float(np.abs(below_one / one.shape[0] - below_other / other.shape[0]).max())
+
+
+def _stands_out(column: _Column, alpha: float, min_share: float) -> str:
+    """A value that fills a column, or part of it: zero, a sentinel, the last one before a source froze."""
+    values, rows = np.unique(column.seen_sorted, return_counts=True)
+    order = np.argsort(-rows, kind="stable")
+    m, n = column.seen.shape[0], column.known.shape[0]
+    most = int(order[0])
+    for place in dict.fromkeys((most, *np.flatnonzero(_is_no_number(column, values)).tolist())):
+        value, count = float(values[place]), int(rows[place])
+        before = int(np.searchsorted(column.known_sorted, value, "right") - np.searchsorted(column.known_sorted, value))
+        share, share_before = count / m, before / n
+        if share - share_before < min_share or share < 3.0 * share_before:
+            continue
+        if chi_square_homogeneity([n - before, before], [m - count, count])[0].pvalue > alpha:
+            continue
+        if count == m:
+            return f"{column.name} is {value:g} in every row, in {share_before:.1%} before"
+        # Where values are few, frequencies move; a value stands out if none is like it.
+        following = max(float(rows[order[_NEXT]].mean()) / m, 1.0 / m, share_before)
+        if place != most or share >= _PROMINENT * following:
+            return f"{column.name} is {value:g} in {share:.1%} of the rows, in {share_before:.1%} before"
+    return ""
+
+
+def _is_no_number(column: _Column, values: FloatArray) -> BoolArray:
+    """Which values stand for something else: negative ones where there were none, nines beyond all that was."""
+    low, high = column.known_sorted[0], column.known_sorted[-1]
+    negative = (values < 0.0) & bool(low >= 0.0)
+    nines = np.isin(values, _NINES) & (values > high)
+    return np.asarray(negative | nines)
+
+
+def _stuck(reference: Reference, window: pl.DataFrame, min_share: float) -> Iterator[tuple[str, str]]:
+    """Columns that stay at one value for longer than they ever did."""
+    timed = reference.frame.filter(pl.col("time").is_not_null())
+    for name in reference.fields:
+        seen = window[INPUT + name].drop_nulls()
+        run, value = _longest_run(seen)
+        if run < max(_MIN_RUN, min_share * window.height):
+            continue
+        known = timed[INPUT + name].drop_nulls()
+        share = (known == value).sum() / known.len() if known.len() else 1.0
+        longest = _longest_run(known)[0]
+        # As long by chance, with the value as frequent as it was: hardly ever.
+        chance = window.height * share**run if share < 1.0 else 1.0
+        if run >= _RUN * max(1, longest) and chance < 1e-6:
+            yield name, f"{name} stays at {_shown(value)} for {run} rows, for {longest} at most before"
+
+
+def _longest_run(values: pl.Series) -> tuple[int, object]:
+    if not values.len():
+        return 0, None
+    runs = values.rle().struct.unnest()
+    best = int(runs["len"].arg_max() or 0)
+    return int(runs["len"][best]), runs["value"][best]
+
+
+def _shown(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _respelt(reference: Reference, window: pl.DataFrame, min_share: float) -> Iterator[tuple[str, str]]:
+    """Categories that are known ones in another spelling: capitals, blanks, accents."""
+    for name in reference.categorical:
+        known = set(reference.frame[INPUT + name].drop_nulls().unique())
+        counted = window[INPUT + name].drop_nulls().value_counts(name="n")
+        plain = {_plain(value): value for value in known}
+        found = {
+            value: (plain[_plain(value)], rows)
+            for value, rows in counted.iter_rows()
+            if value not in known and _plain(value) in plain
+        }
+        rows = sum(count for _, count in found.values())
+        if rows >= max(2.0, min_share * window.height):
+            value, (meant, _) = max(found.items(), key=lambda each: (each[1][1], each[0]))
+            share = rows / window.height
+            yield name, f"{name} is spelt otherwise in {share:.1%} of the rows, such as {value!r} for {meant!r}"
+
+
+def _plain(text: str) -> str:
+    letters = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(one for one in letters if one.isalnum())
+
+
+def _exchanged(columns: list[_Column]) -> Iterator[tuple[str, str]]:
+    """Columns each of which looks like the other did."""
+    moved = [one for one in columns if one.distance >= max(_MOVED, one.noise)]
+    for one, other in combinations(moved, 2):
+        crossed = max(_apart(other.known_sorted, one.seen_sorted), _apart(one.known_sorted, other.seen_sorted))
+        noise = max(one.noise, other.noise)
+        if crossed <= max(noise, _ALIKE * min(one.distance, other.distance)) and crossed < 0.15:
+            yield one.name, f"{one.name} and {other.name} are exchanged: each has the values that the other had"
+            yield other.name, ""
+
+
+def _rescaled(column: _Column) -> str:
+    """A column whose values are those of before times a number: another unit."""
+    if column.distance < max(_MOVED, column.noise):
+        return ""
+    before, after = (np.quantile(values, _QUANTILES) for values in (column.known_sorted, column.seen_sorted))
+    factor = _ratio(before, after)
+    if factor <= 0.0 or not math.isfinite(factor):
+        return ""
+    distance = _apart(np.sort(column.known_sorted * factor), column.seen_sorted)
+    size = max(factor, 1.0 / factor)
+    allowed = column.noise if size < _ANY_FACTOR else max(column.noise, _ALIKE * column.distance)
+    if distance > min(allowed, 0.15):
+        return _fahrenheit(column)
+    if size < _ANY_FACTOR:
+        named = next((known for known in _FACTORS if abs(size / known - 1.0) <= _PRECISION), None)
+    else:
+        named = next((known for known in _ROUND if abs(size / known - 1.0) <= _NEAR_ROUND), float(f"{size:.3g}"))
+    if named is None:
+        return ""
+    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{named:.7g} times its values: another unit"
+
+
+def _ratio(before: FloatArray, after: FloatArray) -> float:
+    """The factor between quantiles of one sign, or by least squares where they have both."""
+    if (before > 0.0).all() and (after > 0.0).all():
+        return float(np.exp(np.median(np.log(after) - np.log(before))))
+    squares = float((before * before).sum())
+    return float((before * after).sum()) / squares if squares > 0.0 else 0.0
+
+
+def _fahrenheit(column: _Column) -> str:
+    for slope, level, unit in ((1.8, 32.0, "Fahrenheit for Celsius"), (1 / 1.8, -32 / 1.8, "Celsius for Fahrenheit")):
+        if _apart(np.sort(column.known_sorted * slope + level), column.seen_sorted) <= column.noise:
+            return f"{column.name} has {slope:.3g} times its values and {level:+.3g}: {unit}"
+    return ""
+
+
+def _again(reference: Reference, window: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Rows of the window that come again."""
+    columns = [INPUT + name for name in reference.fields if window[INPUT + name].null_count() < window.height]
+    if not columns:
+        return
+    seen = window.select(columns).hash_rows(seed=0)
+    known = reference.frame.select(columns).hash_rows(seed=0)
+    m = window.height
+    blocks = [known[start : start + m] for start in range(0, max(1, known.len() - m + 1), m)]
+    repeated = 1.0 - seen.n_unique() / m
+    before = max(1.0 - block.n_unique() / block.len() for block in blocks)
+    if repeated >= max(_AGAIN, 3.0 * before):
+        yield "", f"{repeated:.0%} of the rows repeat another one in all inputs, {before:.0%} at most before"

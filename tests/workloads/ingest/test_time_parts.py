@@ -1,0 +1,60 @@
+"""Times that are written alike are read by place, others by a regular expression: to the same values."""
+
+from __future__ import annotations
+
+from random import Random
+
+import polars as pl
+import pytest
+
+from mlops.api.dataset import DataField
+from mlops.workloads.ingest import time_parts
+from mlops.workloads.ingest.times import timestamps
+
+_RFC = (
+    "2024-05-01", "2024-05-01T10:00", "2024-05-01 10:00:59", "2024-02-29T23:59:59Z", "2023-12-31t00:00:00.5z",
+    "2024-05-01T10:00:00.123456Z", "2024-05-01T10:00:00.123456000+02:00", "2024-05-01T10:00:00-0530",
+)  # fmt: skip
+_DECLARED = {
+    "%d.%m.%Y %H:%M": "31.12.2024 23:59",
+    "%Y%m%d%H%M%S": "20240501100000",
+    "%m/%d/%y %I:%M %p": "05/01/24 10:00 PM",
+    "%d %b %Y": "01 May 2024",
+    "%Y-%j": "2024-366",
+    "%Y-%m-%dT%H:%M:%S.%f%z": "2024-05-01T10:00:00.123456789+0100",
+}
+
+
+def _columns(sample: str, random: Random) -> list[str]:
+    """Return texts with the sample's signs and any digits; in every other column one text is written otherwise."""
+    texts = ["".join(random.choice("0123456789") if one.isdigit() else one for one in sample) for _ in range(50)]
+    texts += [sample, sample[:5] + "0" + sample[6:]]
+    if random.random() < 0.5:
+        at = random.randrange(len(sample))
+        texts[random.randrange(1, 50)] = sample[:at] + random.choice("0:-Zz+ ü\n") + sample[at + 1 :]
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("sample", "form"),
+    [*((one, None) for one in _RFC), *((text, form) for form, text in _DECLARED.items())],
+)
+def test_times_by_place_are_those_of_the_expression(
+    monkeypatch: pytest.MonkeyPatch, sample: str, form: str | None
+) -> None:
+    random = Random(sample)
+    field = DataField.model_validate({"name": "t", "type": "timestamp", **({"formats": [form]} if form else {})})
+    for _ in range(20):
+        texts = pl.Series("t", [*_columns(sample, random), None])
+        by_place = timestamps(texts, field)
+        with monkeypatch.context() as patched:
+            patched.setattr(time_parts._Places, "of", lambda *_: None)
+            assert by_place.equals(timestamps(texts, field), null_equal=True), texts.to_list()
+    assert timestamps(pl.Series("t", [sample, sample]), field).null_count() == 0
+
+
+def test_columns_of_one_form_are_read_by_place() -> None:
+    """It is what a large delivery's speed depends on."""
+    texts = pl.Series(["2024-05-01T10:00:00Z", "2023-12-31T23:59:59Z"])
+    expression = r"^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z$"
+    assert isinstance(time_parts.parts(texts, expression), time_parts._Places)
