@@ -37,7 +37,7 @@ _OTHERS: Final = {
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save it as .xlsx",
     b"{\\rtf": "rich text: save it as plain text",
 }
-_MARKUP: Final = re.compile(rb"\s*<(!doctype|html|\?xml|head|body|table)", re.IGNORECASE)
+_MARKUP: Final = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<table")
 
 
 def encoding_of(path: Path, options: InitOptions) -> str:
@@ -87,7 +87,7 @@ def _check_kind(path: Path, first: bytes) -> None:
     for magic, what in _OTHERS.items():
         if first.startswith(magic):
             raise UserError(f"{path.name} is {what}: name a file of data")
-    if _MARKUP.match(first.removeprefix(b"\xef\xbb\xbf")):
+    if first.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower().startswith(_MARKUP):
         raise UserError(f"{path.name} is a page of HTML or XML, no file of data: was an error saved in its place?")
 
 

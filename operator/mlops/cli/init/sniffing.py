@@ -22,7 +22,7 @@ _QUOTES = (('"', ""), ('"', "\\"), ("'", ""), ("", ""))
 # Where two explain as many rows: a comma may stand in numbers, the others hardly.
 _DELIMITERS = (";", "\t", "|", "~", "^", "\x01", "\x1f", ",")
 # What Excel takes its delimiter from.
-_SEP = re.compile(rb'"?sep=(.)"?[ \t]*(?:\r\n|\n|\r)', re.IGNORECASE)
+_SEP = re.compile(r'"?sep=([^\r\n])"?[ \t]*(\r\n|\n|\r)', re.IGNORECASE)
 _SAMPLE = 500
 _MOST_TITLES = 30
 
@@ -59,11 +59,11 @@ def dialects_of(path: Path, encoding: str, options: InitOptions) -> Iterator[Sni
         raise UserError(f"{path}: the file is empty")
     if options.delimiter is not None and not 1 <= len(options.delimiter) <= 8:
         raise UserError(f"--delimiter {options.delimiter!r}: 1 to 8 characters stand between two fields")
-    said = _SEP.match(text)
+    said = _SEP.match(text[:16].decode("latin-1"))
     if said and options.delimiter is None:
         # What Excel writes for itself.
-        options = replace(options, delimiter=said[1].decode())
-    first = said[0].count(b"\n") or 1 if said else 0
+        options = replace(options, delimiter=said[1])
+    first = 1 if said else 0
     text = text[said.end() :] if said else text
     heads: list[Head] = []
     for quote, escape in _QUOTES if options.quote is None else [(options.quote, ""), (options.quote, "\\")]:
@@ -182,7 +182,7 @@ def _completed(head: Head, text: bytes, options: InitOptions, first: int) -> Csv
     skipped = text[: int(head.found.starts[top.before])].count(head.found.row_end) if top.before else 0
     csv = csv.evolve(skip_rows=first + skipped, header=top.header)
     # Its escape would make a letter of it.
-    has_null = csv.escape == "\\" and re.search(rb"(^|[\n,;|\t])\\N([\r\n,;|\t]|$)", text)
+    has_null = csv.escape == "\\" and any(cell == "N" for row in rows for cell in row) and b"\\N" in text
     return csv.evolve(null_values=("\\N",)) if has_null else csv
 
 
