@@ -16,7 +16,7 @@ _HEAD: Final = 1 << 16
 ASCII: Final = "ascii"
 # In a Western language letters with an accent stand alone or in pairs, and no sign stands inside a word.
 _ODD: Final = re.compile(
-    r"[^\W\d_][\u0082-\u008f\u0091-\u009f£¥¯¤¦§¬±³¹¼¾¿ƒ„…†‡ˆ‰‹›˜¸¨´][^\W\d_]|(?<!\w)[£¥¯¼¾³¹][^\W\d_]{2}"
+    r"[^\W\d_][\u0082-\u008f\u0091-\u009f£¥¯¤¦§¬±³¹¼¾¿ƒ„…†‡ˆ‰‹›˜¸¨´][^\W\d_]|[\s,;|(][£¥¯¼¾³¹][^\W\d_]{2}"
     r"|[À-ÖØ-öø-ÿŒœŠšŽžŸ]{3}|[^\x00-\x7f\s]{4}"
 )
 _TRIED: Final = (
@@ -93,10 +93,11 @@ def _check_kind(path: Path, first: bytes) -> None:
 
 def _check_words(path: Path, text: str) -> None:
     """Raise UserError if text that was read as cp1252 has no words of a language that is written in it."""
+    text = f"\n{text}"
     odd = _ODD.search(text)
     if odd is None:
         return
-    at = odd.start()
+    at = odd.end() - 1
     shown = text[max(0, at - 10) : at + 20].strip().splitlines()[0:1] or [""]
     raise UserError(
         f"{path.name}: it is not UTF-8, and as cp1252 it says {shown[0]!r}, which are no words"
