@@ -295,3 +295,22 @@ def test_scenarios_of_manifests_are_found_beside_them(tmp_path: Path) -> None:
     both = scenario.beside((str(tmp_path),))
     assert both is not None
     assert [put.uri for put in both.put] == ["s3://raw/one/one.csv", "s3://raw/two/two.csv"]
+
+
+def test_whole_numbers_with_a_rare_value_are_no_classes(tmp_path: Path) -> None:
+    """A class with one row cannot be learnt: the run would fail; the terminal says why it is a regression."""
+    content = "a,y\n" + "".join(f"{i},{i % 3 if i else 8}\n" for i in range(60))
+    (tmp_path / "rows.csv").write_text(content)
+    told = command.init(InitOptions(files=(str(tmp_path / "rows.csv"),), label="y", output=tmp_path / "rows.yaml"))
+    assert told[0].endswith("regression of y")
+    assert "y: numbers, not classes, since '8' has 1 row" in told
+    assert "name: Ridge" in (tmp_path / "rows.yaml").read_text()
+
+
+def test_a_linear_model_tells_all_values_of_a_text_apart(tmp_path: Path) -> None:
+    """By itself it takes 64 of them, and the others as one: a plain script on the same rows was better."""
+    content = "town,a,y\n" + "".join(f"town {i % 90},{i},{i * 0.5}\n" for i in range(360))
+    (tmp_path / "rows.csv").write_text(content)
+    command.init(InitOptions(files=(str(tmp_path / "rows.csv"),), label="y", output=tmp_path / "rows.yaml"))
+    run = list(yaml.safe_load_all((tmp_path / "rows.yaml").read_text()))[1]
+    assert run["spec"]["trainer"]["estimator"] == {"name": "Ridge", "maxCategories": 90}

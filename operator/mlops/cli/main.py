@@ -106,6 +106,8 @@ def run(
         "mlops init wine.csv --label quality",
         "mlops init sales/ --label sold --time ordered_at --key order_id --dates day-first",
         "mlops init 'rows-*.csv.gz' --label y --name rows --output manifests/rows.yaml",
+        "mlops init s3://raw/sales/ --label sold            # with --s3: of an S3 service",
+        "mlops init https://example.org/wine.csv --label quality   # the manifest holds its sha256",
     ),
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -119,25 +121,30 @@ def run(
 @click.option("--decimal", type=click.Choice([".", ","]), help="What stands before the fraction of a number.")
 @click.option("--time-zone", help="Whose clock times without an offset are, such as Europe/Berlin.")
 @click.option("--delimiter", help="What stands between two fields.")
+@click.option("--quote", help="What fields may be enclosed in; empty if quotes are letters.")
 @click.option("--encoding", help="The encoding of the text, such as cp1252.")
 @click.option(
     "--header", type=click.IntRange(0, 8), help="Rows with names at the top of the table; 0 if there are none."
 )
 @click.option("--sheet", help="The sheet of a workbook.")
 @click.option("--records", help="The path of the array of objects in a JSON document, such as data.items.")
-def init(files: tuple[str, ...], **said: Any) -> None:
+@click.option("--s3", is_flag=True, help="s3:// is a real S3 service, as for `mlops put --s3`.")
+@click.option("--allow-network", "networks", multiple=True, help="A CIDR that https:// may reach though not public.")
+@STATE
+def init(files: tuple[str, ...], folder: Path, **said: Any) -> None:
     """Write manifests for FILE: data, training, serving and drift, ready for `mlops run -f`.
 
     FILE is CSV in any dialect, JSON, JSON lines, Parquet, Arrow or Excel, packed or not; a folder, or several files of
-    one kind. All of it is read, twice: to find what explains every value, and by the contract that was found. What the
-    data do not settle is asked for.
+    one kind; an s3:// object or prefix of the state folder's buckets (with --s3 of an S3 service); or a URL. All of it
+    is read, twice: to find what explains every value, and by the contract that was found. What the data do not settle
+    is asked for.
 
     Exit code: 0 written, 2 a mistake, or something to decide: the message names the option.
     """
     from mlops.cli.init import command
     from mlops.cli.init.options import InitOptions
 
-    for line in command.init(InitOptions(files=files, **said)):
+    for line in command.init(InitOptions(files=files, state=folder, **said)):
         show(line)
 
 

@@ -12,14 +12,13 @@ from mlops.api.kinds import InvalidObject, parse
 from mlops.cli.errors import UserError
 from mlops.cli.init import roles, writing
 from mlops.cli.init.deciding import decided
-from mlops.cli.init.delivery import files_of, opened
-from mlops.cli.init.naming import object_key, object_name
+from mlops.cli.init.delivery import opened
+from mlops.cli.init.naming import object_name
 from mlops.cli.init.options import InitOptions
+from mlops.cli.init.places import Placed, placed
 from mlops.cli.init.proving import proved
 from mlops.cli.init.reading import Profile, profiled
 from mlops.workloads.floor.pod import BadInput
-
-_PLACE = "s3://raw/"
 
 
 def init(options: InitOptions) -> list[str]:
@@ -28,24 +27,27 @@ def init(options: InitOptions) -> list[str]:
         raise UserError(
             f"--time-zone {options.time_zone!r}: not in the time zone database: say one such as Europe/Berlin"
         )
-    files = files_of(options.files)
-    target = _target(options, files)
     with tempfile.TemporaryDirectory(prefix="mlops-init-") as scratch:
+        place = placed(options, Path(scratch))
+        target = _target(options, place.stem)
+        name = object_name(options.name or target.stem)
         try:
-            written = _written(options, files, Path(scratch), object_name(options.name or target.stem))
+            written = _written(options, place, Path(scratch), name)
         except BadInput as error:
             raise UserError(error.message) from error
+        deliveries = place.deliveries(name)
     text = writing.manifests(written)
     try:
         for document in yaml.safe_load_all(text):
             parse(document)
     except InvalidObject as error:
         raise UserError(f"what was found makes no manifest: {error}") from error
-    uris = [f"{_PLACE}{written.name}/{key}" for key in _keys(files)]
-    deliveries = [(path.resolve(), uri) for path, uri in zip(files, uris, strict=True)]
     target.write_text(text, encoding="utf-8")
-    beside(target).write_text(writing.scenario(deliveries), encoding="utf-8")
-    return _summary(written, target)
+    if deliveries:
+        beside(target).write_text(writing.scenario(deliveries), encoding="utf-8")
+    elif options.force:
+        beside(target).unlink(missing_ok=True)
+    return _summary(written, target, has_scenario=bool(deliveries))
 
 
 def beside(manifest: Path) -> Path:
@@ -53,29 +55,27 @@ def beside(manifest: Path) -> Path:
     return manifest.with_suffix(".scenario.toml")
 
 
-def _written(options: InitOptions, files: tuple[Path, ...], scratch: Path, name: str) -> writing.Written:
-    profile = profiled(opened(files, options, scratch))
+def _written(options: InitOptions, place: Placed, scratch: Path, name: str) -> writing.Written:
+    profile = profiled(opened(place.files, options, scratch))
+    profile.notes += place.notes
     if not profile.rows:
         raise UserError(f"{profile.delivery.names}: there is no row")
     if options.label is None:
         raise UserError(f"say by --label which column is to be predicted, one of: {_columns(profile)}")
-    # One file is named itself: what else lies beside it in a bucket is not read.
-    uri = f"{_PLACE}{name}/" + (_keys(files)[0] if len(files) == 1 else "")
+    source = place.source_of(name)
     found = decided(profile, options)
-    proof = proved(profile, found, uri)
+    proof = proved(profile, found, source)
     label = roles.assign(profile, found, proof, options)
-    return writing.Written(name, profile, found, proof, label, uri)
+    return writing.Written(name, profile, found, proof, label, source)
 
 
 def _columns(profile: Profile) -> str:
     return ", ".join(column.name or f"{column.evidence.position}" for column in profile.columns)
 
 
-def _target(options: InitOptions, files: tuple[Path, ...]) -> Path:
+def _target(options: InitOptions, stem: str) -> Path:
     """Return the manifest's path. Raises UserError if it is there, or has no name that objects may have."""
-    stem = options.name or (options.output.stem if options.output else files[0].name.split(".")[0])
-    if len(files) > 1 and not options.name and not options.output:
-        stem = files[0].resolve().parent.name
+    stem = options.name or (options.output.stem if options.output else stem)
     name = object_name(stem)
     if not name or (options.name and name != options.name):
         raise UserError(
@@ -90,14 +90,7 @@ def _target(options: InitOptions, files: tuple[Path, ...]) -> Path:
     return target
 
 
-def _keys(files: tuple[Path, ...]) -> list[str]:
-    keys = [object_key(path.name) for path in files]
-    if len(set(keys)) < len(keys):
-        keys = [f"{at:04}-{key}" for at, key in enumerate(keys)]
-    return keys
-
-
-def _summary(written: writing.Written, target: Path) -> list[str]:
+def _summary(written: writing.Written, target: Path, *, has_scenario: bool) -> list[str]:
     guesses = written.decided.guesses
     features = sum("role" not in guess.spec for guess in guesses)
     kind = "classification" if roles.is_classification(written.label) else "regression"
@@ -105,4 +98,7 @@ def _summary(written: writing.Written, target: Path) -> list[str]:
     lines += written.profile.notes
     lines += [f"left out: {each}" for each in written.decided.left_out]
     lines += [f"{guess.name}: {doubt}" for guess in guesses for doubt in guess.doubts]
-    return [*lines, f"{target} and {beside(target)} are written; check them, then", f"  mlops run -f {target}"]
+    files = (
+        f"{target} and {beside(target)} are written; check them" if has_scenario else f"{target} is written; check it"
+    )
+    return [*lines, f"{files}, then", f"  mlops run -f {target}"]

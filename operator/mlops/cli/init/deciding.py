@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init import dates
 from mlops.cli.init.evidence import NOTATIONS, ColumnEvidence, Numbers
@@ -16,6 +18,7 @@ from mlops.cli.init.reading import Profile, SeenColumn
 from mlops.workloads.ingest.dialect import Notation
 
 _TIME_NAME = re.compile(r"date|time|day|when|datum|zeit|_at$|timestamp", re.IGNORECASE)
+_ASKS_NULL = "if that is a missing value, say nullValues"
 MOST_FIELDS = 512
 
 
@@ -71,6 +74,7 @@ def decided(profile: Profile, options: InitOptions) -> Decided:
             f"{profile.delivery.names}: {len(guesses)} columns, and a contract has at most {MOST_FIELDS}: deliver a "
             "file with the columns that matter"
         )
+    _share_nulls(guesses, profile.delivery.csv)
     return Decided(guesses, left_out, notation)
 
 
@@ -114,7 +118,7 @@ def _kept_text(evidence: ColumnEvidence) -> str:
     """Return why what could be numbers is text all the same; empty if nothing speaks against numbers."""
     if evidence.has_leading_zero:
         return "zeros at the beginning would be lost as a number"
-    if evidence.has_plus and not evidence.has_minus:
+    if evidence.has_plus and not evidence.has_minus and not any(one.has_point for one in evidence.numbers):
         return "a sign at the beginning would be lost as a number"
     if evidence.symbols and (len(evidence.symbols) > 1 or sum(evidence.symbols.values()) != evidence.rest):
         return f"amounts in more than one unit: {', '.join(evidence.symbols)}, or with and without"
@@ -165,11 +169,41 @@ def _of_text(guess: Guess, notation: Notation, options: InitOptions) -> None:
         elif evidence.odd and _is_mostly_digits(evidence):
             guess.doubts.append(f"text, since {evidence.odd[:40]!r} is no number")
         if evidence.words:
-            said = ", ".join(f"{word!r} {count}x" for word, count in evidence.words.most_common(3))
-            guess.doubts.append(f"{said}: if that is a missing value, say nullValues")
+            guess.doubts.append(_asked(evidence.words))
         return
     if evidence.words:
         spec["nullValues"] = sorted(evidence.words)
+
+
+def _share_nulls(guesses: list[Guess], csv: Csv | None) -> None:
+    """Take words that are missing values among numbers and times for the same in text; say so."""
+    if csv is None:
+        return
+    always = {"\\N", *csv.null_values}
+    known = {
+        word: guess.name for guess in guesses if guess.type != "string" for word in guess.spec.get("nullValues", ())
+    }
+    for guess in guesses:
+        if csv.null_values and "nullValues" in guess.spec:
+            # Those of a field replace those of all.
+            guess.spec["nullValues"] = sorted({*guess.spec["nullValues"], *csv.null_values})
+        words = guess.column.evidence.words
+        if guess.type != "string" or not (found := sorted(word for word in words if word in known or word in always)):
+            continue
+        guess.spec["nullValues"] = sorted({*found, *csv.null_values})
+        guess.doubts[:] = [doubt for doubt in guess.doubts if not doubt.endswith(_ASKS_NULL)]
+        for word in found:
+            like = f", as in {known[word]}" if word in known else ""
+            guess.doubts.append(
+                f"{word!r} {words[word]}x is taken for a missing value{like}: else leave out nullValues"
+            )
+        if rest := [word for word in words if word not in found]:
+            guess.doubts.append(_asked({word: words[word] for word in rest}))
+
+
+def _asked(words: Mapping[str, int]) -> str:
+    most = sorted(words.items(), key=lambda one: -one[1])[:3]
+    return f"{', '.join(f'{word!r} {count}x' for word, count in most)}: {_ASKS_NULL}"
 
 
 def _is_mostly_digits(evidence: ColumnEvidence) -> bool:
@@ -206,6 +240,10 @@ def _of_times(guess: Guess, options: InitOptions) -> None:
     spec["type"] = "timestamp"
     if form:
         spec["formats"] = [form]
+    if "%y" in form:
+        guess.doubts.append("years of two digits: 69 to 99 are read as 1969 to 1999, 00 to 68 as 2000 to 2068")
+    if evidence.has_long_fraction:
+        guess.doubts.append("digits of a second beyond microseconds are cut")
     _set_zone(guess, options)
 
 

@@ -7,10 +7,10 @@ import glob
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import orjson
 from pydantic import ValidationError
@@ -18,9 +18,11 @@ from pydantic import ValidationError
 from mlops.api.delimited import Csv, Encoding
 from mlops.api.file_formats import Excel, FileFormat, Json
 from mlops.cli.errors import UserError
+from mlops.cli.init.encodings import common, encoding_of
 from mlops.cli.init.options import InitOptions
-from mlops.cli.init.sniffing import dialects_of, encoding_of
+from mlops.cli.init.sniffing import dialects_of
 from mlops.workloads.ingest.decompress import open_bytes, unpack
+from mlops.workloads.ingest.json_document import arrays
 
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".tab": "csv", ".data": "csv", ".psv": "csv", ".dat": "csv",
@@ -43,6 +45,9 @@ class Delivery:
     csv: Csv | None = None
     json_: Json | None = None
     excel: Excel | None = None
+    # Why quotes are letters, where they are; `asks`: a user must say so.
+    letters: str = ""
+    asks: bool = False
 
     @property
     def names(self) -> str:
@@ -61,8 +66,6 @@ def files_of(patterns: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the files that paths, folders and globs name, in the order of their names. Raises UserError."""
     found: list[Path] = []
     for pattern in patterns:
-        if pattern.startswith(("s3://", "http://", "https://")):
-            raise UserError(f"{pattern}: init reads files of this machine: copy one here and name it")
         place = Path(pattern)
         if place.is_dir():
             inside = [path for path in sorted(place.iterdir()) if path.is_file() and path.name[0] not in "._"]
@@ -80,7 +83,7 @@ def files_of(patterns: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> list[Delivery]:
+def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> Iterable[Delivery]:
     """Return the files as deliveries, one for each dialect that may be theirs, the likeliest first."""
     formats = {path: _format_of(path) for path in files}
     if len(set(formats.values())) > 1:
@@ -96,14 +99,15 @@ def opened(files: tuple[Path, ...], options: InitOptions, scratch: Path) -> list
         return [replace(base, json_=_said(Json, "--records", "records", records))]
     if kind != "csv":
         return [base]
+    if options.quote not in (None, "", '"', "'"):
+        raise UserError(f"--quote {options.quote!r}: \", ' or empty, if quotes are letters")
     if options.encoding and options.encoding not in get_args(Encoding):
         raise UserError(f"--encoding {options.encoding!r}: one of {', '.join(get_args(Encoding))}")
-    encodings = {encoding_of(path, options) for path in files}
-    if encodings == {"utf-8", "cp1252"}:
-        raise UserError(
-            f"{base.names}: some are UTF-8 and some are not: one Dataset has one encoding: save all as UTF-8"
-        )
-    return [replace(base, csv=csv) for csv in dialects_of(files[0], encodings.pop(), options)]
+    encoding = common(base.names, [encoding_of(path, options) for path in files])
+    return (
+        replace(base, csv=one.csv, letters=one.letters, asks=one.asks)
+        for one in dialects_of(files[0], encoding, options)
+    )
 
 
 def _said(kind: type[_Part], option: str, name: str, value: str | None) -> _Part | None:
@@ -165,18 +169,9 @@ def _records(path: Path) -> str | None:
         raise UserError(f"{path}: no JSON document: {error}") from error
     if isinstance(document, list):
         return None
-    found = sorted(_arrays(document, "", 4)) if isinstance(document, dict) else []
+    found = sorted(arrays(document, "")) if isinstance(document, dict) else []
     if not found:
         raise UserError(f"{path}: no array of objects in the document: a Dataset's rows are one")
     if len(found) > 1:
         raise UserError(f"{path}: several arrays of objects: say which by --records, one of: {', '.join(found)}")
     return found[0]
-
-
-def _arrays(value: dict[str, Any], path: str, depth: int) -> Iterator[str]:
-    for key, inner in value.items():
-        at = f"{path}.{key}" if path else key
-        if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner):
-            yield at
-        elif isinstance(inner, dict) and depth:
-            yield from _arrays(inner, at, depth - 1)

@@ -12,11 +12,12 @@ from mlops.cli.init import dates
 from mlops.workloads.ingest import numbers
 from mlops.workloads.ingest.dialect import Notation
 from mlops.workloads.ingest.times import lacks_zone
+from mlops.workloads.ingest.typed import MISSING_WORDS
 
-NULL_WORDS = frozenset(
-    ("na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown", "n.a.",
-     "k. a.", "-nan", "<na>", "#na")
-)  # fmt: skip
+NULL_WORDS = frozenset(MISSING_WORDS[1:]) | {
+    "n.a.", "na.", "k. a.", "k.a.", "n.d.", "n/d", "nd", "n.v.", "s/d", "-nan", "<na>", "#na", "..", "...", "…", ":",
+    "(null)", "<null>", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "---", "—", "–", "not available", "no data",
+}  # fmt: skip
 NOTATIONS = tuple(
     Notation(decimal, thousands, of_csv=True)
     for decimal, thousands in (
@@ -24,7 +25,12 @@ NOTATIONS = tuple(
         (",", None), (",", "."), (",", " "), (",", "'"), (",", "\u00a0"), (",", "\u202f"),
     )
 )  # fmt: skip
-_SYMBOL = r"^[+-]?[ \u00a0]*([$€£¥%]|EUR|USD|GBP|CHF|JPY)|([$€£¥%]|EUR|USD|GBP|CHF|JPY)$"
+# Of money and shares; longer ones come first.
+_SIGNS = (
+    r"R\$|US\$|A\$|C\$|NZ\$|HK\$|S\$|zł|Kč|kr\.?|Ft|lei|руб\.?|[$€£¥%‰₹₽₺₩₪₴฿₫₦₱元円]|EUR|USD|GBP|CHF|JPY|PLN|SEK|NOK|DKK|"
+    "CZK|HUF|RON|BRL|INR|CNY|RUB|TRY|ZAR|MXN|CAD|AUD|NZD|HKD|SGD|KRW|UAH"
+)
+_SYMBOL = rf"^[+-]?[ \u00a0]*({_SIGNS})|({_SIGNS})$"
 MOST_VALUES = 256
 COMPARED = 100_000  # rows in which values are compared with each other
 _FIRST = 200
@@ -60,6 +66,7 @@ class ColumnEvidence:
     has_plus: bool = False
     has_minus: bool = False
     has_long: bool = False
+    has_long_fraction: bool = False
     symbols: Counter[str] = field(default_factory=Counter)
     rest: int = 0
     digits: int = 0
@@ -114,6 +121,7 @@ class ColumnEvidence:
         self.has_plus |= bool(rest.str.starts_with("+").any())
         self.has_minus |= bool(rest.str.starts_with("-").any())
         self.has_long |= bool(rest.str.contains(r"^[+-]?[0-9]{16,}([.,]0*)?$").any())
+        self.has_long_fraction |= bool(rest.str.contains(r":[0-9]{2}\.[0-9]{6}[0-9]*[1-9]").any())
         self.digits += int(rest.str.contains(r"^[+-]?[0-9][0-9.,]*$").sum())
         if self.numbers:
             groups = rest.str.extract_groups(_SYMBOL).struct.unnest()
@@ -165,5 +173,4 @@ class ColumnEvidence:
         """Take values in that have a type: they are counted only."""
         self.rows += len(values)
         self.missing += values.null_count()
-        self.needs_zone = self.needs_zone or lacks_zone(values, dates.as_field("", None))
         self._count(values.drop_nulls().cast(pl.String, strict=False).drop_nulls())

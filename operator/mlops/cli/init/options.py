@@ -20,8 +20,13 @@ class InitOptions:
     dates: str | None = None  # day-first, month-first
     decimal: str | None = None
     delimiter: str | None = None
+    quote: str | None = None  # empty: quotes are letters
     encoding: str | None = None
     header: int | None = None
     time_zone: str | None = None
     sheet: str | None = None
     records: str | None = None
+    # Where s3:// leads: a real service, or the buckets of a state folder.
+    s3: bool = False
+    state: Path | None = None
+    networks: tuple[str, ...] = ()

@@ -28,7 +28,6 @@ class Seen:
     missing: int = 0
     least: Any = None
     most: Any = None
-    is_infinite: bool = False
 
 
 @dataclass
@@ -40,9 +39,9 @@ class Proof:
     sample: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
-def spec_of(delivery: Delivery, decided: Decided, uri: str) -> dict[str, Any]:
+def spec_of(delivery: Delivery, decided: Decided, source: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a Dataset's spec that says how the delivery is read."""
-    spec: dict[str, Any] = {"source": {"s3": {"uri": uri}}, "format": delivery.format}
+    spec: dict[str, Any] = {"source": source, "format": delivery.format}
     if delivery.csv is not None:
         csv = delivery.csv.evolve(decimal=decided.notation.decimal, thousands=decided.notation.thousands)
         if declared := csv.model_dump(by_alias=True, exclude_defaults=True, mode="json"):
@@ -54,19 +53,19 @@ def spec_of(delivery: Delivery, decided: Decided, uri: str) -> dict[str, Any]:
     return spec
 
 
-def proved(profile: Profile, decided: Decided, uri: str) -> Proof:
+def proved(profile: Profile, decided: Decided, source: dict[str, Any]) -> Proof:
     """Read everything by the contract. A column that it does not explain becomes text, or is left out; see `left_out`.
 
     Raises UserError if the rows cannot be read all the same, or are others than those that were counted.
     """
     try:
-        proof = _read(profile, decided, decided.guesses, uri)
+        proof = _read(profile, decided, decided.guesses, source)
     except BadInput:
-        decided.guesses[:] = [guess for guess in decided.guesses if _holds(profile, decided, guess, uri)]
+        decided.guesses[:] = [guess for guess in decided.guesses if _holds(profile, decided, guess, source)]
         if not decided.guesses:
             raise UserError(f"{profile.delivery.names}: no column of it can be read") from None
         try:
-            proof = _read(profile, decided, decided.guesses, uri)
+            proof = _read(profile, decided, decided.guesses, source)
         except BadInput as error:
             raise UserError(error.message) from error
     if proof.rows != profile.rows:
@@ -74,14 +73,14 @@ def proved(profile: Profile, decided: Decided, uri: str) -> Proof:
     return proof
 
 
-def _holds(profile: Profile, decided: Decided, guess: Guess, uri: str) -> bool:
+def _holds(profile: Profile, decided: Decided, guess: Guess, source: dict[str, Any]) -> bool:
     """Return whether a field alone can be read, as text if not as it was guessed."""
     problem = ""
     for kind in dict.fromkeys((guess.type, "string")):
         changed = {name: guess.spec[name] for name in ("name", "column", "position", "role") if name in guess.spec}
         spec = guess.spec if kind == guess.type else changed | {"type": kind}
         try:
-            _read(profile, decided, [Guess(spec, guess.column)], uri)
+            _read(profile, decided, [Guess(spec, guess.column)], source)
         except BadInput as error:
             problem = problem or error.message
             continue
@@ -93,10 +92,10 @@ def _holds(profile: Profile, decided: Decided, guess: Guess, uri: str) -> bool:
     return False
 
 
-def _read(profile: Profile, decided: Decided, guesses: list[Guess], uri: str) -> Proof:
+def _read(profile: Profile, decided: Decided, guesses: list[Guess], source: dict[str, Any]) -> Proof:
     delivery = profile.delivery
     fields = [DataField.model_validate(guess.spec | {"nullable": True}).dump() for guess in guesses]
-    spec = DatasetSpec.model_validate(spec_of(delivery, decided, uri) | {"fields": fields})
+    spec = DatasetSpec.model_validate(spec_of(delivery, decided, source) | {"fields": fields})
     contract = contract_of(spec)
     proof, progress = Proof(fields={guess.name: Seen() for guess in guesses}), ReadingProgress("checked")
     sample: list[pl.DataFrame] = []
@@ -119,7 +118,5 @@ def _note(proof: Proof, frame: pl.DataFrame) -> None:
         if values.dtype in (pl.String, pl.Boolean) or values.null_count() == len(values):
             continue
         least, most = values.min(), values.max()
-        if values.dtype == pl.Float64:
-            seen.is_infinite |= bool(values.is_infinite().any())
         seen.least = least if seen.least is None else min(seen.least, least)
         seen.most = most if seen.most is None else max(seen.most, most)

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from datetime import time as time_of_day
 from typing import Any
 
 import polars as pl
 
 from mlops.api.dataset import DataField, FieldType
-from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
 from mlops.cli.init.delivery import Delivery, told_by_us
 from mlops.cli.init.evidence import ColumnEvidence
 from mlops.cli.init.objects import objects
+from mlops.cli.init.shapes import shape_of
 from mlops.cli.terminal import note
 from mlops.workloads.floor.arrow_reading import arrow_scanner
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.arrow_ipc import arrow_columns, read_arrow
-from mlops.workloads.ingest.blocks import Blocks
 from mlops.workloads.ingest.columnar import parquet_columns, read_parquet
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.delimited import read_csv
 
 _BATCH = 20_000
-_MOST_FOOTER = 10
 _EVERY = 5.0
-_MOST_COLUMNS = 10_000
 
 
 @dataclass
@@ -86,15 +84,21 @@ class ReadingProgress:
             note(f"{self._what}: {self._rows:,} rows")
 
 
-def profiled(deliveries: list[Delivery]) -> Profile:
+def profiled(deliveries: Iterable[Delivery]) -> Profile:
     """Return what the first of the deliveries that explains every row holds. Raises UserError if none does."""
     problem = ""
     for delivery in deliveries:
+        if delivery.asks:
+            raise UserError(f"{problem or delivery.letters}: mend it, or say --quote '' if quotes are letters")
         try:
-            return _profile(delivery)
+            found = _profile(delivery)
         except BadInput as error:
             problem = problem or error.message
-    raise UserError(f"{problem}" if problem else "nothing explains the files")
+            continue
+        if delivery.letters:
+            found.notes.append(f"quotes are letters of the text: {problem or delivery.letters}")
+        return found
+    raise UserError(problem or "nothing explains the files")
 
 
 def _profile(delivery: Delivery) -> Profile:
@@ -110,7 +114,7 @@ def _profile(delivery: Delivery) -> Profile:
 
 def _csv(delivery: Delivery, progress: ReadingProgress) -> Profile:
     assert delivery.csv is not None
-    shape = _shape(delivery, delivery.csv)
+    shape = shape_of(delivery, delivery.csv)
     delivery = replace(delivery, csv=shape.csv)
     columns = [SeenColumn(ColumnEvidence(name, at)) for at, name in enumerate(shape.header, 1)]
     found = Profile(delivery, columns, notes=shape.notes)
@@ -136,57 +140,6 @@ def quiet(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _text_field(position: int) -> DataField:
     return DataField(name=f"c{position}", position=position, type="string", nullable=True)
-
-
-@dataclass
-class _Shape:
-    csv: Csv
-    header: list[str]
-    notes: list[str]
-
-
-def _shape(delivery: Delivery, csv: Csv) -> _Shape:
-    """Return the dialect with what rows of another width are: a footer, or rows that are padded."""
-    header: list[str] | None = None
-    width, notes = 0, []
-    footers: list[int] = []
-    ragged = False
-    for path in delivery.copies:
-        blocks = Blocks(path, path.name, csv)
-        width = blocks.read_header()
-        blocks.single_column = width == 1
-        names = blocks.header or [""] * width
-        if header is not None and names != header:
-            raise UserError(
-                f"{path.name}: its header is {', '.join(names)[:120]}, and that of {delivery.copies[0].name} is "
-                f"{', '.join(header)[:120]}: name files with the same columns"
-            )
-        header = names
-        rows, odd = 0, []
-        for block in blocks:
-            widths = block.widths
-            odd += [(rows + int(at), int(widths[at])) for at in (widths != width).nonzero()[0].tolist()]
-            rows += len(widths)
-        footers.append(0)
-        if not odd:
-            continue
-        first = odd[0][0]
-        if len(odd) == rows - first <= _MOST_FOOTER and rows > 2 * len(odd) and all(one[1] < width for one in odd):
-            footers[-1] = len(odd)
-            notes.append(f"the last {len(odd)} lines of {path.name} are no rows: they have fewer fields")
-        else:
-            ragged = True
-            notes.append(
-                f"{len(odd)} rows of {path.name} have more or fewer fields than the header, the first is {first + 1}"
-            )
-    if width > _MOST_COLUMNS:
-        raise UserError(f"{delivery.names}: {width} columns: at most {_MOST_COLUMNS} are read")
-    if len(set(footers)) > 1:
-        raise UserError(
-            f"{delivery.names}: {'; '.join(notes)}; other files end otherwise: leave those lines out of all"
-        )
-    csv = csv.evolve(footer_rows=footers[0]) if footers and footers[0] else csv
-    return _Shape(csv.evolve(ragged="Pad") if ragged else csv, header or [], notes)
 
 
 def type_of(dtype: pl.DataType) -> FieldType | None:
@@ -219,6 +172,7 @@ def _columnar(delivery: Delivery, progress: ReadingProgress) -> Profile:
         for at, name in enumerate(names, 1):
             column = columns.setdefault(name, SeenColumn(ColumnEvidence(name, at)))
             kind = type_of(schema[name])
+            column.evidence.needs_zone |= schema[name] == pl.Datetime and getattr(schema[name], "time_zone", "") is None
             if kind is None:
                 column.kinds.add("other")
             else:
@@ -280,7 +234,10 @@ def _observe(column: SeenColumn, values: list[Any]) -> None:
             case float():
                 column.kinds.add("float64")
                 column.is_whole &= value.is_integer()
-            case datetime() | date():
+            case datetime():
+                column.kinds.add("timestamp")
+                column.evidence.needs_zone |= value.tzinfo is None and value.time() != time_of_day.min
+            case date():
                 column.kinds.add("timestamp")
             case _:
                 column.kinds.add("other")

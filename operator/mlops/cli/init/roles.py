@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ _CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
 MOST_CATEGORIES = 256
 MOST_ENUM = 20
 MOST_CLASSES = 20
+FEWEST = 10  # rows of a class, of which a part trains
 
 
 def find(guesses: list[Guess], wanted: str, option: str) -> Guess:
@@ -38,11 +40,24 @@ def find(guesses: list[Guess], wanted: str, option: str) -> Guess:
 
 
 def is_classification(label: Guess) -> bool:
-    """Return whether the label is a class: text, a truth, or a few whole numbers."""
+    """Return whether the label is a class: text, a truth, or a few whole numbers none of which is rare."""
     if label.type in ("string", "boolean"):
         return True
-    values = label.column.evidence.values
-    return label.type == "int64" and values is not None and len(values) <= MOST_CLASSES
+    counts = _counts(label)
+    return label.type == "int64" and 0 < len(counts) <= MOST_CLASSES and (len(counts) <= 2 or not _rare(counts))
+
+
+def _counts(label: Guess) -> dict[str, int]:
+    """Return how many rows each value of a label has; nothing if there are many values."""
+    nulls = label.spec.get("nullValues", ())
+    values = label.column.evidence.values or Counter()
+    return {value: count for value, count in values.items() if value.strip() and value not in nulls}
+
+
+def _rare(counts: dict[str, int]) -> str:
+    """Return the value with the fewest rows, if these are too few to be learnt as a class."""
+    value, count = min(counts.items(), key=lambda one: one[1])
+    return f"{value!r} has {count} row{'s' if count != 1 else ''}" if count < FEWEST else ""
 
 
 def assign(profile: Profile, decided: Decided, proof: Proof, options: InitOptions) -> Guess:
@@ -96,6 +111,14 @@ def _as_label(label: Guess, proof: Proof) -> None:
             f'label "{label.name}" is text with more than {MOST_CATEGORIES // 2} different values: name a label with '
             "classes or numbers"
         )
+    counts = _counts(label)
+    if 2 < len(counts) <= MOST_CLASSES and (rare := _rare(counts)):
+        if label.type == "string":
+            label.doubts.append(
+                f"{rare}: a class needs 2 in the part that trains: deliver more, or filter it (spec.clean)"
+            )
+        elif label.type == "int64":
+            label.doubts.append(f"numbers, not classes, since {rare}")
 
 
 def _is_few(values: Any) -> bool:
@@ -150,7 +173,7 @@ def _describe(guess: Guess, proof: Proof, rows: int, *, is_label: bool) -> None:
         guess.remarks.insert(0, f"{_short(seen.least)} to {_short(seen.most)}")
     if guess.type != "string" or evidence.values is None or guess.spec.get("role") in ("ignored", "entityKey"):
         return
-    values = sorted(evidence.values)
+    values = sorted(set(evidence.values) - set(guess.spec.get("nullValues", ())))
     is_short = all(values) and max(map(len, values), default=0) <= 64
     if is_short and (is_label or (len(values) <= MOST_ENUM and rows >= 10 * len(values))):
         guess.spec["enum"] = values

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlops.api.delimited import Csv
 from mlops.cli.errors import UserError
-from mlops.cli.init.evidence import NULL_WORDS
 from mlops.cli.init.options import InitOptions
-from mlops.workloads.floor.pod import BadInput
+from mlops.cli.init.tops import is_value, top_of
 from mlops.workloads.ingest.dialect import dialect_of
 from mlops.workloads.ingest.encodings import in_utf8
 from mlops.workloads.ingest.structure import BadStructure, Structure, row_end_of, structure
-from mlops.workloads.ingest.text import checked_head, open_bytes
+from mlops.workloads.ingest.text import open_bytes
 
 _HEAD = 1 << 18
 _QUOTES = (('"', ""), ('"', "\\"), ("'", ""), ("", ""))
 # Where two explain as many rows: a comma may stand in numbers, the others hardly.
-_DELIMITERS = (";", "\t", "|", ",")
-_NUMBER = re.compile(r"[+-]?[$€]?([0-9]+([.,' ][0-9]+)*|[.,][0-9]+)([eE][+-]?[0-9]+)?[%€]?")
-_DATE = re.compile(r"[0-9]{1,4}[-/.][0-9A-Za-z]{1,3}[-/.][0-9]{1,4}([T ].*)?")
+_DELIMITERS = (";", "\t", "|", "~", "^", "\x01", "\x1f", ",")
+# What Excel takes its delimiter from.
+_SEP = re.compile(r'"?sep=([^\r\n])"?[ \t]*(\r\n|\n|\r)', re.IGNORECASE)
 _SAMPLE = 500
+_MOST_TITLES = 30
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """A dialect; where quotes are letters in it, why, and whether a user must say so."""
+
+    csv: Csv
+    letters: str = ""
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,48 +51,52 @@ class Head:
         return [cell.lstrip(" ") for cell in cells] if self.csv.skip_initial_space else cells
 
 
-def encoding_of(path: Path, options: InitOptions) -> str:
-    """Return the encoding in which every byte of the file has a meaning. Raises UserError if none of the tried has."""
-    first = next(open_bytes(path, path.name), b"")
-    if options.encoding:
-        tried = [options.encoding]
-    elif first[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        tried = ["utf-16"]
-    elif b"\0" in first[:4096]:
-        tried = ["utf-16-le", "utf-16-be"]
-    else:
-        tried = ["utf-8", "cp1252"]
-    problem = ""
-    for encoding in tried:
-        try:
-            for _ in in_utf8(checked_head(open_bytes(path, path.name), path.name), path.name, encoding, True):
-                pass
-        except BadInput as error:
-            problem = problem or error.message
-            continue
-        return encoding
-    raise UserError(f"{problem}; none of {', '.join(tried)} reads all of the file: name its encoding by --encoding")
-
-
-def dialects_of(path: Path, encoding: str, options: InitOptions) -> list[Csv]:
-    """Return the dialects that explain the beginning of the file, the likeliest first. Raises UserError."""
+def dialects_of(path: Path, encoding: str, options: InitOptions) -> Iterator[Sniffed]:
+    """Yield the dialects that explain the beginning of the file, the likeliest first. Raises UserError."""
     pieces = in_utf8(open_bytes(path, path.name), path.name, encoding, True)
     text, whole = _head(pieces)
     if not text.strip():
         raise UserError(f"{path}: the file is empty")
     if options.delimiter is not None and not 1 <= len(options.delimiter) <= 8:
         raise UserError(f"--delimiter {options.delimiter!r}: 1 to 8 characters stand between two fields")
-    found: list[Csv] = []
-    for quote, escape in _QUOTES:
+    said = _SEP.match(text[:16].decode("latin-1"))
+    if said and options.delimiter is None:
+        # What Excel writes for itself.
+        options = replace(options, delimiter=said[1])
+    first = 1 if said else 0
+    text = text[said.end() :] if said else text
+    heads: list[Head] = []
+    for quote, escape in _QUOTES if options.quote is None else [(options.quote, ""), (options.quote, "\\")]:
         base = Csv.model_validate({"encoding": encoding, "quote": quote, "escape": escape})
-        if (head := _best(text, whole, base, options)) and (quote != "'" or _encloses(head, text)):
-            completed = _completed(head, text, whole, options)
+        head = _best(text, whole, base, options)
+        if head is None and quote:
+            # A quote behind a blank opens a field where blanks at the beginning are none of it.
+            head = _best(text, whole, base.evolve(skip_initial_space=True), options)
+        if head and (quote != "'" or options.quote or _encloses(head, text)):
             # Where single quotes are around most rows' fields, they are no letters.
             is_first = quote == "'" and len(head.found.quotes) >= len(head.found.starts)
-            found.insert(0 if is_first else len(found), completed)
-    if not found:
+            heads.insert(0 if is_first else len(heads), head)
+    if not heads:
         raise UserError(f"{path}: no dialect explains its beginning: name what stands between fields by --delimiter")
-    return found
+    for head in heads:
+        csv = _completed(head, text, options, first)
+        yield Sniffed(csv, *_fallback(head, text, whole, options))
+
+
+def _fallback(head: Head, text: bytes, whole: bool, options: InitOptions) -> tuple[str, bool]:
+    """Return what is told of a dialect in which quotes are letters, and whether it needs the user's word."""
+    if head.csv.quote or options.quote is not None or b'"' not in text:
+        return "", False
+    delimiter = head.csv.delimiter.encode()
+    opens = text.startswith(b'"') or any(sign + b'"' in text for sign in (delimiter, head.found.row_end))
+    dialect = dialect_of(head.csv.evolve(quote='"'))
+    why = "quotes are letters here, by --quote they are none"
+    try:
+        structure(text, dialect, head.found.row_end, final=whole)
+    except BadStructure as error:
+        line = text.count(head.found.row_end, 0, error.at) + 1
+        why = f"line {line}: {error.problem}"
+    return why, opens and head.csv.delimiter in ",;"
 
 
 def _head(pieces: object) -> tuple[bytes, bool]:
@@ -102,9 +115,10 @@ def _best(text: bytes, whole: bool, base: Csv, options: InitOptions) -> Head | N
         if (head := _read(text, whole, base.evolve(delimiter=delimiter))) is not None:
             heads.append(head)
     if not options.delimiter and all(head.width == 1 for head in heads):
-        spaced = _read(text, whole, base.evolve(delimiter=" "))
-        if spaced is not None and spaced.width > 1 and spaced.share > 0.9:
-            heads.append(spaced)
+        for sign in (" ", ":"):
+            other = _read(text, whole, base.evolve(delimiter=sign))
+            if other is not None and other.width > (1 if sign == " " else 2) and other.share > 0.9:
+                heads.append(other)
     wide = [head for head in heads if head.width > 1 and head.share > 0.5]
     if wide:
         return max(wide, key=lambda head: round(head.share, 3))
@@ -122,9 +136,28 @@ def _read(text: bytes, whole: bool, csv: Csv) -> Head | None:
         return None
     if not len(found.starts):
         return None
-    widths = Counter(found.widths.tolist())
-    width, count = max(widths.items(), key=lambda one: (one[1], one[0]))
-    return Head(csv, found, width, count / len(found.starts))
+    widths = found.widths.tolist()
+    width, count = max(Counter(widths).items(), key=lambda one: (one[1], one[0]))
+    head = Head(csv, found, width, count / len(widths))
+    return _below_titles(head, widths) or head
+
+
+def _below_titles(head: Head, widths: list[int]) -> Head | None:
+    """Return the head as that of a table below lines of titles, if these are most of a short file."""
+    for width, count in sorted(Counter(widths[:_SAMPLE]).items(), reverse=True):
+        at = widths.index(width)
+        if (
+            width < head.width
+            or (width == head.width and head.share > 0.5)
+            or count < 2
+            or count < len(widths) / 5
+            or at > _MOST_TITLES
+        ):
+            continue
+        share = count / (len(widths) - at)
+        if share > 0.6 and not any(is_value(cell) for cell in head.cells(at)):
+            return replace(head, width=width, share=share)
+    return None
 
 
 def _encloses(head: Head, text: bytes) -> bool:
@@ -132,59 +165,40 @@ def _encloses(head: Head, text: bytes) -> bool:
     return len(head.found.quotes) > 0 and text.count(b'"') == 0
 
 
-def _completed(head: Head, text: bytes, whole: bool, options: InitOptions) -> Csv:
+def _completed(head: Head, text: bytes, options: InitOptions, first: int) -> Csv:
     csv = head.csv
-    before = _before_table(head)
-    if before:
-        # Also of lines that begin with #: a comment would be left out in the middle of the rows, too.
-        csv = csv.evolve(skip_rows=text[: int(head.found.starts[before])].count(head.found.row_end))
-    if _has_blanks(head, before):
+    if _has_blanks(head):
         csv = csv.evolve(skip_initial_space=True)
-    head = Head(csv, head.found, head.width, head.share)
-    header = options.header if options.header is not None else _header(head, before, options)
-    return csv.evolve(header=header)
+        head = replace(head, csv=csv)
+    rows = [head.cells(row) for row in range(min(len(head.found.starts), _SAMPLE))]
+    _check_fixed_width(rows, head.width)
+    # Delimiters at the end of each row make no column of its own.
+    kept = [row for row in rows if len(row) <= head.width]
+    width = max((at for row in kept for at, cell in enumerate(row, 1) if cell.strip()), default=1)
+    rows = [row[:width] if len(row) > width and not any(row[width:]) else row for row in rows]
+    names = {name for name in (options.label, options.time, options.key) if name and not name.isdecimal()}
+    top = top_of(rows, width, options.header, names)
+    # Also of lines that begin with #: a comment would be left out in the middle of the rows, too.
+    skipped = text[: int(head.found.starts[top.before])].count(head.found.row_end) if top.before else 0
+    csv = csv.evolve(skip_rows=first + skipped, header=top.header)
+    # Its escape would make a letter of it.
+    has_null = csv.escape == "\\" and any(cell == "N" for row in rows for cell in row) and b"\\N" in text
+    return csv.evolve(null_values=("\\N",)) if has_null else csv
 
 
-def _before_table(head: Head) -> int:
-    """Return how many rows stand before the first one that is as wide as most."""
-    widths = head.found.widths.tolist()
-    at = next((i for i, width in enumerate(widths) if width == head.width), 0)
-    # A header that is narrower by trailing columns is one all the same.
-    return at if all(width == 1 or width < head.width - 1 for width in widths[:at]) else 0
-
-
-def _has_blanks(head: Head, before: int) -> bool:
-    cells = [cell for row in _rows(head, before) for cell in head.cells(row)[1:] if cell]
+def _has_blanks(head: Head) -> bool:
+    rows = range(min(len(head.found.starts), _SAMPLE))
+    cells = [cell for row in rows if head.found.widths[row] == head.width for cell in head.cells(row)[1:] if cell]
     return len(cells) > 1 and sum(cell.startswith(" ") for cell in cells) > 0.9 * len(cells)
 
 
-def _rows(head: Head, before: int) -> range:
-    return range(before, min(len(head.found.starts), before + _SAMPLE))
-
-
-def _header(head: Head, before: int, options: InitOptions) -> int:
-    """Return 1 if the first row of the table holds names, 0 if it is data. Raises UserError if it cannot be told."""
-    rows = [head.cells(row) for row in islice(_rows(head, before), _SAMPLE)]
-    first, others = rows[0], rows[1:]
-    if {options.label, options.time, options.key} & set(first):
-        return 1
-    columns = [[row[at].strip() for row in others if at < len(row) and row[at].strip()] for at in range(len(first))]
-    typed = [all(_is_value(cell) for cell in column) and bool(column) for column in columns]
-    if any(is_typed and first[at].strip() and not _is_value(first[at].strip()) for at, is_typed in enumerate(typed)):
-        return 1
-    if any(typed):
-        return 0
-    names = [cell.strip() for cell in first]
-    if all(names) and len(set(names)) == len(names):
-        if not any(name in column for name, column in zip(names, columns, strict=True)):
-            return 1
-        if any(_is_value(name) for name in names):
-            return 0
-    raise UserError(
-        f"the first row is {', '.join(names)[:200]!r}: nothing tells names from values here: say --header 1 if these "
-        "are the columns' names, --header 0 if they are data"
-    )
-
-
-def _is_value(cell: str) -> bool:
-    return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell)) or cell.lower() in NULL_WORDS
+def _check_fixed_width(rows: list[list[str]], width: int) -> None:
+    """Raise UserError where the fields of a column are columns themselves, with blanks between."""
+    for at in range(min(width, 3)):
+        cells = [row[at].strip() for row in rows if len(row) == width and row[at].strip()]
+        parts = [len(re.split(r" {2,}", cell)) for cell in cells]
+        if len(parts) > 1 and width < 4 and min(parts) == max(parts) > 2:
+            raise UserError(
+                f"{cells[0][:60]!r}: columns of a fixed width, with several blanks between, are not read: write the "
+                "file with one sign between two fields"
+            )

@@ -42,7 +42,7 @@ class Written:
     decided: Decided
     proof: Proof
     label: Guess
-    uri: str
+    source: dict[str, Any]
 
     def has_role(self, role: str) -> bool:
         """Return whether some field has the role."""
@@ -67,7 +67,7 @@ def _toml(text: str) -> str:
 
 
 def _dataset(this: Written) -> str:
-    spec = spec_of(this.profile.delivery, this.decided, this.uri)
+    spec = spec_of(this.profile.delivery, this.decided, this.source)
     lines = [
         _comment(
             f"{this.profile.delivery.names}: {this.profile.rows:,} rows, written by `mlops init`, which read all."
@@ -113,6 +113,7 @@ def _run(this: Written) -> str:
     kind = "LogisticRegression" if is_class and few else "Ridge" if few else None
     estimator = kind or ("HistGradientBoostingClassifier" if is_class else "HistGradientBoostingRegressor")
     params = ', params: {max_iter: "1000"}' if estimator == "LogisticRegression" else ""
+    params += _categories(this) if kind else ""
     other = "HistGradientBoostingClassifier" if is_class else "HistGradientBoostingRegressor"
     remark = f"few rows: a linear model first, then {other}" if few else "takes missing values and text as they are"
     metric = "log_loss" if is_class else "rmse"
@@ -135,6 +136,17 @@ spec:
     promotion: {{stages: [{{name: production, gates: [{{golden: {{}}}}]}}]}}
   triggers: [{{templateChange: {{}}}}]
 """
+
+
+def _categories(this: Written) -> str:
+    """Return how many values of a text are told apart, if a linear model told apart fewer by itself."""
+    from mlops.workloads.train.fit import MAX_ONEHOT
+
+    texts = [
+        guess.column.evidence for guess in this.decided.guesses if guess.type == "string" and "role" not in guess.spec
+    ]
+    most = max((len(evidence.values) for evidence in texts if evidence.values is not None), default=0)
+    return f", maxCategories: {most}" if most > MAX_ONEHOT else ""
 
 
 def _monitor(this: Written) -> str:

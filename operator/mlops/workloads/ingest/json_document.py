@@ -155,7 +155,7 @@ class _Scan:
 
     def _way_in(self, document: Any) -> str:
         """Return where there are records instead."""
-        present = list(_arrays(document, ""))[:_SUGGESTED]
+        present = list(arrays(document, ""))[:_SUGGESTED]
         wanted = f"at {self._path} there is no array" if self._path else "the document is no array of objects"
         if "" in present:
             return f"{wanted}; the document itself is one: leave spec.json.records out"
@@ -184,7 +184,7 @@ def _end_of_text(buffer: str, start: int) -> int | None:
     return None
 
 
-def _arrays(value: Any, path: str) -> Iterator[str]:
+def arrays(value: Any, path: str) -> Iterator[str]:
     """Yield the paths of all arrays of objects."""
     if isinstance(value, list):
         if value and all(isinstance(one, dict) for one in value):
@@ -192,4 +192,4 @@ def _arrays(value: Any, path: str) -> Iterator[str]:
     elif isinstance(value, dict):
         for key, inner in value.items():
             if key and "." not in key:
-                yield from _arrays(inner, f"{path}.{key}" if path else key)
+                yield from arrays(inner, f"{path}.{key}" if path else key)

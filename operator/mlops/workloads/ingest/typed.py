@@ -21,7 +21,24 @@ __all__ = [
     "problem_of", "read_text", "shown", "unread_of", "with_missing",
 ]  # fmt: skip
 
-_MISSING = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", ".", "?", "#n/a", "\\n", "missing", "unknown")
+# Words that people write for a missing value.
+MISSING_WORDS = (
+    "",
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "-",
+    "--",
+    ".",
+    "?",
+    "#n/a",
+    "\\n",
+    "missing",
+    "unknown",
+)
 _TRUTHS = (("yes", "no"), ("y", "n"), ("1", "0"), ("t", "f"), ("1.0", "0.0"), ("on", "off"), ("ja", "nein"))
 _SIGN = re.compile(r"[$€£¥%]|[A-Z]{3}")
 # Other signs for decimals and thousands than those that were declared, the likeliest first.
@@ -170,7 +187,7 @@ def in_calendar(timestamps: pl.Series) -> pl.Series:
 def _way_out(text: str, field: DataField, notation: Notation) -> str:
     """Return what to declare so that the text is read; only what was tried."""
     bare = text.strip(numbers.BLANKS)
-    if bare.lower() in _MISSING:
+    if bare.lower() in MISSING_WORDS:
         where = "spec.csv.nullValues" if notation.of_csv and field.null_values is None else "nullValues"
         return f': say {where}: ["{bare}"] if it means a missing value'
     if field.type == "boolean":

@@ -10,12 +10,11 @@ import polars as pl
 from mlops.api.dataset import DataField, FieldType
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.column_types import DTYPES, FIRST_TIMESTAMP, LAST_TIMESTAMP
+from mlops.workloads.floor.model.missing import EXACT
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.times import in_utc
 from mlops.workloads.ingest.typed import bad_value, column_of, first_unread, normal, read_text, with_missing
 
-# Beyond it a float64 leaves out integers: what is whole there may have been another number.
-EXACT: Final = 1 << 53
 _DAY: Final = 86_400_000_000
 # Units of a time unit in a microsecond, or microseconds in a unit.
 _PER_UNIT: Final = {"ms": 1000, "us": 1}
@@ -208,6 +207,7 @@ def _floats(column: pl.Series) -> pl.Series:
         return column.cast(pl.String).cast(pl.Float64)
     values = column.cast(pl.Float64)
     if column.dtype.is_integer():
+        # Beyond it a float64 leaves out integers: what is whole there may have been another number.
         near = _where(column, pl.col("x").is_between(-EXACT, EXACT))
         if near.null_count() > column.null_count():
             back = values.cast(pl.Int128, strict=False)
