@@ -14,7 +14,7 @@ from mlops.cli.predict.models import AskedModel, NotAnswered, Tensor
 from mlops.cli.tables import aligned, printable
 
 # A server names rows of a request from 0; alone in it, a row is that one.
-_ROW = re.compile(r"(?<=\bin )row 0\b|^row 0\b")
+_ROW = re.compile(r"(^|\bin )row 0\b")
 # Where rows are too many, or too large, or one of them is none that the model takes.
 _BECAUSE_OF_ROWS = (413, 422)
 # So many classes are shown one by one.
@@ -62,7 +62,7 @@ def asked(model: AskedModel, columns: Mapping[str, Sequence[Any]], first: int) -
 
 def _numbered(message: str, row: int) -> str:
     """Return what a server says of the only row of a request, with the number that the row has here."""
-    numbered, count = _ROW.subn(f"row {row}", message, count=1)
+    numbered, count = _ROW.subn(rf"\g<1>row {row}", message, count=1)
     return numbered if count else f"row {row}: {message}"
 
 
