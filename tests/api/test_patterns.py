@@ -75,7 +75,8 @@ def _in_sources() -> Iterator[Found]:
             if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
                 # The two in api/base.py are built of what TEXT_RULES holds, and that of times of the bounded words in
                 # ingest/times.py, asked of one text only; anything else must be a plain text.
-                assert path.name in ("base.py", "time_parts.py"), f"{place}: write the pattern as one text, so that it can be judged"
+                built = path.name in ("base.py", "time_parts.py")
+                assert built, f"{place}: write the pattern as one text, so that it can be judged"
                 continue
             uses = {node.func.attr}
             if node.func.attr == "compile":
