@@ -33,6 +33,7 @@ def rows(seed: int, first: datetime = START) -> pl.DataFrame:
             "in.temperature": 20.0 + 4.0 * rng.normal(size=ROWS),
             "in.length": 170.0 + 9.0 * rng.normal(size=ROWS),
             "in.price": np.exp(3.0 + 0.8 * rng.normal(size=ROWS)),
+            "in.level": rng.integers(-3, 12, size=ROWS).astype(float),
             "in.visits": rng.poisson(3.0, size=ROWS).astype(float),
             "in.discount": np.where(rng.random(ROWS) < 0.6, 0.0, rng.random(ROWS)),
             "in.city": rng.choice(["Bern", "Zürich", "Genf"], size=ROWS, p=[0.5, 0.3, 0.2]),
@@ -54,13 +55,7 @@ def a_reference(frame: pl.DataFrame | None = None) -> Reference:
 
 
 def decision(change: Change, *checks: Check, reference: Reference | None = None) -> Decision:
-    frame = change(rows(1)).with_columns(
-        pl.lit(True).alias("live"),
-        pl.lit(None, pl.String).alias("label"),
-        pl.lit("no").alias("out.prediction"),
-        pl.lit("a").alias("id"),
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
-    )
+    frame = asked_of(change(rows(1)))
     limits = WindowSpec(duration="7d", min_samples=500)
     asked = checks or CHECKS
     return decide(reference or a_reference(), window_of(frame, SPAN), asked, limits=limits, labels=Labels(), seed=1)
@@ -81,6 +76,13 @@ def last(share: float, column: str) -> Change:
         return frame.with_columns(values.alias(column))
 
     return stuck
+
+
+def in_part(share: float, column: str, factor: float) -> Change:
+    """Another unit in a share of the rows."""
+    chosen = pl.Series(np.random.default_rng(8).random(ROWS) < share)
+    other = pl.when(chosen).then(pl.col(column) * factor).otherwise(pl.col(column))
+    return lambda frame: frame.with_columns(other.alias(column))
 
 
 def mapped(column: str, change: Callable[[pl.Expr], pl.Expr]) -> Change:
@@ -114,6 +116,14 @@ def repeated(frame: pl.DataFrame) -> pl.DataFrame:
         ),
         pytest.param(mapped("in.length", lambda c: c / 2.54), "length has about 1/2.54 times its values", id="inches"),
         pytest.param(mapped("in.temperature", lambda c: c * 1.8 + 32), "Fahrenheit for Celsius", id="Fahrenheit"),
+        pytest.param(
+            in_part(0.3, "in.price", 0.001), "price has about 1/1000 times its values in 2", id="a part in thousands"
+        ),
+        pytest.param(
+            in_part(0.2, "in.length", 100.0), "length has about 100 times its values in ", id="a part lost its comma"
+        ),
+        pytest.param(some(0.03, "in.level", -999.0), "level is -999 in ", id="a sentinel among few values"),
+        pytest.param(mapped("in.city", lambda c: c.str.slice(0, 3)), "city is cut short in", id="texts are cut"),
         pytest.param(exchanged, "length and price are exchanged", id="two columns are exchanged"),
         pytest.param(repeated, "50% of the rows repeat another one in all inputs", id="rows come twice"),
         pytest.param(mapped("in.city", lambda c: c.str.to_uppercase()), "city is spelt otherwise", id="capitals"),
@@ -186,6 +196,42 @@ def replace_effect(check: Check, effect: str) -> Check:
     return check.evolve(min_effect_size=effect)
 
 
+def test_rows_of_few_users_scattered_over_a_window_are_no_drift() -> None:
+    """Forty users a window, each with a level of its own, come in any order: windows differ by who came."""
+    rng = np.random.default_rng(5)
+
+    def part(number: int) -> pl.DataFrame:
+        users = rng.normal(size=(40, 8)) * 0.8
+        values = users[rng.integers(0, 40, size=1000)] + 0.6 * rng.normal(size=(1000, 8))
+        first = START + timedelta(days=7 * (number - 10))
+        return pl.DataFrame(
+            {f"in.x{i}": values[:, i] for i in range(8)}
+            | {"in.city": ["Bern"] * 1000, "in.plan": ["full"] * 1000}
+            | {"time": [first + timedelta(minutes=10 * row + 1) for row in range(1000)]}
+        )
+
+    reference = a_reference(pl.concat([part(number) for number in range(10)]))
+    verdicts = []
+    for number in range(10, 30):
+        frame = part(number)
+        end = START + timedelta(days=7 * (number - 9))
+        window = window_of(asked_of(frame), JudgedSpan(end - timedelta(days=7), end, end))
+        limits = WindowSpec(duration="7d", min_samples=500)
+        verdicts.append(decide(reference, window, CHECKS, limits=limits, labels=Labels(), seed=1).verdict)
+    assert verdicts.count("Stable") >= 19, verdicts
+
+
+def asked_of(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows as they were asked of a live version."""
+    return frame.with_columns(
+        pl.lit(True).alias("live"),
+        pl.lit(None, pl.String).alias("label"),
+        pl.lit("no").alias("out.prediction"),
+        pl.lit("a").alias("id"),
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+    )
+
+
 @pytest.mark.parametrize("phi", [0.5, 0.9, 0.99])
 def test_rows_that_resemble_their_neighbours_are_no_drift(phi: float) -> None:
     """An AR(1) series wanders within a window; of 5 inputs and 20 windows at most one alarm."""
@@ -213,13 +259,7 @@ def test_rows_that_resemble_their_neighbours_are_no_drift(phi: float) -> None:
     for number in range(20):
         frame = part(4000 + 500 * number, 500)
         span = JudgedSpan(frame["time"][0] - timedelta(minutes=20), frame["time"][-1], frame["time"][-1])
-        filled = frame.with_columns(
-            pl.lit(True).alias("live"),
-            pl.lit(None, pl.String).alias("label"),
-            pl.lit("no").alias("out.prediction"),
-            pl.lit("a").alias("id"),
-            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
-        )
+        filled = asked_of(frame)
         limits = WindowSpec(duration="7d", min_samples=500)
         found = decide(reference, window_of(filled, span), CHECKS, limits=limits, labels=Labels(), seed=1)
         alarms += found.verdict != "Stable"

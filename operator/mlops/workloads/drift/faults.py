@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -28,9 +28,11 @@ _NEXT = slice(1, 6)
 _MIN_RUN = 20
 _RUN = 4.0
 # Rows may come again: a client that asks twice, or a test of load. From this share on it is the delivery.
-_AGAIN = 0.2
+_AGAIN = 0.1
 _MOVED = 0.25
 _ALIKE = 0.3
+# Distributions further apart have not one shape.
+_SHAPE = 0.15
 # Units that are mistaken for each other, by how much they differ; beyond the last, any factor is one.
 _FACTORS = (2.54, 3.2808, 1.60934, 2.20462)
 _ANY_FACTOR = 8.0
@@ -38,7 +40,10 @@ _PRECISION = 0.015
 # What a factor near these is called.
 _ROUND = (10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0, 1e4, 1e5, 1e6, 1e9)
 _NEAR_ROUND = 0.1
-_NINES = tuple(float("9" * digits) for digits in range(2, 10))
+_NINES = tuple(sign * float("9" * digits) for digits in range(2, 10) for sign in (1, -1))
+# A part of a column is another unit from this share on, and beyond so many times the outermost hundredth.
+_PART = 0.05
+_BEYOND = 4.0
 _QUANTILES = np.linspace(0.05, 0.95, 19)
 
 
@@ -59,23 +64,28 @@ class _Column:
         return 1.95 * math.sqrt(1.0 / self.known.shape[0] + 1.0 / self.seen.shape[0])
 
 
-def faults_of(reference: Reference, window: pl.DataFrame, *, alpha: float, min_share: float) -> dict[str, str]:
+def faults_of(
+    reference: Reference, window: pl.DataFrame, moved: Collection[str], *, alpha: float, min_share: float
+) -> dict[str, str]:
     """Return the faults of a window as sentences, by input; one of whole rows stands under the empty name.
 
-    Of two inputs that are exchanged the first one has the sentence. `min_share` is the smallest share of the rows that
-    is a fault.
+    Of two inputs that are exchanged the first one has the sentence. `moved` are the inputs that drifted: only these can
+    have another unit, or the values of another one. `min_share` is the smallest share of the rows that is a fault.
     """
     if window.height < _MIN_ROWS or reference.frame.height < _MIN_ROWS:
         return {}
     columns = [column for name in reference.numeric if (column := _column(name, reference.frame, window)) is not None]
     told: dict[str, str] = {}
     for one in columns:
-        if found := _stands_out(one, alpha / max(1, len(columns)), min_share):
+        constant = reference.constants.get(one.name)
+        if found := _stands_out(one, constant, alpha / max(1, len(columns)), min_share):
             told[one.name] = found
     told = dict(_stuck(reference, window, min_share)) | told | dict(_respelt(reference, window, min_share))
-    open_ = [one for one in columns if one.name not in told]
+    open_ = [one for one in columns if one.name not in told and one.name in moved]
     exchanged = dict(_exchanged(open_))
-    rescaled = {one.name: text for one in open_ if one.name not in exchanged and (text := _rescaled(one))}
+    rescaled = {
+        one.name: text for one in open_ if one.name not in exchanged and (text := _rescaled(one) or _partly(one))
+    }
     return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
 
@@ -94,8 +104,11 @@ def _apart(one: FloatArray, other: FloatArray) -> float:
     return float(np.abs(below_one / one.shape[0] - below_other / other.shape[0]).max())
 
 
-def _stands_out(column: _Column, alpha: float, min_share: float) -> str:
-    """A value that fills a column, or part of it: zero, a sentinel, the last one before a source froze."""
+def _stands_out(column: _Column, constant: float | str | None, alpha: float, min_share: float) -> str:
+    """A value that fills a column, or part of it: zero, a sentinel, the last one before a source froze.
+
+    The model's own `constant` for what is missing is none: what is missing is counted apart.
+    """
     values, rows = np.unique(column.seen_sorted, return_counts=True)
     order = np.argsort(-rows, kind="stable")
     m, n = column.seen.shape[0], column.known.shape[0]
@@ -104,7 +117,7 @@ def _stands_out(column: _Column, alpha: float, min_share: float) -> str:
         value, count = float(values[place]), int(rows[place])
         before = int(np.searchsorted(column.known_sorted, value, "right") - np.searchsorted(column.known_sorted, value))
         share, share_before = count / m, before / n
-        if share - share_before < min_share or share < 3.0 * share_before:
+        if value == constant or share - share_before < min_share or share < 3.0 * share_before:
             continue
         if chi_square_homogeneity([n - before, before], [m - count, count])[0].pvalue > alpha:
             continue
@@ -118,11 +131,13 @@ def _stands_out(column: _Column, alpha: float, min_share: float) -> str:
 
 
 def _is_no_number(column: _Column, values: FloatArray) -> BoolArray:
-    """Which values stand for something else: negative ones where there were none, nines beyond all that was."""
+    """Which values stand for something else: negative ones where there were none, nines beyond all that was, and
+    whatever lies further beyond it than all that was is wide."""
     low, high = column.known_sorted[0], column.known_sorted[-1]
     negative = (values < 0.0) & bool(low >= 0.0)
-    nines = np.isin(values, _NINES) & (values > high)
-    return np.asarray(negative | nines)
+    outside = (values < low) | (values > high)
+    far = (values < low - (high - low)) | (values > high + (high - low))
+    return np.asarray(negative | (np.isin(values, _NINES) & outside) | far)
 
 
 def _stuck(reference: Reference, window: pl.DataFrame, min_share: float) -> Iterator[tuple[str, str]]:
@@ -131,6 +146,8 @@ def _stuck(reference: Reference, window: pl.DataFrame, min_share: float) -> Iter
     for name in reference.fields:
         seen = window[INPUT + name].drop_nulls()
         run, value = _longest_run(seen)
+        if value == reference.constants.get(name):
+            continue
         if run < max(_MIN_RUN, min_share * window.height):
             continue
         known = timed[INPUT + name].drop_nulls()
@@ -156,21 +173,30 @@ def _shown(value: object) -> str:
 
 
 def _respelt(reference: Reference, window: pl.DataFrame, min_share: float) -> Iterator[tuple[str, str]]:
-    """Categories that are known ones in another spelling: capitals, blanks, accents."""
+    """Categories that are known ones in another spelling: capitals, blanks, accents, or cut short."""
     for name in reference.categorical:
         known = set(reference.frame[INPUT + name].drop_nulls().unique())
         counted = window[INPUT + name].drop_nulls().value_counts(name="n")
-        plain = {_plain(value): value for value in known}
-        found = {
-            value: (plain[_plain(value)], rows)
-            for value, rows in counted.iter_rows()
-            if value not in known and _plain(value) in plain
-        }
-        rows = sum(count for _, count in found.values())
-        if rows >= max(2.0, min_share * window.height):
-            value, (meant, _) = max(found.items(), key=lambda each: (each[1][1], each[0]))
-            share = rows / window.height
-            yield name, f"{name} is spelt otherwise in {share:.1%} of the rows, such as {value!r} for {meant!r}"
+        unseen = {value: rows for value, rows in counted.iter_rows() if value not in known}
+        plain = {_plain(value): value for value in sorted(known)}
+        spelt = {value: plain[_plain(value)] for value in unseen if _plain(value) in plain}
+        for found, what in ((spelt, "is spelt otherwise"), (_cut(unseen, known), "is cut short")):
+            rows = sum(unseen[value] for value in found)
+            if rows >= max(2.0, min_share * window.height):
+                value = max(found, key=lambda each: (unseen[each], each))
+                share = rows / window.height
+                yield name, f"{name} {what} in {share:.1%} of the rows, such as {value!r} for {found[value]!r}"
+                break
+
+
+def _cut(unseen: Mapping[str, int], known: Collection[str]) -> dict[str, str]:
+    """Unseen texts that are the beginning of known ones: of one length, two at least, and none is longer."""
+    lengths = {len(value) for value in unseen}
+    if len(unseen) < 2 or len(lengths) != 1:
+        return {}
+    length = lengths.pop()
+    whole = {value[:length]: value for value in sorted(known) if len(value) > length}
+    return {value: whole[value] for value in unseen if value in whole} if length else {}
 
 
 def _plain(text: str) -> str:
@@ -184,7 +210,7 @@ def _exchanged(columns: list[_Column]) -> Iterator[tuple[str, str]]:
     for one, other in combinations(moved, 2):
         crossed = max(_apart(other.known_sorted, one.seen_sorted), _apart(one.known_sorted, other.seen_sorted))
         noise = max(one.noise, other.noise)
-        if crossed <= max(noise, _ALIKE * min(one.distance, other.distance)) and crossed < 0.15:
+        if crossed <= max(noise, _ALIKE * min(one.distance, other.distance)) and crossed < _SHAPE:
             yield one.name, f"{one.name} and {other.name} are exchanged: each has the values that the other had"
             yield other.name, ""
 
@@ -200,15 +226,37 @@ def _rescaled(column: _Column) -> str:
     distance = _apart(np.sort(column.known_sorted * factor), column.seen_sorted)
     size = max(factor, 1.0 / factor)
     allowed = column.noise if size < _ANY_FACTOR else max(column.noise, _ALIKE * column.distance)
-    if distance > min(allowed, 0.15):
+    if distance > min(allowed, _SHAPE):
         return _fahrenheit(column)
-    if size < _ANY_FACTOR:
-        named = next((known for known in _FACTORS if abs(size / known - 1.0) <= _PRECISION), None)
-    else:
-        named = next((known for known in _ROUND if abs(size / known - 1.0) <= _NEAR_ROUND), float(f"{size:.3g}"))
-    if named is None:
+    if size >= _ANY_FACTOR:
+        return f"{column.name} has about {_named(factor)} times its values: another unit"
+    known = next((known for known in _FACTORS if abs(size / known - 1.0) <= _PRECISION), None)
+    if known is None:
         return ""
-    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{named:.7g} times its values: another unit"
+    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{known:g} times its values: another unit"
+
+
+def _partly(column: _Column) -> str:
+    """A part of a column is in another unit: beyond all that was, and of its shape once it is multiplied."""
+    sizes, seen = np.sort(np.abs(column.known)), np.abs(column.seen)
+    least, most = sizes[int(0.01 * (sizes.shape[0] - 1))], sizes[int(np.ceil(0.99 * (sizes.shape[0] - 1)))]
+    for part in (column.seen[(seen > 0.0) & (seen < least / _BEYOND)], column.seen[seen > most * _BEYOND]):
+        share = part.shape[0] / seen.shape[0]
+        if share < _PART or part.shape[0] < _MIN_ROWS:
+            continue
+        ordered = np.sort(part)
+        factor = _ratio(*(np.quantile(values, _QUANTILES) for values in (column.known_sorted, ordered)))
+        size = max(factor, 1.0 / factor) if factor > 0.0 else 0.0
+        if size >= _ANY_FACTOR and _apart(np.sort(column.known_sorted * factor), ordered) <= _SHAPE:
+            return f"{column.name} has about {_named(factor)} times its values in {share:.0%} of the rows: another unit"
+    return ""
+
+
+def _named(factor: float) -> str:
+    """A factor of another unit, as people call it."""
+    size = max(factor, 1.0 / factor)
+    named = next((known for known in _ROUND if abs(size / known - 1.0) <= _NEAR_ROUND), float(f"{size:.3g}"))
+    return f"{'' if factor >= 1.0 else '1/'}{named:.7g}"
 
 
 def _ratio(before: FloatArray, after: FloatArray) -> float:

@@ -15,7 +15,7 @@ from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.correlation import moved_pairs
-from mlops.workloads.drift.dependence import Dependence
+from mlops.workloads.drift.dependence import Dependence, clustering
 from mlops.workloads.drift.findings import FeatureComparison, Kind, Pair, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
@@ -34,7 +34,13 @@ class Inputs:
     @cached_property
     def dependence(self) -> Dependence:
         """How much less than their number the rows of both say."""
-        return Dependence(self._reference.frame, self._window.frame)
+        return Dependence(self._reference.frame, self._window.frame, self.clustering)
+
+    @cached_property
+    def clustering(self) -> float:
+        """By how much windows of the reference differ beyond what neighbouring rows explain."""
+        columns = tuple(INPUT + name for name in self._reference.numeric)
+        return clustering(self.blocks, self._reference.frame, self._window.frame.height, columns)
 
     @cached_property
     def features(self) -> tuple[FeatureComparison, ...]:

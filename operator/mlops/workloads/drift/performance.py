@@ -21,6 +21,8 @@ from mlops.statistics.dependence import inflation
 from mlops.statistics.metrics import Label, Sample, brier_rows, evaluate
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
+from mlops.statistics.special import student_sf
+from mlops.workloads.drift.baseline import windows_of
 from mlops.workloads.drift.findings import Detection, Estimate, Performance, Point
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
@@ -35,6 +37,8 @@ _SMALLEST_DROP = 0.02
 _SMALLEST_RISE = 0.1
 # The fewest blocks of rows that say how much a metric varies.
 _BLOCKS = 8
+# Windows of the reference, less two, that say how much the metric differs between them.
+_MIN_FREEDOMS = 3
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Labelled:
         judged = self._drops[key]
         if isinstance(judged, str):
             return judged
-        return replace(judged, p_value=min(1.0, judged.test.pvalue * asked))
+        return replace(judged, p_value=min(1.0, judged.p_value * asked))
 
     def _measured(self, metric: str, asked_drop: float | None) -> Judged | str:
         before = self.reference.held_out.drop_nulls(["label", PREDICTION])
@@ -136,9 +140,38 @@ class Labelled:
             # Both samples are resampled by one plan, and a small reference needs a few blocks, too.
             plan = replace(plan, block=max(2, min(block, before.height // 4)))
             test = drop_test(metric, reference, current, plan, min_drop=min_drop)
+            p_value = self._p_value(metric, test, after.height)
         except ValueError as error:
             return f"{metric} cannot be compared: {error}"
-        return Judged(metric, test, min_drop, test.pvalue, before, after, reference, current)
+        return Judged(metric, test, min_drop, p_value, before, after, reference, current)
+
+    def _p_value(self, metric: str, test: DropTest, rows: int) -> float:
+        """The test's p-value, less sure where the metric differs between the reference's own windows by more than
+        resampling makes it: a season, or users, have a metric of their own."""
+        span = self.window.span
+        found: list[float] = []
+        sizes: list[int] = []
+        # Of rows that it was trained on a model is too good, in all windows alike.
+        for part in ("train", "test"):
+            known = self.reference.frame.filter(pl.col("part") == part).drop_nulls(["label", PREDICTION])
+            values = []
+            for block in windows_of(known, span.end - span.start):
+                try:
+                    values.append(evaluate(metric, sample_of(metric, block, self.reference.classes)))
+                except ValueError:
+                    continue
+                sizes.append(block.height)
+            found += [value - float(np.mean(values)) for value in values]
+        freedoms = len(found) - 2
+        error = test.drop.standard_error
+        if freedoms < _MIN_FREEDOMS or error <= 0.0:
+            return test.pvalue
+        chance = test.current.standard_error**2 * rows / float(np.mean(sizes))
+        excess = float(np.square(found).sum()) / freedoms - chance
+        if excess <= 0.0:
+            return test.pvalue
+        t = (test.drop.value - test.min_drop) / math.sqrt(error**2 + excess)
+        return student_sf(t, freedoms) if t > 0.0 else 1.0 - student_sf(-t, freedoms)
 
     def summary(self, judged: Judged) -> Performance:
         """The drop in the report's words, with the metric over time."""

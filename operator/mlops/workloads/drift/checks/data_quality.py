@@ -41,7 +41,11 @@ class DataQuality(DriftCheck):
         features = [feature for feature in evidence.inputs.features if feature.name not in evidence.window.absent]
         # What is told of an input by a mark of its own is not told again as far or unseen.
         told = _beyond(check, features) | faults_of(
-            evidence.reference, evidence.window.frame, alpha=float(check.alpha), min_share=_share(check)
+            evidence.reference,
+            evidence.window.frame,
+            {shift.feature.name for shift in evidence.inputs.shifts(check) if shift.drifted},
+            alpha=float(check.alpha),
+            min_share=_share(check),
         )
         problems += _missing(check, evidence, features)
         problems += [told[name] for name in sorted(told) if told[name]]

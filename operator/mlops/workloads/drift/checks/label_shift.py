@@ -82,7 +82,9 @@ class LabelShift(DriftCheck):
 def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
     frame = evidence.reference.frame.drop_nulls(["label"])
     known, classes = frame["label"], evidence.reference.classes
-    inflation = Dependence(frame, evidence.window.labelled).of("label", is_number=not classes)
+    inflation = Dependence(frame, evidence.window.labelled, evidence.inputs.clustering).of(
+        "label", is_number=not classes
+    )
     if not classes:
         found = compare("label", known, labels, is_number=True, inflation=inflation)
         return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}
