@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops.statistics.dependence import between, inflation, inflation_of_codes, inflation_of_values, pooled, stretched
+from mlops.statistics.dependence import inflation, inflation_of_codes, inflation_of_values, pooled, stretched
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.special import student_isf, student_sf
 from mlops.statistics.two_sample import compare_categorical, compare_numeric
@@ -58,21 +58,6 @@ def test_codes_in_runs_inflate_and_drawn_ones_do_not() -> None:
     drawn = rng.integers(0, 5, size=3000)
     assert inflation_of_codes(drawn) < 1.15
     assert inflation_of_codes(np.repeat(drawn[:600], 10)) == pytest.approx(10.0, rel=0.2)
-
-
-def test_blocks_of_few_users_differ_by_who_is_in_them() -> None:
-    """Of 25 rows a user with correlation .5 it is 1 + 24 / 2, however the rows are ordered; of independent rows 1."""
-    rng = np.random.default_rng(6)
-
-    def block(rows: int, users: int) -> Floats:
-        level = rng.normal(size=users)
-        return level[rng.permutation(np.repeat(np.arange(users), rows // users))] + rng.normal(size=rows)
-
-    assert np.mean([between([block(500, 20) for _ in range(8)]) for _ in range(40)]) == pytest.approx(9.0, rel=0.25)
-    independent = [between([rng.normal(size=500) for _ in range(8)]) for _ in range(40)]
-    assert np.mean(independent) == pytest.approx(1.0, abs=0.15)
-    assert between([np.ones(50)] * 4) == 1.0
-    assert between([rng.normal(size=50)] * 2) == 1.0
 
 
 def test_an_inflation_holds_in_time() -> None:

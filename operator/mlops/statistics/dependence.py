@@ -9,7 +9,6 @@ drift where none is. All tests here divide rows by the inflation.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,26 +67,6 @@ def inflation_of_codes(codes: IntArray) -> float:
         return 1.0
     found = np.array([inflation((codes == code).astype(np.float64)) for code in frequent])
     return float((found * weights).sum() / weights.sum())
-
-
-def between(blocks: Sequence[FloatArray]) -> float:
-    """How much more the share of large values differs between blocks of rows than independent rows make it.
-
-    Rows of one user, say, resemble each other however far apart they come. The chi-square statistic of the shares
-    below the quartiles of all rows over its degrees of freedom, in the mean; 1 of fewer than three blocks.
-    """
-    blocks = [block for block in blocks if block.shape[0]]
-    every = np.concatenate(blocks) if blocks else np.zeros(0)
-    if len(blocks) < 3 or every.min() == every.max():
-        return 1.0
-    rows = np.array([block.shape[0] for block in blocks])
-    found = []
-    for edge in dict.fromkeys(np.quantile(every, [0.25, 0.5, 0.75]).tolist()):
-        shares = np.array([float((block <= edge).mean()) for block in blocks])
-        share = float((shares * rows).sum() / rows.sum())
-        if 0.0 < share < 1.0:
-            found.append(float((rows * (shares - share) ** 2).sum()) / (share * (1.0 - share) * (len(blocks) - 1)))
-    return float(np.mean(found)) if found else 1.0
 
 
 def stretched(found: float, spacing: float, wanted: float) -> float:

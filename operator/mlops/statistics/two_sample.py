@@ -241,6 +241,9 @@ def _ranks(r: FloatArray, c: FloatArray, rows: IntArray) -> tuple[IntArray, IntA
 
 def _ks_pvalue(n: int, m: int, distance: int, method: KsMethod, inflation: tuple[float, float] = (1.0, 1.0)) -> float:
     if max(inflation) > 1.0:
+        few = max(1, round(n / inflation[0])), max(1, round(m / inflation[1]))
+        if few[0] * few[1] <= _EXACT_PATHS:
+            return two_sample_exact_sf(*few, math.floor(distance / (n * m) * few[0] * few[1] + 1e-9))
         return kolmogorov_sf(max(1, round(1.0 / (inflation[0] / n + inflation[1] / m))), distance / (n * m))
     if method == "exact" or (method == "auto" and n * m <= _EXACT_PATHS):
         return two_sample_exact_sf(n, m, distance)

@@ -12,7 +12,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from mlops.statistics.arrays import FloatArray
+from mlops.statistics.arrays import FloatArray, within_reach
 from mlops.statistics.special import student_isf
 from mlops.statistics.two_sample import jensen_shannon, wasserstein
 
@@ -22,6 +22,7 @@ _MAX_BLOCKS = 40
 # The standard deviation of a normal law in units of its median absolute deviation.
 _DEVIATION_IN_MAD = 1.4826
 _FEWEST_DEVIATIONS = 3.0
+_BEYOND_ALL = 1.5
 # A spread that few windows show is itself uncertain: Student's law, with no fewer degrees of freedom than these.
 _FEWEST_FREEDOMS = 4
 
@@ -63,7 +64,7 @@ def baseline(
 
     Distances are Wasserstein in standard deviations of all windows, or Jensen-Shannon. A window of the same kind
     exceeds the limit at most at the rate `alpha`: the median of the distances to the nearest other window, plus three
-    (robust) standard deviations of them, or as many as Student's law asks for.
+    (robust) standard deviations of them, or as many as Student's law asks for, and half as far again as the farthest.
     """
     parts = [part for window in windows if (part := window[column].drop_nulls()).len() >= _MIN_BLOCK_ROWS]
     present = current.drop_nulls()
@@ -78,7 +79,8 @@ def baseline(
     median = float(np.median(own))
     spread = _DEVIATION_IN_MAD * float(np.median(np.abs(own - median)))
     deviations = max(_FEWEST_DEVIATIONS, student_isf(alpha, max(_FEWEST_FREEDOMS, len(parts) - 1)))
-    return Baseline(float(to_current.min()), median + deviations * spread)
+    limit = max(median + deviations * spread, _BEYOND_ALL * float(own.max()))
+    return Baseline(float(to_current.min()), limit)
 
 
 def beyond(found: Baseline | None, min_effect_size: float) -> bool:
@@ -87,11 +89,10 @@ def beyond(found: Baseline | None, min_effect_size: float) -> bool:
 
 
 def _numeric(parts: list[pl.Series], current: pl.Series) -> tuple[FloatArray, FloatArray] | None:
-    arrays = [part.to_numpy() for part in parts]
+    *arrays, here = within_reach(*(values.to_numpy() for values in (*parts, current)))
     spread = float(np.concatenate(arrays).std())
     if spread == 0.0:
         return None
-    here = current.to_numpy()
     to_current = np.array([wasserstein(array, here) for array in arrays]) / spread
     between = np.zeros((len(arrays), len(arrays)))
     for i in range(len(arrays)):

@@ -21,6 +21,9 @@ _MAX_COLUMNS = 100
 # The variance of the transformed rank correlation, in units of 1 / (n - 3) (Fieller, Hartley and Pearson 1957).
 _OF_RANKS = 1.06
 _ALMOST_ONE = 0.999999
+_MOSTLY = 0.8
+# Windows of the reference differ from each other too: by so much of the farthest is no more than that.
+_BEYOND_ALL = 1.5
 # Units of a correlation in one unit of minEffectSize: a tenth is a weak shift of a mean, and two tenths of a
 # correlation explain as little.
 _CORRELATION = 2.0
@@ -40,8 +43,9 @@ def moved_pairs(
     reference's own `blocks`. Rows with a missing value in any column are left out; of more than 20,000 rows evenly
     spread ones are taken, and the first hundred columns.
     """
-    names = [name for name in reference.numeric if _varies(known[INPUT + name]) and _varies(seen[INPUT + name])]
-    names = names[:_MAX_COLUMNS]
+    names = list(reference.numeric[:_MAX_COLUMNS])
+    complete = [_complete(frame, [INPUT + name for name in names]) for frame in (known, seen)]
+    names = [name for place, name in enumerate(names) if all(_varies(rows[:, place]) for rows in complete)]
     if len(names) < 2:
         return ()
     columns = [INPUT + name for name in names]
@@ -68,15 +72,24 @@ def moved_pairs(
         own = [
             _correlations(part) for part in (_complete(block, columns) for block in blocks) if len(part) >= _MIN_ROWS
         ]
-        suspected = [
-            (pair, p) for pair, p in suspected if all(abs(now[pair] - each[pair]) >= smallest / 2.0 for each in own)
-        ]
+        suspected = [(pair, p) for pair, p in suspected if _is_new(now[pair], [each[pair] for each in own], smallest)]
     found = [Pair(names[j], names[i], float(was[i, j]), float(now[i, j]), p) for (i, j), p in suspected]
     return tuple(sorted(found, key=lambda pair: (-abs(pair.current - pair.reference), pair.one, pair.other)))
 
 
-def _varies(values: pl.Series) -> bool:
-    return values.drop_nulls().n_unique() > 1
+def _is_new(now: float, own: list[float], smallest: float) -> bool:
+    """Whether a correlation is unlike those of all of the reference's windows, by more than they differ."""
+    if not own:
+        return True
+    gaps = [min((abs(one - other) for j, other in enumerate(own) if j != i), default=0.0) for i, one in enumerate(own)]
+    return bool(min(abs(now - each) for each in own) >= max(smallest / 2.0, _BEYOND_ALL * max(gaps)))
+
+
+def _varies(ranks: FloatArray) -> bool:
+    """Whether a column is more than one value and a few others, of whose ranks nothing is known."""
+    if not ranks.shape[0]:
+        return False
+    return float(np.unique(ranks, return_counts=True)[1].max()) <= _MOSTLY * ranks.shape[0]
 
 
 def _complete(frame: pl.DataFrame, columns: list[str]) -> FloatArray:

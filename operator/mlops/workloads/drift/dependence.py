@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
-from mlops.statistics.dependence import between, inflation_of_codes, inflation_of_values, stretched
+from mlops.statistics.dependence import inflation_of_codes, inflation_of_values, stretched
 
 # Of a sample, at least so many rows say something about its own inflation: the effective ones.
 _FEWEST = 2.0
-_MIN_BLOCKS = 4
-_MAX_COLUMNS = 40
-# Columns say the same of the users that they share: so many count as independent.
-_INDEPENDENT = 4
 
 
 class Dependence:
-    """Reference rows and rows of a window, each in time order, with their column `time`; see `clustering`.
+    """Reference rows and rows of a window, each in time order, with their column `time`.
 
     A window is often shorter than the time for which rows resemble each other, and then cannot say for how long: what
-    the reference says, in time, holds for it too.
+    the reference says, in time, holds for it too, unless the reference has enough windows of its own to compare with
+    (`stretch` is false): these say better what recurs.
     """
 
-    def __init__(self, reference: pl.DataFrame, current: pl.DataFrame, clustering: float = 1.0) -> None:
+    def __init__(self, reference: pl.DataFrame, current: pl.DataFrame, *, stretch: bool = True) -> None:
         parts = [reference] if "part" not in reference.columns else list(_parts(reference))
         self._parts = [part for part in parts if part["time"].null_count() == 0]
-        self._reference, self._current, self._clustering = reference, current, clustering
+        self._reference, self._current, self._stretch = reference, current, stretch
         self._found: dict[str, tuple[float, float]] = {}
 
     def of(self, column: str, *, is_number: bool) -> tuple[float, float]:
@@ -40,40 +36,21 @@ class Dependence:
     def _measured(self, column: str, *, is_number: bool) -> tuple[float, float]:
         current = self._current.select("time", column).drop_nulls(column)
         here = _inflation(current[column], is_number=is_number)
-        spacing = _spacing(current["time"])
+        spacing = spacing_of(current["time"])
         there = 1.0
         for part in self._parts:
             known = part.select("time", column).drop_nulls(column)
             found = _inflation(known[column], is_number=is_number)
-            here = max(here, stretched(found, _spacing(known["time"]), spacing))
+            if self._stretch:
+                here = max(here, stretched(found, spacing_of(known["time"]), spacing))
             there = max(there, found)
         if not self._parts:
             # Rows without a time have no order of their own: they are taken to resemble each other as the window's do.
             there = here
         return (
-            min(there * self._clustering, max(1.0, self._reference.height / _FEWEST)),
-            min(here * self._clustering, max(1.0, current.height / _FEWEST)),
+            min(there, max(1.0, self._reference.height / _FEWEST)),
+            min(here, max(1.0, current.height / _FEWEST)),
         )
-
-
-def clustering(blocks: tuple[pl.DataFrame, ...], reference: pl.DataFrame, rows: int, columns: tuple[str, ...]) -> float:
-    """By how much windows differ beyond what neighbours explain, in the median over numeric columns; 1 if not shown.
-
-    Rows of one user or machine resemble each other, and scattered over a window they are no neighbours: of fewer users
-    a window says less. `rows` are those of the window that is checked.
-    """
-    if len(blocks) < _MIN_BLOCKS or not columns:
-        return 1.0
-    found = []
-    for column in columns[:_MAX_COLUMNS]:
-        known = reference[column].drop_nulls().to_numpy().astype(np.float64)
-        parts = [block[column].drop_nulls().to_numpy().astype(np.float64) for block in blocks]
-        found.append(between(parts) / inflation_of_values(known))
-    ratio = float(np.median(found))
-    freedoms = (len(blocks) - 1) * min(len(found), _INDEPENDENT)
-    if ratio < 1.0 + 2.5 * math.sqrt(2.0 / freedoms):
-        return 1.0
-    return 1.0 + (ratio - 1.0) * rows / float(np.mean([block.height for block in blocks]))
 
 
 def _parts(frame: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
@@ -88,7 +65,7 @@ def _inflation(values: pl.Series, *, is_number: bool) -> float:
     return inflation_of_codes(codes - 1) if codes.shape[0] else 1.0
 
 
-def _spacing(times: pl.Series) -> float:
+def spacing_of(times: pl.Series) -> float:
     """Seconds between two rows, in the mean; 0 of fewer than two."""
     if times.len() < 2:
         return 0.0

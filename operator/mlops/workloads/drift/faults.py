@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,6 +18,7 @@ import polars as pl
 
 from mlops.statistics.arrays import BoolArray, FloatArray
 from mlops.statistics.two_sample import chi_square_homogeneity
+from mlops.workloads.drift.dependence import spacing_of
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.records.layout import INPUT
 
@@ -44,6 +46,12 @@ _NINES = tuple(sign * float("9" * digits) for digits in range(2, 10) for sign in
 # A part of a column is another unit from this share on, and beyond so many times the outermost hundredth.
 _PART = 0.05
 _BEYOND = 4.0
+# A first look at pairs of columns is at so many quantiles.
+_FEW, _SLACK = np.linspace(0.0, 1.0, 201), 0.05
+_LARGEST = 1e145
+_FEWEST_SPELT = 3
+# Texts that are cut in some rows only are a fault from this share on: new ones may begin like known ones.
+_CUT_PARTLY = 0.2
 _QUANTILES = np.linspace(0.05, 0.95, 19)
 
 
@@ -56,7 +64,13 @@ class _Column:
     seen: FloatArray
     known_sorted: FloatArray
     seen_sorted: FloatArray
+    blocks: tuple[FloatArray, ...]
     distance: float
+
+    def share_before(self, value: float) -> float:
+        """The largest share that a value had in the reference, or in one of its own windows."""
+        ordered = (self.known_sorted, *self.blocks)
+        return max(_count(each, value) / len(each) for each in ordered if len(each))
 
     @property
     def noise(self) -> float:
@@ -65,16 +79,23 @@ class _Column:
 
 
 def faults_of(
-    reference: Reference, window: pl.DataFrame, moved: Collection[str], *, alpha: float, min_share: float
+    reference: Reference,
+    window: pl.DataFrame,
+    blocks: Sequence[pl.DataFrame],
+    moved: Collection[str],
+    *,
+    alpha: float,
+    min_share: float,
 ) -> dict[str, str]:
     """Return the faults of a window as sentences, by input; one of whole rows stands under the empty name.
 
     Of two inputs that are exchanged the first one has the sentence. `moved` are the inputs that drifted: only these can
-    have another unit, or the values of another one. `min_share` is the smallest share of the rows that is a fault.
+    have another unit, or the values of another one. `blocks` are the reference's own windows: what filled one of them
+    is no fault. `min_share` is the smallest share of the rows that is a fault.
     """
     if window.height < _MIN_ROWS or reference.frame.height < _MIN_ROWS:
         return {}
-    columns = [column for name in reference.numeric if (column := _column(name, reference.frame, window)) is not None]
+    columns = [column for name in reference.numeric if (column := _column(name, reference.frame, window, blocks))]
     told: dict[str, str] = {}
     for one in columns:
         constant = reference.constants.get(one.name)
@@ -89,12 +110,19 @@ def faults_of(
     return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
 
-def _column(name: str, known: pl.DataFrame, seen: pl.DataFrame) -> _Column | None:
+def _column(name: str, known: pl.DataFrame, seen: pl.DataFrame, blocks: Sequence[pl.DataFrame]) -> _Column | None:
     before, after = (frame[INPUT + name].drop_nulls().to_numpy() for frame in (known, seen))
     if min(before.shape[0], after.shape[0]) < _MIN_ROWS:
         return None
     known_sorted, seen_sorted = np.sort(before), np.sort(after)
-    return _Column(name, before, after, known_sorted, seen_sorted, _apart(known_sorted, seen_sorted))
+    if max(abs(float(each)) for each in (*known_sorted[[0, -1]], *seen_sorted[[0, -1]])) > _LARGEST:
+        return None
+    own = tuple(np.sort(block[INPUT + name].drop_nulls().to_numpy()) for block in blocks)
+    return _Column(name, before, after, known_sorted, seen_sorted, own, _apart(known_sorted, seen_sorted))
+
+
+def _count(ordered: FloatArray, value: float) -> int:
+    return int(ordered.searchsorted(value, "right") - ordered.searchsorted(value))
 
 
 def _apart(one: FloatArray, other: FloatArray) -> float:
@@ -113,10 +141,11 @@ def _stands_out(column: _Column, constant: float | str | None, alpha: float, min
     order = np.argsort(-rows, kind="stable")
     m, n = column.seen.shape[0], column.known.shape[0]
     most = int(order[0])
-    for place in dict.fromkeys((most, *np.flatnonzero(_is_no_number(column, values)).tolist())):
+    suspects = np.flatnonzero(_is_no_number(column, values) & (rows >= max(2.0, min_share * m)))
+    for place in dict.fromkeys((most, *suspects.tolist())):
         value, count = float(values[place]), int(rows[place])
-        before = int(np.searchsorted(column.known_sorted, value, "right") - np.searchsorted(column.known_sorted, value))
-        share, share_before = count / m, before / n
+        before = _count(column.known_sorted, value)
+        share, share_before = count / m, column.share_before(value)
         if value == constant or share - share_before < min_share or share < 3.0 * share_before:
             continue
         if chi_square_homogeneity([n - before, before], [m - count, count])[0].pvalue > alpha:
@@ -152,7 +181,9 @@ def _stuck(reference: Reference, window: pl.DataFrame, min_share: float) -> Iter
             continue
         known = timed[INPUT + name].drop_nulls()
         share = (known == value).sum() / known.len() if known.len() else 1.0
-        longest = _longest_run(known)[0]
+        # Of a thinned reference only some rows of a run are there.
+        thinned = max(1.0, spacing_of(timed["time"]) / (spacing_of(window["time"]) or 1.0))
+        longest = round(_longest_run(known)[0] * thinned)
         # As long by chance, with the value as frequent as it was: hardly ever.
         chance = window.height * share**run if share < 1.0 else 1.0
         if run >= _RUN * max(1, longest) and chance < 1e-6:
@@ -178,11 +209,16 @@ def _respelt(reference: Reference, window: pl.DataFrame, min_share: float) -> It
         known = set(reference.frame[INPUT + name].drop_nulls().unique())
         counted = window[INPUT + name].drop_nulls().value_counts(name="n")
         unseen = {value: rows for value, rows in counted.iter_rows() if value not in known}
-        plain = {_plain(value): value for value in sorted(known)}
+        spellings = Counter(map(_plain, known))
+        plain = {_plain(value): value for value in sorted(known) if spellings[_plain(value)] == 1 and _plain(value)}
         spelt = {value: plain[_plain(value)] for value in unseen if _plain(value) in plain}
-        for found, what in ((spelt, "is spelt otherwise"), (_cut(unseen, known), "is cut short")):
+        longest = max((len(value) for value, _ in counted.iter_rows()), default=0)
+        cut = _cut(unseen, known)
+        if cut and longest > len(next(iter(cut))) and sum(unseen.values()) < _CUT_PARTLY * window.height:
+            cut = {}
+        for found, what in ((spelt, "is spelt otherwise"), (cut, "is cut short")):
             rows = sum(unseen[value] for value in found)
-            if rows >= max(2.0, min_share * window.height):
+            if rows >= max(float(_FEWEST_SPELT), min_share * window.height):
                 value = max(found, key=lambda each: (unseen[each], each))
                 share = rows / window.height
                 yield name, f"{name} {what} in {share:.1%} of the rows, such as {value!r} for {found[value]!r}"
@@ -196,18 +232,22 @@ def _cut(unseen: Mapping[str, int], known: Collection[str]) -> dict[str, str]:
         return {}
     length = lengths.pop()
     whole = {value[:length]: value for value in sorted(known) if len(value) > length}
-    return {value: whole[value] for value in unseen if value in whole} if length else {}
+    return {value: whole[value] for value in unseen} if length and all(value in whole for value in unseen) else {}
 
 
 def _plain(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(one for one in letters if one.isalnum())
+    return "".join(one for one in letters if not (unicodedata.combining(one) or one.isspace() or one == "_"))
 
 
 def _exchanged(columns: list[_Column]) -> Iterator[tuple[str, str]]:
     """Columns each of which looks like the other did."""
     moved = [one for one in columns if one.distance >= max(_MOVED, one.noise)]
+    few = {one.name: (np.quantile(one.known_sorted, _FEW), np.quantile(one.seen_sorted, _FEW)) for one in moved}
     for one, other in combinations(moved, 2):
+        (known, seen), (known_other, seen_other) = few[one.name], few[other.name]
+        if max(_apart(known_other, seen), _apart(known, seen_other)) > _SHAPE + _SLACK:
+            continue
         crossed = max(_apart(other.known_sorted, one.seen_sorted), _apart(one.known_sorted, other.seen_sorted))
         noise = max(one.noise, other.noise)
         if crossed <= max(noise, _ALIKE * min(one.distance, other.distance)) and crossed < _SHAPE:
@@ -284,6 +324,7 @@ def _again(reference: Reference, window: pl.DataFrame) -> Iterator[tuple[str, st
     m = window.height
     blocks = [known[start : start + m] for start in range(0, max(1, known.len() - m + 1), m)]
     repeated = 1.0 - seen.n_unique() / m
-    before = max(1.0 - block.n_unique() / block.len() for block in blocks)
+    # Of more rows more are alike, where few different ones are possible.
+    before = max((1.0 - block.n_unique() / block.len()) * max(1.0, m / block.len()) for block in blocks)
     if repeated >= max(_AGAIN, 3.0 * before):
         yield "", f"{repeated:.0%} of the rows repeat another one in all inputs, {before:.0%} at most before"

@@ -15,13 +15,14 @@ from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.correlation import moved_pairs
-from mlops.workloads.drift.dependence import Dependence, clustering
+from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import FeatureComparison, Kind, Pair, Shift
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
 
 _FAR = 3.0
+_ENOUGH_BLOCKS = 8
 
 
 class Inputs:
@@ -34,13 +35,12 @@ class Inputs:
     @cached_property
     def dependence(self) -> Dependence:
         """How much less than their number the rows of both say."""
-        return Dependence(self._reference.frame, self._window.frame, self.clustering)
+        return Dependence(self._reference.frame, self._window.frame, stretch=self.stretch)
 
-    @cached_property
-    def clustering(self) -> float:
-        """By how much windows of the reference differ beyond what neighbouring rows explain."""
-        columns = tuple(INPUT + name for name in self._reference.numeric)
-        return clustering(self.blocks, self._reference.frame, self._window.frame.height, columns)
+    @property
+    def stretch(self) -> bool:
+        """Whether the reference has too few windows of its own to say what recurs."""
+        return len(self.blocks) < _ENOUGH_BLOCKS
 
     @cached_property
     def features(self) -> tuple[FeatureComparison, ...]:

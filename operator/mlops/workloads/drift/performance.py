@@ -37,8 +37,9 @@ _SMALLEST_DROP = 0.02
 _SMALLEST_RISE = 0.1
 # The fewest blocks of rows that say how much a metric varies.
 _BLOCKS = 8
-# Windows of the reference, less two, that say how much the metric differs between them.
+# Fewer windows of the reference do not say how much the metric differs between them.
 _MIN_FREEDOMS = 3
+_LARGEST = 1e145
 
 
 @dataclass(frozen=True)
@@ -149,26 +150,22 @@ class Labelled:
         """The test's p-value, less sure where the metric differs between the reference's own windows by more than
         resampling makes it: a season, or users, have a metric of their own."""
         span = self.window.span
-        found: list[float] = []
-        sizes: list[int] = []
+        largest = (0.0, 0)
         # Of rows that it was trained on a model is too good, in all windows alike.
         for part in ("train", "test"):
             known = self.reference.frame.filter(pl.col("part") == part).drop_nulls(["label", PREDICTION])
-            values = []
+            values, sizes = [], []
             for block in windows_of(known, span.end - span.start):
                 try:
                     values.append(evaluate(metric, sample_of(metric, block, self.reference.classes)))
                 except ValueError:
                     continue
                 sizes.append(block.height)
-            found += [value - float(np.mean(values)) for value in values]
-        freedoms = len(found) - 2
-        error = test.drop.standard_error
-        if freedoms < _MIN_FREEDOMS or error <= 0.0:
-            return test.pvalue
-        chance = test.current.standard_error**2 * rows / float(np.mean(sizes))
-        excess = float(np.square(found).sum()) / freedoms - chance
-        if excess <= 0.0:
+            if len(values) > _MIN_FREEDOMS and 0.0 < max(map(abs, values)) < _LARGEST:
+                chance = test.current.standard_error**2 * rows / float(np.mean(sizes))
+                largest = max(largest, (float(np.var(values, ddof=1)) - chance, len(values) - 1))
+        (excess, freedoms), error = largest, test.drop.standard_error
+        if excess <= 0.0 or error <= 0.0:
             return test.pvalue
         t = (test.drop.value - test.min_drop) / math.sqrt(error**2 + excess)
         return student_sf(t, freedoms) if t > 0.0 else 1.0 - student_sf(-t, freedoms)

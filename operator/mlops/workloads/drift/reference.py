@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from mlops.api.metrics import Task, positive_last
@@ -30,6 +31,7 @@ from mlops.workloads.floor.records.layout import (
 
 DESCRIPTION = "model.json"
 ROWS = "reference.parquet"
+_TIE = "_tie"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +107,11 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         *(finite(column) for column in frame.columns if column.startswith(PROBABILITY)),
         timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
     )
-    # Rows without a time, or with equal ones, are ordered by their content.
-    prepared = prepared.sort(TIME, *sorted(set(prepared.columns) - {TIME}), nulls_last=True)
+    # Rows without a time, or with equal ones, have an order of their own, which their content decides and does not
+    # show: neighbours would else resemble each other.
+    prepared = prepared.sort(sorted(prepared.columns), nulls_last=True)
+    shuffled = np.random.Generator(np.random.PCG64(0)).permutation(prepared.height)
+    prepared = prepared.with_columns(pl.Series(_TIE, shuffled)).sort(TIME, _TIE, nulls_last=True).drop(_TIE)
     known = {name: fill for name, fill in fills(signature.clean or ()).items() if name in names}
     constants = {name: _constant(fill, is_number=name in numeric) for name, fill in known.items()}
     return Reference(

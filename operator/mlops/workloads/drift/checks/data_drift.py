@@ -39,7 +39,8 @@ class DataDrift(DriftCheck):
         enough = len(drifted) >= max(1.0, float(check.min_share or 0) * len(known))
         pairs = () if drifted else evidence.inputs.pairs(check)
         numbers |= {"pairs": pairs[:_PAIRS]}
-        if pairs:
+        together = {name for pair in pairs for name in (pair.one, pair.other)}
+        if pairs and len(together) >= float(check.min_share or 0) * len(known):
             first = pairs[0]
             message = (
                 f"{first.one} and {first.other} moved together: their rank correlation is {first.current:.2f},"

@@ -43,6 +43,7 @@ class DataQuality(DriftCheck):
         told = _beyond(check, features) | faults_of(
             evidence.reference,
             evidence.window.frame,
+            evidence.inputs.blocks,
             {shift.feature.name for shift in evidence.inputs.shifts(check) if shift.drifted},
             alpha=float(check.alpha),
             min_share=_share(check),

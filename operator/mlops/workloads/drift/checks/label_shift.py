@@ -82,7 +82,7 @@ class LabelShift(DriftCheck):
 def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
     frame = evidence.reference.frame.drop_nulls(["label"])
     known, classes = frame["label"], evidence.reference.classes
-    inflation = Dependence(frame, evidence.window.labelled, evidence.inputs.clustering).of(
+    inflation = Dependence(frame, evidence.window.labelled, stretch=evidence.inputs.stretch).of(
         "label", is_number=not classes
     )
     if not classes:
