@@ -9,6 +9,7 @@ drift where none is. All tests here divide rows by the inflation.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _MAX_CLASSES = 12
 # The lowest frequencies, whose mean power is that of slow movements, and their upper bound in standard errors.
 _LOWEST = 16
 _UPPER = 1.645
+# Blocks differ by more than chance from so many standard errors on.
+_CHANCE = 2.5
 
 
 def inflation(series: FloatArray) -> float:
@@ -67,6 +70,28 @@ def inflation_of_codes(codes: IntArray) -> float:
         return 1.0
     found = np.array([inflation((codes == code).astype(np.float64)) for code in frequent])
     return float((found * weights).sum() / weights.sum())
+
+
+def between(blocks: Sequence[FloatArray]) -> float:
+    """How much more the share of small values differs between blocks of rows than independent rows make it.
+
+    Rows of one user, say, resemble each other however far apart they come. The chi-square statistic of the shares
+    below the quartiles of all rows over its degrees of freedom, in the mean; 1 if that may be chance, or of fewer than
+    three blocks.
+    """
+    blocks = [block for block in blocks if block.shape[0]]
+    every = np.sort(np.concatenate(blocks)) if blocks else np.zeros(0)
+    if len(blocks) < 3 or every[0] == every[-1]:
+        return 1.0
+    rows = np.array([block.shape[0] for block in blocks])
+    found = []
+    for edge in dict.fromkeys(every[[every.shape[0] * quarter // 4 for quarter in (1, 2, 3)]].tolist()):
+        shares = np.array([float((block <= edge).mean()) for block in blocks])
+        share = float((shares * rows).sum() / rows.sum())
+        if 0.0 < share < 1.0:
+            found.append(float((rows * (shares - share) ** 2).sum()) / (share * (1.0 - share) * (len(blocks) - 1)))
+    ratio = float(np.mean(found)) if found else 1.0
+    return ratio if ratio > 1.0 + _CHANCE * math.sqrt(2.0 / (len(blocks) - 1)) else 1.0
 
 
 def stretched(found: float, spacing: float, wanted: float) -> float:

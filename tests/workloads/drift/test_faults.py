@@ -264,3 +264,94 @@ def test_rows_that_resemble_their_neighbours_are_no_drift(phi: float) -> None:
         found = decide(reference, window_of(filled, span), CHECKS, limits=limits, labels=Labels(), seed=1)
         alarms += found.verdict != "Stable"
     assert alarms <= 1
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        pytest.param("in.weekday", lambda day: float(day % 7), id="a day of the week"),
+        pytest.param("in.month", lambda day: float(day // 30 % 12), id="a month"),
+        pytest.param("in.holiday", lambda day: float(day % 15 == 0), id="a holiday"),
+    ],
+)
+def test_what_filled_whole_windows_before_is_no_fault(column: str, values: Callable[[int], float]) -> None:
+    """A day has one weekday: the reference's own days had too."""
+
+    def days(first: int, count: int) -> pl.DataFrame:
+        rng = np.random.default_rng(first)
+        rows_of = count * 100
+        return pl.DataFrame(
+            {
+                column: [values(first + row // 100) for row in range(rows_of)],
+                "in.x": rng.normal(size=rows_of),
+                "in.city": ["Bern"] * rows_of,
+                "in.plan": ["full"] * rows_of,
+                "time": [START + timedelta(days=first, minutes=14 * row + 1) for row in range(rows_of)],
+            }
+        )
+
+    def at_their_days(frame: pl.DataFrame, first: int) -> pl.DataFrame:
+        times = [
+            START + timedelta(days=first + row // 100, minutes=14 * (row % 100) + 1) for row in range(frame.height)
+        ]
+        return frame.with_columns(pl.Series("time", times))
+
+    reference = a_reference(at_their_days(days(0, 400), 0))
+    for day in (400, 403, 405):
+        end = START + timedelta(days=day + 1)
+        frame = at_their_days(days(day, 1), day)
+        window = window_of(asked_of(frame), JudgedSpan(end - timedelta(days=1), end, end))
+        limits = WindowSpec(duration="1d", min_samples=50)
+        found = decide(reference, window, CHECKS, limits=limits, labels=Labels(), seed=1)
+        assert found.verdict == "Stable", found.sentence
+
+
+def test_a_season_does_not_hide_what_no_window_of_it_ever_was() -> None:
+    """Weekends are warmer by half as much again as a day's noise; three times the noise is a change."""
+    rng = np.random.default_rng(9)
+
+    def days(first: int, count: int, more: float = 0.0) -> pl.DataFrame:
+        rows_of = count * 100
+        day = first + np.arange(rows_of) // 100
+        times = [START + timedelta(days=int(d), minutes=14 * (row % 100) + 1) for row, d in enumerate(day)]
+        warm = 1.5 * (day % 7 >= 5)
+        texts = {"in.city": ["Bern"] * rows_of, "in.plan": ["full"] * rows_of}
+        values = {f"in.s{i}": warm + rng.normal(size=rows_of) + more * (i == 0) for i in range(3)}
+        return pl.DataFrame({**values, **texts, "time": times})
+
+    reference = a_reference(days(0, 60))
+    verdicts = []
+    for more in (0.0, 3.0):
+        end = START + timedelta(days=62)
+        window = window_of(asked_of(days(61, 1, more)), JudgedSpan(end - timedelta(days=1), end, end))
+        limits = WindowSpec(duration="1d", min_samples=50)
+        verdicts.append(decide(reference, window, CHECKS, limits=limits, labels=Labels(), seed=1).verdict)
+    assert verdicts == ["Stable", "DataDrift"]
+
+
+def test_another_sign_or_code_is_another_category() -> None:
+    """AB- is no spelling of AB+, and a new short code is no longer one that was cut."""
+    groups = pl.Series(np.random.default_rng(2).choice(["A+", "A-", "AB+", "0"], size=ROWS))
+    reference = a_reference(rows(0, START - timedelta(days=30)).with_columns(groups.alias("in.city")))
+    rare = pl.Series(np.random.default_rng(3).random(ROWS) < 0.02)
+    seen = pl.when(rare).then(pl.lit("AB-")).otherwise(groups).alias("in.city")
+    assert decision(lambda frame: frame.with_columns(seen), CHECKS[0], reference=reference).verdict == "Stable"
+    codes = pl.Series(np.random.default_rng(2).choice(["A10.1", "A10.2", "B20.3", "C30.4"], size=ROWS))
+    reference = a_reference(rows(0, START - timedelta(days=30)).with_columns(codes.alias("in.city")))
+    new = pl.when(rare).then(codes.str.slice(0, 3)).otherwise(codes).alias("in.city")
+    assert decision(lambda frame: frame.with_columns(new), CHECKS[0], reference=reference).verdict == "Stable"
+
+
+@pytest.mark.parametrize("size", [1e200, 1e300])
+def test_extreme_values_are_compared_and_stop_no_check(size: float) -> None:
+    """Against a reference with windows of its own; three standard deviations are drift at any scale."""
+    weeks = [rows(20 + week, START - timedelta(days=63 - 7 * week)) for week in range(9)]
+    large = [frame.with_columns((pl.col("in.length") - 170.0) / 9.0 * size / 100.0) for frame in weeks]
+    moved = decision(
+        lambda frame: frame.with_columns(((pl.col("in.length") - 170.0) / 9.0 + 3.0) * size / 100.0),
+        CHECKS[1],
+        reference=a_reference(pl.concat(large)),
+    )
+    assert moved.verdict == "DataDrift"
+    some_huge = some(0.5, "in.length", size)
+    assert decision(some_huge, reference=a_reference(pl.concat(weeks))).verdict in ("DataQuality", "DataDrift")

@@ -23,16 +23,23 @@ _MAX_BLOCKS = 40
 _DEVIATION_IN_MAD = 1.4826
 _FEWEST_DEVIATIONS = 3.0
 _BEYOND_ALL = 1.5
+_MANY_BLOCKS = 8
+_FAR_BEYOND = 2.5
 # A spread that few windows show is itself uncertain: Student's law, with no fewer degrees of freedom than these.
 _FEWEST_FREEDOMS = 4
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The window's distance to the nearest of the reference's windows, and how far those are at most."""
+    """The window's distance to the nearest of so many of the reference's windows, and how far those are at most.
+
+    `rows` are those of the window with a value.
+    """
 
     nearest: float
     limit: float
+    windows: int
+    rows: int
 
 
 def windows_of(frame: pl.DataFrame, length: timedelta) -> tuple[pl.DataFrame, ...]:
@@ -80,12 +87,23 @@ def baseline(
     spread = _DEVIATION_IN_MAD * float(np.median(np.abs(own - median)))
     deviations = max(_FEWEST_DEVIATIONS, student_isf(alpha, max(_FEWEST_FREEDOMS, len(parts) - 1)))
     limit = max(median + deviations * spread, _BEYOND_ALL * float(own.max()))
-    return Baseline(float(to_current.min()), limit)
+    return Baseline(float(to_current.min()), limit, len(parts), present.len())
 
 
 def beyond(found: Baseline | None, min_effect_size: float) -> bool:
     """Whether the window is unlike every one of the reference's own; with no windows to compare, nothing excuses it."""
     return found is None or found.nearest > max(found.limit, min_effect_size)
+
+
+def far_beyond(found: Baseline | None) -> bool:
+    """Whether the window is so unlike each of many that no p-value is needed: in a season rows say little, since all of
+    a window's resemble each other, and yet no window was ever so far away."""
+    return (
+        found is not None
+        and found.windows >= _MANY_BLOCKS
+        and found.rows >= _MIN_BLOCK_ROWS
+        and found.nearest > _FAR_BEYOND * found.limit
+    )
 
 
 def _numeric(parts: list[pl.Series], current: pl.Series) -> tuple[FloatArray, FloatArray] | None:

@@ -87,9 +87,8 @@ def _is_new(now: float, own: list[float], smallest: float) -> bool:
 
 def _varies(ranks: FloatArray) -> bool:
     """Whether a column is more than one value and a few others, of whose ranks nothing is known."""
-    if not ranks.shape[0]:
-        return False
-    return float(np.unique(ranks, return_counts=True)[1].max()) <= _MOSTLY * ranks.shape[0]
+    most = int(np.unique(ranks, return_counts=True)[1].max()) if len(ranks) else 0
+    return 0 < most <= _MOSTLY * len(ranks)
 
 
 def _complete(frame: pl.DataFrame, columns: list[str]) -> FloatArray:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
-from mlops.statistics.dependence import inflation_of_codes, inflation_of_values, stretched
+from mlops.statistics.dependence import between, inflation_of_codes, inflation_of_values, stretched
 
 # Of a sample, at least so many rows say something about its own inflation: the effective ones.
 _FEWEST = 2.0
+_ENOUGH_BLOCKS = 8
 
 
 class Dependence:
     """Reference rows and rows of a window, each in time order, with their column `time`.
 
     A window is often shorter than the time for which rows resemble each other, and then cannot say for how long: what
-    the reference says, in time, holds for it too, unless the reference has enough windows of its own to compare with
-    (`stretch` is false): these say better what recurs.
+    the reference says, in time, holds for it too. Of eight `blocks`, the reference's own windows, it is read off how
+    they differ: also by who came in them.
     """
 
-    def __init__(self, reference: pl.DataFrame, current: pl.DataFrame, *, stretch: bool = True) -> None:
+    def __init__(self, reference: pl.DataFrame, current: pl.DataFrame, blocks: Sequence[pl.DataFrame] = ()) -> None:
         parts = [reference] if "part" not in reference.columns else list(_parts(reference))
         self._parts = [part for part in parts if part["time"].null_count() == 0]
-        self._reference, self._current, self._stretch = reference, current, stretch
+        self._reference, self._current = reference, current
+        self._blocks = blocks if len(blocks) >= _ENOUGH_BLOCKS else ()
         self._found: dict[str, tuple[float, float]] = {}
 
     def of(self, column: str, *, is_number: bool) -> tuple[float, float]:
@@ -41,12 +44,17 @@ class Dependence:
         for part in self._parts:
             known = part.select("time", column).drop_nulls(column)
             found = _inflation(known[column], is_number=is_number)
-            if self._stretch:
+            if not self._blocks:
                 here = max(here, stretched(found, spacing_of(known["time"]), spacing))
             there = max(there, found)
         if not self._parts:
             # Rows without a time have no order of their own: they are taken to resemble each other as the window's do.
             there = here
+        if self._blocks and is_number:
+            parts = [block[column].drop_nulls().to_numpy().astype(np.float64) for block in self._blocks]
+            ratio = between(parts)
+            there = max(there, ratio)
+            here = max(here, 1.0 + (ratio - 1.0) * current.height / float(np.mean([part.shape[0] for part in parts])))
         return (
             min(there, max(1.0, self._reference.height / _FEWEST)),
             min(here, max(1.0, current.height / _FEWEST)),

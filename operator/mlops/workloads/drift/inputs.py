@@ -13,7 +13,7 @@ from mlops.statistics.arrays import within_reach
 from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric
-from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
+from mlops.workloads.drift.baseline import Baseline, baseline, beyond, far_beyond, windows_of
 from mlops.workloads.drift.correlation import moved_pairs
 from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import FeatureComparison, Kind, Pair, Shift
@@ -22,7 +22,6 @@ from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
 
 _FAR = 3.0
-_ENOUGH_BLOCKS = 8
 
 
 class Inputs:
@@ -35,12 +34,7 @@ class Inputs:
     @cached_property
     def dependence(self) -> Dependence:
         """How much less than their number the rows of both say."""
-        return Dependence(self._reference.frame, self._window.frame, stretch=self.stretch)
-
-    @property
-    def stretch(self) -> bool:
-        """Whether the reference has too few windows of its own to say what recurs."""
-        return len(self.blocks) < _ENOUGH_BLOCKS
+        return Dependence(self._reference.frame, self._window.frame, self.blocks)
 
     @cached_property
     def features(self) -> tuple[FeatureComparison, ...]:
@@ -111,8 +105,9 @@ class Inputs:
                 and p_value <= float(check.alpha)
                 and feature.effect >= float(check.min_effect_size)
             )
-            known_windows = baseline_of(feature, float(check.alpha) / len(features)) if passed else None
-            drifted = passed and beyond(known_windows, float(check.min_effect_size))
+            large = feature.effect is not None and feature.effect >= float(check.min_effect_size)
+            known_windows = baseline_of(feature, float(check.alpha) / len(features)) if large else None
+            drifted = (passed and beyond(known_windows, float(check.min_effect_size))) or far_beyond(known_windows)
             shifts.append(Shift(feature, p_value, known_windows, drifted))
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
 

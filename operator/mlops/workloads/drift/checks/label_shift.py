@@ -82,9 +82,7 @@ class LabelShift(DriftCheck):
 def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
     frame = evidence.reference.frame.drop_nulls(["label"])
     known, classes = frame["label"], evidence.reference.classes
-    inflation = Dependence(frame, evidence.window.labelled, stretch=evidence.inputs.stretch).of(
-        "label", is_number=not classes
-    )
+    inflation = Dependence(frame, evidence.window.labelled, evidence.inputs.blocks).of("label", is_number=not classes)
     if not classes:
         found = compare("label", known, labels, is_number=True, inflation=inflation)
         return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}

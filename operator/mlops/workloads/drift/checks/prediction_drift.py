@@ -37,7 +37,7 @@ class PredictionDrift(DriftCheck):
         columns = [c for c in held_out.columns if c.startswith(PROBABILITY)]
         columns = [PREDICTION, *(columns[:1] if len(columns) == 2 else columns)]
         regression = not evidence.reference.classes
-        dependence = Dependence(held_out, live, stretch=evidence.inputs.stretch)
+        dependence = Dependence(held_out, live, evidence.inputs.blocks)
         features = tuple(
             compare(
                 column,
