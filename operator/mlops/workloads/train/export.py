@@ -24,6 +24,8 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.unusual import Unusual
 
 MAX_COMPARED_ROWS = 5000
+# How often scikit-learn is asked for the unusual rows that it does not refuse.
+MAX_CALLS = 500
 # The largest difference to scikit-learn's own answers that a format may show, relative to max(1, |answer|). ONNX trees
 # and kernels calculate in float32; treelite's softmax does.
 TOLERANCES: dict[Format, str] = {"onnx": "1e-5", "treelite": "1e-6", "skops": "1e-9"}
@@ -93,29 +95,45 @@ def answers_of(signature: Signature, estimator: Any, columns: Columns) -> Answer
 
 def _answered(signature: Signature, estimator: Any, unusual: Unusual) -> tuple[Unusual, Answer] | None:
     """Return the rows that scikit-learn has an answer to, with its answers: others are refused whatever the format."""
-    rows = range(len(unusual.words))
-    answered = _rows_with_answers(signature, estimator, unusual, rows)
-    if not answered:
+    rows = _rows_with_answers(signature, estimator, unusual)
+    if not rows:
         return None
-    kept = unusual if len(answered) == len(rows) else unusual.only(answered)
+    kept = unusual if len(rows) == len(unusual.words) else unusual.only(rows)
     return kept, answers_of(signature, estimator, kept.columns)
 
 
-def _rows_with_answers(signature: Signature, estimator: Any, unusual: Unusual, rows: Sequence[int]) -> list[int]:
-    """Return which of the rows scikit-learn answers, in order.
+def _rows_with_answers(signature: Signature, estimator: Any, unusual: Unusual) -> list[int]:
+    """Return which rows scikit-learn answers, in order.
 
-    A refusal says nothing of which row it is for, so the halves are asked again. A thousand columns are some 3,000
-    rows: with k refused, some 2 k log2(3000) calls instead of 3,000.
+    One call tells which answers are none. What raises does not say for which row: its halves are asked again, at most
+    MAX_CALLS times in all, for a wide Dataset has thousands of unusual rows.
     """
+    engine = SklearnEngine(signature, estimator)
+    found: list[int] = []
+    waiting: list[Sequence[int]] = [range(len(unusual.words))]
+    for _ in range(MAX_CALLS):
+        if not waiting:
+            break
+        rows = waiting.pop()
+        try:
+            answer = engine.run(unusual.only(rows).columns)
+        except BadInput:
+            middle = len(rows) // 2
+            waiting += [rows[middle:], rows[:middle]] if middle else []
+            continue
+        found += [row for number, row in enumerate(rows) if _is_one(_row(answer, number), signature.estimator.name)]
+    if waiting:
+        left = sum(map(len, waiting))
+        say(f"export: {left} of {len(unusual.words)} unusual rows are not compared: scikit-learn refuses too many")
+    return found
+
+
+def _is_one(answer: Answer, name: str) -> bool:
     try:
-        answers_of(signature, estimator, unusual.only(rows).columns)
-        return [*rows]
+        checked(answer, name)
     except BadInput:
-        if len(rows) == 1:
-            return []
-    middle = len(rows) // 2
-    halves = (rows[:middle], rows[middle:])
-    return [row for half in halves for row in _rows_with_answers(signature, estimator, unusual, half)]
+        return False
+    return True
 
 
 def _differs(made: Signature, path: Path, unusual: Unusual, expected: Answer) -> str | None:
