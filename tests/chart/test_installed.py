@@ -214,7 +214,9 @@ def test_a_secret_of_the_demo_that_somebody_made_theirs_is_left_alone(cluster: C
         assert secret["metadata"]["labels"]["app.kubernetes.io/component"] == "mine"
         assert _credentials(cluster, "team-a", "-reader") == theirs
         made = b64decode(cluster.get("v1", "Secret", f"{RELEASE}-minio-users")["data"]["users.json"])
-        (reader,) = [one for one in json.loads(made)["users"] if (one["namespace"], one["role"]) == ("team-a", "reader")]
+        (reader,) = [
+            one for one in json.loads(made)["users"] if (one["namespace"], one["role"]) == ("team-a", "reader")
+        ]
         # Its keys stay good until the demo is made again with others.
         assert (reader["secretKey"] == theirs["AWS_SECRET_ACCESS_KEY"]) is not installs
     # The way out that the notes name.

@@ -12,14 +12,26 @@ import pytest
 
 from mlops.workloads.floor.model.answer import Answer
 from mlops.workloads.floor.model.engines import SklearnEngine
-from mlops.workloads.floor.model.signature import ModelColumn
+from mlops.workloads.floor.model.signature import ModelColumn, Signature
 from mlops.workloads.train import export
-from mlops.workloads.train.unusual import UNSEEN, unusual_rows
+from mlops.workloads.train.unusual import UNSEEN, Unusual, unusual_rows
 from tests.workloads.train.runs import Place, a_frame
 
 COLUMNS = tuple(
     ModelColumn.model_validate({"name": name, "type": kind})
     for name, kind in {"x": "float64", "n": "int64", "s": "string", "b": "boolean"}.items()
+)
+SIGNATURE = Signature.model_validate(
+    {
+        "task": "regression",
+        "format": "skops",
+        "inputs": [{"name": "x", "type": "float64", "nullable": False}],
+        "columns": [{"name": "x", "type": "float64"}],
+        "label": {"name": "y", "type": "float64"},
+        "estimator": {"name": "LinearRegression"},
+        "encoding": {"numbers": [{"column": "x"}]},
+        "tolerance": "1e-9",
+    }
 )
 USUAL: dict[str, Any] = {
     "x": np.array([1.0, np.nan, 3.0]),
