@@ -143,6 +143,9 @@ def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, values
         assert status == 201, answer["message"]
 
 
+MINE = ("label", "--overwrite", "secret", "mlops-store-reader", "app.kubernetes.io/component=mine")
+
+
 def _credentials(cluster: Cluster, namespace: str, role: str = "") -> dict[str, str]:
     data = cluster.get("v1", "Secret", f"mlops-store{role}", namespace)["data"]
     return {name: b64decode(value).decode() for name, value in data.items()}
@@ -163,7 +166,7 @@ def test_the_demos_credentials_are_random_and_survive_upgrades(cluster: Cluster)
     ]
     all_first = [_credentials(cluster, *place) for place in places]
     ids = [each["AWS_ACCESS_KEY_ID"] for each in all_first]
-    assert len({*ids, b64decode(root["rootUser"]).decode()}) == 13
+    assert len({*ids, b64decode(root["rootUser"]).decode()}) == len(places) + 1 == 16
     assert b64decode(root["rootPassword"]).decode() not in [each["AWS_SECRET_ACCESS_KEY"] for each in all_first]
     pod = cluster.get("apps/v1", "Deployment", f"{RELEASE}-minio")["spec"]["template"]
     more = {"demoMinio": {"enabled": True, "namespaces": ["team-a", "team-b", "default"]}}
@@ -180,9 +183,7 @@ def test_a_demo_of_another_name_knows_the_keys_that_the_one_before_left(cluster:
     values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a"]}}
     cluster.install(values)
     cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
-    strange = {"metadata": {"labels": {"app.kubernetes.io/component": "mine"}}}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mlops-store-reader", "namespace": "team-a"}}
-    assert cluster.server.patch(secret, strange)[0] == 200
+    cluster.kubectl("-n", "team-a", *MINE)
     left = {role: _credentials(cluster, "team-a", role) for role in ("", "-reader", "-server", "-delivery")}
     words = ("install", "other", CHART, "--namespace", NAMESPACE, "--take-ownership")
     said = cluster.helm(*words, values=values)
@@ -196,6 +197,32 @@ def test_a_demo_of_another_name_knows_the_keys_that_the_one_before_left(cluster:
     # Somebody's own is neither read nor replaced.
     assert users["team-a", "reader"]["accessKey"] != left["-reader"]["AWS_ACCESS_KEY_ID"]
     assert "LEFT ALONE: the Secret mlops-store-reader in the namespace team-a" in said
+    cluster.kubectl("-n", "team-a", "delete", "secret", "mlops-store-reader")
+
+
+def test_a_secret_of_the_demo_that_somebody_made_theirs_is_left_alone(cluster: Cluster) -> None:
+    """No upgrade and no install afterwards fails for its label, as Helm does for a field that another manager took."""
+    values: helm.Values = {"demoMinio": {"enabled": True, "namespaces": ["team-a"]}}
+    cluster.install(values)
+    cluster.kubectl("-n", "team-a", *MINE)
+    theirs = _credentials(cluster, "team-a", "-reader")
+    for installs in (False, True):
+        if installs:
+            cluster.helm("uninstall", RELEASE, "--namespace", NAMESPACE)
+        assert "LEFT ALONE: the Secret mlops-store-reader in the namespace team-a" in cluster.install(values)
+        secret = cluster.get("v1", "Secret", "mlops-store-reader", "team-a")
+        assert secret["metadata"]["labels"]["app.kubernetes.io/component"] == "mine"
+        assert _credentials(cluster, "team-a", "-reader") == theirs
+        made = b64decode(cluster.get("v1", "Secret", f"{RELEASE}-minio-users")["data"]["users.json"])
+        (reader,) = [
+            one for one in json.loads(made)["users"] if (one["namespace"], one["role"]) == ("team-a", "reader")
+        ]
+        # Its keys stay good until the demo is made again with others.
+        assert (reader["secretKey"] == theirs["AWS_SECRET_ACCESS_KEY"]) is not installs
+    # The way out that the notes name.
+    cluster.kubectl("-n", "team-a", "delete", "secret", "mlops-store-reader")
+    assert "LEFT ALONE" not in cluster.install(values)
+    assert _credentials(cluster, "team-a", "-reader")["AWS_SECRET_ACCESS_KEY"] == reader["secretKey"]
 
 
 def test_a_second_operator_on_the_same_objects_is_refused(cluster: Cluster) -> None:

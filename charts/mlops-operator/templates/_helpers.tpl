@@ -170,14 +170,18 @@ makes, where what is missing is told by the API server. Asked is only what whoev
 {{- without $found "" | uniq | sortAlpha | join "," }}
 {{- end }}
 
-{{/* "yes" if a Secret is there and not of this release, else nothing: (list $ "namespace" "name"). */}}
+{{/*
+"yes" if a Secret is there and not of this release, else nothing: (list $ "namespace" "name"). One that somebody gave
+another component is theirs: Helm would not take the label back, but fail with a conflict.
+*/}}
 {{- define "mlops-operator.strangersSecret" -}}
 {{- $root := first . }}
 {{- $secret := lookup "v1" "Secret" (index . 1) (last .) }}
 {{- if $secret }}
 {{- $notes := ($secret.metadata).annotations | default dict }}
 {{- $owner := printf "%s/%s" (get $notes "meta.helm.sh/release-namespace") (get $notes "meta.helm.sh/release-name") }}
-{{- if ne $owner (printf "%s/%s" $root.Release.Namespace $root.Release.Name) }}yes{{ end }}
+{{- $component := get (($secret.metadata).labels | default dict) "app.kubernetes.io/component" }}
+{{- if or (ne $owner (printf "%s/%s" $root.Release.Namespace $root.Release.Name)) (ne $component "minio") }}yes{{ end }}
 {{- end }}
 {{- end }}
 

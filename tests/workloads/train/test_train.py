@@ -83,8 +83,14 @@ def test_personal_data_stays_out_of_reference_golden_rows_and_signature(place: P
     golden = json.loads((folder / "golden.json").read_text())
     assert set(golden["inputs"]["region"]) == {None}
     assert set(golden["inputs"]["demand"]) == {None}
-    inputs = {one.name: one for one in read_signature(folder).inputs}
-    assert inputs["region"].categories is None
+    regions = {one for one in a_frame()["region"].unique() if one is not None}
+    encoding = read_signature(folder).encoding
+    assert encoding is not None
+    (region,) = [text for text in encoding.texts if text.column == "region"]
+    assert len(region.categories) == len(regions) == 3
+    assert not regions & {*region.categories}
+    written = (folder / "model.json").read_text()
+    assert [one for one in regions if one in written] == []
 
 
 def test_golden_rows_cover_missing_values_and_unseen_categories(place: Place) -> None:

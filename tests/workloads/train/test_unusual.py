@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,26 @@ import pytest
 
 from mlops.workloads.floor.model.answer import Answer
 from mlops.workloads.floor.model.engines import SklearnEngine
-from mlops.workloads.floor.model.signature import ModelColumn
+from mlops.workloads.floor.model.signature import ModelColumn, Signature
 from mlops.workloads.train import export
-from mlops.workloads.train.unusual import UNSEEN, unusual_rows
+from mlops.workloads.train.unusual import UNSEEN, Unusual, unusual_rows
 from tests.workloads.train.runs import Place, a_frame
 
 COLUMNS = tuple(
     ModelColumn.model_validate({"name": name, "type": kind})
     for name, kind in {"x": "float64", "n": "int64", "s": "string", "b": "boolean"}.items()
+)
+SIGNATURE = Signature.model_validate(
+    {
+        "task": "regression",
+        "format": "skops",
+        "inputs": [{"name": "x", "type": "float64", "nullable": False}],
+        "columns": [{"name": "x", "type": "float64"}],
+        "label": {"name": "y", "type": "float64"},
+        "estimator": {"name": "LinearRegression"},
+        "encoding": {"numbers": [{"column": "x"}]},
+        "tolerance": "1e-9",
+    }
 )
 USUAL: dict[str, Any] = {
     "x": np.array([1.0, np.nan, 3.0]),
@@ -75,6 +88,64 @@ def test_a_format_that_is_right_on_held_out_rows_only_is_not_taken(
     assert {one["result"] for one in made["export"]["tried"] if one["format"].startswith("onnx")} == {
         f"gives another answer than scikit-learn to {said}"
     }
+
+
+class _Refusing:
+    """A regressor of scikit-learn's shape that sums, raises for some values, and overflows for others."""
+
+    def __init__(self, raises: set[float], overflows: set[float]) -> None:
+        self._raises, self._overflows, self.calls = raises, overflows, 0
+
+    def predict(self, matrix: Any) -> Any:
+        self.calls += 1
+        if np.isin(matrix, list(self._raises)).any():
+            raise ValueError("Input X contains a value that is refused")
+        return np.where(np.isin(matrix, list(self._overflows)).any(axis=1), np.inf, matrix.sum(axis=1))
+
+
+def _rows_of(count: int, raises: set[float], overflows: set[float]) -> tuple[_Refusing, list[int], Answer | None]:
+    """Return the estimator, the rows 0.0, 1.0, ... that it is found to answer, and what with."""
+    estimator = _Refusing(raises, overflows)
+    columns = {"x": np.arange(count, dtype=np.float64)}
+    found = export._answered(SIGNATURE, estimator, Unusual(columns, tuple(f"x {row}" for row in range(count))))
+    if found is None:
+        return estimator, [], None
+    assert found[0].words == tuple(f"x {row:.0f}" for row in found[0].columns["x"])
+    return estimator, [int(row) for row in found[0].columns["x"]], found[1]
+
+
+@pytest.mark.parametrize(
+    ("raises", "overflows", "most"),
+    [
+        pytest.param(set(), set(), 2, id="none is refused"),
+        pytest.param({1234.0}, set(), 30, id="one raises"),
+        pytest.param({0.0, 1500.0, 2999.0}, {7.0}, 80, id="first, middle and last raise, another overflows"),
+        pytest.param(set(), {float(row) for row in range(0, 3000, 2)}, 2, id="every second overflows"),
+    ],
+)
+def test_the_rows_that_are_not_refused_are_found_with_few_calls(
+    raises: set[float], overflows: set[float], most: int
+) -> None:
+    """A thousand columns have 3,000 such rows, and one of them must not take 3,000 calls."""
+    estimator, rows, answer = _rows_of(3000, raises, overflows)
+    assert rows == [row for row in range(3000) if row not in raises | overflows]
+    assert answer is not None
+    assert answer.values.tolist() == rows
+    assert estimator.calls <= most
+
+
+def test_an_estimator_that_refuses_many_rows_is_not_asked_forever(caplog: pytest.LogCaptureFixture) -> None:
+    """What is found until then is compared, and what is not is told."""
+    with caplog.at_level("INFO", logger="mlops.workloads"):
+        estimator, rows, _ = _rows_of(3000, {float(row) for row in range(0, 3000, 2)}, set())
+    assert estimator.calls <= export.MAX_CALLS + 1
+    assert len(rows) > 100
+    assert rows == list(range(1, 2 * len(rows), 2))
+    assert re.search(r"export: \d+ of 3000 unusual rows are not compared", caplog.text)
+
+
+def test_of_rows_that_are_all_refused_none_is_compared() -> None:
+    assert _rows_of(5, {0.0, 1.0, 2.0, 3.0, 4.0}, set())[1:] == ([], None)
 
 
 class _Otherwise:

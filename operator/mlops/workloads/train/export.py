@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.unusual import Unusual
 
 MAX_COMPARED_ROWS = 5000
+# How often scikit-learn is asked for the unusual rows that it does not refuse.
+MAX_CALLS = 500
 # The largest difference to scikit-learn's own answers that a format may show, relative to max(1, |answer|). ONNX trees
 # and kernels calculate in float32; treelite's softmax does.
 TOLERANCES: dict[Format, str] = {"onnx": "1e-5", "treelite": "1e-6", "skops": "1e-9"}
@@ -93,21 +95,45 @@ def answers_of(signature: Signature, estimator: Any, columns: Columns) -> Answer
 
 def _answered(signature: Signature, estimator: Any, unusual: Unusual) -> tuple[Unusual, Answer] | None:
     """Return the rows that scikit-learn has an answer to, with its answers: others are refused whatever the format."""
-    try:
-        return unusual, answers_of(signature, estimator, unusual.columns)
-    except BadInput:
-        pass
-    answered = []
-    for row in range(len(unusual.words)):
-        try:
-            answers_of(signature, estimator, unusual.only([row]).columns)
-            answered.append(row)
-        except BadInput:
-            continue
-    if not answered:
+    rows = _rows_with_answers(signature, estimator, unusual)
+    if not rows:
         return None
-    kept = unusual.only(answered)
+    kept = unusual if len(rows) == len(unusual.words) else unusual.only(rows)
     return kept, answers_of(signature, estimator, kept.columns)
+
+
+def _rows_with_answers(signature: Signature, estimator: Any, unusual: Unusual) -> list[int]:
+    """Return which rows scikit-learn answers, in order.
+
+    One call tells which answers are none. What raises does not say for which row: its halves are asked again, at most
+    MAX_CALLS times in all, for a wide Dataset has thousands of unusual rows.
+    """
+    engine = SklearnEngine(signature, estimator)
+    found: list[int] = []
+    waiting: list[Sequence[int]] = [range(len(unusual.words))]
+    for _ in range(MAX_CALLS):
+        if not waiting:
+            break
+        rows = waiting.pop()
+        try:
+            answer = engine.run(unusual.only(rows).columns)
+        except BadInput:
+            middle = len(rows) // 2
+            waiting += [rows[middle:], rows[:middle]] if middle else []
+            continue
+        found += [row for number, row in enumerate(rows) if _is_one(_row(answer, number), signature.estimator.name)]
+    if waiting:
+        left = sum(map(len, waiting))
+        say(f"export: {left} of {len(unusual.words)} unusual rows are not compared: scikit-learn refuses too many")
+    return found
+
+
+def _is_one(answer: Answer, name: str) -> bool:
+    try:
+        checked(answer, name)
+    except BadInput:
+        return False
+    return True
 
 
 def _differs(made: Signature, path: Path, unusual: Unusual, expected: Answer) -> str | None:
