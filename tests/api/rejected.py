@@ -63,6 +63,24 @@ RULES = [
         "spec",
         "spec.freshness.measure EventTime needs a field of role timestamp",
     ),
+    _case(
+        "age of a delivery that a database does not date",
+        _of_database(**{"spec.freshness": {"maxAge": "26h", "measure": "Delivery"}}),
+        "spec",
+        "spec.freshness.measure Delivery is for sources that date what they deliver, and sql and http do not: say "
+        "measure: EventTime",
+    ),
+    _case(
+        "age by default of what a web server does not date",
+        a_dataset(
+            **{
+                "spec.source": {"http": {"url": "https://data.example/rain.csv", "sha256": "0" * 64}},
+                "spec.freshness": {"maxAge": "26h"},
+            }
+        ),
+        "spec",
+        "spec.freshness.measure Delivery is for sources that date what they deliver",
+    ),
     _case("min of a text", a_dataset(**{"spec.fields.3.min": "1"}), "spec.fields[3]", "min and max are for fields"),
     _case(
         "min above max", a_dataset(**{"spec.fields.2.min": "2"}), "spec.fields[2]", "min must not be greater than max"

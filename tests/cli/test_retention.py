@@ -30,7 +30,10 @@ def deliver(place: Path, number: int, *manifests: str, code: int = 0) -> None:
     """Put other rows into the source, and run these manifests."""
     rows(300, start=number).write_parquet(place / "rows.parquet")
     (place / "all.yaml").write_text("---\n".join(manifests))
-    mlops("put", place / "rows.parquet", "s3://raw/tiny/rows.parquet", "--state", place / "state")
+    delivered = mlops(
+        "put", place / "rows.parquet", "s3://raw/tiny/rows.parquet", "--force", "--state", place / "state"
+    )
+    assert delivered.returncode == 0, delivered.stdout + delivered.stderr
     ended = mlops("run", "-f", place / "all.yaml", "--state", place / "state")
     assert ended.returncode == code, ended.stdout + ended.stderr
 

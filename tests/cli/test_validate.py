@@ -216,6 +216,25 @@ MISTAKES = [
         {"spec.governance.pii": ["city"]},
         "pii",
     ),
+    _dataset(
+        {"spec.governance.pii": ["at"], "spec.freshness": {"maxAge": "26h", "measure": "EventTime"}},
+        "spec.freshness.measure",
+        'the newest "at" would be shown, and the field is in governance.pii: use measure: Delivery, or take the field '
+        "out of governance.pii",
+        {"spec.freshness": {"maxAge": "26h", "measure": "Delivery"}},
+        "age by a personal time",
+    ),
+    _dataset(
+        {
+            "spec.source": {"http": {"url": "https://data.example/x.parquet", "sha256": "0" * 64}},
+            "spec.governance.pii": ["at"],
+            "spec.freshness": {"maxAge": "26h", "measure": "EventTime"},
+        },
+        "spec.freshness.measure",
+        "leave out spec.freshness, or take the field out of governance.pii",
+        {"spec.freshness": None},
+        "age by a personal time of what nothing dates",
+    ),
 ]
 # What the engine of expressions tells, which the operator has not.
 EXPRESSIONS = [

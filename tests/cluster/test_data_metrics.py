@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from mlops.cluster.data_metrics import DataMetrics
@@ -40,6 +41,14 @@ def test_data_that_never_came_are_as_old_as_the_dataset() -> None:
     """Else nobody would be told of a source that never delivered."""
     found = read(a_fresh(created="1970-01-01T00:02:00Z"))
     assert found.get_sample_value("mlops_dataset_data_timestamp_seconds", RAIN) == 120.0
+
+
+@pytest.mark.parametrize("measure", ["Delivery", "EventTime"])
+def test_what_was_read_and_has_no_date_has_no_age(measure: str) -> None:
+    """Else the alert would go off for ever, however often the source is read."""
+    found = read(a_fresh(measure, version=3))
+    assert found.get_sample_value("mlops_dataset_data_timestamp_seconds", RAIN) is None
+    assert found.get_sample_value("mlops_dataset_max_age_seconds", RAIN) is None
 
 
 def test_only_who_asks_for_freshness_has_an_age() -> None:

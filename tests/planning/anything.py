@@ -339,6 +339,8 @@ def _dataset(draw: Draw, drawn: Object, fields: Fields) -> None:
             drawn["csv"].pop("ragged", None)
     roles = {field.get("role") for field in drawn["fields"]}
     strategy = drawn.get("split", {}).get("strategy")
+    if "freshness" in drawn and not {"sql", "http"}.isdisjoint(drawn["source"]):
+        drawn["freshness"]["measure"] = "EventTime"
     by_event = drawn.get("freshness", {}).get("measure") == "EventTime"
     if ("captured" in drawn["source"] or strategy == "time" or by_event) and "timestamp" not in roles:
         drawn["fields"].append({"name": "the_time", "type": "timestamp", "role": "timestamp"})
@@ -361,10 +363,12 @@ def _can_be_trained_on(drawn: Object) -> None:
         _fitting(field)
     names = {field["name"] for field in drawn["fields"]}
     drawn["features"] = [each for each in drawn.get("features", ()) if each["name"] not in names]
-    known = [*names, *(each["name"] for each in drawn["features"])]
+    known = {*names, *(each["name"] for each in drawn["features"])}
+    by_event = drawn.get("freshness", {}).get("measure") == "EventTime"
+    shown = {field["name"] for field in drawn["fields"] if field.get("role") == "timestamp"} if by_event else set()
     for group in ("pii", "piiInModels", "piiInCaptures"):
         if group in drawn.get("governance", {}):
-            drawn["governance"][group] = [name for name in drawn["governance"][group] if name in known]
+            drawn["governance"][group] = [name for name in drawn["governance"][group] if name in known - shown]
     drawn["clean"] = [step for step in drawn.get("clean", ()) if "filter" in step]
 
 

@@ -133,3 +133,24 @@ def test_a_fresh_artifact_that_lost_a_file_gets_it_back(store: Store, bucket: Bu
     bucket.delete(blob_key(sha256_of(b"old rows")))
     store.put_files(ONE)
     store.get(one, tmp_path / "one")
+
+
+def test_artifacts_stored_while_manifests_are_read_keep_their_files(
+    store: Store, bucket: Bucket, tmp_path: Path
+) -> None:
+    """Reading many manifests takes minutes: what other Datasets stored in them is read too, until nothing is new."""
+    one = store.put_files(ONE).digest
+    store.put_files({"other": b"other"})
+    late = [{"late": b"old rows"}, {"later": b"{}"}]
+    stored: list[str] = []
+
+    class Reading(Failing):
+        def read(self, key: str) -> Iterator[bytes]:
+            if late and key.startswith("manifests/") and key != manifest_key(one):
+                stored.append(store.put_files(late.pop()).digest)
+            return super().read(key)
+
+    assert Store(Reading(bucket, 99)).remove([one]) == 0
+    assert len(stored) == 2
+    for number, digest in enumerate(stored):
+        store.get(digest, tmp_path / str(number))

@@ -513,6 +513,17 @@ class DatasetSpec(Model):
             ),
         ),
         Rule(
+            "!has(self.freshness) || self.freshness.measure != 'Delivery' ||"
+            " !(has(self.source.sql) || has(self.source.http))",
+            "spec.freshness.measure Delivery is for sources that date what they deliver, and sql and http do not: say "
+            "measure: EventTime",
+            lambda self: (
+                self.freshness is None
+                or self.freshness.measure != "Delivery"
+                or (self.source.sql is None and self.source.http is None)
+            ),
+        ),
+        Rule(
             "!has(self.csv) || self.format == 'csv'",
             "spec.csv is for spec.format csv",
             lambda self: self.csv is None or self.format == "csv",

@@ -572,9 +572,10 @@ class Reason(StrEnum):
     AGE_UNKNOWN = (
         "AgeUnknown",
         _Place(("Dataset",), "", ConditionType.FRESH).means(
-            "Nothing says how old the data are: no good sync yet, a server without Last-Modified, no value of the "
+            "Nothing says how old the data are: no good sync yet, a source that dates nothing, no value of the "
             "timestamp field, or a sync by an earlier release.",
-            "Wait for the next sync; where a server gives no time, use spec.freshness.measure EventTime.",
+            "Wait for the next sync; where nothing says when data were delivered, use spec.freshness.measure "
+            "EventTime.",
         ),
     )
     NO_LIVE_MODEL = (

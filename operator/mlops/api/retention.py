@@ -42,5 +42,6 @@ class Freshness(Model):
     measure: Literal["Delivery", "EventTime"] = Field(
         default="Delivery",
         description="What is not to be older. Delivery: the newest file of the source, as its store dates it; of "
-        "captures the newest request. EventTime: the newest value of the field of role timestamp.",
+        "captures the newest request; not for sql and http, which say none. EventTime: the newest value of the field "
+        "of role timestamp, which must not be personal.",
     )

@@ -25,8 +25,8 @@ class DataMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._timestamp = Gauge(
             "mlops_dataset_data_timestamp_seconds",
-            "When the newest data were delivered, or of when they are, as spec.freshness measures it; while nothing "
-            "says so, when the Dataset was made.",
+            "When the newest data were delivered, or of when they are, as spec.freshness measures it; while "
+            "there is no version, when the Dataset was made.",
             _DATASET,
             registry=registry,
         )
@@ -70,7 +70,10 @@ class DataMetrics:
         if not isinstance(max_age, str):
             return
         field = "status.newestEvent" if measure == "EventTime" else "status.deliveredAt"
-        newest = field_of(dataset, field) or field_of(dataset, "metadata.creationTimestamp")
+        newest = field_of(dataset, field)
+        if newest is None and field_of(dataset, "status.version") is None:
+            # Nothing was ever read. Of what was read and has no date, an age would be invented.
+            newest = field_of(dataset, "metadata.creationTimestamp")
         if isinstance(newest, str) and is_timestamp(newest):
             self._timestamp.labels(*name).set(parse_time(newest).timestamp())
             self._max_age.labels(*name).set(parse_duration(max_age).total_seconds())

@@ -179,14 +179,23 @@ class Store:
         """Remove those of the files that no artifact has; return their bytes."""
         if not files:
             return 0
-        # As late as possible: what was stored until now is seen.
-        used = {entry.sha256 for digest in self._digests("manifests/") for entry in self.manifest(digest).entries}
+        used = self._used()
         freed = 0
         for sha256, entry in files.items():
             if sha256 not in used:
                 self.bucket.delete(blob_key(sha256))
                 freed += entry.size
         return freed
+
+    def _used(self) -> set[str]:
+        """Return the digests of the files that artifacts have, also of those that were stored while this was read: of
+        many manifests that takes minutes."""
+        seen: set[str] = set()
+        used: set[str] = set()
+        while new := self._digests("manifests/") - seen:
+            used.update(entry.sha256 for digest in sorted(new) for entry in self.manifest(digest).entries)
+            seen |= new
+        return used
 
     def _digests(self, prefix: str) -> set[str]:
         return {digest for found in self.bucket.list(prefix) if (digest := digest_of_key(found.key)) is not None}

@@ -278,6 +278,68 @@ def test_what_was_stored_while_the_same_was_removed_is_read_again() -> None:
     assert status_of(replace(after(done), jobs=(replace(late, manifest=fresh),)))["version"] == 5
 
 
+def a_sync(view: DatasetView, letter: str, at: timedelta) -> DatasetView:
+    """Return the view after a sync that was asked for and delivered this content."""
+    when = format_time(view.now + at)
+    asked = merged(view.dataset.dump(), {"metadata": {"annotations": {REQUESTED_AT: when}}})
+    view = replace(view, dataset=Dataset.model_validate(asked), jobs=(), now=view.now + at)
+    [sync] = plan(view).create
+    assert sync["metadata"]["labels"][labels.COMPONENT] == "ingest"
+    sync["metadata"]["creationTimestamp"] = when
+    report = an_ingest_report(letter, artifact=digest(letter), as_of=when)
+    return after(replace(view, jobs=(finished(sync, report, at=when),)))
+
+
+@pytest.mark.parametrize("uses", [NOBODY, None])
+def test_content_that_came_back_before_its_bytes_went_is_taken_in_for_ever_after(uses: Uses | None) -> None:
+    """X, Y, X: the first X is on record as going, but its bytes are those of the third version, and nothing removes
+    them. Every later sync of X is as good as any."""
+    hour = timedelta(hours=1)
+    view = a_sync(a_sync(a_view(1), "e", hour), "1", hour)
+    for _ in range(2):
+        view = after(view, wait=GRACE)
+    assert [(each.version, each.artifact) for each in history_of(view)] == [
+        (3, digest("1")),
+        (2, digest("e")),
+        (1, digest("1")),
+    ]
+    assert [bool(each.removed and each.removed.erasing) for each in history_of(view)] == [False, False, True]
+    assert plan(view).create == (), "its bytes are those of the current version"
+    view = a_sync(replace(view, uses=uses), "1", hour)
+    validated = find(view.dataset.status.conditions, "Validated")
+    assert validated is not None
+    assert (validated.status, validated.reason, view.dataset.status.attempts) == ("True", "Unchanged", 0)
+    assert a_sync(view, "d", hour).dataset.status.version == 4
+
+
+def test_content_that_another_dataset_keeps_is_taken_in() -> None:
+    """It is on record as going here, and stays for the other."""
+    due = after(after(a_view(3, uses=Uses(shared=frozenset({digest("1")}))), wait=GRACE))
+    assert [each.version for each in history_of(due) if each.removed and each.removed.erasing] == [1]
+    assert a_sync(due, "1", timedelta(hours=1)).dataset.status.version == 4
+
+
+def test_a_full_history_says_that_older_versions_stay_in_the_store() -> None:
+    """Their addresses are on no record any more, so that nothing removes them."""
+    needed = Uses(tuple(Use(f'TrainingRun "r{number}"', version=number) for number in range(1, 200)))
+    words = "the history of 100 versions is full: older ones are on no record and stay in the store"
+    assert words not in said(full_of(99, needed)).message
+    assert said(full_of(100, needed)).message.endswith(words)
+    assert said(full_of(100, NOBODY)).message.endswith(words), "also while some are being removed"
+
+
+def full_of(versions: int, uses: Uses) -> DatasetView:
+    """Return the view of a Dataset with so many versions on record."""
+    view = a_view(1, uses=uses)
+    [entry] = view.dataset.status.history
+    history = [
+        {**entry.dump(), "version": number, "artifact": f"sha256:{number:064x}", "digest": f"sha256:{number:064x}"}
+        for number in range(versions, 0, -1)
+    ]
+    status = {**view.dataset.status.dump(), "version": versions, "history": history}
+    return replace(view, dataset=with_status(view.dataset, status))
+
+
 def test_the_same_bytes_removed_a_second_time_are_another_removal() -> None:
     """A report of the first one says nothing of what was delivered again since."""
     due, job = erasing(a_view(4))

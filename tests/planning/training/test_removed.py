@@ -75,6 +75,30 @@ def test_a_run_that_lost_the_race_makes_no_job() -> None:
     assert planned(pinned, a_dataset(3)).create == ()
 
 
+def without_the_oldest(retention: Manifest | None) -> Dataset:
+    """Return a Dataset whose history begins at its second version."""
+    dataset = a_dataset()
+    history = [entry.dump() for entry in dataset.status.history if entry.version > 1]
+    dataset = with_status(dataset, {**dataset.status.dump(), "history": history})
+    return Dataset.model_validate(merged(dataset.dump(), {"spec": {"retention": retention}}))
+
+
+def test_a_version_that_is_older_than_the_history_is_told_to_be_removed() -> None:
+    """Its record went after its bytes: neither a new run nor one that is pinned to it may wait for it, or read."""
+    kept = without_the_oldest({"keepVersions": 2})
+    named = a_run(spec={"datasetRef": {"version": 1}})
+    words = 'version 1 of Dataset "weather" is older than its history, which begins at 2 and from which its '
+    for told in (after(after(named, kept), kept), after(after(named, a_dataset()), kept)):
+        assert (ready(told).status, ready(told).reason) == ("False", "DatasetVersionRemoved")
+        assert ready(told).message == words + "spec.retention removes; its versions: 2, 3"
+    assert planned(after(named, a_dataset()), kept).create == ()
+    forgotten = without_the_oldest(None)
+    assert ready(after(after(named, forgotten), forgotten)).reason == "DatasetVersionNotFound"
+    assert planned(after(named, a_dataset()), forgotten).create != (), "its bytes are in the store"
+    yet_to_come = a_run(spec={"datasetRef": {"version": 4}})
+    assert ready(after(after(yet_to_come, kept), kept)).reason == "DatasetVersionNotFound"
+
+
 def test_a_run_at_work_goes_on() -> None:
     """It has read its data, or needs them still: as long as it is at work they stay."""
     [job] = planned(a_run(), a_dataset()).create

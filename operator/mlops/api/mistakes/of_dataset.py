@@ -12,7 +12,13 @@ from mlops.api.reasons import Reason
 
 def of_dataset(spec: DatasetSpec) -> list[Mistake]:
     """Return every mistake in query, names and cleaning steps; the ingesting pod asks here too."""
-    return [*in_query(spec.source.sql), *_in_cleaning(spec), *_in_features(spec), *_in_governance(spec)]
+    return [
+        *in_query(spec.source.sql),
+        *_in_cleaning(spec),
+        *_in_features(spec),
+        *_in_governance(spec),
+        *_in_freshness(spec),
+    ]
 
 
 def _in_cleaning(spec: DatasetSpec) -> Iterator[Mistake]:
@@ -93,3 +99,18 @@ def _in_governance(spec: DatasetSpec) -> Iterator[Mistake]:
     yield from unknown_names(governance.pii, known, "spec.governance.pii")
     yield from unknown_names(governance.pii_in_models, known, "spec.governance.piiInModels")
     yield from unknown_names(governance.pii_in_captures, known, "spec.governance.piiInCaptures")
+
+
+def _in_freshness(spec: DatasetSpec) -> Iterator[Mistake]:
+    """Yield an age that nobody may know: of a time that is personal no value is shown."""
+    if spec.freshness is None or spec.freshness.measure != "EventTime":
+        return
+    for field in spec.fields:
+        if field.role == "timestamp" and field.name in spec.governance.pii:
+            dated = spec.source.sql is None and spec.source.http is None
+            way_out = "use measure: Delivery" if dated else "leave out spec.freshness"
+            problem = (
+                f'the newest "{field.name}" would be shown, and the field is in governance.pii: {way_out}, or take the '
+                "field out of governance.pii"
+            )
+            yield at("spec.freshness.measure", problem, Reason.SCHEMA_MISMATCH)

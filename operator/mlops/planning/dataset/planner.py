@@ -28,7 +28,7 @@ def plan(view: DatasetView) -> Plan:
         return Plan()
     status = _known(dataset, view.now)
     for ended in news(view, status):
-        status = taken_in(dataset, status, ended, view.spoken_for)
+        status = taken_in(view, status, ended)
     need = need_of(view, status)
     if need is not None and not dataset.spec.suspend and (mistakes := of_dataset(dataset.spec)):
         # No pod could read by this spec.

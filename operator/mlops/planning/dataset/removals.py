@@ -14,7 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.planning import execution
 from mlops.planning.dataset.jobs import is_of_a_namesake, is_removal
 from mlops.planning.dataset.manifests import removal_job, removal_job_name
-from mlops.planning.dataset.retention import WITHIN_RETENTION, is_erased, is_erasing, marked, next_time, said, to_erase
+from mlops.planning.dataset.retention import WITHIN_RETENTION, going, is_erasing, marked, next_time, said, to_erase
 from mlops.planning.execution import Ended, Running, Waiting
 from mlops.planning.outcome import Failure
 from mlops.planning.ownership import key_and_uid
@@ -91,17 +91,15 @@ def spent_removals(view: DatasetView) -> list[tuple[Key, str]]:
     ]
 
 
-def rests_on_removed(status: DatasetStatus, ended: Ended[tasks.IngestReport]) -> bool:
+def rests_on_removed(view: DatasetView, status: DatasetStatus, ended: Ended[tasks.IngestReport]) -> bool:
     """Return whether what a sync stored has the address of what was being removed meanwhile: files that it found in
-    place may be gone."""
+    place may be gone. What a version has that stays, here or in another Dataset, is not being removed."""
     report = ended.outcome
     if not isinstance(report, tasks.IngestReport):
         return False
     born = ended.job.manifest["metadata"].get("creationTimestamp")
-    return any(
-        each.artifact == report.artifact
-        and each.removed is not None
-        and (is_erasing(each) or (is_erased(each) and _before(born, each.removed.erased)))
+    return report.artifact in going(view, status) or any(
+        each.artifact == report.artifact and each.removed is not None and _before(born, each.removed.erased)
         for each in status.history
     )
 

@@ -19,7 +19,7 @@ from mlops.planning.execution import Ended
 from mlops.planning.outcome import Failure, scheduled_at
 from mlops.planning.readiness import condition
 from mlops.planning.timestamps import seconds_between, time_of
-from mlops.planning.views import JobView
+from mlops.planning.views import DatasetView, JobView
 
 VERSIONED = ConditionType.VERSIONED
 
@@ -27,22 +27,20 @@ VERSIONED = ConditionType.VERSIONED
 VALIDATED = ConditionType.VALIDATED
 
 
-def taken_in(
-    dataset: Dataset, status: DatasetStatus, ended: Ended[tasks.IngestReport], spoken_for: int
-) -> DatasetStatus:
+def taken_in(view: DatasetView, status: DatasetStatus, ended: Ended[tasks.IngestReport]) -> DatasetStatus:
     """Return the status after this Job: the last good version stays whatever came of it."""
     # Never backwards: after the sync that is due, an earlier one than the newest, that one would be news again, and so
     # on for ever.
-    job = ended.job
+    dataset, job = view.dataset, ended.job
     if (ended.at, job.name) > mark_of(status):
         status = status.evolve(last_job=job.name, last_job_time=format_time(ended.at))
     outcome: tasks.IngestReport | Failure = ended.outcome
-    if rests_on_removed(status, ended):
+    if rests_on_removed(view, status, ended):
         message = "the same content was being removed by spec.retention meanwhile: the source is read again"
         outcome = Failure(Reason.STORE_UNAVAILABLE, message, final=False)
     match outcome:
         case tasks.IngestReport() as report:
-            return _delivered(dataset, status, report, ended.at, spoken_for)
+            return _delivered(dataset, status, report, ended.at, view.spoken_for)
         case Failure(final=True) as failure:
             return _found_bad(dataset, status, _as_of(job), failure.reason, failure.message)
         case failure:

@@ -92,9 +92,16 @@ def to_erase(view: DatasetView, status: DatasetStatus) -> list[HistoryEntry]:
     the oldest first."""
     if view.uses is None:
         return []
+    artifacts = going(view, status)
+    return [each for each in reversed(status.history) if is_erasing(each) and each.artifact in artifacts]
+
+
+def going(view: DatasetView, status: DatasetStatus) -> set[str]:
+    """Return the addresses whose bytes go: no version has them that may still be used, here or, as far as that was
+    asked, in another Dataset."""
     kept = {each.artifact for each in status.history if not (each.removed and each.removed.erasing)}
-    kept |= view.uses.shared
-    return [each for each in reversed(status.history) if is_erasing(each) and each.artifact not in kept]
+    shared = view.uses.shared if view.uses else frozenset()
+    return {each.artifact for each in status.history if is_erasing(each)} - kept - shared
 
 
 def said(view: DatasetView, status: DatasetStatus) -> Condition | None:
@@ -105,7 +112,8 @@ def said(view: DatasetView, status: DatasetStatus) -> Condition | None:
         under_way += (erased := to_erase(view, status))
         same_bytes = [each for each in same_bytes if each not in erased]
     if under_way:
-        return condition(WITHIN_RETENTION, "Unknown", Reason.REMOVING, f"{_numbers(under_way)}: being removed")
+        told = [f"{_numbers(under_way)}: being removed", *_full(status)]
+        return condition(WITHIN_RETENTION, "Unknown", Reason.REMOVING, "; ".join(told))
     if view.dataset.spec.retention is None or status.version is None:
         return None
     present = [each for each in status.history if each.removed is None]
@@ -117,7 +125,15 @@ def said(view: DatasetView, status: DatasetStatus) -> Condition | None:
         told.append(f"{len(needed) - _MOST_NAMED} more stay for what needs them")
     if same_bytes:
         told.append(f"{_numbers(same_bytes)}: removed, and what is still there has the same bytes, which stay")
+    told += _full(status)
     return condition(WITHIN_RETENTION, "True", Reason.RETAINED, "; ".join(told))
+
+
+def _full(status: DatasetStatus) -> list[str]:
+    """Return in words that versions leave the record whose bytes are there."""
+    if len(status.history) < _LONGEST_HISTORY:
+        return []
+    return [f"the history of {_LONGEST_HISTORY} versions is full: older ones are on no record and stay in the store"]
 
 
 def _more(by: list[str]) -> str:

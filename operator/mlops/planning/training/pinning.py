@@ -16,7 +16,7 @@ from mlops.planning.readiness import Readiness, condition
 from mlops.planning.timestamps import not_before, timestamp
 from mlops.planning.training.executing import execute
 from mlops.planning.training.manifests import inputs_digest
-from mlops.planning.training.removed import REFUSED, removed_message, versions_of
+from mlops.planning.training.removed import REFUSED, left_message, removed_message, versions_of
 from mlops.planning.training.step import DATASET_READY, SUCCEEDED, Step, compares, suspended
 from mlops.planning.views import TrainingRunView
 
@@ -82,6 +82,8 @@ def _numbered(dataset: Dataset, number: int) -> HistoryEntry | Readiness:
         return say.stalled(REFUSED, removed_message(dataset, found))
     if found is not None:
         return found
+    if left := left_message(dataset, number):
+        return say.stalled(REFUSED, left)
     listed = versions_of(dataset) or "none yet"
     return say.waiting(
         Reason.DATASET_VERSION_NOT_FOUND,

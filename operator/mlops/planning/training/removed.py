@@ -20,6 +20,17 @@ def removed_message(dataset: Dataset, entry: HistoryEntry) -> str:
     )
 
 
+def left_message(dataset: Dataset, number: int) -> str | None:
+    """Return that a version has left the history of a Dataset whose older versions are removed; None if it has not."""
+    oldest = min((entry.version for entry in dataset.status.history), default=number)
+    if dataset.spec.retention is None or number >= oldest:
+        return None
+    return (
+        f'version {number} of Dataset "{dataset.metadata.name}" is older than its history, which begins at {oldest} '
+        f"and from which its spec.retention removes; its versions: {versions_of(dataset)}"
+    )
+
+
 def versions_of(dataset: Dataset) -> str:
     """Return the versions that a run may be pinned to, the oldest first."""
     return ", ".join(str(entry.version) for entry in reversed(dataset.status.history) if entry.removed is None)
@@ -36,4 +47,4 @@ def removed_meanwhile(view: TrainingRunView, resolved: Resolved) -> str | None:
         pinned = (entry.version, entry.artifact) == (resolved.dataset_version, resolved.dataset_artifact)
         if pinned and entry.removed is not None:
             return removed_message(view.dataset, entry)
-    return None
+    return left_message(view.dataset, resolved.dataset_version)
