@@ -109,6 +109,11 @@ def test_an_s3_service_takes_files_and_keeps_what_it_has(file: Path, minio_serve
     refused = _put(file, target, "--s3", **environ)
     assert refused.returncode == 2
     assert f"s3://{bucket}/a/rows.csv is there and holds something else: --force replaces it" in refused.stderr
+    new = file.with_name("a-new.csv")
+    new.write_bytes(FIRST)
+    both = _put(new, file, target, "--s3", **environ)
+    assert (both.returncode, both.stdout) == (2, "")
+    assert [one.object_name for one in minio_server.client().list_objects(bucket, "a/")] == ["a/rows.csv"]
     assert _put(file, target, "--s3", "--force", **environ).returncode == 0
     assert minio_server.client().stat_object(bucket, "a/rows.csv").size == len(SECOND)
 
