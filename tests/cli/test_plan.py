@@ -7,14 +7,18 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from mlops.api.base import format_time
 from mlops.cli.main import cli
-from tests.cli.project import MANIFESTS, mlops, rows, write
+from mlops.local.records import Record, Records, read_objects
+from mlops.planning.plan import Key
+from tests.cli.project import MANIFESTS, MONITOR, mlops, rows, write
 
 pytestmark = pytest.mark.slow
 
@@ -216,6 +220,48 @@ def test_what_the_scenario_delivers_is_news(place: Path) -> None:
     before = files_of(place / "state")
     planned(place)
     assert files_of(place / "state") == before
+
+
+def _a_day_ago(state: Path) -> None:
+    """Have every CronJob of a state folder be made a day ago, and none of its ticks seen yet."""
+    records = Records(state)
+    try:
+        for record in records.load():
+            metadata = record.manifest["metadata"]
+            if record.manifest["kind"] == "CronJob":
+                made = format_time(datetime.now(UTC) - timedelta(days=1))
+                old = {**record.manifest, "metadata": {**metadata, "creationTimestamp": made}, "status": {}}
+                records.put(Key("CronJob", metadata["namespace"], metadata["name"]), Record(old, record.applied))
+    finally:
+        records.close()
+
+
+def test_scheduled_work_that_is_due_is_planned_as_it_is_done(place: Path) -> None:
+    """A sync and a check, of objects that are applied again and of those that are only there."""
+    edit(place, ("  split:", "  refresh: {schedule: '0 * * * *'}\n  split:"))
+    file = place / "project" / "tiny.yaml"
+    file.write_text(file.read_text() + MONITOR.replace("0 0 1 * *", "0 * * * *"))
+    run(place)
+    assert {one["action"] for one in planned(place).values()} == {"keep", "serve"}
+    _a_day_ago(place / "state")
+    found = planned(place, "--exit-code", code=1)
+    assert found["Dataset/tiny"]["action"] == "read"
+    assert re.search(
+        r"its schedule was due at 20\S+:00:00\+00:00; a new version, unless", found["Dataset/tiny"]["because"]
+    )
+    assert found["DriftMonitor/tiny"]["action"] == "check"
+    assert re.fullmatch(r"its schedule was due at 20\S+:00:00\+00:00", found["DriftMonitor/tiny"]["because"])
+    edit(place, (MONITOR.replace("0 0 1 * *", "0 * * * *"), ""))
+    assert planned(place)["DriftMonitor/tiny"] == found["DriftMonitor/tiny"]
+    run(place)
+    owners = {owner["name"] for job in listed(place, "Job") for owner in job["metadata"]["ownerReferences"]}
+    assert {"tiny-check", "tiny-refresh"} <= owners
+    assert {one["action"] for one in planned(place).values()} == {"keep", "serve"}
+
+
+def listed(place: Path, kind: str) -> list[dict[str, Any]]:
+    """The objects of a kind in the state folder."""
+    return [one for one in read_objects(place / "state") if one["kind"] == kind]
 
 
 def _mistake(place: Path) -> None:

@@ -58,6 +58,34 @@ def test_several_files_go_under_a_prefix(file: Path, tmp_path: Path) -> None:
     assert sorted(one.name for one in (state / "buckets" / "raw" / "a").iterdir()) == ["more.csv", "rows.csv"]
 
 
+def test_a_folder_is_no_place_of_a_file(file: Path, tmp_path: Path) -> None:
+    """Nothing is left of the copy; the way out that is told works."""
+    state = tmp_path / "state"
+    assert mlops("put", file, "s3://raw/a/", "--state", state).returncode == 0
+    told = mlops("put", file, "s3://raw/a", "--state", state)
+    assert (told.returncode, told.stderr) == (2, "Error: s3://raw/a is a folder: end it with /\n")
+    assert mlops("put", file, "s3://raw/a/", "--state", state).returncode == 0
+    assert mlops("put", file, "s3://raw/a/b/", "--state", state).returncode == 0
+    (tmp_path / "b").write_bytes(FIRST)
+    told = mlops("put", tmp_path / "b", "s3://raw/a/", "--state", state)
+    assert told.stderr == "Error: s3://raw/a/b is a folder: give the file another name there\n"
+    told = mlops("put", file, "s3://raw/a/rows.csv/", "--state", state)
+    assert told.stderr == "Error: s3://raw/a/rows.csv is a file, so nothing lies under it: name another place\n"
+    assert sorted(one.name for one in state.iterdir()) == ["buckets"]
+
+
+def test_several_files_are_put_all_or_none(file: Path, tmp_path: Path) -> None:
+    """A place of the second that is taken is told before the first is put."""
+    state, other = tmp_path / "state", tmp_path / "more.csv"
+    other.write_bytes(FIRST)
+    assert mlops("put", other, "s3://raw/a/", "--state", state).returncode == 0
+    other.write_bytes(SECOND)
+    refused = mlops("put", file, other, "s3://raw/a/", "--state", state)
+    assert refused.returncode == 2
+    assert "more.csv is there and holds something else: --force replaces it" in refused.stderr
+    assert [one.name for one in (state / "buckets" / "raw" / "a").iterdir()] == ["more.csv"]
+
+
 def _put(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command("put", *words), capture_output=True, text=True, env={**environment(), **environ}, timeout=60
@@ -81,6 +109,11 @@ def test_an_s3_service_takes_files_and_keeps_what_it_has(file: Path, minio_serve
     refused = _put(file, target, "--s3", **environ)
     assert refused.returncode == 2
     assert f"s3://{bucket}/a/rows.csv is there and holds something else: --force replaces it" in refused.stderr
+    new = file.with_name("a-new.csv")
+    new.write_bytes(FIRST)
+    both = _put(new, file, target, "--s3", **environ)
+    assert (both.returncode, both.stdout) == (2, "")
+    assert [one.object_name for one in minio_server.client().list_objects(bucket, "a/")] == ["a/rows.csv"]
     assert _put(file, target, "--s3", "--force", **environ).returncode == 0
     assert minio_server.client().stat_object(bucket, "a/rows.csv").size == len(SECOND)
 

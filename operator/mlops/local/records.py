@@ -103,16 +103,29 @@ def read_objects(state: Path) -> list[Manifest]:
 
 
 def read_records(state: Path) -> tuple[list[Record], datetime | None]:
-    """Return the objects with what managers applied, and what a driven clock showed last; writes nothing."""
+    """Return the objects with what managers applied, and what a driven clock showed last; writes nothing.
+
+    Raises StateUnreadable for objects that are there and cannot be read.
+    """
     if not (state / _FILE).exists():
         return [], None
-    with closing(sqlite3.connect(f"{(state / _FILE).absolute().as_uri()}?mode=ro", uri=True)) as database:
-        try:
-            rows = database.execute("SELECT manifest, applied FROM objects ORDER BY sequence").fetchall()
-            time = database.execute("SELECT value FROM facts WHERE name = 'time'").fetchone()
-        except sqlite3.OperationalError:
+    try:
+        return _read(state)
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
             # The file is there and its first transaction is not: a run is just starting.
             return [], None
+        # In WAL mode SQLite makes files beside its own, also for who only reads.
+        raise StateUnreadable(
+            f"the objects of {state} cannot be read ({error}): read them as the user whose folder it is, or name with "
+            "--state a copy that you may write to"
+        ) from error
+
+
+def _read(state: Path) -> tuple[list[Record], datetime | None]:
+    with closing(sqlite3.connect(f"{(state / _FILE).absolute().as_uri()}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT manifest, applied FROM objects ORDER BY sequence").fetchall()
+        time = database.execute("SELECT value FROM facts WHERE name = 'time'").fetchone()
     records = [Record(json.loads(manifest), json.loads(applied)) for manifest, applied in rows]
     return records, datetime.fromisoformat(time[0]) if time else None
 

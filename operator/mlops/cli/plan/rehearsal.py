@@ -13,10 +13,12 @@ from mlops.api.base import format_time
 from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS, parse
 from mlops.cli.run import request_sync
+from mlops.engine.cluster import owners_of
 from mlops.engine.controller import Controller
 from mlops.engine.planners import PLANNERS
 from mlops.local.clock import VirtualClock
 from mlops.local.cluster import Change, LocalCluster
+from mlops.local.cron_jobs import CronJobController
 from mlops.local.errors import NotSettled
 from mlops.local.records import Record, Records
 from mlops.local.runtime import applied_by_user
@@ -31,7 +33,10 @@ _LONGEST_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """The objects before and after, without those that only the cluster needs, and what applying did to each."""
+    """The objects before and after, without those that only the cluster needs, and what applying did to each.
+
+    A Job of a CronJob is also owned by the CronJob's owner.
+    """
 
     before: Mapping[Key, Manifest]
     after: Mapping[Key, Manifest]
@@ -65,6 +70,10 @@ def rehearse(
             clock = VirtualClock(now)
             cluster = LocalCluster(store, clock)
             before = _objects(cluster)
+            # As in a run, what is due starts before anything is applied. What follows from equal rows, no check tells.
+            cron_jobs = CronJobController(cluster, clock)
+            if not as_before:
+                cron_jobs.start()
             applied = {key: applied_by_user(cluster, manifest) for key, manifest in manifests.items()}
             for key in as_before:
                 _take_as_synced(cluster, key, now)
@@ -72,6 +81,7 @@ def rehearse(
                 if key not in as_before and applied.get(key) == "unchanged":
                     request_sync(cluster, key, clock)
             asyncio.run(_settled(cluster, settings, clock))
+            cron_jobs.close()
             return Rehearsed(before, _objects(cluster), applied)
         finally:
             store.close()
@@ -96,10 +106,20 @@ async def _settled(cluster: LocalCluster, settings: Settings, clock: VirtualCloc
 
 def _objects(cluster: LocalCluster) -> dict[Key, Manifest]:
     return {
-        Key(kind, one["metadata"].get("namespace", ""), one["metadata"]["name"]): one
+        Key(kind, one["metadata"].get("namespace", ""), one["metadata"]["name"]): _with_owners(cluster, one)
         for kind in _KINDS
         for one in cluster.list(kind)
     }
+
+
+def _with_owners(cluster: LocalCluster, manifest: Manifest) -> Manifest:
+    metadata = manifest["metadata"]
+    owners = owners_of(manifest)
+    cron_jobs = [
+        cluster.get(Key("CronJob", metadata["namespace"], one["name"])) for one in owners if one["kind"] == "CronJob"
+    ]
+    more = [owner for one in cron_jobs if one is not None for owner in owners_of(one)]
+    return {**manifest, "metadata": {**metadata, "ownerReferences": [*owners, *more]}} if more else manifest
 
 
 def _take_as_synced(cluster: LocalCluster, key: Key, now: datetime) -> None:

@@ -12,6 +12,7 @@ from mlops.cli.plan.rehearsal import Rehearsed
 from mlops.cli.progress import headline, ready, stalled
 from mlops.engine.cluster import labels_of
 from mlops.engine.over import run_is_over
+from mlops.local.cron_jobs import SCHEDULED
 from mlops.planning.plan import Key, Manifest
 
 _FINISHED = ("Complete", "Failed")
@@ -86,7 +87,9 @@ class Steps:
             if status == "True":
                 return _step(manifest, "keep", f"{headline(manifest)}: spec and source are as at the last run")
             return _step(manifest, "keep", f"{reason}: {message}")
-        why = change or (news.why if news else "it was never read" if version is None else "its last sync is not over")
+        due = next((said for job in self._jobs_of(manifest) if (said := self._due(job))), "")
+        other = "it was never read" if version is None else due or "its last sync is not over"
+        why = change or (news.why if news else other)
         told = "it was never read before" if version is None else _unless(version)
         return _step(manifest, "read", f"{why}; {told}" if version is not None else f"{why}: version 1 is made of it")
 
@@ -194,6 +197,9 @@ class Steps:
         change = self._change(key)
         if change == "it is new":
             return _step(manifest, "make", change)
+        if job := next((one for one in self._jobs_of(manifest) if not _is_finished(one)), None):
+            step = self._by_job(manifest, job)
+            return _step(manifest, step.action, f"{change}; {step.because}") if change else step
         return _step(manifest, "change" if change else "keep", change or "as it is")
 
     def _unfinished(self) -> list[Manifest]:
@@ -211,7 +217,20 @@ class Steps:
         for owner in self._owners(job):
             if owner not in self._told and (manifest := self._now.after.get(owner)) is not None:
                 self._told.add(owner)
-                yield _step(manifest, "go on", f"Job {job['metadata']['name']} is not finished: it runs again")
+                yield self._by_job(manifest, job)
+
+    def _by_job(self, owner: Manifest, job: Manifest) -> PlannedStep:
+        """Return the step of what has an unfinished Job."""
+        if due := self._due(job):
+            return _step(owner, "read" if owner["kind"] == "Dataset" else "check", due)
+        return _step(owner, "go on", f"Job {job['metadata']['name']} is not finished: it runs again")
+
+    def _due(self, job: Manifest) -> str:
+        """Return why a CronJob makes this Job now; nothing for other Jobs, and for one that is there before."""
+        metadata = job["metadata"]
+        tick = metadata.get("annotations", {}).get(SCHEDULED)
+        made = Key("Job", metadata["namespace"], metadata["name"]) not in self._now.before
+        return f"its schedule was due at {tick}" if tick and made else ""
 
     def _owners(self, job: Manifest) -> list[Key]:
         namespace = job["metadata"].get("namespace", "")

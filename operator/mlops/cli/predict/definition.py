@@ -26,7 +26,7 @@ from mlops.cli.state import State
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
-    help="Rows: CSV, JSON, JSON lines, Parquet, Arrow or Excel, packed or not; - is standard input.",
+    help="Rows: CSV, JSON, JSON lines, Parquet, Arrow or Excel, packed or not; a pipe, or - for standard input.",
 )
 @click.option(
     "--format",
@@ -38,7 +38,7 @@ from mlops.cli.state import State
 @click.option("--version", type=click.IntRange(min=1), help="This version, live or not, if it was verified.")
 @click.option("--url", help="Ask this model server instead, such as http://127.0.0.1:8080.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--keep-going", is_flag=True, help="Answer the other rows of a file when one is refused.")
+@click.option("--keep-going", is_flag=True, help="Answer the other rows of a file when the model refuses one.")
 @ONE_NAMESPACE
 @STATE
 def predict(model: str, words: tuple[str, ...], folder: Path, **said: Any) -> None:
@@ -51,6 +51,9 @@ def predict(model: str, words: tuple[str, ...], folder: Path, **said: Any) -> No
 
     -o json writes a line for each row, with every digit. A field that is left out of KEY=VALUE words is an error; KEY=
     without a value says that it is missing.
+
+    A row that the model refuses ends it, unless --keep-going is said. A cell that cannot be read as its type, or is
+    infinite, always does: the message names its row and column.
 
     Exit code: 0 answered, 1 some rows were refused (--keep-going), 2 a mistake: the message names row and input.
     """

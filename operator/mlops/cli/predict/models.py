@@ -149,11 +149,12 @@ class ServedModel:
             raise UserError(f"--url {url!r}: write it such as http://127.0.0.1:8080")
         self._path = f"{url.rstrip('/')}/v2/models/{model}" + (f"/versions/{version}" if version else "")
         self._model = model
+        # What a server may have read already is not sent again: it would be recorded, and counted, as more rows.
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=5, read=60),
             retries=urllib3.Retry(
-                total=3, redirect=False, backoff_factor=0.2, status_forcelist=(502, 503), allowed_methods=None,
-                raise_on_status=False,
+                total=3, read=0, other=0, redirect=False, backoff_factor=0.2, status_forcelist=(502, 503),
+                allowed_methods=None, raise_on_status=False,
             ),
         )  # fmt: skip
 

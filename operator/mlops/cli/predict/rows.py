@@ -116,9 +116,9 @@ def _value(text: str, of: DataField) -> pl.Series:
 
 @contextmanager
 def rows_in(file: Path, format: FileFormat | None, fields: Fields) -> Iterator[Iterator[pl.DataFrame]]:
-    """Give the rows of a file in pieces, as the Dataset's own reader reads them; - is standard input.
+    """Give the rows of a file or a pipe in pieces, as the Dataset's own reader reads them; - is standard input.
 
-    Raises UserError for a file that cannot be read.
+    Raises UserError for a file that cannot be read, and for a cell that is no value of its type.
     """
     name = "standard input" if str(file) == "-" else str(file)
     kind = format or _format_of(file, fields.contract)
@@ -128,8 +128,12 @@ def rows_in(file: Path, format: FileFormat | None, fields: Fields) -> Iterator[I
         if str(file) == "-":
             with copy.open("wb") as sink:
                 shutil.copyfileobj(sys.stdin.buffer, sink)
+        elif file.is_fifo():
+            with file.open("rb") as source, copy.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
         elif not file.is_file():
-            raise UserError(f"{file}: {'is a folder' if file.is_dir() else 'there is no such file'}")
+            what = "is a folder" if file.is_dir() else "is no file" if file.exists() else "there is no such file"
+            raise UserError(f"{file}: {what}")
         else:
             shutil.copyfile(file, copy)
         yield _pieces(Delivered(name, copy), _reading(kind, file, fields), fields)

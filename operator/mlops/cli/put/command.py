@@ -44,13 +44,12 @@ def put(options: PutOptions) -> Iterator[str]:
         environ = settings_of(options.namespace or "default", secret, options.endpoint, os.environ)
     elif options.endpoint:
         environ["MLOPS_S3_ENDPOINT"] = options.endpoint
-    for file in options.files:
+    places = [service.place_of(file, options.uri, environ, force=options.force) for file in options.files]
+    for file, place in zip(options.files, places, strict=True):
         with _progress() as progress:
             task = progress.add_task(file.name, total=file.stat().st_size)
-            told = partial(progress.advance, task)
-            digest, is_new = service.deliver(file, options.uri, environ, force=options.force, told=told)
-        bucket, key = local.parts_of(file, options.uri)
-        yield _line(file, f"s3://{bucket}/{key}", digest, is_new=is_new)
+            service.deliver(file, place, partial(progress.advance, task))
+        yield _line(file, place.uri, place.digest, is_new=place.is_new)
 
 
 def _check(options: PutOptions) -> None:
@@ -71,10 +70,11 @@ def _check(options: PutOptions) -> None:
 
 def _put_locally(options: PutOptions) -> Iterator[str]:
     options.state.make_private()
-    for file in options.files:
-        place, is_new = local.place_of(file, options.uri, options.state)
+    places = [local.place_of(file, options.uri, options.state) for file in options.files]
+    for place, is_new in places:
         if is_new and place.is_file() and not options.force:
             raise UserError(f"{place} is there and holds something else: --force replaces it")
+    for file, (place, is_new) in zip(options.files, places, strict=True):
         if is_new:
             local.deliver(file, options.uri, options.state)
         yield _line(file, str(place), local.sha256_of(file), is_new=is_new)

@@ -18,16 +18,30 @@ def deliver(file: Path, uri: str, state: State) -> tuple[Path, bool]:
     place.parent.mkdir(parents=True, exist_ok=True)
     # Not in the bucket: a copy that was cut off must not be read as data.
     beside = state.folder / f".{place.name}.part"
-    shutil.copyfile(file, beside)
-    beside.replace(place)
+    try:
+        shutil.copyfile(file, beside)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
     return place, True
 
 
 def place_of(file: Path, uri: str, state: State) -> tuple[Path, bool]:
-    """Return where `file` lies when it is put at an s3:// URI of the local buckets, and whether it is news there."""
+    """Return where `file` lies when it is put at an s3:// URI of the local buckets, and whether it is news there.
+
+    Raises UserError if no file can lie there.
+    """
     check_file(file)
     bucket, key = parts_of(file, uri)
     place = state.buckets / bucket / key
+    if place.is_dir():
+        raise UserError(
+            f"s3://{bucket}/{key} is a folder: "
+            + ("give the file another name there" if uri.endswith("/") else "end it with /")
+        )
+    for above in place.relative_to(state.buckets).parents:
+        if (state.buckets / above).is_file():
+            raise UserError(f"s3://{above.as_posix()} is a file, so nothing lies under it: name another place")
     return place, not place.is_file() or sha256_of(place) != sha256_of(file)
 
 

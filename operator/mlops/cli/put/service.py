@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.api import tasks
@@ -14,10 +15,24 @@ from mlops.store.bucket import Bucket, Watched
 from mlops.store.errors import AccessDenied
 
 
-def deliver(
-    file: Path, uri: str, environ: Mapping[str, str], *, force: bool, told: Callable[[int], object]
-) -> tuple[str, bool]:
-    """Put a file at an s3:// URI of the service that `environ` names; return its digest, and whether it was not there.
+@dataclass(frozen=True)
+class Place:
+    """Where a file goes, its digest, and whether its bytes are not there yet."""
+
+    bucket: Bucket
+    name: str
+    key: str
+    digest: str
+    is_new: bool
+
+    @property
+    def uri(self) -> str:
+        """Return the URI of the object."""
+        return f"s3://{self.name}/{self.key}"
+
+
+def place_of(file: Path, uri: str, environ: Mapping[str, str], *, force: bool) -> Place:
+    """Return the place of a file that is put at an s3:// URI of the service that `environ` names; puts nothing.
 
     Raises UserError if something else is there and not `force`, and the store's errors.
     """
@@ -27,10 +42,14 @@ def deliver(
     bucket, _ = open_source(uri, environ)
     name, key = parts_of(file, uri)
     digest = sha256_of(file)
-    if not force and _is_there(bucket, name, key, file, digest):
-        return digest, False
-    bucket.put(key, Watched(file, told), f"sha256:{digest}")
-    return digest, True
+    is_there = not force and _is_there(bucket, name, key, file, digest)
+    return Place(bucket, name, key, digest, not is_there)
+
+
+def deliver(file: Path, place: Place, told: Callable[[int], object]) -> None:
+    """Put a file at its place if it is not there. Raises the store's errors, also if its digest is another by now."""
+    if place.is_new:
+        place.bucket.put(place.key, Watched(file, told), f"sha256:{place.digest}")
 
 
 def _is_there(bucket: Bucket, name: str, key: str, file: Path, digest: str) -> bool:

@@ -1,7 +1,7 @@
 """The parts of timestamps that a regular expression finds in text: years, hours, fractions, offsets, as numbers.
 
 Most files write all times of a column alike. Where each text has digits and other signs at the places of the first,
-the expression, which knows digits as a class only, finds the same groups in all: they are read by place.
+the expression, whose groups know digits as a class only, finds the same groups in all: they are read by place.
 """
 
 from __future__ import annotations
@@ -69,10 +69,13 @@ class _Places:
             return None
         letters = np.frombuffer(text.str.join("").item().encode(), dtype=np.uint8).reshape(-1, len(sample))
         columns = np.array(letters.T, order="C")
-        for column, sign in zip(columns, sample, strict=True):
-            if chr(sign).isdigit():
+        free = {at for group in range(first.re.groups) for at in range(*first.span(group + 1))}
+        for at, (column, sign) in enumerate(zip(columns, sample, strict=True)):
+            # A digit in no group is one that the expression demands: of a format, or a zero at a fraction's end.
+            is_free = at in free and chr(sign).isdigit()
+            if is_free:
                 column -= _ZERO  # what is before the digits becomes more than 9
-            if column.max() > 9 if chr(sign).isdigit() else (column != sign).any():
+            if column.max() > 9 if is_free else (column != sign).any():
                 return None
         return cls(columns, first)
 
