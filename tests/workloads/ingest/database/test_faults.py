@@ -190,12 +190,12 @@ def test_only_words_about_names_and_syntax_are_repeated_where_fields_are_persona
             desk.ingest(personal, environ=database.environ())
         assert "Erika" not in caught.value.message
         assert f"error {code}; what it says may hold personal values" in caught.value.message
-    for query in (
-        "SELECT no_such AS n FROM (SELECT 1 AS m) AS x",
-        "SELECT FROM WHERE no_such",
-        "SELECT no_such() AS n",
+    for query, said in (
+        ("SELECT no_such AS n FROM (SELECT 1 AS m) AS x", "no_such"),
+        ("SELECT no_such() AS n", "no_such"),
+        ("SELECT FROM WHERE", "syntax"),
     ):
-        with pytest.raises(BadInput, match="no_such") as told:
+        with pytest.raises(BadInput, match=said) as told:
             desk.ingest(of_query(database, query, NUMBERS, governance={"pii": ["n"]}), environ=database.environ())
         assert told.value.reason == "QueryInvalid"
 

@@ -113,6 +113,8 @@ def test_another_database_behind_the_same_secret_reads_all_rows(
     spec = of_query(database, QUERY, incremental="time")
     first = desk.ingest(spec, environ=database.environ()).artifact
     database.sql("DELETE FROM things WHERE id < 'r0020'")
+    if database.engine == "postgresql":
+        database.sql("GRANT SELECT ON things TO writer")
     uri = f"{database.engine}://writer:{PASSWORD}@LOCALHOST:{database.port}/{database.name}?sslmode=disable"
     assert desk.ingest(spec, environ={"SOURCE_uri": uri}, previous=first).rows == 30, "the same, by another user"
     caplog.clear()
