@@ -55,7 +55,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         rows = delivered_window(rows, contract, spec.source.captured)
     folder = pod.scratch / "version"
     folder.mkdir()
-    watermark = keep_delivered(rows, spec, contract, folder)
+    watermark = keep_delivered(rows, task, contract, pod.environ, folder)
     cleaned = clean(rows, spec.clean, contract)
     rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)

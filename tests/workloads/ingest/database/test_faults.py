@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from mlops.workloads.floor.pod import BadInput, PassingFault
+from mlops.workloads.ingest.database.access import access_of
+from mlops.workloads.ingest.database.postgresql import PostgresqlSession
+from mlops.workloads.ingest.database.refusals import Words
 from tests.servers.databases import PASSWORD, Database, mariadb_server
 from tests.servers.process import free_port
 from tests.workloads.ingest.conftest import Desk
@@ -152,6 +160,46 @@ def test_a_value_in_an_error_is_not_told_where_fields_are_personal(desk: Desk, p
     assert "22P02" in caught.value.message
 
 
+# What a function says of its own accord, and a name that is not there.
+SAYS = {
+    "postgresql": (
+        """CREATE FUNCTION says() RETURNS int LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'Erika Mustermann' USING ERRCODE = '{code}'; END $$""",
+        ("0A000", "25006", "57014", "53000"),
+    ),
+    "mariadb": (
+        """DELIMITER //
+        CREATE FUNCTION says() RETURNS int BEGIN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Erika Mustermann', MYSQL_ERRNO = {code}; RETURN 1; END//
+        GRANT EXECUTE ON {name}.* TO reader@'%'//""",
+        ("1644", "1062", "1205", "1969", "1792"),
+    ),
+}
+
+
+def test_only_words_about_names_and_syntax_are_repeated_where_fields_are_personal(
+    desk: Desk, database: Database
+) -> None:
+    statement, codes = SAYS[database.engine]
+    for code in codes:
+        database.sql("DROP FUNCTION IF EXISTS says")
+        database.sql(statement.replace("{code}", code).replace("{name}", database.name))
+        assert "Erika" in fault(desk, database, "SELECT says() AS n")[2]
+        personal = of_query(database, "SELECT says() AS n", NUMBERS, governance={"pii": ["n"]})
+        with pytest.raises((BadInput, PassingFault)) as caught:
+            desk.ingest(personal, environ=database.environ())
+        assert "Erika" not in caught.value.message
+        assert f"error {code}; what it says may hold personal values" in caught.value.message
+    for query, said in (
+        ("SELECT no_such AS n FROM (SELECT 1 AS m) AS x", "no_such"),
+        ("SELECT no_such() AS n", "no_such"),
+        ("SELECT FROM WHERE", "syntax"),
+    ):
+        with pytest.raises(BadInput, match=said) as told:
+            desk.ingest(of_query(database, query, NUMBERS, governance={"pii": ["n"]}), environ=database.environ())
+        assert told.value.reason == "QueryInvalid"
+
+
 def test_a_text_that_is_no_text_is_told(desk: Desk, postgresql: Database) -> None:
     name = f"{postgresql.name}_bytes"
     postgresql.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING SQL_ASCII OWNER writer")
@@ -218,6 +266,91 @@ def test_a_connection_that_is_killed_on_the_way_is_tried_again(desk: Desk, datab
     again, reason, message = fault(desk, database, SLOW[database.engine])
     assert (again, reason) == (True, "SourceUnavailable"), message
     assert "terminat" in message or "killed" in message.lower() or "Lost connection" in message
+
+
+# What ends an answer of some of the rows, of a connection with a transaction.
+SOME_ROWS = b"s\x00\x00\x00\x04Z\x00\x00\x00\x05T"
+
+
+def kill_between_two_fetches(of: Database, listener: socket.socket) -> None:
+    """Relay one connection; once some rows came, kill it, and pass on their end and the server's last words in one,
+    but never that the server closed."""
+    client, _ = listener.accept()
+    with client, socket.create_connection(("127.0.0.1", of.port)) as server:
+        while True:
+            for end in select.select([client, server], [], [])[0]:
+                data = end.recv(1 << 20)
+                if end is client and not data:
+                    return
+                if end is server and data.endswith(SOME_ROWS):
+                    assert KILLS[of.engine](of) == "1"
+                    while more := server.recv(1 << 20):
+                        data += more
+                    client.sendall(data)
+                    while client.recv(1 << 20):
+                        pass
+                    return
+                (server if end is client else client).sendall(data)
+
+
+def test_a_connection_that_is_killed_between_two_fetches_is_tried_again(desk: Desk, postgresql: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        relay = threading.Thread(target=kill_between_two_fetches, args=(postgresql, listener))
+        relay.start()
+        query = "SELECT g AS n FROM generate_series(1, 100000) g"
+        again, reason, message = fault(desk, postgresql, query, port=str(listener.getsockname()[1]))
+        relay.join(20)
+    assert (again, reason, relay.is_alive()) == (True, "SourceUnavailable", False)
+    assert "the connection was lost or killed" in message
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        pytest.param(RuntimeError("Event loop is closed"), id="loop"),
+        pytest.param(asyncio.CancelledError(), id="cancelled"),
+        pytest.param(TimeoutError(), id="timeout"),
+        pytest.param(asyncpg.InterfaceError("connection is closed"), id="interface"),
+        pytest.param(asyncpg.InternalClientError("cannot switch to state 16"), id="internal"),
+    ],
+)
+def test_whatever_the_driver_makes_of_a_broken_connection_is_tried_again(
+    postgresql: Database, raised: BaseException
+) -> None:
+    """And closing what is broken raises nothing."""
+
+    async def breaks() -> None:
+        raise raised
+
+    source = of_query(postgresql, "SELECT 1 AS n", NUMBERS).source.sql
+    assert source is not None
+    access = access_of(source, "shop", postgresql.environ())
+    with PostgresqlSession(access, ["127.0.0.1"], Words(access), "x") as session:
+        session._connection.terminate()
+        with pytest.raises(PassingFault) as caught:
+            session._wait(breaks())
+    assert caught.value.reason == "SourceUnavailable"
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
+def test_a_host_that_accepts_and_says_nothing_is_given_up(
+    desk: Desk, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_module(f"mlops.workloads.ingest.database.{engine}")
+    monkeypatch.setattr(f"mlops.workloads.ingest.database.{engine}.CONNECT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        silent = Database(engine, listener.getsockname()[1], desk.root, lambda *_: pytest.fail("no shell"), name="x")
+        again, reason, message = fault(desk, silent, "SELECT 1 AS n")
+    assert (again, reason) == (True, "SourceUnavailable")
+    assert "timed out" in message or "no answer in time" in message
+
+
+def test_a_query_may_be_silent_for_longer_than_a_handshake(
+    desk: Desk, mariadb: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops.workloads.ingest.database.mariadb.CONNECT_SECONDS", 1.0)
+    spec = of_query(mariadb, "SELECT seq AS n FROM seq_1_to_2 WHERE SLEEP(1) = 0", NUMBERS)
+    assert desk.ingest(spec, environ=mariadb.environ()).rows == 2
 
 
 def test_a_way_to_log_in_that_is_not_there_is_told(desk: Desk, mariadb: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import polars as pl
 import pytest
 
 from mlops.api.tasks import IngestReport
+from mlops.store.layout import manifest_key
 from mlops.workloads.floor.pod import BadInput
-from tests.servers.databases import Database
-from tests.workloads.ingest.conftest import FIELDS, Desk
+from mlops.workloads.ingest.database.access import Access
+from mlops.workloads.ingest.database.increment import _made_of
+from tests.servers.databases import PASSWORD, Database
+from tests.servers.s3 import S3Server
+from tests.workloads.ingest.conftest import FIELDS, Desk, a_spec
 from tests.workloads.ingest.database.tables import QUERY, add, deliver, of_query
 
 # Constants that are learnt of all rows, and a step that looks at all of them.
@@ -99,6 +104,59 @@ def test_another_query_or_other_fields_read_all_rows(desk: Desk, database: Datab
     database.sql("DELETE FROM things WHERE id < 'r0020'")
     spec = of_query(**{"database": database, "query": QUERY, "incremental": "time"} | changes)
     assert desk.ingest(spec, environ=database.environ(), previous=first.artifact).rows == 10
+
+
+def test_another_database_behind_the_same_secret_reads_all_rows(
+    desk: Desk, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(database, rows(0, 30))
+    spec = of_query(database, QUERY, incremental="time")
+    first = desk.ingest(spec, environ=database.environ()).artifact
+    database.sql("DELETE FROM things WHERE id < 'r0020'")
+    if database.engine == "postgresql":
+        database.sql("GRANT SELECT ON things TO writer")
+    uri = f"{database.engine}://writer:{PASSWORD}@LOCALHOST:{database.port}/{database.name}?sslmode=disable"
+    assert desk.ingest(spec, environ={"SOURCE_uri": uri}, previous=first).rows == 30, "the same, by another user"
+    caplog.clear()
+    moved = database.environ(host="127.0.0.1")
+    second = desk.ingest(spec, environ=moved, previous=first)
+    assert second.rows == 10
+    assert "the database, the query or the fields are others than the last version's" in caplog.text
+    database.sql("DELETE FROM things WHERE id < 'r0025'")
+    assert desk.ingest(spec, environ=moved, previous=second.artifact).rows == 10
+
+
+@pytest.mark.parametrize(
+    "change", [{"host": "b"}, {"port": 2}, {"database": "other"}], ids=["host", "port", "database"]
+)
+def test_what_a_database_is_decides_whether_rows_are_added(change: dict[str, Any]) -> None:
+    one = Access(host="a", port=1, database="d", user="u", password="p", tls="disable")
+    source = {"engine": "mariadb", "secretRef": {"name": "warehouse"}, "query": QUERY}
+    spec = a_spec(format="parquet", source={"sql": source})
+    assert _made_of(spec, one) == _made_of(spec, replace(one, user="v", password="q", tls="require"))
+    assert _made_of(spec, one) != _made_of(spec, replace(one, **change))
+
+
+@pytest.mark.s3
+def test_a_version_that_may_not_be_read_leads_to_a_read_of_all_rows(
+    desk: Desk, postgresql: Database, minio_server: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys that may not list are answered 403 for what is gone; MinIO, which answers 404, is told to deny it."""
+    bucket = minio_server.new_bucket()
+    user = minio_server.new_user(bucket)
+    desk.environ |= user.environ() | {"MLOPS_STORE": f"s3://{bucket}"}
+    deliver(postgresql, rows(0, 30))
+    first = sync(desk, postgresql)
+    resources = [f"arn:aws:s3:::{bucket}{inside}" for inside in ("", "/*")]
+    allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}
+    hidden = f"arn:aws:s3:::{bucket}/{manifest_key(first.artifact)}"
+    denied = {"Effect": "Deny", "Action": ["s3:GetObject"], "Resource": [hidden]}
+    policy = {"Version": "2012-10-17", "Statement": [allowed, denied]}
+    minio_server._admin().policy_add(user.access_key, policy=policy)
+    postgresql.sql("DELETE FROM things WHERE id < 'r0020'")
+    caplog.clear()
+    assert sync(desk, postgresql, first).rows == 10
+    assert "the last version may not be read, or is gone from the store" in caplog.text
 
 
 def test_other_cleaning_goes_over_the_rows_that_are_there(desk: Desk, database: Database) -> None:

@@ -106,6 +106,15 @@ _PASSING: Final = (
     _KILLED,
 )
 _BAD_VALUE: Final = (1365, 1690, 1292, 1366, 1264, 1242)  # division by zero, out of range, no such date, two rows
+# What is said of syntax and of names that are not there, or stand for two things, holds no value of a row.
+_OF_NAMES: Final = (
+    ER.PARSE_ERROR,
+    ER.BAD_FIELD_ERROR,
+    ER.NON_UNIQ_ERROR,
+    ER.DUP_FIELDNAME,
+    ER.NO_SUCH_TABLE,
+    ER.SP_DOES_NOT_EXIST,
+)
 
 
 class MariadbSession:
@@ -162,7 +171,7 @@ class MariadbSession:
     def _open(self) -> None:
         access = self._access
         try:
-            connection = pymysql.Connection(
+            connection: Any = pymysql.Connection(
                 host=access.host,
                 user=access.user,
                 password=access.password,
@@ -171,7 +180,7 @@ class MariadbSession:
                 charset="utf8mb4",
                 ssl=access.context(),
                 ssl_disabled=access.tls == "disable",
-                read_timeout=int(IDLE_SECONDS),
+                read_timeout=int(CONNECT_SECONDS),
                 write_timeout=int(CONNECT_SECONDS),
                 conv=_ENCODERS,
                 local_infile=False,
@@ -181,6 +190,8 @@ class MariadbSession:
             )
             self._connection = connection
             connection.connect(self._socket())
+            # Only a query may be silent for long: a host that accepts and says nothing is no database.
+            connection._read_timeout = int(IDLE_SECONDS)
         except (pymysql.Error, OSError, RuntimeError) as error:
             raise self._refusal(error) from error
 
@@ -222,6 +233,8 @@ def _by_number(words: Words, number: int, said: str, error: Exception) -> Refusa
     """Return the refusal for an error of the server (below 2000, and MariaDB's and MySQL's own), or of the client."""
     if number == _NO_TLS:
         return words.no_tls()
+    if number and not _is_of_client(number):
+        said = words.repeated(said, number, is_of_names=number in _OF_NAMES)
     if number in _CREDENTIALS:
         return words.wrong_credentials(said)
     if number in _RIGHTS:
@@ -234,11 +247,15 @@ def _by_number(words: Words, number: int, said: str, error: Exception) -> Refusa
         return words.writes(said)
     if number in _STATEMENT_TIMEOUT:
         return words.timed_out(said)
-    if number in _PASSING or 2000 <= number < 3000 or isinstance(error, pymysql.InterfaceError):
+    if number in _PASSING or _is_of_client(number) or isinstance(error, pymysql.InterfaceError):
         return words.unavailable(said)
     if number in _BAD_VALUE or isinstance(error, pymysql.DataError):
-        return words.bad_value(said, str(number))
+        return words.bad_value(said)
     return words.invalid(said)
+
+
+def _is_of_client(number: int) -> bool:
+    return 2000 <= number < 3000
 
 
 def _column(field: Any) -> QueryColumn:

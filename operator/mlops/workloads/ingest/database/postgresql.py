@@ -68,6 +68,17 @@ _DTYPES: Final[dict[Kind, pl.DataType]] = {
     "boolean": pl.Boolean(),
 }
 _FIRST_ROWS: Final = 256
+# What comes of a server's words, of a connection that is gone, and of one whose end asyncpg has read in part: between
+# two fetches it may have the FATAL but not the close, and takes the next request for its own mistake
+# (InternalClientError). Nobody here cancels anything, so a cancelled wait is a lost connection, too.
+_OF_THE_DATABASE: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    RuntimeError,
+    asyncio.CancelledError,
+)
 # How often a server that computes sees whether anybody waits for it.
 _NOTICED_SECONDS: Final = 5
 # The server counts from 2000.
@@ -116,10 +127,15 @@ class PostgresqlSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._connection is not None:
-            # Not closed in peace: the rows that nobody wants would be waited for.
-            self._connection.terminate()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        # Whatever state the connection is in: what is to be told is why, not that it could not be closed.
+        with suppress(Exception, asyncio.CancelledError):
+            if self._connection is not None:
+                # Not closed in peace: the rows that nobody wants would be waited for.
+                self._connection.terminate()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        with suppress(Exception, asyncio.CancelledError):
+            self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     def columns(self, query: str) -> list[QueryColumn]:
@@ -149,6 +165,7 @@ class PostgresqlSession:
             database=access.database,
             ssl=access.context() or False,
             timeout=CONNECT_SECONDS,
+            command_timeout=IDLE_SECONDS,
             # A pooler gives each transaction another server, which knows no statement of the one before.
             statement_cache_size=0,
             server_settings=settings,
@@ -196,13 +213,13 @@ class PostgresqlSession:
     def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         try:
             return self._loop.run_until_complete(work)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _OF_THE_DATABASE as error:
             raise self._refusal(error) from error
         except UnicodeDecodeError:
             # What the bytes are stands in the error.
             raise self._words.invalid("a text is not in the encoding that the database says it has") from None
 
-    def _refusal(self, error: Exception) -> Refusal:
+    def _refusal(self, error: BaseException) -> Refusal:
         words = self._words
         if isinstance(error, ssl.SSLCertVerificationError):
             return words.untrusted(error.verify_message)
@@ -214,6 +231,8 @@ class PostgresqlSession:
             return words.unavailable(error.strerror or str(error))
         code = getattr(error, "sqlstate", None)
         said = str(error).partition("\n")[0]
+        if isinstance(error, (asyncpg.InternalClientError, RuntimeError, asyncio.CancelledError)):
+            return words.unavailable(f"the connection was lost or killed ({said or type(error).__name__})")
         if not isinstance(error, asyncpg.PostgresError) or code is None:
             return words.unavailable(said)
         return _by_code(words, code, said)
@@ -221,6 +240,7 @@ class PostgresqlSession:
 
 def _by_code(words: Words, code: str, said: str) -> Refusal:
     """Return the refusal for a SQLSTATE (appendix A of PostgreSQL's manual)."""
+    said = words.repeated(said, code, is_of_names=code.startswith("42"))
     match code[:2], code:
         case "28", _:
             return words.wrong_credentials(said)
@@ -238,7 +258,7 @@ def _by_code(words: Words, code: str, said: str) -> Refusal:
         case "08" | "40" | "53" | "55" | "57" | "58", _:
             return words.unavailable(said)
         case "22" | "23" | "P0", _:
-            return words.bad_value(said, code)
+            return words.bad_value(said)
     return words.invalid(said)
 
 

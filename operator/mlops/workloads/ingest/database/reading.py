@@ -28,7 +28,7 @@ def database_rows(pod: Pod, task: IngestTask, source: SqlSource, contract: Contr
     """
     access = access_of(source, task.namespace, pod.environ)
     addresses = judged(access, pod.environ)
-    earlier = earlier_rows(pod.store, task.previous, task.spec, pod.scratch)
+    earlier = earlier_rows(pod.store, task.previous, task.spec, access, pod.scratch)
     field = watermark_field(task.spec)
     name = f"mlops {task.namespace}/{task.dataset}"
     row = 0

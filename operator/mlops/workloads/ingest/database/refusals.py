@@ -20,7 +20,7 @@ _AGAIN: Final = "it is tried again"
 
 @dataclass(frozen=True)
 class Words:
-    """Makes the refusals of one source. `hides`: what a server says of values may be personal, and is left out."""
+    """Makes the refusals of one source. `hides`: fields are personal, so see `repeated`."""
 
     access: Access
     hides: bool = False
@@ -66,10 +66,15 @@ class Words:
     def invalid(self, said: str) -> Refusal:
         return self._of_query(Reason.QUERY_INVALID, said, "correct the query: one SELECT in the database's own SQL")
 
-    def bad_value(self, said: str, code: str) -> Refusal:
+    def repeated(self, said: str, code: str | int, *, is_of_names: bool) -> str:
+        """Return what a server said, or its code alone where that may be personal: any error but one of names and
+        syntax may repeat a value, that of a function or trigger anything."""
+        if self.hides and not is_of_names:
+            return f"error {code}; what it says may hold personal values, and is left out"
+        return said
+
+    def bad_value(self, said: str) -> Refusal:
         """Return the error for a value that the query cannot compute with."""
-        if self.hides:
-            said = f"error {code}; what it says may hold personal values, and is left out"
         return self._of_query(Reason.QUERY_INVALID, said, "correct the query, or the rows and ask for a retry")
 
     def _of_access(self, kind: Callable[[Reason, str], Refusal], reason: Reason, said: str, way_out: str) -> Refusal:
