@@ -231,10 +231,12 @@ def _of_times(guess: Guess, options: InitOptions) -> None:
     by_reading: dict[int, list[str]] = {}
     for form in forms:
         by_reading.setdefault((evidence.times or {})[form], []).append(form)
-    if len(by_reading) > 1 and options.dates:
+    # Days that are their months' numbers leave the order open too: a later delivery has others.
+    is_open = any(map(dates.is_day_first, forms)) and any(map(dates.is_month_first, forms))
+    if (is_open or len(by_reading) > 1) and options.dates:
         wanted = dates.is_day_first if options.dates == "day-first" else dates.is_month_first
         by_reading = {key: kept for key, some in by_reading.items() if (kept := [one for one in some if wanted(one)])}
-    if len(by_reading) != 1:
+    if len(by_reading) != 1 or (is_open and not options.dates):
         raise UserError(_question(evidence, forms, options))
     form = next(iter(by_reading.values()))[0]
     spec["type"] = "timestamp"

@@ -162,8 +162,8 @@ class ColumnEvidence:
         for form, total in self.times.items():
             read = dates.micros(rest, form, "UTC")
             if not read.null_count():
-                # Two forms with the same sum of readings have, but for chance, the same readings.
-                alive[form] = hash((total, int(read.hash().sum() or 0)))
+                # Row by row: days that are swapped among the rows have the same readings in another order.
+                alive[form] = hash((total, read.to_numpy().tobytes()))
         self.times = alive
         if alive and not self.needs_zone:
             form = next(iter(alive))
