@@ -45,3 +45,44 @@ def test_days_that_are_months_too_are_asked_for(days: list[str], tmp_path: Path)
         made(tmp_path, content)
     for said, form in (("day-first", "%d/%m/%Y"), ("month-first", "%m/%d/%Y")):
         assert fields_of(made(tmp_path, content, dates=said)[0])["day"]["formats"] == [form]
+
+
+WHOLE = "size,weight,colour,y\n" + "".join(
+    f"{i},{i * 0.25 + 0.5:.2f},{['red', 'green'][i % 2]},{'ny'[i % 2]}\n" for i in range(ROWS)
+)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("58,3", id="in a number"),
+        pytest.param("58,3.25,gre", id="in a text"),
+        pytest.param("58,", id="behind a delimiter"),
+        pytest.param("58\n", id="with an end of line"),
+    ],
+)
+def test_a_row_that_is_cut_off_is_no_footer(end: str, tmp_path: Path) -> None:
+    """As a footer it would cost every later delivery, which is whole, its last row."""
+    with pytest.raises(UserError, match="rows.csv: the last row, 61, is cut off: it has . of 4 fields"):
+        made(tmp_path, WHOLE + end)
+    assert "csv" not in made(tmp_path, WHOLE)[0]
+
+
+def test_an_id_that_is_cut_off_is_no_footer(tmp_path: Path) -> None:
+    """No id stands twice: the last one is known by the letters that all have."""
+    with pytest.raises(UserError, match="cut off"):
+        made(tmp_path, "id,a,y\n" + "".join(f"c-{i},{i},{'ny'[i % 2]}\n" for i in range(ROWS)) + "c-60,3")
+
+
+@pytest.mark.parametrize("end", ["60 rows in all", "Total,885", ",452.5", "(60 rows)"])
+def test_what_is_no_value_of_its_column_is_a_footer(end: str, tmp_path: Path) -> None:
+    """Counts and sums stand there in every delivery."""
+    assert made(tmp_path, WHOLE + end + "\n")[0]["csv"] == {"footerRows": 1}
+
+
+def test_a_short_row_at_the_end_is_padded_as_those_before_it(tmp_path: Path) -> None:
+    """Where delimiters behind the last value are left out, the last row is one as well."""
+    content = WHOLE.replace("3,1.25,green,y\n", "3,1.25\n") + "60,3\n"
+    spec, told = made(tmp_path, content)
+    assert spec["csv"] == {"ragged": "Pad"}
+    assert told[0].startswith("61 rows")
