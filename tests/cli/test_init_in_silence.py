@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
+import openpyxl
+import polars as pl
 import pytest
 import yaml
 
@@ -63,7 +69,7 @@ WHOLE = "size,weight,colour,y\n" + "".join(
 )
 def test_a_row_that_is_cut_off_is_no_footer(end: str, tmp_path: Path) -> None:
     """As a footer it would cost every later delivery, which is whole, its last row."""
-    with pytest.raises(UserError, match="rows.csv: the last row, 61, is cut off: it has . of 4 fields"):
+    with pytest.raises(UserError, match=r"rows\.csv: the last row, 61, is cut off: it has . of 4 fields"):
         made(tmp_path, WHOLE + end)
     assert "csv" not in made(tmp_path, WHOLE)[0]
 
@@ -86,3 +92,80 @@ def test_a_short_row_at_the_end_is_padded_as_those_before_it(tmp_path: Path) -> 
     spec, told = made(tmp_path, content)
     assert spec["csv"] == {"ragged": "Pad"}
     assert told[0].startswith("61 rows")
+
+
+def test_a_workbook_with_titles_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    """Its first row is the only one that is taken for names: nothing is left of the columns."""
+    book, sink = openpyxl.Workbook(), io.BytesIO()
+    for row in [["Report"], ["a", "y"], *([i, i % 2] for i in range(ROWS))]:
+        book.active.append(row)
+    book.save(sink)
+    with pytest.raises(UserError, match=r"no column can be a field: Report: .*spec\.excel\.range, such as A3"):
+        made(tmp_path, sink.getvalue(), "rows.xlsx")
+
+
+def test_a_document_of_lists_is_refused(tmp_path: Path) -> None:
+    """A field holds one value of a row."""
+    with pytest.raises(UserError, match="no column can be a field: a: values of several types, or nested ones"):
+        made(tmp_path, json.dumps([{"a": [i], "y": [1]} for i in range(ROWS)]), "rows.json")
+
+
+YEARS = "id,2019,2020,2021\n" + "".join(f"{i},{i * 0.5},{i * 0.25},{i * 1.5}\n" for i in range(1, ROWS + 1))
+
+
+def test_years_beside_a_name_are_names(tmp_path: Path) -> None:
+    """The text over whole numbers is no year, and makes data of none."""
+    spec, told = made(tmp_path, YEARS, label="2021")
+    assert told[0].startswith("60 rows")
+    assert fields_of(spec)["n2019"] == {"name": "n2019", "column": "2019", "type": "float64"}
+
+
+def test_a_first_row_that_is_data_is_told(tmp_path: Path) -> None:
+    """On the terminal, in the manifest, and where a column is sought by a name."""
+    rows = WHOLE.partition("\n")[2]
+    _, told = made(tmp_path, rows, label="4")
+    assert any("no row holds names" in line and "--header 1" in line for line in told)
+    assert "# no row holds names" in (tmp_path / "out.yaml").read_text()
+    assert not any("no row holds names" in line for line in made(tmp_path, rows, label="4", header=0)[1])
+    with pytest.raises(UserError, match=r"'size': there is no such column.*say --header 1"):
+        made(tmp_path, rows, label="size")
+
+
+def test_codes_with_an_e_between_digits_stay_text(tmp_path: Path) -> None:
+    """12E4 and 120E3 are one number, and two codes."""
+    codes = "code,y\n" + "".join(f"{['12E4', '10E2', '17'][i % 3]},{'ny'[i % 2]}\n" for i in range(ROWS))
+    spec, told = made(tmp_path, codes)
+    assert fields_of(spec)["code"]["type"] == "string"
+    assert any(line.startswith("code: values such as 12E4 may be codes") for line in told)
+    assert fields_of(made(tmp_path, codes.replace("10E2", "1.5E+2"))[0])["code"]["type"] == "float64"
+
+
+def test_a_name_that_is_no_utf_8_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """The scenario could not name the file: the manifest is not written either."""
+    file = os.fsdecode(b"r\xf6ws.csv")
+    with pytest.raises(UserError, match="the name is not UTF-8, and a manifest is: rename it"):
+        made(tmp_path, WHOLE, file)
+    assert [one.name for one in tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("how", ["parquet", "ipc"])
+def test_columns_of_other_types_are_left_out_by_their_type(how: str, tmp_path: Path) -> None:
+    """They have values: that no field takes them is another reason."""
+    frame = pl.DataFrame(
+        {"a": range(ROWS), "took": [timedelta(seconds=1)] * ROWS, "at": [time(1)] * ROWS, "raw": [b"\xff"] * ROWS,
+         "list": [[1]] * ROWS, "y": ["no", "yes"] * (ROWS // 2)}
+    )  # fmt: skip
+    told = made(tmp_path, _bytes(frame, how), f"rows.{how}")[1]
+    left = [line for line in told if line.startswith("left out: ")]
+    assert [line.partition(" values of type ")[0] for line in left] == [
+        f"left out: {name}: no field can hold" for name in ("took", "at", "raw", "list")
+    ]
+    assert "Duration" in left[0]
+    with pytest.raises(UserError, match=r"no column can be a field: list: no field can hold values of type List"):
+        made(tmp_path, _bytes(frame.select("list"), how), f"rows.{how}")
+
+
+def _bytes(frame: pl.DataFrame, how: str) -> bytes:
+    sink = io.BytesIO()
+    getattr(frame, f"write_{how}")(sink)
+    return sink.getvalue()

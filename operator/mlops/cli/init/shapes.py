@@ -49,8 +49,8 @@ def shape_of(delivery: Delivery, csv: Csv) -> Shape:
     for path, rows in zip(delivery.copies, files, strict=True):
         if rows.is_cut_off:
             raise UserError(
-                f"{path.name}: the last row, {rows.count}, is cut off: it has {rows.odd[-1][1]} of {rows.width} fields, "
-                "and they are values: fetch the file again, or take the row out"
+                f"{path.name}: the last row, {rows.count}, is cut off: it has {rows.odd[-1][1]} of {rows.width} "
+                "fields, and they are values: fetch the file again, or take the row out"
             )
         if rows.footer:
             notes.append(
