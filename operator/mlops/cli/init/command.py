@@ -30,21 +30,23 @@ def init(options: InitOptions) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="mlops-init-") as scratch:
         place = placed(options, Path(scratch))
         target = _target(options, place.stem)
+        _check_names([*(path.resolve() for path in place.files), target])
         name = object_name(options.name or target.stem)
         try:
             written = _written(options, place, Path(scratch), name)
         except BadInput as error:
             raise UserError(error.message) from error
         deliveries = place.deliveries(name)
-    text = writing.manifests(written)
+    text, put = writing.manifests(written), writing.scenario(deliveries)
     try:
         for document in yaml.safe_load_all(text):
             parse(document)
     except InvalidObject as error:
         raise UserError(f"what was found makes no manifest: {error}") from error
-    target.write_text(text, encoding="utf-8")
+    both = text.encode(), put.encode()
+    target.write_bytes(both[0])
     if deliveries:
-        beside(target).write_text(writing.scenario(deliveries), encoding="utf-8")
+        beside(target).write_bytes(both[1])
     elif options.force:
         beside(target).unlink(missing_ok=True)
     return _summary(written, target, has_scenario=bool(deliveries))
@@ -58,6 +60,8 @@ def beside(manifest: Path) -> Path:
 def _written(options: InitOptions, place: Placed, scratch: Path, name: str) -> writing.Written:
     profile = profiled(opened(place.files, options, scratch))
     profile.notes += place.notes
+    if profile.delivery.csv is not None and not profile.delivery.csv.header and options.header is None:
+        profile.notes.append("no row holds names, the first is data as all others: if it does, say --header 1")
     if not profile.rows:
         raise UserError(f"{profile.delivery.names}: there is no row")
     if options.label is None:
@@ -67,6 +71,15 @@ def _written(options: InitOptions, place: Placed, scratch: Path, name: str) -> w
     proof = proved(profile, found, source)
     label = roles.assign(profile, found, proof, options)
     return writing.Written(name, profile, found, proof, label, source)
+
+
+def _check_names(paths: list[Path]) -> None:
+    """Raise UserError for a name that no text can hold: the system gives its bytes, which are not UTF-8."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{str(path)!r}: the name is not UTF-8, and a manifest is: rename it") from None
 
 
 def _columns(profile: Profile) -> str:

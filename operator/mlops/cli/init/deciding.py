@@ -122,6 +122,8 @@ def _kept_text(evidence: ColumnEvidence) -> str:
         return "a sign at the beginning would be lost as a number"
     if evidence.symbols and (len(evidence.symbols) > 1 or sum(evidence.symbols.values()) != evidence.rest):
         return f"amounts in more than one unit: {', '.join(evidence.symbols)}, or with and without"
+    if evidence.has_bare_exponent and not evidence.has_other_exponent:
+        return "values such as 12E4 may be codes: say type: float64 if E4 is an exponent"
     return ""
 
 
@@ -129,6 +131,8 @@ def _typed(guess: Guess, notation: Notation, options: InitOptions, *, is_csv: bo
     """Set the field's type; return why it is no field, if it is none."""
     column, evidence, spec = guess.column, guess.column.evidence, guess.spec
     kinds = column.kinds
+    if column.unread:
+        return f"no field can hold values of type {column.unread}"
     if evidence.missing == evidence.rows:
         spec |= {"type": "string", "role": "ignored"}
         guess.remarks.append("no value in any row")
@@ -231,10 +235,12 @@ def _of_times(guess: Guess, options: InitOptions) -> None:
     by_reading: dict[int, list[str]] = {}
     for form in forms:
         by_reading.setdefault((evidence.times or {})[form], []).append(form)
-    if len(by_reading) > 1 and options.dates:
+    # Days that are their months' numbers leave the order open too: a later delivery has others.
+    is_open = any(map(dates.is_day_first, forms)) and any(map(dates.is_month_first, forms))
+    if (is_open or len(by_reading) > 1) and options.dates:
         wanted = dates.is_day_first if options.dates == "day-first" else dates.is_month_first
         by_reading = {key: kept for key, some in by_reading.items() if (kept := [one for one in some if wanted(one)])}
-    if len(by_reading) != 1:
+    if len(by_reading) != 1 or (is_open and not options.dates):
         raise UserError(_question(evidence, forms, options))
     form = next(iter(by_reading.values()))[0]
     spec["type"] = "timestamp"

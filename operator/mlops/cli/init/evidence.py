@@ -66,6 +66,9 @@ class ColumnEvidence:
     has_plus: bool = False
     has_minus: bool = False
     has_long: bool = False
+    # 12E4, as codes are written too; and exponents with a fraction or a sign, as numbers are.
+    has_bare_exponent: bool = False
+    has_other_exponent: bool = False
     has_long_fraction: bool = False
     symbols: Counter[str] = field(default_factory=Counter)
     rest: int = 0
@@ -121,12 +124,18 @@ class ColumnEvidence:
         self.has_plus |= bool(rest.str.starts_with("+").any())
         self.has_minus |= bool(rest.str.starts_with("-").any())
         self.has_long |= bool(rest.str.contains(r"^[+-]?[0-9]{16,}([.,]0*)?$").any())
+        self._note_exponents(rest)
         self.has_long_fraction |= bool(rest.str.contains(r":[0-9]{2}\.[0-9]{6}[0-9]*[1-9]").any())
         self.digits += int(rest.str.contains(r"^[+-]?[0-9][0-9.,]*$").sum())
         if self.numbers:
             groups = rest.str.extract_groups(_SYMBOL).struct.unnest()
             found = groups.to_series(0).fill_null(groups.to_series(1)).drop_nulls()
             self.symbols.update(found.to_list())
+
+    def _note_exponents(self, rest: pl.Series) -> None:
+        bare = rest.str.contains("^[0-9]+[eE][0-9]+$")
+        self.has_bare_exponent |= bool(bare.any())
+        self.has_other_exponent |= bool((rest.str.contains("[0-9.,][eE][+-]?[0-9]+") & ~bare).any())
 
     def _narrow_numbers(self, rest: pl.Series) -> None:
         alive = []
@@ -162,8 +171,8 @@ class ColumnEvidence:
         for form, total in self.times.items():
             read = dates.micros(rest, form, "UTC")
             if not read.null_count():
-                # Two forms with the same sum of readings have, but for chance, the same readings.
-                alive[form] = hash((total, int(read.hash().sum() or 0)))
+                # Row by row: days that are swapped among the rows have the same readings in another order.
+                alive[form] = hash((total, read.to_numpy().tobytes()))
         self.times = alive
         if alive and not self.needs_zone:
             form = next(iter(alive))

@@ -58,6 +58,8 @@ def proved(profile: Profile, decided: Decided, source: dict[str, Any]) -> Proof:
 
     Raises UserError if the rows cannot be read all the same, or are others than those that were counted.
     """
+    if not decided.guesses:
+        raise UserError(_none_is_a_field(profile, decided))
     try:
         proof = _read(profile, decided, decided.guesses, source)
     except BadInput:
@@ -71,6 +73,16 @@ def proved(profile: Profile, decided: Decided, source: dict[str, Any]) -> Proof:
     if proof.rows != profile.rows:
         raise UserError(f"{profile.delivery.names}: {profile.rows} rows were read as {proof.rows}: report this")
     return proof
+
+
+def _none_is_a_field(profile: Profile, decided: Decided) -> str:
+    way_out = "deliver a file with columns of numbers, texts, truths or times"
+    if profile.delivery.format == "excel":
+        way_out = (
+            "if titles stand above the names, delete their rows; or write the Dataset by hand, with the first name's "
+            "cell as spec.excel.range, such as A3"
+        )
+    return f"{profile.delivery.names}: no column can be a field: {'; '.join(decided.left_out)[:400]}: {way_out}"
 
 
 def _holds(profile: Profile, decided: Decided, guess: Guess, source: dict[str, Any]) -> bool:

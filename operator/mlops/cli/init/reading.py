@@ -37,6 +37,8 @@ class SeenColumn:
     kinds: set[str] = field(default_factory=set)
     # Whether numbers that are native have a fraction.
     is_whole: bool = True
+    # The type of a column of Parquet or Arrow that no field can have.
+    unread: str = ""
 
     @property
     def name(self) -> str:
@@ -165,7 +167,8 @@ def _columnar(delivery: Delivery, progress: ReadingProgress) -> Profile:
     for path, original in zip(delivery.copies, delivery.files, strict=True):
         with told_by_us():
             names = (parquet_columns if is_parquet else arrow_columns)(path, original.name)
-        schema = (pl.scan_parquet(path, glob=False) if is_parquet else arrow_scanner(path)()).collect_schema()
+        scan = pl.scan_parquet(path, glob=False) if is_parquet else arrow_scanner(path)()
+        schema = scan.collect_schema()
         if columns and list(columns) != names:
             raise UserError(f"{original.name}: its columns are others than those of {delivery.files[0].name}")
         fields = []
@@ -175,8 +178,14 @@ def _columnar(delivery: Delivery, progress: ReadingProgress) -> Profile:
             column.evidence.needs_zone |= schema[name] == pl.Datetime and getattr(schema[name], "time_zone", "") is None
             if kind is None:
                 column.kinds.add("other")
+                if schema[name] != pl.Null:
+                    column.unread = str(schema[name])
             else:
                 fields.append(DataField(name=f"c{at}", column=name, type=kind, nullable=True))
+        if not fields:
+            # Nothing to read: the file itself says how many rows it has.
+            found.rows += int(scan.select(pl.len()).collect().item())
+            continue
         contract = Contract(tuple(fields), {}, frozenset())
         for frame in quiet((read_parquet if is_parquet else read_arrow)(path, original.name, contract)):
             for one in fields:

@@ -36,7 +36,9 @@ def find(guesses: list[Guess], wanted: str, option: str) -> Guess:
             listed = ", ".join(f"{one.name} (column {one.column.evidence.position})" for one in found)
             raise UserError(f"{option} {wanted!r}: several columns have this name: say one of {listed}")
     listed = ", ".join(guess.column.name or guess.name for guess in guesses[:40])
-    raise UserError(f"{option} {wanted!r}: there is no such column; there are: {listed}")
+    nameless = not any(guess.column.name for guess in guesses)
+    hint = "; no row holds names as the file is read: if the first does, say --header 1" if nameless else ""
+    raise UserError(f"{option} {wanted!r}: there is no such column; there are: {listed}{hint}")
 
 
 def is_classification(label: Guess) -> bool:

@@ -47,6 +47,11 @@ def shape_of(delivery: Delivery, csv: Csv) -> Shape:
         notes.append(f"lines that begin with {sign} are left out: they are no rows, as their widths show")
         return Shape(csv.evolve(comment=sign), header, notes)
     for path, rows in zip(delivery.copies, files, strict=True):
+        if rows.is_cut_off:
+            raise UserError(
+                f"{path.name}: the last row, {rows.count}, is cut off: it has {rows.odd[-1][1]} of {rows.width} "
+                "fields, and they are values: fetch the file again, or take the row out"
+            )
         if rows.footer:
             notes.append(
                 f"the last {rows.footer} lines of {path.name} are no rows: they have fewer fields, or no values"

@@ -166,9 +166,9 @@ def _may_be_names(row: list[str], width: int) -> bool:
 def _without_contrast(rows: list[list[str]], typed: list[int]) -> int:
     """Return 1 if the first row holds names though no column is of another kind below. Raises UserError."""
     first, others = [cell.strip() for cell in rows[0]], rows[1:]
-    if any(not is_value(cell) for cell in first) and _are_steps(
-        [first[at] for at in typed if at < len(first)], others, typed
-    ):
+    # A text over numbers is no step of a ladder: it speaks for names itself.
+    steps = [at for at in typed if at < len(first) and is_value(first[at])]
+    if any(not is_value(cell) for cell in first) and _are_steps([first[at] for at in steps], others, steps):
         return 1
     if typed and any(first[at] for at in typed if at < len(first)):
         return 0
