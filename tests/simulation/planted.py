@@ -142,8 +142,8 @@ BUGS = (
         "bytes go that the current version has too",
         "lost past",
         "planning/dataset/retention.py",
-        "if is_erasing(each) and each.artifact not in kept]\n",
-        "if is_erasing(each)]\n",
+        "for each in status.history if is_erasing(each)} - kept - shared\n",
+        "for each in status.history if is_erasing(each)}\n",
         story="retention",
     ),
     # --- stale reads ---
