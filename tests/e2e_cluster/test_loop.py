@@ -329,6 +329,9 @@ def test_what_the_operator_may_do_is_what_it_does(applied: World) -> None:
     assert len(unused) <= 0.05 * len(granted), unused
 
 
+DEMOS = "app.kubernetes.io/name=mlops-operator,app.kubernetes.io/component=minio"
+
+
 def test_uninstalling_leaves_what_is_promised(applied: World) -> None:
     """Objects go with all that they own; definitions, claims and histories stay until somebody deletes them."""
     start, kubectl = time.monotonic(), applied.kubectl
@@ -354,9 +357,12 @@ def test_uninstalling_leaves_what_is_promised(applied: World) -> None:
         return {f"{o['kind']}/{o['metadata']['name']}" for o in kubectl.list(everything, SYSTEM)} - baseline
 
     # The Lease is owned by the operator's service account: the garbage collector takes it.
-    promised = {"ConfigMap/mlops-operator", "ConfigMap/helm-test-history"}
+    # The demo's Secrets stay for model servers that stay.
+    roles = ("", "-reader", "-server", "-remover", "-delivery")
+    promised = {"ConfigMap/mlops-operator", "ConfigMap/helm-test-history", *(f"Secret/mlops-store{r}" for r in roles)}
     eventually("no more is left than is promised", lambda: left() == promised, 60, told=lambda: str(left()))
     kubectl("delete", "configmap", "--all-namespaces", "-l", ours)
+    kubectl("delete", "secret", "--all-namespaces", "-l", DEMOS)
     assert left() == set()
     roles = kubectl.list("clusterroles,clusterrolebindings", selector=f"app.kubernetes.io/instance={RELEASE}")
     assert [role["metadata"]["name"] for role in roles] == []
