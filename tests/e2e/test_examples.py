@@ -130,9 +130,10 @@ def test_employment_stays_silent(example: Ran) -> None:
 
 @pytest.mark.long
 def test_housing_is_in_another_county_and_learns_it(example: Ran) -> None:
-    """The inputs move at once; the monitor says so, and at least one new version comes of it."""
+    """The history moves from county to county too, so that a new one is drift only where it costs the model what no
+    county did; the monitor says so, and at least one new version comes of it."""
     ran = example("housing")
-    assert "DataDrift" in {check["verdict"] for check in checks(ran.state, "housing")}
+    assert {check["verdict"] for check in checks(ran.state, "housing")} & DRIFTS
     assert len(ran.versions) >= 2
     assert live(ran.state, "housing")["spec"]["version"] >= 2
 
