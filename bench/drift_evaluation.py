@@ -1,4 +1,4 @@
-"""An evaluation of the drift check on worlds that nobody tuned it on, decided by the code of the pod with all defaults.
+"""An evaluation of the drift check on worlds that it was not made on, decided by the code of the pod with all defaults.
 
     python bench/drift_evaluation.py --streams 200 --seed 900000 --out records.jsonl
     python bench/drift_evaluation.py --read records.jsonl more.jsonl
