@@ -3,10 +3,15 @@
 A world draws how its inputs are made (Gaussian, heavy tails, lognormal, counts, categories of up to 200 levels; 5 to
 100 columns; correlated), how rows follow each other (independent, AR(1), seasonal), and how the target follows the
 inputs. Something happens to it, or nothing. The generators and seeds of the evaluation are others: drift_evaluation.py.
+
+    python bench/drift_worlds.py --seeds 1 2
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -396,3 +401,35 @@ def _signature(frame: pl.DataFrame, task: str) -> Signature:
     if task == "classification":
         described |= {"classes": ["no", "yes"], "positive": "yes"}
     return Signature.model_validate(described)
+
+
+def main() -> int:
+    """Decide streams of each event, and print false alarms and verdicts."""
+    from bench.drift_streams import CHECKS
+    from mlops.api.drift_monitor import Labels
+    from mlops.api.drift_monitor import Window as WindowSpec
+    from mlops.workloads.drift.verdict import decide
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="a stream of each event for each (1 2)")
+    parser.add_argument("--events", nargs="+", choices=sorted(BY_NAME), default=list(BY_NAME), help="events (all)")
+    parser.add_argument("--size", type=float, default=1.0, help="the size of what happens (default %(default)s)")
+    arguments = parser.parse_args()
+    limits = WindowSpec(duration="7d", min_samples=200)
+    for name in arguments.events:
+        quiet: list[str] = []
+        after: list[str] = []
+        for seed in arguments.seeds:
+            stream = make_stream(name, seed, size=arguments.size)
+            for number, window in enumerate(stream.windows):
+                found = decide(stream.reference, window, CHECKS, limits=limits, labels=Labels(), seed=1)
+                happened = number >= stream.change and stream.event.family != "stable"
+                (after if happened else quiet).append(found.verdict)
+        right = sum(verdict in BY_NAME[name].right for verdict in after)
+        alarms = sum(verdict != "Stable" for verdict in quiet)
+        print(f"{name:<15} false alarms {alarms} of {len(quiet)}, right {right} of {len(after)} {dict(Counter(after))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

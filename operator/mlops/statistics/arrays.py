@@ -13,7 +13,7 @@ BoolArray = NDArray[np.bool_]
 
 _LARGEST = 1e280
 # Sums of squares of numbers up to here are finite.
-_LARGEST_SQUARE = 1e145
+LARGEST_SQUARE = 1e145
 
 
 def finite_vector(values: ArrayLike, name: str) -> FloatArray:
@@ -51,7 +51,7 @@ def within_reach(*arrays: FloatArray) -> tuple[FloatArray, ...]:
     less than a 1e-300th of the largest.
     """
     largest = max((float(np.abs(one).max()) for one in arrays if one.shape[0]), default=0.0)
-    if largest <= _LARGEST_SQUARE:
+    if largest <= LARGEST_SQUARE:
         return arrays
     exponent = int(np.frexp(largest)[1])
     return tuple(np.ldexp(one, -exponent) for one in arrays)

@@ -188,6 +188,8 @@ def test_inputs_that_only_move_together_are_drift_and_named() -> None:
     found = decision(together)
     assert found.verdict == "DataDrift"
     assert "length and price moved together: their rank correlation is 0.8" in found.sentence
+    hidden = decision(lambda frame: together(frame).with_columns(pl.lit(None, pl.Float64).alias("in.level")), CHECKS[1])
+    assert "length and price moved together" in hidden.sentence, "another input without values hides no pair"
     strict = replace_effect(CHECKS[1], "0.45")
     assert decision(together, strict).verdict == "Stable", "twice minEffectSize is the smallest change"
 

@@ -22,8 +22,8 @@ _MAX_BLOCKS = 40
 # The standard deviation of a normal law in units of its median absolute deviation.
 _DEVIATION_IN_MAD = 1.4826
 _FEWEST_DEVIATIONS = 3.0
-_BEYOND_ALL = 1.5
-_MANY_BLOCKS = 8
+BEYOND_ALL = 1.5
+MANY_BLOCKS = 8
 _FAR_BEYOND = 2.5
 # A spread that few windows show is itself uncertain: Student's law, with no fewer degrees of freedom than these.
 _FEWEST_FREEDOMS = 4
@@ -86,7 +86,7 @@ def baseline(
     median = float(np.median(own))
     spread = _DEVIATION_IN_MAD * float(np.median(np.abs(own - median)))
     deviations = max(_FEWEST_DEVIATIONS, student_isf(alpha, max(_FEWEST_FREEDOMS, len(parts) - 1)))
-    limit = max(median + deviations * spread, _BEYOND_ALL * float(own.max()))
+    limit = max(median + deviations * spread, BEYOND_ALL * float(own.max()))
     return Baseline(float(to_current.min()), limit, len(parts), present.len())
 
 
@@ -100,7 +100,7 @@ def far_beyond(found: Baseline | None) -> bool:
     a window's resemble each other, and yet no window was ever so far away."""
     return (
         found is not None
-        and found.windows >= _MANY_BLOCKS
+        and found.windows >= MANY_BLOCKS
         and found.rows >= _MIN_BLOCK_ROWS
         and found.nearest > _FAR_BEYOND * found.limit
     )

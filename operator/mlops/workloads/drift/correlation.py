@@ -10,6 +10,7 @@ import polars as pl
 from mlops.api.drift_monitor import Check
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.special import normal_sf
+from mlops.workloads.drift.baseline import BEYOND_ALL
 from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import Pair
 from mlops.workloads.drift.reference import Reference
@@ -22,8 +23,7 @@ _MAX_COLUMNS = 100
 _OF_RANKS = 1.06
 _ALMOST_ONE = 0.999999
 _MOSTLY = 0.8
-# Windows of the reference differ from each other too: by so much of the farthest is no more than that.
-_BEYOND_ALL = 1.5
+_MOST_MISSING = 0.2
 # Units of a correlation in one unit of minEffectSize: a tenth is a weak shift of a mean, and two tenths of a
 # correlation explain as little.
 _CORRELATION = 2.0
@@ -41,9 +41,13 @@ def moved_pairs(
 
     Significant at `alpha`, corrected over all pairs, by more than twice `minEffectSize`, and unlike each of the
     reference's own `blocks`. Rows with a missing value in any column are left out; of more than 20,000 rows evenly
-    spread ones are taken, and the first hundred columns.
+    spread ones are taken. The first hundred columns are compared, of those of which a fifth at most is missing.
     """
-    names = list(reference.numeric[:_MAX_COLUMNS])
+    # One column that is mostly missing would leave no complete row to any pair.
+    present = [name for name in reference.numeric if max(_missing(known, name), _missing(seen, name)) <= _MOST_MISSING]
+    names = present[:_MAX_COLUMNS]
+    if len(names) < 2:
+        return ()
     complete = [_complete(frame, [INPUT + name for name in names]) for frame in (known, seen)]
     names = [name for place, name in enumerate(names) if all(_varies(rows[:, place]) for rows in complete)]
     if len(names) < 2:
@@ -82,7 +86,11 @@ def _is_new(now: float, own: list[float], smallest: float) -> bool:
     if not own:
         return True
     gaps = [min((abs(one - other) for j, other in enumerate(own) if j != i), default=0.0) for i, one in enumerate(own)]
-    return bool(min(abs(now - each) for each in own) >= max(smallest / 2.0, _BEYOND_ALL * max(gaps)))
+    return bool(min(abs(now - each) for each in own) >= max(smallest / 2.0, BEYOND_ALL * max(gaps)))
+
+
+def _missing(frame: pl.DataFrame, name: str) -> float:
+    return frame[INPUT + name].null_count() / max(1, frame.height)
 
 
 def _varies(ranks: FloatArray) -> bool:

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from mlops.statistics.dependence import between, inflation_of_codes, inflation_of_values, stretched
+from mlops.workloads.drift.baseline import MANY_BLOCKS
 
 # Of a sample, at least so many rows say something about its own inflation: the effective ones.
 _FEWEST = 2.0
-_ENOUGH_BLOCKS = 8
 
 
 class Dependence:
@@ -27,7 +27,7 @@ class Dependence:
         parts = [reference] if "part" not in reference.columns else list(_parts(reference))
         self._parts = [part for part in parts if part["time"].null_count() == 0]
         self._reference, self._current = reference, current
-        self._blocks = blocks if len(blocks) >= _ENOUGH_BLOCKS else ()
+        self._blocks = blocks if len(blocks) >= MANY_BLOCKS else ()
         self._found: dict[str, tuple[float, float]] = {}
 
     def of(self, column: str, *, is_number: bool) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from mlops.statistics.arrays import BoolArray, FloatArray
+from mlops.statistics.arrays import LARGEST_SQUARE, BoolArray, FloatArray
 from mlops.statistics.two_sample import chi_square_homogeneity
 from mlops.workloads.drift.dependence import spacing_of
 from mlops.workloads.drift.reference import Reference
@@ -48,7 +48,6 @@ _PART = 0.05
 _BEYOND = 4.0
 # A first look at pairs of columns is at so many quantiles.
 _FEW, _SLACK = np.linspace(0.0, 1.0, 201), 0.05
-_LARGEST = 1e145
 _FEWEST_SPELT = 3
 # Texts that are cut in some rows only are a fault from this share on: new ones may begin like known ones.
 _CUT_PARTLY = 0.2
@@ -115,7 +114,7 @@ def _column(name: str, known: pl.DataFrame, seen: pl.DataFrame, blocks: Sequence
     if min(before.shape[0], after.shape[0]) < _MIN_ROWS:
         return None
     known_sorted, seen_sorted = np.sort(before), np.sort(after)
-    if max(abs(float(each)) for each in (*known_sorted[[0, -1]], *seen_sorted[[0, -1]])) > _LARGEST:
+    if max(abs(float(each)) for each in (*known_sorted[[0, -1]], *seen_sorted[[0, -1]])) > LARGEST_SQUARE:
         return None
     own = tuple(np.sort(block[INPUT + name].drop_nulls().to_numpy()) for block in blocks)
     return _Column(name, before, after, known_sorted, seen_sorted, own, _apart(known_sorted, seen_sorted))

@@ -14,7 +14,7 @@ from mlops.api.base import format_time
 from mlops.api.drift_monitor import Check, Labels
 from mlops.api.metrics import METRICS, of_task
 from mlops.api.reasons import Reason
-from mlops.statistics.arrays import FloatArray
+from mlops.statistics.arrays import LARGEST_SQUARE, FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
 from mlops.statistics.dependence import inflation
@@ -39,7 +39,6 @@ _SMALLEST_RISE = 0.1
 _BLOCKS = 8
 # Fewer windows of the reference do not say how much the metric differs between them.
 _MIN_FREEDOMS = 3
-_LARGEST = 1e145
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ class Labelled:
                 except ValueError:
                     continue
                 sizes.append(block.height)
-            if len(values) > _MIN_FREEDOMS and 0.0 < max(map(abs, values)) < _LARGEST:
+            if len(values) > _MIN_FREEDOMS and 0.0 < max(map(abs, values)) < LARGEST_SQUARE:
                 chance = test.current.standard_error**2 * rows / float(np.mean(sizes))
                 largest = max(largest, (float(np.var(values, ddof=1)) - chance, len(values) - 1))
         (excess, freedoms), error = largest, test.drop.standard_error

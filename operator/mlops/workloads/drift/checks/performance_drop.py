@@ -44,7 +44,8 @@ class PerformanceDrop(DriftCheck):
             return False
         if split is None or split.covariate is None or split.concept is None:
             return False
-        recurs = any(shift.baseline is not None and not shift.drifted for shift in evidence.shifts)
+        own = [shift.baseline for shift in evidence.shifts if shift.baseline is not None]
+        recurs = bool(own) and all(each.nearest <= each.limit for each in own)
         drifted = any(shift.drifted for shift in evidence.shifts)
         return recurs and not drifted and split.covariate.value >= split.concept.value
 
