@@ -9,6 +9,7 @@ import pytest
 
 from mlops.api import digests
 from mlops.api.base import Model
+from mlops.api.dataset import DatasetSpec
 from mlops.api.training_run import TrainingRunSpec
 from mlops.planning.training.recipe import change_name, recipe_digest, template_digest, version_name
 from tests.planning.builders import a_run, a_template
@@ -81,7 +82,8 @@ def _models(of: Any) -> Iterator[type[Model]]:
         yield from _models(part)
 
 
-def test_what_a_spec_may_leave_out_is_left_out_by_default() -> None:
+@pytest.mark.parametrize("spec", [TrainingRunSpec, DatasetSpec])
+def test_what_a_spec_may_leave_out_is_left_out_by_default(spec: type[Model]) -> None:
     """So None stands in no digest: a field with another default would tell None from it."""
-    fields = [field for model in _models(TrainingRunSpec) for field in model.model_fields.values()]
+    fields = [field for model in _models(spec) for field in model.model_fields.values()]
     assert {field.default for field in fields if type(None) in get_args(field.annotation)} == {None}
