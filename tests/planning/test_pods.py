@@ -190,7 +190,9 @@ def test_an_installation_decides_much_and_not_the_bits_of_a_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "limit"), [("1Gi", "2Gi"), ("", "2Gi"), ("1Gi", ""), ("", "")], ids=["both", "limit", "request", "none"]
+    ("request_", "limit"),
+    [("1Gi", "2Gi"), ("", "2Gi"), ("1Gi", ""), ("", "")],
+    ids=["both", "limit", "request", "none"],
 )
 def test_what_a_container_may_take_of_a_disk_is_left_out_where_nobody_counts_it(request_: str, limit: str) -> None:
     """In its resources, and of each folder."""

@@ -20,6 +20,7 @@ from mlops.statistics.special import student_isf, student_sf
 from mlops.statistics.two_sample import compare_categorical
 from tests.statistics.samples import Floats, wandering
 
+
 @pytest.mark.parametrize(("phi", "wanted"), [(0.0, 1.0), (0.5, 3.0), (0.9, 19.0)])
 def test_the_inflation_of_a_mean_is_that_of_theory(phi: float, wanted: float) -> None:
     """Of AR(1) it is (1 + phi) / (1 - phi)."""

@@ -111,7 +111,9 @@ def test_a_job_of_the_planner_is_told_by_its_owner_or_else_by_its_age(job: dict[
     view = DatasetView(NOW, SETTINGS, a_dataset())
     assert is_of_a_namesake(view, JobView({"metadata": {"name": "x", **job}})) is others
     unborn = DatasetView(NOW, SETTINGS, a_dataset(metadata={"creationTimestamp": None}))
-    assert is_of_a_namesake(unborn, JobView({"metadata": {"name": "x", **PLANNED, "creationTimestamp": BEFORE}})) is False
+    assert (
+        is_of_a_namesake(unborn, JobView({"metadata": {"name": "x", **PLANNED, "creationTimestamp": BEFORE}})) is False
+    )
 
 
 @pytest.mark.parametrize(("at", "others"), [(BEFORE, True), (CREATED, False), (AFTER, False), (None, False)])

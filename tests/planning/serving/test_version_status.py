@@ -72,9 +72,7 @@ def of_two_stages(number: int, *stages: str, **status: Any) -> ModelVersion:
 def said(view: ModelView, number: int = 1) -> dict[str, tuple[str, str, str]]:
     """Return what a version says: status, reason and message of each condition."""
     statuses = {key.name: status for key, status in plan(view).statuses.items()}
-    return {
-        each.type: (each.status, each.reason, each.message) for each in statuses[f"rain-v{number}"].conditions
-    }
+    return {each.type: (each.status, each.reason, each.message) for each in statuses[f"rain-v{number}"].conditions}
 
 
 DEV, PRODUCTION = a_deployment(1, "dev", replicas=1), a_deployment(1)

@@ -123,7 +123,10 @@ def test_numbers_on_the_record_of_the_model_are_not_used_again() -> None:
         pytest.param({"spec": {"lineage": {"trainingRun": "other"}}}, id="of another run"),
         pytest.param({"spec": {"artifact": {"digest": digest("e")}}}, id="of other bytes"),
         pytest.param(
-            {"spec": {"artifact": None, "source": {"trainingRunRef": {"name": "rain-1"}}}, "status": {"artifact": digest("f")}},
+            {
+                "spec": {"artifact": None, "source": {"trainingRunRef": {"name": "rain-1"}}},
+                "status": {"artifact": digest("f")},
+            },
             id="of no bytes of its own",
         ),
     ],
@@ -238,7 +241,9 @@ def test_a_version_carries_where_it_comes_from() -> None:
     assert manifest["spec"]["artifact"] == {"digest": digest("f")}
     assert manifest["spec"]["capture"]["percent"] == 5
     assert manifest["spec"]["promotion"]["stages"][0]["replicas"] == 3
-    named = {name: manifest["metadata"]["labels"][f"mlops.dev/{name}"] for name in ("run", "model", "dataset", "digest")}
+    named = {
+        name: manifest["metadata"]["labels"][f"mlops.dev/{name}"] for name in ("run", "model", "dataset", "digest")
+    }
     assert named == {"run": "rain-1", "model": "rain", "dataset": "weather", "digest": "f" * 16}
     assert "ownerReferences" not in manifest["metadata"], "deleting the run must not take the model down"
 
