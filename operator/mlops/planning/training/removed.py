@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mlops.api.dataset import Dataset, Removal
+from mlops.api.dataset import Dataset
 from mlops.api.reasons import Reason
+from mlops.api.retention import Removal
 from mlops.api.training_run import Resolved
 from mlops.planning.views import TrainingRunView
 
