@@ -82,7 +82,7 @@ ROOMS = {
     "verdict": Room(
         "mlops/workloads/drift",
         # Streams that train models take a minute: what is asked there is asked of single rows here.
-        ("tests/workloads/drift/test_answers.py",),
+        ("tests/workloads/drift/test_answers.py", "tests/workloads/drift/test_explained.py"),
         isolation="forkserver",
         parts=("verdict", "checks"),
     ),

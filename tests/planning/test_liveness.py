@@ -31,7 +31,12 @@ def test_the_champion_is_the_one_furthest_on_the_way_to_production() -> None:
     assert champion([dev, in_stages(10, "dev")]) == in_stages(10, "dev")
     assert champion([in_stages(7, "production", withdrawn=True), dev]) == dev
     assert champion([a_version(1), a_live_version(2, status={"artifact": None})]) is None
-    assert champion([in_stages(3, "gone"), dev]) == dev, "a stage that an edit took out is none of its way"
+    gone, two = in_stages(30, "gone"), {"promotion": {"stages": [{"name": "dev"}, {"name": "production"}]}}
+    assert champion([gone, dev]) == dev, "a stage that an edit took out is none of its way"
+    assert champion([gone, in_stages(1, "dev")]) == in_stages(1, "dev"), "however new it is"
+    before = a_live_version(30, spec={"promotion": {"stages": [{"name": "production"}]}}, status={"stages": ["gone"]})
+    first = a_live_version(1, spec=two, status={"stages": ["dev"]})
+    assert champion([before, first]) == before, "it is as far from production as the first of two stages"
     short = a_live_version(1, spec={"promotion": {"stages": [{"name": "production"}]}})
     assert champion([short, test]) == short, "all of its one stage are more than two of three"
 

@@ -30,6 +30,14 @@ from tests.planning.builders import (
 )
 from tests.planning.world import World
 
+
+@pytest.fixture(autouse=True)
+def _read_again() -> None:
+    """Each test has the record read: what another test has cached of the same text would hide what breaks."""
+    model_history._known.cache_clear()
+    model_history._known_entry.cache_clear()
+
+
 A_STEP = {"time": "2026-01-10T11:00:00Z", "to": "production", "reason": "日本" * 30}
 
 
@@ -113,6 +121,13 @@ def test_lines_are_added_and_never_changed() -> None:
 
 
 BAD_LINES = [
+    pytest.param({"version": None}, id="no version"),
+    pytest.param({"event": 7}, id="an event that is no text"),
+    pytest.param({"time": None}, id="no time"),
+    pytest.param({"number": -1}, id="a number below all"),
+    pytest.param({"number": 1_000_000}, id="the first number beyond all versions"),
+    pytest.param({"number": "7"}, id="a number that is a text"),
+    pytest.param({"parentVersion": 1}, id="a parent that is no text"),
     pytest.param({"stage": []}, id="a stage that is no text"),
     pytest.param({"event": "Live", "stage": None}, id="live nowhere"),
     pytest.param({"event": "Left", "stage": None}, id="left nothing"),
@@ -292,3 +307,171 @@ def test_a_plan_that_has_much_to_record_fills_one_segment_after_another(monkeypa
     for text, following in pairwise(texts):
         assert len(text) <= 3_000 < len(text) + len(following.splitlines(keepends=True)[0])
     assert sum(text.count(b"\n") for text in texts) == 2 * len(versions)
+
+
+@pytest.mark.parametrize("line", ["[]", "7", '"text"', "null", "{}", "{", "[" * 100_000], ids=lambda line: line[:6])
+def test_a_line_that_is_no_entry_is_passed_over(line: str) -> None:
+    """Whatever JSON it is, or none."""
+    segment = {"metadata": {"name": "rain-history"}, "data": {model_history.FILE: line + "\n"}}
+    assert model_history.entries([segment]) == []
+    assert model_history.strange_lines(segment) == 1
+    assert model_history.highest_number([segment]) == 0
+
+
+def _line(**changes: Any) -> str:
+    known = {"time": "2026-01-10T11:00:00Z", "event": "Registered", "version": "rain-v1", "uid": "u", "number": 1}
+    return json.dumps({**known, **changes}) + "\n"
+
+
+def _segments(*texts: str) -> list[Manifest]:
+    names = ("rain-history", *(f"rain-history-{number}" for number in range(1, len(texts))))
+    return [{"metadata": {"name": n}, "data": {model_history.FILE: t}} for n, t in zip(names, texts, strict=True)]
+
+
+def test_the_bounds_of_what_a_line_may_say() -> None:
+    """A version has up to six digits, and a whole number up to 2 to the 53rd."""
+    for number in (1, 999_999):
+        assert model_history.highest_number(_segments(_line(number=number))) == number
+    for made_of, highest in ((2**53, 2**53), (2**53 + 1, 0), (0, 0), (-1, 0), (True, 0), ("4", 0), (None, 0)):
+        text = _line(dataset="weather", datasetVersion=made_of)
+        assert model_history.highest_dataset_version(_segments(text), "weather") == highest
+    assert model_history.highest_number([]) == model_history.highest_dataset_version([], "weather") == 0
+
+
+def test_the_highest_of_all_segments_counts() -> None:
+    """Whatever their order, and a ConfigMap without data holds nothing."""
+    texts = [_line(number=3, dataset="weather", datasetVersion=9), _line(number=2, dataset="weather", datasetVersion=4)]
+    for segments in (_segments(*texts), _segments(*texts)[::-1]):
+        assert model_history.highest_number(segments) == 3
+        assert model_history.highest_dataset_version(segments, "weather") == 9
+    for data in ({}, {"data": None}, {"data": {}}, {"data": {model_history.FILE: None}}):
+        empty = {"metadata": {"name": "rain-history"}, **data}
+        assert (model_history.entries([empty]), model_history.strange_lines(empty)) == ([], 0)
+
+
+def test_segments_are_read_in_the_order_of_their_numbers() -> None:
+    """Ten comes after nine; a name without a number is the first."""
+    texts = [_line(version=f"rain-v{number}", number=number + 1) for number in range(12)]
+    read = [entry["version"] for entry in model_history.entries(_segments(*texts)[::-1])]
+    assert read == [f"rain-v{number}" for number in range(12)]
+
+
+def test_what_is_recorded_of_a_version_is_all_that_its_status_says() -> None:
+    """Where it comes from at first, then each step, the oldest first."""
+    steps = [
+        {"time": "2026-01-10T11:45:00Z", "to": "Superseded", "reason": "version 2 took over"},
+        {"time": "2026-01-10T11:40:00Z", "to": "Failed", "stage": "production", "reason": "told"},
+        {"time": "2026-01-10T11:30:00Z", "to": "production", "reason": "passed"},
+    ]
+    lineage = {"trainingRun": "rain-0", "dataset": "weather", "datasetVersion": 4}
+    version = a_live_version(1, status={"transitions": steps, "lineage": lineage})
+    named = {"version": "rain-v1", "number": 1, "uid": "uid-rain-v1"}
+    assert model_history.entries_of(version, version.status) == [
+        {
+            "time": "2026-01-10T11:00:00Z",
+            "event": "Registered",
+            **named,
+            "artifact": version.status.artifact,
+            **lineage,
+        },
+        {"time": "2026-01-10T11:30:00Z", "event": "Live", "stage": "production", **named, "reason": "passed"},
+        {"time": "2026-01-10T11:40:00Z", "event": "Failed", "stage": "production", **named, "reason": "told"},
+        {"time": "2026-01-10T11:45:00Z", "event": "Superseded", **named, "reason": "version 2 took over"},
+    ]
+    (segment,) = _written(_view(version))
+    assert segment == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "rain-history",
+            "namespace": "team",
+            "labels": {
+                "app.kubernetes.io/name": "history",
+                "app.kubernetes.io/component": "history",
+                "app.kubernetes.io/part-of": "mlops",
+                "app.kubernetes.io/managed-by": "mlops-operator",
+                "mlops.dev/model": "rain",
+            },
+        },
+        "data": {model_history.FILE: segment["data"][model_history.FILE]},
+    }
+    first = segment["data"][model_history.FILE].splitlines()[1]
+    assert first == (
+        '{"event":"Live","number":1,"reason":"passed","stage":"production","time":"2026-01-10T11:30:00Z",'
+        '"uid":"uid-rain-v1","version":"rain-v1"}'
+    ), "keys in order, no spaces"
+    (foreign,) = _written(_view(with_status(a_live_version(1), {**version.status.dump(), "transitions": [A_STEP]})))
+    assert "日本" in foreign["data"][model_history.FILE], "as a reader reads it"
+
+
+def test_nothing_is_recorded_of_a_version_before_it_is_known_which_model_it_is() -> None:
+    """Nor of one that was never written. Where it comes from is what its status says, or else its spec."""
+    version = a_version(1, spec={"lineage": {"trainingRun": "rain-1"}})
+    assert model_history.entries_of(version, version.status) == []
+    known = with_status(version, {"artifact": "sha256:" + "1" * 64})
+    assert model_history.entries_of(known, known.status)[0]["trainingRun"] == "rain-1"
+    unborn = a_version(1, metadata={"creationTimestamp": None})
+    assert model_history.entries_of(unborn, known.status) == []
+
+
+def test_a_status_that_is_about_to_be_written_is_recorded_with_it() -> None:
+    """The plan writes it before the record."""
+    version = a_version(1)
+    status = with_status(version, {"artifact": "sha256:" + "1" * 64}).status
+    assert _written(_view(version)) == []
+    [segment] = model_history.segments(_view(version), {Key("ModelVersion", "team", "rain-v1"): status})
+    assert [entry["event"] for entry in model_history.entries([segment])] == ["Registered"]
+
+
+def test_a_version_that_is_gone_is_said_to_be_once_with_its_name_and_time() -> None:
+    """What was last known of it tells who it was; nothing is said where nobody knows what is there."""
+    history = tuple(_written(_view(a_live_version(3))))
+    assert _written(at(_view(history=history), present=None)) == []
+    (after,) = _written(_view(history=history))
+    assert model_history.entries([after])[-1] == {
+        "time": "2026-01-10T12:00:00Z",
+        "event": "Deleted",
+        "version": "rain-v3",
+        "number": 3,
+        "uid": "uid-rain-v3",
+    }
+    lines = _segments(_line(), _line(event="Deleted"))
+    assert _written(_view(history=tuple(lines))) == [], "a later segment says so"
+
+
+def test_a_step_is_known_by_its_version_its_event_its_stage_and_its_time() -> None:
+    """A version is registered once, whatever time that is said to be of."""
+    entry = json.loads(_line(event="Live", stage="production"))
+    others = [{"uid": "w"}, {"event": "Left"}, {"stage": "staging"}, {"time": "2026-01-10T11:00:01Z"}]
+    for other in others:
+        assert model_history.identity({**entry, **other}) != model_history.identity(entry), other
+    for same in ({"reason": "x"}, {"number": 9}, {"version": "y"}):
+        assert model_history.identity({**entry, **same}) == model_history.identity(entry), same
+    registered = json.loads(_line())
+    assert model_history.identity({**registered, "time": "x"}) == model_history.identity(registered)
+
+
+@pytest.mark.parametrize(
+    ("steps", "live"),
+    [
+        pytest.param([("Live", "a", "u")], {"a": "u"}, id="entered"),
+        pytest.param([("Live", "a", "u"), ("Live", "a", "w")], {"a": "w"}, id="another took over"),
+        pytest.param([("Live", "a", "u"), ("Live", "b", "u"), ("Left", "a", "u")], {"b": "u"}, id="left one stage"),
+        pytest.param([("Live", "a", "u"), ("Left", "a", "w")], {"a": "u"}, id="another left"),
+        pytest.param([("Live", "a", "u"), ("Live", "b", "u"), ("Withdrawn", None, "u")], {}, id="withdrawn"),
+        pytest.param([("Live", "a", "u"), ("Deleted", None, "w")], {"a": "u"}, id="another deleted"),
+        pytest.param([("Live", "a", "u"), ("Failed", "a", "u")], {"a": "u"}, id="failed in a stage, and may answer"),
+        pytest.param([("Live", "a", "u"), ("Failed", None, "u")], {}, id="failed, as an earlier release says it"),
+        pytest.param([("Registered", None, "u")], {}, id="only registered"),
+        pytest.param([("Live", "a", "u"), ("Registered", None, "u")], {"a": "u"}, id="registered says nothing"),
+    ],
+)
+def test_who_is_live_follows_from_the_steps(steps: list[tuple[str, str | None, str]], live: dict[str, str]) -> None:
+    """Those up to the time that is asked for, that second too."""
+    time = "2026-01-10T12:00:00Z"
+    events = [
+        {"time": time, "event": event, "uid": uid, **({"stage": stage} if stage else {})} for event, stage, uid in steps
+    ]
+    found = model_history.live_at(events, NOW)
+    assert {stage: entry["uid"] for stage, entry in found.items()} == live
+    assert model_history.live_at(events, NOW - timedelta(seconds=1)) == {}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mlops.api import tasks
+from mlops.api import labels, tasks
 from mlops.planning.execution import Ended, Running
-from mlops.planning.outcome import Failure, outcome
+from mlops.planning.outcome import Failure, outcome, scheduled_at
 from mlops.planning.plan import Manifest
 from mlops.planning.views import JobView
 from tests.planning.builders import a_verify_report, failed, finished, merged, running
@@ -127,3 +127,75 @@ def test_a_job_finished_when_its_status_says_so() -> None:
     for status in ({}, {"conditions": [{"type": "Complete", "status": "True"}]}):
         assert at(status) == datetime(1970, 1, 1, tzinfo=UTC)
     assert Ended(JobView(JOB), tasks.IngestReport).at == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+CRON = {"kind": "CronJob", "name": "sync", "uid": "u"}
+BORN = {"creationTimestamp": "2026-01-10T12:34:56Z"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "at"),
+    [
+        pytest.param({"annotations": {labels.AS_OF: "2026-01-10T10:00:00Z"}, **BORN}, (10, 0, 0), id="noted"),
+        pytest.param({"annotations": {labels.AS_OF: "ten"}, **BORN}, (12, 34, 56), id="noted, and no time"),
+        pytest.param({"name": "sync-29467380", "ownerReferences": [CRON], **BORN}, (11, 0, 0), id="of a CronJob"),
+        pytest.param(
+            {
+                "name": "sync-29467380",
+                "ownerReferences": [CRON],
+                "annotations": {labels.INSTANTIATED: "manual"},
+                **BORN,
+            },
+            (12, 34, 56),
+            id="made from a CronJob by a person",
+        ),
+        pytest.param({"name": "other-29467380", "ownerReferences": [CRON], **BORN}, (12, 34, 56), id="of another name"),
+        pytest.param(
+            {"name": "sync-29467380", "ownerReferences": [{**CRON, "kind": "Dataset"}], **BORN},
+            (11, 0, 0),
+            id="of another owner, whose name says nothing",
+        ),
+        pytest.param({"annotations": None, "ownerReferences": None, **BORN}, (12, 34, 56), id="when it was made"),
+        pytest.param({}, None, id="nobody can tell"),
+    ],
+)
+def test_a_job_looks_at_a_time(metadata: Manifest, at: tuple[int, int, int] | None) -> None:
+    """That which is noted, or in the name that its CronJob gave it, or when it was made."""
+    found = scheduled_at(JobView({"metadata": {"name": "sync", "namespace": "team", **metadata}}))
+    assert found == (datetime(2026, 1, 10, *at, tzinfo=UTC) if at else None)
+
+
+@pytest.mark.parametrize(
+    ("failure", "outage"),
+    [
+        pytest.param(Failure("StoreUnavailable", "", final=False), True, id="the store was away"),
+        pytest.param(Failure("CredentialsMissing", "", final=False), True, id="so were the keys"),
+        pytest.param(Failure("Unschedulable", "", final=False), True, id="no node had room"),
+        pytest.param(Failure("ImagePull", "", final=False), True, id="no image"),
+        pytest.param(Failure("StoreUnavailable", "", final=True), False, id="it will be the same again"),
+        pytest.param(Failure("DeadlineExceeded", "", final=False), False, id="too slow"),
+        pytest.param(Failure("ReportMissing", "", final=False), False, id="no report"),
+    ],
+)
+def test_an_outage_says_nothing_about_the_work(failure: Failure, outage: bool) -> None:
+    """The same work may succeed later."""
+    assert failure.outage is outage
+
+
+@pytest.mark.parametrize(
+    ("reason", "exit_code", "final"),
+    [
+        pytest.param("SourceNotFound", 2, True, id="bad input"),
+        pytest.param("SourceNotFound", 1, False, id="it may pass"),
+        pytest.param("NoSpace", 2, False, id="mended outside, whatever the pod says"),
+    ],
+)
+def test_bad_input_is_final_unless_it_is_mended_outside(reason: str, exit_code: int, final: bool) -> None:
+    """A Secret that is not there yet is no fault of the spec."""
+    assert judged(failed(JOB, reason, exit_code=exit_code)) == Failure(reason, f"told {reason}", final)
+
+
+def test_a_reason_that_is_none_is_not_believed() -> None:
+    """A user's image writes what it likes: it would be refused as a condition's."""
+    report = '{"kind": "failure", "reason": "no reason", "message": "m"}'
+    assert judged(failed(JOB, message=report)).reason == "BackoffLimitExceeded"

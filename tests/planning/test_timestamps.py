@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from mlops.api.base import format_time
-from mlops.planning.timestamps import not_before, time_of, timestamp
-from tests.planning.builders import a_run
+from mlops.planning.timestamps import later, not_before, seconds_between, time_of, timestamp
+from tests.planning.builders import NOW, a_run
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,29 @@ def test_no_text_is_no_time(text: str | None) -> None:
     """A field that was never set."""
     assert timestamp(text) is None
     assert time_of(text) is None
+
+
+def test_the_calendar_has_a_last_second() -> None:
+    """A user may write 9999d for never: what lies after that second is at that second."""
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert later(NOW, timedelta(days=2)) == NOW + timedelta(days=2)
+    assert later(NOW, timedelta(0)) == NOW
+    assert later(last - timedelta(seconds=2), timedelta(seconds=1)) == last - timedelta(seconds=1)
+    for span in (timedelta(seconds=2), timedelta(seconds=3), timedelta.max):
+        assert later(last - timedelta(seconds=2), span) == last
+
+
+@pytest.mark.parametrize(
+    ("earlier", "seconds"),
+    [
+        pytest.param("2026-01-10T11:59:00Z", 60, id="a minute ago"),
+        pytest.param("2026-01-10T11:59:58.5Z", 1, id="whole ones"),
+        pytest.param("2026-01-10T12:00:00Z", 0, id="now"),
+        pytest.param("2026-01-10T12:00:00.5Z", 0, id="less than one ahead"),
+        pytest.param("2026-01-10T12:00:01Z", None, id="ahead"),
+        pytest.param(None, None, id="never"),
+    ],
+)
+def test_seconds_are_whole_and_none_of_what_lies_ahead(earlier: str | None, seconds: int | None) -> None:
+    """A clock that was wrong writes any time."""
+    assert seconds_between(earlier, NOW) == seconds

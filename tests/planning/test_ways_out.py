@@ -7,7 +7,6 @@ engine says, of pods that do not start or children that are refused, and a few o
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +31,7 @@ from tests.planning.builders import (
     digest,
     merged,
 )
-from tests.planning.world import End, World
+from tests.planning.world import End, World, copied
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = "rain-drift-check"
@@ -85,7 +84,7 @@ class Place(World):
     def go(self, rounds: int = 8) -> None:
         """Plan, act and let the cluster work for a few minutes; what is to be looked at later is not waited for."""
         for _ in range(rounds):
-            before = copy.deepcopy(self.objects)
+            before = copied(self.objects)
             for plan in self.plans():
                 self.carry_out(plan)
             self.tick()

@@ -44,6 +44,22 @@ def test_several_classes_are_replicated_like_two() -> None:
     np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_a_class_that_no_drawn_row_has_does_not_count(name: str, weighted: bool) -> None:
+    """Neither in fact nor in what was said: one row of thirty is of it, and many draws miss that."""
+    rng = np.random.default_rng(1)
+    y, said = rng.integers(0, 2, 30), rng.integers(0, 2, 30)
+    y[4] = said[17] = 2
+    classes, weights = (0, 1, 2), rng.uniform(0.5, 2.0, 30) if weighted else None
+    plan = Resampling(replicates=60, block=2)
+    values = replicate(name, Sample(y, said, weights, classes), [weights], plan, stream=3)[:, 0]
+    rows = np.concatenate(list(_draws(30, plan, np.random.Generator(np.random.PCG64([0, 3])))))
+    drawn = [Sample(y[d], said[d], None if weights is None else weights[d], classes) for d in rows]
+    np.testing.assert_allclose(values, [evaluate(name, each) for each in drawn], rtol=1e-12)
+    assert 5 < sum(2 in each.y for each in drawn) < 55
+
+
 def test_blocks_keep_neighbouring_rows_together() -> None:
     """Rows are drawn in runs of the block length, around the end of the window too."""
     rows = next(_draws(20, Resampling(replicates=50, block=6), np.random.Generator(np.random.PCG64(0))))

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from mlops.statistics.dependence import inflation_of_values
 from mlops.statistics.multiplicity import benjamini_hochberg
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric, kolmogorov_smirnov
+from tests.statistics.samples import wandering
 
 DRAWS = 2_000
 
@@ -68,3 +70,16 @@ def test_200_stable_columns_raise_one_alarm_in_twenty_checks_at_most() -> None:
         plain += bool((np.array(p) <= 0.05).any())
     assert alarms <= 12
     assert plain >= 95
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+def test_the_ks_test_keeps_its_level_on_dependent_rows(phi: float) -> None:
+    """Of 200 pairs of one distribution, at most a share of alpha is called different, within three standard errors."""
+    rng = np.random.default_rng(4)
+    found = []
+    for _ in range(200):
+        known, seen = wandering(rng, 3000, phi), wandering(rng, 600, phi)
+        inflations = inflation_of_values(known), max(inflation_of_values(known), inflation_of_values(seen))
+        found.append(compare_numeric(SortedReference.from_values(known), seen, inflation=inflations).ks.pvalue)
+    for alpha in (0.01, 0.05, 0.2):
+        assert np.mean(np.array(found) <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / 200)

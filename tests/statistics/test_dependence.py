@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import cmath
+import math
+
 import numpy as np
 import pytest
 
-from mlops.statistics.dependence import inflation, inflation_of_codes, inflation_of_values, pooled, stretched
-from mlops.statistics.reference import SortedReference
+from mlops.statistics.dependence import (
+    between,
+    inflation,
+    inflation_of_codes,
+    inflation_of_values,
+    pooled,
+    stretched,
+)
 from mlops.statistics.special import student_isf, student_sf
-from mlops.statistics.two_sample import compare_categorical, compare_numeric
-
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-
-
-def wandering(rng: np.random.Generator, rows: int, phi: float) -> Floats:
-    noise, state = rng.normal(size=rows) * np.sqrt(1 - phi * phi), rng.normal()
-    values = np.empty(rows)
-    for row in range(rows):
-        state = phi * state + noise[row]
-        values[row] = state
-    return values
+from mlops.statistics.two_sample import compare_categorical
+from tests.statistics.samples import Floats, wandering
 
 
 @pytest.mark.parametrize(("phi", "wanted"), [(0.0, 1.0), (0.5, 3.0), (0.9, 19.0)])
@@ -68,19 +67,6 @@ def test_an_inflation_holds_in_time() -> None:
     assert pooled(3.0, 100, 1.0, 100) == 2.0
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
-def test_the_ks_test_keeps_its_level_on_dependent_rows(phi: float) -> None:
-    """Of 200 pairs of one distribution, at most a share of alpha is called different, within three standard errors."""
-    rng = np.random.default_rng(4)
-    found = []
-    for _ in range(200):
-        known, seen = wandering(rng, 3000, phi), wandering(rng, 600, phi)
-        inflations = inflation_of_values(known), max(inflation_of_values(known), inflation_of_values(seen))
-        found.append(compare_numeric(SortedReference.from_values(known), seen, inflation=inflations).ks.pvalue)
-    for alpha in (0.01, 0.05, 0.2):
-        assert np.mean(np.array(found) <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / 200)
-
-
 def test_an_inflated_chi_square_is_rao_and_scotts() -> None:
     """Divided by the mean inflation of both samples; without inflation nothing changes."""
     before, after = {"a": 500, "b": 500}, {"a": 560, "b": 440}
@@ -101,3 +87,208 @@ def test_students_law_is_scipys(freedoms: int) -> None:
         assert student_sf(t, freedoms) == pytest.approx(stats.t.sf(t, freedoms), rel=1e-8)
     for p in (0.5e-3, 0.01, 0.2):
         assert student_isf(p, freedoms) == pytest.approx(stats.t.isf(p, freedoms), rel=1e-9)
+
+
+# --- to the digit ---
+
+
+def by_definition(series: Floats) -> float:
+    """The inflation as its docstring says it, sum by sum: no transform, no rescaling."""
+    n = len(series)
+    x = series - series.mean()
+    if n < 20 or series.min() == series.max():
+        return 1.0
+    square = float((x * x).sum())
+    r = [float((x[: n - lag] * x[lag:]).sum()) / square for lag in range(n)]
+    if r[1] < 2.0 / math.sqrt(n):
+        return 1.0
+    total, lag = 0.0, 1
+    while lag + 1 <= 2 * ((n - 1) // 2) and r[lag] + r[lag + 1] >= 2.0 * math.sqrt(2.0 / n):
+        total += r[lag] + r[lag + 1]
+        lag += 2
+    found = 1.0 + 2.0 * (total if lag > 1 else r[1])
+    lowest = min(16, n // 2)
+    power = [
+        abs(sum(value * cmath.exp(-2j * math.pi * k * t / n) for t, value in enumerate(x))) ** 2 / square
+        for k in range(1, lowest + 1)
+    ]
+    return max(1.0, min(found, sum(power) / lowest * (1.0 + 1.645 / math.sqrt(lowest))))
+
+
+def many_series() -> list[Floats]:
+    """Short and long, odd and even, wandering, swinging, stepping, tilted, and far from zero."""
+    rng = np.random.default_rng(11)
+    drawn = [wandering(rng, rows, phi) for rows in (20, 21, 31, 32, 33, 34, 120) for phi in (0.3, 0.6, 0.9, 0.97)]
+    hours = np.arange(96.0)
+    shaped = [
+        np.sin(2 * np.pi * hours / 24),
+        np.sin(2 * np.pi * hours / 24) + rng.normal(size=96),
+        np.repeat([0.0, 1.0], 12),
+        np.repeat([0.0, 1.0], 10),
+        hours[:24],
+        1e6 + 3.0 * wandering(rng, 60, 0.8),
+        np.repeat(rng.normal(size=20), 3),
+    ]
+    return drawn + shaped
+
+
+@pytest.mark.parametrize("series", many_series())
+def test_the_inflation_is_what_its_definition_says(series: Floats) -> None:
+    """Autocorrelations up to the noise, but no more than the power of slow movements allows."""
+    assert inflation(series) == pytest.approx(by_definition(series), rel=1e-9)
+
+
+def test_both_bounds_of_the_inflation_are_reached() -> None:
+    """Else a test of the definition would not tell them apart."""
+    found = [by_definition(series) for series in many_series()]
+    assert min(found) == 1.0 < sorted(found)[len(found) // 2] < max(found)
+    swinging = np.sin(2 * np.pi * np.arange(96.0) / 24)
+    assert by_definition(swinging) == pytest.approx(3.0 * (1.0 + 1.645 / 4.0)), "of 16 frequencies it has one"
+
+
+def test_neighbours_are_noticed_from_two_standard_errors_on() -> None:
+    """A little less alike than that is chance."""
+    rng = np.random.default_rng(5)
+    firsts, found = [], []
+    for _ in range(300):
+        series = wandering(rng, 100, 0.2)
+        x = series - series.mean()
+        firsts.append(float((x[1:] * x[:-1]).sum() / (x * x).sum()))
+        found.append(inflation(series))
+    chance = np.array(firsts) < 2.0 / math.sqrt(100)
+    assert 20 < chance.sum() < 280
+    assert np.array(found)[chance].tolist() == [1.0] * int(chance.sum())
+    assert (np.array(found)[~chance] > 1.0).mean() > 0.8
+
+
+def test_the_inflation_of_values_is_that_of_their_shares_below_five_edges() -> None:
+    """The mean, or that of the middle edge if it is more; edges that are the same one count once."""
+    rng = np.random.default_rng(12)
+    for values in (
+        wandering(rng, 100, 0.9),
+        wandering(rng, 61, 0.6),
+        np.round(wandering(rng, 80, 0.9)),
+        (wandering(rng, 80, 0.9) > 1.0).astype(np.float64),
+        np.exp(3 * wandering(rng, 90, 0.95)),
+    ):
+        ordered = sorted(values)
+        edges = list(dict.fromkeys(ordered[int(share * (len(values) - 1))] for share in (0.1, 0.25, 0.5, 0.75, 0.9)))
+        found = [by_definition((values <= edge).astype(np.float64)) for edge in edges]
+        wanted = max(found[len(found) // 2], sum(found) / len(found))
+        assert inflation_of_values(values) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_inflation_of_codes_weighs_each_class_by_its_variance() -> None:
+    """The twelve most frequent, of those equally frequent the first."""
+    rng = np.random.default_rng(13)
+    few, many = np.repeat(rng.integers(0, 4, size=30), 3), np.repeat(rng.integers(0, 20, size=60), 3)
+    for codes in (few, many, np.repeat([0, 2, 0, 2, 5], 4)):
+        shares = [float((codes == code).mean()) for code in range(codes.max() + 1)]
+        frequent = sorted(range(len(shares)), key=lambda code: -shares[code])[:12]
+        weights = [shares[code] * (1.0 - shares[code]) for code in frequent]
+        found = [by_definition((codes == code).astype(np.float64)) for code in frequent]
+        wanted = sum(w * f for w, f in zip(weights, found, strict=True)) / sum(weights)
+        assert inflation_of_codes(codes) == pytest.approx(wanted, rel=1e-9)
+        assert wanted > 1.0
+
+
+@pytest.mark.parametrize("codes", [np.zeros(0, int), np.zeros(30, int), np.full(30, 3), np.repeat([0, 1], [10, 9])])
+def test_codes_that_are_few_or_all_the_same_tell_nothing(codes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    """There is nothing that could move."""
+    assert inflation_of_codes(codes) == 1.0
+
+
+def between_by_definition(blocks: list[Floats]) -> float:
+    """The chi-square statistic of the shares below each quartile over its degrees of freedom, in the mean."""
+    blocks = [block for block in blocks if len(block)]
+    every = sorted(value for block in blocks for value in block)
+    found = []
+    for quarter in (1, 2, 3):
+        edge = every[len(every) * quarter // 4]
+        if quarter > 1 and edge in [every[len(every) * before // 4] for before in range(1, quarter)]:
+            continue
+        below = [sum(value <= edge for value in block) for block in blocks]
+        share = sum(below) / len(every)
+        if 0.0 < share < 1.0:
+            chi = sum(
+                (b - len(block) * share) ** 2 / (len(block) * share * (1.0 - share))
+                for b, block in zip(below, blocks, strict=True)
+            )
+            found.append(chi / (len(blocks) - 1))
+    ratio = sum(found) / len(found) if found else 1.0
+    return ratio if ratio > 1.0 + 2.5 * math.sqrt(2.0 / (len(blocks) - 1)) else 1.0
+
+
+def shifted(rng: np.random.Generator, rows: tuple[int, ...], by: float) -> list[Floats]:
+    return [rng.normal(size=size) + by * rng.normal() for size in rows]
+
+
+def test_blocks_that_differ_inflate_by_their_chi_square() -> None:
+    """Of blocks of any size; a block without rows is none."""
+    rng = np.random.default_rng(14)
+    seen = []
+    for rows in ((40, 40, 40), (10, 80, 33, 51), (25,) * 9, (30, 0, 30, 30)):
+        for by in (0.0, 0.2, 0.4, 0.7, 1.5):
+            blocks = shifted(rng, rows, by)
+            wanted = between_by_definition(blocks)
+            assert between(blocks) == pytest.approx(wanted, rel=1e-9)
+            seen.append(wanted)
+    assert 3 < seen.count(1.0) < len(seen) - 6, "some of them differ by chance only"
+
+
+def test_few_values_have_fewer_edges() -> None:
+    """Quartiles that are one value count once, and one below which all rows lie says nothing."""
+    rng = np.random.default_rng(15)
+    for share in (0.2, 0.3, 0.45, 0.6, 0.9):
+        blocks = [(rng.random(60) < share * weight).astype(np.float64) for weight in (0.2, 1.0, 1.1, 0.4)]
+        assert between(blocks) == pytest.approx(between_by_definition(blocks), rel=1e-9)
+    thirds = [rng.choice(3, 50, p=p).astype(np.float64) for p in ([0.8, 0.1, 0.1], [0.2, 0.4, 0.4], [0.1, 0.1, 0.8])]
+    wanted = between_by_definition(thirds)
+    assert wanted > 5.0
+    assert between(thirds) == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param([], id="none"),
+        pytest.param([np.zeros(0)] * 3, id="without rows"),
+        pytest.param([np.arange(50.0), 100 + np.arange(50.0)], id="two"),
+        pytest.param([np.arange(50.0), np.zeros(0), 100 + np.arange(50.0)], id="two and an empty one"),
+        pytest.param([np.ones(50)] * 3, id="constant"),
+    ],
+)
+def test_blocks_that_are_few_or_all_the_same_tell_nothing(blocks: list[Floats]) -> None:
+    """Three at least."""
+    assert between(blocks) == 1.0
+
+
+def test_three_blocks_are_enough() -> None:
+    """If they differ by more than chance."""
+    assert between([np.arange(50.0), 100 + np.arange(50.0), 200 + np.arange(50.0)]) > 10.0
+
+
+@pytest.mark.parametrize(
+    ("found", "spacing", "wanted", "stretches"),
+    [
+        pytest.param(5.0, 30.0, 60.0, 3.0, id="further apart"),
+        pytest.param(5.0, 60.0, 60.0, 5.0, id="as far apart"),
+        pytest.param(1.5, 1.0, 0.25, 3.0, id="closer"),
+        pytest.param(1.0, 60.0, 30.0, 1.0, id="independent"),
+        pytest.param(0.5, 60.0, 30.0, 1.0, id="never below one"),
+        pytest.param(5.0, 0.0, 30.0, 5.0, id="at one time"),
+        pytest.param(5.0, 60.0, 0.0, 5.0, id="wanted at one time"),
+        pytest.param(5.0, -1.0, 2.0, 5.0, id="backwards"),
+        pytest.param(5.0, 1.0, -2.0, 5.0, id="wanted backwards"),
+        pytest.param(5.0, 0.5, 0.25, 9.0, id="in fractions"),
+    ],
+)
+def test_an_inflation_is_stretched_with_time(found: float, spacing: float, wanted: float, stretches: float) -> None:
+    """What is above one, by how much closer the rows are."""
+    assert stretched(found, spacing, wanted) == stretches
+
+
+def test_inflations_are_pooled_by_the_variance_of_each_mean() -> None:
+    """The smaller sample counts for more."""
+    assert pooled(3.0, 100, 1.0, 300) == pytest.approx((3 / 100 + 1 / 300) / (1 / 100 + 1 / 300))
+    assert pooled(1.0, 7, 4.0, 2) == pytest.approx((1 / 7 + 4 / 2) / (1 / 7 + 1 / 2))

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 from scipy.spatial import distance
 
+from mlops.statistics.dependence import pooled
 from mlops.statistics.label_shift import compare_labels
 
 
@@ -29,3 +30,23 @@ def test_a_class_that_is_gone_has_ratio_zero_and_one_that_was_never_there_infini
     assert result.jensen_shannon == pytest.approx(
         distance.jensenshannon([30, 50, 20, 0], [5, 10, 0, 5], base=2), rel=1e-12
     )
+
+
+def test_dependent_rows_divide_the_statistic_before_it_is_judged() -> None:
+    """By the inflation of both samples, the smaller one's for more; what is told is the statistic itself."""
+    reference, current = {"a": 500, "b": 300, "c": 200}, {"a": 150, "b": 100, "c": 100}
+    plain = compare_labels(reference, current)
+    for inflation in ((4.0, 1.0), (1.0, 4.0), (2.0, 3.0)):
+        found = compare_labels(reference, current, inflation)
+        share = pooled(inflation[0], 1000, inflation[1], 350)
+        assert found.chi_square.value == plain.chi_square.value
+        assert found.chi_square.pvalue == pytest.approx(stats.chi2.sf(plain.chi_square.value / share, 2), rel=1e-9)
+        assert (found.ratio, found.jensen_shannon) == (plain.ratio, plain.jensen_shannon)
+    assert compare_labels(reference, current, (1.0, 1.0)) == plain
+    assert compare_labels({"a": 5}, {"a": 7}, (3.0, 3.0)).chi_square.pvalue == 1.0, "one class has nothing to compare"
+
+
+def test_classes_are_told_in_order_of_their_type_and_name() -> None:
+    """The same each time, whatever the order of the rows."""
+    counts = {"b": 1, 10: 1, "a": 1, 2: 1, True: 1}
+    assert list(compare_labels(counts, dict(reversed(counts.items()))).ratio) == [True, 10, 2, "a", "b"]

@@ -50,6 +50,12 @@ def case(name: str, call: Callable[[], object], message: str) -> object:
         ),
         case("rows of weights", lambda: checked_weights([1.0], 2, "w"), "w: has 1 rows, expected 2"),
         case("negative", lambda: checked_weights([-1.0], 1, "w"), "w: holds negative values; weights are >= 0"),
+        case(
+            "NaN in weights",
+            lambda: checked_weights([np.nan], 1, "w"),
+            "w: holds NaN or infinity; drop or impute those rows first",
+        ),
+        case("complex numbers", lambda: finite_vector([1j], "price"), "price: has type complex128, expected numbers"),
         case("no weight", lambda: checked_weights([0.0], 1, "w"), "w: all are zero; at least one must be positive"),
         case("weights of a metric", lambda: mae([1.0], [1.0], [1.0, 2.0]), "weights: has 2 rows, expected 1"),
         case(
@@ -264,3 +270,10 @@ def test_limits_themselves_are_allowed() -> None:
     assert not HDDMA().update(1.0)
     assert not DDM().update(1)
     assert ADWIN(min_window_length=1, clock=1, max_buckets=2).width == 0
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float32"])
+def test_numbers_of_every_kind_are_taken(dtype: str) -> None:
+    """As the same 64-bit numbers."""
+    found = finite_vector(np.array([0, 1], dtype=dtype), "price")
+    assert (found.dtype, found.tolist()) == (np.float64, [0.0, 1.0])

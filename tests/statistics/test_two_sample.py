@@ -394,3 +394,49 @@ def test_counts_of_a_small_type_do_not_overflow() -> None:
     wide = r.tolist(), c.tolist()
     assert chi_square_homogeneity(r, c) == chi_square_homogeneity(*wide)
     assert population_stability_index(r, c) == population_stability_index(*wide)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "inflation"),
+    [
+        pytest.param(300, 200, (4.0, 1.0), id="the reference, exact"),
+        pytest.param(90, 80, (1.0, 2.5), id="the current rows, exact"),
+        pytest.param(3_000, 2_000, (3.0, 2.0), id="both, asymptotic"),
+        pytest.param(400, 400, (4.0, 4.0), id="as many as are exact"),
+        pytest.param(404, 400, (4.0, 4.0), id="a few more"),
+        pytest.param(50, 40, (900.0, 900.0), id="no row is left of either"),
+        pytest.param(3_000, 4, (1.0, 900.0), id="no row is left of one"),
+        pytest.param(30_000, 30_000, (90_000.0, 1.0), id="no row is left of the many"),
+    ],
+)
+def test_dependent_rows_count_as_the_fewer_that_they_say_as_much_as(
+    n: int, m: int, inflation: tuple[float, float]
+) -> None:
+    """The distance stays; the law is that of so many independent rows, at least of one."""
+    rng = np.random.default_rng(n + m)
+    x, y = rng.normal(size=n), rng.normal(size=m) + 0.15
+    found = compare_numeric(SortedReference.from_values(x), y, inflation=inflation).ks
+    assert found.value == compare_numeric(SortedReference.from_values(x), y).ks.value
+    few, fewer = (max(1, round(rows / by)) for rows, by in zip((n, m), inflation, strict=True))
+    if few * fewer <= 10_000:
+        wanted = two_sample_exact_sf(few, fewer, math.floor(found.value * few * fewer + 1e-9))
+    else:
+        wanted = kolmogorov_sf(max(1, round(1.0 / (inflation[0] / n + inflation[1] / m))), found.value)
+    assert found.pvalue == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("m", [1, 63, 64, 65, 127, 128, 129, 640, 1_000])
+def test_stretches_that_are_not_searched_hold_no_larger_distance(m: int) -> None:
+    """Whatever the number of rows, whichever sample is ahead, and wherever the distance is largest."""
+    rng = np.random.default_rng(m)
+    for n in (3, 200, 2_000):
+        for x, y in (
+            (rng.normal(size=n), rng.normal(size=m)),
+            (rng.normal(size=n) + 0.4, rng.normal(size=m)),
+            (rng.normal(size=n), rng.normal(size=m) + 0.4),
+            (rng.normal(size=n), 3.0 * rng.normal(size=m)),
+            (rng.normal(size=n), 0.1 * rng.normal(size=m)),
+            (np.round(rng.normal(size=n)), np.round(rng.normal(size=m), 1)),
+        ):
+            theirs = stats.ks_2samp(x, y, method="asymp").statistic
+            assert kolmogorov_smirnov(x, y, method="asymptotic").value == pytest.approx(theirs, rel=1e-14, abs=1e-15)

@@ -34,7 +34,7 @@ def champion(versions: Iterable[ModelVersion]) -> ModelVersion | None:
 
 
 def _furthest(version: ModelVersion) -> int:
-    """Return how many stages are left after the furthest one where it is live, negated: 0 is production."""
+    """Return how many stages are left from the furthest one where it is live, negated: -1 is production."""
     names = [stage.name for stage in version.spec.promotion.stages]
     reached = [names.index(stage) for stage in version.status.stages if stage in names]
-    return max(reached, default=-1) - len(names) + 1
+    return max(reached, default=-1) - len(names)

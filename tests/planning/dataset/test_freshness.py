@@ -47,6 +47,7 @@ def test_data_are_fresh_until_their_time_is_over() -> None:
     """The condition flips by time alone, and the plan asks to be made again then."""
     view = a_view()
     assert (fresh(view).status, fresh(view).reason) == ("True", "Fresh")
+    assert fresh(view).message == f"the newest data were delivered {DELIVERED}, which is fresh for 26h"
     over = NOW.replace(day=11)
     assert plan(view).requeue_at == over
     assert fresh(replace(view, now=over - timedelta(seconds=1))).status == "True"
@@ -69,6 +70,7 @@ def test_what_nobody_dates_is_neither_fresh_nor_stale(measure: str) -> None:
     """A web server gives no time; of an earlier release no report has one."""
     unknown = fresh(a_view(an_ingest_report(), measure=measure))
     assert (unknown.status, unknown.reason) == ("Unknown", "AgeUnknown")
+    assert unknown.message == "nothing says yet how old the data are"
 
 
 def test_nobody_who_did_not_ask_is_told() -> None:

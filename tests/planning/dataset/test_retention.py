@@ -44,7 +44,7 @@ def a_view(versions: int = 4, *jobs: JobView, uses: Uses | None = NOBODY, **chan
     """Return the view of a Dataset with so many versions, each with an artifact of its own, a day apart."""
     dataset = a_versioned_dataset(versions, **merged(KEEP_2, changes))
     history = [
-        {**entry.dump(), "artifact": digest(f"{entry.version:x}"), "time": days_ago(versions - entry.version)}
+        {**entry.dump(), "artifact": artifact_of(entry.version), "time": days_ago(versions - entry.version)}
         for entry in dataset.status.history
     ]
     status = {
@@ -59,6 +59,10 @@ def a_view(versions: int = 4, *jobs: JobView, uses: Uses | None = NOBODY, **chan
         ],
     }
     return DatasetView(now=NOW, settings=SETTINGS, dataset=with_status(dataset, status), jobs=jobs, uses=uses)
+
+
+def artifact_of(version: int) -> str:
+    return digest(f"{version:x}") if version < 16 else f"sha256:{version:064x}"
 
 
 def days_ago(days: int) -> str:
@@ -391,3 +395,61 @@ def test_what_is_removed_is_named_by_what_is_on_record_only() -> None:
     assert the_removal(crashed) == job
     assert parse_time(job["metadata"]["annotations"][labels.AS_OF]) == due.now
     assert a_dataset().spec.retention is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "told"),
+    [(1, "1 version in the store"), (2, "2 versions in the store"), (3, "3 versions in the store")],
+)
+def test_how_many_versions_there_are_is_told(versions: int, told: str) -> None:
+    """One is not many."""
+    found = said(a_view(versions, spec={"retention": {"keepVersions": 9}}))
+    assert (found.status, found.reason, found.message) == ("True", "Retained", told)
+
+
+def test_what_is_on_its_way_out_is_told_by_its_numbers() -> None:
+    """One, some, and more than anybody reads."""
+
+    def told(versions: int) -> str:
+        return said(a_view(versions, spec={"retention": {"keepVersions": 1}})).message
+
+    assert told(2) == "version 1: being removed"
+    assert told(3) == "versions 1, 2: being removed"
+    twenty = ", ".join(str(number) for number in range(1, 21))
+    assert told(21) == f"versions {twenty}: being removed"
+    assert told(23) == f"versions {twenty} and 2 more: being removed"
+
+
+def test_who_needs_a_version_is_named_and_of_many_the_first() -> None:
+    """Of many versions the newest five."""
+    uses = Uses(of_versions=(Use("A", version=1), Use("B", version=1), Use("C", version=2)))
+    found = said(a_view(3, spec={"retention": {"keepVersions": 1}}, uses=uses)).message
+    assert found == "3 versions in the store; version 2 stays for C; version 1 stays for A and 1 more"
+    many = Uses(of_versions=tuple(Use(f"U{number}", version=number) for number in range(1, 8)))
+    found = said(a_view(8, spec={"retention": {"keepVersions": 1}}, uses=many)).message
+    assert found == "; ".join(
+        [
+            "8 versions in the store",
+            *(f"version {number} stays for U{number}" for number in (7, 6, 5, 4, 3)),
+            "2 more stay for what needs them",
+        ]
+    )
+    five = Uses(of_versions=many.of_versions[2:])
+    found = said(a_view(8, spec={"retention": {"keepVersions": 6}}, uses=five)).message
+    assert "more stay" not in found
+
+
+def test_a_plan_is_made_again_when_the_next_version_is_too_old_or_its_grace_is_over() -> None:
+    """Whichever comes first; a sync that is at work does not put it off."""
+    old = a_view(2, spec={"retention": {"keepVersions": None, "maxAge": "49h"}})
+    assert plan(old).requeue_at == NOW + timedelta(hours=25)
+    both = a_view(4, spec={"retention": {"keepVersions": 3, "maxAge": "9999d"}})
+    assert plan(both).requeue_at == NOW + GRACE
+    late = after(a_view(4), wait=GRACE)
+    assert plan(late).requeue_at is None
+    asked = late.dataset.evolve(
+        metadata=a_dataset(metadata={"annotations": {REQUESTED_AT: format_time(late.now)}}).metadata
+    )
+    [sync] = plan(replace(late, dataset=asked)).create
+    marks = after(a_view(4, spec={"retention": {"keepVersions": 2}}), running(sync), wait=GRACE / 2)
+    assert plan(marks).requeue_at == marks.now + GRACE / 2

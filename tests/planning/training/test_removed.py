@@ -18,6 +18,7 @@ from tests.planning.builders import (
     a_run,
     a_train_report,
     a_versioned_dataset,
+    digest,
     failed,
     finished,
     merged,
@@ -128,3 +129,30 @@ def test_a_retry_on_what_is_gone_is_told_so_and_the_next_one_takes_the_current_v
 def asked(run: TrainingRun, text: str) -> TrainingRun:
     """Return the run that a person asks to be tried again."""
     return TrainingRun.model_validate(merged(run.dump(), {"metadata": {"annotations": {RETRY: text}}}))
+
+
+def test_a_dataset_that_was_made_again_and_has_no_version_yet_has_lost_none() -> None:
+    """What a run is pinned to may be there: nothing says that it was removed. Nor is the version just made too old."""
+    pinned = after(a_run(), a_dataset())
+    for retention in ({"keepVersions": 2}, None):
+        anew = Dataset.model_validate(merged(a_dataset().dump(), {"spec": {"retention": retention}, "status": None}))
+        assert planned(pinned, anew).create != ()
+        named = a_run(spec={"datasetRef": {"version": 1}})
+        told = ready(after(after(named, anew), anew))
+        assert (told.reason, told.message) == (
+            "DatasetVersionNotFound",
+            'Dataset "weather" has no version 1; its versions: none yet',
+        )
+    kept = without_the_oldest({"keepVersions": 2})
+    assert planned(a_run(spec={"datasetRef": {"version": 2}}), kept).create != (), "the oldest of its history"
+
+
+def test_the_mark_of_another_artifact_of_the_same_number_is_no_matter_of_the_run() -> None:
+    """The Dataset was made again, and its version of that number was removed: the bytes of the run are others."""
+    pinned = after(a_run(), a_dataset())
+    marked = a_dataset(3)
+    history = [
+        {**entry.dump(), **({"artifact": digest("c")} if entry.version == 3 else {})} for entry in marked.status.history
+    ]
+    other = with_status(marked, {**marked.status.dump(), "history": history})
+    assert planned(pinned, other).create != ()

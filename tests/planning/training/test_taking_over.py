@@ -22,6 +22,7 @@ from tests.planning.builders import (
     SETTINGS,
     a_condition,
     a_container_run,
+    a_live_version,
     a_run,
     a_template,
     a_train_report,
@@ -264,3 +265,68 @@ def test_a_training_asks_for_the_resources_of_its_spec(make: Any) -> None:
     main = (pod.get("initContainers") or pod["containers"])[-1]
     assert (main["resources"]["requests"]["cpu"], main["resources"]["limits"]["cpu"]) == ("7", "7")
     assert main["resources"]["limits"]["memory"] == main["resources"]["requests"]["memory"] == "9Gi"
+
+
+def known_equal_run(changes: Manifest) -> TrainingRun:
+    """Return a run with the result of `trained`, changed."""
+    return TrainingRun.model_validate(merged(trained().run.dump(), changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"status": {"inputsDigest": digest("0")}}, id="of other inputs"),
+        pytest.param({"status": {"resolved": None}}, id="pinned to nothing"),
+        pytest.param({"status": {"outputDigest": None}}, id="without a model"),
+        pytest.param({"status": {"conditions": []}}, id="that does not say it succeeded"),
+        pytest.param({"status": {"conditions": [a_condition("Succeeded", "False", "OOMKilled")]}}, id="that failed"),
+        pytest.param({"status": {"conditions": [a_condition("Succeeded", "True", "NothingNew")]}}, id="not trained"),
+        pytest.param(
+            {
+                "status": {
+                    "conditions": [
+                        a_condition("Succeeded", "True", "Succeeded"),
+                        a_condition("Reproducible", "False", "NotReproducible"),
+                    ]
+                }
+            },
+            id="that could not be repeated",
+        ),
+        pytest.param({"status": {"resolved": {"championArtifact": digest("0")}}}, id="judged against another champion"),
+        pytest.param({"metadata": {"name": "rain-2"}}, id="it is the run itself"),
+    ],
+)
+def test_no_result_is_taken_over_of_a_run(changes: Manifest) -> None:
+    """It has none that this one would have."""
+    assert "cachedFrom" not in status_of(a_view(a_run(**SECOND_RUN), siblings=(known_equal_run(changes),)))
+    assert "cachedFrom" in status_of(a_view(a_run(**SECOND_RUN), siblings=(trained().run,)))
+
+
+def test_of_several_results_that_of_the_first_name_is_taken() -> None:
+    """In whatever order the runs are seen: the next plan must take the same."""
+    equal_runs = [known_equal_run({"metadata": {"name": name}}) for name in ("c", "a", "b")]
+    for siblings in (equal_runs, equal_runs[::-1]):
+        view = a_view(a_run(**SECOND_RUN), siblings=tuple(siblings))
+        assert status_of(view)["cachedFrom"] == "a"
+        message = 'inputs equal those of TrainingRun "a": its result is taken over'
+        assert said(after(view), "Succeeded") == ("True", "Cached", message)
+
+
+def test_a_run_that_compares_with_no_champion_takes_over_whatever_the_other_was_judged_against() -> None:
+    """And one that is to be proven takes over nothing."""
+    equal_run = known_equal_run({"status": {"resolved": {"championArtifact": digest("0")}}})
+    plain = {"gates": [{"metric": "roc_auc", "min": "0.1"}]}
+    assert "cachedFrom" in status_of(a_view(a_run(**SECOND_RUN, spec=plain), siblings=(equal_run,)))
+    registers_none = {"register": None, "gates": plain["gates"]}
+    assert "cachedFrom" in status_of(a_view(a_run(**SECOND_RUN, spec=registers_none), siblings=(equal_run,)))
+    proven = {**plain, "reproducibility": {"verify": "Once"}}
+    assert "cachedFrom" not in status_of(a_view(a_run(**SECOND_RUN, spec=proven), siblings=(equal_run,)))
+
+
+def test_a_model_is_not_asked_to_be_better_than_itself() -> None:
+    """The champion has its bytes: there is none to lose to."""
+    gates = [{"metric": "roc_auc", "compareTo": "champion", "minDelta": "0.1"}]
+    champion = a_live_version(1, status={"artifact": digest("f")})
+    view = after(a_view(a_run(spec={"gates": gates}), versions=(champion,)))
+    view = after(view, finished(the_job(view), FULL))
+    assert said(view, "GatesPassed") == ("True", "GatesPassed", "roc_auc on test: 0.8312; no champion yet")

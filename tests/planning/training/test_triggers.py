@@ -251,3 +251,139 @@ def test_a_suspended_template_rests_though_a_run_is_due() -> None:
 
 def with_it(template: TrainingRun, found: Any) -> TrainingRun:
     return template.evolve(status=found.statuses[key_of(template)])
+
+
+def test_a_version_of_a_number_that_was_there_before_has_a_run_of_its_own() -> None:
+    """The Dataset was made again: the run of the old version has the name, the new one is told by its digest."""
+    before = over(READY).evolve(metadata=a_run(metadata={"name": "rain-d2", "uid": "u"}).metadata)
+    found = due(seen(), before, version=2)
+    assert found == ("rain-d2-222222", "DatasetVersion", "weather", "version 2")
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(a_versioned_dataset(2, metadata={"generation": 2}), id="just edited"),
+        pytest.param(
+            a_versioned_dataset(2, status={"conditions": [a_condition("Versioned", "False", "Outdated")]}),
+            id="its version is of another spec",
+        ),
+        pytest.param(a_versioned_dataset(2, status={"version": None}), id="it names none"),
+    ],
+)
+def test_no_version_is_due_that_a_run_could_not_take(dataset: Any) -> None:
+    """A run of it would wait, and its name would be taken."""
+    view = replace(a_view(seen()), dataset=dataset)
+    assert due_event(view) is None
+    assert plan(view).statuses[key_of(view.run)].dump()["lastDatasetVersion"] == 1
+
+
+def test_a_template_that_does_not_fire_on_data_makes_no_run_of_it() -> None:
+    """Nor does it note that a run has a version."""
+    edits = {"spec": {"triggers": [{"templateChange": {}}]}}
+    assert due(seen(**edits), over(READY), version=2) is None
+    pinned = {"resolved": {**RESOLVED, "datasetVersion": 2}}
+    made = a_run(metadata={"labels": {labels.TEMPLATE: "rain"}}, status=pinned)
+    for changes, noted in ((edits, 1), ({}, 2)):
+        template = seen(**changes)
+        status = plan(a_view(template, made, version=2)).statuses[key_of(template)].dump()
+        assert status["lastDatasetVersion"] == noted
+
+
+RESOLVED = {
+    "datasetVersion": 1,
+    "datasetDigest": digest("1"),
+    "datasetArtifact": digest("a"),
+    "environmentDigest": digest("e"),
+}
+
+
+def test_runs_of_other_templates_have_no_part_in_it() -> None:
+    """One of them may be on the version, or about to take it."""
+    for resolved in ({"resolved": {**RESOLVED, "datasetVersion": 2}}, {}):
+        other = a_run(metadata={"name": "o", "labels": {labels.TEMPLATE: "sun"}}, status=resolved)
+        assert due(seen(), other, version=2) == ("rain-d2", "DatasetVersion", "weather", "version 2")
+    mine = a_run(metadata={"labels": {labels.TEMPLATE: "rain"}}, status={"resolved": RESOLVED})
+    assert due(seen(), mine, version=2) == ("rain-d2", "DatasetVersion", "weather", "version 2"), "of another version"
+
+
+def test_a_name_of_a_run_has_52_characters_at_most() -> None:
+    """Whatever calls for it: names of Jobs and labels are derived from it."""
+    long = {"metadata": {"name": "r" * 52}}
+    edited = {"status": {"lastRecipeDigest": "sha256:" + "0" * 64}}
+    retried = seen(**merged(long, RETRY))
+    again = seen(**merged(long, edited))
+    before = a_run(metadata={"name": change_name(again), "uid": "u"}, status={"conditions": FAILED})
+    taken = a_run(metadata={"name": version_name(again, 2), "uid": "u"}, status={"conditions": [READY]})
+    for template, runs, version in ((retried, (), 1), (again, (before,), 1), (seen(**long), (taken,), 2)):
+        event = due_event(a_view(template, *runs, version=version))
+        assert event is not None
+        assert len(event.name) == 52
+        assert event.name not in {run.metadata.name for run in runs}
+
+
+def test_the_text_of_a_retry_is_cut_where_a_record_ends() -> None:
+    """Anybody may write a long one."""
+    found = due(seen(metadata={"annotations": {labels.RETRY: "x" * 400}}), over(READY))
+    assert found is not None
+    assert found[3] == ("mlops.dev/retry: " + "x" * 400)[:256]
+
+
+def test_a_template_from_before_there_was_a_recipe_is_edited_when_its_digest_differs() -> None:
+    """Any edit calls for a run then."""
+    template = a_template()
+    known = {"lastRun": "rain-1", "lastDatasetVersion": 1}
+    same = a_template(status={**known, "lastTemplateDigest": template_digest(template)})
+    assert due(same, over(READY)) is None
+    other = a_template(status={**known, "lastTemplateDigest": "sha256:" + "0" * 64})
+    assert due(other, over(READY)) == (change_name(template), "TemplateChange", "rain", "created")
+
+
+@pytest.mark.parametrize("reason", ["NotServing", "NameTaken", "ChildRefused"])
+def test_what_is_no_failure_of_the_run_calls_for_none(reason: str) -> None:
+    """What it made does not serve, or something keeps a child from being made: another run would change nothing."""
+    conditions = [a_condition("Ready", "False", reason), a_condition("Stalled", "True", reason)]
+    beside = {"lastTemplateDigest": "sha256:" + "0" * 64}
+    assert due(seen(status={**beside, "conditions": conditions}), over(READY)) is None
+    assert due(seen(status={"conditions": conditions})) is None
+    assert due(seen(status={"conditions": FAILED})) is not None
+
+
+def test_a_run_of_the_same_spec_that_has_no_model_is_made_again() -> None:
+    """Whatever serves: it has made nothing of that."""
+    edited = seen(status={"lastRecipeDigest": "sha256:" + "0" * 64}, metadata={"generation": 3})
+    before = a_run(metadata={"name": change_name(edited), "uid": "u"}, status={"conditions": [READY]})
+    event = due_event(replace(a_view(edited, before), versions=()))
+    assert event is not None
+    assert event.name == f"{change_name(edited)}-g3"
+
+
+def test_an_event_on_record_is_made_unless_the_template_rests() -> None:
+    """It says so meanwhile, and keeps it."""
+    edit = {"kind": "TemplateChange", "ref": "rain", "reason": "created"}
+    known = {"conditions": PENDING, "lastTrigger": edit}
+    found = plan(a_view(seen(status=known)))
+    assert [each["metadata"]["name"] for each in found.create] == ["rain-1"]
+    rests = seen(status=known, spec={"suspend": True})
+    found = plan(a_view(rests))
+    assert found.create == ()
+    status = found.statuses[key_of(rests)]
+    assert (status.last_run, status.last_trigger and status.last_trigger.kind) == ("rain-1", "TemplateChange")
+    assert status.conditions[0].message == "TrainingRun rain-1 is to be made when spec.suspend is false"
+
+
+def test_an_event_of_an_earlier_release_is_that_of_the_version_on_record() -> None:
+    """Of any other name nobody knows what it was."""
+    lost = seen(status={"conditions": PENDING, "lastRun": "rain-d1", "lastDatasetVersion": 2})
+    assert pending(lost) is None
+    nothing = {name: value for name, value in seen().status.dump().items() if name != "lastRun"}
+    assert pending(a_template(status={**nothing, "conditions": PENDING})) is None
+
+
+def test_what_a_retry_makes_takes_the_version_that_is_there() -> None:
+    """Which fires nothing then; a suspended template notes nothing at all."""
+    for changes, noted, retried in ((RETRY, 2, "now"), (merged(RETRY, {"spec": {"suspend": True}}), 1, None)):
+        template = seen(**changes)
+        status = plan(a_view(template, over(READY), version=2)).statuses[key_of(template)]
+        assert (status.last_dataset_version, status.retried) == (noted, retried)

@@ -26,10 +26,9 @@ def content_digest(dataset: Dataset) -> str:
     Who owns the data, when it is looked at, with whose keys and for how long it stays do not change it. Defaults are
     left out, so that a field which a later release adds does not make every Dataset be read again.
     """
+    # A spec holds texts, numbers, tuples and models only, which are JSON as they are dumped.
     content = dataset.spec.model_dump(
-        mode="json",
         by_alias=True,
-        exclude_none=True,
         exclude_defaults=True,
         exclude={
             "suspend": True,

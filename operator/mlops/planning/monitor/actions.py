@@ -234,10 +234,9 @@ def _remembered(last: LastAction, run: TrainingRun) -> NothingNew | None:
 
 def recipe_of(spec: TrainingRunSpec) -> str:
     """Return the digest of what a run is made of beside the content of its data."""
+    # A spec holds texts, numbers, tuples and models only, which are JSON as they are dumped.
     content = spec.model_dump(
-        mode="json",
         by_alias=True,
-        exclude_none=True,
         exclude_defaults=True,
         exclude={"suspend": True, "triggers": True, "dataset_ref": {"not_before"}},
     )

@@ -79,7 +79,7 @@ def _find_data(run: TrainingRun, dataset: Dataset | None) -> HistoryEntry | Read
 def _numbered(dataset: Dataset, number: int) -> HistoryEntry | Readiness:
     found = next((entry for entry in dataset.status.history if entry.version == number), None)
     if found is not None and found.removed is not None:
-        return say.stalled(REFUSED, removed_message(dataset, found))
+        return say.stalled(REFUSED, removed_message(dataset, number, found.removed))
     if found is not None:
         return found
     if left := left_message(dataset, number):

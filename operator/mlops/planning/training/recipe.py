@@ -20,10 +20,7 @@ _BESIDE_THE_RECIPE: Any = {
 
 def template_digest(template: TrainingRun) -> str:
     """Return the digest of a template's spec; defaults are left out, so that a new release fires nothing."""
-    spec = template.spec.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude={"suspend"}
-    )
-    return digests.digest_of(spec)
+    return _digest(template, {"suspend": True})
 
 
 def recipe_digest(template: TrainingRun) -> str:
@@ -31,10 +28,12 @@ def recipe_digest(template: TrainingRun) -> str:
 
     How many pods serve, what is captured, and how much compute a training gets change no model.
     """
-    spec = template.spec.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_BESIDE_THE_RECIPE
-    )
-    return digests.digest_of(spec)
+    return _digest(template, _BESIDE_THE_RECIPE)
+
+
+def _digest(template: TrainingRun, left_out: Any) -> str:
+    # A spec holds texts, numbers, tuples and models only, which are JSON as they are dumped.
+    return digests.digest_of(template.spec.model_dump(by_alias=True, exclude_defaults=True, exclude=left_out))
 
 
 def change_name(template: TrainingRun) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mlops.api.dataset import Dataset, HistoryEntry
+from mlops.api.dataset import Dataset
 from mlops.api.reasons import Reason
+from mlops.api.retention import Removal
 from mlops.api.training_run import Resolved
 from mlops.planning.views import TrainingRunView
 
@@ -11,11 +12,10 @@ from mlops.planning.views import TrainingRunView
 REFUSED = Reason.DATASET_VERSION_REMOVED
 
 
-def removed_message(dataset: Dataset, entry: HistoryEntry) -> str:
+def removed_message(dataset: Dataset, number: int, removed: Removal) -> str:
     """Return that a version is there no more, and which are."""
-    since = entry.removed.at if entry.removed else ""
     return (
-        f'version {entry.version} of Dataset "{dataset.metadata.name}" was removed at {since} by its spec.retention; '
+        f'version {number} of Dataset "{dataset.metadata.name}" was removed at {removed.at} by its spec.retention; '
         f"its versions: {versions_of(dataset)}"
     )
 
@@ -46,5 +46,5 @@ def removed_meanwhile(view: TrainingRunView, resolved: Resolved) -> str | None:
     for entry in view.dataset.status.history:
         pinned = (entry.version, entry.artifact) == (resolved.dataset_version, resolved.dataset_artifact)
         if pinned and entry.removed is not None:
-            return removed_message(view.dataset, entry)
+            return removed_message(view.dataset, entry.version, entry.removed)
     return left_message(view.dataset, resolved.dataset_version)
