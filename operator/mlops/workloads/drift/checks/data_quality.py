@@ -45,6 +45,7 @@ class DataQuality(DriftCheck):
             evidence.window.frame,
             evidence.inputs.blocks,
             {shift.feature.name for shift in evidence.inputs.shifts(check) if shift.drifted},
+            evidence.inputs.dependence,
             alpha=float(check.alpha),
             min_share=_share(check),
         )
