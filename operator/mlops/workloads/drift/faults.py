@@ -19,6 +19,7 @@ from mlops.statistics.two_sample import chi_square_homogeneity
 from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, Column, apart, column_of, count_of
 from mlops.workloads.drift.dependence import Dependence, spacing_of
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.twins import exchanged_twins
 from mlops.workloads.drift.units import another_unit
 from mlops.workloads.floor.records.layout import INPUT
 
@@ -65,7 +66,8 @@ def faults_of(
             told[one.name] = found
     told = dict(_stuck(reference, window, min_share)) | told | dict(_respelt(reference, window, min_share))
     open_ = [one for one in columns if one.name not in told and one.name in moved]
-    exchanged = dict(_exchanged(open_))
+    kept = [one for one in columns if one.name not in told and one.name not in moved]
+    exchanged = dict(_exchanged(open_)) | dict(exchanged_twins(kept, *frames, alpha))
     rescaled = {one.name: text for one in open_ if one.name not in exchanged and (text := another_unit(one, *frames))}
     return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
