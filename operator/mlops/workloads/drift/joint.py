@@ -22,7 +22,7 @@ from mlops.workloads.floor.records.layout import INPUT
 _MIN_ROWS = 50
 _MAX_ROWS = 2_000
 _MAX_REFERENCE_ROWS = 20_000
-_MAX_COLUMNS = 40
+_MAX_COLUMNS = 60
 # Of the reference's own windows so many at most are looked at, evenly spread.
 _MAX_PARTS, _MIN_PARTS = 10, 3
 _BEYOND_ALL = 1.25
@@ -33,7 +33,7 @@ _NOTICED, _UNEVEN = 1.5, 1.5
 # Categories with a code of their own have so many rows on both sides; the others share codes that are signs.
 _OWN_CODES, _FEW_OWN_CODES, _FEWEST_ROWS, _SIGNS = 5, 2, 20, 2
 # Pairs are made of so many codes at most.
-_MOST_CODES = 100
+_MOST_CODES = 140
 # Units of a change in one unit of minEffectSize, as of rank correlations.
 _CORRELATION = 2.0
 _PAIRS = 10
@@ -51,8 +51,8 @@ def moved_together(
     be told.
 
     Drifted if the largest change is significant at half of `alpha`, since the rank correlations were asked before, is
-    twice `minEffectSize`, and if no more than one of the reference's own `blocks` changed as much. Of more than forty
-    inputs forty are drawn by the seed; of more than 2,000 rows of a window evenly spread ones are taken.
+    twice `minEffectSize`, and if no more than one of the reference's own `blocks` changed as much. Of more than sixty
+    inputs sixty are drawn by the seed; of more than 2,000 rows of a window evenly spread ones are taken.
     """
     known, parts = _parts(reference.frame, blocks)
     here = _spread(seen, _MAX_ROWS)
