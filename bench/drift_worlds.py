@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench.drift_twists import KINDS_OF, TWISTS
 from mlops.workloads.drift.reference import Reference, make_reference
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.model.signature import Signature
@@ -67,6 +68,25 @@ EVENTS = (
     Event("zeros", "quality", ("DataQuality",)),
     Event("sentinel", "quality", ("DataQuality",)),
     Event("case", "quality", ("DataQuality",)),
+    # Each input keeps its distribution: only what they have to do with each other changes.
+    Event("twisted", "joint", ("DataDrift",)),
+    Event("fanned", "joint", ("DataDrift",)),
+    Event("coupled", "joint", ("DataDrift",)),
+    Event("sorted-in", "joint", ("DataDrift",)),
+    Event("parity", "joint", ("DataDrift",)),
+    # Rows that say little: users scattered over a window, rows that resemble each other, few rows of many columns.
+    Event("nothing-users", "stable", ("Stable",)),
+    Event("nothing-slow", "stable", ("Stable",)),
+    Event("mean-users", "covariate", ("DataDrift",)),
+    Event("mean-slow", "covariate", ("DataDrift",)),
+    Event("mean-wide", "covariate", ("DataDrift",)),
+    # Other units, of all rows or of some, and a factor that is none.
+    Event("inches-slow", "quality", ("DataQuality",)),
+    Event("feet", "quality", ("DataQuality",)),
+    Event("gallons", "quality", ("DataQuality",)),
+    Event("inches-part", "quality", ("DataQuality",)),
+    Event("dearer", "covariate", ("DataDrift",)),
+    Event("twins", "quality", ("DataQuality",)),
 )
 BY_NAME = {event.name: event for event in EVENTS}
 
@@ -111,6 +131,7 @@ class World:
     rows: int
     rng: np.random.Generator
     state: Floats = field(default_factory=lambda: np.zeros(0))
+    users: int = 0
 
     @property
     def numeric(self) -> list[int]:
@@ -124,7 +145,7 @@ class World:
 def make_world(event: Event, seed: int) -> World:
     rng = np.random.default_rng([seed, EVENTS.index(event), 77])
     task = event.only or ("classification" if rng.random() < 0.6 else "regression")
-    d = int(rng.choice([5, 6, 8, 12, 20, 50])) if event.name != "one-of-many" else 50
+    d = int(rng.choice([5, 6, 8, 12, 20, 50])) if event.name not in ("one-of-many", "mean-wide") else 50
     columns = []
     for i in range(d):
         kind = str(rng.choice(["normal", "normal", "heavy", "lognormal", "count", "category"]))
@@ -136,9 +157,10 @@ def make_world(event: Event, seed: int) -> World:
             2,
         ):
             kind = str(rng.choice(["normal", "lognormal"]))
+        kind = KINDS_OF.get(event.name, {}).get(i, kind)
         column = Column(f"c{i}", kind, center=float(rng.normal() * 20), spread=float(np.exp(rng.normal() * 1.5)))
         if kind == "category":
-            k = int(rng.choice([2, 4, 8, 30, 200]))
+            k = int(rng.choice([2, 4, 8, 30, 200] if event.family != "joint" else [2, 4, 8, 30]))
             p = rng.dirichlet(np.full(k, 1.0 if k < 50 else 2.0))
             column.levels = np.array([f"v{j}" for j in range(k)])
             from scipy.special import ndtri
@@ -157,6 +179,10 @@ def make_world(event: Event, seed: int) -> World:
     phi = float(rng.choice([0.5, 0.9, 0.99])) if event.name == "nothing-ar" else 0.0
     if event.name not in ("nothing-ar", "nothing", "nothing-season") and rng.random() < 0.25:
         phi = 0.5
+    if event.name.endswith("-slow"):
+        phi = 0.99 if event.name.startswith("nothing") else 0.9
+    if event.name == "twins":
+        columns[1] = replace(columns[0], name="c1")
     return World(
         task=task,
         columns=columns,
@@ -166,8 +192,9 @@ def make_world(event: Event, seed: int) -> World:
         noise=float(rng.uniform(0.2, 0.6)),
         phi=phi,
         season=event.name == "nothing-season",
-        rows=int(rng.choice([500, 1000, 1500, 3000])),
+        rows=int(rng.choice([500, 1000, 1500, 3000])) if event.name != "mean-wide" else 600,
         rng=rng,
+        users=40 if event.name.endswith("-users") else 0,
     )
 
 
@@ -185,13 +212,22 @@ def draw(world: World, event: Event, number: int, happened: bool, size: float) -
             z[t] = last
         world.state = last
         e = z
+    if world.users:
+        levels = rng.normal(size=(world.users, d))
+        e = 0.7 * levels[rng.integers(0, world.users, size=wanted)] + np.sqrt(1 - 0.7**2) * e
     z = e @ world.mixing.T
+    if event.family == "joint":
+        z[:, 1:3] = rng.normal(size=(wanted, 2))
+        if happened:
+            z = TWISTS[event.name](z, rng, size)
     share = (np.arange(wanted) + 0.5) / wanted
     if world.season:
         z[:, 0] += np.sin(2 * np.pi * (number + share) / 4.0)
-    if happened and event.name in ("mean", "both"):
+    if happened and event.name.startswith(("mean", "both")):
         z[:, 0] += 0.9 * size
         z[:, 2] -= 0.6 * size
+    if happened and event.name == "dearer":
+        z[:, 0] += 0.9 * size
     if happened and event.name == "variance":
         z[:, 0] *= 1 + 0.8 * size
     if happened and event.name == "correlation":
@@ -250,6 +286,14 @@ def _times(factor: float) -> Callable[..., pl.DataFrame]:
     return lambda f, w, rng, size: f.with_columns(pl.col("in.c0") * factor)
 
 
+def _in_part(factor: float, share: float) -> Callable[..., pl.DataFrame]:
+    def change(f: pl.DataFrame, w: World, rng: np.random.Generator, size: float) -> pl.DataFrame:
+        hit = pl.Series(rng.random(f.height) < share * size)
+        return f.with_columns(pl.when(hit).then(pl.col("in.c0") * factor).otherwise(pl.col("in.c0")).alias("in.c0"))
+
+    return change
+
+
 def _swapped(f: pl.DataFrame, w: World, rng: np.random.Generator, size: float) -> pl.DataFrame:
     return f.with_columns(pl.col("in.c0").alias("in.c1"), pl.col("in.c1").alias("in.c0"))
 
@@ -302,6 +346,11 @@ FAULTS: dict[str, Callable[..., pl.DataFrame]] = {
     "zeros": _filled(0.0, 0.2),
     "sentinel": _filled(21.0, 0.02),
     "case": _case,
+    "inches-slow": _times(1 / 2.54),
+    "feet": _times(1 / 3.28084),
+    "gallons": _times(3.78541),
+    "inches-part": _in_part(1 / 2.54, 0.4),
+    "twins": _swapped,
 }
 
 

@@ -82,12 +82,17 @@ def baseline(
         return None
     to_current, between = table
     np.fill_diagonal(between, np.inf)
-    own = between.min(axis=1)
+    limit = limit_of(between.min(axis=1), alpha, beyond_all=BEYOND_ALL)
+    return Baseline(float(to_current.min()), limit, len(parts), present.len())
+
+
+def limit_of(own: FloatArray, alpha: float, *, beyond_all: float) -> float:
+    """What a number of a window of the same kind exceeds at most at the rate `alpha`, by those (w,) of the reference's
+    own windows: `beyond_all` times the largest of them at least."""
     median = float(np.median(own))
     spread = _DEVIATION_IN_MAD * float(np.median(np.abs(own - median)))
-    deviations = max(_FEWEST_DEVIATIONS, student_isf(alpha, max(_FEWEST_FREEDOMS, len(parts) - 1)))
-    limit = max(median + deviations * spread, BEYOND_ALL * float(own.max()))
-    return Baseline(float(to_current.min()), limit, len(parts), present.len())
+    deviations = max(_FEWEST_DEVIATIONS, student_isf(alpha, max(_FEWEST_FREEDOMS, own.shape[0] - 1)))
+    return max(median + deviations * spread, beyond_all * float(own.max()))
 
 
 def beyond(found: Baseline | None, min_effect_size: float) -> bool:

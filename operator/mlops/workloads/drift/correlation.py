@@ -81,6 +81,12 @@ def moved_pairs(
     return tuple(sorted(found, key=lambda pair: (-abs(pair.current - pair.reference), pair.one, pair.other)))
 
 
+def rank_correlations(frame: pl.DataFrame, columns: list[str]) -> FloatArray | None:
+    """Rank correlations (k, k) of the rows in which all `columns` have a value; None if these are fewer than fifty."""
+    ranks = _complete(frame, columns)
+    return _correlations(ranks) if ranks.shape[0] >= _MIN_ROWS else None
+
+
 def _is_new(now: float, own: list[float], smallest: float) -> bool:
     """Whether a correlation is unlike those of all of the reference's windows, by more than they differ."""
     if not own:

@@ -6,23 +6,23 @@ stands out, a run of equal values, rows that come again, a column that is a mult
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import polars as pl
 
-from mlops.statistics.arrays import LARGEST_SQUARE, BoolArray, FloatArray
+from mlops.statistics.arrays import BoolArray, FloatArray
 from mlops.statistics.two_sample import chi_square_homogeneity
-from mlops.workloads.drift.dependence import spacing_of
+from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, Column, apart, column_of, count_of
+from mlops.workloads.drift.dependence import Dependence, spacing_of
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.twins import exchanged_twins
+from mlops.workloads.drift.units import another_unit
 from mlops.workloads.floor.records.layout import INPUT
 
-_MIN_ROWS = 30
 # A value stands out if it is so many times as frequent as the next ones, and as it was.
 _PROMINENT = 8.0
 _NEXT = slice(1, 6)
@@ -31,50 +31,12 @@ _MIN_RUN = 20
 _RUN = 4.0
 # Rows may come again: a client that asks twice, or a test of load. From this share on it is the delivery.
 _AGAIN = 0.1
-_MOVED = 0.25
-_ALIKE = 0.3
-# Distributions further apart have not one shape.
-_SHAPE = 0.15
-# Units that are mistaken for each other, by how much they differ; beyond the last, any factor is one.
-_FACTORS = (2.54, 3.2808, 1.60934, 2.20462)
-_ANY_FACTOR = 8.0
-_PRECISION = 0.015
-# What a factor near these is called.
-_ROUND = (10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0, 1e4, 1e5, 1e6, 1e9)
-_NEAR_ROUND = 0.1
 _NINES = tuple(sign * float("9" * digits) for digits in range(2, 10) for sign in (1, -1))
-# A part of a column is another unit from this share on, and beyond so many times the outermost hundredth.
-_PART = 0.05
-_BEYOND = 4.0
 # A first look at pairs of columns is at so many quantiles.
 _FEW, _SLACK = np.linspace(0.0, 1.0, 201), 0.05
 _FEWEST_SPELT = 3
 # Texts that are cut in some rows only are a fault from this share on: new ones may begin like known ones.
 _CUT_PARTLY = 0.2
-_QUANTILES = np.linspace(0.05, 0.95, 19)
-
-
-@dataclass(frozen=True, eq=False)
-class _Column:
-    """A numeric input that is there on both sides, in time order and sorted."""
-
-    name: str
-    known: FloatArray
-    seen: FloatArray
-    known_sorted: FloatArray
-    seen_sorted: FloatArray
-    blocks: tuple[FloatArray, ...]
-    distance: float
-
-    def share_before(self, value: float) -> float:
-        """The largest share that a value had in the reference, or in one of its own windows."""
-        ordered = (self.known_sorted, *self.blocks)
-        return max(_count(each, value) / len(each) for each in ordered if len(each))
-
-    @property
-    def noise(self) -> float:
-        """A distance of distribution functions that chance seldom exceeds."""
-        return 1.95 * math.sqrt(1.0 / self.known.shape[0] + 1.0 / self.seen.shape[0])
 
 
 def faults_of(
@@ -82,6 +44,7 @@ def faults_of(
     window: pl.DataFrame,
     blocks: Sequence[pl.DataFrame],
     moved: Collection[str],
+    dependence: Dependence,
     *,
     alpha: float,
     min_share: float,
@@ -92,9 +55,10 @@ def faults_of(
     have another unit, or the values of another one. `blocks` are the reference's own windows: what filled one of them
     is no fault. `min_share` is the smallest share of the rows that is a fault.
     """
-    if window.height < _MIN_ROWS or reference.frame.height < _MIN_ROWS:
+    if window.height < MIN_ROWS or reference.frame.height < MIN_ROWS:
         return {}
-    columns = [column for name in reference.numeric if (column := _column(name, reference.frame, window, blocks))]
+    frames = (reference.frame, window)
+    columns = [column for name in reference.numeric if (column := column_of(name, *frames, blocks, dependence))]
     told: dict[str, str] = {}
     for one in columns:
         constant = reference.constants.get(one.name)
@@ -102,36 +66,13 @@ def faults_of(
             told[one.name] = found
     told = dict(_stuck(reference, window, min_share)) | told | dict(_respelt(reference, window, min_share))
     open_ = [one for one in columns if one.name not in told and one.name in moved]
-    exchanged = dict(_exchanged(open_))
-    rescaled = {
-        one.name: text for one in open_ if one.name not in exchanged and (text := _rescaled(one) or _partly(one))
-    }
+    kept = [one for one in columns if one.name not in told and one.name not in moved]
+    exchanged = dict(_exchanged(open_)) | dict(exchanged_twins(kept, *frames, alpha))
+    rescaled = {one.name: text for one in open_ if one.name not in exchanged and (text := another_unit(one, *frames))}
     return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
 
-def _column(name: str, known: pl.DataFrame, seen: pl.DataFrame, blocks: Sequence[pl.DataFrame]) -> _Column | None:
-    before, after = (frame[INPUT + name].drop_nulls().to_numpy() for frame in (known, seen))
-    if min(before.shape[0], after.shape[0]) < _MIN_ROWS:
-        return None
-    known_sorted, seen_sorted = np.sort(before), np.sort(after)
-    if max(abs(float(each)) for each in (*known_sorted[[0, -1]], *seen_sorted[[0, -1]])) > LARGEST_SQUARE:
-        return None
-    own = tuple(np.sort(block[INPUT + name].drop_nulls().to_numpy()) for block in blocks)
-    return _Column(name, before, after, known_sorted, seen_sorted, own, _apart(known_sorted, seen_sorted))
-
-
-def _count(ordered: FloatArray, value: float) -> int:
-    return int(ordered.searchsorted(value, "right") - ordered.searchsorted(value))
-
-
-def _apart(one: FloatArray, other: FloatArray) -> float:
-    """The largest distance of two distribution functions, of ascending values."""
-    at = np.concatenate((one, other))
-    below_one, below_other = one.searchsorted(at, side="right"), other.searchsorted(at, side="right")
-    return float(np.abs(below_one / one.shape[0] - below_other / other.shape[0]).max())
-
-
-def _stands_out(column: _Column, constant: float | str | None, alpha: float, min_share: float) -> str:
+def _stands_out(column: Column, constant: float | str | None, alpha: float, min_share: float) -> str:
     """A value that fills a column, or part of it: zero, a sentinel, the last one before a source froze.
 
     The model's own `constant` for what is missing is none: what is missing is counted apart.
@@ -143,7 +84,7 @@ def _stands_out(column: _Column, constant: float | str | None, alpha: float, min
     suspects = np.flatnonzero(_is_no_number(column, values) & (rows >= max(2.0, min_share * m)))
     for place in dict.fromkeys((most, *suspects.tolist())):
         value, count = float(values[place]), int(rows[place])
-        before = _count(column.known_sorted, value)
+        before = count_of(column.known_sorted, value)
         share, share_before = count / m, column.share_before(value)
         if value == constant or share - share_before < min_share or share < 3.0 * share_before:
             continue
@@ -158,7 +99,7 @@ def _stands_out(column: _Column, constant: float | str | None, alpha: float, min
     return ""
 
 
-def _is_no_number(column: _Column, values: FloatArray) -> BoolArray:
+def _is_no_number(column: Column, values: FloatArray) -> BoolArray:
     """Which values stand for something else: negative ones where there were none, nines beyond all that was, and
     whatever lies further beyond it than all that was is wide."""
     low, high = column.known_sorted[0], column.known_sorted[-1]
@@ -239,78 +180,19 @@ def _plain(text: str) -> str:
     return "".join(one for one in letters if not (unicodedata.combining(one) or one.isspace() or one == "_"))
 
 
-def _exchanged(columns: list[_Column]) -> Iterator[tuple[str, str]]:
+def _exchanged(columns: list[Column]) -> Iterator[tuple[str, str]]:
     """Columns each of which looks like the other did."""
-    moved = [one for one in columns if one.distance >= max(_MOVED, one.noise)]
+    moved = [one for one in columns if one.distance >= max(MOVED, one.noise)]
     few = {one.name: (np.quantile(one.known_sorted, _FEW), np.quantile(one.seen_sorted, _FEW)) for one in moved}
     for one, other in combinations(moved, 2):
         (known, seen), (known_other, seen_other) = few[one.name], few[other.name]
-        if max(_apart(known_other, seen), _apart(known, seen_other)) > _SHAPE + _SLACK:
+        if max(apart(known_other, seen), apart(known, seen_other)) > SHAPE + _SLACK:
             continue
-        crossed = max(_apart(other.known_sorted, one.seen_sorted), _apart(one.known_sorted, other.seen_sorted))
+        crossed = max(apart(other.known_sorted, one.seen_sorted), apart(one.known_sorted, other.seen_sorted))
         noise = max(one.noise, other.noise)
-        if crossed <= max(noise, _ALIKE * min(one.distance, other.distance)) and crossed < _SHAPE:
+        if crossed <= max(noise, ALIKE * min(one.distance, other.distance)) and crossed < SHAPE:
             yield one.name, f"{one.name} and {other.name} are exchanged: each has the values that the other had"
             yield other.name, ""
-
-
-def _rescaled(column: _Column) -> str:
-    """A column whose values are those of before times a number: another unit."""
-    if column.distance < max(_MOVED, column.noise):
-        return ""
-    before, after = (np.quantile(values, _QUANTILES) for values in (column.known_sorted, column.seen_sorted))
-    factor = _ratio(before, after)
-    if factor <= 0.0 or not math.isfinite(factor):
-        return ""
-    distance = _apart(np.sort(column.known_sorted * factor), column.seen_sorted)
-    size = max(factor, 1.0 / factor)
-    allowed = column.noise if size < _ANY_FACTOR else max(column.noise, _ALIKE * column.distance)
-    if distance > min(allowed, _SHAPE):
-        return _fahrenheit(column)
-    if size >= _ANY_FACTOR:
-        return f"{column.name} has about {_named(factor)} times its values: another unit"
-    known = next((known for known in _FACTORS if abs(size / known - 1.0) <= _PRECISION), None)
-    if known is None:
-        return ""
-    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{known:g} times its values: another unit"
-
-
-def _partly(column: _Column) -> str:
-    """A part of a column is in another unit: beyond all that was, and of its shape once it is multiplied."""
-    sizes, seen = np.sort(np.abs(column.known)), np.abs(column.seen)
-    least, most = sizes[int(0.01 * (sizes.shape[0] - 1))], sizes[int(np.ceil(0.99 * (sizes.shape[0] - 1)))]
-    for part in (column.seen[(seen > 0.0) & (seen < least / _BEYOND)], column.seen[seen > most * _BEYOND]):
-        share = part.shape[0] / seen.shape[0]
-        if share < _PART or part.shape[0] < _MIN_ROWS:
-            continue
-        ordered = np.sort(part)
-        factor = _ratio(*(np.quantile(values, _QUANTILES) for values in (column.known_sorted, ordered)))
-        size = max(factor, 1.0 / factor) if factor > 0.0 else 0.0
-        if size >= _ANY_FACTOR and _apart(np.sort(column.known_sorted * factor), ordered) <= _SHAPE:
-            return f"{column.name} has about {_named(factor)} times its values in {share:.0%} of the rows: another unit"
-    return ""
-
-
-def _named(factor: float) -> str:
-    """A factor of another unit, as people call it."""
-    size = max(factor, 1.0 / factor)
-    named = next((known for known in _ROUND if abs(size / known - 1.0) <= _NEAR_ROUND), float(f"{size:.3g}"))
-    return f"{'' if factor >= 1.0 else '1/'}{named:.7g}"
-
-
-def _ratio(before: FloatArray, after: FloatArray) -> float:
-    """The factor between quantiles of one sign, or by least squares where they have both."""
-    if (before > 0.0).all() and (after > 0.0).all():
-        return float(np.exp(np.median(np.log(after) - np.log(before))))
-    squares = float((before * before).sum())
-    return float((before * after).sum()) / squares if squares > 0.0 else 0.0
-
-
-def _fahrenheit(column: _Column) -> str:
-    for slope, level, unit in ((1.8, 32.0, "Fahrenheit for Celsius"), (1 / 1.8, -32 / 1.8, "Celsius for Fahrenheit")):
-        if _apart(np.sort(column.known_sorted * slope + level), column.seen_sorted) <= column.noise:
-            return f"{column.name} has {slope:.3g} times its values and {level:+.3g}: {unit}"
-    return ""
 
 
 def _again(reference: Reference, window: pl.DataFrame) -> Iterator[tuple[str, str]]:

@@ -67,6 +67,34 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class JointPair:
+    """Two inputs, numbers or categories, and the change of a correlation of functions of them."""
+
+    one: str
+    other: str
+    change: float
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Whether inputs go together as they did: `statistic` is the largest change of a pair in standard errors.
+
+    `limit` is what the reference's own windows allow it, None with fewer than three; `auc` how well a classifier tells
+    held-out rows of reference and window apart. `looked_at` are inputs, of which `left_out` wander too slowly.
+    """
+
+    statistic: float
+    p_value: float
+    limit: float | None
+    auc: float
+    pairs: tuple[JointPair, ...]
+    looked_at: int
+    left_out: int
+    rows: int
+    drifted: bool
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A number with its 95 % interval."""
 

@@ -16,7 +16,8 @@ from mlops.statistics.two_sample import chi_square_homogeneity, compare_categori
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, far_beyond, windows_of
 from mlops.workloads.drift.correlation import moved_pairs
 from mlops.workloads.drift.dependence import Dependence
-from mlops.workloads.drift.findings import FeatureComparison, Kind, Pair, Shift
+from mlops.workloads.drift.findings import FeatureComparison, Joint, Kind, Pair, Shift
+from mlops.workloads.drift.joint import moved_together
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
@@ -87,6 +88,10 @@ class Inputs:
         """The pairs of inputs that moved together."""
         known, seen = self._reference.frame, self._window.frame
         return moved_pairs(self._reference, known, seen, self.dependence, self.blocks, check)
+
+    def joint(self, check: Check, seed: int) -> Joint | str:
+        """Whether inputs go together as they did, or why it cannot be told."""
+        return moved_together(self._reference, self._window.frame, self.dependence, self.blocks, check, seed)
 
     def judged(
         self,

@@ -14,6 +14,7 @@ from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Labelled, Limits
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.records.layout import INPUT
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME
 
 
@@ -51,7 +52,7 @@ def decide(
         split=evidence.split,
         challenge=evidence.challenge,
         change_point=None if changed is None else format_time(changed),
-        notes=_notes(window),
+        notes=(*_notes(window), *_not_compared(reference, window)),
     )
 
 
@@ -95,6 +96,20 @@ def _classes(window: Window) -> str:
         f"classes that the model does not know ({', '.join(named)}{more}): they count for the class balance, and for "
         "no metric; a run on a Dataset that has them learns them"
     )
+
+
+def _not_compared(reference: Reference, window: Window) -> tuple[str, ...]:
+    """What has no value in the window is compared by no check: this must not pass for having stayed where it was."""
+    frame = window.frame
+    empty = [
+        name
+        for name in reference.fields
+        if frame.height and frame[INPUT + name].null_count() == frame.height and name not in window.absent
+    ]
+    if not empty:
+        return ()
+    named = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+    return (f"No row has a value of {named}: not compared (inputs in capture.redact are recorded so).",)
 
 
 def _notes(window: Window) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ class Window:
 
     `absent` are inputs of the reference that no captured file has. `unknown` are rows by class whose label is a class
     that the model does not know; in the frame they have no label. `missing` are rows without a value, by input that
-    the model fills; in the frame they have its constant.
+    the model fills; in the frame they have its constant. `spoiled` are numeric inputs of which captures have values
+    that are no finite numbers; in the frame they are missing.
     """
 
     span: JudgedSpan
@@ -100,6 +101,7 @@ class Window:
     absent: tuple[str, ...]
     unknown: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
+    spoiled: frozenset[str] = frozenset()
 
     @property
     def labelled(self) -> pl.DataFrame:
@@ -129,6 +131,7 @@ class _Kept:
     hashes: list[NDArray[np.uint64]] = field(default_factory=list)
     outside: list[NDArray[np.uint64]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    spoiled: set[str] = field(default_factory=set)
 
     def add(self, frame: pl.DataFrame) -> None:
         self.hashes.append(frame["_hash"].to_numpy())
@@ -180,7 +183,7 @@ def load_window(
     counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used, sum(unknown.values()))
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
     missing = {name: frame[INPUT + name].null_count() for name in reference.constants}
-    return Window(span, _filled(frame, reference), counts, absent, unknown, missing)
+    return Window(span, _filled(frame, reference), counts, absent, unknown, missing, frozenset(kept.spoiled))
 
 
 def _unknown(frame: pl.DataFrame, answers: RecordedLabels) -> dict[str, int]:
@@ -259,8 +262,19 @@ def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: JudgedS
         (pl.col(DIGEST) == live).fill_null(False).alias("live"),
     ).with_columns(identity())
     inside = span.holds(TIME).fill_null(False)
+    kept.spoiled |= _spoiled(frame.filter(inside), rows.filter(inside))
     kept.outside.append(rows.filter(~inside)["_hash"].to_numpy())
     kept.add(rows.filter(inside))
+
+
+def _spoiled(frame: pl.DataFrame, rows: pl.DataFrame) -> set[str]:
+    """Numeric inputs with values in a file that were none as numbers; `rows` are those of `frame` as they are read."""
+    return {
+        column.removeprefix(INPUT)
+        for column, dtype in rows.schema.items()
+        if column.startswith(INPUT) and column in frame.columns and dtype == pl.Float64()
+        if rows[column].null_count() > frame[column].null_count()
+    }
 
 
 def _as(column: str, dtype: Any, present: pl.Schema) -> pl.Expr:

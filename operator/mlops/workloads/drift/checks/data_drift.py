@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.findings import Finding, Joint
 from mlops.workloads.drift.inputs import plain
 
 # Pairs that the report names.
@@ -47,6 +47,13 @@ class DataDrift(DriftCheck):
                 f" {first.reference:.2f} before"
             )
             return Finding(check, "Detected", message, numbers)
+        if not drifted and not pairs:
+            joint = evidence.inputs.joint(check, evidence.labelled.seed)
+            numbers |= {"joint": joint}
+            if not isinstance(joint, str) and joint.drifted:
+                together = {name for pair in joint.pairs for name in (pair.one, pair.other)}
+                if len(together) >= float(check.min_share or 0) * len(known):
+                    return Finding(check, "Detected", _together(joint), numbers)
         if not drifted:
             message = f"none of {len(known)} inputs moved beyond {plain(check.min_effect_size)}"
         else:
@@ -60,3 +67,12 @@ class DataDrift(DriftCheck):
         asked = any(each.check.type == "ConceptDrift" for each in findings)
         concept = "; the relation of inputs to target is not shown to have moved" if asked else ""
         return f"The inputs have moved: {message}{concept}."
+
+
+def _together(joint: Joint) -> str:
+    first, *others = joint.pairs
+    more = f", and {len(others)} more pairs" if len(others) > 1 else ", and one more pair" if others else ""
+    return (
+        f"{first.one} and {first.other}{more} go together in another way, though each has the values that it had:"
+        f" held-out rows are told from the reference's with a ROC area of {joint.auc:.2f}"
+    )

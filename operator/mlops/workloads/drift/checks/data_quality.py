@@ -45,6 +45,7 @@ class DataQuality(DriftCheck):
             evidence.window.frame,
             evidence.inputs.blocks,
             {shift.feature.name for shift in evidence.inputs.shifts(check) if shift.drifted},
+            evidence.inputs.dependence,
             alpha=float(check.alpha),
             min_share=_share(check),
         )
@@ -79,7 +80,11 @@ def _missing(check: Check, evidence: Evidence, features: Sequence[FeatureCompari
         blocks = (block[INPUT + feature.name] for block in evidence.inputs.blocks)
         before = max([feature.missing_reference, *(block.null_count() / block.len() for block in blocks)])
         rise = feature.missing_current - before
-        redacted = feature.missing_current == 1.0 and feature.name in evidence.reference.required
+        spoiled = feature.missing_current == 1.0 and feature.name in evidence.window.spoiled
+        redacted = feature.missing_current == 1.0 and feature.name in evidence.reference.required and not spoiled
+        if spoiled:
+            problems.append(f"{feature.name} is no finite number in any row")
+            continue
         if p_value <= float(check.alpha) and rise >= _share(check) and rise > 0 and not redacted:
             problems.append(
                 f"{feature.name} is missing in {feature.missing_current:.0%} of the rows,"

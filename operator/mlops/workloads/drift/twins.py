@@ -1,0 +1,70 @@
+"""Two exchanged inputs of one distribution: neither moved, but each has the correlations that the other had."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from mlops.statistics.arrays import FloatArray
+from mlops.statistics.special import chi2_sf
+from mlops.workloads.drift.columns import Column
+from mlops.workloads.drift.correlation import rank_correlations
+from mlops.workloads.floor.records.layout import INPUT
+
+_MAX_COLUMNS = 100
+# Twins: quantiles that differ by no more than so many of their spreads.
+_ALIKE = 0.15
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+# The correlations as they were are out of the question, at so small a share of alpha, and with room for what is not
+# independent among them; those of exchanged inputs are not.
+_SHARE_OF_ALPHA, _ROOM, _POSSIBLE = 0.01, 2.0, 0.001
+
+
+def exchanged_twins(
+    columns: Sequence[Column], known: pl.DataFrame, seen: pl.DataFrame, alpha: float
+) -> Iterator[tuple[str, str]]:
+    """Pairs of `columns` of both frames that are exchanged, as (name, sentence); the second one's is empty."""
+    columns = columns[:_MAX_COLUMNS]
+    suspects = list(_twins(columns))
+    if len(columns) < 3 or not suspects:
+        return
+    names = [INPUT + each.name for each in columns]
+    before, after = (rank_correlations(frame, names) for frame in (known, seen))
+    if before is None or after is None:
+        return
+    was, now = np.arctanh(before), np.arctanh(after)
+    for i, j in suspects:
+        others = [k for k in range(len(columns)) if k not in (i, j)]
+        errors = np.array([_error(columns[k], columns[i], columns[j]) for k in others])
+        kept, crossed = (_distance(now[[i, j]][:, others], was[rows][:, others], errors) for rows in ([i, j], [j, i]))
+        freedoms = 2 * len(others)
+        if (
+            chi2_sf(kept / _ROOM, freedoms) <= alpha * _SHARE_OF_ALPHA / len(suspects)
+            and chi2_sf(crossed / _ROOM, freedoms) >= _POSSIBLE
+        ):
+            one, other = columns[i].name, columns[j].name
+            yield one, f"{one} and {other} are exchanged: each goes with the other inputs as the other one did"
+            yield other, ""
+
+
+def _twins(columns: Sequence[Column]) -> Iterator[tuple[int, int]]:
+    at = [np.quantile(each.known_sorted, _QUANTILES) for each in columns]
+    for i, j in combinations(range(len(columns)), 2):
+        spread = max(at[i][-1] - at[i][0], at[j][-1] - at[j][0])
+        if spread > 0.0 and np.abs(at[i] - at[j]).max() <= _ALIKE * spread:
+            yield i, j
+
+
+def _error(*columns: Column) -> float:
+    """The standard error of a transformed rank correlation: of the least dependent column's rows."""
+    there, here = (min(each.inflation[side] for each in columns) for side in (0, 1))
+    n, m = (min(len(part) for part in parts) for parts in zip(*((c.known, c.seen) for c in columns), strict=True))
+    return math.sqrt(1.06 * (there / max(1.0, n - 3.0 * there) + here / max(1.0, m - 3.0 * here)))
+
+
+def _distance(now: FloatArray, was: FloatArray, errors: FloatArray) -> float:
+    return float(np.square((now - was) / errors).sum())

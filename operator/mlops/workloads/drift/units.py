@@ -1,0 +1,191 @@
+"""Is a column that moved in another unit? All of it, or a part of its rows.
+
+A multiple of what was is a mark of its own where the factor is large, or exactly one of two units. A window of some
+hundred rows tells a factor less exactly than that: then the labels must say that values mean what they meant before in
+the other unit, and not what they meant as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from mlops.statistics.arrays import FloatArray
+from mlops.statistics.dependence import inflation
+from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, Column, apart
+from mlops.workloads.floor.records.layout import INPUT
+
+# Units that are mistaken for each other, by how much they differ: inch, foot, mile, pound; beyond the last, any factor
+# is one.
+_FACTORS = (2.54, 3.2808, 1.60934, 2.20462)
+# Further ones, which labels must confirm: gallon, calorie, knot, metre a second, pound-force, psi, mmHg, week, degree.
+_RARER = (3.78541, 4.184, 4.54609, 1.852, 3.6, 4.44822, 6.89476, 7.50062, 7.0, 1.8)
+_ANY_FACTOR = 8.0
+_PRECISION = 0.015
+# What a factor near these is called.
+_ROUND = (10.0, 12.0, 24.0, 60.0, 100.0, 1000.0, 3600.0, 1e4, 1e5, 1e6, 1e9)
+_NEAR_ROUND = 0.1
+# A part of a column is another unit from this share on, and beyond so many times the outermost hundredth.
+_PART = 0.05
+_BEYOND = 4.0
+# A part in a unit of the table lies where nothing was, and almost all of what lies there is of it.
+_CLEAR, _ALMOST_ALL = 1.05, 0.95
+_QUANTILES = np.linspace(0.05, 0.95, 19)
+# Labels agree, or contradict, from so many standard errors on; then a smaller move and a less exact factor are enough.
+_AGREE, _CONTRADICT = 2.33, -1.64
+_MOVED_LITTLE = 0.1
+_ERRORS, _LEAST_PRECISION = 3.0, 0.1
+_BINS = 10
+
+Back = Callable[[FloatArray], FloatArray]
+
+
+def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
+    """The unit that an input of both frames changed to, in a sentence; empty if it did not."""
+    return _rescaled(column, known, seen) or _partly(column)
+
+
+def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
+    """A column whose values are those of before times a number: another unit."""
+    if column.distance < max(_MOVED_LITTLE, column.noise):
+        return ""
+    before, after = (np.quantile(values, _QUANTILES) for values in (column.known_sorted, column.seen_sorted))
+    factor = _ratio(before, after)
+    if factor <= 0.0 or not math.isfinite(factor):
+        return ""
+    moved = column.distance >= max(MOVED, column.noise)
+    distance = apart(np.sort(column.known_sorted * factor), column.seen_sorted)
+    size = max(factor, 1.0 / factor)
+    allowed = column.noise if size < _ANY_FACTOR else max(column.noise, ALIKE * column.distance)
+    if distance > min(allowed, SHAPE):
+        return _fahrenheit(column) if moved else ""
+    if size >= _ANY_FACTOR:
+        return f"{column.name} has about {_named(factor)} times its values: another unit" if moved else ""
+    told = told_by_labels(column.name, known, seen, lambda values: values / factor)
+    unit = _unit(column, size, moved, told)
+    if unit is None:
+        return ""
+    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{unit:g} times its values: another unit"
+
+
+def _unit(column: Column, size: float, moved: bool, told: float) -> float | None:
+    """The factor between two units that a factor of this size is; `told` says how the labels see it."""
+    if told <= _CONTRADICT:
+        return None
+    if told < _AGREE:
+        return next((each for each in _FACTORS if moved and abs(size / each - 1.0) <= _PRECISION), None)
+    precision = min(_LEAST_PRECISION, max(_PRECISION, _ERRORS * _error_of_factor(column)))
+    nearest = min((*_FACTORS, *_RARER), key=lambda each: abs(math.log(size / each)))
+    return nearest if abs(size / nearest - 1.0) <= precision else None
+
+
+def _error_of_factor(column: Column) -> float:
+    """The standard error of the logarithm of the factor between two samples of one shape, by their quartiles."""
+    low, middle, high = np.quantile(column.known_sorted, (0.25, 0.5, 0.75))
+    if column.known_sorted[0] > 0.0:
+        return 1.25 / 1.35 * math.log(high / low) * column.error
+    spread = max(float(high - low) / 1.35, 1e-300)
+    # Of a column about zero the spread tells the factor, of one far from it the middle.
+    return column.error * min(1.0, spread / max(abs(float(middle)), 1e-300))
+
+
+def told_by_labels(name: str, known: pl.DataFrame, seen: pl.DataFrame, back: Back) -> float:
+    """By how many standard errors the labels of the window are told better by an input's values as they were, `back`,
+    than as they are; 0 without labels.
+
+    Told by the mean label in tenths of the reference's values.
+    """
+    rows = [frame.filter(pl.col("label").is_not_null() & pl.col(INPUT + name).is_not_null()) for frame in (known, seen)]
+    if min(part.height for part in rows) < MIN_ROWS:
+        return 0.0
+    (before, after), (x, now) = _targets(rows), (part[INPUT + name].to_numpy().astype(np.float64) for part in rows)
+    edges = np.unique(np.quantile(x, np.linspace(0.0, 1.0, _BINS + 1)[1:-1]))
+    places = edges.searchsorted(x, side="right")
+    count = np.bincount(places, minlength=edges.shape[0] + 1).astype(np.float64)
+    overall = before.mean(axis=0)
+    means = np.stack(
+        [
+            (np.bincount(places, weights=line, minlength=count.shape[0]) + middle) / (count + 1.0)
+            for line, middle in zip(before.T, overall, strict=True)
+        ],
+        axis=1,
+    )
+    losses = [np.square(after - means[edges.searchsorted(v, side="right")]).sum(axis=1) for v in (now, back(now))]
+    gain = losses[0] - losses[1]
+    error = float(gain.std()) * math.sqrt(inflation(gain) / gain.shape[0])
+    return float(gain.mean()) / error if error > 0.0 else 0.0
+
+
+def _targets(rows: list[pl.DataFrame]) -> tuple[FloatArray, FloatArray]:
+    """Labels as numbers (n, k): 1 for each class, or a number in standard deviations of the reference's."""
+    labels = [part["label"] for part in rows]
+    if labels[0].dtype.is_numeric():
+        before, after = (each.to_numpy().astype(np.float64) for each in labels)
+        scale = float(before.std()) or 1.0
+        middle = float(before.mean())
+        return ((before - middle) / scale)[:, None], ((after - middle) / scale)[:, None]
+    classes = sorted(set(labels[0].unique()))
+    before, after = (np.stack([(each == name).to_numpy() for name in classes], axis=1) for each in labels)
+    return before.astype(np.float64), after.astype(np.float64)
+
+
+def _partly(column: Column) -> str:
+    """A part of a column is in another unit: beyond all that was, and of its shape once it is multiplied."""
+    sizes, seen = np.sort(np.abs(column.known)), np.abs(column.seen)
+    least, most = sizes[int(0.01 * (sizes.shape[0] - 1))], sizes[int(np.ceil(0.99 * (sizes.shape[0] - 1)))]
+    for part in (column.seen[(seen > 0.0) & (seen < least / _BEYOND)], column.seen[seen > most * _BEYOND]):
+        factor, matches = _of_part(column, part)
+        if matches and max(factor, 1.0 / factor) >= _ANY_FACTOR:
+            return _told_part(column, part, _named(factor))
+    for unit in _FACTORS:
+        for part in (column.seen[(seen > 0.0) & (seen < least / _CLEAR)], column.seen[seen > most * _CLEAR]):
+            factor, matches = _of_part(column, part)
+            size = max(factor, 1.0 / factor) if factor > 0.0 else 0.0
+            clear = unit * least > most * _CLEAR
+            of_unit = np.abs(part) * (unit if factor < 1.0 else 1.0 / unit)
+            inside = (of_unit >= least / _CLEAR) & (of_unit <= most * _CLEAR)
+            exact = max(_PRECISION, column.error * (most - least) / most)
+            if matches and clear and inside.mean() >= _ALMOST_ALL and abs(size / unit - 1.0) <= exact:
+                return _told_part(column, part, f"{'' if factor >= 1.0 else '1/'}{unit:g}")
+    return ""
+
+
+def _of_part(column: Column, part: FloatArray) -> tuple[float, bool]:
+    """The factor of a part of a column, and whether the part is large enough and has the column's shape."""
+    if part.shape[0] < max(MIN_ROWS, _PART * column.seen.shape[0]):
+        return 0.0, False
+    ordered = np.sort(part)
+    factor = _ratio(*(np.quantile(values, _QUANTILES) for values in (column.known_sorted, ordered)))
+    if factor <= 0.0:
+        return 0.0, False
+    return factor, apart(np.sort(column.known_sorted * factor), ordered) <= SHAPE
+
+
+def _told_part(column: Column, part: FloatArray, factor: str) -> str:
+    share = part.shape[0] / column.seen.shape[0]
+    return f"{column.name} has about {factor} times its values in {share:.0%} of the rows: another unit"
+
+
+def _named(factor: float) -> str:
+    """A factor of another unit, as people call it."""
+    size = max(factor, 1.0 / factor)
+    named = next((known for known in _ROUND if abs(size / known - 1.0) <= _NEAR_ROUND), float(f"{size:.3g}"))
+    return f"{'' if factor >= 1.0 else '1/'}{named:.7g}"
+
+
+def _ratio(before: FloatArray, after: FloatArray) -> float:
+    """The factor between quantiles of one sign, or by least squares where they have both."""
+    if (before > 0.0).all() and (after > 0.0).all():
+        return float(np.exp(np.median(np.log(after) - np.log(before))))
+    squares = float((before * before).sum())
+    return float((before * after).sum()) / squares if squares > 0.0 else 0.0
+
+
+def _fahrenheit(column: Column) -> str:
+    for slope, level, unit in ((1.8, 32.0, "Fahrenheit for Celsius"), (1 / 1.8, -32 / 1.8, "Celsius for Fahrenheit")):
+        if apart(np.sort(column.known_sorted * slope + level), column.seen_sorted) <= column.noise:
+            return f"{column.name} has {slope:.3g} times its values and {level:+.3g}: {unit}"
+    return ""
