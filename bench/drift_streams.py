@@ -32,7 +32,7 @@ from mlops.workloads.floor.model.signature import Signature
 
 Floats = NDArray[np.float64]
 
-KINDS = ("stable", "seasonal", "covariate", "concept", "both", "label", "quality")
+KINDS = ("stable", "seasonal", "covariate", "concept", "both", "label", "quality", "harder")
 RIGHT: dict[str, tuple[str, ...]] = {
     "stable": ("Stable",),
     "seasonal": ("Stable",),
@@ -41,6 +41,7 @@ RIGHT: dict[str, tuple[str, ...]] = {
     "both": ("ConceptDrift",),
     "label": ("LabelShift",),
     "quality": ("DataQuality",),
+    "harder": ("DataDrift",),
 }
 CHECKS = (
     Check(name="quality", type="DataQuality"),
@@ -162,6 +163,9 @@ def draw(rng: np.random.Generator, kind: str, rows: int, number: int, *, happene
     if happened and kind in ("covariate", "both"):
         x[:, 0] += 0.8
         x[:, 2] *= 1.4
+    if happened and kind == "harder":
+        # Rows like each other, of which the model knows less: it is worse, though the relation is the old one.
+        x *= 0.4
     region = CATEGORIES[rng.integers(0, 4, size=wanted)]
     score = 1.2 * x[:, 0] - x[:, 2] + 0.8 * x[:, 1] * x[:, 3] + np.where(region == "north", 0.7, 0.0)
     if happened and kind in ("concept", "both"):

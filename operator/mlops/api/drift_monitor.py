@@ -29,7 +29,15 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.metrics import Metric
 
-CheckType = Literal["DataQuality", "DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop", "ConceptDrift"]
+CheckType = Literal[
+    "DataQuality",
+    "DataDrift",
+    "PredictionDrift",
+    "LabelShift",
+    "PerformanceDrop",
+    "EstimatedPerformance",
+    "ConceptDrift",
+]
 # What each asks of the window, in the order of the types: the schema and docs/drift.md repeat it.
 QUESTIONS: Final[Mapping[CheckType, str]] = MappingProxyType(
     {
@@ -38,6 +46,7 @@ QUESTIONS: Final[Mapping[CheckType, str]] = MappingProxyType(
         "PredictionDrift": "did the answers move?",
         "LabelShift": "did the class balance move?",
         "PerformanceDrop": "is it worse now?",
+        "EstimatedPerformance": "is it worse, as far as can be told without labels?",
         "ConceptDrift": "did the relation of input to target move?",
     }
 )
@@ -109,13 +118,16 @@ class Check(Model):
     )
     metric: Metric | None = Field(
         default=None,
-        description="PerformanceDrop and ConceptDrift: what is measured; roc_auc and brier, or mae, if left out.",
+        description=(
+            "PerformanceDrop, EstimatedPerformance and ConceptDrift: what is measured or estimated; roc_auc and brier, "
+            "or mae, if left out."
+        ),
     )
     min_drop: Decimal | None = Field(
         default=None,
         description=(
-            "PerformanceDrop and ConceptDrift: a smaller drop is no drop, however significant, in units of the metric. "
-            "If left out: 0.02, and of errors (brier, log_loss, mae, rmse) a tenth of what they were."
+            "PerformanceDrop, EstimatedPerformance and ConceptDrift: a smaller drop is no drop, however significant, "
+            "in units of the metric. If left out: 0.02, and of errors (brier, log_loss, mae, rmse) a tenth of what they were."
         ),
     )
     rules: ClassVar = (
@@ -320,6 +332,9 @@ class DriftMonitorStatus(Model):
     labelled: int | None = Field(default=None, description="Rows of them with a label.")
     label_coverage: Decimal | None = Field(default=None, description="Their share.")
     metric: MetricReading | None = Field(default=None, description="The performance, reference against window.")
+    estimated_metric: MetricReading | None = Field(
+        default=None, description="The performance as estimated without labels, if a check asks for it."
+    )
     top_features: Annotated[tuple[FeatureShift, ...], Field(max_length=20)] = Field(
         default=(), description="The inputs that moved furthest."
     )

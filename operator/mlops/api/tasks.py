@@ -269,6 +269,7 @@ class DriftReport(Model):
     label_coverage: Decimal
     checks: tuple[CheckResult, ...]
     metric: MetricReading | None = None
+    estimated_metric: MetricReading | None = None
     top_features: tuple[FeatureShift, ...] = ()
     attribution: Attribution | None = None
     change_point: Timestamp | None = None

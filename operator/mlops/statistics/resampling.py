@@ -51,39 +51,45 @@ class Resampling:
 
 
 def replicate(
-    metric: str, sample: Sample, weightings: list[FloatArray | None], plan: Resampling, stream: int
+    metric: str,
+    sample: Sample,
+    weightings: list[FloatArray | None],
+    plan: Resampling,
+    stream: int,
+    *,
+    together: int = 1,
 ) -> FloatArray:
     """Replicates (replicates, len(weightings)) of the metric; all weightings see the same draws, hence are paired.
 
     `stream` separates independent samples under one seed. With blocks of one row the order of the rows does not matter,
-    bit for bit; with longer blocks the order of the rows is their order in time.
+    bit for bit; with longer blocks the order of the rows is their order in time. `together` consecutive rows count as
+    one, and are drawn as one: the truths that a row without a label may have.
     """
     metric_named(metric)
-    n = sample.y.shape[0]
+    every = sample.y.shape[0]
+    n = every // together
     if n < 2 or (n + plan.block - 1) // plan.block < 2:
         raise ValueError(f"{metric}: {n} rows are too few for an interval with blocks of {plan.block}; two are needed")
-    if plan.block == 1:
+    if plan.block == 1 and together == 1:
         sample, weightings = _canonical(sample, weightings)
-    kernels = [_replicator(metric, sample, row_weights(weights, n)) for weights in weightings]
+    kernels = [_replicator(metric, sample, row_weights(weights, every)) for weights in weightings]
     parts = [
         np.column_stack([kernel(rows) for kernel in kernels])
-        for rows in _draws(n, plan, np.random.Generator(np.random.PCG64([plan.seed, stream])))
+        for rows in _draws(n, plan, np.random.Generator(np.random.PCG64([plan.seed, stream])), together)
     ]
     return np.concatenate(parts)
 
 
-def _draws(n: int, plan: Resampling, rng: np.random.Generator) -> Iterator[IntArray]:
-    """Row numbers (b, n), b replicates at a time."""
-    at_once = max(1, _BUDGET // n)
+def _draws(n: int, plan: Resampling, rng: np.random.Generator, together: int = 1) -> Iterator[IntArray]:
+    """Row numbers (b, n * together), b replicates at a time."""
+    at_once = max(1, _BUDGET // (n * together))
     blocks = -(-n // plan.block)
     offsets = np.arange(plan.block)
     for first in range(0, plan.replicates, at_once):
         b = min(at_once, plan.replicates - first)
         starts = rng.integers(0, n, size=(b, blocks))
-        if plan.block == 1:
-            yield starts
-        else:
-            yield ((starts[:, :, None] + offsets) % n).reshape(b, -1)[:, :n]
+        drawn = starts if plan.block == 1 else ((starts[:, :, None] + offsets) % n).reshape(b, -1)[:, :n]
+        yield drawn if together == 1 else (drawn[:, :, None] * together + np.arange(together)).reshape(b, -1)
 
 
 def _canonical(sample: Sample, weightings: list[FloatArray | None]) -> tuple[Sample, list[FloatArray | None]]:

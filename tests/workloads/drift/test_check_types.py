@@ -23,6 +23,7 @@ DETECTS: dict[CheckType, str] = {
     "PredictionDrift": "covariate",
     "LabelShift": "label",
     "PerformanceDrop": "concept",
+    "EstimatedPerformance": "harder",
     "ConceptDrift": "concept",
 }
 

@@ -97,6 +97,7 @@ def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMon
         labelled=report.labelled,
         label_coverage=report.label_coverage,
         metric=report.metric,
+        estimated_metric=report.estimated_metric,
         top_features=report.top_features[:_MAX_FEATURES],
         attribution=report.attribution,
         change_point=report.change_point,

@@ -69,6 +69,7 @@ def document(task: tasks.DriftTask, reference: Reference, window: Window, decisi
             if shift.feature.effect is not None
         ],
         "performance": _plain(decision.performance),
+        "estimatedPerformance": _plain(decision.estimated),
         "attribution": _plain(decision.split),
         "challenger": _plain(decision.challenge),
         "changePoint": decision.change_point,

@@ -162,6 +162,39 @@ class Performance:
 
 
 @dataclass(frozen=True)
+class MeasuredBeside:
+    """Estimate and measured value of the same labelled rows. `better` is measured less estimate, positive where the
+    model does better than was estimated; `drop` is how much worse the measured value is than the reference's."""
+
+    rows: int
+    estimate: float
+    measured: Estimate
+    better: Estimate
+    drop: float
+
+
+@dataclass(frozen=True)
+class EstimatedPerformance:
+    """The metric of the window as estimated without its labels, against that measured on the reference's held-out rows.
+
+    `learnt` says how probabilities were calibrated, or what learnt the losses.
+    """
+
+    metric: str
+    higher_is_better: bool
+    method: Literal["CBPE", "DLE"]
+    learnt: str
+    rows_reference: int
+    rows_current: int
+    reference: Estimate
+    current: Estimate
+    drop: Estimate
+    min_drop: float
+    p_value: float
+    measured: MeasuredBeside | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """Everything that a check found."""
 
@@ -170,6 +203,7 @@ class Decision:
     findings: tuple[Finding, ...]
     shifts: tuple[Shift, ...]
     performance: Performance | None
+    estimated: EstimatedPerformance | None
     split: DropParts | None
     challenge: Challenge | None
     change_point: str | None

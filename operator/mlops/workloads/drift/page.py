@@ -71,6 +71,7 @@ def page(found: dict[str, Any]) -> str:
         _what_to_do(found),
         _checks(found),
         _performance(found),
+        _estimated(found),
         _attribution(found),
         _inputs(found),
         _rows(found),
@@ -146,6 +147,38 @@ def _performance(found: dict[str, Any]) -> str:
         listed = ", ".join(f"{_text(d['detector'])} at {_text(d['time'])}" for d in performance["detections"])
         text += f"<p>Sequential detectors on the loss (second opinions, they decide nothing): {listed}.</p>"
     return _section("Performance", text + metric_chart(performance, changed))
+
+
+def _estimated(found: dict[str, Any]) -> str:
+    estimated = found["estimatedPerformance"]
+    if estimated is None:
+        return ""
+    current, reference, drop = estimated["current"], estimated["reference"], estimated["drop"]
+    better = "higher" if estimated["higherIsBetter"] else "lower"
+    text = (
+        f"<p>{_text(estimated['metric'])} ({better} is better), without labels ({_text(estimated['method'])},"
+        f" {_text(estimated['learnt'])}): <b class='now'>{current['value']:.4g}</b> in the window"
+        f" ({current['low']:.4g} to {current['high']:.4g}, {estimated['rowsCurrent']} rows that the live version"
+        f" answered itself) against <b class='then'>{reference['value']:.4g}</b> measured on the reference's held-out"
+        f" rows ({reference['low']:.4g} to {reference['high']:.4g}, {estimated['rowsReference']} rows). Worse by"
+        f" {drop['value']:.4g} ({drop['low']:.4g} to {drop['high']:.4g}); p = {estimated['pValue']:.3g}.</p>"
+        "<p class='soft'>An estimate takes for granted that the relation of inputs to target is still the one of the"
+        " reference: it cannot see that this has moved.</p>"
+    )
+    return _section("Estimated performance", text + _measured_beside(estimated["measured"]))
+
+
+def _measured_beside(beside: dict[str, Any] | None) -> str:
+    if beside is None:
+        return "<p>Too few rows have labels to hold the estimate against what was measured.</p>"
+    measured, better = beside["measured"], beside["better"]
+    word = "no different from" if better["low"] <= 0.0 <= better["high"] else "not"
+    return (
+        f"<p>Held against the {beside['rows']} rows with labels: <b>{beside['estimate']:.4g}</b> estimated of them,"
+        f" <b>{measured['value']:.4g}</b> measured ({measured['low']:.4g} to {measured['high']:.4g}). The model does"
+        f" better than estimated by {better['value']:.4g} ({better['low']:.4g} to {better['high']:.4g}): the estimate is"
+        f" {word} what was measured.</p>"
+    )
 
 
 def _attribution(found: dict[str, Any]) -> str:

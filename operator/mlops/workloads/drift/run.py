@@ -72,6 +72,17 @@ def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftRep
                 "high": _decimal(performance.current.high),
             }
         ),
+        estimated_metric=None
+        if decision.estimated is None
+        else MetricReading.model_validate(
+            {
+                "name": decision.estimated.metric,
+                "reference": _decimal(decision.estimated.reference.value),
+                "current": _decimal(decision.estimated.current.value),
+                "low": _decimal(decision.estimated.current.low),
+                "high": _decimal(decision.estimated.current.high),
+            }
+        ),
         top_features=tuple(
             FeatureShift(
                 name=shift.feature.name,

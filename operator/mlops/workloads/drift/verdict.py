@@ -49,6 +49,7 @@ def decide(
         findings=tuple(evidence.findings),
         shifts=evidence.shifts,
         performance=performance,
+        estimated=evidence.estimated,
         split=evidence.split,
         challenge=evidence.challenge,
         change_point=None if changed is None else format_time(changed),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from mlops.api.drift_monitor import Check, CheckType
-from mlops.workloads.drift.findings import Challenge, DropParts, Finding, Shift
+from mlops.workloads.drift.estimation import Estimates
+from mlops.workloads.drift.findings import Challenge, DropParts, EstimatedPerformance, Finding, Shift
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Judged, Labelled
 from mlops.workloads.drift.reference import Reference
@@ -39,6 +40,8 @@ class Evidence:
     alpha: float = 0.0
     split: DropParts | None = None
     challenge: Challenge | None = None
+    estimates: Estimates | None = None
+    estimated: EstimatedPerformance | None = None
     findings: list[Finding] = field(default_factory=list)
 
     def drop(self, check: Check) -> Judged | str:
@@ -47,6 +50,14 @@ class Evidence:
         if self.judged is None and not isinstance(judged, str):
             self.judged, self.alpha = judged, float(check.alpha)
         return judged
+
+    def estimate(self, check: Check) -> EstimatedPerformance | str:
+        """The estimate that a check asks for, or why there is none; the report shows the first that is asked for."""
+        self.estimates = self.estimates or Estimates(self.labelled)
+        found = self.estimates.of(check)
+        if self.estimated is None and not isinstance(found, str):
+            self.estimated = found
+        return found
 
 
 class DriftCheck(ABC):
