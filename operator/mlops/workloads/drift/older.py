@@ -34,7 +34,7 @@ from mlops.workloads.floor.model.features import array_of
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.floor.model.signature import Signature, class_name
-from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.floor.records.layout import (
     DIGEST,
     INPUT,
@@ -110,7 +110,8 @@ def older_versions(
     for number, candidate in enumerate(question.older):
         try:
             given = _answers(store, scratch / f"older-{number}", candidate.artifact, reference, recorded)
-        except (NotMeasured, BadInput, OutsideTraining, NotFound) as error:
+        except (NotMeasured, BadInput, PassingFault, OutsideTraining, NotFound) as error:
+            # A check is not worth less for an older model that cannot be opened, or whose process was killed.
             others.append(f"{candidate.version}: {error}")
             continue
         except StoreError as error:
