@@ -208,7 +208,14 @@ _MONITOR = _object(
             },
             {"name": "relation", "type": "ConceptDrift", "metric": "roc_auc", "minDrop": "0.05"},
         ],
-        "actions": [{"when": ["DataDrift"], "do": "Retrain"}, {"when": ["DataQuality"], "do": "Hold"}],
+        "actions": [
+            {"when": ["DataDrift"], "do": "Retrain"},
+            {"when": ["ConceptDrift"], "do": "RollbackAndRebuild"},
+            {"when": ["PerformanceDrop"], "do": "Rollback"},
+            {"when": ["Inconclusive"], "do": "AskForLabels", "budget": 100},
+            {"when": ["LabelShift"], "do": "Notify"},
+            {"when": ["DataQuality"], "do": "Hold"},
+        ],
         "trainingRunRef": {"name": "electricity"},
         "guard": {
             "cooldown": "1d12h",

@@ -623,6 +623,26 @@ RULES = [
         "spec",
         "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
     ),
+    _case(
+        "rebuild after a rollback of nothing",
+        a_monitor(
+            **{"spec.trainingRunRef": None, "spec.actions": [{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}]}
+        ),
+        "spec",
+        "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+    ),
+    _case(
+        "rollback without labels",
+        a_monitor(**{"spec.actions.2.when": ["PerformanceDrop", "DataDrift"]}),
+        "spec.actions[2]",
+        "do: Rollback and RollbackAndRebuild take when: [PerformanceDrop, ConceptDrift] only",
+    ),
+    _case(
+        "budget of a retrain",
+        a_monitor(**{"spec.actions.0.budget": 5}),
+        "spec.actions[0]",
+        "budget is of do: AskForLabels only",
+    ),
     _case("name of 53", a_dataset(**{"metadata.name": "a" * 53}), "", "metadata.name must have at most 52 characters"),
     _case("name with a dot", a_version(**{"metadata.name": "rain.v1"}), "", "metadata.name must have no dot"),
 ]

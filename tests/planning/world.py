@@ -200,6 +200,11 @@ class World:
                         runs={r.metadata.name: r for r in runs},
                         history=self._history(model),
                         present=frozenset(v.metadata.uid for v in versions),
+                        rollbacks={
+                            monitor.metadata.name: monitor.status.rollback
+                            for monitor in self._of("DriftMonitor")
+                            if monitor.status.rollback and monitor.spec.target_ref.model_name == model
+                        },
                     )
                 )
             case it:

@@ -33,6 +33,7 @@ class ConditionType(StrEnum):
     ARTIFACT_VERIFIED = "ArtifactVerified"
     AVAILABLE = "Available"
     SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
     # A DriftMonitor.
     CHECKED = "Checked"
     LABELS_AVAILABLE = "LabelsAvailable"

@@ -52,8 +52,15 @@ QUESTIONS: Final[Mapping[CheckType, str]] = MappingProxyType(
 )
 # What a check may find, or that it found nothing, or cannot tell.
 Verdict = Literal["Stable", CheckType, "Inconclusive"]
-ActionName = Literal["Retrain", "Rebuild", "Hold"]
-ActionOutcome = Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed"]
+ActionName = Literal["Retrain", "Rebuild", "Hold", "Rollback", "RollbackAndRebuild", "AskForLabels", "Notify"]
+ActionOutcome = Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed", "RolledBack"]
+# What makes a run of the template, and what puts an older version back.
+MAKES_A_RUN: Final[frozenset[ActionName]] = frozenset({"Retrain", "Rebuild", "RollbackAndRebuild"})
+ROLLS_BACK: Final[frozenset[ActionName]] = frozenset({"Rollback", "RollbackAndRebuild"})
+# Verdicts that come of labelled rows: on those older versions can be measured, too.
+BY_LABEL: Final[tuple[CheckType, ...]] = ("PerformanceDrop", "ConceptDrift")
+# Rows of a window that an AskForLabels asks for.
+LABEL_BUDGET: Final = 200
 
 
 class TargetRef(Model):
@@ -158,8 +165,27 @@ class Action(Model):
     do: ActionName = Field(
         description=(
             "Retrain: the same recipe on refreshed data. Rebuild: the search re-opened, on rows from after the change "
-            "point. Hold: nothing is trained."
+            "point. Rollback: an older version that is better on the window serves again. RollbackAndRebuild: both. "
+            "AskForLabels: the report names rows to label. Notify: it is said, and nothing is done. Hold: nothing is "
+            "trained."
         )
+    )
+    budget: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None,
+        description="AskForLabels: so many rows of one window at most are asked for, by all checks; 200 if left out.",
+    )
+    rules: ClassVar = (
+        Rule(
+            "!(self.do in ['Rollback', 'RollbackAndRebuild'])"
+            " || self.when.all(v, v in ['PerformanceDrop', 'ConceptDrift'])",
+            "do: Rollback and RollbackAndRebuild take when: [PerformanceDrop, ConceptDrift] only, which labels show",
+            lambda self: self.do not in ROLLS_BACK or all(verdict in BY_LABEL for verdict in self.when),
+        ),
+        Rule(
+            "!has(self.budget) || self.do == 'AskForLabels'",
+            "budget is of do: AskForLabels only",
+            lambda self: self.budget is None or self.do == "AskForLabels",
+        ),
     )
 
 
@@ -223,11 +249,11 @@ class DriftMonitorSpec(Model):
     rules: ClassVar = (
         Rule(
             "has(self.trainingRunRef)"
-            " || (has(self.actions) && !self.actions.exists(a, a.do in ['Retrain', 'Rebuild']))",
+            " || (has(self.actions)"
+            " && !self.actions.exists(a, a.do in ['Retrain', 'Rebuild', 'RollbackAndRebuild']))",
             "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
             lambda self: (
-                self.training_run_ref is not None
-                or not any(action.do in ("Retrain", "Rebuild") for action in self.actions)
+                self.training_run_ref is not None or not any(action.do in MAKES_A_RUN for action in self.actions)
             ),
         ),
     )
@@ -268,6 +294,7 @@ class LastAction(Model):
     kind: ActionName = Field(description="What was done.")
     verdict: Verdict = Field(description="The verdict that called for it.")
     ref: Name | None = Field(default=None, description="The TrainingRun made.")
+    version: Name | None = Field(default=None, description="Rollback: the ModelVersion that serves again.")
     since: Timestamp | None = Field(default=None, description="Rebuild: the event time from which rows are used.")
     outcome: ActionOutcome = Field(description="What came of it.")
 
@@ -295,6 +322,52 @@ class NothingNew(Model):
         default=None,
         description="The scheduled time of the check for which the source is synced again; news makes a run.",
     )
+
+
+class Rollback(Model):
+    """What a monitor asks of a model: that a version be passed over in a stage. There until it has come to its end."""
+
+    time: Timestamp = Field(description="The scheduled time of the check that asks for it.")
+    stage: StageName = Field(description="The stage.")
+    version: Name = Field(description="The ModelVersion to pass over.")
+    artifact: Digest = Field(description="Its model.")
+    to: Name = Field(description="The older ModelVersion that is to serve.")
+    to_artifact: Digest = Field(description="Its model.")
+    reason: Text = Field(default="", description="Why.")
+
+
+class OlderVersion(Model):
+    """The best of the older versions on the window's labelled rows, against the live one on the same rows."""
+
+    version: Name = Field(description="The ModelVersion.")
+    artifact: Digest = Field(description="Its model.")
+    against: Digest = Field(description="The model of the live version that it was compared with.")
+    metric: Metric = Field(description="The metric of the check that detected.")
+    live: Decimal = Field(description="What the live version has.")
+    older: Decimal = Field(description="What this one has.")
+    gain: Decimal = Field(description="By how much it is better.")
+    low: Decimal = Field(description="Lower end of the gain's 95 % interval.")
+    high: Decimal = Field(description="Upper end of the gain's 95 % interval.")
+    p_value: Decimal = Field(description="How surprising, if it were not better by minDrop; corrected for all tried.")
+    better: bool = Field(description="Whether it is better by the check's minDrop, at its alpha.")
+
+
+class LabelRequest(Model):
+    """Rows that people are asked to label."""
+
+    time: Timestamp = Field(description="The scheduled time of the check that asks.")
+    rows: int = Field(description="How many rows it asks for.")
+    asked_before: int = Field(description="How many rows of the window earlier checks had asked for.")
+    needed: int = Field(description="How many labels the window lacks to be judged.")
+    report: Digest = Field(description="The report beside which they are listed.")
+    file: Text = Field(description="The file in it: a JSON object a line.")
+
+
+class DataFault(Model):
+    """A fault of the data that a check found, and has not found mended since."""
+
+    check: Name = Field(description="The check, of type DataQuality.")
+    since: Timestamp = Field(description="The scheduled time when it detected first.")
 
 
 class HistoryCheck(Model):
@@ -359,6 +432,14 @@ class DriftMonitorStatus(Model):
         default=(), description="By verdict: runs without a new version, and whether they have stopped."
     )
     circuit_generation: int | None = Field(default=None, description="The generation that the open circuits are of.")
+    rollback: Rollback | None = Field(default=None, description="The rollback that is under way.")
+    older: OlderVersion | None = Field(
+        default=None, description="The best older version on the newest window, if older ones were measured."
+    )
+    label_request: LabelRequest | None = Field(default=None, description="The newest rows that are asked for.")
+    faults: Annotated[tuple[DataFault, ...], Field(max_length=32)] = Field(
+        default=(), description="Known faults of the data: nothing is trained while there is one."
+    )
     nothing_new: NothingNew | None = Field(
         default=None, description="What the last run that gave nothing new was made of."
     )

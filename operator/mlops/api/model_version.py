@@ -161,8 +161,8 @@ class Transition(Model):
     """One step of the version's way."""
 
     time: Timestamp = Field(description="When.")
-    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, Failed, Left.")
-    stage: StageName | None = Field(default=None, description="Of Failed and Left: in which stage.")
+    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left.")
+    stage: StageName | None = Field(default=None, description="Of RolledBack, Failed and Left: in which stage.")
     reason: Text = Field(default="", description="Why.")
 
 
@@ -175,6 +175,24 @@ class StageFailure(Model):
     )
     message: Annotated[str, StringConstraints(max_length=1024)] = Field(
         default="", description="Why, in the words of its pods."
+    )
+
+
+class RolledBack(Model):
+    """That a monitor found an older version better in a stage: this one is passed over there."""
+
+    stage: StageName = Field(description="The stage.")
+    time: Timestamp = Field(description="The scheduled time of the check that found it.")
+    monitor: Name = Field(description="The DriftMonitor.")
+    to: Name = Field(description="The older ModelVersion that serves instead.")
+    to_artifact: Digest = Field(description="Its model.")
+    reason: Text = Field(default="", description="Why.")
+    ended: Literal["Undone", "OlderIsGone"] | None = Field(
+        default=None,
+        description=(
+            "Why it no longer holds. Undone: a person asked for a retry of this version; it is not rolled back there "
+            "again. OlderIsGone: the older version was withdrawn or deleted, or failed."
+        ),
     )
 
 
@@ -202,6 +220,9 @@ class ModelVersionStatus(Model):
     failures: Annotated[tuple[StageFailure, ...], Field(max_length=5)] = Field(
         default=(), description="Why, for each of these stages."
     )
+    rolled_back: Annotated[tuple[RolledBack, ...], Field(max_length=5)] = Field(
+        default=(), description="The stages where a monitor had an older version take over."
+    )
     stage: StageName | None = Field(default=None, description="The furthest stage where it is live.")
     stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(), description="The stages where it is live."
@@ -216,7 +237,8 @@ class ModelVersionStatus(Model):
         default=(), description="Its way so far, the newest step first."
     )
     conditions: tuple[Condition, ...] = Field(
-        default=(), description="Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Available, Superseded."
+        default=(),
+        description="Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Available, Superseded, RolledBack.",
     )
 
 

@@ -891,6 +891,20 @@ class Reason(StrEnum):
             "A newer version took over."
         ),
     )
+    ROLLED_BACK = (
+        "RolledBack",
+        _Place(("ModelVersion",), "True", ConditionType.ROLLED_BACK, ConditionType.AVAILABLE).means(
+            (
+                "A DriftMonitor found an older version better on what is asked now, and that one serves in the "
+                "stage. Ends when a newer version serves there."
+            ),
+            "Read the monitor's report. To have it serve all the same, ask for a retry of this ModelVersion.",
+        ),
+        _ACTION.means(
+            "An older version is better on the window, and serves again.",
+            "Read the report. To undo it, ask for a retry of the version that was passed over.",
+        ),
+    )
 
     # Of a DriftMonitor.
     TARGET_NOT_FOUND = (
@@ -950,6 +964,48 @@ class Reason(StrEnum):
     UNCONFIRMED = (
         "Unconfirmed",
         _ACTION.means("Fewer than guard.confirmations checks in a row came to this verdict.", "Wait."),
+    )
+    NO_OLDER_BETTER = (
+        "NoOlderBetter",
+        _ACTION.means(
+            "No older version that could serve is shown to be better on the window; the message says which were tried.",
+            "Have the template make a new version, by do: RollbackAndRebuild or by hand.",
+        ),
+    )
+    ROLLBACK_UNDONE = (
+        "RollbackUndone",
+        _ACTION.means(
+            "An older version is better on the window, and a person has undone a rollback of this version before.",
+            "Set spec.withdrawn of the live version to true, if the older one is to serve.",
+        ),
+    )
+    DATA_FAULTY = (
+        "DataFaulty",
+        _ACTION.means(
+            "A DataQuality check found a fault that it has not found mended since: nothing is trained on such data.",
+            (
+                "Mend the delivery: the check says so by itself. If it is no fault, raise the check's limits, or take "
+                "the check out of spec.checks."
+            ),
+        ),
+    )
+    LABELS_ASKED = (
+        "LabelsAsked",
+        _ACTION.means(
+            "The report names rows to label, in label-request.jsonl.",
+            "Fill in each line's label, and send them to the feedback endpoint.",
+        ),
+    )
+    NO_ROWS_TO_LABEL = (
+        "NoRowsToLabel",
+        _ACTION.means(
+            "There is no row to ask for: all have labels, or so many as the budget allows were asked for.",
+            "Send the labels that were asked for, or raise the action's budget.",
+        ),
+    )
+    NOTIFIED = (
+        "Notified",
+        _ACTION.means("The action for the verdict is Notify: it is said, and nothing is done.", "Read the report."),
     )
     ON_HOLD = (
         "OnHold",

@@ -25,6 +25,7 @@ from mlops.api.drift_monitor import (
     FeatureShift,
     Labels,
     MetricReading,
+    OlderVersion,
     TargetRef,
     Verdict,
     Window,
@@ -240,6 +241,39 @@ class ServeTask(Model):
     capture: Capture
 
 
+class OlderCandidate(Model):
+    """A version that has served in the stage before."""
+
+    version: str
+    artifact: str
+
+
+class RollbackQuestion(Model):
+    """Is one of these better on the window than the live version? Asked when the verdict is one of `when`."""
+
+    when: tuple[Verdict, ...]
+    older: tuple[OlderCandidate, ...]
+    # How many more there are, which are not measured.
+    left_out: int = 0
+
+
+class LabelQuestion(Model):
+    """Which rows are to be labelled? Asked when the verdict is one of `when`."""
+
+    when: tuple[Verdict, ...]
+    # So many of one window at most, over all checks of it.
+    budget: int
+
+
+class LabelsWanted(Model):
+    """The rows that a check asks labels for: a line each in `file`, beside the report."""
+
+    rows: int
+    asked_before: int
+    needed: int
+    file: str
+
+
 class DriftTask(Model):
     """Compare what a served model saw with what it was trained on."""
 
@@ -255,6 +289,8 @@ class DriftTask(Model):
     checks: tuple[Check, ...]
     # The end of the window: an RFC 3339 time. None in the Jobs of a CronJob, whose names carry their time.
     as_of: str | None = None
+    rollback: RollbackQuestion | None = None
+    label_request: LabelQuestion | None = None
 
 
 class DriftReport(Model):
@@ -273,6 +309,10 @@ class DriftReport(Model):
     top_features: tuple[FeatureShift, ...] = ()
     attribution: Attribution | None = None
     change_point: Timestamp | None = None
+    # The best of the older versions, if they were measured, and in a few words why others were not.
+    older: OlderVersion | None = None
+    not_measured: str | None = None
+    labels_wanted: LabelsWanted | None = None
     report_digest: Digest
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mlops.api import labels
 from mlops.api.dataset import Dataset
-from mlops.api.drift_monitor import DriftMonitor
+from mlops.api.drift_monitor import ROLLS_BACK, DriftMonitor, Rollback
 from mlops.api.kinds import InvalidObject
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
@@ -143,7 +143,7 @@ class Gatherer:
                 monitor.status.last_check_time,
                 *((check_job_name(monitor, asked),) if (asked := retrying.wanted(monitor)) else ()),
             ),
-            versions=self._versions(namespace, monitor.spec.target_ref.model_name),
+            versions=self._versions_of_target(monitor),
             template=template,
             dataset=self._parsed.linked(Dataset, links.ASKED_DATASET, namespace, data) if data else None,
         )
@@ -157,7 +157,10 @@ class Gatherer:
         }
         history = self._histories.of(namespace, model_name)
         stages = (labels_of(one).get(labels.STAGE, "") for one in served["Service"].values())
-        versions, whole = self.versions.that_count(namespace, model_name, history, stages_served=stages)
+        rollbacks = self._rollbacks(namespace, model_name)
+        versions, whole = self.versions.that_count(
+            namespace, model_name, history, stages_served=stages, all_of_them=bool(rollbacks)
+        )
         if not versions and not history and not any(served.values()):
             return None
         sources = {version.spec.source.training_run_ref.name for version in versions if version.spec.source}
@@ -175,6 +178,7 @@ class Gatherer:
             pods=tuple(filter(None, map(server_pod, self._of_versions("Pod", versions)))),
             runs={run.metadata.name: run for run in runs if run},
             history=history,
+            rollbacks=rollbacks,
             present=frozenset(
                 str(version["metadata"].get("uid", ""))
                 for version in self._linked(links.VERSIONS, namespace, model_name)
@@ -193,6 +197,17 @@ class Gatherer:
             )
             if labels_of(child).get(labels.MODEL) == version.spec.model_name
         ]
+
+    def _rollbacks(self, namespace: str, model_name: str) -> dict[str, Rollback]:
+        monitors = self._parsed.of(DriftMonitor, self._linked(links.ASKED_ROLLBACKS, namespace, model_name))
+        return {each.metadata.name: each.status.rollback for each in monitors if each.status.rollback is not None}
+
+    def _versions_of_target(self, monitor: DriftMonitor) -> tuple[ModelVersion, ...]:
+        """Return all versions of its model if any of them may be rolled back to."""
+        namespace, model_name = monitor.metadata.namespace, monitor.spec.target_ref.model_name
+        if monitor.status.rollback is None and not any(each.do in ROLLS_BACK for each in monitor.spec.actions):
+            return self._versions(namespace, model_name)
+        return self._parsed.of(ModelVersion, self._linked(links.VERSIONS, namespace, model_name))
 
     def _versions(self, namespace: str, model_name: str) -> tuple[ModelVersion, ...]:
         return self.versions.that_count(namespace, model_name, self._histories.of(namespace, model_name))[0]

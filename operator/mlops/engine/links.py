@@ -92,6 +92,7 @@ VERSIONS: Final = Link("Model", "ModelVersion", "spec.modelName")
 UNSETTLED_VERSIONS: Final = Link("Model", "ModelVersion", f"{over.UNSETTLED}spec.modelName", wakes=False)
 NUMBERED_VERSIONS: Final = Link("Model", "ModelVersion", over.NUMBER_OF_MODEL, wakes=False)
 SOURCE_RUN: Final = Link("Model", "TrainingRun", NAME, by="spec.source.trainingRunRef.name", holder="ModelVersion")
+ASKED_ROLLBACKS: Final = Link("Model", "DriftMonitor", over.ASKS_ROLLBACK_OF)
 # --- DriftMonitor ---
 TARGET_VERSIONS: Final = Link("DriftMonitor", "ModelVersion", "spec.modelName", by="spec.targetRef.modelName")
 TEMPLATE: Final = Link("DriftMonitor", "TrainingRun", NAME, by="spec.trainingRunRef.name")
@@ -107,7 +108,7 @@ LINKS: Final = (
     *(WAITING_RUNS, RUNS_EVER, RUNS_ON_IT, MODELS_OF_IT, ASKING_MONITORS, CAPTURED_VERSIONS),
     *(DATASET, EQUAL_RUNS, RUNS_OF_TEMPLATE, UNFINISHED_OF_TEMPLATE, ON_A_VERSION, NAMING_A_VERSION),
     *(MADE_VERSION, VERSION_FROM_RUN, NAMED_VERSION, WITHDRAWN_VERSIONS),
-    *(VERSIONS, UNSETTLED_VERSIONS, NUMBERED_VERSIONS, SOURCE_RUN),
+    *(VERSIONS, UNSETTLED_VERSIONS, NUMBERED_VERSIONS, SOURCE_RUN, ASKED_ROLLBACKS),
     *(TARGET_VERSIONS, TEMPLATE, RUNS_OF_ITS_TEMPLATE, ASKED_DATASET),
     *(*UNFINISHED_JOBS.values(), *JOBS_ENDED_IN.values()),
 )

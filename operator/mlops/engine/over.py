@@ -25,6 +25,8 @@ NUMBER_OF_MODEL = "derived.numberOfModel"
 VERSION_OF_TEMPLATE = "derived.datasetVersionOfTemplate"
 WAITS_FOR_REFRESH = "derived.waitsForRefreshOf"
 WITHDRAWN_OF_MODEL = "derived.withdrawnOfModel"
+# The model of which a monitor asks that a version be passed over.
+ASKS_ROLLBACK_OF = "derived.asksRollbackOf"
 # The name of a Dataset that removes old versions.
 RETAINS = "derived.retains"
 # Of owners that have many Jobs in their life, by the label of their children: in which hour a Job ended.
@@ -109,6 +111,10 @@ def _withdrawn_of_model(version: Manifest) -> Any:
     return _at(version, "spec", "modelName") if _at(version, "spec", "withdrawn") else None
 
 
+def _asks_rollback_of(monitor: Manifest) -> Any:
+    return _at(monitor, "spec", "targetRef", "modelName") if _at(monitor, "status", "rollback") else None
+
+
 def _version_of_template(run: Manifest) -> str | None:
     template = _label(run, labels.TEMPLATE)
     return f"{template}/{_at(run, 'status', 'resolved', 'datasetVersion')}" if template else None
@@ -137,6 +143,7 @@ DERIVED: Mapping[str, Callable[[Manifest], Any]] = {
     VERSION_OF_TEMPLATE: _version_of_template,
     WAITS_FOR_REFRESH: _waits_for_refresh,
     RETAINS: _retains,
+    ASKS_ROLLBACK_OF: _asks_rollback_of,
     **{field: _ended_in(label) for label, field in ENDED_IN.items()},
 }
 

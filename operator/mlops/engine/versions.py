@@ -46,10 +46,16 @@ class Versions:
         self._doubts[model] = self.mark(model) + 1
 
     def that_count(
-        self, namespace: str, model: str, history: Sequence[Manifest], *, stages_served: Iterable[str] = ()
+        self,
+        namespace: str,
+        model: str,
+        history: Sequence[Manifest],
+        *,
+        stages_served: Iterable[str] = (),
+        all_of_them: bool = False,
     ) -> tuple[tuple[ModelVersion, ...], bool]:
         """Return the versions, and whether these are all that there are."""
-        if Key("Model", namespace, model) in self._carried_out:
+        if Key("Model", namespace, model) in self._carried_out and not all_of_them:
             found, down_to = self._newest_and_unsettled(namespace, model, history)
             if decide_all(found, down_to=down_to, stages_served=stages_served):
                 return found, False

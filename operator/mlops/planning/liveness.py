@@ -9,9 +9,14 @@ from mlops.api.model_version import ModelVersion
 
 
 def live_in(versions: Iterable[ModelVersion], stage: str) -> ModelVersion | None:
-    """Return the newest version that is live in `stage`."""
+    """Return the newest version that is live in `stage`; one that is passed over only while no other is."""
     present = [v for v in versions if stage in v.status.stages and not v.spec.withdrawn]
-    return max(present, key=lambda v: v.spec.version, default=None)
+    return max(present, key=lambda v: (not is_passed_over(v, stage), v.spec.version), default=None)
+
+
+def is_passed_over(version: ModelVersion, stage: str) -> bool:
+    """Return whether a monitor had an older version take over in `stage`."""
+    return any(each.stage == stage and each.ended is None for each in version.status.rolled_back)
 
 
 def artifact_of(version: ModelVersion | None) -> str | None:
@@ -22,8 +27,9 @@ def artifact_of(version: ModelVersion | None) -> str | None:
 
 
 def newest_wanted(versions: Iterable[ModelVersion]) -> ModelVersion | None:
-    """Return the version that serves, or is about to: the newest that is neither withdrawn nor failed."""
+    """Return the version that serves, or is about to: the newest that is neither withdrawn, failed nor rolled back."""
     able = [v for v in versions if not v.spec.withdrawn and not is_true(v.status.conditions, STALLED)]
+    able = [v for v in able if not is_passed_over(v, v.spec.promotion.stages[-1].name)] or able
     return max(able, key=lambda v: (v.spec.version, v.metadata.name), default=None)
 
 

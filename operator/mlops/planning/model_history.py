@@ -25,7 +25,7 @@ FILE: Final = "history.jsonl"
 # again; the next one goes on.
 SEGMENT_BYTES: Final = 32 << 10
 REGISTERED, LIVE, FAILED, LEFT, DELETED = "Registered", "Live", "Failed", "Left", "Deleted"
-_ENDS: Final = ("Superseded", "Withdrawn", FAILED, LEFT)
+_ENDS: Final = ("Superseded", "Withdrawn", "RolledBack", FAILED, LEFT)
 _TEXTS: Final = ("time", "event", "version", "uid")
 _TEXTS_IF_THERE: Final = (
     *("stage", "reason", "artifact", "trainingRun", "dataset", "datasetDigest", "inputsDigest", "environmentDigest"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlops.api.dataset import Dataset
-from mlops.api.drift_monitor import DriftMonitor
+from mlops.api.drift_monitor import DriftMonitor, Rollback
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 from mlops.planning.plan import Manifest, Settings
@@ -182,6 +182,8 @@ class ModelView:
     # or that no longer parse: what is not among them has been deleted. None: nothing was, since the last plan of all.
     history: tuple[Manifest, ...] = ()
     present: frozenset[str] | None = frozenset()
+    # What monitors of the model ask for, by their names.
+    rollbacks: Mapping[str, Rollback] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -141,13 +141,18 @@ def test_an_open_circuit_says_what_closes_it_and_lets_one_through_when_its_time_
     monitor = guarded(OPEN, circuitResetAfter="2h")
     want = (
         "CircuitOpen",
-        "3 runs in a row for DataDrift led to no new version: look into it. One more is let through"
-        " guard.circuitResetAfter (2h) after 2026-01-10T11:00:00Z; an edit of the monitor, or a retry, closes it now",
+        "3 runs in a row for DataDrift led to no new version: look into it. One more is let through at"
+        " 2026-01-10T13:00:00Z, guard.circuitResetAfter (2h) after 2026-01-10T11:00:00Z; a new version closes it, and"
+        " so does an edit of the monitor, or a retry, now",
     )
     assert told(decided(monitor)) == want
     assert told(decided(monitor, at=NOW - timedelta(hours=1))) == want, "the very time at which it opened"
     assert told(decided(monitor, at=NOW + timedelta(minutes=59, seconds=59))) == want
-    assert decided(monitor, at=NOW + timedelta(hours=1)).acts
+    assert told(decided(monitor, at=NOW + timedelta(hours=1))) == (
+        "RunCreated",
+        "DataDrift calls for Retrain; the circuit of DataDrift is half-open after 3 runs without a new version: one"
+        " closes it, and a refusal opens it for 2h again",
+    )
     assert decided(monitor, at=NOW - timedelta(hours=1, seconds=1)).acts
     assert decided(monitor, verdict="ConceptDrift").acts
     assert decided(monitor, verdict="LabelShift").acts, "counted, and not open"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mlops.api.base import parse_duration, parse_time
+from mlops.api.base import format_time, parse_duration, parse_time
 from mlops.api.conditions import READY, find, is_false, is_true
 from mlops.api.dataset import Dataset
 from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import (
+    MAKES_A_RUN,
     Action,
     ActionName,
     ActionOutcome,
@@ -74,6 +75,13 @@ def decide(
         return ActionDecision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
     if action.do == "Hold":
         return ActionDecision(action, Reason.ON_HOLD, f"{verdict}: nothing is trained until the data is in order")
+    if action.do == "Notify":
+        return ActionDecision(action, Reason.NOTIFIED, f"{verdict}: it is said, and nothing is done")
+    if action.do not in MAKES_A_RUN:
+        # What comes of these stands in the check's report, see `acting.py`.
+        return ActionDecision(action, Reason.NO_ACTION, f"{verdict} calls for {action.do}")
+    if (faulty := _faulty(status)) is not None:
+        return ActionDecision(action, Reason.DATA_FAULTY, f"{verdict} calls for {action.do}, and {faulty}")
     if template is None or not template.spec.triggers:
         name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
         reason = Reason.RUN_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
@@ -81,35 +89,66 @@ def decide(
     refusal = _refusal(monitor, status, verdict, at, runs)
     if refusal is not None:
         return ActionDecision(action, *refusal)
-    return ActionDecision(action, Reason.RUN_CREATED, f"{verdict} calls for {action.do}")
+    message = f"{verdict} calls for {action.do}"
+    return ActionDecision(action, Reason.RUN_CREATED, message + _on_trial(monitor, status, verdict))
+
+
+def _faulty(status: DriftMonitorStatus) -> str | None:
+    """Return which check has found the data faulty, and has not found it mended since."""
+    if not status.faults:
+        return None
+    found = ", ".join(f"{each.check} (since {each.since})" for each in status.faults)
+    return f"the data has a known fault: {found}: nothing is trained until the check finds it mended"
+
+
+def refusal_of_rollback(
+    monitor: DriftMonitor, status: DriftMonitorStatus, at: datetime, *, runs: tuple[TrainingRun, ...]
+) -> tuple[Reason, str] | None:
+    """Return why no older version is put back now. It is no run: the circuit and the week's limit are not asked."""
+    if (faulty := _faulty(status)) is not None:
+        return Reason.DATA_FAULTY, faulty
+    return _busy(status, runs) or _too_early(monitor, status, at)
 
 
 def _refusal(
     monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict, at: datetime, runs: tuple[TrainingRun, ...]
 ) -> tuple[Reason, str] | None:
-    """Return which limit of the guard forbids to act now."""
-    guard, last = monitor.spec.guard, status.last_action
-    active = next((run.metadata.name for run in runs if not is_over(run.status.conditions)), None)
-    if active is None and last is not None and last.outcome in _UNFINISHED:
-        active = last.ref
-    if active is not None:
-        return Reason.RUN_ACTIVE, f"TrainingRun {active} is not finished"
+    """Return which limit of the guard forbids to make a run now."""
+    if (busy := _busy(status, runs)) is not None:
+        return busy
     if (refused := _circuit_refuses(monitor, status, verdict, at)) is not None:
         return Reason.CIRCUIT_OPEN, refused
-    if status.breaches < guard.confirmations:
-        return Reason.UNCONFIRMED, f"check {status.breaches} of {guard.confirmations} in a row with this verdict"
-    if last is not None and at - parse_time(last.time) < parse_duration(guard.cooldown):
-        return Reason.IN_COOLDOWN, f"the last action was at {last.time}, guard.cooldown is {guard.cooldown}"
+    if (early := _too_early(monitor, status, at)) is not None:
+        return early
+    guard = monitor.spec.guard
     recent = _of_last_week(status.action_times, at)
     if len(recent) >= guard.max_runs_per_week:
         return Reason.WEEKLY_LIMIT, f"{len(recent)} runs in seven days, allowed are {guard.max_runs_per_week}"
     return None
 
 
+def _busy(status: DriftMonitorStatus, runs: tuple[TrainingRun, ...]) -> tuple[Reason, str] | None:
+    last = status.last_action
+    if status.rollback is not None:
+        return Reason.RUN_ACTIVE, f"the rollback to {status.rollback.to} is not finished"
+    active = next((run.metadata.name for run in runs if not is_over(run.status.conditions)), None)
+    if active is None and last is not None and last.outcome in _UNFINISHED:
+        active = last.ref
+    return None if active is None else (Reason.RUN_ACTIVE, f"TrainingRun {active} is not finished")
+
+
+def _too_early(monitor: DriftMonitor, status: DriftMonitorStatus, at: datetime) -> tuple[Reason, str] | None:
+    guard, last = monitor.spec.guard, status.last_action
+    if status.breaches < guard.confirmations:
+        return Reason.UNCONFIRMED, f"check {status.breaches} of {guard.confirmations} in a row with this verdict"
+    if last is not None and at - parse_time(last.time) < parse_duration(guard.cooldown):
+        return Reason.IN_COOLDOWN, f"the last action was at {last.time}, guard.cooldown is {guard.cooldown}"
+    return None
+
+
 def _circuit_refuses(monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict, at: datetime) -> str | None:
     """Return why the circuit of the verdict lets no run through; once in a while it lets one, to see."""
-    cause = cause_of(monitor, verdict)
-    circuit = next((each for each in _circuits(status) if each.verdict == cause), None)
+    circuit = _open_circuit(monitor, status, verdict)
     if circuit is None or circuit.opened is None:
         return None
     after, opened = monitor.spec.guard.circuit_reset_after, parse_time(circuit.opened)
@@ -117,9 +156,34 @@ def _circuit_refuses(monitor: DriftMonitor, status: DriftMonitorStatus, verdict:
     if at - opened >= parse_duration(after) or at < opened:
         return None
     return (
-        f"{circuit.rejected} runs in a row for {cause} led to no new version: look into it. One more is let through "
-        f"guard.circuitResetAfter ({after}) after {circuit.opened}; an edit of the monitor, or a retry, closes it now"
+        f"{circuit.rejected} runs in a row for {circuit.verdict} led to no new version: look into it. One more is let "
+        f"through at {_half_open_at(opened, after)}, guard.circuitResetAfter ({after}) after {circuit.opened}; a new "
+        "version closes it, and so does an edit of the monitor, or a retry, now"
     )
+
+
+def _on_trial(monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict) -> str:
+    """Return what depends on the run that a half-open circuit lets through; nothing if it is closed."""
+    circuit = _open_circuit(monitor, status, verdict)
+    if circuit is None:
+        return ""
+    after = monitor.spec.guard.circuit_reset_after
+    return (
+        f"; the circuit of {circuit.verdict} is half-open after {circuit.rejected} runs without a new version: one "
+        f"closes it, and a refusal opens it for {after} again"
+    )
+
+
+def _open_circuit(monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict) -> Circuit | None:
+    cause = cause_of(monitor, verdict)
+    return next((each for each in _circuits(status) if each.verdict == cause and each.opened is not None), None)
+
+
+def _half_open_at(opened: datetime, after: str) -> str:
+    try:
+        return format_time(opened + parse_duration(after))
+    except OverflowError:
+        return "no time that a calendar has"
 
 
 def _of_last_week(times: tuple[str, ...], at: datetime) -> list[str]:

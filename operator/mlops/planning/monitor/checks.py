@@ -11,7 +11,8 @@ from mlops.api.conditions import Condition, ConditionStatus, ConditionType
 from mlops.api.drift_monitor import DriftMonitor, DriftMonitorStatus, HistoryCheck
 from mlops.api.reasons import Reason
 from mlops.planning.execution import Ended
-from mlops.planning.monitor.actions import ActionDecision, called_for, with_action
+from mlops.planning.monitor.acting import acted, with_faults
+from mlops.planning.monitor.actions import ActionDecision, called_for
 from mlops.planning.monitor.progress import (
     CHECKED,
     CONCEPT_DRIFT,
@@ -20,7 +21,7 @@ from mlops.planning.monitor.progress import (
     LONGEST_HISTORY,
     MonitorProgress,
 )
-from mlops.planning.monitor.retraining import action_of, action_text, decided, triggered
+from mlops.planning.monitor.retraining import action_text, decided, triggered
 from mlops.planning.outcome import Failure
 from mlops.planning.readiness import condition
 from mlops.planning.views import DriftMonitorView
@@ -79,9 +80,9 @@ def _judged(
 ) -> MonitorProgress:
     monitor = view.monitor
     status = _counted(monitor, _measured(status, report), report, before=progress.status)
+    status = with_faults(monitor, status, report, scheduled).evolve(older=report.older)
     decision, same = decided(view, status, report.verdict, scheduled)
-    if decision.acts:
-        status = with_action(status, action_of(view, status, decision, scheduled))
+    status, decision = acted(view, status, report, decision, scheduled)
     known = same or (status.nothing_new and status.nothing_new.evolve(asked=None))
     status = status.evolve(nothing_new=known)
     entry = _entry(report, scheduled, status.last_job, action_text(status, decision))

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops.api import digests, labels, tasks
 from mlops.api.base import parse_time
-from mlops.api.drift_monitor import DriftMonitor, LastAction
+from mlops.api.drift_monitor import LABEL_BUDGET, DriftMonitor, LastAction
 from mlops.api.estimator import Estimator
 from mlops.api.training_run import TrainingRun, TriggerRecord
 from mlops.planning import pods
@@ -26,7 +26,13 @@ def cron_job_name(monitor: DriftMonitor) -> str:
 
 
 def cron_job(
-    settings: Settings, monitor: DriftMonitor, *, model_version: str, artifact: str, suspend: bool
+    settings: Settings,
+    monitor: DriftMonitor,
+    *,
+    model_version: str,
+    artifact: str,
+    suspend: bool,
+    rollback: tasks.RollbackQuestion | None = None,
 ) -> Manifest:
     """Return the CronJob whose Jobs check what `model_version` saw against what it was trained on."""
     spec = monitor.spec
@@ -35,7 +41,7 @@ def cron_job(
         monitor,
         cron_job_name(monitor),
         own,
-        _pod(settings, monitor, own, model_version=model_version, artifact=artifact),
+        _pod(settings, monitor, own, model_version=model_version, artifact=artifact, rollback=rollback),
         schedule=spec.schedule,
         time_zone=spec.time_zone,
         suspend=suspend,
@@ -53,7 +59,14 @@ def check_job_name(monitor: DriftMonitor, asked: str) -> str:
 
 
 def check_job(
-    settings: Settings, monitor: DriftMonitor, *, asked: str, model_version: str, artifact: str, as_of: str
+    settings: Settings,
+    monitor: DriftMonitor,
+    *,
+    asked: str,
+    model_version: str,
+    artifact: str,
+    as_of: str,
+    rollback: tasks.RollbackQuestion | None = None,
 ) -> Manifest:
     """Return the Job of a check that a person asked for, of the window that ends `as_of`."""
     own = _labels(monitor, model_version)
@@ -61,7 +74,7 @@ def check_job(
         monitor,
         check_job_name(monitor, asked),
         own,
-        _pod(settings, monitor, own, model_version=model_version, artifact=artifact, as_of=as_of),
+        _pod(settings, monitor, own, model_version=model_version, artifact=artifact, as_of=as_of, rollback=rollback),
         backoff_limit=_BACKOFF_LIMIT,
         active_deadline_seconds=_DEADLINE,
         annotations={labels.ARTIFACT: artifact, labels.AS_OF: as_of},
@@ -82,6 +95,7 @@ def _pod(
     model_version: str,
     artifact: str,
     as_of: str | None = None,
+    rollback: tasks.RollbackQuestion | None = None,
 ) -> Manifest:
     spec = monitor.spec
     task = tasks.DriftTask(
@@ -94,8 +108,19 @@ def _pod(
         labels=spec.labels,
         checks=spec.checks,
         as_of=as_of,
+        rollback=rollback,
+        label_request=_label_question(monitor),
     )
     return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
+
+
+def _label_question(monitor: DriftMonitor) -> tasks.LabelQuestion | None:
+    """Return what a check is to ask people; the first action that asks says within which budget."""
+    asking = [action for action in monitor.spec.actions if action.do == "AskForLabels"]
+    if not asking:
+        return None
+    when = tuple(dict.fromkeys(verdict for action in asking for verdict in action.when))
+    return tasks.LabelQuestion(when=when, budget=asking[0].budget or LABEL_BUDGET)
 
 
 def suspended(present: Manifest, settings: Settings, monitor: DriftMonitor) -> Manifest | None:

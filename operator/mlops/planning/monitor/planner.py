@@ -15,6 +15,7 @@ from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, MonitorProgress
 from mlops.planning.monitor.readiness import judged
 from mlops.planning.monitor.retraining import run_on_record, synced_again
+from mlops.planning.monitor.rollback import question, rollback_followed
 from mlops.planning.monitor.target import target_of
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
@@ -34,6 +35,7 @@ def plan(view: DriftMonitorView) -> Plan:
         serves=artifact_of(newest_wanted(view.versions)),
         again=asked is not None,
     )
+    followed = rollback_followed(monitor, followed, view.versions)
     progress = MonitorProgress(followed, {t: found for t in OWN if (found := find(monitor.status.conditions, t))})
     for ended, scheduled in news(view):
         progress = taken_in(view, progress, ended, scheduled)
@@ -54,7 +56,9 @@ def plan(view: DriftMonitorView) -> Plan:
         retried=asked if asked and check is None else monitor.status.retried,
     )
     apply, delete = _cron_job(view)
-    create = (*run_on_record(view), *((check,) if check else ()))
+    # One that was to be made before the fault was known waits until it is mended.
+    runs = () if status.faults else run_on_record(view)
+    create = (*runs, *((check,) if check else ()))
     return Plan(statuses={key_of(monitor): status}, apply=apply, create=create, delete=delete)
 
 
@@ -68,6 +72,7 @@ def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple
             model_version=target.metadata.name,
             artifact=str(target.status.artifact),
             suspend=view.monitor.spec.suspend,
+            rollback=question(view),
         )
         return (wanted,), ()
     if view.cron_job is None:
@@ -90,6 +95,7 @@ def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | No
         model_version=target.metadata.name,
         artifact=str(target.status.artifact),
         as_of=format_time(view.now),
+        rollback=question(view),
     )
 
 

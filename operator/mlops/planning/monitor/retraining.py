@@ -20,8 +20,11 @@ from mlops.planning.plan import Manifest
 from mlops.planning.readiness import condition
 from mlops.planning.views import DriftMonitorView
 
+_ON_ROWS_AFTER_THE_CHANGE = ("Rebuild", "RollbackAndRebuild")
 
-def _own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
+
+def own_runs(view: DriftMonitorView) -> tuple[TrainingRun, ...]:
+    """Return the runs that this monitor's actions have made."""
     name = view.monitor.metadata.name
     return tuple(run for run in view.runs if run.metadata.labels.get(labels.MONITOR) == name)
 
@@ -30,7 +33,7 @@ def decided(
     view: DriftMonitorView, status: DriftMonitorStatus, verdict: Verdict, at: datetime
 ) -> tuple[ActionDecision, NothingNew | None]:
     """Return what to do: what the guard lets through, unless that run would give nothing new; then what it is."""
-    decision = decide(view.monitor, status, verdict, at, runs=_own_runs(view), template=view.template)
+    decision = decide(view.monitor, status, verdict, at, runs=own_runs(view), template=view.template)
     if not decision.acts or view.template is None or view.dataset is None:
         return decision, None
     run = run_of_action(view.monitor, view.template, action_of(view, status, decision, at), champion_of(view))
@@ -69,6 +72,7 @@ def run_names(view: DriftMonitorView) -> Iterator[str]:
 def _names_at(view: DriftMonitorView, kind: str, time: datetime) -> tuple[str, str]:
     """Return the name of a run of an action, and the one that it gets if that is taken."""
     template = view.template.metadata.name if view.template else ""
+    kind = "Rebuild" if kind == "RollbackAndRebuild" else kind
     minute = time.strftime("%Y%m%d%H%M")
     return run_name(template, kind, minute), run_name(template, kind, f"{minute}{time:%S}")
 
@@ -125,14 +129,17 @@ def action_of(
         kind=kind,
         verdict=status.verdict or "Inconclusive",
         ref=name,
-        since=status.change_point if kind == "Rebuild" else None,
+        since=status.change_point if kind in _ON_ROWS_AFTER_THE_CHANGE else None,
         outcome="Pending",
     )
 
 
 def action_text(status: DriftMonitorStatus, decision: ActionDecision) -> str:
-    if decision.acts and status.last_action is not None:
-        return f"{status.last_action.kind}: {status.last_action.ref}"
+    last = status.last_action
+    if decision.reason == Reason.ROLLED_BACK and last is not None:
+        return f"Rollback: {last.version}"
+    if decision.acts and last is not None:
+        return f"{last.kind}: {last.ref}"
     return "" if decision.reason == Reason.NO_ACTION else str(decision.reason)
 
 
@@ -140,6 +147,9 @@ def run_on_record(view: DriftMonitorView) -> tuple[Manifest, ...]:
     """Return the run of an action that is on record, until it is seen."""
     action = view.monitor.status.last_action
     if action is None or action.ref is None or action.outcome != "Pending":
+        return ()
+    if action.version is not None and view.monitor.status.rollback is not None:
+        # Its champion is the version that serves then.
         return ()
     if view.template is None or not view.template.spec.triggers:
         return ()

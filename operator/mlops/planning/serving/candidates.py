@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mlops.api.conditions import ConditionType
-from mlops.api.model_version import ModelVersion, StageFailure
+from mlops.api.model_version import ModelVersion, RolledBack, StageFailure
 from mlops.api.reasons import Reason
 from mlops.planning.readiness import condition
 from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
@@ -26,6 +26,8 @@ class Candidate:
     passed: frozenset[str] = frozenset()
     # Where it does not serve by a fault of its own, and why.
     failures: Mapping[str, StageFailure] = field(default_factory=dict)
+    # Where a monitor had an older version take over, see `rollback.py`.
+    rolled_back: tuple[RolledBack, ...] = ()
 
     @property
     def number(self) -> int:
@@ -58,6 +60,15 @@ class Candidate:
             return stage not in self.gates.closed
         index = self.stages.index(stage)
         return stage in self.open_stages and (index == 0 or self.stages[index - 1] in self.passed)
+
+    def record_of(self, stage: str) -> RolledBack | None:
+        """Return what is on record of a rollback in `stage`, also one that has ended."""
+        return next((each for each in self.rolled_back if each.stage == stage), None)
+
+    def is_passed_over(self, stage: str) -> bool:
+        """Return whether an older version is to serve in `stage`."""
+        record = self.record_of(stage)
+        return record is not None and record.ended is None
 
     def seen(self, *, passed: frozenset[str], failures: Mapping[str, StageFailure]) -> Candidate:
         """Return the candidate with where it came up, and where it did not."""

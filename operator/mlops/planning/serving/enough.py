@@ -35,6 +35,7 @@ def _serves_everywhere(version: ModelVersion) -> bool:
         and retrying.wanted(version) is None
         and status.verification is not None
         and not status.failed_stages
+        and all(each.ended for each in status.rolled_back)
         and _stages(version) <= set(status.stages)
         and _stages(version) <= set(status.passed_stages)
     )

@@ -13,6 +13,7 @@ from mlops.planning.serving import rollout
 from mlops.planning.serving.artifact_check import spent
 from mlops.planning.serving.candidates import Candidate, candidates
 from mlops.planning.serving.manifests import deployment, disruption_budget, server_name, service
+from mlops.planning.serving.rollback import with_rollbacks
 from mlops.planning.serving.traffic import Traffic, traffic
 from mlops.planning.serving.version_status import status_of
 from mlops.planning.views import ModelView
@@ -27,7 +28,7 @@ def plan(view: ModelView) -> Plan:
     if not present:
         # The Deployments and Services are owned by the versions: the garbage collector takes them.
         return Plan(apply=tuple(model_history.segments(view, {})))
-    found = [rollout.observed(view, each) for each in candidates(view, present)]
+    found = with_rollbacks(view, (rollout.observed(view, each) for each in candidates(view, present)))
     wanted = traffic(view, found)
     again = [each.checked.requeue_at for each in found if each.checked.requeue_at]
     again += rollout.requeue_times(view, found)

@@ -45,10 +45,12 @@ def traffic(view: ModelView, candidates: list[Candidate]) -> Traffic:
 
 
 def _choice(stage: str, candidates: list[Candidate]) -> Candidate | None:
-    """Return the newest version that may serve in `stage`. One that failed there is only tried for want of another."""
+    """Return the newest version that may serve in `stage`. One that is passed over there, or has failed, is only tried
+    for want of another."""
     able = [each for each in candidates if each.may_enter(stage)]
     good = [each for each in able if stage not in each.failed]
-    return max(good or able, key=lambda each: each.number, default=None)
+    wanted = [each for each in good if not each.is_passed_over(stage)]
+    return max(wanted or good or able, key=lambda each: each.number, default=None)
 
 
 def _live_before(view: ModelView, stage: str, candidates: list[Candidate]) -> Candidate | None:
@@ -62,4 +64,4 @@ def _live_before(view: ModelView, stage: str, candidates: list[Candidate]) -> Ca
         # Of one that has failed there no pod is left, as a rule.
         and (stage not in each.failed or rollout.answers(view, each, stage))
     ]
-    return max(before, key=lambda each: each.number, default=None)
+    return max(before, key=lambda each: (not each.is_passed_over(stage), each.number), default=None)

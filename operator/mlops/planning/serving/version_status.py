@@ -12,6 +12,7 @@ from mlops.planning.readiness import Readiness, condition
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
 from mlops.planning.serving.manifests import server_name
+from mlops.planning.serving.rollback import message_of
 from mlops.planning.serving.server_pods import Fault
 from mlops.planning.serving.traffic import Traffic
 from mlops.planning.timestamps import seconds_between
@@ -20,6 +21,7 @@ from mlops.planning.views import ModelView
 GATES_PASSED = ConditionType.GATES_PASSED
 AVAILABLE = ConditionType.AVAILABLE
 SUPERSEDED = ConditionType.SUPERSEDED
+ROLLED_BACK = ConditionType.ROLLED_BACK
 
 _TRANSITIONS = 20
 
@@ -38,6 +40,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
             _gates_condition(candidate),
             _available_condition(view, candidate, traffic, readiness),
             _superseded_condition(candidate, successor),
+            _rolled_back_condition(candidate),
         ],
         now=view.now,
         generation=generation,
@@ -48,6 +51,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         passed_stages=tuple(stage for stage in candidate.stages if stage in candidate.passed),
         failed_stages=tuple(stage for stage in candidate.stages if stage in candidate.failed),
         failures=tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),
+        rolled_back=candidate.rolled_back,
         stages=live,
         stage=live[-1] if live else None,
         url=_url(view, live[-1]) if live else None,
@@ -92,6 +96,8 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
         return candidate.checked.obstacle
     if successor is not None:
         return say.done(Reason.SUPERSEDED, _superseded_message(candidate, successor))
+    if (passed_over := _passed_over(candidate, traffic)) is not None:
+        return passed_over
     failed = [stage for stage in candidate.stages if stage in candidate.failed]
     if failed:
         failure = candidate.failures[failed[-1]]
@@ -111,6 +117,24 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
     return _troubled(view, candidate, traffic) or say.in_progress(
         Reason.PROGRESSING, _progress_message(view, candidate, traffic)
     )
+
+
+def _passed_over(candidate: Candidate, traffic: Traffic) -> Readiness | None:
+    """Return that an older version serves where this one got furthest, or is about to."""
+    stages = [stage for stage in candidate.stages if candidate.is_passed_over(stage)]
+    if not stages or traffic.is_chosen(candidate, stages[-1]):
+        return None
+    record = candidate.record_of(stages[-1])
+    assert record is not None
+    if stages[-1] in traffic.live_stages(candidate):
+        message = f"{record.stage}: serves until {record.to} is ready, to which it is rolled back"
+        return say.in_progress(Reason.PROGRESSING, message)
+    return say.done(Reason.ROLLED_BACK, message_of(record))
+
+
+def _rolled_back_condition(candidate: Candidate) -> Condition | None:
+    said = [message_of(each) for each in candidate.rolled_back if each.ended is None]
+    return condition(ROLLED_BACK, "True", Reason.ROLLED_BACK, "; ".join(said)) if said else None
 
 
 def _is_served(view: ModelView, candidate: Candidate, traffic: Traffic, stage: str) -> bool:
@@ -220,6 +244,11 @@ def _transitions(
         for stage in live
         if stage not in before.stages
     ]
+    rolled_back = [
+        Transition(time=time, to="RolledBack", stage=record.stage, reason=f"{record.to}: {record.reason}"[:256])
+        for record in candidate.rolled_back
+        if record.ended is None and record.stage in before.stages and record.stage not in live
+    ]
     left = [
         Transition(time=time, to="Left", stage=stage, reason=f"{stage}: {_why_left(candidate, stage, readiness)}"[:256])
         for stage in before.stages
@@ -231,7 +260,7 @@ def _transitions(
         for stage, failure in sorted(candidate.failures.items())
         if stage not in before.failed_stages
     ]
-    steps = [*entered, *left, *failed, *over]
+    steps = [*entered, *rolled_back, *left, *failed, *over]
     return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
 
 

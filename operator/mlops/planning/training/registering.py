@@ -8,7 +8,7 @@ from mlops.api.model_version import ModelVersion
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun, TrainingRunStatus
 from mlops.planning import readiness as say
-from mlops.planning.liveness import artifact_of, newest_wanted
+from mlops.planning.liveness import artifact_of, is_passed_over, newest_wanted
 from mlops.planning.model_history import highest_number
 from mlops.planning.readiness import condition
 from mlops.planning.training.children import model_version, model_version_name, trigger_of
@@ -41,7 +41,9 @@ def register(view: TrainingRunView, step: Step, judged: str) -> Step:
 def _nothing_new(step: Step, serves: ModelVersion) -> Step:
     """Return: done, and nothing is registered."""
     name = serves.metadata.name
-    why = "is withdrawn" if serves.spec.withdrawn else "is this model"
+    last = serves.spec.promotion.stages[-1].name
+    over = "was rolled back" if is_passed_over(serves, last) else "is this model"
+    why = "is withdrawn" if serves.spec.withdrawn else over
     message = f"ModelVersion {name} {why}, byte for byte ({step.status.output_digest}): no version is made"
     status = step.status.evolve(model_version_ref=None)
     return replace(step, status=status, readiness=say.done(Reason.NOTHING_NEW, message))
@@ -72,15 +74,17 @@ def made_of_the_same(view: TrainingRunView, inputs: str) -> ModelVersion | None:
 def _same_model(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:
     """Return the version that has the bytes of this run's model, and serves already or is about to.
 
-    What the loop made by itself is not put back after somebody withdrew it; a person's run may do that.
+    What the loop made by itself is not put back after somebody withdrew it, or a monitor found an older one better; a
+    person's run may do that.
     """
     newest = newest_wanted(view.versions)
     if newest is not None and artifact_of(newest) == status.output_digest:
         return newest
     if trigger_of(view.run) not in ("DriftMonitor", "DatasetVersion"):
         return None
-    withdrawn = (each for each in view.versions if each.spec.withdrawn and artifact_of(each) == status.output_digest)
-    return max(withdrawn, key=lambda each: each.spec.version, default=None)
+    same = [each for each in view.versions if artifact_of(each) == status.output_digest]
+    left = (each for each in same if each.spec.withdrawn or is_passed_over(each, each.spec.promotion.stages[-1].name))
+    return max(left, key=lambda each: each.spec.version, default=None)
 
 
 def _made(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersion | None:

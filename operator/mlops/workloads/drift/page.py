@@ -12,6 +12,7 @@ import html
 import json
 from typing import Any
 
+from mlops.workloads.drift import following
 from mlops.workloads.drift.charts import histogram_chart, metric_chart, split_chart
 from mlops.workloads.drift.checks import CHECKS
 from mlops.workloads.drift.checks.drift_check import Advice
@@ -73,6 +74,7 @@ def page(found: dict[str, Any]) -> str:
         _performance(found),
         _estimated(found),
         _attribution(found),
+        following.sections(found),
         _inputs(found),
         _rows(found),
         _settings(found),

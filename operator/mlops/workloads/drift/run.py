@@ -11,6 +11,9 @@ from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, Metr
 from mlops.api.reasons import Reason
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
+from mlops.workloads.drift.following import beside, told
+from mlops.workloads.drift.labelling import FILE, record, request_of
+from mlops.workloads.drift.older import older_versions
 from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
@@ -42,9 +45,15 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     )
     seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
-    found = document(task, reference, window, decision)
-    digest = store.put_files({"report.json": to_bytes(found), "report.html": page(found).encode()}).digest
-    return fitting(report_of(window, decision, digest))
+    older = older_versions(store, pod.scratch, task, reference, window, decision, seed)
+    asked = request_of(store, task, window, decision, seed)
+    found = document(task, reference, window, decision) | beside(older, asked)
+    files = {"report.json": to_bytes(found), "report.html": page(found).encode()}
+    digest = store.put_files(files | ({FILE: asked.lines()} if asked else {})).digest
+    if asked:
+        record(store, asked)
+    report = report_of(window, decision, digest)
+    return fitting(report.evolve(**told(older, asked, task.artifact)))
 
 
 def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftReport:
@@ -119,7 +128,8 @@ def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
         )
         if _fits(report):
             return report
-    kept = sorted(report.checks, key=lambda c: c.result != "Detected")
+    # A fault of the data is what the operator has to know, whatever else is left out.
+    kept = sorted(report.checks, key=lambda c: (c.result != "Detected", c.type != "DataQuality"))
     while not _fits(report):
         kept = kept[:-1]
         report = report.evolve(checks=tuple(kept))

@@ -60,6 +60,11 @@ def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
     return f"captures/{namespace}/{model_name}/{stage}/labels/"
 
 
+def asked_prefix(namespace: str, model_name: str, stage: str) -> str:
+    """Return the store key under which stand the rows that labels were asked for: …/asked/<partition>/<file>.jsonl."""
+    return f"captures/{namespace}/{model_name}/{stage}/asked/"
+
+
 # A partition is a day of event time, or a month when one flush spans many days (a replay, a backfill): a file per day
 # would then be a file per row. Where one flush spans many months, the emptiest share a span of days: event times are
 # the clients' choice, and must not choose the number of files.
