@@ -19,10 +19,12 @@ from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
+    Action,
     Attribution,
     Check,
     CheckResult,
     FeatureShift,
+    Guard,
     Labels,
     MetricReading,
     TargetRef,
@@ -240,6 +242,15 @@ class ServeTask(Model):
     capture: Capture
 
 
+class Policy(Model):
+    """What is done about verdicts, for the report; the operator does it."""
+
+    actions: tuple[Action, ...]
+    guard: Guard
+    # The template that runs are made of.
+    template: str | None = None
+
+
 class DriftTask(Model):
     """Compare what a served model saw with what it was trained on."""
 
@@ -255,6 +266,8 @@ class DriftTask(Model):
     checks: tuple[Check, ...]
     # The end of the window: an RFC 3339 time. None in the Jobs of a CronJob, whose names carry their time.
     as_of: str | None = None
+    # None: of an operator that does not say it.
+    policy: Policy | None = None
 
 
 class DriftReport(Model):
