@@ -63,7 +63,7 @@ def chosen(reference: Table, current: Table, options: CheckOptions) -> Columns:
     if doubles := sorted({one for one in special if special.count(one) > 1}):
         raise UserError(f"{doubles[0]!r} is named for two things: each option names a column of its own")
     task, classes = _task(reference, label, prediction, stated, options)
-    not_compared = _not_compared(reference, current, options, special, roles)
+    not_compared = _not_compared(reference, current, options, special, roles, time)
     inputs = tuple(name for name in reference.frame.columns[1:] if name not in special and name not in not_compared)
     absent = tuple(name for name in inputs if name not in current.types)
     if broken := [name for name in absent if name in current.left_out]:
@@ -189,7 +189,12 @@ def _by_class(stated: Mapping[str, str], classes: tuple[str, ...], options: Chec
 
 
 def _not_compared(
-    reference: Table, current: Table, options: CheckOptions, special: list[str], roles: Mapping[str, str]
+    reference: Table,
+    current: Table,
+    options: CheckOptions,
+    special: list[str],
+    roles: Mapping[str, str],
+    time: str | None,
 ) -> dict[str, str]:
     """Return why columns are not compared, by name."""
     found: dict[str, str] = {**current.left_out, **reference.left_out}
@@ -197,6 +202,8 @@ def _not_compared(
     for name in current.types:
         if name not in reference.types:
             found.setdefault(name, f"only {current.name} has it")
+    if time is not None:
+        found[time] = "the time"
     for name, kind in reference.types.items():
         if name in special:
             continue
