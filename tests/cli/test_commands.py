@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -157,7 +158,9 @@ def test_logs_and_reports_are_found(done: Done) -> None:
     assert "tiny version 1 is ready" in done.mlops("logs", "mver", "tiny-v1")
     page = Path(done.mlops("report", "tiny").strip())
     assert page.parent == done.state / "reports" / "tiny"
-    assert page.name.startswith("2021-01-01") or page.name.startswith("2020-12")
+    assert page.name == "latest.html"
+    dated = sorted(one.name for one in page.parent.glob("2*.html"))
+    assert dated[-1].startswith(("2021-01-01", "2020-12"))
     assert b"<html" in page.read_bytes()
 
 
@@ -393,6 +396,22 @@ def test_what_has_no_report_is_told(done: Done, word: str, said: str) -> None:
     ended = mlops("open", word, "--state", done.state)
     assert ended.returncode == 2
     assert said in ended.stderr
+
+
+def test_the_newest_report_is_a_page_with_all_checks_and_a_text_with_the_verdict_first(done: Done) -> None:
+    """The page is one file without script; the text says what the monitor does, and what was done."""
+    page = Path(done.mlops("report", "tiny").strip()).read_text()
+    monitor = the(done, "dmon", "tiny")
+    checks: Any = monitor["status"]["history"]
+    assert page.count('-mark" x=') == len(checks) > 1
+    assert "All checks" in page
+    assert page.count("<script") == 1
+    text = done.mlops("report", "tiny", "--text")
+    assert text.split()[0] == monitor["status"]["verdict"]
+    assert "The monitor: Nothing: no action of the monitor names this verdict." in " ".join(text.split())
+    assert json.loads(done.mlops("report", "tiny", "--json"))["verdict"] == monitor["status"]["verdict"]
+    ended = mlops("report", "sha256:" + "0" * 64, "--text", "--store", "s3://artifacts/")
+    assert (ended.returncode, "--text: not with --store" in ended.stderr) == (2, True)
 
 
 # --- help ---

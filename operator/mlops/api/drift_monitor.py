@@ -189,6 +189,14 @@ class Action(Model):
     )
 
 
+def action_of(actions: tuple[Action, ...], verdict: Verdict) -> Action | None:
+    """Return the first action that names the verdict; a drift of the answers alone counts as one of the inputs."""
+    named = next((action for action in actions if verdict in action.when), None)
+    if named is None and verdict == "PredictionDrift":
+        return next((action for action in actions if "DataDrift" in action.when), None)
+    return named
+
+
 class Guard(Model):
     """Limits for actions, so that retraining cannot run away."""
 

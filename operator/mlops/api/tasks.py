@@ -19,10 +19,12 @@ from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
+    Action,
     Attribution,
     Check,
     CheckResult,
     FeatureShift,
+    Guard,
     Labels,
     MetricReading,
     OlderVersion,
@@ -274,6 +276,15 @@ class LabelsWanted(Model):
     file: str
 
 
+class Policy(Model):
+    """What is done about verdicts, for the report; the operator does it."""
+
+    actions: tuple[Action, ...]
+    guard: Guard
+    # The template that runs are made of.
+    template: str | None = None
+
+
 class DriftTask(Model):
     """Compare what a served model saw with what it was trained on."""
 
@@ -291,6 +302,8 @@ class DriftTask(Model):
     as_of: str | None = None
     rollback: RollbackQuestion | None = None
     label_request: LabelQuestion | None = None
+    # None: of an operator that does not say it.
+    policy: Policy | None = None
 
 
 class DriftReport(Model):

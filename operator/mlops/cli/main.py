@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mlops.cli.check.definition import check
 from mlops.cli.errors import UserError
 from mlops.cli.groups import Commands
 from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs
@@ -372,11 +373,14 @@ def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: P
 @cli.command(
     epilog=examples(
         "xdg-open $(mlops report weather)",
+        "mlops report weather --text            # the verdict and why, in the terminal",
         "mlops report sha256:… --store s3://artifacts/ --to .   # of a monitor in a cluster: its status.report",
     )
 )
 @click.argument("monitor", metavar="MONITOR|DIGEST")
 @ONE_NAMESPACE
+@click.option("--text", "output", flag_value="text", help="The report itself as text: the verdict, and why.")
+@click.option("--json", "output", flag_value="json", help="The report itself: everything that the verdict rests on.")
 @click.option("--store", help="Read the report DIGEST from this store, s3://bucket/prefix, with your own keys.")
 @click.option(
     "--to",
@@ -385,18 +389,30 @@ def logs(kind: str, name: str, every: bool, raw: bool, namespace: str, folder: P
     help="With --store: the folder to write to.  [default: this one]",
 )
 @STATE
-def report(monitor: str, namespace: str, store: str | None, to: Path, folder: Path) -> None:
-    """Print where a monitor's newest report is.
+def report(monitor: str, namespace: str, output: str | None, store: str | None, to: Path, folder: Path) -> None:
+    """Print where a monitor's newest report is, or the report.
+
+    The page has the newest check, what the monitor does about it, and a timeline of all checks.
 
     With --store, of a monitor in a cluster: its keys are MLOPS_S3_ENDPOINT, AWS_ACCESS_KEY_ID and
     AWS_SECRET_ACCESS_KEY of your environment, as of every S3 client.
     """
     from mlops.cli import outputs
 
-    if store is None:
-        show(outputs.newest_report(State(folder), monitor, namespace))
-    else:
+    if store is not None:
+        if output is not None:
+            raise UserError(f"--{output}: not with --store, which writes report.json and report.html to --to")
         show(outputs.report_of_store(store, monitor, to))
+    elif output == "text":
+        from mlops.cli.report_text import width_of_terminal
+
+        colour = sys.stdout.isatty()
+        text = outputs.newest_text(State(folder), monitor, namespace, colour=colour, width=width_of_terminal())
+        show(text, raw=True)
+    elif output == "json":
+        show(outputs.newest_json(State(folder), monitor, namespace))
+    else:
+        show(outputs.newest_report(State(folder), monitor, namespace))
 
 
 @cli.command(
@@ -445,6 +461,7 @@ def _timestamp(text: str | None) -> datetime | None:
     return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
+cli.add_command(check)
 cli.add_command(plan)
 cli.add_command(predict)
 cli.add_command(put)

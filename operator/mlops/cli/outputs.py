@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 
 from mlops.cli.errors import UserError
 from mlops.cli.inspect import chosen_kinds, load
+from mlops.cli.newest_report import document_of, done_about, monitor_of, write_page
+from mlops.cli.report_text import written
 from mlops.cli.state import State
-from mlops.cli.summary import lay_out_reports, of_kind
+from mlops.cli.summary import of_kind
 from mlops.planning.plan import Manifest
 from mlops.store.address import open_store
 
@@ -41,18 +44,20 @@ def logs(state: State, word: str, name: str, namespace: str, *, every: bool) -> 
 
 
 def newest_report(state: State, monitor: str, namespace: str) -> Path:
-    """Return the file of a monitor's newest report, laid out from the store. Raises UserError if there is none."""
-    monitors = [m for m in of_kind(load(state), "DriftMonitor") if m["metadata"]["namespace"] == namespace]
-    mine = [m for m in monitors if m["metadata"]["name"] == monitor]
-    if not mine:
-        names = ", ".join(m["metadata"]["name"] for m in monitors) or "none"
-        raise UserError(f"DriftMonitor {monitor!r} not found in namespace {namespace!r}; there are: {names}")
-    state.make_private()
-    lay_out_reports(mine, open_store(state.store.resolve().as_uri(), os.environ), state.reports)
-    reports = sorted((state.reports / monitor).glob("*.html"))
-    if not reports:
-        raise UserError(f"DriftMonitor {monitor!r} has made no check yet")
-    return reports[-1]
+    """Return the file of a monitor's newest report with its timeline. Raises UserError if there is none."""
+    return write_page(state, monitor_of(state, monitor, namespace))
+
+
+def newest_text(state: State, monitor: str, namespace: str, *, colour: bool, width: int) -> str:
+    """Return a monitor's newest report as text. Raises UserError if there is none."""
+    found_of = monitor_of(state, monitor, namespace)
+    found = document_of(state, found_of)
+    return written(found, colour=colour, width=width, done=done_about(found_of, found))
+
+
+def newest_json(state: State, monitor: str, namespace: str) -> str:
+    """Return a monitor's newest report as JSON. Raises UserError if there is none."""
+    return json.dumps(document_of(state, monitor_of(state, monitor, namespace)), ensure_ascii=False, sort_keys=True)
 
 
 def report_of_store(store: str, digest: str, folder: Path) -> Path:

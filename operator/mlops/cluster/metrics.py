@@ -13,6 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 from mlops.cluster.data_metrics import DataMetrics
 from mlops.cluster.kinds import WATCHED
 from mlops.cluster.lag import Lag
+from mlops.cluster.monitor_metrics import MonitorMetrics
 from mlops.planning.plan import Manifest
 
 _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
@@ -93,6 +94,7 @@ class OperatorMetrics:
             registry=registry,
         )
         self._data = DataMetrics(registry)
+        self._monitors = MonitorMetrics(registry)
         self._held = Gauge("mlops_operator_lease_held", "1 while this process may write.", registry=registry)
         Gauge("mlops_operator_build_info", "Always 1.", ["version"], registry=registry).labels(
             version("mlops-operator")
@@ -150,9 +152,11 @@ class OperatorMetrics:
         lost: int = 0,
         datasets: Sequence[Manifest] = (),
         versions: Sequence[Manifest] = (),
+        monitors: Sequence[Manifest] = (),
     ) -> bytes:
         """Return everything in Prometheus' text format; what is given is as of now."""
         self._data.update(datasets, versions)
+        self._monitors.update(monitors)
         self._oldest.set(oldest)
         self._held.set(held)
         self._missing.set(missing)

@@ -244,6 +244,7 @@ class Operator:
             count=self._memory.count,
             datasets=self._memory.list("Dataset"),
             versions=self._memory.list("ModelVersion"),
+            monitors=self._memory.list("DriftMonitor"),
         )
 
     def _make_lease(self) -> Lease | None:

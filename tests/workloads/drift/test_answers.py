@@ -217,18 +217,18 @@ def test_a_required_input_that_is_missing_in_every_row_was_redacted() -> None:
 def test_an_input_that_no_capture_has_is_told_once() -> None:
     """As lacking, and not as missing in every row beside it."""
     found = answer(a_window(where(1.0, "in.x0", None), absent=("x0",)), "DataQuality")
-    assert told(found) == ("Detected", "the captures lack the input x0")
+    assert told(found) == ("Detected", "the window lacks the input x0")
 
 
 def test_two_faults_are_told_and_how_many_more_there_are() -> None:
     """The report has all of them."""
     two = a_window(where(0.5, "in.x0", None), absent=("x1",))
     assert answer(two, "DataQuality").message == (
-        "the captures lack the input x1; x0 is missing in 50% of the rows, 0% before"
+        "the window lacks the input x1; x0 is missing in 50% of the rows, 0% before"
     )
     four = replace(two, absent=("x1", "x2", "x3"))
     found = answer(four, "DataQuality")
-    assert found.message == "the captures lack the input x1; the captures lack the input x2 (and 2 more)"
+    assert found.message == "the window lacks the input x1; the window lacks the input x2 (and 2 more)"
     assert len(found.numbers["problems"]) == 4
 
 

@@ -1,12 +1,107 @@
-"""The report's page on a narrow screen."""
+"""The page's style sheet, and what the page says beside the findings."""
 
 from __future__ import annotations
 
-from mlops.workloads.drift import page
+from html.parser import HTMLParser
+from typing import Any
+
+from mlops.api import tasks
+from mlops.api.drift_monitor import Action, Guard
+from mlops.workloads.drift.page import ADVICE, page
+from mlops.workloads.drift.page_style import STYLE
+from mlops.workloads.drift.policy import in_words
+from mlops.workloads.drift.timeline import timeline
+from tests.workloads.drift.conftest import World
 
 
 def test_words_of_tables_are_not_broken() -> None:
-    """`anywhere` counts as a place to break when a column's width is found: `PredictionDrift` stood in five lines."""
-    assert "overflow-wrap:anywhere" not in page._STYLE
-    assert "overflow-wrap:break-word" in page._STYLE
-    assert ".wide{overflow-x:auto}" in page._STYLE
+    """`anywhere` counts as a place to break when a column's width is found: `PredictionDrift` stood in five lines.
+
+    Only headings and values of lists, which hold names and digests from data, may be broken; no table is in them.
+    """
+    broken = [rule for rule in STYLE.split("}") if "overflow-wrap" in rule or "word-break" in rule]
+    assert [rule.strip().partition("{")[0].split(".t{")[-1] for rule in broken] == ["h1,dd,figcaption"]
+
+
+class _Tables(HTMLParser):
+    """The elements around each table."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.around: list[str | None] = []
+        self.cells: list[str | None] = []
+        self._last: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.around.append(self._last)
+        if tag == "div":
+            self._last = dict(attrs).get("class")
+
+
+def test_a_phone_scrolls_or_stacks_every_table_and_breaks_no_timestamp(changed: World) -> None:
+    """At 420 px a table that is wider scrolls in its own frame; that of the checks becomes a list."""
+    changed.write_all()
+    text = changed.page(changed.check())
+    assert _Tables(text).around == ["wide", "wide"]
+    assert '<table class="cards"><tr><th>check</th>' in text
+    assert "@media (max-width:520px)" in STYLE
+    assert ".cards td{display:block}" in STYLE
+    body = text.partition('<script type="application/json"')[0]
+    window = changed.document(changed.check())["window"]
+    assert f'<span class="t">{window["end"]}</span>' in body
+    assert ".t{white-space:nowrap}" in STYLE
+
+
+def test_what_the_monitor_does_is_read_of_its_spec() -> None:
+    """Not what a monitor does by default: this one retrains nothing, and holds only what drifts."""
+    policy = tasks.Policy(
+        actions=(Action(when=("DataDrift",), do="Hold"), Action(when=("ConceptDrift",), do="Rebuild")),
+        guard=Guard(cooldown="48h", max_runs_per_week=2, confirmations=3),
+        template="weather",
+    ).dump()
+    assert in_words(policy, "DataDrift") == "Hold: nothing is trained."
+    assert in_words(policy, "PredictionDrift") == "Hold: nothing is trained."
+    assert in_words(policy, "LabelShift") == "Nothing: no action of the monitor names this verdict."
+    said = in_words(policy, "ConceptDrift")
+    assert said.startswith("Rebuild, a run of the template weather: ")
+    assert "48h after the one before, at most 2 in a week; after 3 such verdicts in a row" in said
+
+
+def test_the_page_says_the_policy_of_the_task_and_what_was_not_checked(stable: World) -> None:
+    """The pod is told the policy; personal data are named, not shown."""
+    stable.model = {"inputs": [*_inputs(stable), {"name": "name", "type": "string", "pii": True}]}
+    stable.__post_init__()
+    stable.write_all()
+    found = stable.document(stable.check("DataDrift"))
+    assert found["notCompared"] == {"name": "personal data (governance.pii)"}
+    found["policy"] = tasks.Policy(actions=(), guard=Guard()).dump()
+    text = page(found, done="nothing was called for")
+    assert "<li>name: personal data (governance.pii)</li>" in text
+    assert "Nothing: no action of the monitor names this verdict." in text
+    assert "<dd>nothing was called for</dd>" in text
+
+
+def _inputs(world: World) -> list[dict[str, Any]]:
+    from bench.drift_streams import signature_of
+
+    return [one.dump() for one in signature_of(world.stream.reference.frame).inputs]
+
+
+def test_the_timeline_shows_every_check_and_joins_equal_ones() -> None:
+    """A mark for each check in the colour of its verdict, a line for each spell, the newest first; all escaped."""
+    days = [f"2026-11-{day:02}T00:00:00Z" for day in range(1, 7)]
+    verdicts = ["Stable", "Stable", "DataDrift", "DataDrift", "Stable", "Inconclusive"]
+    checks = [
+        {"time": day, "verdict": verdict, "metric": f"0.{80 + at}", "action": "<b>"}
+        for at, (day, verdict) in enumerate(zip(days, verdicts, strict=True))
+    ]
+    text = timeline(checks, {verdict: advice.tone for verdict, advice in ADVICE.items()})
+    assert text.count("<title>") == 6
+    assert text.count('class="good-mark"') == 3
+    assert text.count("<tr>") == 1 + 4
+    assert text.index("Inconclusive</td>") < text.index("DataDrift</td>")
+    assert "0.820 to 0.830" in text
+    assert "<b>" not in text
+    assert timeline([], {}) == ""

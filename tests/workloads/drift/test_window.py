@@ -248,7 +248,7 @@ def test_an_input_that_no_file_has_is_a_broken_delivery(stable: World) -> None:
     stable.write(REQUESTS, stable.captured.rename({"in.x2": "in.X2"}))
     report = stable.check("DataQuality", "DataDrift")
     assert report.verdict == "DataQuality"
-    assert report.checks[0].message == "the captures lack the input x2"
+    assert report.checks[0].message == "the window lacks the input x2"
 
 
 def test_unseen_categories_and_values_far_out_are_a_broken_delivery(stable: World) -> None:

@@ -20,6 +20,7 @@ from mlops.api.drift_monitor import (
     LastAction,
     NothingNew,
     Verdict,
+    action_of,
 )
 from mlops.api.reasons import Reason, Trait, having
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
@@ -47,11 +48,7 @@ class ActionDecision:
 
 def called_for(monitor: DriftMonitor, verdict: Verdict) -> Action | None:
     """Return the first action that names the verdict; a drift of the answers alone counts as one of the inputs."""
-    actions = monitor.spec.actions
-    named = next((action for action in actions if verdict in action.when), None)
-    if named is None and verdict == "PredictionDrift":
-        return next((action for action in actions if "DataDrift" in action.when), None)
-    return named
+    return action_of(monitor.spec.actions, verdict)
 
 
 def cause_of(monitor: DriftMonitor, verdict: Verdict) -> Verdict:

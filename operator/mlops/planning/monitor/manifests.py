@@ -110,6 +110,11 @@ def _pod(
         as_of=as_of,
         rollback=rollback,
         label_request=_label_question(monitor),
+        policy=tasks.Policy(
+            actions=spec.actions,
+            guard=spec.guard,
+            template=None if spec.training_run_ref is None else spec.training_run_ref.name,
+        ),
     )
     return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
 

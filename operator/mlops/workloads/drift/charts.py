@@ -64,7 +64,7 @@ def metric_chart(performance: dict[str, Any], change_point: str | None) -> str:
             f"{html.escape(text[:16].replace('T', ' '))}</text>"
         )
     label = html.escape(f"{performance['metric']} over the window, with 95 % intervals, against the reference")
-    return _svg(_WIDTH, _HEIGHT, label, parts)
+    return framed(_WIDTH, _HEIGHT, label, parts)
 
 
 def histogram_chart(found: dict[str, Any]) -> str:
@@ -100,7 +100,7 @@ def histogram_chart(found: dict[str, Any]) -> str:
             f"{html.escape(_short(bar['label'], longest))}</text>"
             for number, bar in enumerate(bars)
         ]
-    return _svg(width, height, html.escape(f"{found['name']}: reference against window"), parts)
+    return framed(width, height, html.escape(f"{found['name']}: reference against window"), parts)
 
 
 def split_chart(split: dict[str, Any]) -> str:
@@ -125,7 +125,7 @@ def split_chart(split: dict[str, Any]) -> str:
             f'<text class="tick" x="{max(x(part["high"]), last) + 6:.1f}" y="{top + 14:.1f}">{part["value"]:.3f}</text>'
         )
     parts.append(f'<line class="axis" x1="{x(0.0):.1f}" x2="{x(0.0):.1f}" y1="4" y2="74"/>')
-    return _svg(width, 80.0, "what a drop is made of, with 95 % intervals", parts)
+    return framed(width, 80.0, "what a drop is made of, with 95 % intervals", parts)
 
 
 def _axis(low: float, high: float, y: Any) -> str:
@@ -139,7 +139,8 @@ def _axis(low: float, high: float, y: Any) -> str:
     return "".join(lines)
 
 
-def _svg(width: float, height: float, label: str, parts: list[str]) -> str:
+def framed(width: float, height: float, label: str, parts: list[str]) -> str:
+    """Return parts of SVG in their frame, as wide as there is room."""
     return (
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
         f' height="{height:.0f}">{"".join(parts)}</svg>'

@@ -38,12 +38,21 @@ def document(task: tasks.DriftTask, reference: Reference, window: Window, decisi
         "artifact": task.artifact,
         "window": {"start": format_time(window.span.start), "end": format_time(window.span.end)},
         "judgedUntil": format_time(window.span.judged_until),
-        "verdict": decision.verdict,
-        "sentence": decision.sentence,
         "settings": {
             "window": task.window.dump(),
             "labels": task.labels.dump(),
         },
+        "policy": None if task.policy is None else task.policy.dump(),
+        "notCompared": dict(reference.not_compared),
+        **measured(reference, window, decision),
+    }
+
+
+def measured(reference: Reference, window: Window, decision: Decision) -> dict[str, Any]:
+    """Return what the verdict rests on, whatever was compared."""
+    return {
+        "verdict": decision.verdict,
+        "sentence": decision.sentence,
         "counts": {**_plain(window.counts), "coverage": window.counts.coverage},
         "notes": list(decision.notes),
         "checks": [

@@ -10,42 +10,17 @@ import base64
 import hashlib
 import html
 import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlops.workloads.drift import following
 from mlops.workloads.drift.charts import histogram_chart, metric_chart, split_chart
 from mlops.workloads.drift.checks import CHECKS
 from mlops.workloads.drift.checks.drift_check import Advice
-
-_STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1c2024;--soft:#5c6570;--line:#d9dee3;--now:#2563a8;--then:#c06a12;
---band:#c06a1226;--good:#1d7a46;--bad:#b3261e;--open:#8a6100}
-@media (prefers-color-scheme:dark){:root{--paper:#15181b;--ink:#e7eaed;--soft:#a0a9b3;--line:#343b42;--now:#6aa9ea;
---then:#e59a4d;--band:#e59a4d2e;--good:#5cc48a;--bad:#ff8a80;--open:#e3b341}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:62rem;padding:1.5rem;background:var(--paper);color:var(--ink);
-font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}
-h1{font-size:1.7rem;line-height:1.25;margin:0 0 .5rem}
-h2{font-size:1.15rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--line);padding-bottom:.25rem}
-.lead{font-size:1.1rem}.soft,.tick{color:var(--soft);fill:var(--soft)}.tick{font-size:11px}
-.verdict{display:inline-block;border:2px solid;border-radius:.4rem;padding:.05rem .6rem}
-.good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--open)}
-table{border-collapse:collapse;width:100%;font-size:.92rem}
-th,td{text-align:left;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.wide{overflow-x:auto}.charts{display:flex;flex-wrap:wrap;gap:1rem}
-figure{margin:0}figcaption{font-size:.9rem}
-svg{max-width:100%;height:auto}
-svg rect.current,svg circle.current{fill:var(--now)}svg rect.current{fill-opacity:.65}
-svg rect.outline{fill:none;stroke:var(--then);stroke-width:1.5}
-svg .current-line{fill:none;stroke:var(--now);stroke-width:1.5}
-svg .interval{stroke:var(--now);stroke-width:2;stroke-opacity:.6}
-svg .reference-line{stroke:var(--then);stroke-width:1.5}svg .reference-band{fill:var(--band)}
-svg .change{stroke:var(--bad);stroke-width:2;stroke-dasharray:5 3}svg .grid{stroke:var(--line)}
-svg .axis{stroke:var(--soft)}
-.now{color:var(--now)}.then{color:var(--then)}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0}
-""".strip()
+from mlops.workloads.drift.page_style import STYLE
+from mlops.workloads.drift.policy import in_words
+from mlops.workloads.drift.timeline import timeline
 
 # Of verdicts that no check gives.
 _NO_CHECK = {
@@ -60,17 +35,31 @@ _NO_CHECK = {
     ),
 }
 ADVICE: dict[str, Advice] = {**_NO_CHECK, **{type_: each.advice for type_, each in CHECKS.items()}}
+# What a person does about two files, where that is something else.
+_OF_FILES = {
+    "Stable": "Nothing.",
+    "Inconclusive": "Give more rows or labels, or lower --min-samples if these are all.",
+    "DataDrift": "Look at the inputs that moved: is it a change of the world, or of the way a column is made?",
+    "ConceptDrift": "Find out what changed in the world, or in how a column is made: rows from before it teach wrong.",
+    "PerformanceDrop": "Look at rows with wrong answers, and at how the label is made.",
+}
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
 _TONE = {"Detected": "bad", "NotDetected": "good", "Inconclusive": "open"}
 
 
-def page(found: dict[str, Any]) -> str:
-    """The report's document (as `document.document` makes it) as HTML; the same document gives the same bytes."""
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+def page(found: dict[str, Any], history: Sequence[Mapping[str, Any]] = (), done: str = "") -> str:
+    """The report's document (as `document.document` makes it) as HTML; the same document gives the same bytes.
+
+    `history` are all checks of the monitor, the oldest first, and `done` what was done about this one, where they are
+    known.
+    """
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     sections = [
         _head(found),
-        _what_to_do(found),
+        _what_to_do(found, done),
         _checks(found),
+        _timeline(history),
         _performance(found),
         _estimated(found),
         _attribution(found),
@@ -79,52 +68,82 @@ def page(found: dict[str, Any]) -> str:
         _rows(found),
         _settings(found),
     ]
-    title = html.escape(f"{found['verdict']}: {found['model']} ({found['stage']})")
+    title = html.escape(f"{found['verdict']}: {_subject(found)}")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(section for section in sections if section)
         + f'\n<script type="application/json" id="report">{_embedded(found)}</script>\n</body>\n</html>\n'
     )
 
 
+def _subject(found: dict[str, Any]) -> str:
+    sides = found.get("compared")
+    return f"{found['model']} ({found['stage']})" if sides is None else f"{sides['current']}"
+
+
 def _head(found: dict[str, Any]) -> str:
     tone = ADVICE[found["verdict"]].tone
+    verdict = f'<h1><span class="verdict {tone}">{_text(found["verdict"])}</span>'
+    sentence = f'<p class="lead">{_text(found["sentence"])}</p>\n'
+    if (sides := found.get("compared")) is not None:
+        times = found["window"]
+        span = "" if times is None else f" Rows from {_text(times['start'])} to {_text(times['end'])}."
+        return (
+            f"{verdict} {_text(sides['current'])}</h1>\n{sentence}"
+            f'<p class="soft">Compared with {_text(sides["reference"])} by <code>mlops check</code>.{span}'
+            f" {found['counts']['samples']:,} rows looked at, {found['counts']['labelled']:,} with labels.</p>"
+        )
     window = found["window"]
     return (
-        f'<h1><span class="verdict {tone}">{_text(found["verdict"])}</span> {_text(found["model"])}'
-        f' <span class="soft">({_text(found["stage"])}, version {_text(found["modelVersion"])})</span></h1>\n'
-        f'<p class="lead">{_text(found["sentence"])}</p>\n'
+        f"{verdict} {_text(found['model'])}"
+        f' <span class="soft">({_text(found["stage"])}, version {_text(found["modelVersion"])})</span></h1>\n{sentence}'
         f'<p class="soft">Monitor {_text(found["namespace"])}/{_text(found["monitor"])}. Window: after'
         f" {_text(window['start'])}, up to {_text(window['end'])}. {found['counts']['samples']} rows looked at,"
         f" {found['counts']['labelled']} with labels ({found['counts']['coverage']:.0%} of those old enough).</p>"
     )
 
 
-def _what_to_do(found: dict[str, Any]) -> str:
+def _what_to_do(found: dict[str, Any], done: str) -> str:
     advice = ADVICE[found["verdict"]]
-    return (
-        "<h2>What follows</h2>\n<dl>"
-        f"<dt>The operator, by default</dt><dd>{_text(advice.operator)}</dd>"
-        f"<dt>A person</dt><dd>{_text(advice.person)}</dd></dl>\n"
-        '<p class="soft">The monitor\'s own policy stands in its spec.actions and spec.guard; what was done, in its'
-        " status.lastAction.</p>"
-    )
+    policy = found.get("policy")
+    lines = []
+    if policy is not None:
+        lines.append(("The monitor", in_words(policy, found["verdict"])))
+    elif "compared" not in found:
+        # Of a release that did not record the policy.
+        lines.append(("The operator, by default", advice.operator))
+    if done:
+        lines.append(("Done", done))
+    lines.append(("A person", person_of(found)))
+    listed = "".join(f"<dt>{_text(term)}</dt><dd>{_text(text)}</dd>" for term, text in lines)
+    return f"<h2>What follows</h2>\n<dl>{listed}</dl>"
+
+
+def person_of(found: dict[str, Any]) -> str:
+    """Return what a person should do about the verdict."""
+    own = _OF_FILES.get(found["verdict"]) if "compared" in found else None
+    return own or ADVICE[found["verdict"]].person
+
+
+def _timeline(history: Sequence[Mapping[str, Any]]) -> str:
+    body = timeline(history, {verdict: advice.tone for verdict, advice in ADVICE.items()})
+    return _section("All checks", body) if body else ""
 
 
 def _checks(found: dict[str, Any]) -> str:
     rows = "".join(
         f"<tr><td>{_text(check['name'])}</td><td>{_text(check['type'])}</td>"
         f'<td class="{_TONE[check["result"]]}">{_text(check["result"])}</td><td>{_text(check["message"])}</td>'
-        f'<td class="n">{_text(check["alpha"])}</td></tr>'
+        f'<td class="n" data-label="alpha">{_text(check["alpha"])}</td></tr>'
         for check in found["checks"]
     )
     return _section(
         "Checks",
-        f'<div class="wide"><table><tr><th>check</th><th>question</th><th>answer</th><th>why</th><th class="n">alpha'
-        f"</th></tr>{rows}</table></div>",
+        f'<div class="wide"><table class="cards"><tr><th>check</th><th>question</th><th>answer</th><th>why</th>'
+        f'<th class="n">alpha</th></tr>{rows}</table></div>',
     )
 
 
@@ -239,18 +258,28 @@ def _rows(found: dict[str, Any]) -> str:
         f"<dt>{_text(name)}</dt><dd>{_value(value) if isinstance(value, float) else _text(str(value))}</dd>"
         for name, value in sorted(found["counts"].items())
     )
-    return _section("Rows", (f"<ul>{notes}</ul>" if notes else "") + f"<dl>{counts}</dl>")
+    left_out = "".join(
+        f"<li>{_text(name)}: {_text(reason)}</li>" for name, reason in sorted((found.get("notCompared") or {}).items())
+    )
+    return _section(
+        "Rows, and what was not checked",
+        (f"<ul>{notes}</ul>" if notes else "")
+        + (f"<p>Not compared:</p><ul>{left_out}</ul>" if left_out else "<p>All inputs were compared.</p>")
+        + f"<dl>{counts}</dl>",
+    )
 
 
 def _settings(found: dict[str, Any]) -> str:
-    reference = found["reference"]
+    reference, sides = found["reference"], found.get("compared")
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(found["libraries"].items()))
-    return _section(
-        "Reference",
-        f"<dl><dt>model</dt><dd>{_text(found['artifact'])}</dd><dt>rows</dt><dd>{reference['rows']}, of which"
-        f" {reference['heldOut']} held out</dd><dt>task</dt><dd>{_text(reference['task'])} of"
-        f" {_text(reference['label'])}</dd><dt>libraries</dt><dd>{_text(libraries)}</dd></dl>",
-    )
+    lines = [
+        ("model", found["artifact"]) if sides is None else ("from", sides["reference"]),
+        ("rows", f"{reference['rows']}, of which {reference['heldOut']} held out"),
+    ]
+    if reference["label"]:
+        lines.append(("task", f"{reference['task']} of {reference['label']}"))
+    lines.append(("libraries", libraries))
+    return _section("Reference", f"<dl>{''.join(f'<dt>{_text(a)}</dt><dd>{_text(b)}</dd>' for a, b in lines)}</dl>")
 
 
 def _section(title: str, body: str) -> str:
@@ -258,7 +287,8 @@ def _section(title: str, body: str) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value)
+    """Return a text from data as HTML; a timestamp is not broken at its hyphens."""
+    return _TIMESTAMP.sub(r'<span class="t">\g<0></span>', html.escape(value))
 
 
 def _value(value: float | None) -> str:

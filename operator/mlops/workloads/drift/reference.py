@@ -14,7 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
 from mlops.workloads.floor.model.learnt import LearntFill, fills
-from mlops.workloads.floor.model.signature import Signature, class_name, parse_signature
+from mlops.workloads.floor.model.signature import Input, Signature, class_name, parse_signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (
@@ -53,6 +53,8 @@ class Reference:
     constants: Mapping[str, float | str] = field(default_factory=dict)
     # The share of rows in which it stands for one; of models of earlier releases, in which it stands at all.
     filled: Mapping[str, float] = field(default_factory=dict)
+    # Why inputs of the model are not among the rows.
+    not_compared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -96,22 +98,10 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     missing = [column for column in (LABEL, "part", PREDICTION) if column not in frame.columns]
     if missing:
         raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model again")
-    names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
-    numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
-    categorical = tuple(sorted(set(names) - set(numeric)))
     classes = _classes(signature)
-    prepared = frame.with_columns(
-        *(finite(INPUT + name) for name in numeric),
-        *(pl.col(INPUT + name).cast(pl.String, strict=False) for name in categorical),
-        *(_target(column, frame, bool(classes)) for column in (LABEL, PREDICTION)),
-        *(finite(column) for column in frame.columns if column.startswith(PROBABILITY)),
-        timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
-    )
-    # Rows without a time, or with equal ones, have an order of their own, which their content decides and does not
-    # show: neighbours would else resemble each other.
-    prepared = prepared.sort(sorted(prepared.columns), nulls_last=True)
-    shuffled = np.random.Generator(np.random.PCG64(0)).permutation(prepared.height)
-    prepared = prepared.with_columns(pl.Series(_TIE, shuffled)).sort(TIME, _TIE, nulls_last=True).drop(_TIE)
+    prepared = canonical(frame, classifies=bool(classes))
+    numeric, categorical = columns_by_kind(frame)
+    names = (*numeric, *categorical)
     known = {name: fill for name, fill in fills(signature.clean or ()).items() if name in names}
     constants = {name: _constant(fill, is_number=name in numeric) for name, fill in known.items()}
     return Reference(
@@ -127,7 +117,41 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
             name: fill.missing if fill.missing is not None else _share(prepared[INPUT + name], constants[name])
             for name, fill in known.items()
         },
+        not_compared={one.name: _left_out(one) for one in signature.inputs if one.name not in names},
     )
+
+
+def _left_out(one: Input) -> str:
+    """Return why the reference has no values of an input; see `train.artifact`."""
+    if one.pii:
+        return "personal data (governance.pii)"
+    if one.type in ("timestamp", "string"):
+        return f"a {one.type} of which the model knows what is computed of it, or personal data"
+    return "personal data (governance.pii)"
+
+
+def columns_by_kind(frame: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the inputs that are numbers, and of the others, each sorted."""
+    names = [column.removeprefix(INPUT) for column in frame.columns if column.startswith(INPUT)]
+    numeric = tuple(sorted(name for name in names if frame.schema[INPUT + name].is_numeric()))
+    return numeric, tuple(sorted(set(names) - set(numeric)))
+
+
+def canonical(frame: pl.DataFrame, *, classifies: bool) -> pl.DataFrame:
+    """Return the rows with canonical types, in time order; those without a time in an order that says nothing."""
+    numeric, categorical = columns_by_kind(frame)
+    prepared = frame.with_columns(
+        *(finite(INPUT + name) for name in numeric),
+        *(pl.col(INPUT + name).cast(pl.String, strict=False) for name in categorical),
+        *(_target(column, frame, classifies) for column in (LABEL, PREDICTION)),
+        *(finite(column) for column in frame.columns if column.startswith(PROBABILITY)),
+        timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
+    )
+    # Rows without a time, or with equal ones, have an order of their own, which their content decides and does not
+    # show: neighbours would else resemble each other.
+    prepared = prepared.sort(sorted(prepared.columns), nulls_last=True)
+    shuffled = np.random.Generator(np.random.PCG64(0)).permutation(prepared.height)
+    return prepared.with_columns(pl.Series(_TIE, shuffled)).sort(TIME, _TIE, nulls_last=True).drop(_TIE)
 
 
 def _constant(fill: LearntFill, *, is_number: bool) -> float | str:

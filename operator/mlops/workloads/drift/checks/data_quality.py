@@ -37,7 +37,7 @@ class DataQuality(DriftCheck):
 
         A server refuses requests that lack a required input, so one that is missing in every row was redacted.
         """
-        problems = [f"the captures lack the input {name}" for name in evidence.window.absent]
+        problems = [f"the window lacks the input {name}" for name in evidence.window.absent]
         features = [feature for feature in evidence.inputs.features if feature.name not in evidence.window.absent]
         # What is told of an input by a mark of its own is not told again as far or unseen.
         told = _beyond(check, features) | faults_of(

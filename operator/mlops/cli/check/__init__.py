@@ -1,0 +1,1 @@
+"""`mlops check`: the checks of a drift pod on two files."""

@@ -1,0 +1,35 @@
+"""What the monitor does about a verdict, as its spec says it, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops.api.drift_monitor import Verdict, action_of
+from mlops.api.tasks import Policy
+
+# What each action is, in a sentence; one without is named only.
+_DOES = {
+    "Retrain": "the same recipe on refreshed data; it must pass the gates",
+    "Rebuild": "the search re-opened, on rows from after the change; it must pass the gates",
+    "Hold": "nothing is trained",
+}
+_RUNS = ("Retrain", "Rebuild")
+
+
+def in_words(policy: dict[str, Any], verdict: Verdict) -> str:
+    """Return what the policy of a report's document does about a verdict, with what the guard asks first."""
+    said = Policy.model_validate(policy)
+    action = action_of(said.actions, verdict)
+    if action is None:
+        return "Nothing: no action of the monitor names this verdict."
+    about = f": {_DOES[action.do]}" if action.do in _DOES else ""
+    if action.do not in _RUNS:
+        return f"{action.do}{about}."
+    template = f" of the template {said.template}" if said.template else ""
+    guard = said.guard
+    checks = "" if guard.confirmations == 1 else f"; after {guard.confirmations} such verdicts in a row"
+    return (
+        f"{action.do}, a run{template}{about}. The guard lets a run through {guard.cooldown} after the one before, "
+        f"at most {guard.max_runs_per_week} in a week{checks}; after {guard.max_rejected_challengers} in a row without "
+        f"a new version it rests, and tries again {guard.circuit_reset_after} later."
+    )
