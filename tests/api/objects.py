@@ -205,7 +205,6 @@ _MONITOR = _object(
                         "secretRef": {"name": "truth"},
                         "format": "csv",
                         "columns": {"id": "request", "row": "row", "label": "outcome", "time": "at"},
-                        "csv": {"delimiter": ";"},
                     }
                 },
                 {
@@ -213,7 +212,7 @@ _MONITOR = _object(
                         "url": "https://example.com/truth.parquet",
                         "secretRef": {"name": "web-token"},
                         "format": "parquet",
-                        "columns": {"id": "id"},
+                        "columns": {"id": "id", "row": "n", "label": "y", "time": "t"},
                     }
                 },
                 {"datasetRef": {"name": "electricity"}, "joinKeys": ["station"], "within": "2d"},
@@ -335,7 +334,7 @@ VALID: dict[str, Object] = {
     "monitor of delivered CSV": a_monitor(
         **{
             "spec.labels.sources": [
-                {"http": {"url": "https://example.com/truth.csv", "format": "csv", "csv": {"header": 2}}},
+                {"http": {"url": "https://example.com/truth.csv", "format": "csv"}},
                 {"s3": {"uri": "s3://truth/rain/", "format": "GroundTruthJSONL"}},
             ]
         }

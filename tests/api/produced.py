@@ -40,8 +40,8 @@ _READ_ONLY = {
 }
 # What a program says of what these found is a reason of its own.
 _SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.floor.model.signature"}}
-# What a program that reads files as an ingest does never comes to: it has no expressions, puts no row aside, and says of
-# files that are not there how many labels it found.
+# What a program that reads files as an ingest does never comes to: it has no expressions, puts no row aside, and goes on
+# without files that are not there.
 _NEVER = {"DriftMonitor": {"SOURCE_NOT_FOUND", "EXPRESSION_INVALID", "REJECTED"}}
 _IN_A_MESSAGE = r"(?<!\{)"
 _SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")

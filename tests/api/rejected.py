@@ -640,25 +640,7 @@ RULES = [
         "columns of ground truth",
         a_monitor(**{"spec.labels.sources.1.s3.format": "GroundTruthJSONL"}),
         "spec.labels.sources[1].s3",
-        "columns and csv are for format parquet or csv: GroundTruthJSONL says itself where things stand",
-    ),
-    _case(
-        "csv of Parquet",
-        a_monitor(**{"spec.labels.sources.1.s3.format": "parquet"}),
-        "spec.labels.sources[1].s3",
-        "csv is for format csv",
-    ),
-    _case(
-        "labels without a header",
-        a_monitor(**{"spec.labels.sources.1.s3.csv.header": 0}),
-        "spec.labels.sources[1].s3",
-        "csv.header must be at least 1: columns are found by their names",
-    ),
-    _case(
-        "no source of labels",
-        a_monitor(**{"spec.labels.sources": []}),
-        "spec.labels.sources",
-        "",
+        "columns is for format parquet or csv: GroundTruthJSONL says itself where things stand",
     ),
     _case(
         "retrain of nothing",

@@ -440,10 +440,6 @@ def _label_source(draw: Draw, drawn: Object, fields: Fields) -> None:
 def _label_files(draw: Draw, drawn: Object, fields: Fields) -> None:
     if drawn["format"] == "GroundTruthJSONL":
         drawn.pop("columns", None)
-    if drawn["format"] != "csv":
-        drawn.pop("csv", None)
-    if drawn.get("csv", {}).get("header") == 0:
-        drawn["csv"]["header"] = 1
 
 
 def _labels(draw: Draw, drawn: Object, fields: Fields) -> None:

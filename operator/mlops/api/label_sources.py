@@ -8,7 +8,6 @@ from pydantic import Field
 
 from mlops.api.base import Duration, FieldName, Model, Name, Rule, S3Uri, Text, exactly_one_of, text
 from mlops.api.dataset import Url
-from mlops.api.delimited import Csv
 from mlops.api.secret_ref import SecretRef
 
 LabelFormat = Literal["GroundTruthJSONL", "parquet", "csv"]
@@ -36,25 +35,11 @@ class LabelColumns(Model):
     )
 
 
-def _of_files(self: S3Labels | HttpLabels) -> bool:
-    return self.format != "GroundTruthJSONL" or (self.columns is None and self.csv is None)
-
-
 _FORMAT_RULES = (
     Rule(
-        "self.format != 'GroundTruthJSONL' || !(has(self.columns) || has(self.csv))",
-        "columns and csv are for format parquet or csv: GroundTruthJSONL says itself where things stand",
-        _of_files,
-    ),
-    Rule(
-        "!has(self.csv) || self.format == 'csv' || self.format == 'GroundTruthJSONL'",
-        "csv is for format csv",
-        lambda self: self.csv is None or self.format in ("csv", "GroundTruthJSONL"),
-    ),
-    Rule(
-        "!has(self.csv) || self.csv.header != 0",
-        "csv.header must be at least 1: columns are found by their names",
-        lambda self: self.csv is None or self.csv.header != 0,
+        "self.format != 'GroundTruthJSONL' || !has(self.columns)",
+        "columns is for format parquet or csv: GroundTruthJSONL says itself where things stand",
+        lambda self: self.format != "GroundTruthJSONL" or self.columns is None,
     ),
 )
 
@@ -69,10 +54,10 @@ class S3Labels(Model):
         "left out.",
     )
     format: LabelFormat = Field(
-        description="GroundTruthJSONL: a JSON object a line, with eventMetadata.eventId and groundTruthData.data."
+        description="GroundTruthJSONL: a JSON object a line, with eventMetadata.eventId and groundTruthData.data. csv: "
+        "commas, double quotes, UTF-8 and one header line."
     )
     columns: LabelColumns | None = Field(default=None, description="What the columns are called.")
-    csv: Csv | None = Field(default=None, description="How delivered CSV is written.")
     rules: ClassVar = _FORMAT_RULES
 
 
@@ -84,10 +69,10 @@ class HttpLabels(Model):
         default=None, description="A Secret whose key AUTHORIZATION holds the whole Authorization header."
     )
     format: LabelFormat = Field(
-        description="GroundTruthJSONL: a JSON object a line, with eventMetadata.eventId and groundTruthData.data."
+        description="GroundTruthJSONL: a JSON object a line, with eventMetadata.eventId and groundTruthData.data. csv: "
+        "commas, double quotes, UTF-8 and one header line."
     )
     columns: LabelColumns | None = Field(default=None, description="What the columns are called.")
-    csv: Csv | None = Field(default=None, description="How delivered CSV is written.")
     rules: ClassVar = _FORMAT_RULES
 
 

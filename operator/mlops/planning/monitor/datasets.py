@@ -19,9 +19,7 @@ def label_dataset(view: DriftMonitorView) -> tasks.PinnedDataset | Readiness | N
     return _pinned(view, view.label_dataset, name, "spec.labels.sources[].datasetRef")
 
 
-def _pinned(
-    view: DriftMonitorView, dataset: Dataset | None, name: str, field: str
-) -> tasks.PinnedDataset | Readiness:
+def _pinned(view: DriftMonitorView, dataset: Dataset | None, name: str, field: str) -> tasks.PinnedDataset | Readiness:
     """Return the current version of the Dataset."""
     if dataset is None or is_leaving(dataset):
         return say.waiting(

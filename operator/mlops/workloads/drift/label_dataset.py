@@ -28,7 +28,9 @@ def join_keys(source: LabelSource, version: DatasetVersion, place: str) -> tuple
     """Return the fields that tell entities. Raises BadInput for a Dataset that cannot be joined, with the way out."""
     keys = source.join_keys or version.entity_keys
     lacks = [
-        what for what, has in (("label", version.label), ("timestamp", version.timestamp), ("entityKey", keys)) if not has
+        what
+        for what, has in (("label", version.label), ("timestamp", version.timestamp), ("entityKey", keys))
+        if not has
     ]
     if lacks:
         raise _invalid(

@@ -126,6 +126,6 @@ def _notes(window: Window) -> tuple[str, ...]:
             notes.append(f"Labels of {each.source}: {each.message}.")
         if each.disagreeing:
             notes.append(
-                f"Labels of {each.source}: {each.disagreeing} rows have another one of a source before it, which counts."
+                f"Labels of {each.source}: {each.disagreeing} rows have another one of an earlier source, which counts."
             )
     return tuple(notes)

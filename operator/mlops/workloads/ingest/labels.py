@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -59,8 +58,7 @@ def read_labels(pod: Pod, task: tasks.LabelsTask) -> tasks.LabelsReport:
     except BadInput as error:
         if error.reason != Reason.SOURCE_NOT_FOUND:
             # The contract is ours: what is said of it is said of the source.
-            said = error.message.replace("spec.csv", "csv").replace(" of spec.fields", "")
-            raise BadInput(error.reason, f"{place}: {said}") from error
+            raise BadInput(error.reason, f"{place}: {error.message.replace(' of spec.fields', '')}") from error
         message = error.message
     write_source(folder, message)
     say(f"{rows:,} labels of {task.source.shown}{f': {message}' if message else ''}")
@@ -84,7 +82,11 @@ def _files(pod: Pod, task: tasks.LabelsTask) -> Iterator[Delivered]:
         environ = s3_environ(source.s3, task.namespace, pod.environ)
         # What was written before the window began is the labels of no request in it.
         yield from s3_files(
-            source.s3.uri, environ, pod.scratch, stores_folder(pod.environ), earlier(_start(pod, task), LABEL_DATED_BEFORE)
+            source.s3.uri,
+            environ,
+            pod.scratch,
+            stores_folder(pod.environ),
+            earlier(_start(pod, task), LABEL_DATED_BEFORE),
         )
     elif source.http:
         yield _download(pod, task, source.http)
@@ -129,7 +131,6 @@ def _spec(source: LabelSource, label_type: FieldType) -> DatasetSpec:
             "fields": fields,
             # No message repeats a value: a label may be anybody's own.
             "governance": {"pii": ["id", LABEL]},
-            **({"csv": found.csv.dump()} if found.csv else {}),
         }
     )
 
