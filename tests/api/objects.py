@@ -196,7 +196,30 @@ _MONITOR = _object(
         "startingDeadlineSeconds": 600,
         "suspend": False,
         "window": {"duration": "24h", "minSamples": 500, "maxSamples": 1000},
-        "labels": {"maxDelay": "14d", "minCoverage": "0.2"},
+        "labels": {
+            "sources": [
+                {"feedback": {}},
+                {
+                    "s3": {
+                        "uri": "s3://truth/rain/",
+                        "secretRef": {"name": "truth"},
+                        "format": "csv",
+                        "columns": {"id": "request", "row": "row", "label": "outcome", "time": "at"},
+                    }
+                },
+                {
+                    "http": {
+                        "url": "https://example.com/truth.parquet",
+                        "secretRef": {"name": "web-token"},
+                        "format": "parquet",
+                        "columns": {"id": "id", "row": "n", "label": "y", "time": "t"},
+                    }
+                },
+                {"datasetRef": {"name": "electricity"}, "joinKeys": ["station"], "within": "2d"},
+            ],
+            "maxDelay": "14d",
+            "minCoverage": "0.2",
+        },
         "checks": [
             {
                 "name": "inputs",
@@ -315,4 +338,12 @@ VALID: dict[str, Object] = {
         **{"spec.artifact": None, "spec.source": {"trainingRunRef": {"name": "electricity-1"}}}
     ),
     "monitor": a_monitor(),
+    "monitor of delivered CSV": a_monitor(
+        **{
+            "spec.labels.sources": [
+                {"http": {"url": "https://example.com/truth.csv", "format": "csv"}},
+                {"s3": {"uri": "s3://truth/rain/", "format": "GroundTruthJSONL"}},
+            ]
+        }
+    ),
 }

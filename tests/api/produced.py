@@ -21,7 +21,7 @@ _PROGRAMS = {
     "Dataset": ("mlops.workloads.ingest.run",),
     "TrainingRun": ("mlops.workloads.train.run", "mlops.workloads.train.fetch"),
     "ModelVersion": ("mlops.workloads.verify.run", "mlops.workloads.serve.run"),
-    "DriftMonitor": ("mlops.workloads.drift.run",),
+    "DriftMonitor": ("mlops.workloads.drift.run", "mlops.workloads.ingest.labels"),
 }
 # How the names of a kind's planning modules begin; the engine's are of any kind, as are those of all planners.
 _PLANNING = {
@@ -40,6 +40,9 @@ _READ_ONLY = {
 }
 # What a program says of what these found is a reason of its own: of an older model that cannot be measured, a sentence.
 _SAID_IN_OTHER_WORDS = {"DriftMonitor": ("mlops.workloads.floor.model.", "mlops.workloads.floor.isolation.")}
+# What a program that reads files as an ingest does never comes to: it has no expressions, puts no row aside, and goes on
+# without files that are not there.
+_NEVER = {"DriftMonitor": {"SOURCE_NOT_FOUND", "EXPRESSION_INVALID", "REJECTED"}}
 _IN_A_MESSAGE = r"(?<!\{)"
 _SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")
 _IMPORTED = re.compile(r"^ *from (mlops[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
@@ -50,7 +53,7 @@ def produced(kind: str) -> dict[str, set[str]]:
     """Return every reason that an object of the kind may have, with the modules that say it."""
     found: dict[str, set[str]] = {}
     for module in _modules(kind):
-        for name in set(_SAID.findall(_source(module))) - _READ_ONLY.get(module, set()):
+        for name in set(_SAID.findall(_source(module))) - _READ_ONLY.get(module, set()) - _NEVER.get(kind, set()):
             found.setdefault(str(Reason[name]), set()).add(module)
     # What the engine says of the pods of any kind.
     for reason in NOT_STARTED:

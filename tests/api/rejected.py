@@ -612,6 +612,37 @@ RULES = [
         "alpha of 0.6", a_monitor(**{"spec.checks.0.alpha": "0.6"}), "spec.checks[0]", "alpha must be greater than 0"
     ),
     _case(
+        "two places of labels in one source",
+        a_monitor(**{"spec.labels.sources.0": {"feedback": {}, "datasetRef": {"name": "rain"}}}),
+        "spec.labels.sources[0]",
+        "exactly one of spec.labels.sources[].feedback, spec.labels.sources[].s3, spec.labels.sources[].http, "
+        "spec.labels.sources[].datasetRef must be set",
+    ),
+    _case(
+        "join keys of feedback",
+        a_monitor(**{"spec.labels.sources.0": {"feedback": {}, "joinKeys": ["station"]}}),
+        "spec.labels.sources[0]",
+        "joinKeys and within are for datasetRef",
+    ),
+    _case(
+        "labels of two Datasets",
+        a_monitor(**{"spec.labels.sources.0": {"datasetRef": {"name": "rain"}}}),
+        "spec.labels",
+        "spec.labels.sources has more than one datasetRef: keep one",
+    ),
+    _case(
+        "feedback twice",
+        a_monitor(**{"spec.labels.sources.3": {"feedback": {}}}),
+        "spec.labels",
+        "spec.labels.sources has feedback more than once: keep one",
+    ),
+    _case(
+        "columns of ground truth",
+        a_monitor(**{"spec.labels.sources.1.s3.format": "GroundTruthJSONL"}),
+        "spec.labels.sources[1].s3",
+        "columns is for format parquet or csv: GroundTruthJSONL says itself where things stand",
+    ),
+    _case(
         "retrain of nothing",
         a_monitor(**{"spec.trainingRunRef": None}),
         "spec",

@@ -44,6 +44,15 @@ def captures_of(model: str) -> Manifest:
             id="a Dataset wakes the runs on it",
         ),
         pytest.param(
+            a_dataset("outcomes"),
+            [
+                a_monitor(labels={"sources": [{"feedback": {}}, {"datasetRef": {"name": "outcomes"}}]}),
+                a_monitor("other", labels={"sources": [{"datasetRef": {"name": "rain"}}]}),
+            ],
+            {key("Dataset", "outcomes"), key("DriftMonitor", "watch")},
+            id="a Dataset wakes the monitors whose labels come of it",
+        ),
+        pytest.param(
             a_run(metadata=TEMPLATE_LABELS, datasetRef={"name": "rain", "notBefore": "2026-11-21T00:00:00Z"}),
             [a_monitor(), a_monitor("other", trainingRunRef={"name": "other-template"})],
             {

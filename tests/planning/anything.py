@@ -430,6 +430,24 @@ def _monitor(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn["trainingRunRef"] = fields["trainingRunRef"](draw)
 
 
+def _label_source(draw: Draw, drawn: Object, fields: Fields) -> None:
+    _one_of("feedback", "s3", "http", "datasetRef")(draw, drawn, fields)
+    if "datasetRef" not in drawn:
+        drawn.pop("joinKeys", None)
+        drawn.pop("within", None)
+
+
+def _label_files(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn["format"] == "GroundTruthJSONL":
+        drawn.pop("columns", None)
+
+
+def _labels(draw: Draw, drawn: Object, fields: Fields) -> None:
+    for name in ("feedback", "datasetRef"):
+        for extra in [each for each in drawn.get("sources", ()) if name in each][1:]:
+            drawn["sources"].remove(extra)
+
+
 def _governance(draw: Draw, drawn: Object, fields: Fields) -> None:
     for name in ("piiInModels", "piiInCaptures"):
         if name in drawn:
@@ -454,6 +472,10 @@ MENDS: dict[str, Mend] = {
     "StageGate": _one_of("golden", "latency"),
     "ModelVersionSpec": _one_of("artifact", "source"),
     "Window": _window,
+    "LabelSource": _label_source,
+    "S3Labels": _label_files,
+    "HttpLabels": _label_files,
+    "Labels": _labels,
     "Check": _check,
     "DriftMonitorSpec": _monitor,
 }

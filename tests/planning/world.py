@@ -221,6 +221,9 @@ class World:
                         versions=tuple(v for v in versions if v.spec.model_name == it.spec.target_ref.model_name),
                         template=template,
                         dataset=next((d for d in self._of("Dataset") if d.metadata.name == data), None),
+                        label_dataset=next(
+                            (d for d in self._of("Dataset") if d.metadata.name == it.spec.labels.dataset), None
+                        ),
                         runs=tuple(r for r in runs if r.metadata.labels.get(labels.TEMPLATE) == ref),
                     )
                 )

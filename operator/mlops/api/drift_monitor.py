@@ -27,6 +27,7 @@ from mlops.api.base import (
     readiness_columns,
 )
 from mlops.api.conditions import Condition
+from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.metrics import Metric
 
 CheckType = Literal[
@@ -90,14 +91,36 @@ class Window(Model):
 
 
 class Labels(Model):
-    """How far labels can be relied on."""
+    """Where labels come from, and how far they can be relied on."""
 
+    sources: Annotated[tuple[LabelSource, ...], Field(min_length=1, max_length=8)] | None = Field(
+        default=None,
+        description="Where labels come from; of several that have one for a row the first counts. The feedback "
+        "endpoint alone if left out.",
+    )
     max_delay: Duration = Field(
         default="0s", description="Labels arrive at most so late; younger rows are not judged by label."
     )
     min_coverage: Fraction = Field(
         default="0.2", description="With a smaller share of labelled rows, checks that need labels are Inconclusive."
     )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.sources) || self.sources.filter(s, has(s.datasetRef)).size() <= 1",
+            "spec.labels.sources has more than one datasetRef: keep one",
+            lambda self: sum(each.dataset_ref is not None for each in self.sources or ()) <= 1,
+        ),
+        Rule(
+            "!has(self.sources) || self.sources.filter(s, has(s.feedback)).size() <= 1",
+            "spec.labels.sources has feedback more than once: keep one",
+            lambda self: sum(each.feedback is not None for each in self.sources or ()) <= 1,
+        ),
+    )
+
+    @property
+    def dataset(self) -> str | None:
+        """Return the name of the Dataset that labels come from, if they do."""
+        return next((each.dataset_ref.name for each in self.sources or () if each.dataset_ref), None)
 
 
 class Check(Model):
@@ -237,7 +260,9 @@ class DriftMonitorSpec(Model):
     )
     suspend: bool = Field(default=False, description="Make no checks.")
     window: Window = Field(description="Which captured rows a check looks at.")
-    labels: Labels = Field(default_factory=Labels, description="How far labels can be relied on.")
+    labels: Labels = Field(
+        default_factory=Labels, description="Where labels come from, and how far they can be relied on."
+    )
     checks: Annotated[tuple[Check, ...], Field(min_length=1, max_length=32)] = Field(
         description="The questions asked of the window.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
@@ -412,6 +437,9 @@ class DriftMonitorStatus(Model):
     samples: int | None = Field(default=None, description="Rows in the newest window.")
     labelled: int | None = Field(default=None, description="Rows of them with a label.")
     label_coverage: Decimal | None = Field(default=None, description="Their share.")
+    label_sources: Annotated[tuple[LabelSourceResult, ...], Field(max_length=8)] = Field(
+        default=(), description="What each of spec.labels.sources gave; empty if they are left out."
+    )
     metric: MetricReading | None = Field(default=None, description="The performance, reference against window.")
     estimated_metric: MetricReading | None = Field(
         default=None, description="The performance as estimated without labels, if a check asks for it."

@@ -180,6 +180,7 @@ class Reason(StrEnum):
         "Interrupted",
         Trait.PASSES,
         _INGEST_FAILS.means(*_KILLED_IN_ITS_PROCESS),
+        _CHECK_FAILS.means(*_KILLED_IN_ITS_PROCESS),
         _TRAINING_FAILS.means(*_KILLED_IN_ITS_PROCESS),
         _Place(("ModelVersion",), "False", ConditionType.ARTIFACT_VERIFIED).means(*_KILLED_IN_ITS_PROCESS),
     )
@@ -599,12 +600,20 @@ class Reason(StrEnum):
             "A column is missing, or a value has another type than its field.",
             "Mend spec.fields; or the file, and ask for a retry. The message names file, row and column.",
         ),
+        _CHECK_FAILS.means(
+            "A file of delivered labels lacks a column, or a value has another type than the model's label.",
+            "Mend columns of the source in spec.labels.sources; or the file, and ask for a retry.",
+        ),
     )
     FORMAT_ERROR = (
         "FormatError",
         _INGEST_FAILS.means(
             "The file is not of spec.format: damaged, of another encoding, too large, or it unpacks without end.",
             "Correct spec.format or spec.csv; or deliver it again, and ask for a retry.",
+        ),
+        _CHECK_FAILS.means(
+            "A file of delivered labels is not of the format of its source: damaged, or another one.",
+            "Correct format or csv of the source in spec.labels.sources; or deliver it again, and ask for a retry.",
         ),
     )
     SOURCE_NOT_FOUND = (
@@ -627,11 +636,19 @@ class Reason(StrEnum):
             "The source lies where the artifact store keeps what it has, or around that.",
             "Deliver to another bucket or prefix; read captured requests by spec.source.captured.",
         ),
+        _CHECK_FAILS.means(
+            "A source of labels lies where the artifact store keeps what it has, or around that.",
+            "Deliver to another bucket or prefix; labels that a model server took need no source but feedback.",
+        ),
     )
     SOURCE_UNAVAILABLE = (
         "SourceUnavailable",
         _INGEST_FAILS.means(
             "The web server or the database does not answer, or not in time. It is tried again.",
+            "Wait, or check the host and ask for a retry.",
+        ),
+        _CHECK_FAILS.means(
+            "The web server of a source of labels does not answer, or not in time. The next check tries again.",
             "Wait, or check the host and ask for a retry.",
         ),
     )
@@ -640,6 +657,13 @@ class Reason(StrEnum):
         _INGEST_FAILS.means(
             "A URL leads to an address that is not public, or a database's host to one of the pod's own node or cloud: "
             "pods must not reach them.",
+            (
+                "Use a public address; or have the network allowed (in a cluster by MLOPS_HTTP_ALLOWED_NETWORKS in the "
+                "chart's podEnvironment, on one machine by mlops run --allow-network), and ask for a retry."
+            ),
+        ),
+        _CHECK_FAILS.means(
+            "The URL of a source of labels leads to an address that is not public: pods must not reach it.",
             (
                 "Use a public address; or have the network allowed (in a cluster by MLOPS_HTTP_ALLOWED_NETWORKS in the "
                 "chart's podEnvironment, on one machine by mlops run --allow-network), and ask for a retry."
@@ -672,6 +696,10 @@ class Reason(StrEnum):
             "There is no such Dataset in the namespace.",
             "Make it, and the run goes on; or make a run with the right spec.datasetRef.name.",
         ),
+        _Place(("DriftMonitor",), "False").means(
+            "There is no Dataset of the name in spec.labels.sources in the namespace.",
+            "Make it, and the checks go on; or correct the name.",
+        ),
     )
     DATASET_NOT_READY = (
         "DatasetNotReady",
@@ -679,6 +707,10 @@ class Reason(StrEnum):
         _Place(("TrainingRun",), "False Unknown", ConditionType.DATASET_READY, ConditionType.SUCCEEDED).means(
             "The Dataset has no usable version yet; the message repeats why.",
             "Mend the Dataset as its own reason says; the run goes on by itself.",
+        ),
+        _Place(("DriftMonitor",), "False Unknown").means(
+            "The Dataset that labels come from has no version yet.",
+            "Wait; or mend the Dataset as its own reason says: the checks go on by themselves.",
         ),
     )
     DATASET_VERSION_NOT_FOUND = (
@@ -1046,8 +1078,8 @@ class Reason(StrEnum):
     CONFIGURATION_INVALID = (
         "ConfigurationInvalid",
         _CHECK_FAILS.means(
-            "A check's metric does not fit the model, or the window spans nothing.",
-            "Correct spec.checks or spec.window as the message says.",
+            "A check's metric does not fit the model, the window spans nothing, or a Dataset cannot be joined.",
+            "Correct spec.checks, spec.window or spec.labels as the message says.",
         ),
     )
 

@@ -33,6 +33,7 @@ from mlops.api.drift_monitor import (
     Window,
 )
 from mlops.api.estimator import Estimator
+from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
 from mlops.api.reasons import Reported
 from mlops.api.training_run import MetricValue, Search
@@ -285,6 +286,38 @@ class Policy(Model):
     template: str | None = None
 
 
+class LabelsTask(Model):
+    """Read the delivered labels of one source into the inputs folder, for the check that follows in the same pod."""
+
+    task: Literal["labels"] = "labels"
+    namespace: str
+    monitor: str
+    # The place of the source in spec.labels.sources.
+    number: int
+    source: LabelSource
+    # The model, whose label has a type.
+    artifact: str
+    # The spec's window, and the end of it: as of a DriftTask.
+    window: Window
+    as_of: str | None = None
+
+
+class LabelsReport(Model):
+    """The labels are there."""
+
+    report: Literal["labels"] = "labels"
+    rows: int
+
+
+class PinnedDataset(Model):
+    """A version of a Dataset."""
+
+    name: str
+    version: int
+    digest: Digest
+    artifact: Digest
+
+
 class DriftTask(Model):
     """Compare what a served model saw with what it was trained on."""
 
@@ -298,6 +331,8 @@ class DriftTask(Model):
     window: Window
     labels: Labels
     checks: tuple[Check, ...]
+    # The version of the Dataset that labels come from.
+    label_dataset: PinnedDataset | None = None
     # The end of the window: an RFC 3339 time. None in the Jobs of a CronJob, whose names carry their time.
     as_of: str | None = None
     rollback: RollbackQuestion | None = None
@@ -316,6 +351,7 @@ class DriftReport(Model):
     samples: int
     labelled: int
     label_coverage: Decimal
+    label_sources: tuple[LabelSourceResult, ...] = ()
     checks: tuple[CheckResult, ...]
     metric: MetricReading | None = None
     estimated_metric: MetricReading | None = None
@@ -338,10 +374,11 @@ class FailureReport(Model):
 
 
 Task = Annotated[
-    IngestTask | RemoveTask | FetchTask | TrainTask | VerifyTask | ServeTask | DriftTask, Field(discriminator="task")
+    IngestTask | RemoveTask | FetchTask | TrainTask | VerifyTask | ServeTask | LabelsTask | DriftTask,
+    Field(discriminator="task"),
 ]
 Report = Annotated[
-    IngestReport | RemoveReport | FetchReport | TrainReport | VerifyReport | DriftReport | FailureReport,
+    IngestReport | RemoveReport | FetchReport | TrainReport | VerifyReport | LabelsReport | DriftReport | FailureReport,
     Field(discriminator="report"),
 ]
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mlops.api.base import GROUP, Resource
 from mlops.api.dataset import Dataset
+from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.kinds import KINDS, InvalidObject, parse_written
 from mlops.api.mistakes import listed
 from mlops.cli.errors import UserError
@@ -99,11 +100,14 @@ def read(paths: Iterable[str], *, words_are_texts: bool = False) -> Manifests:
 
 
 def _secrets_named(found: Iterable[ManifestDocument]) -> Iterator[Name]:
-    """Yield the Secrets that the sources of Datasets name."""
+    """Yield the Secrets that the sources of Datasets, and of labels, name."""
     for document in found:
         parsed = parse_written(document.manifest)
         if isinstance(parsed, Dataset) and parsed.spec.source.secret is not None:
             yield document.key[1], parsed.spec.source.secret
+        if isinstance(parsed, DriftMonitor):
+            named = (each.secret for each in parsed.spec.labels.sources or ())
+            yield from ((document.key[1], secret) for secret in named if secret is not None)
 
 
 def _words_as_texts(document: ManifestDocument) -> Iterator[str]:

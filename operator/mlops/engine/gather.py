@@ -132,6 +132,7 @@ class Gatherer:
         namespace, ref = monitor.metadata.namespace, monitor.spec.training_run_ref
         template = self._parsed.linked(TrainingRun, links.TEMPLATE, namespace, ref.name) if ref else None
         data = template.spec.dataset_ref.name if template else None
+        labelled = monitor.spec.labels.dataset
         view = DriftMonitorView(
             now=self._clock.now(),
             settings=self._settings,
@@ -146,6 +147,7 @@ class Gatherer:
             versions=self._versions_of_target(monitor),
             template=template,
             dataset=self._parsed.linked(Dataset, links.ASKED_DATASET, namespace, data) if data else None,
+            label_dataset=self._parsed.linked(Dataset, links.LABEL_DATASET, namespace, labelled) if labelled else None,
         )
         return replace(view, runs=self._neighbours.runs_of_monitor(view, ref.name)) if ref else view
 

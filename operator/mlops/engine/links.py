@@ -98,6 +98,7 @@ TARGET_VERSIONS: Final = Link("DriftMonitor", "ModelVersion", "spec.modelName", 
 TEMPLATE: Final = Link("DriftMonitor", "TrainingRun", NAME, by="spec.trainingRunRef.name")
 RUNS_OF_ITS_TEMPLATE: Final = Link("DriftMonitor", "TrainingRun", label(labels.TEMPLATE), by="spec.trainingRunRef.name")
 ASKED_DATASET: Final = Link("DriftMonitor", "Dataset", NAME, by="status.nothingNew.dataset")
+LABEL_DATASET: Final = Link("DriftMonitor", "Dataset", NAME, by=over.LABELLED_BY)
 # --- Jobs of those that have many ---
 UNFINISHED_JOBS: Final = {
     name: Link(OWNERS[name], "Job", f"{over.UNFINISHED}{label(name)}", wakes=False) for name in over.OWNERS_OF_MANY
@@ -109,7 +110,7 @@ LINKS: Final = (
     *(DATASET, EQUAL_RUNS, RUNS_OF_TEMPLATE, UNFINISHED_OF_TEMPLATE, ON_A_VERSION, NAMING_A_VERSION),
     *(MADE_VERSION, VERSION_FROM_RUN, NAMED_VERSION, WITHDRAWN_VERSIONS),
     *(VERSIONS, UNSETTLED_VERSIONS, NUMBERED_VERSIONS, SOURCE_RUN, ASKED_ROLLBACKS),
-    *(TARGET_VERSIONS, TEMPLATE, RUNS_OF_ITS_TEMPLATE, ASKED_DATASET),
+    *(TARGET_VERSIONS, TEMPLATE, RUNS_OF_ITS_TEMPLATE, ASKED_DATASET, LABEL_DATASET),
     *(*UNFINISHED_JOBS.values(), *JOBS_ENDED_IN.values()),
 )
 

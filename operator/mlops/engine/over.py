@@ -29,6 +29,8 @@ WITHDRAWN_OF_MODEL = "derived.withdrawnOfModel"
 ASKS_ROLLBACK_OF = "derived.asksRollbackOf"
 # The name of a Dataset that removes old versions.
 RETAINS = "derived.retains"
+# The name of the Dataset that a monitor's labels come from.
+LABELLED_BY = "derived.labelledBy"
 # Of owners that have many Jobs in their life, by the label of their children: in which hour a Job ended.
 OWNERS_OF_MANY = (labels.DATASET, labels.MONITOR)
 ENDED_IN = {label: f"derived.endedIn/{label}" for label in OWNERS_OF_MANY}
@@ -129,6 +131,12 @@ def _retains(dataset: Manifest) -> Any:
     return dataset["metadata"].get("name") if _at(dataset, "spec", "retention") else None
 
 
+def _labelled_by(monitor: Manifest) -> Any:
+    sources = _at(monitor, "spec", "labels", "sources")
+    named = (_at(each, "datasetRef", "name") for each in sources) if isinstance(sources, list | tuple) else ()
+    return next((name for name in named if isinstance(name, str)), None)
+
+
 def _ended_in(label: str) -> Callable[[Manifest], str | None]:
     def found(job: Manifest) -> str | None:
         hour, owner = ended_in(job), _label(job, label)
@@ -144,6 +152,7 @@ DERIVED: Mapping[str, Callable[[Manifest], Any]] = {
     WAITS_FOR_REFRESH: _waits_for_refresh,
     RETAINS: _retains,
     ASKS_ROLLBACK_OF: _asks_rollback_of,
+    LABELLED_BY: _labelled_by,
     **{field: _ended_in(label) for label, field in ENDED_IN.items()},
 }
 

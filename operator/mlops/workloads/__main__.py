@@ -58,6 +58,10 @@ def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
 
             serve(pod, task)
             return None
+        case tasks.LabelsTask():
+            from mlops.workloads.ingest.labels import read_labels
+
+            return read_labels(pod, task)
         case tasks.DriftTask():
             from mlops.workloads.drift.run import check
 

@@ -13,7 +13,7 @@ from mlops.api import labels, tasks
 from mlops.api.conditions import find
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.training_run import TrainingRun
-from mlops.planning.monitor.manifests import check_job
+from mlops.planning.monitor.manifests import Read, check_job
 from mlops.planning.monitor.planner import plan
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Manifest, Plan
@@ -177,7 +177,7 @@ def test_checks_are_taken_in_in_order_and_once() -> None:
 
 
 def a_check_asked_for(monitor: DriftMonitor, asked: str, report: Any, as_of: str, **how: Any) -> JobView:
-    made = check_job(SETTINGS, monitor, asked=asked, model_version="rain-v1", artifact=digest("1"), as_of=as_of)
+    made = check_job(SETTINGS, monitor, Read("rain-v1", digest("1")), asked=asked, as_of=as_of)
     return finished(made, report) if report else failed(made, **how)
 
 
@@ -419,7 +419,7 @@ def test_an_object_that_is_being_deleted_gets_no_children() -> None:
 
 def test_a_check_that_a_person_asks_for_is_told_as_of_when() -> None:
     """The pod checks the window that ends there, as the Job's annotation says."""
-    job = check_job(SETTINGS, a_monitor(), model_version="rain-v1", artifact=digest("1"), asked="now", as_of=AT_NOON)
+    job = check_job(SETTINGS, a_monitor(), Read("rain-v1", digest("1")), asked="now", as_of=AT_NOON)
     [container] = job["spec"]["template"]["spec"]["containers"]
     [text] = [each["value"] for each in container["env"] if each["name"] == tasks.TASK_VARIABLE]
     task = tasks.parse_task(text)

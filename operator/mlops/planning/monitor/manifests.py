@@ -9,6 +9,7 @@ from mlops.api import digests, labels, tasks
 from mlops.api.base import parse_time
 from mlops.api.drift_monitor import LABEL_BUDGET, DriftMonitor, LastAction
 from mlops.api.estimator import Estimator
+from mlops.api.label_sources import LabelSource
 from mlops.api.training_run import TrainingRun, TriggerRecord
 from mlops.planning import pods
 from mlops.planning.plan import Manifest, Settings
@@ -18,6 +19,10 @@ DRIFT = "drift"
 _BACKOFF_LIMIT = 1
 _DEADLINE = 1800
 _AMOUNTS = pods.resources(cpu="150m", memory="256Mi", cpu_limit="1", memory_limit="2Gi")
+_LABELS_AMOUNTS = pods.resources(cpu="150m", memory="256Mi", cpu_limit="1", memory_limit="2Gi")
+# Where delivered labels lie between the containers of a check.
+_INPUTS = "/var/run/mlops/inputs"
+_MOUNT: Manifest = {"name": "inputs", "mountPath": _INPUTS}
 
 
 def cron_job_name(monitor: DriftMonitor) -> str:
@@ -25,30 +30,32 @@ def cron_job_name(monitor: DriftMonitor) -> str:
     return tasks.check_name(monitor.metadata.name)
 
 
-def cron_job(
-    settings: Settings,
-    monitor: DriftMonitor,
-    *,
-    model_version: str,
-    artifact: str,
-    suspend: bool,
-    rollback: tasks.RollbackQuestion | None = None,
-) -> Manifest:
-    """Return the CronJob whose Jobs check what `model_version` saw against what it was trained on."""
+@dataclass(frozen=True)
+class Read:
+    """What a check reads: the live version, the address of its model, versions of Datasets, and older models."""
+
+    model_version: str
+    artifact: str
+    label_dataset: tasks.PinnedDataset | None = None
+    rollback: tasks.RollbackQuestion | None = None
+
+
+def cron_job(settings: Settings, monitor: DriftMonitor, read: Read, *, suspend: bool) -> Manifest:
+    """Return the CronJob whose Jobs check what the live version saw against its reference."""
     spec = monitor.spec
-    own = _labels(monitor, model_version)
+    own = _labels(monitor, read.model_version)
     return pods.cron_job(
         monitor,
         cron_job_name(monitor),
         own,
-        _pod(settings, monitor, own, model_version=model_version, artifact=artifact, rollback=rollback),
+        _pod(settings, monitor, own, read),
         schedule=spec.schedule,
         time_zone=spec.time_zone,
         suspend=suspend,
         starting_deadline_seconds=spec.starting_deadline_seconds,
         backoff_limit=_BACKOFF_LIMIT,
         active_deadline_seconds=_DEADLINE,
-        annotations={labels.ARTIFACT: artifact},
+        annotations={labels.ARTIFACT: read.artifact},
     )
 
 
@@ -58,26 +65,17 @@ def check_job_name(monitor: DriftMonitor, asked: str) -> str:
     return labels.child_name(monitor.metadata.name, f"check-r{mark}")
 
 
-def check_job(
-    settings: Settings,
-    monitor: DriftMonitor,
-    *,
-    asked: str,
-    model_version: str,
-    artifact: str,
-    as_of: str,
-    rollback: tasks.RollbackQuestion | None = None,
-) -> Manifest:
+def check_job(settings: Settings, monitor: DriftMonitor, read: Read, *, asked: str, as_of: str) -> Manifest:
     """Return the Job of a check that a person asked for, of the window that ends `as_of`."""
-    own = _labels(monitor, model_version)
+    own = _labels(monitor, read.model_version)
     return pods.job(
         monitor,
         check_job_name(monitor, asked),
         own,
-        _pod(settings, monitor, own, model_version=model_version, artifact=artifact, as_of=as_of, rollback=rollback),
+        _pod(settings, monitor, own, read, as_of=as_of),
         backoff_limit=_BACKOFF_LIMIT,
         active_deadline_seconds=_DEADLINE,
-        annotations={labels.ARTIFACT: artifact, labels.AS_OF: as_of},
+        annotations={labels.ARTIFACT: read.artifact, labels.AS_OF: as_of},
     )
 
 
@@ -88,27 +86,25 @@ def _labels(monitor: DriftMonitor, model_version: str) -> dict[str, str]:
 
 
 def _pod(
-    settings: Settings,
-    monitor: DriftMonitor,
-    own: dict[str, str],
-    *,
-    model_version: str,
-    artifact: str,
-    as_of: str | None = None,
-    rollback: tasks.RollbackQuestion | None = None,
+    settings: Settings, monitor: DriftMonitor, own: dict[str, str], read: Read, *, as_of: str | None = None
 ) -> Manifest:
+    """Return the pod of a check.
+
+    What others deliver is read before, by a container for each of its sources: only that one has the source's keys.
+    """
     spec = monitor.spec
     task = tasks.DriftTask(
         namespace=monitor.metadata.namespace,
         monitor=monitor.metadata.name,
         target=spec.target_ref,
-        model_version=model_version,
-        artifact=artifact,
+        model_version=read.model_version,
+        artifact=read.artifact,
         window=spec.window,
         labels=spec.labels,
         checks=spec.checks,
+        label_dataset=read.label_dataset,
         as_of=as_of,
-        rollback=rollback,
+        rollback=read.rollback,
         label_request=_label_question(monitor),
         policy=tasks.Policy(
             actions=spec.actions,
@@ -116,7 +112,44 @@ def _pod(
             template=None if spec.training_run_ref is None else spec.training_run_ref.name,
         ),
     )
-    return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
+    before = [
+        _labels_container(settings, monitor, read, number, source, as_of)
+        for number, source in enumerate(spec.labels.sources or ())
+        if source.is_delivered
+    ]
+    if not before:
+        return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
+    main = pods.container(
+        settings,
+        task,
+        _AMOUNTS,
+        env=[*pods.variables({tasks.INPUTS_VARIABLE: _INPUTS}), pods.JOB_NAME_VARIABLE],
+        volume_mounts=[_MOUNT | {"readOnly": True}],
+    )
+    return pods.pod(settings, own, [main], initContainers=before)
+
+
+def _labels_container(
+    settings: Settings, monitor: DriftMonitor, read: Read, number: int, source: LabelSource, as_of: str | None
+) -> Manifest:
+    task = tasks.LabelsTask(
+        namespace=monitor.metadata.namespace,
+        monitor=monitor.metadata.name,
+        number=number,
+        source=source,
+        artifact=read.artifact,
+        window=monitor.spec.window,
+        as_of=as_of,
+    )
+    return pods.container(
+        settings,
+        task,
+        _LABELS_AMOUNTS,
+        name=f"labels-{number}",
+        source_secret=source.secret,
+        env=[*pods.variables({tasks.INPUTS_VARIABLE: _INPUTS}), pods.JOB_NAME_VARIABLE],
+        volume_mounts=[_MOUNT],
+    )
 
 
 def _label_question(monitor: DriftMonitor) -> tasks.LabelQuestion | None:
@@ -135,7 +168,7 @@ def suspended(present: Manifest, settings: Settings, monitor: DriftMonitor) -> M
     artifact = metadata.get("annotations", {}).get(labels.ARTIFACT)
     if not version or not artifact:
         return None
-    return cron_job(settings, monitor, model_version=version, artifact=artifact, suspend=True)
+    return cron_job(settings, monitor, Read(version, artifact), suspend=True)
 
 
 def run_name(template: str, action: str, minute: str) -> str:

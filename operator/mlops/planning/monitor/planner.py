@@ -10,7 +10,8 @@ from mlops.planning import retrying
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.monitor.actions import called_for, followed_up
 from mlops.planning.monitor.checks import taken_in
-from mlops.planning.monitor.manifests import check_job, check_job_name, cron_job, suspended
+from mlops.planning.monitor.datasets import label_dataset
+from mlops.planning.monitor.manifests import Read, check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, MonitorProgress
 from mlops.planning.monitor.readiness import judged
@@ -19,6 +20,7 @@ from mlops.planning.monitor.rollback import question, rollback_followed
 from mlops.planning.monitor.target import target_of
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
+from mlops.planning.readiness import Readiness
 from mlops.planning.views import DriftMonitorView
 
 
@@ -64,39 +66,31 @@ def plan(view: DriftMonitorView) -> Plan:
 
 def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple[Key, str], ...]]:
     """Return the CronJob to keep, and the one to delete: without a live version there is nothing to check."""
-    target = target_of(view)
-    if target is not None:
-        wanted = cron_job(
-            view.settings,
-            view.monitor,
-            model_version=target.metadata.name,
-            artifact=str(target.status.artifact),
-            suspend=view.monitor.spec.suspend,
-            rollback=question(view),
-        )
-        return (wanted,), ()
+    read = _read(view)
+    if read is not None:
+        return (cron_job(view.settings, view.monitor, read, suspend=view.monitor.spec.suspend),), ()
     if view.cron_job is None:
         return (), ()
     resting = suspended(view.cron_job, view.settings, view.monitor)
     return ((resting,), ()) if resting else ((), (key_and_uid(view.cron_job),))
 
 
+def _read(view: DriftMonitorView) -> Read | None:
+    """Return what a check reads; None: no version is live, or a Dataset that is needed has none."""
+    target, labelled = target_of(view), label_dataset(view)
+    if target is None or isinstance(labelled, Readiness):
+        return None
+    return Read(target.metadata.name, str(target.status.artifact), labelled, question(view))
+
+
 def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | None:
     """Return the Job of the check that a person asks for, until it is seen."""
-    target, monitor = target_of(view), view.monitor
-    if asked is None or target is None or monitor.spec.suspend:
+    read, monitor = _read(view), view.monitor
+    if asked is None or read is None or monitor.spec.suspend:
         return None
     if any(job.name == check_job_name(monitor, asked) for job in view.jobs):
         return None
-    return check_job(
-        view.settings,
-        monitor,
-        asked=asked,
-        model_version=target.metadata.name,
-        artifact=str(target.status.artifact),
-        as_of=format_time(view.now),
-        rollback=question(view),
-    )
+    return check_job(view.settings, monitor, read, asked=asked, as_of=format_time(view.now))
 
 
 def _called_for(monitor: DriftMonitor, status: DriftMonitorStatus) -> ActionName | None:

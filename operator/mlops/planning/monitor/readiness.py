@@ -6,6 +6,7 @@ from mlops.api.conditions import RECONCILING, is_true
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say
 from mlops.planning.liveness import newest_wanted
+from mlops.planning.monitor.datasets import waits_for
 from mlops.planning.monitor.progress import CHECKED, MonitorProgress
 from mlops.planning.monitor.target import target_of
 from mlops.planning.readiness import Readiness
@@ -38,6 +39,8 @@ def judged(view: DriftMonitorView, progress: MonitorProgress) -> Readiness:
     if ref is not None and view.template is not None and not view.template.spec.triggers:
         message = f'spec.trainingRunRef: TrainingRun "{ref.name}" has no spec.triggers, so it is no template'
         return say.waiting(Reason.NOT_A_TEMPLATE, message)
+    if (waits := waits_for(view)) is not None:
+        return waits
     checked = progress.own.get(CHECKED)
     if checked is None:
         # As wanted: the checks are scheduled. Whoever waits for Ready must not have to wait for a night to pass.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +14,7 @@ import polars as pl
 
 from mlops.api import tasks
 from mlops.api.base import format_time
+from mlops.api.label_sources import LabelSourceResult
 from mlops.workloads.drift.findings import Decision, Shift
 from mlops.workloads.drift.inputs import counts
 from mlops.workloads.drift.reference import Reference
@@ -26,7 +28,13 @@ _BINS = 20
 _CATEGORIES = 12
 
 
-def document(task: tasks.DriftTask, reference: Reference, window: Window, decision: Decision) -> dict[str, Any]:
+def document(
+    task: tasks.DriftTask,
+    reference: Reference,
+    window: Window,
+    decision: Decision,
+    label_sources: Sequence[LabelSourceResult] = (),
+) -> dict[str, Any]:
     """Counts, checks with statistics and limits, features, histograms, metric over time, attribution, versions."""
     return {
         "format": FORMAT,
@@ -54,6 +62,7 @@ def measured(reference: Reference, window: Window, decision: Decision) -> dict[s
         "verdict": decision.verdict,
         "sentence": decision.sentence,
         "counts": {**_plain(window.counts), "coverage": window.counts.coverage},
+        "labelSources": [each.dump() for each in label_sources],
         "notes": list(decision.notes),
         "checks": [
             {

@@ -8,18 +8,21 @@ from datetime import timedelta
 from mlops.api import tasks
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
 from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
+from mlops.api.label_sources import LabelSourceResult
 from mlops.api.reasons import Reason
+from mlops.workloads.drift.dataset_version import fetch_dataset
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.following import beside, told
 from mlops.workloads.drift.labelling import FILE, record, request_of
 from mlops.workloads.drift.older import older_versions
+from mlops.workloads.drift.label_sources import SourceLabels, Sources
 from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, load_window
 from mlops.workloads.floor.pod import BadInput, Pod
-from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
+from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99
@@ -30,16 +33,16 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
 
     Raises BadInput and the store's errors.
     """
-    span = _span(pod, task)
     store = pod.store
+    sources = _sources(pod, task)
+    span = _span(pod, task, sources)
     reference = load_reference(store, task.artifact)
-    place = (task.namespace, task.target.model_name, task.target.stage)
     window = load_window(
         store,
         reference,
         span,
-        requests=captures_prefix(*place),
-        labels=feedback_prefix(*place),
+        requests=captures_prefix(*_place(task)),
+        labels=sources,
         live=task.artifact,
         max_samples=task.window.max_samples,
     )
@@ -47,7 +50,9 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
     older = older_versions(store, pod.scratch, task, reference, window, decision, seed)
     asked = request_of(store, task, window, decision, seed)
-    found = document(task, reference, window, decision) | beside(older, asked)
+    found = document(task, reference, window, decision, [_result(each, window) for each in window.sources]) | beside(
+        older, asked
+    )
     files = {"report.json": to_bytes(found), "report.html": page(found).encode()}
     digest = store.put_files(files | ({FILE: asked.lines()} if asked else {})).digest
     if asked:
@@ -66,6 +71,7 @@ def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftRep
         samples=window.counts.samples,
         labelled=window.counts.labelled,
         label_coverage=_decimal(window.counts.coverage),
+        label_sources=tuple(_result(each, window) for each in window.sources),
         checks=tuple(
             CheckResult(name=f.check.name, type=f.check.type, result=f.result, message=_cut(f.message, 256))
             for f in decision.findings
@@ -116,6 +122,38 @@ def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftRep
     )
 
 
+def _place(task: tasks.DriftTask) -> tuple[str, str, str]:
+    return task.namespace, task.target.model_name, task.target.stage
+
+
+def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
+    """Where the labels are: what an earlier container of the pod has read, and a Dataset's version from the store."""
+    wanted = task.labels.sources or ()
+    return Sources(
+        task.labels,
+        feedback_prefix(*_place(task)),
+        pod.inputs if any(each.is_delivered for each in wanted) else None,
+        fetch_dataset(pod.store, task.label_dataset, pod.scratch / "labels") if task.label_dataset else None,
+    )
+
+
+def _result(each: SourceLabels, window: Window) -> LabelSourceResult:
+    judged = window.frame.filter("judged").select(KEY)
+    said = [each.found.frame, *([each.found.unknown] if each.found.unknown is not None else [])]
+    return LabelSourceResult(
+        source=each.source,
+        labelled=sum(judged.join(frame, on=KEY, how="semi").height for frame in said),
+        unmatched=each.found.unmatched,
+        duplicates=each.found.duplicates,
+        conflicts=each.found.conflicts,
+        early=each.found.early,
+        late=each.found.late,
+        unusable=each.found.unusable,
+        disagreeing=each.disagreeing,
+        message=_cut(each.message, 160),
+    )
+
+
 def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
     """Shorten `report` until it fits into a termination message; everything stands in the stored one.
 
@@ -125,6 +163,7 @@ def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
         report = report.evolve(
             checks=tuple(c.evolve(message=_cut(c.message, length)) for c in report.checks),
             top_features=report.top_features[:features],
+            label_sources=tuple(s.evolve(message=_cut(s.message, length)) for s in report.label_sources),
         )
         if _fits(report):
             return report
@@ -144,12 +183,12 @@ def _fits(report: tasks.DriftReport) -> bool:
     return True
 
 
-def _span(pod: Pod, task: tasks.DriftTask) -> JudgedSpan:
+def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     length = parse_duration(task.window.duration)
     if length <= timedelta(0):
         raise BadInput(Reason.CONFIGURATION_INVALID, "spec.window.duration: is 0, a window needs a span of time")
-    return JudgedSpan(earlier(end, length), end, earlier(end, parse_duration(task.labels.max_delay)))
+    return JudgedSpan(earlier(end, length), end, earlier(end, sources.longest_wait))
 
 
 def _cut(text: str, length: int) -> str:

@@ -131,9 +131,17 @@ def _notes(window: Window) -> tuple[str, ...]:
         (counts.label_conflicts, "rows with conflicting labels, of which the last one received counts"),
         (counts.labels_unmatched, "labels dated in the window belong to requests outside of it, or to none captured"),
         (counts.labels_early, f"labels are dated more than a day before their request: {SEND_EVENT_TIME}"),
+        (counts.labels_late, "labels came later after their request than labels.maxDelay says; they count"),
         (counts.labels_unusable, "labels that say nothing: no class, or no number"),
         (counts.labels_unknown, f"rows have labels of {_classes(window)}"),
     ):
         if number:
             notes.append(f"{number} {what}.")
+    for each in window.sources:
+        if each.message:
+            notes.append(f"Labels of {each.source}: {each.message}.")
+        if each.disagreeing:
+            notes.append(
+                f"Labels of {each.source}: {each.disagreeing} rows have another one of an earlier source, which counts."
+            )
     return tuple(notes)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
+from mlops.workloads.drift.label_dataset import JOIN
+from mlops.workloads.drift.label_sources import SourceLabels, Sources, labels_from
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records import reading
@@ -36,7 +38,7 @@ from mlops.workloads.floor.records.layout import (
     label_text,
     prediction_type,
 )
-from mlops.workloads.floor.records.reading import RecordedLabels, first_of_each, identity, labels_of, request_files
+from mlops.workloads.floor.records.reading import RecordedLabels, first_of_each, identity, request_files
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Counts:
     the same (id, row), or further labels that say the same; conflicting labels say something else, and the last one
     received counts. Unmatched labels carry a time in the span but belong to none of its rows: late labels of an earlier
     request, those of one that was not captured, and those that came before their request. Unknown labels are rows whose
-    label is a class that the model does not know.
+    label is a class that the model does not know. Late labels came later than maxDelay after their request; they count.
     """
 
     rows: int = 0
@@ -72,6 +74,7 @@ class Counts:
     labels_unusable: int = 0
     labels_unknown: int = 0
     labels_early: int = 0
+    labels_late: int = 0
     captured_before: bool = False
 
     @property
@@ -92,7 +95,7 @@ class Window:
     `absent` are inputs of the reference that no captured file has. `unknown` are rows by class whose label is a class
     that the model does not know; in the frame they have no label. `missing` are rows without a value, by input that
     the model fills; in the frame they have its constant. `spoiled` are numeric inputs of which captures have values
-    that are no finite numbers; in the frame they are missing.
+    that are no finite numbers; in the frame they are missing. `sources` is what each of spec.labels.sources gave.
     """
 
     span: JudgedSpan
@@ -102,6 +105,7 @@ class Window:
     unknown: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
     spoiled: frozenset[str] = frozenset()
+    sources: tuple[SourceLabels, ...] = ()
 
     @property
     def labelled(self) -> pl.DataFrame:
@@ -149,11 +153,11 @@ class _Kept:
 
 
 def load_window(
-    store: Store, reference: Reference, span: JudgedSpan, *, requests: str, labels: str, live: str, max_samples: int
+    store: Store, reference: Reference, span: JudgedSpan, *, requests: str, labels: Sources, live: str, max_samples: int
 ) -> Window:
-    """Read captures below the key `requests` and labels below `labels`; `live` is the digest of the live model."""
+    """Read captures below the key `requests` and `labels`; `live` is the digest of the live model."""
     kept = _Kept(max_samples)
-    shape = _captured_shape(reference)
+    shape = _captured_shape(reference, labels.join_keys)
     for frame in request_files(store, requests, span):
         _take(kept, frame, shape, span, live)
     if not kept.frames:
@@ -162,9 +166,9 @@ def load_window(
     rows = kept.shrink()
     hashes = np.concatenate(kept.hashes)
     distinct = int(np.unique(hashes).shape[0])
-    answers = labels_of(
-        store,
+    answers, sources = labels_from(
         labels,
+        store,
         span,
         rows,
         as_text=reference.classes != (),
@@ -172,7 +176,7 @@ def load_window(
         recorded=np.concatenate([hashes, *kept.outside]),
     )
     frame = (
-        rows.drop("_hash", ARRIVED, CONTENT)
+        rows.drop("_hash", ARRIVED, CONTENT, *(JOIN + key for key in labels.join_keys))
         .join(answers.frame, on=KEY, how="left")
         .with_columns((pl.col("time") <= span.judged_until).alias("judged"))
         .sort(*CANONICAL)
@@ -183,7 +187,8 @@ def load_window(
     counts = _count(frame, distinct, hashes.shape[0] - distinct, answers, used, sum(unknown.values()))
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
     missing = {name: frame[INPUT + name].null_count() for name in reference.constants}
-    return Window(span, _filled(frame, reference), counts, absent, unknown, missing, frozenset(kept.spoiled))
+    filled, spoiled = _filled(frame, reference), frozenset(kept.spoiled)
+    return Window(span, filled, counts, absent, unknown, missing, spoiled, sources)
 
 
 def _unknown(frame: pl.DataFrame, answers: RecordedLabels) -> dict[str, int]:
@@ -235,11 +240,12 @@ def _count(
         labels_unusable=answers.unusable,
         labels_unknown=unknown,
         labels_early=answers.early,
+        labels_late=answers.late,
         captured_before=captured_before,
     )
 
 
-def _captured_shape(reference: Reference) -> dict[str, Any]:
+def _captured_shape(reference: Reference, join_keys: tuple[str, ...] = ()) -> dict[str, Any]:
     """Names and types of the columns that are read of a captured file."""
     shape: dict[str, Any] = {
         **{column: REQUEST[column] for column in (*KEY, TIME, ARRIVED)},
@@ -249,7 +255,7 @@ def _captured_shape(reference: Reference) -> dict[str, Any]:
     shape |= {INPUT + name: pl.String() for name in reference.categorical}
     shape[PREDICTION] = prediction_type(classifies=bool(reference.classes))
     shape |= {c: pl.Float64() for c in sorted(reference.frame.columns) if c.startswith(PROBABILITY)}
-    return shape
+    return shape | {JOIN + key: pl.String() for key in join_keys}
 
 
 def _take(kept: _Kept, frame: pl.DataFrame, shape: dict[str, Any], span: JudgedSpan, live: str) -> None:
@@ -278,6 +284,8 @@ def _spoiled(frame: pl.DataFrame, rows: pl.DataFrame) -> set[str]:
 
 
 def _as(column: str, dtype: Any, present: pl.Schema) -> pl.Expr:
+    if column.startswith(JOIN):
+        return _key(column, present)
     if column not in present:
         return pl.lit(None, dtype).alias(column)
     if column in (*KEY, TIME, ARRIVED, CONTENT):
@@ -287,3 +295,13 @@ def _as(column: str, dtype: Any, present: pl.Schema) -> pl.Expr:
     if dtype == pl.Float64():
         return finite(column)
     return pl.col(column).cast(dtype, strict=False)
+
+
+def _key(column: str, present: pl.Schema) -> pl.Expr:
+    """What a request is about, as text: an input, or where it has none the request's id, as in a captured Dataset."""
+    whole = pl.concat_str("id", pl.lit("/"), pl.col("row").cast(pl.String))
+    own = pl.when(pl.col("row") == 0).then(pl.col("id")).otherwise(whole)
+    recorded = INPUT + column.removeprefix(JOIN)
+    if recorded not in present:
+        return own.alias(column)
+    return label_text(recorded, present[recorded]).fill_null(own).alias(column)

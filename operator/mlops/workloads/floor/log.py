@@ -41,7 +41,7 @@ def subject_of(task: tasks.Task) -> Subject:
             kind, name = "TrainingRun", task.run
         case tasks.VerifyTask() | tasks.ServeTask():
             kind, name = "ModelVersion", task.object_name or f"{task.model_name}-v{task.version}"
-        case tasks.DriftTask():
+        case tasks.LabelsTask() | tasks.DriftTask():
             kind, name = "DriftMonitor", task.monitor
     return Subject(task.task, kind, task.namespace, name)
 

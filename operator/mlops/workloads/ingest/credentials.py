@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from mlops.api import tasks
 from mlops.api.dataset import HttpSource, S3Source
+from mlops.api.label_sources import HttpLabels, S3Labels
 from mlops.api.pod_environment import S3Settings
 from mlops.api.reasons import Reason
 from mlops.store.settings import NAMES
@@ -24,7 +25,7 @@ LOCAL_WAY_OUT = (
 _S3_KEYS = tuple(name for name in NAMES if name != S3Settings.name_of("ca_file"))
 
 
-def s3_environ(source: S3Source, namespace: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+def s3_environ(source: S3Source | S3Labels, namespace: str, environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment to open `source` with: the pod's own, or nothing but what its Secret holds.
 
     On one machine without S3, buckets are folders and no Secret is needed.
@@ -35,7 +36,7 @@ def s3_environ(source: S3Source, namespace: str, environ: Mapping[str, str]) -> 
     return given | {tasks.S3_SECRET_VARIABLE: f"{namespace}/{source.secret_ref.name}"}
 
 
-def authorization(source: HttpSource, namespace: str, environ: Mapping[str, str]) -> str | None:
+def authorization(source: HttpSource | HttpLabels, namespace: str, environ: Mapping[str, str]) -> str | None:
     """Return the Authorization header to send for `source`, or None if it names no Secret. Raises PassingFault."""
     if source.secret_ref is None:
         return None

@@ -138,9 +138,9 @@ def http_file(
     path.unlink()
 
 
-def file_at(url: str, policy: Policy, path: Path, resolver: Resolve = resolve) -> str:
+def file_at(url: str, policy: Policy, path: Path, resolver: Resolve = resolve, authorization: str | None = None) -> str:
     """Save the file at a URL whose content is not known yet; return its sha256 in hex. Raises as `http_file`."""
-    return _fetch(url, policy, path, resolver, None)
+    return _fetch(url, policy, path, resolver, authorization)
 
 
 def _fetch(url: str, policy: Policy, path: Path, resolver: Resolve, authorization: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -32,11 +33,14 @@ class Delivered:
     modified: float | None = None
 
 
-def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | None = None) -> Iterator[Delivered]:
+def s3_files(
+    uri: str, environ: Mapping[str, str], scratch: Path, store: Path | None = None, since: datetime | None = None
+) -> Iterator[Delivered]:
     """Yield the object at `uri`, or every object under it in the order of names; each is gone after its turn.
 
-    `store` is the artifact store's folder, into which no link of a bucket's folder may lead. Raises BadInput:
-    SourceForbidden for such a link, SourceNotFound if nothing is there, naming prefixes like it.
+    `store` is the artifact store's folder, into which no link of a bucket's folder may lead. What was last written
+    before `since` is left out. Raises BadInput: SourceForbidden for such a link, SourceNotFound if nothing is there,
+    naming prefixes like it.
     """
     bucket, key = open_source(uri, environ)
     bucket_name = uri.removeprefix("s3://").partition("/")[0]
@@ -47,6 +51,8 @@ def s3_files(uri: str, environ: Mapping[str, str], scratch: Path, store: Path | 
     if not found:
         raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{_similar(bucket, key, bucket_name)}")
     for one in found:
+        if since and one.modified and one.modified < since.timestamp():
+            continue
         if store and isinstance(bucket, FolderBucket) and (bucket.root / one.key).resolve().is_relative_to(store):
             raise forbidden(f"s3://{bucket_name}/{one.key}")
         path = scratch / "delivered"

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlops.api import tasks
 from mlops.api.dataset import S3Source
+from mlops.api.label_sources import S3Labels
 from mlops.api.pod_environment import PodSettings, S3Settings
 from mlops.api.reasons import Reason
 from mlops.store.address import folder_of
@@ -22,7 +23,7 @@ from mlops.workloads.floor.pod import BadInput
 _ENDPOINT, _KEY = S3Settings.name_of("endpoint"), S3Settings.name_of("access_key")
 
 
-def check_outside(source: S3Source, namespace: str, environ: Mapping[str, str]) -> None:
+def check_outside(source: S3Source | S3Labels, namespace: str, environ: Mapping[str, str]) -> None:
     """Raise BadInput(SourceForbidden) if `source` overlaps with the store of this or of another namespace."""
     pod = PodSettings.read(environ)
     store = pod.store_root or pod.store
@@ -65,7 +66,7 @@ def _segments(uri: str) -> tuple[str, ...]:
     return tuple(part for part in plain.split("/") if part)
 
 
-def _same_service(source: S3Source, namespace: str, environ: Mapping[str, str]) -> bool:
+def _same_service(source: S3Source | S3Labels, namespace: str, environ: Mapping[str, str]) -> bool:
     """Whether the source is read with the installation's keys, or from the service that they are for."""
     if source.secret_ref is None or environ.get(tasks.S3_SECRET_VARIABLE) == f"{namespace}/{source.secret_ref.name}":
         return True

@@ -11,7 +11,7 @@ So what a drift check saw of a window is what a Dataset of that window holds.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -113,6 +113,8 @@ class RecordedLabels:
     early: int = 0
     # Of rows whose last label is none of the classes that were asked for: id, row, label; they are not in the frame.
     unknown: pl.DataFrame | None = None
+    # Rows whose last label came later than it was said to.
+    late: int = 0
 
 
 def labels_of(
@@ -125,19 +127,47 @@ def labels_of(
     classes: tuple[str, ...] = (),
     recorded: NDArray[np.uint64] | None = None,
 ) -> RecordedLabels:
+    """Return the labels of `rows` that came as feedback below the key `prefix`: see `chosen_labels`."""
+    files = feedback_files(store, prefix, span)
+    return chosen_labels(files, span, rows, as_text=as_text, classes=classes, recorded=recorded)
+
+
+def feedback_files(store: Store, prefix: str, span: Span) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the recorded files that may hold labels of the span's rows, with their keys. Raises BadInput."""
+    # A label comes after its request: partitions are read without an end.
+    for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
+        _need(frame, (*KEY, LABEL, RECEIVED), key)
+        yield key, frame
+
+
+def chosen_labels(
+    files: Iterable[tuple[str, pl.DataFrame]],
+    span: Span,
+    rows: pl.DataFrame,
+    *,
+    as_text: bool,
+    classes: tuple[str, ...] = (),
+    recorded: NDArray[np.uint64] | None = None,
+    after_arrival: bool = True,
+    late_after: timedelta | None = None,
+) -> RecordedLabels:
     """Return the labels of `rows` (id, row, time, arrived).
 
     `as_text` gives them as text, in one spelling, else as finite numbers; a label that is none of `classes` (if there
     are any) is unknown. `recorded` are the identities of all rows that are known, if `rows` are a part of them. Files
     are read a few at a time: labels that belong to none of the rows take no memory.
+
+    Not `after_arrival`: when a label came says when its file was written, and dates it if nothing else does; files may
+    be written before a replay's requests. Labels that came later than `late_after` after their request are counted.
     """
     asked = rows.select(*KEY, pl.col(TIME).alias("_asked"), pl.col(ARRIVED).alias("_arrived"))
     known = rows.select(identity())["_hash"].to_numpy() if recorded is None else recorded
     found: list[pl.DataFrame] = []
     unmatched = early = 0
-    # A label comes after its request: partitions are read without an end.
-    for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
-        _need(frame, (*KEY, LABEL, RECEIVED), key)
+    came = pl.col(RECEIVED) - pl.col("_arrived") if after_arrival else pl.coalesce(RECEIVED, TIME) - pl.col("_asked")
+    late = (came > late_after).fill_null(False) if late_after else pl.lit(False)
+    dated = pl.col(TIME) if after_arrival else pl.coalesce(TIME, RECEIVED)
+    for key, frame in files:
         _plain(frame, key)
         with _as_recorded(key):
             given = frame.select(
@@ -146,15 +176,16 @@ def labels_of(
                 timestamp(RECEIVED),
                 timestamp(TIME) if TIME in frame.columns else pl.lit(None, TIMESTAMP).alias(TIME),
             )
-        loose = given.filter(span.holds(TIME)).select(identity())["_hash"].to_numpy()
-        unmatched += int((~np.isin(loose, known)).sum())
+        loose = given.with_columns(dated.alias("_dated")).filter(span.holds("_dated")).select(identity())
+        unmatched += int((~np.isin(loose["_hash"].to_numpy(), known)).sum())
         mine = given.join(asked, on=KEY, how="inner")
         # What is not known (null) forbids nothing.
-        after = mine.filter((pl.col(RECEIVED) >= pl.col("_arrived")).fill_null(True))
-        timely = after.filter((pl.col(TIME) >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
+        comes_after = (pl.col(RECEIVED) >= pl.col("_arrived")).fill_null(True) if after_arrival else pl.lit(True)
+        after = mine.filter(comes_after)
+        timely = after.filter((dated >= pl.col("_asked") - LABEL_DATED_BEFORE).fill_null(True))
         unmatched += mine.height - after.height
         early += after.height - timely.height
-        found.append(timely.select(*KEY, LABEL, RECEIVED, TIME))
+        found.append(timely.select(*KEY, LABEL, RECEIVED, TIME, late.alias("_late")))
     return replace(_chosen(found, unmatched, as_text=as_text, classes=classes), early=early)
 
 
@@ -182,6 +213,7 @@ def _chosen(found: list[pl.DataFrame], unmatched: int, *, as_text: bool, classes
         unmatched,
         every.height - saying.height,
         unknown=new,
+        late=int(newest["_late"].sum()),
     )
 
 
