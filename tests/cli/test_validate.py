@@ -340,7 +340,7 @@ def test_the_line_is_that_of_the_field(tmp_path: Path) -> None:
     assert lines[number - 1].strip() == "C: many"
 
 
-@pytest.mark.parametrize("name", ["weather", "housing", "employment", "own-trainer", "gitops/base"])
+@pytest.mark.parametrize("name", ["weather", "housing", "employment", "own-trainer", "taxi", "gitops/base"])
 def test_the_examples_are_valid(name: str) -> None:
     """Offline, with their scenarios."""
     result = CliRunner().invoke(cli, ["validate", "-f", str(ROOT / "examples" / name)])

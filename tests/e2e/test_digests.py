@@ -10,6 +10,7 @@ import yaml
 
 from mlops.workloads.train import environment
 from tests.e2e.runs import objects, run
+from tests.servers.example_database import environ_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOLDEN = Path(__file__).parent / "golden" / "digests.yaml"
@@ -46,7 +47,8 @@ def test_an_example_gives_the_digests_of_the_release_before(
     example: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Content, inputs, models and answers, whole; of other versions of libraries the content alone."""
-    ended = run(EXAMPLES / example, tmp_path / "state", "--no-replay", timeout=600)
+    environ = environ_of(EXAMPLES / example, lambda: request.getfixturevalue("postgresql_running"))
+    ended = run(EXAMPLES / example, tmp_path / "state", "--no-replay", timeout=600, environ=environ)
     assert ended.code == 0
     golden: dict[str, Any] = yaml.safe_load(GOLDEN.read_text())
     found = digests_of(tmp_path / "state")

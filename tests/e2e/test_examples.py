@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.runs import Ended, Object, checks, differences, facts, half_artifacts, live, objects, one, run, touching
+from tests.servers.example_database import environ_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FAULT = "1981-11-09"
@@ -33,14 +34,15 @@ class Example:
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Example]:
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Example]:
     """Run an example, once for all tests of this module."""
     known: dict[str, Example] = {}
 
     def ran(name: str) -> Example:
         if name not in known:
-            state = tmp_path_factory.mktemp(name) / "state"
-            known[name] = Example(EXAMPLES / name, state, run(EXAMPLES / name, state, timeout=900))
+            state, folder = tmp_path_factory.mktemp(name) / "state", EXAMPLES / name
+            environ = environ_of(folder, lambda: request.getfixturevalue("postgresql_running"))
+            known[name] = Example(folder, state, run(folder, state, timeout=900, environ=environ))
         return known[name]
 
     return ran
@@ -50,7 +52,7 @@ Ran = Callable[[str], Example]
 
 
 # These take minutes each; what they alone show is what their monitors say.
-LONG = ("weather", "employment", "housing", "own-trainer")
+LONG = ("weather", "employment", "housing", "own-trainer", "taxi")
 
 
 def _example(name: str) -> Any:
@@ -136,6 +138,14 @@ def test_housing_is_in_another_county_and_learns_it(example: Ran) -> None:
     assert {check["verdict"] for check in checks(ran.state, "housing")} & DRIFTS
     assert len(ran.versions) >= 2
     assert live(ran.state, "housing")["spec"]["version"] >= 2
+
+
+@pytest.mark.long
+def test_taxi_finds_the_closed_bridge(example: Ran) -> None:
+    """From April on trips to one district take longer: the relation has changed, and nothing had before."""
+    found = checks(example("taxi").state, "taxi")
+    assert [check["verdict"] for check in found if check["time"] < "2024-04-02"] == ["Stable"] * 3
+    assert [check["verdict"] for check in found if check["time"] > "2024-04-02"] == ["ConceptDrift"] * 3
 
 
 @pytest.mark.long

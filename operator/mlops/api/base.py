@@ -74,7 +74,10 @@ def _without_texts(node: Any, *, root: bool = True) -> Any:
 class Model(BaseModel):
     """A part of an object: camelCase in YAML, immutable in Python, unknown fields refused."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    # Validators are built when they are first needed: a pod knows a hundred models by import and needs a few.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, defer_build=True
+    )
     rules: ClassVar[tuple[Rule, ...]] = ()
     # Names in YAML by attribute, of the lists whose items are told apart by their names.
     _by_name: ClassVar[dict[str, str]] = {}
@@ -92,6 +95,11 @@ class Model(BaseModel):
         """Take no text for a number or a boolean: an API server does not, and what runs here has to run there."""
         schema: CoreSchema = _without_texts(handler(source))
         return schema
+
+    @classmethod
+    def model_rebuild(cls, *, _parent_namespace_depth: int = 0, **how: Any) -> bool | None:
+        """Build the validator; names mean what they do where the model is defined, never where it is first used."""
+        return super().model_rebuild(_parent_namespace_depth=0, **how)
 
     @model_validator(mode="after")
     def _obeys_its_rules(self) -> Self:

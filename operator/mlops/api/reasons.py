@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import NewType, Self
 
-from mlops.api.conditions import ConditionType
+from mlops.api.condition_types import ConditionType
 
 ALL = ("Dataset", "TrainingRun", "ModelVersion", "DriftMonitor")
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from itertools import count, takewhile
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp
@@ -35,6 +35,7 @@ from mlops.api.drift_monitor import (
 from mlops.api.estimator import Estimator
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
+from mlops.api.numeric_environment import NUMERIC_ENVIRONMENT as NUMERIC_ENVIRONMENT
 from mlops.api.reasons import Reported
 from mlops.api.training_run import MetricValue, Search
 
@@ -68,18 +69,6 @@ _REFERENCE = re.compile(r"\$(?=[$(])")
 
 # Nothing is imported but what is installed: no folder that somebody else may write to is on the interpreter's path.
 SAFE_PYTHON = {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
-
-# What a training or serving process must see, so that the same inputs give the same bits (see docs/reproducibility.md).
-NUMERIC_ENVIRONMENT = {
-    "LC_ALL": "C.UTF-8",
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_CORETYPE": "Haswell",
-    "OPENBLAS_NUM_THREADS": "1",
-    "POLARS_MAX_THREADS": "2",
-    "PYTHONHASHSEED": "0",
-    "TZ": "UTC",
-}
 
 
 # What a CronJob's Jobs are called: its name, and minutes since 1970.
@@ -381,8 +370,9 @@ Report = Annotated[
     IngestReport | RemoveReport | FetchReport | TrainReport | VerifyReport | LabelsReport | DriftReport | FailureReport,
     Field(discriminator="report"),
 ]
-_TASK: TypeAdapter[Task] = TypeAdapter(Task)
-_REPORT: TypeAdapter[Report] = TypeAdapter(Report)
+_WHEN_NEEDED = ConfigDict(defer_build=True)
+_TASK: TypeAdapter[Task] = TypeAdapter(Task, config=_WHEN_NEEDED)
+_REPORT: TypeAdapter[Report] = TypeAdapter(Report, config=_WHEN_NEEDED)
 
 
 class ReportError(ValueError):

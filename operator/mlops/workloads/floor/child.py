@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from mlops.workloads.floor.isolation.answering import Answer, Work, answer_questions
 from mlops.workloads.floor.isolation.parent import Arrays
 
@@ -36,6 +34,8 @@ def _open(document: dict[str, Any], _: Arrays) -> Answer:
 
 
 def _predict(_: dict[str, Any], inputs: Arrays) -> Answer:
+    import numpy as np
+
     answer = _opened["predictor"].answer(inputs)
     arrays = {"values": np.asarray(answer.values)}
     if answer.probabilities is not None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.failures import BadInput
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
-from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.scanning import scan_through
 
 

@@ -1,4 +1,4 @@
-"""What a pod has around it, and the two ways in which its work can fail."""
+"""What a pod has around it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,9 @@ from mlops.api import tasks
 from mlops.api.pod_environment import PodSettings
 from mlops.api.reasons import Reason
 from mlops.store import Store, open_store
-
-
-class BadInput(Exception):
-    """The input is bad and trying again cannot help: exit code 2.
-
-    `reason` becomes that of a condition; `message` names the field, the value and the way out.
-    """
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.message = reason, message
-
-
-class PassingFault(Exception):
-    """Something outside is not there right now: exit code 1, the Job tries again."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.message = reason, message
-
-
-def is_panic(error: BaseException) -> bool:
-    """Return whether a library in Rust gave up: its PanicException is no Exception, and is of no module to import."""
-    return type(error).__name__ == "PanicException"
+from mlops.workloads.floor.failures import BadInput as BadInput
+from mlops.workloads.floor.failures import PassingFault as PassingFault
+from mlops.workloads.floor.failures import is_panic as is_panic
 
 
 @dataclass(frozen=True)

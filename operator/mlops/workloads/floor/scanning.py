@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from mlops.api.reasons import Reason
-from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.failures import BadInput
 
 _ROWS: Final = 131_072
 _SHOWN: Final = 200

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest.blocks import Blocks
+from mlops.workloads.ingest.blocks import Blocks, lines_of
 from mlops.workloads.ingest.structure import Places, Structure
 
 RAGGED = "rows with another number of fields"
@@ -46,9 +46,9 @@ class RowsAside:
     def add(self, blocks: Blocks, block: Structure, row: int, rule: str, problem: str) -> None:
         """Put a row of a block aside. Raises BadInput if they have become too many to be remarks."""
         if block is not self._block:
-            self._block, self._lines = block, blocks.lines_of(block)
+            self._block, self._lines = block, lines_of(block)
         text = block.text[int(block.starts[row]) : int(block.ends[row])].decode()
-        self.rows.append(Rejected(blocks.name, blocks.rows + row + 1, int(self._lines[row]), problem, text))
+        self.rows.append(Rejected(blocks.name, block.rows_before + row + 1, int(self._lines[row]), problem, text))
         self.rules[rule] += 1
         self._bytes += len(text)
         if self._bytes > MAX_BYTES or len(self.rows) > MAX_ROWS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,22 @@ from mlops.workloads.ingest.text import BLOCK, LONGEST_RECORD, checked_head, ope
 _FIRST = 1 << 16  # bytes in which a header is sought first
 
 
+def line_of(text: bytes, at: int, row_end: bytes, before: int) -> int:
+    """Return the number of the file's line in which a byte of a text lies, `before` which the file has so many."""
+    return before + 1 + text.count(b"\r" if row_end == b"\r" else b"\n", 0, at)
+
+
+def lines_of(block: Structure) -> Places:
+    """Return the numbers of the file's lines in which the rows of a block begin."""
+    end = CR if block.row_end == b"\r" else LF
+    ends = np.flatnonzero(np.frombuffer(block.text, dtype=np.uint8) == end)
+    return np.searchsorted(ends, block.starts) + block.lines_before + 1
+
+
 @dataclass
 class Blocks:
-    """Reads a delimited file from its beginning to its end, once.
+    """Reads a delimited file from its beginning to its end, once. What a block is told with stands in the block, for
+    the next one may be read already.
 
     Raises BadInput with row and line for text that is not of the dialect.
     """
@@ -84,23 +97,12 @@ class Blocks:
             self.left_out.blank += found.blank_lines
             self.left_out.comments += found.comments
             if len(found.starts):
-                yield found
+                yield replace(found, rows_before=self.rows, lines_before=self.lines)
             self.rows += len(found.starts)
             if self._final:
                 return
             self._drop(found.end)
             want = BLOCK
-
-    def line_of(self, text: bytes, at: int) -> int:
-        """Return the number of the file's line in which a byte of the block's text lies."""
-        letters = np.frombuffer(text, dtype=np.uint8, count=at)
-        return self.lines + 1 + int(np.count_nonzero(letters == (CR if self._row_end == b"\r" else LF)))
-
-    def lines_of(self, block: Structure) -> Places:
-        """Return the numbers of the file's lines in which the rows of the block begin."""
-        end = CR if self._row_end == b"\r" else LF
-        ends = np.flatnonzero(np.frombuffer(block.text, dtype=np.uint8) == end)
-        return np.searchsorted(ends, block.starts) + self.lines + 1
 
     def _fill(self, want: int) -> None:
         while not self._final and len(self._buffer) < want:
@@ -138,13 +140,16 @@ class Blocks:
         row, column = (len(found.starts) - 1, int(found.widths[-1]) - 1) if len(found.starts) else (-1, 0)
         if not before or before.endswith(self._row_end):
             row, column = row + 1, 0
-        line = self.line_of(text, error.at)
+        line = self._line_of(text, error.at)
         if self.csv.header and not self._past_header:
             return format_error(self.name, f"the header, field {column + 1} (line {line}): {error.problem}")
         named = self.header[column] if column < len(self.header) else ""
         where = f'column "{shown(named)}"' if named else f"field {column + 1}"
         return format_error(self.name, f"row {self.rows + row + 1}, {where} (line {line}): {error.problem}")
 
+    def _line_of(self, text: bytes, at: int) -> int:
+        return line_of(text, at, self._row_end, self.lines)
+
     def _drop(self, count: int) -> None:
-        self.lines = self.line_of(bytes(memoryview(self._buffer)[:count]), count) - 1
+        self.lines = self._line_of(bytes(memoryview(self._buffer)[:count]), count) - 1
         del self._buffer[:count]

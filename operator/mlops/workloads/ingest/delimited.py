@@ -15,8 +15,9 @@ from mlops.api.dataset import DataField
 from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.log import say
 from mlops.workloads.ingest import numbers
+from mlops.workloads.ingest.ahead import ahead
 from mlops.workloads.ingest.aside import UNREAD, RowsAside
-from mlops.workloads.ingest.blocks import Blocks
+from mlops.workloads.ingest.blocks import Blocks, line_of
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.dialect import notation_of
 from mlops.workloads.ingest.places import check_names, positions_of
@@ -42,7 +43,7 @@ def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None 
     check_names(blocks, contract)
     _note_extra(name, blocks.header, contract)
     reader = _Reader(blocks, width, contract, aside or RowsAside())
-    for block in blocks:
+    for block in ahead(iter(blocks)):
         frame = reader.read(block)
         if frame is not None:
             yield frame
@@ -92,7 +93,7 @@ class _Reader:
         if frame.height != int(rows.sum()):
             raise format_error(
                 self._blocks.name,
-                f"after row {self._blocks.rows}: {int(rows.sum())} rows were read as {frame.height}: report this",
+                f"after row {block.rows_before}: {int(rows.sum())} rows were read as {frame.height}: report this",
             )
         index = np.flatnonzero(rows)
         unread = np.zeros(frame.height, dtype=bool)
@@ -174,7 +175,8 @@ class _Reader:
             row = int(index[at])
             column_is, says = f'column "{shown(column_of(field))}"', "a value is not of its type"
             if field.name not in self._problems:
-                line, number = self._blocks.line_of(block.text, int(block.starts[row])), self._blocks.rows + row + 1
+                line = line_of(block.text, int(block.starts[row]), block.row_end, block.lines_before)
+                number = block.rows_before + row + 1
                 whole = problem_of(number, field, written[at], self._contract.pii, self._notation, line)
                 self._problems[field.name], says = whole, whole.partition(f" (line {line}): ")[2]
             if not self._contract.puts_aside:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Final
 
@@ -19,29 +21,30 @@ _BYTES: Final = 16 << 20
 
 def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns in the order of the lines. Raises BadInput with row and column."""
-    yield from _rows(_lines(path, name), name, contract)
+    yield from _rows(_batches(_lines(path, name)), name, contract)
 
 
 def read_json(path: Path, name: str, contract: Contract, at: str | None = None) -> Iterator[pl.DataFrame]:
     """Yield the contract's columns of the objects in the document's array, or in the array at a path."""
-    yield from _rows(records(open_text(path, name), name, at), name, contract)
+    texts = records(open_text(path, name), name, at)
+    yield from _rows(_batches([text] for text in texts), name, contract)
 
 
 def json_columns(path: Path, name: str, at: str | None, *, lines: bool) -> list[str]:
     """Return the keys of the objects, all of them: one that only the last one has is a column as well."""
-    texts = _lines(path, name) if lines else records(open_text(path, name), name, at)
+    texts = chain.from_iterable(_lines(path, name)) if lines else records(open_text(path, name), name, at)
     return keys_of(texts)
 
 
-def _lines(path: Path, name: str) -> Iterator[bytes]:
+def _lines(path: Path, name: str) -> Iterator[list[bytes]]:
+    """Yield the lines that are not blank, some at a time."""
     first = True
     for block in blocks(open_text(path, name), name):
-        for line in block.split(b"\n"):
-            if text := line.strip():
-                if first and _begins_document(text):
-                    raise format_error(name, "this is a JSON document: set spec.format to json")
-                first = False
-                yield line
+        lines = list(filter(bytes.strip, block.split(b"\n")))
+        if first and lines and _begins_document(lines[0].strip()):
+            raise format_error(name, "this is a JSON document: set spec.format to json")
+        first = first and not lines
+        yield lines
 
 
 def _begins_document(line: bytes) -> bool:
@@ -49,17 +52,36 @@ def _begins_document(line: bytes) -> bool:
     return line in (b"{", b"}") or (line.startswith(b"[") and line[1:].lstrip()[:1] in (b"", b"{"))
 
 
-def _rows(texts: Iterator[bytes], name: str, contract: Contract) -> Iterator[pl.DataFrame]:
-    found = JsonRecords(name, contract)
+def _batches(texts: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    """Yield the texts in batches of so many, or of so many bytes, however they come."""
     batch: list[bytes] = []
     size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if len(batch) >= _ROWS or size >= _BYTES:
-            yield found.read(batch)
-            batch, size = [], 0
+    for some in texts:
+        while some:
+            taken = some[: _ROWS - len(batch)]
+            more = sum(map(len, taken))
+            if size + more >= _BYTES:
+                taken, more = _until(taken, _BYTES - size)
+            batch += taken
+            size += more
+            some = some[len(taken) :]
+            if len(batch) >= _ROWS or size >= _BYTES:
+                yield batch
+                batch, size = [], 0
     if batch:
+        yield batch
+
+
+def _until(texts: list[bytes], least: int) -> tuple[list[bytes], int]:
+    """Return the fewest of the first texts that have so many bytes, and how many they have."""
+    sizes = list(accumulate(map(len, texts)))
+    count = bisect_left(sizes, least) + 1
+    return texts[:count], sizes[count - 1]
+
+
+def _rows(batches: Iterator[list[bytes]], name: str, contract: Contract) -> Iterator[pl.DataFrame]:
+    found = JsonRecords(name, contract)
+    for batch in batches:
         yield found.read(batch)
     if not found.rows:
         raise format_error(name, "the file is empty: it has no object")

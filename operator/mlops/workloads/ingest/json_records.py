@@ -18,6 +18,7 @@ from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.json_document import DuplicateKey, distinct
+from mlops.workloads.ingest.json_flat import flat_objects, has_no_key_twice
 from mlops.workloads.ingest.problems import format_error, shown
 from mlops.workloads.ingest.typed import (
     bad_value,
@@ -68,7 +69,8 @@ class JsonRecords:
 
     def read(self, texts: list[bytes]) -> pl.DataFrame:
         """Return the rows of further objects. Raises BadInput with row and column."""
-        objects = [self._object(text, self.rows + i + 1) for i, text in enumerate(texts)]
+        # Faults are found object by object, so that each is told with its row.
+        objects = flat_objects(texts) or [self._object(text, self.rows + i + 1) for i, text in enumerate(texts)]
         self._note_keys(objects)
         columns = {field.name: self._column(objects, texts, field) for field in self._contract.fields}
         self.rows += len(objects)
@@ -90,7 +92,7 @@ class JsonRecords:
             raise format_error(self._name, f"row {row} is no JSON object")
         # Nothing is nested where there is one brace and no bracket; texts that hold some are counted with care.
         flat = text.count(b"{") == 1 and b"[" not in text
-        if not _has_no_key_twice(text, len(value) if flat else _keys(value)):
+        if not has_no_key_twice(text, len(value) if flat else _keys(value)):
             self._exact(text, row)
         return value
 
@@ -211,18 +213,6 @@ def _without(values: list[Any], nulls: tuple[str, ...]) -> list[Any]:
         None if (type(one) is int and one in numbers) or (type(one) is float and one in floats) else one
         for one in values
     ]
-
-
-def _has_no_key_twice(text: bytes, keys: int) -> bool:
-    """Whether an object with so many keys cannot have one of them twice: each key has a colon of its own behind it.
-
-    Texts may have colons too, so that False says nothing.
-    """
-    if text.count(b":") == keys:
-        return True
-    if text.count(b'":') != keys:
-        return False
-    return b" :" not in text and b"\t:" not in text and b"\r:" not in text and b"\n:" not in text
 
 
 def keys_of(texts: Iterable[bytes]) -> list[str]:

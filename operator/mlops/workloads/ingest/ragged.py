@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlops.workloads.ingest.aside import RAGGED, RowsAside
-from mlops.workloads.ingest.blocks import Blocks
+from mlops.workloads.ingest.blocks import Blocks, line_of
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.problems import format_error
 from mlops.workloads.ingest.structure import Mask, Places, Structure
@@ -25,8 +25,8 @@ def judged(block: Structure, blocks: Blocks, width: int, contract: Contract, rej
         problem = f"has {has} field{'s' if has != 1 else ''}, {first} has {width}"
         if contract.csv.ragged != "Quarantine":
             way_out = _way_out(block, blocks, row, width)
-            line = blocks.line_of(block.text, int(block.starts[row]))
-            raise format_error(blocks.name, f"row {blocks.rows + row + 1} (line {line}) {problem}: {way_out}")
+            line = line_of(block.text, int(block.starts[row]), block.row_end, block.lines_before)
+            raise format_error(blocks.name, f"row {block.rows_before + row + 1} (line {line}) {problem}: {way_out}")
         rejected.add(blocks, block, row, RAGGED, problem)
         rows[row] = False
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import polars as pl
@@ -62,13 +63,16 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     rows.discard()
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
-    digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
+    with ThreadPoolExecutor(1) as beside:
+        # Both read the rows and neither changes them; most of either is done outside the interpreter.
+        profiled = beside.submit(profile, outcome.good, contract)
+        digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
+        columns = profiled.result()
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
     if rejected.rows:
         write_rejected(rejected.rows, folder)
     write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
-    columns = profile(outcome.good, contract)
     counted = sizes(parts)
     known = known_entities(outcome.good, parts, spec.split, contract.entity_keys) or None
     if known:

@@ -49,6 +49,9 @@ class Structure:
     escaped: Places
     blank_lines: int = 0
     comments: int = 0
+    # Of the file, before the block.
+    rows_before: int = 0
+    lines_before: int = 0
 
     @property
     def widths(self) -> Places:

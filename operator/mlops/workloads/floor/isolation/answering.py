@@ -6,16 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias
 
+from mlops.workloads.floor.failures import BadInput
 from mlops.workloads.floor.isolation import limits
 from mlops.workloads.floor.isolation.frames import read_frame, write_frame
 from mlops.workloads.floor.isolation.parent import Arrays
-from mlops.workloads.floor.pod import BadInput
 
 MAX_QUESTION_BYTES: Final = 64 << 30
-Answer = tuple[dict[str, Any], Arrays]
-Work = Callable[[dict[str, Any], Arrays], Answer]
+Answer: TypeAlias = "tuple[dict[str, Any], Arrays]"
+Work: TypeAlias = "Callable[[dict[str, Any], Arrays], Answer]"
 _OUT_OF_MEMORY: Final = re.compile(r"\bbad[_ ]alloc\b|allocate memory|memory allocation", re.IGNORECASE)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from mlops.api.tasks import NUMERIC_ENVIRONMENT
+from mlops.api.numeric_environment import NUMERIC_ENVIRONMENT
 
 # The numbers' environment, so that the child's answers have the same bits; and where its programs lie.
 _KEPT: Final = frozenset({*NUMERIC_ENVIRONMENT, "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})

@@ -13,14 +13,15 @@ import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mlops.api.reasons import Reason
+from mlops.workloads.floor.failures import BadInput, PassingFault
 from mlops.workloads.floor.isolation import limits
 from mlops.workloads.floor.isolation.frames import FrameError, read_frame, write_frame
-from mlops.workloads.floor.pod import BadInput, PassingFault
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MODULE: Final = "mlops.workloads.floor.child"
 # What the work may give as its reason; from whoever leads the child, another word is none.
@@ -52,7 +53,7 @@ _CRASHES: Final = frozenset(
         signal.SIGTRAP,
     }
 )
-Arrays = dict[str, NDArray[Any]]
+Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 
 class ChildEnded(Exception):
