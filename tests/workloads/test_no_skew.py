@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import math
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +19,14 @@ import yaml
 from mlops.api.dataset import DatasetSpec
 from mlops.api.pod_environment import ServerSettings
 from mlops.store.artifacts import Store
+from mlops.workloads.floor.model.lone_rows import lone_rows
 from mlops.workloads.floor.model.opening import Loaded, load
 from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.floor.records.layout import captures_prefix
 from mlops.workloads.serve.budget import Budget, Hold
 from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.served import Served
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.run import train
@@ -54,6 +57,7 @@ def with_server(store: Store, artifact: str, folder: Path, work: Callable[[Serve
             task_of(artifact, percent=100),
             loaded,
             one_row_seconds=0.0,
+            lone=lone_rows(loaded.predictor, loaded.golden.inputs, math.inf),
             sink=store,
             limits=ServerSettings.read({}),
             metrics=Metrics("weather", 3, "production", artifact),
@@ -90,8 +94,35 @@ def request_of(loaded: Loaded, rows: pl.DataFrame, identity: str) -> bytes:
 
 async def ask(served: Served, body: bytes) -> dict[str, Any]:
     """The outputs by name."""
-    answer, _ = await served.infer(body, None, Hold(Budget(1 << 30)))
+    row = one_row(served, body)
+    try:
+        answer, _ = await served.infer(body, None, Hold(Budget(1 << 30)))
+    except RequestError as error:
+        if row is not None and str(row) != str(error):
+            raise AssertionError(f"alone {row}, among others {error}") from error
+        raise
+    # Asked alone, and with others in one run: the same bytes.
+    assert row is None or row == (answer, None)
     return {one["name"]: one["data"] for one in json.loads(answer)["outputs"]}
+
+
+def one_row(served: Served, body: bytes) -> Any:
+    """What a server answers to a request of one row, among others; None for any other request."""
+    asked = served.read(body, None)
+    if not isinstance(asked, RowRequest):
+        return None
+    found: list[Any] = []
+    served.rows.answered = lambda _, written: found.append(written)
+    try:
+        served.ask(asked, None)
+        # Of one id the first is recorded.
+        served.ask(asked, None)
+        served.ask(asked, None)
+    except RequestError as error:
+        return error
+    served.rows.end_turn()
+    assert len({str(one) for one in found}) == 1
+    return found[0]
 
 
 def same(answer: dict[str, Any], said: Prediction) -> bool:

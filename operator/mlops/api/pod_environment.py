@@ -144,6 +144,11 @@ class ServerLimits(Variables):
         int, whole(1), Variable("MLOPS_MAX_BATCH_ROWS", "rows of one request, labels of one feedback", "10000")
     ] = 10_000
     concurrency: Annotated[int, whole(1), Variable("MLOPS_MAX_CONCURRENCY", "predictions that wait", "64")] = 64
+    wait_milliseconds: Annotated[
+        int,
+        whole(1),
+        Variable("MLOPS_MAX_WAIT_MILLISECONDS", "how long a request may wait for predictions before its own", "2000"),
+    ] = 2_000
     connections: Annotated[int, whole(1), Variable("MLOPS_MAX_CONNECTIONS", "connections", "1024")] = 1_024
     request_seconds: Annotated[
         int,

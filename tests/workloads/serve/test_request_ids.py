@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import socket
@@ -16,8 +15,8 @@ from hypothesis import strategies as st
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.app import Application, Route
 from mlops.workloads.serve.budget import Budget, Hold
+from mlops.workloads.serve.exchange import Exchange
 from mlops.workloads.serve.failures import FailureLog
-from mlops.workloads.serve.http import HOLD
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
 from tests.workloads.serve.models import rows
@@ -93,21 +92,22 @@ def test_a_server_echoes_ids_and_names_them_in_its_log(model: Path, tmp_path: Pa
     assert "mine-1" not in {line.get("request_id") for line in lines}
 
 
+class _Wire:
+    """What a connection is to an exchange."""
+
+    written = b""
+
+    def answered(self, _: Exchange, data: bytes) -> None:
+        self.written = data
+
+
 def _asked(app: Application, path: str, request_id: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Status, headers and body of one GET, as uvicorn would ask."""
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async def receive() -> Any:
-        raise AssertionError("a GET has no body")
-
-    state = {HOLD: Hold(Budget(1 << 20))}
-    scope = {"path": path, "method": "GET", "headers": [(b"x-request-id", request_id)], "state": state}
-    asyncio.run(app(scope, receive, send))
-    start, body = sent
-    return start["status"], dict(start["headers"]), body["body"]
+    """Status, headers and body of one GET."""
+    wire: Any = _Wire()
+    app.handle(Exchange(wire, b"GET", path, [(b"x-request-id", request_id)], Hold(Budget(1 << 20)), keep_alive=True))
+    head, _, body = wire.written.partition(b"\r\n\r\n")
+    line, *fields = head.split(b"\r\n")
+    return int(line.split()[1]), dict(tuple(field.split(b": ", 1)) for field in fields), body
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.budget import Budget
-from mlops.workloads.serve.http import server_of
+from mlops.workloads.serve.exchange import Exchange
 from mlops.workloads.serve.request_ids import RequestIds
+from mlops.workloads.serve.server import Server
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.servers import Served, metric, request_of
 from tests.workloads.serve.test_bounds import BODY, OWN, exchange, statuses, wait_for
@@ -119,42 +120,39 @@ class Wire(asyncio.Transport):
         pass
 
 
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answer what was understood: method, address, own headers, body."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    own = [field for field in scope["headers"] if field[0].startswith(b"x-")]
-    said = repr((scope["method"], scope["path"], own, body)).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
-    await send({"type": "http.response.body", "body": said})
+class Echo:
+    """Answers what was understood: method, address, own headers, body."""
+
+    is_busy = False
+
+    def handle(self, exchange: Exchange) -> None:
+        if not exchange.is_whole:
+            return
+        own = [field for field in exchange.headers if field[0].startswith(b"x-")]
+        said = (exchange.method.decode(), exchange.path, own, bytes(exchange.body))
+        exchange.answer(200, repr(said).encode())
+
+    def end_turn(self) -> None:
+        pass
 
 
-BUDGET = Budget(1 << 20)
-SERVER = server_of(echo, ServerLimits(head_bytes=1024), BUDGET, refused=lambda *_: None, ids=RequestIds())
+LIMITS = ServerLimits(head_bytes=1024)
 
 
 async def answers_to(segments: Sequence[bytes]) -> bytes:
     """What comes back for these segments; all that was taken of the budget is given back."""
-    if not SERVER.config.loaded:
-        SERVER.config.load()
-    protocol: Any = SERVER.config.http_protocol_class(
-        config=SERVER.config, server_state=SERVER.server_state, app_state={}
-    )
-    wire, tasks = Wire(), SERVER.server_state.tasks
+    budget = Budget(1 << 20)
+    server = Server(Echo(), LIMITS, budget, refused=lambda *_: None, ids=RequestIds())
+    protocol = server.connection()
+    wire = Wire()
     protocol.connection_made(wire)
     for segment in segments:
         protocol.data_received(segment)
         await asyncio.sleep(0)
-    for _ in range(200):
-        if not tasks:
-            break
+    for _ in range(20):
         await asyncio.sleep(0)
     protocol.connection_lost(None)
-    await asyncio.gather(*tasks)
-    assert BUDGET.used == 0
+    assert budget.used == 0
     return wire.written
 
 

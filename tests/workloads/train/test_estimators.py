@@ -55,7 +55,7 @@ def test_an_estimator_trains_and_its_export_equals_scikit_learn(place: Place, na
     unseen = a_frame(400, seed=5)
     columns = inputs_of(unseen, signature.inputs) | {"gap": unseen["gap"].to_numpy()}
     expected = SklearnEngine(signature, estimator).run(columns)
-    difference, wrong = compare(predictor._engine.run(columns), expected, classifies=signature.task == "classification")
+    difference, wrong = compare(predictor.engine.run(columns), expected, classifies=signature.task == "classification")
     assert wrong == 0
     assert difference <= float(signature.tolerance)
     assert signature.export.tried[-1].result == "accepted"

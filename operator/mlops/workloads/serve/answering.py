@@ -9,12 +9,14 @@ import numpy as np
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining
+from mlops.workloads.floor.model.lone_rows import LoneRows, Row, RowAnswer
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
+from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.tensors import Array, Column
 
 
@@ -36,9 +38,22 @@ class Answering:
         self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
         self._writer = AnswerWriter(self.interface)
 
-    def read(self, body: bytes, header_length: int | None) -> InferenceRequest:
+    def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in a body. Raises RequestError."""
         return self._parser.parse(body, header_length)
+
+    def read_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
+        """Return the same, a request of one row as such unless something about it is unusual. Raises RequestError."""
+        return self._parser.parse_row(body, header_length)
+
+    def completed(self, lone: LoneRows, row: Row) -> Row:
+        """Return a row as a client sent it as the model takes it. Raises RequestError as `answer`."""
+        try:
+            return lone.completed(lone.cleaned(row))
+        except OutsideTraining as error:
+            raise OutsideRequest(422, str(error)) from None
+        except BadInput as error:
+            raise refused(error) from error
 
     def answer(self, inputs: Mapping[str, Array]) -> Prediction:
         """Answer rows as a client sent them. Raises RequestError: OutsideRequest for rows that training left out."""
@@ -47,7 +62,7 @@ class Answering:
         except OutsideTraining as error:
             raise OutsideRequest(422, str(error)) from None
         except BadInput as error:
-            raise RequestError(422, f"the model cannot answer these rows: {error.message}") from error
+            raise refused(error) from error
 
     def written(self, request: InferenceRequest, answer: Prediction) -> tuple[bytes, int | None]:
         """Return the body of the answer and, if part of it is binary, the length of its JSON."""
@@ -55,6 +70,10 @@ class Answering:
         if answer.probabilities is not None:
             values["probabilities"] = answer.probabilities
         return self._writer.write(request, values)
+
+    def written_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
+        """Return the same for a request of one row."""
+        return self._writer.write_row(request, answer)
 
 
 def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
@@ -75,3 +94,8 @@ def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilitie
         outputs=tuple(outputs),
         classes=signature.classes or (),
     )
+
+
+def refused(error: BadInput) -> RequestError:
+    """Return what a client is told of rows that the model cannot answer."""
+    return RequestError(422, f"the model cannot answer these rows: {error.message}")

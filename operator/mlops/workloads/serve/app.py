@@ -1,11 +1,12 @@
-"""The ASGI application: routes, bodies, states. What needs the model is in `Served`."""
+"""The application: routes, headers, states. What needs the model is in `Served`."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 
@@ -14,51 +15,32 @@ import orjson
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
-from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Hold
-from mlops.workloads.serve.errors import RequestError, shown, unavailable
+from mlops.workloads.serve.errors import RequestError, is_fault, shown, unavailable
+from mlops.workloads.serve.exchange import JSON, READ_ON, Exchange
 from mlops.workloads.serve.failures import SERVER_ERROR, FailureLog
-from mlops.workloads.serve.http import HOLD
+from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
-from mlops.workloads.serve.request_ids import HEADER, RequestIds
+from mlops.workloads.serve.request_ids import RequestIds
+from mlops.workloads.serve.row_request import RowRequest
+from mlops.workloads.serve.rows import Asked, Written
 from mlops.workloads.serve.served import Served
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = Iterable[tuple[bytes, bytes]]
-
-_JSON: Final = (b"content-type", b"application/json")
-_OCTETS: Final = (b"content-type", b"application/octet-stream")
-_CLOSE: Final = (b"connection", b"close")
+_OCTETS: Final = b"application/octet-stream"
+_KINDS: Final = (b"application/json", b"application/octet-stream")
 _MODEL: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(?:ready|infer|feedback))?")
 # Of an answer that any request may have, a refusal or a health check's.
 _LITTLE: Final = 64 << 10
-# A body that is too large is read on for so many times the limit, so that its sender gets to read the answer.
-_READ_ON: Final = 4
-
-
-class Disconnected(Exception):
-    """The client went away."""
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """A response; `headers` hold its content type."""
+    """A response; `more` are lines of its head."""
 
     status: int
     body: bytes
-    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [_JSON])
-
-
-@dataclass(frozen=True)
-class Body:
-    """A request's body, the one header that says how to read it, and what the request holds of the memory."""
-
-    data: bytes
-    # How many of its bytes are JSON before the binary tensors; None: all.
-    header_length: int | None
-    hold: Hold
+    kind: bytes = JSON
+    more: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -67,12 +49,16 @@ class Route:
 
     name: str
     get: Callable[[], HttpAnswer] | None = None
-    post: Callable[[Body], Awaitable[HttpAnswer]] | None = None
+    # It answers, or sees to it that somebody does.
+    post: Callable[[Exchange], None] | None = None
 
     @property
     def allowed(self) -> str:
         """Return the value of the header Allow."""
         return ", ".join((["GET", "HEAD"] if self.get else []) + (["POST"] if self.post else []))
+
+
+_NO_ROUTE: Final = Route("other")
 
 
 class Application:
@@ -85,6 +71,7 @@ class Application:
         self._ids, self._failures = ids, failures
         self.served: Served | None = None
         self.draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._fetched = False
         self._version = metadata.version("mlops-operator")
         self._routes = self._routes_of(task)
@@ -111,50 +98,105 @@ class Application:
             routes[f"{path}/infer"] = Route("infer", post=self._infer)
         return routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        started = time.perf_counter()
-        route = self._routes.get(scope["path"])
-        name = "other" if route is None else route.name
-        request_id = self._ids.of(scope["headers"])
-        try:
-            answer = self._fitting(await self._answer(route, scope, receive), scope["state"][HOLD])
-        except RequestError as error:
-            answer = HttpAnswer(error.status, orjson.dumps({"error": error.message}), [_JSON, *error.headers])
-            self._failures.refused(name, error.status, error.message, request_id)
-        except Disconnected:
-            return
-        except BaseException as error:
-            # A library in Rust that gives up raises no Exception.
-            if not isinstance(error, Exception) and not is_panic(error):
-                raise
-            self._failures.failed(name, error, request_id)
-            answer = _unforeseen(request_id)
-        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body)), (HEADER, request_id)]
-        if self.draining:
-            headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
-        self._metrics.count(name, answer.status, time.perf_counter() - started)
+    @property
+    def paths(self) -> list[str]:
+        """Return the addresses that there are."""
+        return list(self._routes)
 
-    async def _answer(self, route: Route | None, scope: Scope, receive: Receive) -> HttpAnswer:
+    @property
+    def is_busy(self) -> bool:
+        """Whether requests are worked on beyond a turn of the loop."""
+        return bool(self._tasks) or (self.served is not None and self.served.rows.is_busy)
+
+    def serve(self, served: Served) -> None:
+        """Answer by this model from now on."""
+        served.rows.answered = self._answered
+        self.served = served
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer a request, or wait for its body, or see to it that it is answered."""
+        try:
+            self._handle(exchange)
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            self._fail(exchange, error)
+
+    def end_turn(self) -> None:
+        """Answer the rows that were asked in this turn of the loop."""
+        if self.served is not None:
+            self.served.rows.end_turn()
+
+    def _handle(self, exchange: Exchange) -> None:
+        route: Route | None = exchange.route
         if route is None:
-            raise self._unknown(scope["path"])
-        method = scope["method"]
-        if method == "POST" and route.post is not None:
-            return await route.post(await self._body(scope["headers"], receive, scope["state"][HOLD]))
-        if method in ("GET", "HEAD") and route.get is not None:
-            return route.get()
+            exchange.route = route = self._routes.get(exchange.path, _NO_ROUTE)
+            exchange.request_id = self._ids.of(exchange.headers)
+            if exchange.method != b"POST" or route.post is None:
+                self._answer_without_body(route, exchange)
+                return
+            length = self._check(exchange)
+            if length > self._limits.body_bytes and exchange.expects_100:
+                raise self._too_large()
+        if exchange.hold.is_over:
+            raise _busy()
+        if exchange.received > (1 if exchange.is_whole else READ_ON) * self._limits.body_bytes:
+            raise self._too_large()
+        if not exchange.is_whole:
+            exchange.go_on()
+        elif route.post is not None:
+            route.post(exchange)
+
+    def _answer_without_body(self, route: Route, exchange: Exchange) -> None:
+        if exchange.method in (b"GET", b"HEAD") and route.get is not None:
+            self._answer(exchange, route.get())
+            return
+        if route is _NO_ROUTE:
+            raise self._unknown(exchange.path)
         raise RequestError(
             405,
-            f"{scope['path']} takes {route.allowed}, not {shown(method)}",
+            f"{exchange.path} takes {route.allowed}, not {shown(exchange.method.decode('latin-1'))}",
             [(b"allow", route.allowed.encode())],
         )
 
-    def _fitting(self, answer: HttpAnswer, hold: Hold) -> HttpAnswer:
-        if len(answer.body) <= _LITTLE or hold.take(len(answer.body)):
-            return answer
-        raise _busy()
+    def _answer(self, exchange: Exchange, answer: HttpAnswer) -> None:
+        """Write an answer and count it. Raises RequestError if there is no room for it."""
+        body = answer.body
+        if len(body) > _LITTLE and not exchange.hold.take(len(body)):
+            raise _busy()
+        exchange.answer(answer.status, body, answer.kind, answer.more, close=self.draining)
+        self._metrics.count(exchange.route.name, answer.status, time.perf_counter() - exchange.started)
+
+    def _fail(self, exchange: Exchange, error: BaseException) -> None:
+        name, request_id = exchange.route.name, exchange.request_id
+        closes = self.draining
+        if isinstance(error, RequestError):
+            self._failures.refused(name, error.status, error.message, request_id)
+            more = b"".join(b"%b: %b\r\n" % field for field in error.headers)
+            answer = HttpAnswer(error.status, orjson.dumps({"error": error.message}), more=more)
+            closes = closes or error.closes
+        else:
+            self._failures.failed(name, error, request_id)
+            answer = _unforeseen(request_id)
+        exchange.answer(answer.status, answer.body, answer.kind, answer.more, close=closes)
+        self._metrics.count(name, answer.status, time.perf_counter() - exchange.started)
+
+    def _later(self, exchange: Exchange, answer: Coroutine[Any, Any, HttpAnswer]) -> None:
+        """Answer beyond this turn of the loop."""
+        exchange.is_busy = True
+        task = asyncio.get_running_loop().create_task(self._finish(exchange, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, exchange: Exchange, answer: Awaitable[HttpAnswer]) -> None:
+        try:
+            self._answer(exchange, await answer)
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            self._fail(exchange, error)
+        finally:
+            exchange.finish()
 
     def _unknown(self, path: str) -> RequestError:
         named = _MODEL.fullmatch(path)
@@ -183,23 +225,48 @@ class Application:
         return _json(200, {"name": self._task.model_name, "ready": True})
 
     def _exposition(self) -> HttpAnswer:
-        return HttpAnswer(200, self._metrics.exposition(), [(b"content-type", CONTENT_TYPE)])
+        return HttpAnswer(200, self._metrics.exposition(), CONTENT_TYPE)
 
     # What POST answers
 
-    async def _infer(self, body: Body) -> HttpAnswer:
-        data, header_length = await self._model().infer(body.data, body.header_length, body.hold)
-        if header_length is None:
-            return HttpAnswer(200, data)
-        return HttpAnswer(200, data, [_OCTETS, (b"inference-header-content-length", b"%d" % header_length)])
+    def _infer(self, exchange: Exchange) -> None:
+        served = self._model()
+        request = served.read(exchange.body, exchange.header_length)
+        if isinstance(request, RowRequest):
+            served.ask(request, exchange)
+        elif served.is_quick(request):
+            self._answer(exchange, _inferred(served.infer_now(request)))
+        else:
+            self._later(exchange, self._predicted(served, request, exchange.hold))
 
-    async def _feedback(self, body: Body) -> HttpAnswer:
-        accepted, new = self._model().feedback(body.data)
-        return _json(202, {"accepted": accepted, **({"newClasses": new} if new else {})})
+    async def _predicted(self, served: Served, request: InferenceRequest, hold: Hold) -> HttpAnswer:
+        return _inferred(await served.infer_later(request, hold))
 
-    async def _flush(self, _: Body) -> HttpAnswer:
+    def _answered(self, asked: Asked, found: Written | BaseException) -> None:
+        """Answer a row that was asked among others."""
+        exchange = asked.exchange
         try:
-            return _json(200, await self._model().flush())
+            if isinstance(found, BaseException):
+                raise found
+            self._answer(exchange, _inferred(found))
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            self._fail(exchange, error)
+        finally:
+            if exchange.is_busy:
+                exchange.finish()
+
+    def _feedback(self, exchange: Exchange) -> None:
+        accepted, new = self._model().feedback(exchange.body)
+        self._answer(exchange, _json(202, {"accepted": accepted, **({"newClasses": new} if new else {})}))
+
+    def _flush(self, exchange: Exchange) -> None:
+        self._later(exchange, self._flushed(self._model()))
+
+    async def _flushed(self, served: Served) -> HttpAnswer:
+        try:
+            return _json(200, await served.flush())
         except StoreError as error:
             raise unavailable(f"the rows are kept, but not in the store: {error}", retry_seconds=5) from error
 
@@ -208,54 +275,20 @@ class Application:
             raise unavailable("the model is being loaded")
         return self.served
 
-    async def _body(self, headers: Headers, receive: Receive, hold: Hold) -> Body:
-        length, header_length, is_expecting = self._checked(headers)
-        if length > self._limits.body_bytes and is_expecting:
-            raise self._too_large()
-        message = await _next(receive, hold)
-        data = message["body"]
-        if message.get("more_body"):
-            data = await self._rest(data, receive, hold)
-        if len(data) > self._limits.body_bytes:
-            raise self._too_large()
-        return Body(data, header_length, hold)
-
-    async def _rest(self, first: bytes, receive: Receive, hold: Hold) -> bytes:
-        """Return the whole body; raises RequestError when it grows too large."""
-        data = bytearray(first)
-        received = len(data)
-        while True:
-            message = await _next(receive, hold)
-            received += len(message["body"])
-            if received > _READ_ON * self._limits.body_bytes:
-                raise self._too_large()
-            if received <= self._limits.body_bytes:
-                data += message["body"]
-            else:
-                hold.give(len(message["body"]))
-            if not message.get("more_body"):
-                break
-        if received > self._limits.body_bytes:
-            raise self._too_large()
-        return bytes(data)
-
     def _too_large(self) -> RequestError:
         message = (
             f"the body has more than {self._limits.body_bytes} bytes, the limit; send the rows in several requests"
         )
-        return RequestError(413, message, [_CLOSE])
+        return RequestError(413, message, closes=True)
 
-    def _checked(self, headers: Headers) -> tuple[int, int | None, bool]:
-        """Return the body's stated length (0: none), the length of its JSON part, and whether it waits for a 100."""
+    def _check(self, exchange: Exchange) -> int:
+        """Return the body's stated length (0: none), and note the length of its JSON part. Raises RequestError."""
         length = 0
-        header_length = None
-        is_expecting = False
-        for name, value in headers:
+        for name, value in exchange.headers:
             if name == b"content-length":
                 length = int(value)
             elif name == b"content-type":
-                kind = value.partition(b";")[0].strip().lower()
-                if kind not in (b"application/json", b"application/octet-stream"):
+                if value not in _KINDS and value.partition(b";")[0].strip().lower() not in _KINDS:
                     raise RequestError(415, f"Content-Type is {shown(value.decode('latin-1'))}; send application/json")
             elif name == b"content-encoding":
                 if value.strip().lower() not in (b"", b"identity"):
@@ -265,20 +298,15 @@ class Application:
             elif name == b"inference-header-content-length":
                 if not value.isdigit() or len(value) > 12:
                     raise RequestError(400, "Inference-Header-Content-Length is no whole number of bytes")
-                header_length = int(value)
-            elif name == b"expect":
-                is_expecting = True
-        return length, header_length, is_expecting
+                exchange.header_length = int(value)
+        return length
 
 
-async def _next(receive: Receive, hold: Hold) -> MutableMapping[str, Any]:
-    """Return more of the body; raises RequestError when what all requests hold together has left no room for it."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    if hold.is_over:
-        raise _busy()
-    return message
+def _inferred(written: Written) -> HttpAnswer:
+    data, header_length = written
+    if header_length is None:
+        return HttpAnswer(200, data)
+    return HttpAnswer(200, data, _OCTETS, b"inference-header-content-length: %d\r\n" % header_length)
 
 
 def _busy() -> RequestError:

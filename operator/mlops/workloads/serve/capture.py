@@ -35,6 +35,7 @@ from mlops.workloads.floor.records.layout import (
     partition,
     partition_of_span,
 )
+from mlops.workloads.serve.captured_rows import Block, CapturedRow, block_of, runs_of
 from mlops.workloads.serve.recorder import File
 from mlops.workloads.serve.tensors import Array
 
@@ -58,12 +59,26 @@ class CapturedRequest:
         arrays = [self.time, self.prediction, self.probabilities, *self.inputs.values()]
         return 500 + sys.getsizeof(self.id) + sum(_size(one) for one in arrays if isinstance(one, np.ndarray))
 
+    def block(self) -> Block:
+        """Return its rows as arrays."""
+        return Block(
+            ids=[self.id] * self.rows,
+            numbers=np.arange(self.rows),
+            arrived=np.full(self.rows, self.arrived, dtype=np.int64),
+            time=np.broadcast_to(np.asarray(self.time, dtype=np.int64), (self.rows,)),
+            inputs=dict(self.inputs),
+            prediction=self.prediction,
+            probabilities=self.probabilities,
+        )
+
 
 def _size(values: Array) -> int:
     texts = sum(map(sys.getsizeof, values.ravel().tolist())) if values.dtype == object else 0
     return 150 + values.nbytes + texts
 
 
+# Rows that are made columns in one go.
+_AT_A_TIME = 1000
 # Ids that are remembered, twice so many, for an hour: what is asked again under its id is a retry, or a stranger's.
 _REMEMBERED, _REMEMBERED_SECONDS = 1 << 15, 3600.0
 
@@ -123,63 +138,65 @@ class CaptureEncoder:
         personal = [one.name for one in signature.inputs if one.pii]
         self._redacted = frozenset([*task.capture.redact, *personal])
 
-    def __call__(self, requests: Sequence[CapturedRequest]) -> list[File]:
+    def __call__(self, requests: Sequence[CapturedRequest | CapturedRow]) -> list[File]:
         """Return a file per day of event time, or per month if there are many."""
         return partitioned(self.frame(requests), self._prefix, self._names)
 
-    def frame(self, requests: Sequence[CapturedRequest]) -> pl.DataFrame:
+    def frame(self, requests: Sequence[CapturedRequest | CapturedRow]) -> pl.DataFrame:
         """Return the requests' rows, those of one request together."""
-        counts = [request.rows for request in requests]
-        total = sum(counts)
-        times = np.concatenate([np.broadcast_to(request.time, (request.rows,)) for request in requests])
-        arrived = np.repeat(np.array([request.arrived for request in requests], dtype=np.int64), counts)
-        columns = [
-            pl.Series("id", [request.id for request in requests for _ in range(request.rows)], dtype=pl.String),
-            pl.Series("row", np.concatenate([np.arange(count) for count in counts]), dtype=pl.Int64),
-            pl.Series(TIME, times, dtype=pl.Int64).cast(TIMESTAMP),
-            pl.Series(ARRIVED, arrived, dtype=pl.Int64).cast(TIMESTAMP),
-            pl.repeat(self._task.version, total, dtype=pl.Int64, eager=True).alias(VERSION),
-            pl.repeat(self._task.artifact, total, dtype=pl.String, eager=True).alias(DIGEST),
-            pl.repeat(self._task.stage, total, dtype=pl.String, eager=True).alias(STAGE),
-            *(self._input(one.name, one.type, requests) for one in self._signature.inputs),
-            *self._outputs(requests),
-        ]
-        return pl.DataFrame(columns)
+        # A piece at a time: the event loop gets its turns meanwhile.
+        parts = [self._part(self._block(run)) for run in runs_of(requests, _AT_A_TIME)]
+        return parts[0] if len(parts) == 1 else pl.concat(parts)
 
-    def _input(self, name: str, kind: Any, requests: Sequence[CapturedRequest]) -> pl.Series:
+    def _block(self, run: Sequence[CapturedRequest | CapturedRow]) -> Block:
+        rows = [one for one in run if isinstance(one, CapturedRow)]
+        if rows:
+            return block_of(rows, self._signature)
+        (request,) = run
+        assert isinstance(request, CapturedRequest)
+        return request.block()
+
+    def _part(self, block: Block) -> pl.DataFrame:
+        total = len(block.ids)
+        return pl.DataFrame(
+            [
+                pl.Series("id", block.ids, dtype=pl.String),
+                pl.Series("row", block.numbers, dtype=pl.Int64),
+                pl.Series(TIME, block.time, dtype=pl.Int64).cast(TIMESTAMP),
+                pl.Series(ARRIVED, block.arrived, dtype=pl.Int64).cast(TIMESTAMP),
+                pl.repeat(self._task.version, total, dtype=pl.Int64, eager=True).alias(VERSION),
+                pl.repeat(self._task.artifact, total, dtype=pl.String, eager=True).alias(DIGEST),
+                pl.repeat(self._task.stage, total, dtype=pl.String, eager=True).alias(STAGE),
+                *(self._input(one.name, one.type, block) for one in self._signature.inputs),
+                *self._outputs(block),
+            ]
+        )
+
+    def _input(self, name: str, kind: Any, block: Block) -> pl.Series:
         if name in self._redacted:
-            total = sum(request.rows for request in requests)
             empty = series_of(INPUT + name, kind, np.empty(0, dtype=object))
-            return empty.extend_constant(None, total)
-        arrays = [request.inputs[name] for request in requests]
-        if kind == "int64":
-            return _whole_numbers(INPUT + name, arrays)
-        # Some requests may carry gaps (float64) and others not (bool): together they are float64.
-        return series_of(INPUT + name, kind, np.concatenate(arrays))
+            return empty.extend_constant(None, len(block.ids))
+        values = block.inputs[name]
+        return _whole_numbers(INPUT + name, values) if kind == "int64" else series_of(INPUT + name, kind, values)
 
-    def _outputs(self, requests: Sequence[CapturedRequest]) -> list[pl.Series]:
-        predictions = np.concatenate([request.prediction for request in requests])
+    def _outputs(self, block: Block) -> list[pl.Series]:
         classes = self._signature.classes
         if classes is None:
-            return [pl.Series(PREDICTION, predictions, dtype=pl.Float64)]
-        names = [class_name(value) for value in predictions.tolist()]
+            return [pl.Series(PREDICTION, block.prediction, dtype=pl.Float64)]
+        names = [class_name(value) for value in block.prediction.tolist()]
         columns = [pl.Series(PREDICTION, names, dtype=pl.String)]
-        given = [request.probabilities for request in requests if request.probabilities is not None]
-        if given:
-            table = np.concatenate(given)
+        if block.probabilities is not None:
             columns += [
-                pl.Series(PROBABILITY + class_name(value), table[:, index], dtype=pl.Float64)
+                pl.Series(PROBABILITY + class_name(value), block.probabilities[:, index], dtype=pl.Float64)
                 for index, value in enumerate(classes)
             ]
         return columns
 
 
-def _whole_numbers(name: str, arrays: Sequence[Array]) -> pl.Series:
-    """Return the arrays as one int64 column; a missing number is null, and no other number changes by it."""
-    found = [is_missing(one) for one in arrays]
-    values = np.concatenate([np.where(gaps, 0, one).astype(np.int64) for gaps, one in zip(found, arrays, strict=True)])
-    gaps = np.concatenate(found)
-    column = pl.Series(name, values, dtype=pl.Int64)
+def _whole_numbers(name: str, values: Array) -> pl.Series:
+    """Return an array as an int64 column; a missing number is null, and no other number changes by it."""
+    gaps = is_missing(values)
+    column = pl.Series(name, np.where(gaps, 0, values).astype(np.int64), dtype=pl.Int64)
     return column.set(pl.Series(gaps), None) if gaps.any() else column
 
 

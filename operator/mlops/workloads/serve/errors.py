@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlops.workloads.floor.pod import is_panic
+
 
 class RequestError(Exception):
     """An answer with a 4xx or 503 status; the message names the tensor, parameter or header, and the way out."""
 
-    def __init__(self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(
+        self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = (), *, closes: bool = False
+    ) -> None:
         super().__init__(message)
         self.status, self.message, self.headers = status, message, tuple(headers)
+        # The connection is of no use any more.
+        self.closes = closes
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether work failed, in whatever way: whoever is cancelled or told to stop does so."""
+    # A library in Rust that gives up raises no Exception.
+    return isinstance(error, Exception) or is_panic(error)
 
 
 def unavailable(message: str, retry_seconds: int = 1) -> RequestError:

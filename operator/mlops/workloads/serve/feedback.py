@@ -55,7 +55,7 @@ class FeedbackReader:
         self._allowed = signature.label.enum
         self._listed = "" if classes is None else ", ".join(shown(one) for one in classes[:20])
 
-    def read(self, body: bytes, received: int) -> list[Label]:
+    def read(self, body: bytes | bytearray, received: int) -> list[Label]:
         """Return the labels in `body`, all of them or none; raises RequestError naming the first bad one."""
         labels = read_json(body, self._max_decoded_bytes).get("labels")
         if type(labels) is not list or not labels:

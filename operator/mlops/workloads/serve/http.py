@@ -1,34 +1,37 @@
-"""uvicorn with bounds: slow clients, endless heads, too many connections; every refusal is JSON."""
+"""One connection of HTTP/1.1 on httptools' parser, bounded in every phase; every refusal is JSON.
+
+The parser finds heads, chunks and ends of messages, and refuses what could be read in two ways (both Content-Length and
+chunks, two lengths, spaces before colons). It bounds neither sizes nor times: that is done here, and docs/serving.md
+lists the phases with their bounds. What a connection holds is taken from the process's `budget`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+import urllib.parse
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import httptools
 import orjson
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mlops.api.pod_environment import ServerLimits
-from mlops.workloads.serve.budget import Budget, Hold, Outgoing
-from mlops.workloads.serve.request_ids import HEADER, RequestIds
+from mlops.workloads.serve.budget import Hold, Outgoing
+from mlops.workloads.serve.exchange import Exchange, Fields
+from mlops.workloads.serve.request_ids import HEADER
 from mlops.workloads.serve.upgrade import head_without_offer, offers_h2c_only, parser_of
 
-# Where a request's scope has what it holds of the budget.
-HOLD = "hold"
-_SWEEP_SECONDS = 0.5
-_MOST_HEADERS = 100
+if TYPE_CHECKING:
+    from mlops.workloads.serve.server import Server
+
+_MOST_HEADERS: Final = 100
 # Requests of one connection that wait for the answer before theirs.
-_MOST_PIPELINED = 8
+_MOST_PIPELINED: Final = 8
 # What a request costs beside its bytes, and each of its headers; measured, rounded up.
 _REQUEST_BYTES, _HEADER_BYTES = 4096, 128
 # What the frame of a chunk may have: its size, ends of lines, a short extension.
-_CHUNK_BYTES = 24
-_RETRY = b"retry-after: 1"
-_PHRASES = {
+_CHUNK_BYTES: Final = 24
+_RETRY: Final = b"retry-after: 1\r\n"
+_PHRASES: Final = {
     400: b"Bad Request",
     408: b"Request Timeout",
     431: b"Request Header Fields Too Large",
@@ -36,42 +39,19 @@ _PHRASES = {
 }
 
 
-def _answer(status: int, message: str, request_id: bytes, *headers: bytes) -> bytes:
-    body = orjson.dumps({"error": message})
-    return b"\r\n".join(
-        [
-            b"HTTP/1.1 %d %s" % (status, _PHRASES[status]),
-            b"content-type: application/json",
-            b"content-length: %d" % len(body),
-            b"connection: close",
-            b"%s: %s" % (HEADER, request_id),
-            *headers,
-            b"",
-            body,
-        ]
-    )
+class Connection(asyncio.Protocol):
+    """A client's connection: its requests are answered one after the other, in their order."""
 
-
-class BoundedProtocol(HttpToolsProtocol):
-    """One connection, bounded in every phase: uvicorn's parser bounds neither sizes nor times.
-
-    docs/serving.md lists the phases with their bounds. What a connection holds is taken from the process's `budget`.
-    """
-
-    # Set on the class of one server, see `server_of`.
-    limits: ServerLimits
-    budget: Budget
-    # Told the status, what is said and the request's id of what never reaches the application.
-    refused: Callable[[int, str, bytes], None]
-    ids: RequestIds
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def __init__(self, server: Server) -> None:
+        self._server, self._limits, self._loop = server, server.limits, server.loop
+        self._body_limit, self._head_limit = server.limits.body_bytes, server.limits.head_bytes
+        self._transport: asyncio.Transport
         # When the request that is being received began, on the loop's clock; None between requests.
-        self._since: float | None = self.loop.time()
+        self._since: float | None = self._loop.time()
+        self._idle_since = self._since
         self._closing_since: float | None = None
         # Nothing that still comes is listened to.
-        self._is_deaf = False
+        self._is_deaf = self._is_lost = False
         self._last_request = False
         self._requests = 0
         self._in_head = True
@@ -79,26 +59,41 @@ class BoundedProtocol(HttpToolsProtocol):
         self._again = b""
         # Of the request that is being received: all bytes, those of its body, the fields of its head, its chunks.
         self._raw_bytes = self._body_bytes = self._field_bytes = self._chunks = 0
-        self._own: RequestResponseCycle | None = None
+        self._url = b""
+        self._headers: Fields = []
+        self._expects_100 = False
+        # The request that is being received, once its head is there, and what it holds.
+        self._own: Exchange | None = None
         self._hold: Hold | None = None
-        # Requests whose answer is not complete, in their order.
-        self._open: list[RequestResponseCycle] = []
-        self._outgoing = Outgoing(self.budget)
-        if len(self.connections) > self.limits.connections:
-            message = f"this server has {self.limits.connections} connections, its limit; try again later"
+        # The request whose turn it is, and those behind it.
+        self._current: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._reads = self._writes = True
+        self._outgoing = Outgoing(server.budget)
+        self._parser = parser_of(self)
+
+    # What the event loop says
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        self._server.connections.add(self)
+        if len(self._server.connections) > self._limits.connections:
+            message = f"this server has {self._limits.connections} connections, its limit; try again later"
             self._refuse(503, message, _RETRY)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self._is_lost = True
+        self._server.connections.discard(self)
         self._outgoing.note(0, 0.0)
-        # Those that were started give back what they hold when they end.
-        for cycle, _ in self.pipeline:
-            _hold_of(cycle).release()
-        self.pipeline.clear()
+        for exchange in self._unanswered():
+            exchange.drop()
+        self._current = None
+        self._waiting.clear()
         if self._own is None and self._hold is not None:
             self._hold.release()
+        self._hold = None
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side; what is only half there is not waited for."""
         earlier = self._unanswered()
         if not earlier or (self._since is not None and not self._is_deaf):
@@ -106,15 +101,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answer_no_more_after(earlier[-1])
         return True
 
+    def pause_writing(self) -> None:
+        self._writes = False
+
+    def resume_writing(self) -> None:
+        self._writes = True
+        if self._current is None:
+            self._next()
+
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf or self.transport.is_closing():
+        if self._is_deaf or self._transport.is_closing():
             return
         # The one request that these bytes may belong to, if all of them are of one.
         only = self._requests + (self._since is None or self._requests == 0)
         if self._since is None:
-            self._since = self.loop.time()
+            self._since = self._loop.time()
             self._begin()
-        self._unset_keepalive_if_required()
         self._parse(data)
         if self._since is not None and self._requests <= only and not self._is_deaf:
             self._raw_bytes += len(data)
@@ -123,19 +125,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         while not self._is_deaf:
             try:
-                self.parser.feed_data(data)
+                self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 if not self._again:
                     self._is_deaf = True
                     return
                 # What it says is where the head ends: nothing of the body was parsed.
                 data = self._again + data[upgrade.args[0] :]
-                self.parser = parser_of(self)
+                self._parser = parser_of(self)
             except httptools.HttpParserError:
                 self._refuse_what_is_no_http()
                 return
             else:
                 return
+
+    # What the parser says
 
     def _begin(self) -> None:
         self._in_head = True
@@ -144,236 +148,240 @@ class BoundedProtocol(HttpToolsProtocol):
         self._hold = None
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
+        self._expects_100 = False
         if self._again:
             # The same request, in the time that it has.
             self._again = b""
             self._field_bytes = 0
-        else:
-            self._requests += 1
-            if not self._in_head:
-                # The next of a pipeline.
-                self._begin()
-            self._since = self.loop.time()
-            self._hold = Hold(self.budget)
-        self.scope["state"][HOLD] = self._hold
+            return
+        self._requests += 1
+        if not self._in_head:
+            # The next of a pipeline.
+            self._begin()
+        if self._since is None:
+            self._since = self._loop.time()
+        self._hold = Hold(self._server.budget)
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # A field after the body is a trailer. None is read here, so none is kept.
         if not self._in_head or self._is_deaf:
             return
         self._field_bytes += len(name) + len(value) + 4
-        if len(self.headers) >= _MOST_HEADERS:
+        if len(self._headers) >= _MOST_HEADERS:
             self._refuse(431, f"the request has more than {_MOST_HEADERS} headers; send fewer")
-        elif self._head_fits():
-            super().on_header(name, value)
+        elif len(self._url) + self._field_bytes <= self._head_limit or self._head_fits():
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self._expects_100 = True
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._is_deaf or self._hold is None or not self._head_fits():
             return
-        method, upgrades = self.parser.get_method(), self.parser.should_upgrade()
-        if upgrades and offers_h2c_only(self.headers):
-            self._again = head_without_offer(method, self.url, self.parser.get_http_version(), self.headers)
+        parser = self._parser
+        method, version, upgrades = parser.get_method(), parser.get_http_version(), parser.should_upgrade()
+        if upgrades and offers_h2c_only(self._headers):
+            self._again = head_without_offer(method, self._url, version, self._headers)
             self._in_head = True
             return
-        if len(self.pipeline) >= _MOST_PIPELINED:
+        if len(self._waiting) >= _MOST_PIPELINED:
             # The client asks the rest again, over another connection.
-            self._answer_no_more_after(self._unanswered()[-1])
+            self._answer_no_more_after(self._waiting[-1])
             return
-        if not self._hold.take_little(_REQUEST_BYTES + self._field_bytes + _HEADER_BYTES * len(self.headers)):
+        if not self._hold.take_little(_REQUEST_BYTES + self._field_bytes + _HEADER_BYTES * len(self._headers)):
             self._refuse(503, "too many requests at a time; send fewer at once", _RETRY)
             return
         if upgrades and method not in (b"GET", b"HEAD"):
             # The parser takes what follows the head for another protocol, so the body would be lost.
             self._refuse(400, "this server speaks HTTP/1.1 only; send the request without Upgrade")
             return
-        super().on_headers_complete()
-        self._own = self.cycle
-        self._open = [*self._unanswered(), self.cycle]
-        if self._last_request or upgrades:
-            self.cycle.keep_alive = False
+        path = self._server.paths.get(self._url) or _path_of(self._url)
+        keeps = version != "1.0" and parser.should_keep_alive() and not (self._last_request or upgrades)
+        own = Exchange(self, method, path, self._headers, self._hold, keep_alive=keeps)
+        own.expects_100 = self._expects_100
+        self._own = own
+        if self._current is None and not self._waiting and self._writes:
+            self._current = own
+            self._server.ready(own)
+        else:
+            self._waiting.append(own)
+            self._read(False)
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
 
     def on_body(self, body: bytes) -> None:
-        if self._own is None or self._is_deaf or self.transport.is_closing():
+        own = self._own
+        if own is None or self._is_deaf:
             return
         self._body_bytes += len(body)
-        if self._own.response_complete:
-            return
-        if _hold_of(self._own).take(len(body)):
-            super().on_body(body)
-        else:
-            # Whoever reads it sees that the rest is missing, and answers so.
-            self._own.message_event.set()
+        if not own.is_answered and not own.take(body, self._body_limit) and own is self._current:
+            self._server.ready(own)
 
     def on_message_complete(self) -> None:
         if self._again:
             return
         self._since = None
-        if self._own is not None and not self._is_deaf and not self.transport.is_closing():
-            super().on_message_complete()
+        self._idle_since = self._loop.time()
+        own, self._own = self._own, None
+        if own is None or self._is_deaf:
+            return
+        self._hold = None
+        own.is_whole = True
+        if own is self._current:
+            self._server.ready(own)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        task = self.loop.create_task(self._ask(cycle, app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+    # Answers
 
-    async def _ask(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._note_outgoing()
-        try:
-            await cycle.run_asgi(app)
-        finally:
-            _hold_of(cycle).release()
-            self._note_outgoing()
+    def write(self, data: bytes) -> None:
+        """Write something before an answer."""
+        if not self._is_lost and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def answered(self, exchange: Exchange, data: bytes) -> None:
+        """Write the answer to the request whose turn it is, and go on to the next."""
+        if not exchange.is_busy:
+            exchange.hold.release()
+        if self._is_lost or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        self._outgoing.note(self._transport.get_write_buffer_size(), self._loop.time())
+        self._current = None
+        if exchange.keep_alive:
+            self._next()
+            return
+        for behind in self._waiting:
+            behind.drop()
+        self._waiting.clear()
+        self._transport.close()
+
+    def _next(self) -> None:
+        """Give the next request its turn, unless the client does not take its answers."""
+        self._idle_since = self._loop.time()
+        if self._waiting and self._writes and not self._transport.is_closing():
+            self._current = self._waiting.popleft()
+            self._server.ready(self._current)
+        if not self._waiting:
+            self._read(True)
+
+    def _read(self, reads: bool) -> None:
+        if self._reads is not reads and not self._transport.is_closing():
+            self._reads = reads
+            (self._transport.resume_reading if reads else self._transport.pause_reading)()
 
     def _refuse_what_is_no_http(self) -> None:
         # The parser gives up on the connection, and a refused head may have made it do so.
-        if not self._is_deaf and not self.transport.is_closing():
+        if not self._is_deaf and not self._transport.is_closing():
             self._refuse(400, "the request is no valid HTTP/1.1; send one with either Content-Length or chunks")
+
+    def _refuse(self, status: int, message: str, more: bytes = b"") -> None:
+        request_id = self._server.ids.of(self._headers)
+        self._server.refused(status, message, request_id)
+        self._is_deaf = True
+        own, earlier = self._own, [one for one in self._unanswered() if one is not self._own]
+        is_answered = own is not None and own.is_answered
+        if own is not None:
+            own.drop()
+        elif self._hold is not None:
+            self._hold.release()
+        if earlier:
+            # Their answers come first, and whoever asked would take this one for theirs.
+            if own is not None and own in self._waiting:
+                self._waiting.remove(own)
+            earlier[-1].keep_alive = False
+            return
+        # Not after an answer: two answers to one request would be read as one.
+        if not is_answered:
+            self._transport.write(_answer(status, message, request_id, more))
+        self._transport.close()
+
+    # Time
 
     def shutdown(self) -> None:
         """Close now if nothing is being asked; else answer what is being received, and close then."""
         self._last_request = True
-        if self._since is None or self._nothing_came():
-            super().shutdown()
-        elif self.cycle is not None:
-            self.cycle.keep_alive = False
+        unanswered = self._unanswered()
+        if unanswered:
+            unanswered[-1].keep_alive = False
+        elif self._since is None or self._nothing_came():
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now, whatever is being asked."""
+        self._transport.abort()
 
     def sweep(self, now: float) -> None:
-        """End the connection if its request takes too long to arrive, or its answer too long to be taken."""
-        seconds = self.limits.request_seconds
-        self._note_outgoing()
+        """End the connection if its request takes too long to arrive, its answer to be taken, or if it is idle."""
+        seconds = self._limits.request_seconds
+        self._outgoing.note(self._transport.get_write_buffer_size(), now)
         if self._outgoing.waits_longer(seconds, now):
-            self.transport.abort()
-        elif self.transport.is_closing():
+            self._transport.abort()
+        elif self._transport.is_closing():
             self._closing_since = self._closing_since or now
             if now - self._closing_since > seconds:
-                self.transport.abort()
+                self._transport.abort()
         elif self._since is None or self._is_deaf:
-            return
-        elif any(cycle is not self._own for cycle in self._unanswered()):
+            if not self._unanswered() and now - self._idle_since > self._limits.keep_alive_seconds:
+                self._transport.close()
+        elif any(one is not self._own for one in self._unanswered()):
             # Its answer comes first: the client cannot be blamed for a request that is not read meanwhile.
             self._since = now
         elif now - self._since > seconds:
             if self._nothing_came():
-                self.transport.close()
+                self._transport.close()
             else:
                 self._refuse(408, f"the request did not arrive within {seconds} seconds; send it faster")
 
     def _nothing_came(self) -> bool:
         return self._requests == 0 and self._raw_bytes == 0
 
-    def _note_outgoing(self) -> None:
-        if self in self.connections:
-            self._outgoing.note(self.transport.get_write_buffer_size(), self.loop.time())
+    def _unanswered(self) -> list[Exchange]:
+        """Return the requests whose answer is not written, in their order."""
+        current = self._current
+        return [*([current] if current is not None and not current.is_answered else []), *self._waiting]
 
-    def _unanswered(self) -> list[RequestResponseCycle]:
-        self._open = [cycle for cycle in self._open if not cycle.response_complete]
-        return self._open
-
-    def _answer_no_more_after(self, last: RequestResponseCycle) -> None:
+    def _answer_no_more_after(self, last: Exchange) -> None:
         """Close after the answer to `last`; nothing that comes is listened to any more."""
         self._is_deaf = True
         last.keep_alive = False
 
+    # Sizes
+
     def _head_fits(self) -> bool:
-        return self._fits(len(self.url) + self._field_bytes, self.limits.head_bytes)
+        return self._fits(len(self._url) + self._field_bytes, self._head_limit)
 
     def _frame_fits(self) -> None:
         """Refuse a request of which too much is not its body: line, headers, sizes of chunks, extensions, trailers."""
-        allowed = self.limits.head_bytes * (1 if self._in_head else 2) + _CHUNK_BYTES * self._chunks
+        allowed = self._head_limit * (1 if self._in_head else 2) + _CHUNK_BYTES * self._chunks
         self._fits(self._raw_bytes - self._body_bytes, allowed)
 
     def _fits(self, size: int, allowed: int) -> bool:
         if size > allowed:
-            most = self.limits.head_bytes
+            most = self._head_limit
             self._refuse(
                 431, f"the request's line and headers, or its trailers, have more than {most} bytes; send fewer"
             )
         return size <= allowed
 
-    def _refuse(self, status: int, message: str, *headers: bytes) -> None:
-        request_id = self.ids.of(self.headers or ())
-        self.refused(status, message, request_id)
-        self._is_deaf = True
-        own, earlier = self._own, [cycle for cycle in self._unanswered() if cycle is not self._own]
-        if own is None and self._hold is not None:
-            self._hold.release()
-        if earlier:
-            # Their answers come first, and whoever asked would take this one for theirs.
-            self._forget_queued()
-            earlier[-1].keep_alive = False
-            return
-        # Not after the beginning of an answer: two answers in one would be read as one.
-        if own is None or not own.response_started:
-            self.transport.write(_answer(status, message, request_id, *headers))
-        self.transport.close()
 
-    def _forget_queued(self) -> None:
-        """Take the request that is being received off the pipeline."""
-        for queued in list(self.pipeline):
-            if queued[0] is self._own:
-                self.pipeline.remove(queued)
-                _hold_of(queued[0]).release()
+def _path_of(url: bytes) -> str:
+    """Return the path of a request's target. Raises what makes the parser refuse the request."""
+    path: str = httptools.parse_url(url).path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path
 
 
-def _hold_of(cycle: RequestResponseCycle) -> Hold:
-    hold: Hold = cycle.scope["state"][HOLD]
-    return hold
-
-
-class Server(uvicorn.Server):
-    """uvicorn that leaves signals to its caller and looks after slow connections."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn would raise the signal again at the end, and a finished flush would look like a killed process.
-        yield
-
-    async def main_loop(self) -> None:
-        sweeper = asyncio.create_task(self._sweep())
-        try:
-            await super().main_loop()
-        finally:
-            self._sweeper = sweeper
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        try:
-            await super().shutdown(sockets)
-        finally:
-            self._sweeper.cancel()
-
-    async def _sweep(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            now = clock()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, BoundedProtocol):
-                    connection.sweep(now)
-
-
-def server_of(
-    app: Any, limits: ServerLimits, budget: Budget, *, refused: Callable[[int, str, bytes], None], ids: RequestIds
-) -> Server:
-    """Return a server of `app`; `refused` is told status, message and request id of what never reaches it."""
-    told = {"limits": limits, "budget": budget, "refused": staticmethod(refused), "ids": ids}
-    protocol = type("Protocol", (BoundedProtocol,), told)
-    config = uvicorn.Config(
-        app,
-        http=protocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level="error",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=limits.keep_alive_seconds,
-        timeout_graceful_shutdown=limits.grace_seconds,
+def _answer(status: int, message: str, request_id: bytes, more: bytes) -> bytes:
+    body = orjson.dumps({"error": message})
+    return (
+        b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n%s: %s\r\n"
+        % (status, _PHRASES[status], len(body), HEADER, request_id)
+        + more
+        + b"\r\n"
+        + body
     )
-    return Server(config)

@@ -10,7 +10,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from mlops.workloads.floor.model.lone_rows import RowAnswer
+from mlops.workloads.floor.model.predictor import class_array
 from mlops.workloads.serve.errors import RequestError, shown
+from mlops.workloads.serve.row_request import RowReader, RowRequest, RowWriter
 from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json
 from mlops.workloads.serve.timestamps import microseconds
 
@@ -73,9 +76,31 @@ class Parser:
         self._all_json = tuple((name, False) for name in self._output_names)
         self._all_binary = tuple((name, True) for name in self._output_names)
         self._max_rows = max_rows
+        self._row_reader = RowReader(interface.inputs)
 
-    def parse(self, body: bytes, header_length: int | None) -> InferenceRequest:
+    def parse(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in `body`, whose first `header_length` bytes are JSON (None: all). Raises RequestError."""
+        return self._parsed(*self._opened(body, header_length))
+
+    def parse_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
+        """Return the same, a request of one row as such if nothing about it is unusual. Raises RequestError."""
+        document, binary = self._opened(body, header_length)
+        parameters = document.get("parameters")
+        if (parameters is None or type(parameters) is dict) and (
+            row := self._row_reader.read(document.get("inputs"), binary)
+        ) is not None:
+            event_time = parameters.get("event_time") if parameters else None
+            if event_time is None or type(event_time) is str:
+                return RowRequest(
+                    id=request_id(document),
+                    row=row,
+                    event_time=None if event_time is None else _timestamp(event_time),
+                    outputs=self._outputs(document.get("outputs"), parameters or {}),
+                )
+        return self._parsed(document, binary)
+
+    def _opened(self, body: bytes | bytearray, header_length: int | None) -> tuple[dict[str, Any], memoryview]:
+        """Return the JSON of a body, and the binary tensors behind it."""
         binary = memoryview(b"")
         if header_length is not None:
             if header_length > len(body):
@@ -84,7 +109,9 @@ class Parser:
                 )
             binary = memoryview(body)[header_length:]
             body = body[:header_length]
-        document = read_json(body, self._max_decoded_bytes)
+        return read_json(body, self._max_decoded_bytes), binary
+
+    def _parsed(self, document: dict[str, Any], binary: memoryview) -> InferenceRequest:
         parameters = _parameters(document, "the request")
         tensors = document.get("inputs")
         if type(tensors) is not list or not tensors:
@@ -198,8 +225,26 @@ class AnswerWriter:
     """Writes answers of one model."""
 
     def __init__(self, interface: Interface) -> None:
+        self.rows = RowWriter(
+            {"model_name": interface.model_name, "model_version": str(interface.version)},
+            interface.outputs,
+            interface.classes,
+        )
+        self._all_json = tuple((name, False) for name, _, _ in interface.outputs)
+        self._classes = interface.classes
         self._datatypes = {name: (datatype, width) for name, datatype, width in interface.outputs}
         self._start = {"model_name": interface.model_name, "model_version": str(interface.version)}
+
+    def write_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
+        """Return the same for a request of one row."""
+        if request.outputs == self._all_json:
+            return self.rows.write(request.id, answer), None
+        values: dict[str, Array] = {
+            "prediction": class_array(self._classes)[[answer.value]] if self._classes else np.array([answer.value])
+        }
+        if answer.probabilities is not None:
+            values["probabilities"] = np.array([answer.probabilities])
+        return self.write(InferenceRequest(request.id, 1, {}, None, request.outputs), values)
 
     def write(self, request: InferenceRequest, values: Mapping[str, Array]) -> tuple[bytes, int | None]:
         """Return the body and, if part of it is binary, the length of its JSON."""
@@ -224,12 +269,12 @@ class AnswerWriter:
         return head + b"".join(blobs), len(head)
 
 
-def decoded_bytes(body: bytes) -> int:
+def decoded_bytes(body: bytes | bytearray) -> int:
     """Return about how much memory the JSON in `body` takes as objects: 2 characters can become 64 bytes, or 232."""
     return 4 * len(body) + 8 * body.count(b",") + 64 * body.count(b"[") + 232 * body.count(b"{")
 
 
-def read_json(body: bytes, max_decoded_bytes: int) -> dict[str, Any]:
+def read_json(body: bytes | bytearray, max_decoded_bytes: int) -> dict[str, Any]:
     """Return the JSON object in `body`; raises RequestError."""
     if not body:
         raise RequestError(400, "the body is empty; send a JSON object")
@@ -265,7 +310,7 @@ def checked_id(given: Any, where: str) -> str:
     return given
 
 
-def _json_problem(body: bytes, error: orjson.JSONDecodeError) -> str:
+def _json_problem(body: bytes | bytearray, error: orjson.JSONDecodeError) -> str:
     for word in (b"NaN", b"Infinity"):
         if word in body[max(0, error.pos - 1) : error.pos + 12]:
             return f"{word.decode()} at character {error.pos} is not part of JSON; send null for a missing value"

@@ -4,7 +4,6 @@ when it is told to stop."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import signal
 import socket
@@ -18,15 +17,16 @@ from mlops.api.reasons import Reason
 from mlops.api.tasks import ServeTask
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.latency import one_row_seconds, percentile
+from mlops.workloads.floor.model.lone_rows import lone_rows
 from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.failures import FailureLog
-from mlops.workloads.serve.http import server_of
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.served import Served
+from mlops.workloads.serve.server import Server
 
 _BACKLOG = 2048
 _MEASURED = 50
@@ -65,18 +65,19 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         metrics.count("refused", status, 0.0)
         failures.refused("refused", status, message, request_id)
 
-    server = server_of(app, settings, budget, refused=refused, ids=ids)
+    server = Server(app, settings, budget, refused=refused, ids=ids, paths=app.paths)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.start(listener)
     loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
     stopped = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
             return 0
-        app.served = served = loading.result()
+        served = loading.result()
+        app.serve(served)
         metrics.load_seconds = time.monotonic() - started
         say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}")
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
@@ -85,17 +86,14 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         # In a cluster requests keep coming briefly, until each node has learnt that the pod is going, and as long
         # as no other pod of the stage is ready. They are answered, each with `Connection: close`.
         await asyncio.sleep(settings.drain_seconds)
-        server.should_exit = True
-        await serving
+        await server.close()
         for flusher in flushers:
             flusher.cancel()
         lost = await served.flush_until(time.monotonic() + settings.grace_seconds)
         say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
         return lost
     finally:
-        server.should_exit = True
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        await server.close()
 
 
 async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics, app: Application) -> Served:
@@ -103,11 +101,14 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
     loaded = await asyncio.to_thread(load, store, task.artifact, pod.scratch / "model", fetched=app.has_artifact)
     # A slow model is not kept from its readiness by being measured.
     seconds = await asyncio.to_thread(one_row_seconds, loaded, _MEASURED, time.monotonic() + _MEASURED_SECONDS)
+    golden = loaded.golden.inputs
+    lone = await asyncio.to_thread(lone_rows, loaded.predictor, golden, time.monotonic() + _MEASURED_SECONDS)
     metrics.model_format = loaded.predictor.signature.format
     return Served(
         task,
         loaded,
         one_row_seconds=percentile(seconds, 0.5),
+        lone=lone,
         sink=store,
         limits=settings,
         metrics=metrics,

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
+from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.serve.answering import Answering, OutsideRequest
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chosen, FileNames
+from mlops.workloads.serve.captured_rows import CapturedRow, packed
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
 from mlops.workloads.serve.inference import InferenceRequest
+from mlops.workloads.serve.line import Line
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.recorder import Recorder, Sink
-from mlops.workloads.serve.tensors import Array
+from mlops.workloads.serve.row_request import RowRequest
+from mlops.workloads.serve.rows import Asked, Rows, Written
 
 # Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
 INLINE_SECONDS: Final = 0.001
@@ -27,7 +30,10 @@ INLINE_ROWS: Final = 64
 
 
 class Served:
-    """One model version. For the event loop's thread; predictions run one at a time, as a Predictor demands."""
+    """One model version. For the event loop's thread; predictions run one at a time, as a Predictor demands.
+
+    `lone` answers requests of one row, several at a time; None: each request is answered by itself.
+    """
 
     def __init__(
         self,
@@ -35,6 +41,7 @@ class Served:
         loaded: Loaded,
         *,
         one_row_seconds: float,
+        lone: LoneRows | None = None,
         sink: Sink,
         limits: ServerLimits,
         metrics: Metrics,
@@ -50,10 +57,13 @@ class Served:
         # A row as numbers: inputs, outputs, and an output as text.
         self._row_bytes = 8 * len(self.interface.inputs) + 32 * sum(width for _, _, width in self.interface.outputs)
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
-        self._thread = ThreadPoolExecutor(1, "predict")
-        self._queued = 0
+        self._line = Line(limits.concurrency, limits.wait_milliseconds / 1000)
+        self._lone = lone
+        self.rows = Rows(
+            lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
+        )
         names = FileNames(host)
-        self.captures: Recorder[CapturedRequest] = Recorder(
+        self.captures: Recorder[CapturedRequest | CapturedRow] = Recorder(
             sink,
             CaptureEncoder(task, signature, names),
             flush_rows=limits.capture_rows,
@@ -71,23 +81,71 @@ class Served:
         )
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
 
-    async def infer(self, body: bytes, header_length: int | None, hold: Hold) -> tuple[bytes, int | None]:
-        """Answer one request: the body, and the length of its JSON if the rest is binary. Raises RequestError."""
-        arrived = time.time_ns() // 1000
-        request = self._answering.read(body, header_length)
-        if request.rows > INLINE_ROWS:
-            self._make_room(request.rows, hold)
+    def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
+        """Return the request in a body. Raises RequestError."""
+        if self._lone is None:
+            return self._answering.read(body, header_length)
+        return self._answering.read_row(body, header_length)
+
+    def ask(self, request: RowRequest, exchange: Any) -> None:
+        """Take a request of one row, to be answered at the end of this turn. Raises RequestError."""
+        arrived, since = time.time_ns() // 1000, time.perf_counter()
+        if self._lone is None:
+            raise AssertionError("read has given a row that nothing answers")
         try:
-            if request.rows <= self._inline_rows and not self._queued:
-                answer = self._answering.answer(request.inputs)
-            else:
-                answer = await self._answer_in_thread(request.inputs)
+            row = self._answering.completed(self._lone, request.row)
+        except OutsideRequest:
+            self._metrics.outside_rows += 1
+            raise
+        self.rows.add(Asked(exchange, request, row, arrived, since))
+
+    def is_quick(self, request: InferenceRequest) -> bool:
+        """Whether it can be answered at once."""
+        return request.rows <= self._inline_rows and self._line.is_empty
+
+    async def infer(self, body: bytes, header_length: int | None, hold: Hold) -> Written:
+        """Answer one request as one of several rows is answered. Raises RequestError."""
+        request = self._answering.read(body, header_length)
+        return self.infer_now(request) if self.is_quick(request) else await self.infer_later(request, hold)
+
+    def infer_now(self, request: InferenceRequest) -> Written:
+        """Answer a request that is quick. Raises RequestError."""
+        arrived = time.time_ns() // 1000
+        try:
+            answer = self._answering.answer(request.inputs)
         except OutsideRequest:
             self._metrics.outside_rows += request.rows
             raise
+        return self._recorded(request, answer, arrived)
+
+    async def infer_later(self, request: InferenceRequest, hold: Hold) -> Written:
+        """Answer a request when its turn comes. Raises RequestError."""
+        arrived = time.time_ns() // 1000
+        if request.rows > INLINE_ROWS:
+            self._make_room(request.rows, hold)
+        self._line.check()
+        try:
+            answer = await self._line.run(lambda: self._answering.answer(request.inputs))
+        except OutsideRequest:
+            self._metrics.outside_rows += request.rows
+            raise
+        return self._recorded(request, answer, arrived)
+
+    def _recorded(self, request: InferenceRequest, answer: Prediction, arrived: int) -> Written:
         written = self._answering.written(request, answer)
         self._metrics.rows += request.rows
         self._record(request, answer, arrived)
+        return written
+
+    def _done(self, asked: Asked, answer: RowAnswer) -> Written:
+        """Write and record the answer to a row."""
+        request = asked.request
+        written = self._answering.written_row(request, answer)
+        self._metrics.rows += 1
+        if self._is_chosen(request.id, 1):
+            event_time = asked.arrived if request.event_time is None else request.event_time
+            captured = CapturedRow(request.id, asked.arrived, event_time, packed(request.row, answer))
+            self.captures.add(captured, 1, captured.size)
         return written
 
     def _make_room(self, rows: int, hold: Hold) -> None:
@@ -99,10 +157,7 @@ class Served:
             raise unavailable("too many large requests at a time; send fewer at once")
 
     def _record(self, request: InferenceRequest, answer: Prediction, arrived: int) -> None:
-        if not self._chosen.is_sampled(request.id):
-            return
-        if not self._chosen.is_first(request.id):
-            self._metrics.repeated_rows += request.rows
+        if not self._is_chosen(request.id, request.rows):
             return
         captured = CapturedRequest(
             id=request.id,
@@ -115,7 +170,16 @@ class Served:
         )
         self.captures.add(captured, request.rows, captured.size)
 
-    def feedback(self, body: bytes) -> tuple[int, int]:
+    def _is_chosen(self, identity: str, rows: int) -> bool:
+        """Whether a request is to be recorded."""
+        if not self._chosen.is_sampled(identity):
+            return False
+        if not self._chosen.is_first(identity):
+            self._metrics.repeated_rows += rows
+            return False
+        return True
+
+    def feedback(self, body: bytes | bytearray) -> tuple[int, int]:
         """Take labels; return how many, and how many of them are of a class that is new. Raises RequestError."""
         labels = self._reader.read(body, time.time_ns() // 1000)
         size, most = sum(label.size for label in labels), self.labels.waiting.limit
@@ -141,13 +205,3 @@ class Served:
     async def flush_until(self, deadline: float) -> int:
         """Store everything, trying until `deadline` (of time.monotonic); return the rows that could not be stored."""
         return sum(await asyncio.gather(self.captures.flush_until(deadline), self.labels.flush_until(deadline)))
-
-    async def _answer_in_thread(self, inputs: dict[str, Array]) -> Prediction:
-        if self._queued >= self._limits.concurrency:
-            raise unavailable(f"{self._limits.concurrency} predictions are waiting, the limit; send fewer at once")
-        self._queued += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._answering.answer, inputs)
-        finally:
-            self._queued -= 1

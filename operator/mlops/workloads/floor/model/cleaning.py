@@ -55,32 +55,47 @@ class Cleaning:
     def _chosen(self, columns: Columns, condition: str) -> Columns:
         row = _first(~holds(condition, self._types, columns))
         if row is not None:
-            raise OutsideTraining(
-                f"row {row} does not meet the condition `{condition}` by which the rows to train on were chosen "
-                "(clean.filter of the Dataset): the model has learnt nothing about such rows; send rows that meet it"
-            )
+            raise not_chosen(condition, row)
         return columns
 
 
 _SEND = "send a value"
 
 
+def not_chosen(condition: str, row: int) -> OutsideTraining:
+    """Return what is said of a row that the filter leaves out."""
+    return OutsideTraining(
+        f"row {row} does not meet the condition `{condition}` by which the rows to train on were chosen "
+        "(clean.filter of the Dataset): the model has learnt nothing about such rows; send rows that meet it"
+    )
+
+
+def missing_here(name: str, row: int) -> OutsideTraining:
+    """Return what is said of a value that `dropNulls` asks for."""
+    return OutsideTraining(
+        f"input {name!r} is missing in row {row}, and rows without it were left out of training (clean."
+        f"dropNulls of the Dataset): {_SEND}"
+    )
+
+
+def not_preceded(name: str, row: int) -> OutsideTraining:
+    """Return what is said of a value that only a row before it could give."""
+    return OutsideTraining(
+        f"input {name!r} is missing in row {row}; in training such a value was taken from an earlier row in "
+        f"time (clean.fillNull of the Dataset, strategy forward), and a request has no such row: {_SEND}"
+    )
+
+
 def _complete(columns: Columns, names: tuple[str, ...]) -> Columns:
     for name in names:
         if (row := _first(is_missing(columns[name]))) is not None:
-            raise OutsideTraining(
-                f"input {name!r} is missing in row {row}, and rows without it were left out of training (clean."
-                f"dropNulls of the Dataset): {_SEND}"
-            )
+            raise missing_here(name, row)
     return columns
 
 
 def _preceded(columns: Columns, name: str) -> Columns:
     if (row := _first(is_missing(columns[name]))) is not None:
-        raise OutsideTraining(
-            f"input {name!r} is missing in row {row}; in training such a value was taken from an earlier row in "
-            f"time (clean.fillNull of the Dataset, strategy forward), and a request has no such row: {_SEND}"
-        )
+        raise not_preceded(name, row)
     return columns
 
 

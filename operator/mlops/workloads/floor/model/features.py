@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import isinf
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from mlops.workloads.floor.expressions import Chain, ExpressionError, Program
 from mlops.workloads.floor.expressions.errors import RowProblem
 from mlops.workloads.floor.expressions.typed import Values
 from mlops.workloads.floor.expressions.vector import scalars_of, values_of
-from mlops.workloads.floor.model.missing import EXACT, objects, whole_numbers
+from mlops.workloads.floor.model.missing import EXACT, array_of_values, objects
 from mlops.workloads.floor.model.signature import SIGNATURE_FILE, Signature
 from mlops.workloads.floor.pod import BadInput
 
@@ -77,6 +78,8 @@ class Features:
         inputs = {one.name: one.type for one in signature.inputs}
         self._chain = Chain([(one.name, one.expression) for one in signature.features], inputs)
         self._inputs = [(name, inputs[name]) for name in self._chain.reads]
+        names = list(inputs)
+        self._slots = [names.index(name) for name in self._chain.reads]
 
     def added(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return inputs (n,) with the computed features of the same rows, written as `missing` says.
@@ -91,12 +94,25 @@ class Features:
             raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE}: features: {error}") from error
         for name, values in found.items():
             if values.dtype == np.float64 and (endless := np.isinf(values)).any():
-                raise BadInput(
-                    Reason.OUTPUT_INVALID,
-                    f"{SIGNATURE_FILE}: features: {name!r} is infinite in row {int(endless.argmax()) + 1}, and a "
-                    "Dataset has no such row: send inputs for which it is a number",
-                )
+                raise _infinite(name, int(endless.argmax()))
         return {**inputs, **found}
+
+    def added_to(self, row: list[Any]) -> list[Any]:
+        """Return one row's inputs, plain values in the order of the signature, with the features' values behind them.
+
+        Missing numbers are NaN, all else that is missing None; times are microseconds. Raises BadInput as `added`.
+        """
+        values = [row[slot] for slot in self._slots]
+        given = len(values)
+        try:
+            self._chain.extend(values, hidden=True)
+        except ExpressionError as error:
+            raise BadInput(Reason.OUTPUT_INVALID, f"{SIGNATURE_FILE}: features: {error}") from error
+        found = values[given:]
+        for (name, _), value in zip(self._chain.programs, found, strict=True):
+            if type(value) is float and isinf(value):
+                raise _infinite(name, 0)
+        return [*row, *found]
 
     def _by_row(self, inputs: Mapping[str, NDArray[Any]], count: int) -> dict[str, NDArray[Any]]:
         columns = [(inputs[name].item, _SCALARS[kind]) for name, kind in self._inputs]
@@ -107,7 +123,7 @@ class Features:
             rows.append(row)
         given = len(columns)
         return {
-            name: _array(made.type, [row[given + at] for row in rows])
+            name: array_of_values(made.type, [row[given + at] for row in rows])
             for at, (name, made) in enumerate(self._chain.programs)
         }
 
@@ -115,7 +131,15 @@ class Features:
         columns = {name: values_of_array(kind, inputs[name]) for name, kind in self._inputs}
         for name, made in self._chain.programs:
             columns[name] = _of_rows(made, columns, count)
-        return {name: _array(made.type, scalars_of(columns[name])) for name, made in self._chain.programs}
+        return {name: array_of_values(made.type, scalars_of(columns[name])) for name, made in self._chain.programs}
+
+
+def _infinite(name: str, row: int) -> BadInput:
+    return BadInput(
+        Reason.OUTPUT_INVALID,
+        f"{SIGNATURE_FILE}: features: {name!r} is infinite in row {row + 1}, and a Dataset has no such row: send "
+        "inputs for which it is a number",
+    )
 
 
 def _of_rows(made: Program, columns: Mapping[str, Values], count: int) -> Values:
@@ -167,16 +191,3 @@ def _microseconds(value: Any) -> int | None:
 _SCALARS: Final[Mapping[FieldType, Callable[[Any], Any]]] = {
     "float64": _float, "int64": _whole, "boolean": _truth, "string": _text, "timestamp": _microseconds,
 }  # fmt: skip
-_NO_TIME: Final = np.datetime64("NaT", "us")
-
-
-def _array(kind: FieldType, values: Sequence[Any]) -> NDArray[Any]:
-    if kind == "string":
-        return objects(values)
-    if kind == "int64":
-        return whole_numbers(values)
-    if kind == "timestamp":
-        return np.array([_NO_TIME if value is None else value for value in values], dtype="datetime64[us]")
-    if kind == "boolean" and None not in values:
-        return np.array(values, dtype=np.bool_)
-    return np.array([float("nan") if value is None else value for value in values], dtype=np.float64)

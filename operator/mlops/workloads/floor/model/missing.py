@@ -54,3 +54,22 @@ def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 def floats(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return numbers and booleans (n,) as float64, NaN where one is missing."""
     return np.asarray(values, dtype=np.float64)
+
+
+_NO_TIME: Final = np.datetime64("NaT", "us")
+
+
+def array_of_values(kind: str, values: Sequence[Any]) -> NDArray[Any]:
+    """Return plain values of a declared type (n,) as an array, in the form above; None, and of numbers NaN, is missing.
+
+    Times are microseconds since 1970.
+    """
+    if kind == "string":
+        return objects(values)
+    if kind == "int64":
+        return whole_numbers(values)
+    if kind == "timestamp":
+        return np.array([_NO_TIME if value is None else value for value in values], dtype="datetime64[us]")
+    if kind == "boolean" and None not in values:
+        return np.array(values, dtype=np.bool_)
+    return np.array([float("nan") if value is None else value for value in values], dtype=np.float64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.model.answer import Answer, Columns
-from mlops.workloads.floor.model.missing import floats, is_missing
+from mlops.workloads.floor.model.missing import array_of_values, floats, is_missing
 from mlops.workloads.floor.model.onnx_checks import check_structure
+from mlops.workloads.floor.model.onnx_inputs import Joined, join_numbers
+from mlops.workloads.floor.model.row_runs import RowAnswers, RowRun, columns_of_rows, lists_of
 from mlops.workloads.floor.model.signature import NUMBERS, Signature
 from mlops.workloads.floor.pod import BadInput
 
@@ -116,13 +119,19 @@ class OnnxEngine:
     """An ONNX graph that takes one tensor per column, or one matrix of all columns."""
 
     def __init__(self, signature: Signature, content: bytes) -> None:
-        check_onnx(content)
-        self._session = open_session(content)
-        self._feeds = feeds_of(self._session, signature)
+        model = check_onnx(content)
+        joined = join_numbers(model, {one.name for one in signature.columns if one.type in NUMBERS})
+        session = open_session(model.SerializeToString() if joined else content)
+        del model
+        # What is left out of the way is the wrapper in Python: it looks at each feed, and the runtime does so again.
+        self._run = getattr(session, "_sess", session).run
+        self._feeds = feeds_of(session, signature, joined)
+        self._types = {one.name: one.type for one in signature.columns}
+        self._matrix, self._element = _matrix_of(session, self._types, joined)
         outputs = signature.outputs
         self._label, self._probabilities, self._value = outputs.label, outputs.probabilities, outputs.value
         self._wanted = [name for name in (self._value, self._label, self._probabilities) if name is not None]
-        have = [output.name for output in self._session.get_outputs()]
+        have = [output.name for output in session.get_outputs()]
         if absent := [name for name in self._wanted if name not in have]:
             raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: has no output {absent[0]!r}; it has {', '.join(have)}")
         if not self._wanted or (signature.task == "regression") != (self._value is not None):
@@ -133,11 +142,10 @@ class OnnxEngine:
 
     def run(self, columns: Columns) -> Answer:
         """Return the graph's answers. Raises BadInput(OutputInvalid) if they have not the promised shape."""
-        try:
-            found = self._session.run(self._wanted, {name: feed(columns) for name, feed in self._feeds.items()})
-        except ORT_ERRORS as error:
-            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {_first_line(error)}") from error
-        outputs = dict(zip(self._wanted, found, strict=True))
+        outputs = self._outputs({name: feed(columns) for name, feed in self._feeds.items()})
+        return self._answer(outputs)
+
+    def _answer(self, outputs: dict[str, Any]) -> Answer:
         if self._value is not None:
             return Answer(np.asarray(outputs[self._value], dtype=np.float64).reshape(-1))
         if self._probabilities is None:
@@ -146,6 +154,52 @@ class OnnxEngine:
         if self._label is None:
             return Answer(probabilities.argmax(axis=1), probabilities)
         return Answer(self._indices(outputs[self._label]), probabilities)
+
+    def on_rows(self, slots: Mapping[str, int]) -> RowRun:
+        """Return what answers rows of plain values, of which `slots` says where a column's value is.
+
+        Its answers are those of `run`, as values and tables of lists. It raises as `run` does.
+        """
+        matrix = self._matrix
+        if matrix is None:
+            return columns_of_rows(self, self._types, slots)
+        at = [slots[name] for name in matrix.columns]
+        picked: Callable[[Sequence[Any]], Any] | None = itemgetter(*at) if len(at) > 1 else None
+        if at == list(range(len(at))):
+            picked = itemgetter(slice(len(at)))
+        rest = {name: feed for name, feed in self._feeds.items() if name != matrix.name}
+        texts = {name: self._types[name] for name in rest}
+
+        def run(rows: Sequence[Sequence[Any]]) -> RowAnswers:
+            numbers = [[row[at[0]]] for row in rows] if picked is None else [picked(row) for row in rows]
+            fed = {matrix.name: np.array(numbers, dtype=np.float64).astype(self._element, copy=False)}
+            if rest:
+                columns = {
+                    name: array_of_values(kind, [row[slots[name]] for row in rows]) for name, kind in texts.items()
+                }
+                fed |= {name: feed(columns) for name, feed in rest.items()}
+            return self._lists(self._outputs(fed))
+
+        return run
+
+    def _outputs(self, feeds: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        try:
+            return dict(zip(self._wanted, self._run(self._wanted, feeds, None), strict=True))
+        except ORT_ERRORS as error:
+            raise BadInput(Reason.OUTPUT_INVALID, f"model.onnx: {_first_line(error)}") from error
+
+    def _lists(self, outputs: dict[str, Any]) -> RowAnswers:
+        """The answers of `run` as lists: of a few rows that is faster than arrays."""
+        if self._value is not None or self._probabilities is None or self._label is None or self._label_is_class:
+            return lists_of(self._answer(outputs))
+        table, labels = outputs[self._probabilities], outputs[self._label]
+        if table.ndim != 2 or table.shape[1] != self._classes or labels.dtype != np.int64 or labels.ndim != 1:
+            return lists_of(self._answer(outputs))
+        indices = labels.tolist()
+        if min(indices) < 0 or max(indices) >= self._classes:
+            self._indices(labels)
+        # A float32 becomes the float64 of the same value.
+        return indices, table.tolist()
 
     def _table(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities as (n, classes); one column is that of the second of two classes."""
@@ -172,20 +226,39 @@ class OnnxEngine:
         return indices
 
 
-def feeds_of(session: onnxruntime.InferenceSession, signature: Signature) -> dict[str, Feed]:
+def feeds_of(
+    session: onnxruntime.InferenceSession, signature: Signature, joined: Joined | None = None
+) -> dict[str, Feed]:
     """Return for each input of the graph how it is filled from columns. Raises BadInput(OutputInvalid)."""
     types = {column.name: column.type for column in signature.columns}
     inputs = session.get_inputs()
     names = [one.name for one in inputs]
-    if len(inputs) == 1 and names[0] not in types:
+    if joined is None and len(inputs) == 1 and names[0] not in types:
         return {names[0]: _matrix_feed(inputs[0], types)}
+    if joined is not None:
+        matrix = next(one for one in inputs if one.name == joined.name)
+        feeds = {joined.name: _matrix_feed(matrix, {name: types[name] for name in joined.columns})}
+        inputs = [one for one in inputs if one is not matrix]
+        names = [one.name for one in inputs]
+    else:
+        feeds = {}
     if unknown := [name for name in names if name not in types]:
         raise BadInput(
             Reason.OUTPUT_INVALID,
             f"model.onnx: the input {unknown[0]!r} is no column of the data; name inputs like the columns "
             f"({', '.join(types)}), or have one float input of shape (rows, {len(types)})",
         )
-    return {one.name: _column_feed(one, types[one.name]) for one in inputs}
+    return feeds | {one.name: _column_feed(one, types[one.name]) for one in inputs}
+
+
+def _matrix_of(
+    session: onnxruntime.InferenceSession, types: Mapping[str, Any], joined: Joined | None
+) -> tuple[Joined | None, Any]:
+    """Return the input that is a matrix, if there is one, and its elements."""
+    inputs = {one.name: one for one in session.get_inputs()}
+    if joined is None and len(inputs) == 1 and not set(inputs) & set(types):
+        joined = Joined(next(iter(inputs)), tuple(types))
+    return joined, None if joined is None else _ELEMENTS[inputs[joined.name].type]
 
 
 def _matrix_feed(one: Any, types: dict[str, Any]) -> Feed:

@@ -38,8 +38,8 @@ class Predictor:
 
     def __init__(self, signature: Signature, engine: Engine, features: Features | None = None) -> None:
         self.signature = signature
-        self._engine = engine
-        self._features = features
+        self.engine = engine
+        self.features = features
         self._classes = class_array(signature.classes) if signature.classes is not None else None
         self._columns = [column.name for column in signature.columns]
 
@@ -70,10 +70,10 @@ class Predictor:
 
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:
         """Return what the engine says of n rows, held to what an answer may be: numbers, or indices of classes."""
-        columns = self._features.added(inputs) if self._features is not None else inputs
+        columns = self.features.added(inputs) if self.features is not None else inputs
         if self.signature.masks:
             columns = masked(self.signature.masks, columns)
-        answer = self._engine.run({name: columns[name] for name in self._columns})
+        answer = self.engine.run({name: columns[name] for name in self._columns})
         self._check_shape(answer, len(next(iter(inputs.values()))))
         return checked(answer, f"model.{self.signature.format}")
 

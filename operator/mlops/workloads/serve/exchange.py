@@ -1,0 +1,129 @@
+"""One request of a connection and the answer to it, from its head until the answer is written."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from mlops.workloads.serve.request_ids import HEADER
+
+if TYPE_CHECKING:
+    from mlops.workloads.serve.budget import Hold
+    from mlops.workloads.serve.http import Connection
+
+Fields = list[tuple[bytes, bytes]]
+JSON: Final = b"application/json"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+# A body that is too large is read on for so many times the limit, so that its sender gets to read the answer.
+READ_ON: Final = 4
+_CLOSE: Final = b"connection: close\r\n"
+_BEGINS: Final = {
+    (status.value, kind): b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: "
+    % (status.value, status.phrase.encode(), kind)
+    for status in HTTPStatus
+    for kind in (JSON,)
+}
+
+
+class Exchange:
+    """A request, whole or on its way, whose turn it is or will be. For the event loop's thread."""
+
+    __slots__ = (
+        "_connection",
+        "body",
+        "expects_100",
+        "header_length",
+        "headers",
+        "hold",
+        "is_answered",
+        "is_busy",
+        "is_ready",
+        "is_whole",
+        "keep_alive",
+        "method",
+        "path",
+        "received",
+        "request_id",
+        "route",
+        "started",
+    )
+
+    def __init__(
+        self, connection: Connection, method: bytes, path: str, headers: Fields, hold: Hold, *, keep_alive: bool
+    ) -> None:
+        self._connection = connection
+        self.method, self.path, self.headers, self.hold = method, path, headers, hold
+        self.keep_alive = keep_alive
+        self.started = time.perf_counter()
+        self.body: bytes | bytearray = b""
+        # Bytes of the body that came, also of one that is too large to be kept.
+        self.received = 0
+        self.is_whole = self.is_answered = False
+        # It waits for its turn in this turn of the loop; somebody works on it beyond this turn.
+        self.is_ready = self.is_busy = False
+        self.expects_100 = False
+        # What the application has found out about it.
+        self.route: Any = None
+        self.request_id = b""
+        # How many bytes of the body are JSON before the binary tensors; None: all.
+        self.header_length: int | None = None
+
+    def take(self, data: bytes, limit: int) -> bool:
+        """Keep a part of the body, of at most `limit` bytes in all; whether it can go on as before."""
+        self.received += len(data)
+        if self.received > limit:
+            return self.received <= READ_ON * limit
+        if not self.hold.take(len(data)):
+            return False
+        if not self.body:
+            self.body = data
+        elif isinstance(self.body, bytearray):
+            self.body += data
+        else:
+            self.body = bytearray(self.body) + data
+        return True
+
+    def go_on(self) -> None:
+        """Ask for the body, if the client waits to be asked."""
+        if self.expects_100:
+            self.expects_100 = False
+            if not self.received:
+                self._connection.write(CONTINUE)
+
+    def answer(self, status: int, body: bytes, kind: bytes = JSON, more: bytes = b"", *, close: bool = False) -> None:
+        """Write the answer; `more` are lines of its head. A second answer, or one that nobody waits for, is none."""
+        if self.is_answered:
+            return
+        self.is_answered = True
+        if close:
+            self.keep_alive = False
+        begin = _BEGINS.get((status, kind))
+        if begin is None:
+            phrase = HTTPStatus(status).phrase.encode()
+            begin = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: " % (status, phrase, kind)
+        self._connection.answered(
+            self,
+            b"%b%d\r\n%b: %b\r\n%b%b\r\n%b"
+            % (
+                begin,
+                len(body),
+                HEADER,
+                self.request_id,
+                more,
+                b"" if self.keep_alive else _CLOSE,
+                b"" if self.method == b"HEAD" else body,
+            ),
+        )
+
+    def drop(self) -> None:
+        """Give back what it holds: nobody waits for the answer. What is worked on does so when it ends."""
+        if not self.is_answered:
+            self.is_answered = True
+            if not self.is_busy:
+                self.hold.release()
+
+    def finish(self) -> None:
+        """Give back what is held, at the end of work beyond a turn."""
+        self.is_busy = False
+        self.hold.release()
