@@ -52,6 +52,7 @@ def document(
         },
         "policy": None if task.policy is None else task.policy.dump(),
         "notCompared": dict(reference.not_compared),
+        "labelSources": [each.dump() for each in label_sources],
         **measured(reference, window, decision),
     }
 
@@ -62,7 +63,6 @@ def measured(reference: Reference, window: Window, decision: Decision) -> dict[s
         "verdict": decision.verdict,
         "sentence": decision.sentence,
         "counts": {**_plain(window.counts), "coverage": window.counts.coverage},
-        "labelSources": [each.dump() for each in label_sources],
         "notes": list(decision.notes),
         "checks": [
             {

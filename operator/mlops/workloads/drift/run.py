@@ -14,9 +14,9 @@ from mlops.workloads.drift.dataset_version import fetch_dataset
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.following import beside, told
+from mlops.workloads.drift.label_sources import SourceLabels, Sources
 from mlops.workloads.drift.labelling import FILE, record, request_of
 from mlops.workloads.drift.older import older_versions
-from mlops.workloads.drift.label_sources import SourceLabels, Sources
 from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.verdict import decide
