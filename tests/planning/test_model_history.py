@@ -478,7 +478,7 @@ def test_who_is_live_follows_from_the_steps(steps: list[tuple[str, str | None, s
 
 
 def test_a_step_is_looked_up_once_however_long_the_record_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model of thousands of versions has dozens of segments, which never change: a plan beside them costs the same."""
+    """A model of thousands of versions has dozens of segments: a plan beside them costs the same."""
     monkeypatch.setattr(model_history, "SEGMENT_BYTES", 700)
     made = _written(_view(*(a_live_version(number) for number in range(1, 31))))
     assert len(made) > 10
