@@ -39,7 +39,8 @@ Entry = dict[str, Any]
 
 def segments(view: ModelView, statuses: Mapping[Key, ModelVersionStatus]) -> Iterator[Manifest]:
     """Yield the ConfigMaps that have something new to hold, given the statuses that this plan writes before them."""
-    known = [_known(_text(segment)) for segment in view.history]
+    # The newest first: what may still be there is mostly in those.
+    known = [_known(_text(segment)) for segment in reversed(view.history)]
     # Steps of the same second: those of one version in their order, whatever the order of the view.
     ordered = sorted(view.versions, key=lambda version: (version.spec.version, version.metadata.name))
     of_versions = (
