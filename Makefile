@@ -34,7 +34,7 @@ MUTATE_SECONDS ?= 3600
 MUTATE_SAMPLE ?= 0
 MUTATE_SEED ?= 1
 
-.PHONY: help venv demo check test test-full test-faults simulate mutate tools generate lock format images cluster-up cluster-down load-image bench clean
+.PHONY: help venv demo check check-code check-tests test test-full test-faults simulate mutate tools generate lock format images cluster-up cluster-down load-image bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,12 +54,18 @@ venv: $(VENV)/.installed ## make .venv with the locked dependencies
 demo: venv ## the weather loop on this machine, no cluster, no service: ingest, train, serve, replay 40 years, retrain
 	@$(BIN)/mlops run -f examples/weather --state $(STATE)
 
+# The first works on one core and the second on all: side by side, neither waits for the other.
 check: venv ## format, lint, types, import contracts, generated files, unit tests: seconds, offline
+	@$(MAKE) --no-print-directory --jobs=2 check-code check-tests
+
+check-code:
 	@echo "==> format and lint" && $(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@echo "==> types" && $(BIN)/mypy
 	@echo "==> import contracts" && $(BIN)/lint-imports --no-cache >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
 	@echo "==> generated files" && $(BIN)/python hack/generate.py --check && $(BIN)/python hack/bad_inputs.py --check
-	@echo "==> unit tests" && $(BIN)/pytest -q -n auto $(UNIT) -m "not thorough and not slow and not long and not apiserver and not s3"
+
+check-tests:
+	@echo "==> unit tests" && $(BIN)/pytest -q -n auto --dist worksteal $(UNIT) -m "not thorough and not slow and not long and not apiserver and not s3"
 
 tools: venv ## build Kubernetes, etcd, Helm, MinIO ... from their Go modules, once, into a cache; say which packages lack
 	@echo "==> programs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ GIVEN_UP = NOT_CALLED | {f"{word}s" for word in NOT_CALLED} | {"usually"}
 # Of prose: words that no term needs.
 NOT_WRITTEN = re.compile(r"\b(anew|twins?|rivals?|firings?|moments?)\b", re.IGNORECASE)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _words(name: str) -> set[str]:
@@ -48,7 +54,7 @@ def test_no_name_of_the_product_is_a_word_that_the_glossary_gave_up() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in SOURCES
-        for name in {*_names(ast.parse(path.read_text())), path.stem}
+        for name in {*_names(_tree(path)), path.stem}
         if _words(name) & GIVEN_UP
     }
     assert found == set()
@@ -75,7 +81,7 @@ def test_a_name_of_a_class_is_the_name_of_one_class() -> None:
     """Whoever searches for a name finds what it is; what is on the list only gets off it."""
     found: dict[str, list[str]] = {}
     for path in SOURCES:
-        for node in ast.parse(path.read_text()).body:
+        for node in _tree(path).body:
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: places for name, places in found.items() if len(places) > 1 and name not in STILL_TWO} == {}

@@ -5,12 +5,14 @@ Counted are reconciles, writes and objects parsed; `bench/reconcile_cost.py` mea
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 from bench import reconcile_cost
 from mlops.api import kinds
+from mlops.planning import model_history
 from mlops.planning.plan import Key
 from mlops.planning.views import TrainingRunView
 from tests.planning.builders import a_run
@@ -38,6 +40,40 @@ async def test_the_work_does_not_grow_with_what_is_over(monkeypatch: pytest.Monk
     few = await work(monkeypatch, event, FEW)
     assert few == await work(monkeypatch, event, MANY)
     assert few["parsed"] <= 2 * few["writes"] + 2
+
+
+async def calls(event: str, size: int) -> int:
+    """Return how many functions are called in all reconciles that follow from the event."""
+    world = reconcile_cost.World()
+    reconcile_cost.BEFORE[event](world, size)
+    await world.settle()
+    reconcile, counted = world._reconciler.reconcile, 0
+
+    def count(_frame: object, what: str, _argument: object) -> None:
+        nonlocal counted
+        counted += what in ("call", "c_call")
+
+    async def watched(key: Key) -> None:
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            await reconcile(key)
+        finally:
+            sys.setprofile(before)
+
+    world._reconciler.reconcile = watched  # type: ignore[method-assign]
+    reconcile_cost.EVENTS[event](world, size)
+    await world.settle()
+    return counted
+
+
+@pytest.mark.parametrize("event", list(reconcile_cost.EVENTS))
+async def test_a_reconcile_calls_hardly_more_beside_what_is_over(monkeypatch: pytest.MonkeyPatch, event: str) -> None:
+    """Whatever a clock says. Segments of a record are small here, so that eighty versions fill as many as thousands."""
+    monkeypatch.setattr(model_history, "SEGMENT_BYTES", 1_200)
+    few = await calls(event, FEW)
+    assert few > 1_000
+    assert await calls(event, MANY) <= 1.3 * few
 
 
 async def a_settled_model(size: int) -> reconcile_cost.World:

@@ -475,3 +475,16 @@ def test_who_is_live_follows_from_the_steps(steps: list[tuple[str, str | None, s
     found = model_history.live_at(events, NOW)
     assert {stage: entry["uid"] for stage, entry in found.items()} == live
     assert model_history.live_at(events, NOW - timedelta(seconds=1)) == {}
+
+
+def test_a_step_is_looked_up_once_however_long_the_record_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of thousands of versions has dozens of segments: a plan beside them costs the same."""
+    monkeypatch.setattr(model_history, "SEGMENT_BYTES", 700)
+    made = _written(_view(*(a_live_version(number) for number in range(1, 31))))
+    assert len(made) > 10
+    view = at(_view(a_live_version(29), a_live_version(30), history=tuple(made)), present=None)
+    assert _written(view) == []
+    identity, asked = model_history.identity, []
+    monkeypatch.setattr(model_history, "identity", lambda entry: asked.append(entry) or identity(entry))
+    assert _written(view) == []
+    assert len(asked) == 4, "each of two versions was registered, and is live"

@@ -39,13 +39,14 @@ Entry = dict[str, Any]
 
 def segments(view: ModelView, statuses: Mapping[Key, ModelVersionStatus]) -> Iterator[Manifest]:
     """Yield the ConfigMaps that have something new to hold, given the statuses that this plan writes before them."""
-    known = [_known(_text(segment)) for segment in view.history]
+    # The newest first: what may still be there is mostly in those.
+    known = [_known(_text(segment)) for segment in reversed(view.history)]
     # Steps of the same second: those of one version in their order, whatever the order of the view.
     ordered = sorted(view.versions, key=lambda version: (version.spec.version, version.metadata.name))
     of_versions = (
         entry for version in ordered for entry in entries_of(version, statuses.get(Key(*version.key), version.status))
     )
-    new = [entry for entry in of_versions if not any(identity(entry) in each.identities for each in known)]
+    new = [entry for entry in of_versions if not _is_in(known, identity(entry))]
     new += _gone(view)
     yield from _written(view, [_line(entry) for entry in sorted(new, key=lambda entry: str(entry["time"]))])
 
@@ -72,6 +73,10 @@ class _Known:
     deleted: frozenset[str]
     # Lines that are none of ours.
     strange: int
+
+
+def _is_in(segments: Iterable[_Known], mark: tuple[Any, ...]) -> bool:
+    return any(mark in each.identities for each in segments)
 
 
 @lru_cache(maxsize=512)

@@ -84,3 +84,24 @@ def test_a_query_that_is_no_select_makes_no_pod() -> None:
 )
 def test_what_reads_is_let_through(query: str) -> None:
     assert plan(a_view(of_sql({**SQL, "query": query}))).create
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"suspend": True}, id="it rests"),
+        pytest.param(REFRESH, id="when it is looked at"),
+        pytest.param({"retention": {"keepVersions": 3}}, id="how long it stays"),
+        pytest.param({"freshness": {"maxAge": "1d", "measure": "EventTime"}}, id="how new it is to be"),
+        *(pytest.param({"governance": {word: "x"}}, id=word) for word in ("owner", "purpose", "license")),
+    ],
+)
+def test_what_is_said_about_the_data_is_no_other_content(spec: dict[str, Any]) -> None:
+    """Nothing is read again for it."""
+    assert content_digest(of_sql(SQL, **spec)) == content_digest(of_sql(SQL))
+    assert sync_digest(of_sql(SQL, **spec)) == sync_digest(of_sql(SQL))
+
+
+def test_who_may_see_a_field_is_another_content() -> None:
+    """It is a part of a version."""
+    assert content_digest(of_sql(SQL, governance={"pii": ["wind"]})) != content_digest(of_sql(SQL))

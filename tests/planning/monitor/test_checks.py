@@ -155,6 +155,16 @@ def test_an_old_check_is_news_as_long_as_the_history_has_room_for_it(length: int
     between = a_check(oldest + timedelta(minutes=1))
     assert is_news(known, between) == [between.name]
     assert is_news(known, a_check(oldest)) == [], "it is in there"
+    other = a_monitor(
+        metadata=LONG_AGO,
+        status={
+            **known.status.dump(),
+            "conditions": SEEN["conditions"],
+            "history": [*(each.dump() for each in known.status.history[:-1]), entry(oldest, job="another")],
+        },
+    )
+    check = a_check(oldest)
+    assert is_news(other, check) == ([check.name] if length < 100 else []), "of the very time of the oldest"
 
 
 def test_a_check_is_known_by_its_job_or_of_an_earlier_release_by_its_time() -> None:

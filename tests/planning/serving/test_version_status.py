@@ -322,3 +322,43 @@ def test_a_deployment_is_of_a_version_if_its_pods_are_and_it_was_made_for_its_sp
     ):
         assert not rollout.serves(a_view(version, deployments=(present,)), candidate, "production")
     assert not rollout.serves(view, candidate, "dev"), "there is none"
+
+
+@pytest.mark.parametrize(
+    ("ingress", "url"),
+    [
+        pytest.param(None, "http://rain-production.team.svc", id="none"),
+        pytest.param([], "http://rain-production.team.svc", id="an empty one"),
+        pytest.param([{"ip": "10.0.0.1"}], "http://10.0.0.1", id="an address"),
+        pytest.param([{"hostname": "x.example"}], "http://x.example", id="a name"),
+        pytest.param([{"ip": "10.0.0.1", "ports": [{"port": 81}]}], "http://10.0.0.1:81", id="another port"),
+        pytest.param([{"ip": "10.0.0.1", "ports": [{"port": 80}]}], "http://10.0.0.1", id="the usual port"),
+    ],
+)
+def test_a_stage_answers_where_its_service_says(ingress: Any, url: str) -> None:
+    """Else under its name in the cluster."""
+    status = {"loadBalancer": {"ingress": ingress}} if ingress is not None else {}
+    services = {"rain-production": {"kind": "Service", "metadata": {"name": "rain-production"}, "status": status}}
+    view = a_view(of_two_stages(1, "dev", "production"), deployments=(DEV, PRODUCTION), services=services)
+    [found] = plan(view).statuses.values()
+    assert found.dump()["url"] == url
+
+
+def test_a_version_that_a_newer_one_took_over_from_in_its_last_stage_serves_where_it_is() -> None:
+    """The newer one has not all of its stages; here it stays."""
+    only = {"promotion": {"stages": [{"name": "production", "replicas": 2}]}}
+    newer = a_live_version(2, spec=only)
+    view = a_view(of_two_stages(1, "dev", "production"), newer, deployments=(DEV, a_deployment(2)))
+    assert said(view)["Ready"] == ("True", "Serving", "live in dev; version 2 took over in production")
+
+
+def test_of_several_versions_that_were_live_the_newest_is_still() -> None:
+    """While the pods of a newer one come up, whatever the order of the versions."""
+    old, newer, newest = (of_two_stages(number, "dev", "production") for number in (1, 2, 3))
+    newest = of_two_stages(3, "dev")
+    deployments = (a_deployment(3, "dev", replicas=1), a_deployment(3, status=NONE_READY))
+    for versions in ((old, newer, newest), (newest, newer, old), (newer, old, newest)):
+        statuses = {
+            key.name: status for key, status in plan(a_view(*versions, deployments=deployments)).statuses.items()
+        }
+        assert [statuses[f"rain-v{number}"].stages for number in (1, 2, 3)] == [(), ("production",), ("dev",)]

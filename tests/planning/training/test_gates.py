@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlops.api.training_run import Gate, MetricValue
-from mlops.planning.training.gates import Judgement, judge
+from mlops.planning.training.gates import Judgement, _judge_one, judge
 
 
 def values(**metrics: str) -> tuple[MetricValue, ...]:
@@ -17,6 +17,7 @@ def values(**metrics: str) -> tuple[MetricValue, ...]:
 def judged(*gates: dict[str, Any], ours: dict[str, str], theirs: dict[str, str] | None = None) -> tuple[Any, ...]:
     made = [Gate.model_validate({"metric": "roc_auc", **gate}) for gate in gates]
     found: Judgement = judge(made, values(**ours), values(**(theirs or {})), has_champion=theirs is not None)
+    assert isinstance(found.passed, bool)
     return found.passed, str(found.reason), found.message
 
 
@@ -100,3 +101,12 @@ def test_of_an_error_less_is_better_and_of_an_unknown_metric_more() -> None:
     ):
         found = judged({**gate, "metric": metric}, ours={metric: ours}, theirs={metric: "2"})
         assert found[0] is passed, (metric, ours)
+
+
+@pytest.mark.parametrize("theirs", [{}, {"roc_auc": "0.9"}, {"f1": "0.1"}])
+def test_each_gate_alone_holds_or_does_not(theirs: dict[str, str]) -> None:
+    """True or false, also where something was not measured."""
+    gate = Gate.model_validate({"metric": "roc_auc", "compareTo": "champion"})
+    for ours in ({}, {"roc_auc": "0.5"}):
+        found = _judge_one(gate, values(**ours), values(**theirs), has_champion=True, positive=None)
+        assert found.passed is False

@@ -73,6 +73,9 @@ def test_a_run_that_lost_the_race_makes_no_job() -> None:
     pinned = after(a_run(), a_dataset())
     told = after(pinned, a_dataset(3))
     assert ready(told).reason == "DatasetVersionRemoved"
+    assert ready(told).message == (
+        'version 3 of Dataset "weather" was removed at 2026-01-10T11:50:00Z by its spec.retention; its versions: 1, 2'
+    )
     assert planned(pinned, a_dataset(3)).create == ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.baseline import Baseline
 from mlops.workloads.drift.checks.drift_check import Evidence
+from mlops.workloads.drift.checks.label_shift import LabelShift
 from mlops.workloads.drift.checks.performance_drop import PerformanceDrop
 from mlops.workloads.drift.findings import DropParts, Estimate, FeatureComparison, Finding, Result, Shift
 from mlops.workloads.drift.inputs import compare
 from tests.workloads.drift.test_answers import (
     ALL_BUT_CONCEPT,
+    INPUTS,
     ROWS,
+    START,
     a_reference,
     a_window,
     answer,
@@ -182,3 +186,64 @@ def test_probabilities_that_rise_through_the_window_say_little_of_their_distribu
     frame = rows(1).with_columns(pl.Series("out.p.no", 0.2 + 0.8 * place / ROWS))
     found = answer(a_window(frame), "PredictionDrift", reference=known, min_effect_size="0.01")
     assert found.result == result
+
+
+# --- what the reference knows of missing values, and of classes ---
+
+
+@pytest.mark.parametrize(
+    ("share", "result"),
+    [
+        pytest.param(0.3, "NotDetected", id="as in one of its weeks"),
+        pytest.param(0.305, "NotDetected", id="a little more, and less than one in a hundred"),
+        pytest.param(0.5, "Detected", id="more than in any"),
+    ],
+)
+def test_values_that_were_missing_in_one_of_the_references_weeks_are_no_fault(share: float, result: str) -> None:
+    """In the others none was."""
+    parts = []
+    for week in range(4):
+        times = [START - timedelta(days=28 - 7 * week) + timedelta(minutes=16 * row) for row in range(ROWS)]
+        part = a_reference().frame.with_columns(pl.Series("time", times))
+        parts.append(part if week != 1 else without(part, "in.x0", 0.3))
+    known = a_reference(frame=pl.concat(parts))
+    found = answer(a_window(without(rows(1), "in.x0", share)), "DataQuality", reference=known)
+    assert found.result == result
+    if result == "Detected":
+        assert found.message == "x0 is missing in 50% of the rows, 8% before"
+
+
+def without(frame: pl.DataFrame, column: str, share: float) -> pl.DataFrame:
+    """Return the rows, a share of which lacks a column, evenly spread."""
+    there = (pl.int_range(pl.len()) * 7919 % ROWS) >= round(share * ROWS)
+    return frame.with_columns(pl.when(there).then(pl.col(column)).alias(column))
+
+
+@pytest.mark.parametrize("type_", ["DataDrift", "PredictionDrift", "PerformanceDrop", "ConceptDrift"])
+@pytest.mark.parametrize("result", ["Detected", "NotDetected", "Inconclusive"])
+def test_the_balance_of_numbers_follows_whatever_else_moved(type_: Any, result: Result) -> None:
+    """Of classes it has to be shown within them. Another shift of labels, or a broken delivery, explains none."""
+    known = replace(a_reference(), classes=())
+    for each, explains in ((type_, result == "Detected"), ("DataQuality", False), ("LabelShift", False)):
+        evidence = Evidence(known, None, None, None)  # type: ignore[arg-type]
+        evidence.findings.append(Finding(Check(name="other", type=each), result, ""))
+        assert LabelShift().is_explained(evidence) is explains
+
+
+@pytest.mark.parametrize(
+    ("unknown", "named"),
+    [
+        ({"e": 1}, "e"),
+        (dict.fromkeys("gfedc", 1), "c, d, e, f, g"),
+        (dict.fromkeys("hgfedc", 1), "c, d, e, f, g and 1 more"),
+        ({"x" * 40: 1, "y" * 41: 1}, "x" * 40 + ", " + "y" * 39 + "…"),
+    ],
+)
+def test_classes_that_the_model_does_not_know_are_named(unknown: dict[str, int], named: str) -> None:
+    """Five of them, in order, and no longer than anybody reads."""
+    window = replace(a_window(labels_unknown=len(unknown)), unknown=unknown)
+    [note] = decision_of(window, INPUTS).notes
+    assert note == (
+        f"{len(unknown)} rows have labels of classes that the model does not know ({named}): they count for the class "
+        "balance, and for no metric; a run on a Dataset that has them learns them."
+    )
