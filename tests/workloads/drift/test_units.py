@@ -126,3 +126,23 @@ def test_twins_of_which_one_only_changed_its_ways_are_not_exchanged() -> None:
     found = decision(lambda _: twins(1).with_columns(alone.alias("in.price")), reference=reference)
 
     assert found.verdict == "DataDrift", found.sentence
+
+
+def test_labels_that_follow_another_input_too_are_no_evidence() -> None:
+    """Prices rise by four fifths, and so does what customers can pay: the labels stay where they were."""
+    rng = np.random.default_rng(6)
+
+    def market(seed: int, rise: float) -> pl.DataFrame:
+        frame = rows(seed).with_columns(pl.col("in.price") * rise)
+        paid = pl.Series(20.0 * rise * np.exp(0.3 * rng.normal(size=ROWS)))
+        drawn = pl.Series(rng.random(ROWS)) < 1.0 / (1.0 + (frame["in.price"] / paid) ** 2)
+        labels = drawn.replace_strict({True: "yes", False: "no"}).alias("label")
+        return frame.with_columns(paid.alias("in.visits"), labels)
+
+    frame = market(0, 1.0).with_columns(pl.col("time") - timedelta(days=30))
+    reference = a_reference(frame)
+    reference = replace(reference, frame=reference.frame.with_columns(frame["label"]))
+    moved = market(1, 1.85)
+
+    assert told_by_labels("price", frame, moved, lambda values: values / 1.85) > 2.33
+    assert decision_of(asked_of(moved).with_columns(moved["label"]), reference).verdict == "DataDrift"

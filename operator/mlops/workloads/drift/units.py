@@ -43,12 +43,15 @@ _BINS = 10
 Back = Callable[[FloatArray], FloatArray]
 
 
-def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
-    """The unit that an input of both frames changed to, in a sentence; empty if it did not."""
-    return _rescaled(column, known, seen) or _partly(column)
+def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
+    """The unit that an input of both frames changed to, in a sentence; empty if it did not.
+
+    `alone`: no other input moved, which labels would follow, too.
+    """
+    return _rescaled(column, known, seen, alone=alone) or _partly(column)
 
 
-def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
+def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
     """A column whose values are those of before times a number: another unit."""
     if column.distance < max(_MOVED_LITTLE, column.noise):
         return ""
@@ -71,7 +74,7 @@ def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
         return f"{column.name} has about {over}{unit:g} times its values: another unit"
     precision = min(_LEAST_PRECISION, max(_PRECISION, _ERRORS * _error_of_factor(column)))
     near = min(abs(size / each - 1.0) for each in (*_FACTORS, *_RARER))
-    if told < _AGREE or near > precision:
+    if not alone or told < _AGREE or near > precision:
         return ""
     return f"{column.name} has about {over}{size:.2g} times its values, and the labels that these had: another unit"
 
