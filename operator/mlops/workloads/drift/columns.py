@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -34,13 +35,17 @@ class Column:
     known_sorted: FloatArray
     seen_sorted: FloatArray
     blocks: tuple[FloatArray, ...]
-    distance: float
     inflation: tuple[float, float]
 
     def share_before(self, value: float) -> float:
         """The largest share that a value had in the reference, or in one of its own windows."""
         ordered = (self.known_sorted, *self.blocks)
         return max(count_of(each, value) / len(each) for each in ordered if len(each))
+
+    @cached_property
+    def distance(self) -> float:
+        """How far the distribution functions are apart."""
+        return apart(self.known_sorted, self.seen_sorted)
 
     @property
     def error(self) -> float:
@@ -65,7 +70,7 @@ def column_of(
         return None
     own = tuple(np.sort(block[INPUT + name].drop_nulls().to_numpy()) for block in blocks)
     inflation = dependence.of(INPUT + name, is_number=True)
-    return Column(name, before, after, known_sorted, seen_sorted, own, apart(known_sorted, seen_sorted), inflation)
+    return Column(name, before, after, known_sorted, seen_sorted, own, inflation)
 
 
 def count_of(ordered: FloatArray, value: float) -> int:

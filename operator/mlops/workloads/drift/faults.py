@@ -68,7 +68,11 @@ def faults_of(
     open_ = [one for one in columns if one.name not in told and one.name in moved]
     kept = [one for one in columns if one.name not in told and one.name not in moved]
     exchanged = dict(_exchanged(open_)) | dict(exchanged_twins(kept, *frames, alpha))
-    rescaled = {one.name: text for one in open_ if one.name not in exchanged and (text := another_unit(one, *frames))}
+    rescaled = {}
+    for one in open_:
+        alone = set(moved) <= {one.name, *told, *exchanged}
+        if one.name not in exchanged and (text := another_unit(one, *frames, alone=alone)):
+            rescaled[one.name] = text
     return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
 

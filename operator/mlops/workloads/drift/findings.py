@@ -80,7 +80,8 @@ class Joint:
     """Whether inputs go together as they did: `statistic` is the largest change of a pair in standard errors.
 
     `limit` is what the reference's own windows allow it, None with fewer than three; `auc` how well a classifier tells
-    held-out rows of reference and window apart. `looked_at` are inputs, of which `left_out` wander too slowly.
+    held-out rows of reference and window apart. `looked_at` are inputs; `left_out` wander too slowly. A second opinion,
+    which decides nothing: `reconstruction` is the mean error (reference, window) from principal components.
     """
 
     statistic: float
@@ -92,6 +93,7 @@ class Joint:
     left_out: int
     rows: int
     drifted: bool
+    reconstruction: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from mlops.api.drift_monitor import Check
-from mlops.statistics.arrays import FloatArray
+from mlops.statistics.arrays import LARGEST_SQUARE, FloatArray
 from mlops.statistics.joint import MIN_BLOCKS, Coded, Table, coded_categories, coded_numbers, compare_joint
+from mlops.statistics.reconstruction import Reconstruction
 from mlops.workloads.drift.baseline import limit_of
 from mlops.workloads.drift.dependence import Dependence, spacing_of
 from mlops.workloads.drift.findings import Joint, JointPair
@@ -76,6 +77,7 @@ def moved_together(
     # The answer must not depend on the number of threads, not even in its last bit.
     with threadpool_limits(limits=1):
         found = compare_joint(before, after, block=block, parts=parts, pairs=_PAIRS, seed=seed)
+        reconstruction = _reconstruction(known, here, names, is_number)
     if found is None:
         return "rows resemble their neighbours so much that they say too little"
     own = found.own
@@ -97,7 +99,36 @@ def moved_together(
         len(drawn) - len(names),
         here.height,
         drifted,
+        reconstruction,
     )
+
+
+def _reconstruction(
+    known: pl.DataFrame, here: pl.DataFrame, names: list[str], is_number: dict[str, bool]
+) -> tuple[float, float] | None:
+    """The mean error of the reference's and of the window's rows, restored from the reference's principal components;
+    None of numbers whose squares overflow.
+
+    Missing numbers are the reference's mean, missing categories its most frequent one; categories are their share.
+    """
+    columns = []
+    for name in names:
+        there, now = known[INPUT + name], here[INPUT + name]
+        if is_number[name]:
+            sides = [side.to_numpy().astype(np.float64) for side in (there, now)]
+            if max(float(np.nanmax(np.abs(side))) for side in sides) > LARGEST_SQUARE:
+                return None
+            mean = float(np.nanmean(sides[0]))
+            columns.append([np.where(np.isnan(side), mean, side) for side in sides])
+        else:
+            counts = Counter(there.drop_nulls().to_list())
+            counts[None] = max(counts.values())
+            columns.append(
+                [np.array([counts[value] for value in side.to_list()], dtype=float) for side in (there, now)]
+            )
+    before, after = (np.column_stack(side) for side in zip(*columns, strict=True))
+    fitted = Reconstruction.of(before)
+    return float(fitted.errors(before).mean()), float(fitted.errors(after).mean())
 
 
 def _parts(frame: pl.DataFrame, blocks: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, tuple[slice, ...]]:

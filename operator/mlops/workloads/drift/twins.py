@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -36,10 +35,11 @@ def exchanged_twins(
     before, after = (rank_correlations(frame, names) for frame in (known, seen))
     if before is None or after is None:
         return
+    errors_of = _errors(columns)
     was, now = np.arctanh(before), np.arctanh(after)
     for i, j in suspects:
         others = [k for k in range(len(columns)) if k not in (i, j)]
-        errors = np.array([_error(columns[k], columns[i], columns[j]) for k in others])
+        errors = errors_of(i, j)[others]
         kept, crossed = (_distance(now[[i, j]][:, others], was[rows][:, others], errors) for rows in ([i, j], [j, i]))
         freedoms = 2 * len(others)
         if (
@@ -59,11 +59,17 @@ def _twins(columns: Sequence[Column]) -> Iterator[tuple[int, int]]:
             yield i, j
 
 
-def _error(*columns: Column) -> float:
-    """The standard error of a transformed rank correlation: of the least dependent column's rows."""
-    there, here = (min(each.inflation[side] for each in columns) for side in (0, 1))
-    n, m = (min(len(part) for part in parts) for parts in zip(*((c.known, c.seen) for c in columns), strict=True))
-    return math.sqrt(1.06 * (there / max(1.0, n - 3.0 * there) + here / max(1.0, m - 3.0 * here)))
+def _errors(columns: Sequence[Column]) -> Callable[[int, int], FloatArray]:
+    """The standard errors (k,) of transformed rank correlations of two columns with all: of the least dependent rows
+    and the fewest."""
+    inflation = np.array([each.inflation for each in columns])
+    rows = np.array([(each.known.shape[0], each.seen.shape[0]) for each in columns], dtype=np.float64)
+
+    def errors(i: int, j: int) -> FloatArray:
+        least, few = (np.minimum(np.minimum(table, table[i]), table[j]) for table in (inflation, rows))
+        return np.asarray(np.sqrt(1.06 * (least / np.maximum(1.0, few - 3.0 * least)).sum(axis=1)))
+
+    return errors
 
 
 def _distance(now: FloatArray, was: FloatArray, errors: FloatArray) -> float:

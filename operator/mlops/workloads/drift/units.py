@@ -43,12 +43,15 @@ _BINS = 10
 Back = Callable[[FloatArray], FloatArray]
 
 
-def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
-    """The unit that an input of both frames changed to, in a sentence; empty if it did not."""
-    return _rescaled(column, known, seen) or _partly(column)
+def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
+    """The unit that an input of both frames changed to, in a sentence; empty if it did not.
+
+    `alone`: no other input moved, which labels would follow, too.
+    """
+    return _rescaled(column, known, seen, alone=alone) or _partly(column)
 
 
-def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
+def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
     """A column whose values are those of before times a number: another unit."""
     if column.distance < max(_MOVED_LITTLE, column.noise):
         return ""
@@ -65,21 +68,15 @@ def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame) -> str:
     if size >= _ANY_FACTOR:
         return f"{column.name} has about {_named(factor)} times its values: another unit" if moved else ""
     told = told_by_labels(column.name, known, seen, lambda values: values / factor)
-    unit = _unit(column, size, moved, told)
-    if unit is None:
-        return ""
-    return f"{column.name} has about {'' if factor >= 1.0 else '1/'}{unit:g} times its values: another unit"
-
-
-def _unit(column: Column, size: float, moved: bool, told: float) -> float | None:
-    """The factor between two units that a factor of this size is; `told` says how the labels see it."""
-    if told <= _CONTRADICT:
-        return None
-    if told < _AGREE:
-        return next((each for each in _FACTORS if moved and abs(size / each - 1.0) <= _PRECISION), None)
+    over = "" if factor >= 1.0 else "1/"
+    unit = next((each for each in _FACTORS if abs(size / each - 1.0) <= _PRECISION), None)
+    if unit is not None and moved and told > _CONTRADICT:
+        return f"{column.name} has about {over}{unit:g} times its values: another unit"
     precision = min(_LEAST_PRECISION, max(_PRECISION, _ERRORS * _error_of_factor(column)))
-    nearest = min((*_FACTORS, *_RARER), key=lambda each: abs(math.log(size / each)))
-    return nearest if abs(size / nearest - 1.0) <= precision else None
+    near = min(abs(size / each - 1.0) for each in (*_FACTORS, *_RARER))
+    if not alone or told < _AGREE or near > precision:
+        return ""
+    return f"{column.name} has about {over}{size:.2g} times its values, and the labels that these had: another unit"
 
 
 def _error_of_factor(column: Column) -> float:

@@ -18,7 +18,10 @@ class DataDrift(DriftCheck):
     """Did an input move?"""
 
     type = "DataDrift"
-    how = "numbers: KS test and Wasserstein, and rank correlations; categories: chi-square and Jensen-Shannon"
+    how = (
+        "numbers: KS test and Wasserstein; categories: chi-square and Jensen-Shannon; how they go together: rank "
+        "correlations, and products of functions of any two inputs by block permutation"
+    )
     rank = 3
     advice = Advice(
         "open",
@@ -74,5 +77,5 @@ def _together(joint: Joint) -> str:
     more = f", and {len(others)} more pairs" if len(others) > 1 else ", and one more pair" if others else ""
     return (
         f"{first.one} and {first.other}{more} go together in another way, though each has the values that it had:"
-        f" held-out rows are told from the reference's with a ROC area of {joint.auc:.2f}"
+        f" a classifier tells held-out rows from the reference's with a ROC area of {joint.auc:.2f}"
     )

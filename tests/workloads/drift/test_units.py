@@ -1,0 +1,148 @@
+"""Units whose factor a window tells inexactly, of a part of the rows; and inputs of one distribution exchanged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mlops.api.drift_monitor import Labels
+from mlops.api.drift_monitor import Window as WindowSpec
+from mlops.workloads.drift.findings import Decision
+from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.units import told_by_labels
+from mlops.workloads.drift.verdict import decide
+from mlops.workloads.drift.window import window_of
+from tests.workloads.drift.test_faults import CHECKS, ROWS, SPAN, START, a_reference, asked_of, decision, in_part, rows
+
+LABELLED_ROWS = 600
+
+
+def bought(frame: pl.DataFrame, seed: int, column: str = "in.price", middle: float = 20.0) -> pl.DataFrame:
+    """Who pays more than usual buys more seldom."""
+    share = 1.0 / (1.0 + (frame[column] / middle) ** 2)
+    drawn = pl.Series(np.random.default_rng(seed).random(frame.height))
+    return frame.with_columns((drawn < share).replace_strict({True: "yes", False: "no"}).alias("label"))
+
+
+def decision_of(frame: pl.DataFrame, reference: Reference) -> Decision:
+    """What DataQuality and DataDrift say of labelled rows."""
+    limits = WindowSpec(duration="7d", min_samples=500)
+    return decide(reference, window_of(frame, SPAN), CHECKS, limits=limits, labels=Labels(), seed=1)
+
+
+def labelled_reference() -> Reference:
+    frame = bought(rows(0, START - timedelta(days=30)), 5)
+    reference = a_reference(frame)
+    return replace(reference, frame=reference.frame.with_columns(frame["label"]))
+
+
+@pytest.mark.parametrize("factor", [2.54, 1 / 2.54, 3.78541, 1 / 3.2808, 2.20462, 1 / 1.609344])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_factor_that_a_small_window_tells_inexactly_is_a_unit_where_labels_say_so(factor: float, seed: int) -> None:
+    """Prices of 600 rows spread so far that the factor is known to some hundredths only."""
+    known = labelled_reference()
+    frame = asked_of(bought(rows(seed), seed + 50).head(LABELLED_ROWS))
+    frame = frame.with_columns(bought(rows(seed), seed + 50)["label"].head(LABELLED_ROWS))
+    moved = frame.with_columns(pl.col("in.price") * factor)
+
+    told = told_by_labels("price", known.frame, moved, lambda values: values / factor)
+
+    assert told > 2.33
+    seen = decision_of(moved, known)
+    assert seen.verdict == "DataQuality", seen.sentence
+    assert "price has about " in seen.sentence
+    assert "another unit" in seen.sentence
+
+
+@pytest.mark.parametrize("factor", [2.54, 1 / 2.54, 2.20462, 1.609344])
+def test_prices_that_really_rose_by_such_a_factor_are_drift(factor: float) -> None:
+    """Who pays so much buys as seldom as whoever did before: labels contradict another unit."""
+    known = labelled_reference()
+    moved = rows(4).with_columns(pl.col("in.price") * factor)
+    frame = asked_of(moved).with_columns(bought(moved, 54)["label"])
+
+    assert told_by_labels("price", known.frame, frame, lambda values: values / factor) < -1.64
+    assert decision_of(frame, known).verdict == "DataDrift"
+
+
+def test_without_labels_nothing_is_told() -> None:
+    assert told_by_labels("price", a_reference().frame, asked_of(rows(1)), lambda values: values / 2.0) == 0.0
+
+
+def test_labels_of_a_regression_tell_it_too() -> None:
+    known, seen = (
+        rows(seed).with_columns(
+            (pl.col("in.price").log() * 3.0 + pl.Series(np.random.default_rng(seed + 9).normal(size=ROWS))).alias(
+                "label"
+            )
+        )
+        for seed in (0, 1)
+    )
+    moved = seen.with_columns(pl.col("in.price") * 2.54)
+
+    assert told_by_labels("price", known, moved, lambda values: values / 2.54) > 5.0
+    assert told_by_labels("price", known, seen, lambda values: values / 2.54) < -5.0
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.8])
+@pytest.mark.parametrize(("factor", "named"), [(1 / 2.54, "1/2.54"), (2.20462, "2.20462")])
+def test_a_part_in_a_unit_of_the_table_is_told_where_nothing_was(share: float, factor: float, named: str) -> None:
+    """Lengths of 170 with a spread of 9: an inch lies where no centimetre was."""
+    found = decision(in_part(share, "in.length", factor))
+
+    assert found.verdict == "DataQuality", found.sentence
+    assert f"length has about {named} times its values in " in found.sentence
+
+
+def twins(seed: int, *, exchanged: bool = False) -> pl.DataFrame:
+    """Two sensors of one kind, of which one follows the temperature and the other the length."""
+    rng = np.random.default_rng(seed + 40)
+    frame = rows(seed)
+    indoors = 0.6 * (frame["in.temperature"] - 20.0) / 4.0 + 0.8 * pl.Series(rng.normal(size=ROWS))
+    outdoors = 0.6 * (frame["in.length"] - 170.0) / 9.0 + 0.8 * pl.Series(rng.normal(size=ROWS))
+    one, other = (outdoors, indoors) if exchanged else (indoors, outdoors)
+    return frame.with_columns(one.alias("in.price"), other.alias("in.visits"))
+
+
+def test_exchanged_inputs_of_one_distribution_are_recognised_by_what_they_go_with() -> None:
+    reference = a_reference(twins(0).with_columns(pl.col("time") - timedelta(days=30)))
+
+    found = decision(lambda _: twins(1, exchanged=True), reference=reference)
+
+    assert found.verdict == "DataQuality", found.sentence
+    assert "price and visits are exchanged: each goes with the other inputs as the other one did" in found.sentence
+    assert decision(lambda _: twins(1), reference=reference).verdict == "Stable"
+
+
+def test_twins_of_which_one_only_changed_its_ways_are_not_exchanged() -> None:
+    """It no longer goes with anything: that is drift."""
+    reference = a_reference(twins(0).with_columns(pl.col("time") - timedelta(days=30)))
+    alone = pl.Series(np.random.default_rng(8).normal(size=ROWS))
+
+    found = decision(lambda _: twins(1).with_columns(alone.alias("in.price")), reference=reference)
+
+    assert found.verdict == "DataDrift", found.sentence
+
+
+def test_labels_that_follow_another_input_too_are_no_evidence() -> None:
+    """Prices rise by four fifths, and so does what customers can pay: the labels stay where they were."""
+    rng = np.random.default_rng(6)
+
+    def market(seed: int, rise: float) -> pl.DataFrame:
+        frame = rows(seed).with_columns(pl.col("in.price") * rise)
+        paid = pl.Series(20.0 * rise * np.exp(0.3 * rng.normal(size=ROWS)))
+        drawn = pl.Series(rng.random(ROWS)) < 1.0 / (1.0 + (frame["in.price"] / paid) ** 2)
+        labels = drawn.replace_strict({True: "yes", False: "no"}).alias("label")
+        return frame.with_columns(paid.alias("in.visits"), labels)
+
+    frame = market(0, 1.0).with_columns(pl.col("time") - timedelta(days=30))
+    reference = a_reference(frame)
+    reference = replace(reference, frame=reference.frame.with_columns(frame["label"]))
+    moved = market(1, 1.85)
+
+    assert told_by_labels("price", frame, moved, lambda values: values / 1.85) > 2.33
+    assert decision_of(asked_of(moved).with_columns(moved["label"]), reference).verdict == "DataDrift"
