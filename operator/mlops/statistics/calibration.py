@@ -69,7 +69,7 @@ class Calibration:
         table = np.column_stack([curve(probability[:, code]) for code, curve in enumerate(self.curves)])
         total = table.sum(axis=1, keepdims=True)
         uniform = np.full_like(table, 1.0 / table.shape[1])
-        return np.divide(table, total, out=uniform, where=total > 0.0)
+        return np.asarray(np.divide(table, total, out=uniform, where=total > 0.0))
 
 
 def calibrate(probability: FloatArray, codes: IntArray, methods: tuple[Method, ...]) -> Calibration:
@@ -93,20 +93,19 @@ def best_methods(probability: FloatArray, codes: IntArray, fold: IntArray) -> tu
 
     `fold` (n,) says which rows are held out together.
     """
-    several = probability.ndim > 1
+    curves = probability.shape[1] if probability.ndim > 1 else 1
+    choices: dict[Method, tuple[Method, ...]] = {method: (method,) * curves for method in METHODS}
     if codes.shape[0] >= MANY_ROWS:
-        return ("isotonic",) * (probability.shape[1] if several else 1)
-    truth = np.eye(probability.shape[1] if several else 2)[codes]
+        return choices["isotonic"]
+    truth = np.eye(max(2, curves))[codes]
     errors = []
-    for method in METHODS:
-        methods = (method,) * (probability.shape[1] if several else 1)
+    for methods in choices.values():
         corrected = np.empty_like(truth)
         for number in np.unique(fold):
             held = fold == number
             corrected[held] = calibrate(probability[~held], codes[~held], methods)(probability[held])
         errors.append(ordered_sum(np.square(corrected - truth).sum(axis=1)))
-    best = METHODS[int(np.argmin(errors))]
-    return (best,) * (probability.shape[1] if several else 1)
+    return choices[METHODS[int(np.argmin(errors))]]
 
 
 def fit(method: Method, probability: FloatArray, is_class: BoolArray) -> Curve:
