@@ -17,7 +17,7 @@ import numpy as np
 
 from mlops.statistics.arrays import BoolArray, FloatArray, IntArray, finite_vector, non_empty, ordered_sum
 
-Method = Literal["none", "Platt", "isotonic"]
+Method = Literal["Platt", "isotonic"]
 # Of equals the first is taken.
 METHODS: tuple[Method, ...] = ("Platt", "isotonic")
 # From so many rows on isotonic regression is off by less than the shape of a logistic curve is.
@@ -30,8 +30,8 @@ _CLOSE = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """How a probability is corrected: through `points` (m,) to `values` (m,), straight in between and level outside;
-    or a logistic curve of the log-odds; or not at all."""
+    """How a probability is corrected: through `points` (m,) to `values` (m,), straight in between and level outside,
+    or a logistic curve of the log-odds."""
 
     method: Method
     points: FloatArray | None = None
@@ -45,9 +45,7 @@ class Curve:
             assert self.points is not None
             assert self.values is not None
             return np.asarray(np.interp(probability, self.points, self.values))
-        if self.method == "Platt":
-            return _logistic(self.slope * _log_odds(probability) + self.intercept)
-        return probability
+        return _logistic(self.slope * _log_odds(probability) + self.intercept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +53,6 @@ class Calibration:
     """One curve for the second of two classes, or one per class."""
 
     curves: tuple[Curve, ...]
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        """How each was corrected."""
-        return tuple(curve.method for curve in self.curves)
 
     def __call__(self, probability: FloatArray) -> FloatArray:
         """Of probabilities (n,) or (n, k), those of all classes (n, k) that come true; they add up to one."""
@@ -110,8 +103,6 @@ def best_methods(probability: FloatArray, codes: IntArray, fold: IntArray) -> tu
 
 def fit(method: Method, probability: FloatArray, is_class: BoolArray) -> Curve:
     """Fit one curve to probabilities (n,) and whether each row is of the class (n,)."""
-    if method == "none":
-        return Curve("none")
     points, inverse = np.unique(probability, return_inverse=True)
     rows = np.bincount(inverse, minlength=points.shape[0])
     hits = np.bincount(inverse[is_class], minlength=points.shape[0])
