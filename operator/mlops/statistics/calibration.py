@@ -17,7 +17,7 @@ import numpy as np
 
 from mlops.statistics.arrays import BoolArray, FloatArray, IntArray, finite_vector, non_empty, ordered_sum
 
-Method = Literal["none", "Platt", "isotonic"]
+Method = Literal["Platt", "isotonic"]
 # Of equals the first is taken.
 METHODS: tuple[Method, ...] = ("Platt", "isotonic")
 # From so many rows on isotonic regression is off by less than the shape of a logistic curve is.
@@ -30,8 +30,8 @@ _CLOSE = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """How a probability is corrected: through `points` (m,) to `values` (m,), straight in between and level outside;
-    or a logistic curve of the log-odds; or not at all."""
+    """How a probability is corrected: through `points` (m,) to `values` (m,), straight in between and level outside,
+    or a logistic curve of the log-odds."""
 
     method: Method
     points: FloatArray | None = None
@@ -45,9 +45,7 @@ class Curve:
             assert self.points is not None
             assert self.values is not None
             return np.asarray(np.interp(probability, self.points, self.values))
-        if self.method == "Platt":
-            return _logistic(self.slope * _log_odds(probability) + self.intercept)
-        return probability
+        return _logistic(self.slope * _log_odds(probability) + self.intercept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +53,6 @@ class Calibration:
     """One curve for the second of two classes, or one per class."""
 
     curves: tuple[Curve, ...]
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        """How each was corrected."""
-        return tuple(curve.method for curve in self.curves)
 
     def __call__(self, probability: FloatArray) -> FloatArray:
         """Of probabilities (n,) or (n, k), those of all classes (n, k) that come true; they add up to one."""
@@ -69,7 +62,7 @@ class Calibration:
         table = np.column_stack([curve(probability[:, code]) for code, curve in enumerate(self.curves)])
         total = table.sum(axis=1, keepdims=True)
         uniform = np.full_like(table, 1.0 / table.shape[1])
-        return np.divide(table, total, out=uniform, where=total > 0.0)
+        return np.asarray(np.divide(table, total, out=uniform, where=total > 0.0))
 
 
 def calibrate(probability: FloatArray, codes: IntArray, methods: tuple[Method, ...]) -> Calibration:
@@ -93,26 +86,23 @@ def best_methods(probability: FloatArray, codes: IntArray, fold: IntArray) -> tu
 
     `fold` (n,) says which rows are held out together.
     """
-    several = probability.ndim > 1
+    curves = probability.shape[1] if probability.ndim > 1 else 1
+    choices: dict[Method, tuple[Method, ...]] = {method: (method,) * curves for method in METHODS}
     if codes.shape[0] >= MANY_ROWS:
-        return ("isotonic",) * (probability.shape[1] if several else 1)
-    truth = np.eye(probability.shape[1] if several else 2)[codes]
+        return choices["isotonic"]
+    truth = np.eye(max(2, curves))[codes]
     errors = []
-    for method in METHODS:
-        methods = (method,) * (probability.shape[1] if several else 1)
+    for methods in choices.values():
         corrected = np.empty_like(truth)
         for number in np.unique(fold):
             held = fold == number
             corrected[held] = calibrate(probability[~held], codes[~held], methods)(probability[held])
         errors.append(ordered_sum(np.square(corrected - truth).sum(axis=1)))
-    best = METHODS[int(np.argmin(errors))]
-    return (best,) * (probability.shape[1] if several else 1)
+    return choices[METHODS[int(np.argmin(errors))]]
 
 
 def fit(method: Method, probability: FloatArray, is_class: BoolArray) -> Curve:
     """Fit one curve to probabilities (n,) and whether each row is of the class (n,)."""
-    if method == "none":
-        return Curve("none")
     points, inverse = np.unique(probability, return_inverse=True)
     rows = np.bincount(inverse, minlength=points.shape[0])
     hits = np.bincount(inverse[is_class], minlength=points.shape[0])

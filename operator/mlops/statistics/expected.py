@@ -32,7 +32,7 @@ class ExpectedSample:
     @property
     def rows(self) -> int:
         """The rows that were looked at."""
-        return self.sample.y.shape[0] // self.together
+        return int(self.sample.y.shape[0]) // self.together
 
 
 @dataclass(frozen=True)

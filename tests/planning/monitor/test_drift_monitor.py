@@ -123,6 +123,19 @@ def test_a_stable_check_is_taken_in(golden: Callable[[str, Plan], None]) -> None
     golden("monitor-stable", plan(view))
 
 
+def test_an_estimate_is_taken_in_and_calls_for_nothing() -> None:
+    """The estimate stands beside the measured metric, until a check makes none; no action unless the spec names it."""
+    reading = {"name": "roc_auc", "reference": "0.9", "current": "0.8", "low": "0.78", "high": "0.82"}
+    first = a_check(a_drift_report("EstimatedPerformance", estimated_metric=reading))
+    view = after(started(), first)
+    status = view.monitor.status
+    assert (status.verdict, status.action, plan(view).create) == ("EstimatedPerformance", None, ())
+    assert status.estimated_metric is not None
+    assert (status.estimated_metric.current, status.metric) == ("0.8", None)
+    later = after(view, a_check(a_drift_report(), NOON + timedelta(hours=1)))
+    assert later.monitor.status.estimated_metric is None
+
+
 @pytest.mark.parametrize(
     ("changes", "want"),
     [

@@ -100,8 +100,7 @@ class Estimates:
 
     def _estimated(self, metric: str, asked_drop: float | None) -> EstimatedPerformance | str:
         try:
-            asked = self._asked(metric, asked_drop)
-            return self._judged(asked)
+            return self._judged(self._asked(metric, asked_drop))
         except ValueError as error:
             return f"{metric} cannot be estimated: {error}"
 

@@ -1,4 +1,4 @@
-"""How probable each answer of a row without a label is: learnt of the reference's held-out rows, whose labels are known.
+"""How probable each answer of a row without a label is: learnt of the reference's held-out rows, which have labels.
 
 Of classes the model's probabilities are calibrated (CBPE, confidence-based performance estimation). Of numbers boosted
 trees learn the loss from the inputs and the answer (DLE, direct loss estimation). Both take for granted that the
@@ -60,6 +60,16 @@ def estimator_of(reference: Reference, rows: pl.DataFrame) -> Estimator:
     return Cbpe(reference, rows) if reference.classes else Dle(reference, rows)
 
 
+def _probabilities(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
+    try:
+        return probabilities(rows, classes)
+    except ValueError as error:
+        raise ValueError(
+            "out.p: rows without probabilities; an estimate needs them, whatever the metric: send labels, and ask for a"
+            " PerformanceDrop of a metric of labels such as accuracy"
+        ) from error
+
+
 def groups_of(rows: int) -> IntArray:
     """Ten consecutive parts (n,): rows that resemble their neighbours are left out together."""
     return np.asarray(np.arange(rows) * GROUPS // max(1, rows), dtype=np.int64)
@@ -72,7 +82,7 @@ class Cbpe:
 
     def __init__(self, reference: Reference, rows: pl.DataFrame) -> None:
         self.rows, self.groups, self._classes = rows, groups_of(rows.height), reference.classes
-        self._scores = probabilities(rows, self._classes)
+        self._scores = _probabilities(rows, self._classes)
         code = {name: number for number, name in enumerate(self._classes)}
         self._codes = np.array([code[name] for name in rows["label"].cast(pl.String).to_list()], dtype=np.int64)
         self._methods = best_methods(self._scores, self._codes, self.groups)
@@ -85,7 +95,7 @@ class Cbpe:
 
     def expected(self, metric: str, rows: pl.DataFrame, without: int | None = None) -> ExpectedSample:
         """See Estimator."""
-        scores = probabilities(rows, self._classes)
+        scores = _probabilities(rows, self._classes)
         reads_label = METRICS[metric].reads == "label"
         said = rows[PREDICTION].cast(pl.String).to_numpy().astype(str) if reads_label else scores
         return of_classes(said, self._calibration(without)(scores), self._classes)

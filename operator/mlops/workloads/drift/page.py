@@ -44,6 +44,8 @@ _OF_FILES = {
     "PerformanceDrop": "Look at rows with wrong answers, and at how the label is made.",
 }
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
+_CHANCE = "may be chance"
+_NO_CHANCE = "is more than chance: the relation of inputs to target is not the one that the estimate takes for granted"
 _TONE = {"Detected": "bad", "NotDetected": "good", "Inconclusive": "open"}
 
 
@@ -193,12 +195,12 @@ def _measured_beside(beside: dict[str, Any] | None) -> str:
     if beside is None:
         return "<p>Too few rows have labels to hold the estimate against what was measured.</p>"
     measured, better = beside["measured"], beside["better"]
-    word = "no different from" if better["low"] <= 0.0 <= better["high"] else "not"
+    chance = better["low"] <= 0.0 <= better["high"]
     return (
         f"<p>Held against the {beside['rows']} rows with labels: <b>{beside['estimate']:.4g}</b> estimated of them,"
         f" <b>{measured['value']:.4g}</b> measured ({measured['low']:.4g} to {measured['high']:.4g}). The model does"
-        f" better than estimated by {better['value']:.4g} ({better['low']:.4g} to {better['high']:.4g}): the estimate is"
-        f" {word} what was measured.</p>"
+        f" better than estimated by {better['value']:.4g} ({better['low']:.4g} to {better['high']:.4g}), which"
+        f" {_CHANCE if chance else _NO_CHANCE}.</p>"
     )
 
 
