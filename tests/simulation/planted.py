@@ -542,6 +542,63 @@ BUGS = (
         "",
         story="ways back",
     ),
+    # --- rollbacks, and known faults ---
+    Bug(
+        "a rollback is not on record in the version",
+        "rollback",
+        "planning/serving/version_status.py",
+        "        rolled_back=candidate.rolled_back,\n",
+        "        rolled_back=(),\n",
+        story="rollback",
+    ),
+    Bug(
+        "what a person has undone is rolled back again",
+        "rollback",
+        "planning/monitor/rollback.py",
+        """        each.stage == stage and each.ended == "Undone" for each in target.status.rolled_back\n""",
+        """        each.stage == stage and each.ended is None for each in target.status.rolled_back\n""",
+        story="rollback",
+    ),
+    Bug(
+        "a version in between serves in the place of the older one",
+        "rollback",
+        "planning/serving/rollback.py",
+        "        if older.number < each.number <= live.number and asked.stage in each.stages:\n",
+        "        if each.number == live.number and asked.stage in each.stages:\n",
+        story="rollback",
+    ),
+    Bug(
+        "a rollback does not end when the older version is withdrawn",
+        "rollback",
+        "planning/serving/rollback.py",
+        "    withdrawn = older.version.spec.withdrawn or older.competitor is not None\n",
+        "    withdrawn = older.competitor is not None\n",
+        story="rollback",
+    ),
+    Bug(
+        "a monitor waits for a rollback that is over",
+        "rollback",
+        "planning/monitor/rollback.py",
+        "    return status.evolve(rollback=None)\n",
+        "    return status\n",
+        story="rollback",
+    ),
+    Bug(
+        "a fault of the data does not keep a run from being made",
+        "known faults",
+        "planning/monitor/actions.py",
+        "    if not status.faults:\n",
+        "    if status.faults:\n",
+        story="rollback",
+    ),
+    Bug(
+        "a check that finds nothing more does not mend a fault",
+        "known faults",
+        "planning/monitor/acting.py",
+        """        elif each.type == "DataQuality" and each.result == "NotDetected":\n            known.pop(each.name, None)\n""",
+        "",
+        story="rollback",
+    ),
 )
 
 
