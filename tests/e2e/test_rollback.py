@@ -36,7 +36,7 @@ ROLLING = """    - {when: [PerformanceDrop, ConceptDrift], do: RollbackAndRebuil
 
 @dataclass
 class Client:
-    """Asks the service all the time, once it is there, each time on a connection of its own, and tries nothing again."""
+    """Asks the service all the time, once it is there, on a new connection each time, and tries nothing again."""
 
     state: Path
     codes: list[int | str] = field(default_factory=list)
