@@ -451,8 +451,8 @@ BUGS = (
         "a second run while one is active",
         "planning",
         "planning/monitor/actions.py",
-        "    if active is not None:\n        return Reason.RUN_ACTIVE",
-        '    if active is not None and status.circuit == "Open":\n        return Reason.RUN_ACTIVE',
+        "    return None if active is None else (Reason.RUN_ACTIVE",
+        '    return None if active is None or status.circuit != "Open" else (Reason.RUN_ACTIVE',
     ),
     Bug(
         "an event of a trigger is forgotten when its status is written",
@@ -490,8 +490,8 @@ BUGS = (
         "refused runs for one cause stop those for all",
         "one counter for several causes",
         "planning/monitor/actions.py",
-        "    circuit = next((each for each in _circuits(status) if each.verdict == cause), None)\n",
-        "    circuit = next((each for each in _circuits(status) if each.opened), None)\n",
+        "    return next((each for each in _circuits(status) if each.verdict == cause and each.opened is not None), None)\n",
+        "    return next((each for each in _circuits(status) if each.opened is not None), None)\n",
         story="several causes",
     ),
     Bug(
