@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import yaml
 
-from mlops.api.drift_monitor import CheckType, Verdict
+from mlops.api.drift_monitor import ActionName, CheckType, Verdict
 from mlops.workloads.train.estimators import ESTIMATORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,11 @@ PLACES = {
 }
 _WIDTH = 118
 # Lists that messages repeat, which are written in the catalogue by these names.
-_LISTS: dict[str, tuple[str, ...]] = {"<check types>": get_args(CheckType), "<verdicts>": get_args(Verdict)}
+_LISTS: dict[str, tuple[str, ...]] = {
+    "<actions>": get_args(ActionName),
+    "<check types>": get_args(CheckType),
+    "<verdicts>": get_args(Verdict),
+}
 _ALLOWED = {"<estimators>": ", ".join(sorted(ESTIMATORS))}
 # A name of 254 times the same letter is no use to a reader.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -151,6 +151,11 @@ class Invariants:
             self._pinned_to_what_stays(change)
         if kind == "DriftMonitor" and change.type == "MODIFIED":
             self._acted(change)
+            _not_on_broken_data(change)
+        if kind == "TrainingRun" and change.type == "ADDED" and ours:
+            self._not_made_on_broken_data(change)
+        if kind == "ModelVersion" and change.type == "MODIFIED" and ours:
+            self._rolled_back(change)
 
     def _held(self, change: Change) -> None:
         before = (change.old or {}).get("spec") or {}
@@ -306,8 +311,8 @@ class Invariants:
                 raise Violation("OnlyVerifiedServes", f"{change.key.name} serves {artifact} of {name}: not verified")
 
     def _goes_back(self, change: Change) -> None:
-        """A stage goes back from a version that has served there to an older one only if the model is to blame, and
-        none of its pods answers."""
+        """A stage goes back from a version that has served there to an older one only if a monitor found that one
+        better, or if the model is to blame, and none of its pods answers."""
         stage = labels_of(change.new).get(labels.STAGE, "")
         before, after = (self._shown(each) for each in (change.old or {}, change.new))
         if before is None or after is None or after["spec"]["version"] >= before["spec"]["version"]:
@@ -317,6 +322,9 @@ class Invariants:
         if stage not in (status.get("passedStages") or ()) or spec.get("withdrawn") or not seen:
             return
         name = before["metadata"]["name"]
+        over = [each for each in status.get("rolledBack") or () if each["stage"] == stage and not each.get("ended")]
+        if over and (over[0]["to"] == after["metadata"]["name"] or not self._able(change, over[0])):
+            return
         if self._workloads.serves(status["artifact"]):
             said = f"{name} has served in {stage}, its model is well, and {after['metadata']['name']} takes its place"
             raise Violation("ProvenIsNotReplacedByOlder", said)
@@ -414,6 +422,45 @@ class Invariants:
                     "GuardHolds", f"{change.key.name}: {len(recent)} actions in a week, allowed are {limit}"
                 )
 
+    def _not_made_on_broken_data(self, change: Change) -> None:
+        """No run of a monitor is made while that one knows of a fault of the data."""
+        name = labels_of(change.new).get(labels.MONITOR)
+        monitor = self._server.get(Key("DriftMonitor", change.key.namespace, name)) if name else None
+        faults = ((monitor or {}).get("status") or {}).get("faults")
+        if faults:
+            raise Violation("BrokenDataIsNotTrainedOn", f"{change.key.name} is made, and {name} knows of {faults}")
+
+    def _rolled_back(self, change: Change) -> None:
+        """A version is passed over because a monitor asked for it; what a person undid is not done again to it; and it
+        serves there no more until that has ended."""
+        old, new = (((each or {}).get("status") or {}) for each in (change.old, change.new))
+        known = {each["stage"]: each for each in old.get("rolledBack") or ()}
+        for each in new.get("rolledBack") or ():
+            before = known.get(each["stage"])
+            if before is None or before["time"] != each["time"]:
+                self._was_asked_for(change, each)
+            elif before.get("ended") and not each.get("ended"):
+                raise Violation("WhatHasEndedStaysEnded", f"{change.key.name}: {before} begins again")
+            if before and not before.get("ended") and not each.get("ended"):
+                entered = each["stage"] in (set(new.get("stages") or ()) - set(old.get("stages") or ()))
+                if entered and self._able(change, each):
+                    raise Violation("ThePassedOverStayOut", f"{change.key.name} enters {each['stage']}: {each}")
+
+    def _was_asked_for(self, change: Change, record: Manifest) -> None:
+        monitor = self._server.get(Key("DriftMonitor", change.key.namespace, record["monitor"]))
+        status = (monitor or {}).get("status") or {}
+        asked = [each["time"] for each in (status.get("rollback"), status.get("lastAction")) if each]
+        # The power may have gone between a record and the next one, so that a later ask is on record by now.
+        if monitor is not None and all(parse_time(time) < parse_time(record["time"]) for time in asked):
+            raise Violation("RollbacksAreAskedFor", f"{change.key.name}: {record}, and no monitor asks for it")
+
+    def _able(self, change: Change, record: Manifest) -> bool:
+        """Return whether the older version is there and may serve."""
+        older = self._server.get(Key("ModelVersion", change.key.namespace, record["to"]))
+        if older is None or older["metadata"].get("deletionTimestamp") or older["spec"].get("withdrawn"):
+            return False
+        return record["stage"] not in ((older.get("status") or {}).get("failedStages") or ())
+
     def _one_at_a_time(self, change: Change, before: Manifest | None) -> None:
         """A monitor has at most one run at work."""
         name = (before or {}).get("ref")
@@ -459,6 +506,10 @@ class Invariants:
                 _settled(kind, manifest)
         for version in self._server.list("ModelVersion"):
             self._serves(version)
+            self._the_older_one_serves(version)
+        for monitor in self._server.list("DriftMonitor"):
+            if (monitor.get("status") or {}).get("rollback"):
+                raise Violation("RollbacksEnd", f"{monitor['metadata']['name']} waits for a rollback for ever")
         for dataset in self._server.list("Dataset"):
             _of_its_spec(dataset)
         self._is_on_record()
@@ -496,6 +547,22 @@ class Invariants:
                     "SeveralVersionsOwn", f"Deployment {name} goes though {version['metadata']['name']} stays"
                 )
 
+    def _the_older_one_serves(self, version: Manifest) -> None:
+        """Where a version is passed over, the older one serves, or one that is newer than both."""
+        others = [
+            each
+            for each in self._server.list("ModelVersion")
+            if each["spec"]["modelName"] == version["spec"]["modelName"]
+            and each["metadata"]["namespace"] == version["metadata"]["namespace"]
+        ]
+        for record in (version.get("status") or {}).get("rolledBack") or ():
+            serving = [each for each in others if record["stage"] in ((each.get("status") or {}).get("stages") or ())]
+            names = {each["metadata"]["name"] for each in serving}
+            newer = any(each["spec"]["version"] > version["spec"]["version"] for each in serving)
+            if not record.get("ended") and names and record["to"] not in names and not newer:
+                said = f"{version['metadata']['name']} is passed over for {record['to']}, and {sorted(names)} serves"
+                raise Violation("TheOlderOneServes", said)
+
     def _serves(self, version: Manifest) -> None:
         name, namespace = version["metadata"]["name"], version["metadata"]["namespace"]
         for stage in (version.get("status") or {}).get("stages") or ():
@@ -509,6 +576,20 @@ class Invariants:
             ready = sum(each.get("status", {}).get("readyReplicas", 0) for each in found)
             if not found or not ready:
                 raise Violation("NoRouteToNothing", f"{name} is said to be live in {stage}, where no pod is ready")
+
+
+def _not_on_broken_data(change: Change) -> None:
+    """An action is taken on data in which no check has found a fault, or has found it mended since."""
+    status, before = change.new.get("status") or {}, (change.old or {}).get("status") or {}
+    action = status.get("lastAction")
+    if not action or (before.get("lastAction") or {}).get("time") == action["time"]:
+        return
+    found = [each["name"] for each in status.get("checks") or () if (each["type"], each["result"]) == _A_FAULT]
+    if found or status.get("faults"):
+        raise Violation("BrokenDataIsNotTrainedOn", f"{change.key.name}: {action}, and {found or status['faults']}")
+
+
+_A_FAULT = ("DataQuality", "Detected")
 
 
 def _users_own(change: Change) -> None:

@@ -219,6 +219,30 @@ def _retry(kind: str, name: str, text: str = "now") -> Callable[[World], None]:
     return lambda world: _ok(world.user.change(Key(kind, TEAM, name), change).status)
 
 
+def _older_is_better(version: str, older: str) -> Callable[[World], None]:
+    """Return: the relation moves under a version, and that older one fits the new one."""
+
+    def act(world: World) -> None:
+        world.workloads.verdicts[version] = "ConceptDrift"
+        world.workloads.better[version] = older
+
+    return act
+
+
+def _faulty(now: bool) -> Callable[[World], None]:
+    return lambda world: setattr(world.workloads, "faulty", now)
+
+
+def _acted(*outcomes: str) -> Callable[[World], bool]:
+    """Return whether this came of the monitor's newest action."""
+
+    def has_acted(world: World) -> bool:
+        status = (world.server.get(Key("DriftMonitor", TEAM, "rain-drift")) or {}).get("status") or {}
+        return (status.get("lastAction") or {}).get("outcome") in outcomes
+
+    return has_acted
+
+
 def _no_keys_for(seconds: float) -> Callable[[World], None]:
     """Return: the store's keys are revoked, and there again after a while."""
 
@@ -322,6 +346,16 @@ _SEARCHED = run(
 _TEMPLATE = run("rain", triggers=[{"templateChange": {}}])
 _ON_DATA = run("rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
 
+_ROLLING = monitor(
+    trainingRunRef=None,
+    checks=[{"name": "concept", "type": "ConceptDrift"}, {"name": "delivery", "type": "DataQuality"}],
+    actions=[{"when": ["ConceptDrift"], "do": "Rollback"}, {"when": ["DataQuality"], "do": "Hold"}],
+)
+_ROLLING["spec"].pop("trainingRunRef")
+_REBUILDING = monitor(
+    actions=[{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}, {"when": ["Inconclusive"], "do": "AskForLabels"}]
+)
+
 _EAGER = monitor(schedule="*/10 * * * *", guard={"cooldown": "1s", "maxRunsPerWeek": 2})
 
 SCENARIOS: dict[str, tuple[Step, ...]] = {
@@ -424,6 +458,56 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all_of(_champion_scores("0.5"), _drifts("ConceptDrift", "rain-v1")),
             _all(_live("rain-v2"), _circuit_closed),
         ),
+    ),
+    # A monitor finds an older version better, and it serves again, whatever anybody applies once more.
+    "rollback": (
+        Step(
+            "two versions and a monitor",
+            _create(version(1, "1"), version(2, "2"), _ROLLING),
+            _all(_live("rain-v2"), _ready("DriftMonitor", "rain-drift", "Checked")),
+        ),
+        Step(
+            "the concept drifts, and the data is broken",
+            _all_of(_faulty(True), _older_is_better("rain-v2", "rain-v1")),
+            _all(_live("rain-v2"), _triggered("DataFaulty")),
+        ),
+        Step(
+            "the data is mended",
+            _faulty(False),
+            _all(_live("rain-v1"), _ready("ModelVersion", "rain-v2", "RolledBack"), _acted("RolledBack")),
+        ),
+        Step(
+            "the newer one is applied again, with an edit",
+            _change("ModelVersion", "rain-v2", capture={"percent": 50}),
+            _all(_live("rain-v1"), _ready("ModelVersion", "rain-v2", "RolledBack")),
+        ),
+        Step(
+            "a person undoes it",
+            _retry("ModelVersion", "rain-v2"),
+            _all(_live("rain-v2"), _triggered("RollbackUndone")),
+        ),
+        Step(
+            "a third, under which it drifts too",
+            _all_of(_older_is_better("rain-v3", "rain-v1"), _create(version(3, "3"))),
+            _all(_live("rain-v1"), _ready("ModelVersion", "rain-v3", "RolledBack")),
+        ),
+        Step("the older one is withdrawn", _withdraw("rain-v1"), _live("rain-v3")),
+        Step("a fourth", _create(version(4, "4")), _live("rain-v4")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "rollback and rebuild": (
+        Step(
+            "apply all",
+            _create(dataset(), _TEMPLATE, _REBUILDING),
+            _all(_live("rain-v1"), _ready("DriftMonitor", "rain-drift", "Checked")),
+        ),
+        Step("another recipe", _recipe("7"), _live("rain-v2")),
+        Step(
+            "the concept drifts, and the first one was better",
+            _all_of(_older_is_better("rain-v2", "rain-v1"), _new_content("after the change")),
+            _all(_live("rain-v3"), _acted("Promoted")),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
     ),
     "new data": (
         # One run is nobody's but the user's: it stays when the template goes, and says what it was trained on.

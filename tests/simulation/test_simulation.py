@@ -37,6 +37,8 @@ _NEWS: dict[str, set[str]] = {
     "stages": {"VersionConflict"},
     "a broken version": {"GoldenFailed"},
     "slow rollouts": {"ArtifactNotFound", "ImagePull", "StoreUnavailable"},
+    "rollback": {"Detected", "RolledBack"},
+    "rollback and rebuild": {"Detected", "RolledBack"},
     "new data": set(),
     "retention": {"DatasetVersionRemoved"},
     "schedules": set(),

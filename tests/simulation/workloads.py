@@ -15,7 +15,7 @@ from mlops.api import tasks
 from mlops.api.base import format_time, parse_duration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.digests import digest_of
-from mlops.api.drift_monitor import CheckResult, MetricReading, Verdict
+from mlops.api.drift_monitor import CheckResult, MetricReading, OlderVersion, Verdict
 from mlops.api.metrics import METRICS
 from mlops.api.training_run import MetricValue
 
@@ -60,6 +60,10 @@ class Workloads:
     # By the version that is checked, or by the monitor's name.
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     verdict: Verdict = "Stable"
+    # By the version that is checked: the older one that is better on the window.
+    better: dict[str, str] = field(default_factory=dict)
+    # Whether checks of the delivery find a fault, beside the verdict.
+    faulty: bool = False
     # Milliseconds, by the model's name.
     latencies: dict[str, str] = field(default_factory=dict)
     latency: str = "1.5"
@@ -197,7 +201,7 @@ class Workloads:
                 CheckResult(
                     name=check.name,
                     type=check.type,
-                    result="Detected" if check.type == verdict else "NotDetected",
+                    result="Detected" if self._detects(check.type, verdict) else "NotDetected",
                     message=f"looked at {task.model_version}",
                 )
                 for check in task.checks
@@ -206,8 +210,41 @@ class Workloads:
             if labelled
             else None,
             change_point=format_time(end - parse_duration(task.window.duration) / 2) if needs_labels else None,
+            older=self._best_older(task, verdict),
+            labels_wanted=_rows_to_label(task, verdict),
             report_digest=digest_of(["check", task.dump(), job_name, verdict, labelled]),
         )
+
+    def _detects(self, type_: str, verdict: Verdict) -> bool:
+        return type_ == verdict or (self.faulty and type_ == "DataQuality")
+
+    def _best_older(self, task: tasks.DriftTask, verdict: Verdict) -> OlderVersion | None:
+        if task.rollback is None or verdict not in task.rollback.when:
+            return None
+        wanted = self.better.get(task.model_version)
+        best = next((each for each in task.rollback.older if each.version == wanted), None)
+        found = best or task.rollback.older[0]
+        gain = "0.2" if best else "0"
+        return OlderVersion(
+            version=found.version,
+            artifact=found.artifact,
+            against=task.artifact,
+            metric="roc_auc",
+            live="0.6",
+            older="0.8" if best else "0.6",
+            gain=gain,
+            low=gain,
+            high=gain,
+            p_value="0.001" if best else "1",
+            better=best is not None,
+        )
+
+
+def _rows_to_label(task: tasks.DriftTask, verdict: Verdict) -> tasks.LabelsWanted | None:
+    question = task.label_request
+    if question is None or verdict not in question.when:
+        return None
+    return tasks.LabelsWanted(rows=question.budget, asked_before=0, needed=40, file="label-request.jsonl")
 
 
 def schema_digest(spec: DatasetSpec) -> str:

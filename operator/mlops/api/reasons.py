@@ -95,6 +95,8 @@ class Trait(Enum):
     LAID_OVER = auto()
     # What objects say on their way when a whole loop is applied at once: no warning.
     EXPECTED_AT_FIRST = auto()
+    # Somebody asked to be told, or a person should know at once: a Warning, in whatever condition it stands.
+    NEWS = auto()
 
 
 class Reason(StrEnum):
@@ -925,6 +927,7 @@ class Reason(StrEnum):
     )
     ROLLED_BACK = (
         "RolledBack",
+        Trait.NEWS,
         _Place(("ModelVersion",), "True", ConditionType.ROLLED_BACK, ConditionType.AVAILABLE).means(
             (
                 "A DriftMonitor found an older version better on what is asked now, and that one serves in the "
@@ -1023,6 +1026,7 @@ class Reason(StrEnum):
     )
     LABELS_ASKED = (
         "LabelsAsked",
+        Trait.NEWS,
         _ACTION.means(
             "The report names rows to label, in label-request.jsonl.",
             "Fill in each line's label, and send them to the feedback endpoint.",
@@ -1037,6 +1041,7 @@ class Reason(StrEnum):
     )
     NOTIFIED = (
         "Notified",
+        Trait.NEWS,
         _ACTION.means("The action for the verdict is Notify: it is said, and nothing is done.", "Read the report."),
     )
     ON_HOLD = (

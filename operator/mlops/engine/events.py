@@ -14,6 +14,7 @@ from mlops.planning.plan import Manifest
 REPORTER = "mlops.dev/operator"
 _MAX_NOTE = 1024
 _EXPECTED_AT_FIRST = having(Trait.EXPECTED_AT_FIRST)
+_NEWS = having(Trait.NEWS)
 
 
 def events_of(present: Manifest, status: Manifest, now: datetime) -> list[Manifest]:
@@ -34,6 +35,7 @@ def _flips(before: Manifest, conditions: list[Manifest]) -> Iterator[Manifest]:
         unchanged = old and (old["status"], old["reason"]) == (condition["status"], condition["reason"])
         # Reconciling goes on and off all the time, and "nothing bad was found yet" is no news.
         silent = condition["type"] == RECONCILING or (old is None and _good_when_false(condition["type"]))
+        silent = silent and condition["reason"] not in _NEWS
         if not unchanged and not (silent and condition["status"] != "True") and condition["type"] != RECONCILING:
             yield condition
 
@@ -44,6 +46,8 @@ def _good_when_false(type_: str) -> bool:
 
 def _is_warning(before: Manifest, condition: Manifest) -> bool:
     """Return whether a person should look: nothing is wrong with what has only not come yet."""
+    if condition["reason"] in _NEWS:
+        return True
     was = before.get(condition["type"], {}).get("status")
     # Once it was there and is not any more, it is worth a warning.
     if condition["reason"] in _EXPECTED_AT_FIRST and was != "True":

@@ -175,6 +175,8 @@ class _End(asyncio.Protocol):
 
     peer: _End
     transport: asyncio.Transport
+    # Whether it has said all that it has to say.
+    ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -185,6 +187,11 @@ class _End(asyncio.Protocol):
         self.peer.transport.write(data)
 
     def eof_received(self) -> bool:
+        self.ended = True
+        if self.peer.ended:
+            # Nobody has anything more to say: an end that stayed open would do so for ever. What is to be written, is.
+            self.peer.transport.close()
+            return False
         if self.peer.transport.can_write_eof() and not self.peer.transport.is_closing():
             self.peer.transport.write_eof()
         return True

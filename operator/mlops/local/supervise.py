@@ -101,8 +101,12 @@ def main() -> None:
     pid = _start(command)
     _tell(channel, pid)
     status = None
+    # Not select(): the numbers of the runtime's files may be above 1,023.
+    heard = select.poll()
+    for each in (channel, woken):
+        heard.register(each, select.POLLIN)
     while status is None:
-        ready, _, _ = select.select([channel, woken], [], [])
+        ready = {number for number, _ in heard.poll()}
         if woken in ready:
             os.read(woken, 64)
             status = _reap(pid)

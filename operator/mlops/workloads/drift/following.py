@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops.api.drift_monitor import OlderVersion
 from mlops.workloads.drift.labelling import FILE, Request
-from mlops.workloads.drift.older import Measured, OlderVersions
+from mlops.workloads.drift.older import MeasuredOlder, OlderVersions
 
 # Characters of what the operator is told of versions that were not measured.
 _LONGEST = 300
@@ -39,7 +39,7 @@ def beside(older: OlderVersions | None, asked: Request | None) -> dict[str, Any]
     return found
 
 
-def _plain(each: Measured) -> dict[str, Any]:
+def _plain(each: MeasuredOlder) -> dict[str, Any]:
     gain = {"value": each.gain.value, "low": each.gain.low, "high": each.gain.high}
     return {
         "version": each.version,
@@ -63,7 +63,7 @@ def told(older: OlderVersions | None, asked: Request | None, against: str) -> Ma
     return fields
 
 
-def _best(older: OlderVersions, best: Measured, against: str) -> OlderVersion:
+def _best(older: OlderVersions, best: MeasuredOlder, against: str) -> OlderVersion:
     return OlderVersion(
         version=best.version,
         artifact=best.artifact,

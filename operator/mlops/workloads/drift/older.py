@@ -52,7 +52,7 @@ _BLOCKS = 8
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredOlder:
     """An older version against the live one; `gain` > 0: it is better. `p_value` is corrected."""
 
     version: str
@@ -71,11 +71,11 @@ class OlderVersions:
     rows: int
     min_drop: float
     alpha: float
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredOlder, ...]
     others: tuple[str, ...]
 
     @property
-    def better(self) -> Measured | None:
+    def better(self) -> MeasuredOlder | None:
         """The best one, if it is shown to be better than the live one."""
         best = self.measured[0] if self.measured else None
         return best if best is not None and best.p_value <= self.alpha else None
@@ -227,7 +227,7 @@ def measured(
     least: float,
     seed: int,
     tried: int,
-) -> Measured | None:
+) -> MeasuredOlder | None:
     """Return the older version's gain on the same draws of rows; None where the metric has no value."""
     plan = resampling(rows.height, seed)
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
@@ -248,4 +248,6 @@ def measured(
     gain, error = sign * (value - evaluate(metric, served)), float(spread.std(ddof=1))
     low, high = (float(q) for q in np.quantile(spread, [0.025, 0.975]))
     p_value = normal_sf((gain - least) / error) if error > 0.0 else float(gain <= least)
-    return Measured(candidate.version, candidate.artifact, value, Estimate(gain, low, high), min(1.0, p_value * tried))
+    return MeasuredOlder(
+        candidate.version, candidate.artifact, value, Estimate(gain, low, high), min(1.0, p_value * tried)
+    )

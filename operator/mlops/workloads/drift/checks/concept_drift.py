@@ -20,8 +20,8 @@ class ConceptDrift(DriftCheck):
         "bad",
         "the relation of inputs to target moved",
         "Rebuild: a new run with the search re-opened, on rows from after the change. It must pass the gates.",
-        "Find out what changed in the world, or in how a field is made, at the change point. Consider withdrawing the"
-        " version if an older one is better on this window.",
+        "Find out what changed in the world, or in how a field is made, at the change point. With do: Rollback an"
+        " older version serves again that is better on this window; or set spec.withdrawn of the live one.",
     )
     measures = True
 
