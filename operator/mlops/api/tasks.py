@@ -242,7 +242,7 @@ class ServeTask(Model):
     capture: Capture
 
 
-class Policy(Model):
+class MonitorPolicy(Model):
     """What is done about verdicts, for the report; the operator does it."""
 
     actions: tuple[Action, ...]
@@ -267,7 +267,7 @@ class DriftTask(Model):
     # The end of the window: an RFC 3339 time. None in the Jobs of a CronJob, whose names carry their time.
     as_of: str | None = None
     # None: of an operator that does not say it.
-    policy: Policy | None = None
+    policy: MonitorPolicy | None = None
 
 
 class DriftReport(Model):

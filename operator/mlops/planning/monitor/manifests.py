@@ -94,7 +94,7 @@ def _pod(
         labels=spec.labels,
         checks=spec.checks,
         as_of=as_of,
-        policy=tasks.Policy(
+        policy=tasks.MonitorPolicy(
             actions=spec.actions,
             guard=spec.guard,
             template=None if spec.training_run_ref is None else spec.training_run_ref.name,
