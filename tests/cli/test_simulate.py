@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from mlops.cli.simulate import policies
 from tests.cli.project import MANIFESTS, REPLAY, SCENARIO, mlops, rows
@@ -19,7 +20,7 @@ CAPTURED = """\
   source:
     captured:
       modelName: tiny
-      window: 60d
+      window: 100d
       history: {s3: {uri: "s3://raw/tiny/"}}
 """
 MONITOR = """\
@@ -97,13 +98,13 @@ def test_a_policy_that_retrains_is_better_than_never_and_the_past_is_left_alone(
     assert {path: path.read_bytes() for path in (past.state / "store").rglob("*") if path.is_file()} == before
 
 
-def test_since_a_time_what_came_before_is_known_to_the_first_model(past: Past) -> None:
-    """It trains on the rows recorded until then, and only later ones are replayed."""
+def test_since_a_time_only_later_rows_are_replayed(past: Past) -> None:
+    """The first model is that of the delivered files, as it is wherever nothing is live yet."""
     found = simulated(past, "--since", "60d", "--against", "never")
     never = found["policies"][1]
     assert found["rows"] == never["rows"] == 60
-    # All rows that the first model trains on are of the turned relation.
-    assert never["value"] > 0.8
+    assert never["value"] < 0.3
+    assert "no captured row from before" in " ".join(found["notes"])
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,9 @@ def test_since_a_time_what_came_before_is_known_to_the_first_model(past: Past) -
         ),
         pytest.param(("name: tiny}\n", "name: tiny}\n"), ("--since", "2031-01-01"), "was recorded after", id="later"),
         pytest.param(("modelName: tiny", "modelName: other"), (), "no request of other", id="model"),
-        pytest.param(("trainingRunRef: {name: tiny}", "trainingRunRef: {name: no}"), (), "TrainingRun 'no'", id="run"),
-        pytest.param(("kind: DriftMonitor", "kind: Secret"), (), "0 DriftMonitors", id="no monitor"),
+        pytest.param(
+            ("trainingRunRef: {name: tiny}", "trainingRunRef: {name: other}"), (), "TrainingRun 'other'", id="run"
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_runs(
@@ -125,6 +127,28 @@ def test_a_mistake_is_told_before_anything_runs(
     ended = mlops("simulate", "-f", tmp_path / "policy.yaml", "--state", past.state, *words)
     assert ended.returncode == 2, ended.stdout
     assert said in " ".join(ended.stderr.split())
+
+
+def test_what_was_not_recorded_and_what_cannot_be_read_is_refused(past: Past) -> None:
+    """Personal inputs are missing in captures, and a database has no yesterday."""
+    from mlops.api.drift_monitor import DriftMonitor
+    from mlops.api.kinds import parse
+    from mlops.cli.errors import UserError
+    from mlops.cli.inspect import load
+    from mlops.cli.simulate.command import _others
+    from mlops.cli.state import State
+
+    monitor = parse(yaml.safe_load(past.policy.read_text()))
+    assert isinstance(monitor, DriftMonitor)
+    objects = load(State(past.state))
+    assert [one["kind"] for one in _others(monitor, objects)[0]] == ["Dataset", "TrainingRun"]
+    spec = next(one for one in objects if one["kind"] == "Dataset")["spec"]
+    spec["governance"] = {"pii": ["a"]}
+    with pytest.raises(UserError, match="input 'a' of Dataset 'tiny' is personal and not recorded"):
+        _others(monitor, objects)
+    spec["governance"], spec["source"] = {"pii": ["a"], "piiInCaptures": ["a"]}, {"http": {"url": "https://x.org/a"}}
+    with pytest.raises(UserError, match="Dataset 'tiny' reads http"):
+        _others(monitor, objects)
 
 
 def test_coins_are_the_same_by_their_seed_and_have_as_many_runs(past: Past) -> None:

@@ -83,6 +83,18 @@ def test_the_page_says_the_policy_of_the_task_and_what_was_not_checked(stable: W
     assert "<dd>nothing was called for</dd>" in text
 
 
+def test_without_a_check_of_the_inputs_none_is_said_to_be_compared(stable: World) -> None:
+    """Nor in a report of a release that did not record what it left out."""
+    stable.write_all()
+    found = stable.document(stable.check("LabelShift"))
+    assert "No input was compared: no check of type DataDrift was made." in page(found)
+    assert "All inputs were compared" not in page(found)
+    found = stable.document(stable.check("DataDrift"))
+    assert "All inputs were compared" in page(found)
+    del found["notCompared"]
+    assert "All inputs were compared" not in page(found)
+
+
 def _inputs(world: World) -> list[dict[str, Any]]:
     from bench.drift_streams import signature_of
 

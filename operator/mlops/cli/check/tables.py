@@ -14,7 +14,7 @@ import polars as pl
 from mlops.api.dataset import DataField, DatasetSpec
 from mlops.cli.check.options import CheckOptions
 from mlops.cli.errors import UserError
-from mlops.cli.init.deciding import Decided, Guess, decided
+from mlops.cli.init.deciding import NO_VALUE, Decided, Guess, decided
 from mlops.cli.init.delivery import Delivery, opened
 from mlops.cli.init.places import placed
 from mlops.cli.init.proving import proved, spec_of
@@ -176,6 +176,10 @@ def _typed(name: str, sample: RowSample, found: Decided, delivery: Delivery, lik
         types[column] = kind
         fields[column] = DataField.model_validate(_plain(guess))
     left_out = dict(one.split(": ", 1) for one in found.left_out)
+    for column in [name for name, reason in left_out.items() if reason == NO_VALUE and like and name in like.types]:
+        del left_out[column]
+        types[column] = like.types[column] if like else ""
+        columns.append(_empty(types[column], frame.height).alias(column))
     if sample.rows > frame.height:
         notes.append(f"{name}: {frame.height:,} of {sample.rows:,} rows were drawn by a hash (--max-samples)")
     return Table(name, pl.DataFrame(columns), sample.rows, types, left_out, tuple(notes), {}, fields)

@@ -53,6 +53,7 @@ def simulate(options: SimulateOptions) -> None:
     history = recorded(options.state, metadata.namespace, parsed.spec.target_ref, options.since)
     metric = options.metric or next((one.metric for one in parsed.spec.checks if one.metric), None)
     spec: Mapping[str, Any] = monitor["spec"]
+    trains = {**spec, "trainingRunRef": {"name": others[1]["metadata"]["name"]}}
 
     def one(policy: Rehearsable) -> Outcome:
         begun = time.monotonic()
@@ -62,11 +63,11 @@ def simulate(options: SimulateOptions) -> None:
         return found
 
     outcomes = [one(policies.as_written(spec))]
-    outcomes += [one(make(spec)) for make in (policies.never, policies.always) if make.__name__ in options.against]
+    outcomes += [one(make(trains)) for make in (policies.never, policies.always) if make.__name__ in options.against]
     asked = outcomes[0]
     if "coin" in options.against and asked.runs:
         for seed in range(options.seed, options.seed + options.coins):
-            outcomes.append(one(policies.coin(spec, asked.checks, asked.runs, seed)))
+            outcomes.append(one(policies.coin(trains, asked.checks, asked.runs, seed)))
     elif "coin" in options.against:
         notes.append("The policy made no run, and so would a coin that makes as many: see never.")
     if options.output == "json":
@@ -118,7 +119,17 @@ def _others(monitor: DriftMonitor, objects: Sequence[Manifest]) -> tuple[list[Ma
             f"Dataset {name!r} reads {others[0]}: a rehearsal reads s3 and captured sources only: its history has no "
             "date of delivery here"
         )
-    notes = ["Every policy begins with a model that the template trains on what was there at the beginning."]
+    personal = datasets[0]["spec"].get("governance") or {}
+    if hidden := sorted(set(personal.get("pii") or ()) - set(personal.get("piiInCaptures") or ())):
+        fields = {one["name"]: one.get("role", "feature") for one in datasets[0]["spec"]["fields"]}
+        if asked := [one for one in hidden if fields.get(one) in ("feature", "input")]:
+            raise UserError(
+                f"input {asked[0]!r} of Dataset {name!r} is personal and not recorded (governance.piiInCaptures): what "
+                "was asked cannot be asked again"
+            )
+    notes = ["Every policy begins with the model that the template trains where nothing is live yet."]
+    if "captured" in source:
+        notes.append("That model has seen no captured row from before the beginning; those of later runs have.")
     if "s3" in source or (source.get("captured") or {}).get("history"):
         notes.append(
             f"Files of Dataset {name} are taken as delivered before the beginning: a bucket does not say since when."
