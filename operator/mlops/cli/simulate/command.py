@@ -17,7 +17,7 @@ from mlops.cli.inspect import load
 from mlops.cli.simulate import policies
 from mlops.cli.simulate.history import History, recorded
 from mlops.cli.simulate.policies import Rehearsable
-from mlops.cli.simulate.rehearsal import Outcome, plain, rehearse
+from mlops.cli.simulate.rehearsal import RehearsedPolicy, plain, rehearse
 from mlops.cli.state import State
 from mlops.cli.summary import of_kind
 from mlops.cli.tables import aligned
@@ -55,7 +55,7 @@ def simulate(options: SimulateOptions) -> None:
     spec: Mapping[str, Any] = monitor["spec"]
     trains = {**spec, "trainingRunRef": {"name": others[1]["metadata"]["name"]}}
 
-    def one(policy: Rehearsable) -> Outcome:
+    def one(policy: Rehearsable) -> RehearsedPolicy:
         begun = time.monotonic()
         note(f"{policy.name}: {history.frame.height:,} rows ...")
         found = rehearse(policy, history, monitor, others, options.state, metric=metric, timeout=options.timeout)
@@ -147,7 +147,7 @@ def _as_applied(manifest: Manifest) -> Manifest:
     }
 
 
-def _lines(history: History, outcomes: Sequence[Outcome], notes: Sequence[str]) -> Iterator[str]:
+def _lines(history: History, outcomes: Sequence[RehearsedPolicy], notes: Sequence[str]) -> Iterator[str]:
     first = outcomes[0]
     target = history.target
     yield (
@@ -166,7 +166,7 @@ def _lines(history: History, outcomes: Sequence[Outcome], notes: Sequence[str]) 
     yield from notes
 
 
-def _row(one: Outcome) -> list[str]:
+def _row(one: RehearsedPolicy) -> list[str]:
     return [
         one.name,
         str(len(one.checks)),
@@ -182,7 +182,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _document(history: History, outcomes: Sequence[Outcome], notes: Sequence[str]) -> dict[str, Any]:
+def _document(history: History, outcomes: Sequence[RehearsedPolicy], notes: Sequence[str]) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "model": history.target.model_name,

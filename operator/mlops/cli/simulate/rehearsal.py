@@ -41,7 +41,7 @@ _INTERRUPTED = 128
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RehearsedPolicy:
     """What a policy did, and how right the answers were that were given meanwhile.
 
     `value` is the metric of all labelled rows, each answered by the version that was live then, and `parts` that of
@@ -83,7 +83,7 @@ def rehearse(
     *,
     metric: str | None,
     timeout: float,
-) -> Outcome:
+) -> RehearsedPolicy:
     """Let the loop run on `history` under a policy, with the manifests of data and template in `others`.
 
     Raises UserError if no model came to serve, and SystemExit if it was interrupted.
@@ -116,7 +116,7 @@ def _scenario(history: History) -> str:
 
 def _outcome(
     policy: Rehearsable, history: History, state: State, checks: tuple[datetime, ...], metric: str | None, said: str
-) -> Outcome:
+) -> RehearsedPolicy:
     objects = [m for m in load(state) if m["metadata"]["namespace"] == history.namespace]
     if not state.replay.exists() or not json.loads(state.replay.read_text())["over"]:
         last = " ".join(said.split())[-600:]
@@ -130,7 +130,7 @@ def _outcome(
     verdicts = Counter(check["verdict"] for check in monitor.get("status", {}).get("history", ()))
     runs = sum(labels.MONITOR in labels_of(m) for m in of_kind(objects, "TrainingRun"))
     rows, name, value, parts = _judged(history, state, str(versions[0]["spec"]["artifact"]["digest"]), metric)
-    return Outcome(
+    return RehearsedPolicy(
         policy.name,
         checks,
         dict(verdicts),
