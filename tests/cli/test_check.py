@@ -237,6 +237,36 @@ def test_a_file_that_is_not_there_and_one_without_a_row_are_mistakes(place: Path
     assert "there is no row" in done.output
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("change", "verdict", "said"),
+    [
+        pytest.param(pl.lit(None, pl.Float64).alias("age"), "DataQuality", "age is missing in 100%", id="all missing"),
+        pytest.param(pl.lit(1.5).alias("age"), "DataQuality", "age is 1.5 in every row", id="constant"),
+        pytest.param(pl.lit("pink").alias("colour"), "DataQuality", "colour has unseen categories", id="categories"),
+        pytest.param(pl.lit(7).alias("colour"), "DataQuality", "colour has unseen categories", id="codes"),
+        pytest.param(pl.lit(2).alias("one"), "DataQuality", "one is 2 in every row", id="another constant"),
+        pytest.param(
+            pl.when(pl.int_range(pl.len()) < 90).then(1e308).otherwise("age").alias("age"),
+            "DataQuality", "age is far outside its range", id="huge",
+        ),
+    ],
+)  # fmt: skip
+def test_extreme_columns_are_named_and_never_an_exception(
+    tmp_path: Path, ending: str, change: pl.Expr, verdict: str, said: str
+) -> None:
+    known = rows(500, 10).select("age", "size", "colour", pl.lit(1).alias("one"))
+    known.write_csv(tmp_path / "reference.csv")
+    frame = rows(300, 11).select("age", "size", "colour", pl.lit(1).alias("one")).with_columns(change)
+    place = tmp_path / f"current.{ending}"
+    frame.write_csv(place) if ending == "csv" else frame.write_parquet(place)
+    done = mlops(tmp_path / "reference.csv", place)
+    text = " ".join(done.stdout.split())
+    assert done.exit_code == 1, done.output
+    assert text.startswith(verdict)
+    assert said in text
+
+
 def test_too_few_rows_cannot_be_told_and_are_not_stable(place: Path, tmp_path: Path) -> None:
     rows(40, 7).select("age", "size", "colour").write_csv(tmp_path / "few.csv")
     done = mlops(place / "reference.csv", tmp_path / "few.csv")

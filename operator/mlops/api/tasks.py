@@ -266,7 +266,7 @@ class LabelsWanted(Model):
     file: str
 
 
-class Policy(Model):
+class MonitorPolicy(Model):
     """What is done about verdicts, for the report; the operator does it."""
 
     actions: tuple[Action, ...]
@@ -327,7 +327,7 @@ class DriftTask(Model):
     rollback: RollbackQuestion | None = None
     label_request: LabelQuestion | None = None
     # None: of an operator that does not say it.
-    policy: Policy | None = None
+    policy: MonitorPolicy | None = None
 
 
 class DriftReport(Model):

@@ -17,6 +17,7 @@ from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, exampl
 from mlops.cli.plan.definition import plan
 from mlops.cli.predict.definition import predict
 from mlops.cli.put.definition import put
+from mlops.cli.simulate.definition import simulate
 from mlops.cli.state import State
 from mlops.cli.terminal import note, show
 
@@ -465,6 +466,7 @@ cli.add_command(check)
 cli.add_command(plan)
 cli.add_command(predict)
 cli.add_command(put)
+cli.add_command(simulate)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import click
 
 from mlops.cli.tables import aligned
 from mlops.cli.terminal import harmless
-from mlops.workloads.drift.page import ADVICE, person_of
+from mlops.workloads.drift.page import ADVICE, NO_INPUTS, person_of
 from mlops.workloads.drift.policy import in_words
 
 _COLOURS = {"good": "green", "bad": "red", "open": "yellow"}
@@ -75,7 +75,9 @@ def _inputs(found: dict[str, Any]) -> Iterator[str]:
     table = [["MOVED", "EFFECT", "P", "MISSING"]]
     for one in moved[:_MOST_INPUTS]:
         missing = f"{one['missingReference']:.1%} -> {one['missingCurrent']:.1%}"
-        table.append([harmless(one["name"]), f"{one['effect']:.3g}", _p_value(one["correctedPValue"]), missing])
+        # JSON has no infinity: a constant that is another one now is infinitely many standard deviations away.
+        effect = "beyond all" if one["effect"] is None else f"{one['effect']:.3g}"
+        table.append([harmless(one["name"]), effect, _p_value(one["correctedPValue"]), missing])
     yield from aligned(table).splitlines()
     if len(moved) > _MOST_INPUTS:
         yield f"and {len(moved) - _MOST_INPUTS} more"
@@ -107,11 +109,11 @@ def _checks(found: dict[str, Any], width: int) -> Iterator[str]:
 
 
 def _rest(found: dict[str, Any]) -> Iterator[str]:
-    compared = sum(one["effect"] is not None for one in found["features"])
-    yield (
-        f"Compared: {compared} inputs; {found['reference']['rows']:,} rows of the reference, "
-        f"{found['counts']['samples']:,} of {found['counts']['rows']:,} here."
-    )
+    compared = sum(one["pValue"] is not None for one in found["features"])
+    counts = found["counts"]
+    inputs = f"Compared: {compared} inputs;" if found["features"] else f"{NO_INPUTS} There are"
+    here = "" if counts["samples"] == counts["rows"] else f" of {counts['rows']:,}"
+    yield f"{inputs} {found['reference']['rows']:,} rows of the reference, {counts['samples']:,}{here} in the window."
     if left_out := found.get("notCompared"):
         yield "Not compared: " + ", ".join(f"{name} ({reason})" for name, reason in left_out.items()) + "."
     yield from found["notes"]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,9 +56,11 @@ class RunOptions:
     timeout: float = 3600
     allow_networks: tuple[str, ...] = ()
     images: dict[str, Path] = field(default_factory=dict)
+    # Called before a replay's clock moves to a check, with its scheduled time.
+    before_check: Callable[[LocalRuntime, datetime], None] | None = None
 
 
-def run(options: RunOptions) -> int:
+def run(options: RunOptions, console: Output | None = None) -> int:
     """Run until everything is settled (and the scenario's stream is over); return the exit code.
 
     0: all that was applied is ready. 1: something is not, and the summary says why. 128 + n: signal n (SIGINT, SIGTERM)
@@ -67,7 +69,7 @@ def run(options: RunOptions) -> int:
     given = manifests.read(options.paths, words_are_texts=True)
     options.state.make_private()
     setting = scenario.read(options.scenario) if options.scenario else scenario.beside(options.paths)
-    console = Output()
+    console = console or Output()
     return interruptible(_Run(options, given, setting, console).run(), console)
 
 
@@ -194,6 +196,9 @@ class _Run:
             timestamp = min(tick, end) if tick is not None else end
             place.position = await _in_thread(sender, timestamp, place.position)
             place.save(timestamp, over=timestamp >= end)
+            if self.options.before_check is not None and tick is not None and tick <= end:
+                self.options.before_check(runtime, tick)
+                await self._settle(runtime, clock)
             await runtime.advance(timestamp)
             await self._settle(runtime, clock)
             view.replayed(0, clock.now())

@@ -56,7 +56,7 @@ def test_a_phone_scrolls_or_stacks_every_table_and_breaks_no_timestamp(changed: 
 
 def test_what_the_monitor_does_is_read_of_its_spec() -> None:
     """Not what a monitor does by default: this one retrains nothing, and holds only what drifts."""
-    policy = tasks.Policy(
+    policy = tasks.MonitorPolicy(
         actions=(Action(when=("DataDrift",), do="Hold"), Action(when=("ConceptDrift",), do="Rebuild")),
         guard=Guard(cooldown="48h", max_runs_per_week=2, confirmations=3),
         template="weather",
@@ -76,11 +76,23 @@ def test_the_page_says_the_policy_of_the_task_and_what_was_not_checked(stable: W
     stable.write_all()
     found = stable.document(stable.check("DataDrift"))
     assert found["notCompared"] == {"name": "personal data (governance.pii)"}
-    found["policy"] = tasks.Policy(actions=(), guard=Guard()).dump()
+    found["policy"] = tasks.MonitorPolicy(actions=(), guard=Guard()).dump()
     text = page(found, done="nothing was called for")
     assert "<li>name: personal data (governance.pii)</li>" in text
     assert "Nothing: no action of the monitor names this verdict." in text
     assert "<dd>nothing was called for</dd>" in text
+
+
+def test_without_a_check_of_the_inputs_none_is_said_to_be_compared(stable: World) -> None:
+    """Nor in a report of a release that did not record what it left out."""
+    stable.write_all()
+    found = stable.document(stable.check("LabelShift"))
+    assert "No input was compared: no check of type DataDrift was made." in page(found)
+    assert "All inputs were compared" not in page(found)
+    found = stable.document(stable.check("DataDrift"))
+    assert "All inputs were compared" in page(found)
+    del found["notCompared"]
+    assert "All inputs were compared" not in page(found)
 
 
 def _inputs(world: World) -> list[dict[str, Any]]:

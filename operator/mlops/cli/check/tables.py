@@ -14,7 +14,7 @@ import polars as pl
 from mlops.api.dataset import DataField, DatasetSpec
 from mlops.cli.check.options import CheckOptions
 from mlops.cli.errors import UserError
-from mlops.cli.init.deciding import Decided, Guess, decided
+from mlops.cli.init.deciding import NO_VALUE, Decided, Guess, decided
 from mlops.cli.init.delivery import Delivery, opened
 from mlops.cli.init.places import placed
 from mlops.cli.init.proving import proved, spec_of
@@ -54,7 +54,7 @@ class Table:
 
 
 @dataclass
-class Sample:
+class RowSample:
     """At most `limit` rows: those with the smallest hashes of (file, row), whatever order pieces come in."""
 
     limit: int
@@ -122,7 +122,7 @@ def _name(guess: Guess) -> str:
     return guess.column.name or guess.name
 
 
-def _sampled(profile: Profile, found: Decided, limit: int) -> Sample:
+def _sampled(profile: Profile, found: Decided, limit: int) -> RowSample:
     try:
         return _read(profile.delivery, found, limit)
     except BadInput:
@@ -131,12 +131,12 @@ def _sampled(profile: Profile, found: Decided, limit: int) -> Sample:
         return _read(profile.delivery, found, limit)
 
 
-def _read(delivery: Delivery, found: Decided, limit: int) -> Sample:
+def _read(delivery: Delivery, found: Decided, limit: int) -> RowSample:
     if not found.guesses:
         raise UserError(f"no column of it can be read: {'; '.join(found.left_out)[:400]}")
     fields = [DataField.model_validate(_plain(guess) | {"nullable": True}).dump() for guess in found.guesses]
     spec = DatasetSpec.model_validate(spec_of(delivery, found, dict(_SOURCE)) | {"fields": fields})
-    sample = Sample(limit)
+    sample = RowSample(limit)
     for frame in _frames(delivery, spec):
         sample.add(frame)
     return sample
@@ -152,7 +152,7 @@ def _frames(delivery: Delivery, spec: DatasetSpec) -> Iterator[pl.DataFrame]:
         yield from quiet(delivered_rows(Delivered(original.name, path), spec, contract, None, RowsAside()))
 
 
-def _typed(name: str, sample: Sample, found: Decided, delivery: Delivery, like: Table | None) -> Table:
+def _typed(name: str, sample: RowSample, found: Decided, delivery: Delivery, like: Table | None) -> Table:
     frame, notes = sample.shrink(), []
     counts = Counter(map(_name, found.guesses))
     columns, types, fields = [frame[HASH]], {}, {}
@@ -176,6 +176,10 @@ def _typed(name: str, sample: Sample, found: Decided, delivery: Delivery, like: 
         types[column] = kind
         fields[column] = DataField.model_validate(_plain(guess))
     left_out = dict(one.split(": ", 1) for one in found.left_out)
+    for column in [name for name, reason in left_out.items() if reason == NO_VALUE and like and name in like.types]:
+        del left_out[column]
+        types[column] = like.types[column] if like else ""
+        columns.append(_empty(types[column], frame.height).alias(column))
     if sample.rows > frame.height:
         notes.append(f"{name}: {frame.height:,} of {sample.rows:,} rows were drawn by a hash (--max-samples)")
     return Table(name, pl.DataFrame(columns), sample.rows, types, left_out, tuple(notes), {}, fields)

@@ -12,7 +12,7 @@ import polars as pl
 from mlops.api.dataset import Dataset, HistoryEntry
 from mlops.api.kinds import parse
 from mlops.cli.check.options import CheckOptions
-from mlops.cli.check.tables import Sample, Table
+from mlops.cli.check.tables import RowSample, Table
 from mlops.cli.errors import UserError
 from mlops.cli.inspect import load
 from mlops.cli.summary import of_kind
@@ -40,7 +40,7 @@ def read_version(word: str, options: CheckOptions) -> Table:
         store.get(entry.artifact, folder)
         try:
             schema = read_schema(folder)
-            sample = Sample(options.max_samples)
+            sample = RowSample(options.max_samples)
             names = [one.name for one in schema.fields if one.name not in schema.pii]
             for part in PARTS:
                 path = folder / f"{part}.parquet"

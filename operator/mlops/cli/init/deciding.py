@@ -20,6 +20,7 @@ from mlops.workloads.ingest.dialect import Notation
 _TIME_NAME = re.compile(r"date|time|day|when|datum|zeit|_at$|timestamp", re.IGNORECASE)
 _ASKS_NULL = "if that is a missing value, say nullValues"
 MOST_FIELDS = 512
+NO_VALUE = "no value in any row"
 
 
 @dataclass(eq=False)
@@ -135,8 +136,8 @@ def _typed(guess: Guess, notation: Notation, options: InitOptions, *, is_csv: bo
         return f"no field can hold values of type {column.unread}"
     if evidence.missing == evidence.rows:
         spec |= {"type": "string", "role": "ignored"}
-        guess.remarks.append("no value in any row")
-        return "" if is_csv or kinds == {"string"} else "no value in any row"
+        guess.remarks.append(NO_VALUE)
+        return "" if is_csv or kinds == {"string"} else NO_VALUE
     if kinds <= {"string"}:
         _of_text(guess, notation, options)
     elif kinds <= {"int64", "float64"}:

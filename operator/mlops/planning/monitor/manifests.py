@@ -106,7 +106,7 @@ def _pod(
         as_of=as_of,
         rollback=read.rollback,
         label_request=_label_question(monitor),
-        policy=tasks.Policy(
+        policy=tasks.MonitorPolicy(
             actions=spec.actions,
             guard=spec.guard,
             template=None if spec.training_run_ref is None else spec.training_run_ref.name,

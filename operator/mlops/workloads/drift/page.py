@@ -43,6 +43,7 @@ _OF_FILES = {
     "ConceptDrift": "Find out what changed in the world, or in how a column is made: rows from before it teach wrong.",
     "PerformanceDrop": "Look at rows with wrong answers, and at how the label is made.",
 }
+NO_INPUTS = "No input was compared: no check of type DataDrift was made."
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
 _CHANCE = "may be chance"
 _NO_CHANCE = "is more than chance: the relation of inputs to target is not the one that the estimate takes for granted"
@@ -266,7 +267,9 @@ def _rows(found: dict[str, Any]) -> str:
     return _section(
         "Rows, and what was not checked",
         (f"<ul>{notes}</ul>" if notes else "")
-        + (f"<p>Not compared:</p><ul>{left_out}</ul>" if left_out else "<p>All inputs were compared.</p>")
+        + ("" if found["features"] else f"<p>{NO_INPUTS}</p>")
+        + (f"<p>Not compared:</p><ul>{left_out}</ul>" if left_out else "")
+        + ("<p>All inputs were compared.</p>" if found["features"] and "notCompared" in found and not left_out else "")
         + f"<dl>{counts}</dl>",
     )
 

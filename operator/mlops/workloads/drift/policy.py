@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.api.drift_monitor import Verdict, action_of
-from mlops.api.tasks import Policy
+from mlops.api.tasks import MonitorPolicy
 
 # What each action is, in a sentence; one without is named only.
 _DOES = {
@@ -18,7 +18,7 @@ _RUNS = ("Retrain", "Rebuild")
 
 def in_words(policy: dict[str, Any], verdict: Verdict) -> str:
     """Return what the policy of a report's document does about a verdict, with what the guard asks first."""
-    said = Policy.model_validate(policy)
+    said = MonitorPolicy.model_validate(policy)
     action = action_of(said.actions, verdict)
     if action is None:
         return "Nothing: no action of the monitor names this verdict."

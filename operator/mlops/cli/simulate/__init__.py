@@ -1,0 +1,1 @@
+"""`mlops simulate`: what another policy would have done with recorded history."""
