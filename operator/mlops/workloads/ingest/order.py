@@ -5,6 +5,7 @@ More rows than fit into memory are dealt out to buckets by value first, then eac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from mlops.workloads.ingest.rows import Rows, Spill
+from mlops.workloads.ingest.rows import PIECES, Rows, Spill
 
 SAMPLE = 4096  # rows of each file that the borders of the buckets are chosen from, at most
+# Files of rows that are sorted, and dealt out, at a time: both make a copy.
+_SORTED, _DEALT = PIECES // 2, PIECES // 4
 
 
 def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
@@ -23,7 +26,7 @@ def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
         return Rows(tuple(sort(chunk, by) for chunk in rows.chunks()))
     if _all_ordered(rows, by):
         return rows
-    borders = _borders(rows, by, len(rows.sources) * 2)
+    borders = _borders(rows, by, max(2, math.ceil(len(rows.sources) / _SORTED)))
     prefix = _deciding_prefix(borders, by)
     buckets = _deal(rows, borders, prefix, spill)
 
@@ -73,7 +76,8 @@ def _all_ordered(rows: Rows, by: list[str]) -> bool:
             return False
         if not is_ordered(chunk, by):
             return False
-        last = chunk[-1:]
+        # A copy: a slice would keep all of its chunk.
+        last = pl.DataFrame(chunk[-1:].rows(), schema=chunk.schema, orient="row")
     return True
 
 
@@ -99,15 +103,18 @@ def _deal(rows: Rows, borders: list[tuple[Any, ...]], prefix: list[str], spill: 
     for border in borders:
         number = number + _not_less(prefix, border).cast(pl.UInt16)
     files: list[list[Path]] = [[] for _ in range(len(borders) + 1)]
-    for source in rows.sources:
-        for chunk in Rows((source,)).chunks():
-            dealt = chunk.with_columns(number.alias("\0bucket")).partition_by(
-                "\0bucket", as_dict=True, include_key=False
-            )
-            for (bucket,), part in dealt.items():
-                files[bucket].append(spill.write([part]))
-        Rows((source,)).discard()
+    for start in range(0, len(rows.sources), _DEALT):
+        some = Rows(rows.sources[start : start + _DEALT])
+        for bucket, path in _dealt(some, number, spill).items():
+            files[bucket].append(path)
+        some.discard()
     return files
+
+
+def _dealt(rows: Rows, number: pl.Expr, spill: Spill) -> dict[int, Path]:
+    numbered = pl.concat(chunk.with_columns(number.alias("\0bucket")) for chunk in rows.chunks())
+    parts = numbered.partition_by("\0bucket", as_dict=True, include_key=False)
+    return {int(bucket): spill.write([part]) for (bucket,), part in parts.items()}
 
 
 def _not_less(names: list[str], border: tuple[Any, ...]) -> pl.Expr:

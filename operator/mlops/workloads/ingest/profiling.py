@@ -44,8 +44,7 @@ def _numbers(rows: Rows, name: str, kind: str, open_to_all: bool) -> dict[str, A
         column = chunk[name]
         missing += column.null_count()
         found.append(column.drop_nulls().to_physical().to_numpy())
-    values: npt.NDArray[Any] = np.concatenate(found) if found else np.empty(0)
-    found.clear()
+    values = _joined(found)
     values.sort()
     count = len(values)
     distinct = int(np.count_nonzero(values[1:] != values[:-1])) + 1 if count else 0
@@ -60,6 +59,19 @@ def _numbers(rows: Rows, name: str, kind: str, open_to_all: bool) -> dict[str, A
             mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
         entry |= {"mean": _finite(mean), "std": _finite(std)}
     return entry
+
+
+def _joined(found: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return the arrays as one, and let go of each when it was copied."""
+    if not found:
+        return np.empty(0)
+    whole = np.empty(sum(map(len, found)), dtype=found[0].dtype)
+    end = len(whole)
+    while found:
+        part = found.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return whole
 
 
 def _value(value: Any, kind: str) -> Any:
@@ -104,7 +116,7 @@ def _are_many(column: pl.Series) -> bool:
 
 def _totals(single: list[UInt64], hashes: list[UInt64], counts: list[Counts]) -> tuple[UInt64, Counts]:
     """Return the distinct hashes in their order, and how many rows have each: of `single`, one a row."""
-    rows = np.concatenate(single)
+    rows = _joined(single)
     rows.sort()
     begins = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])) if len(rows) else np.empty(0, dtype=np.int64)
     distinct, totals = rows[begins], np.diff(begins, append=len(rows))

@@ -12,6 +12,8 @@ import polars as pl
 from mlops.workloads.floor.log import say
 
 BUDGET = 160 << 20  # bytes of rows held in memory at a time; more goes to the scratch folder
+# So many files hold a budget's rows: whoever reads them has one of them in memory, or two.
+PIECES = 8
 
 Stage = Callable[[Iterator[pl.DataFrame]], Iterator[pl.DataFrame]]
 
@@ -49,6 +51,11 @@ class Rows:
             chunks = stage(chunks)  # type: ignore[assignment]
         return chunks
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether no file has to be read."""
+        return not any(isinstance(source, Path) for source in self.sources)
+
     def discard(self) -> None:
         """Remove the files: nobody will read these rows again."""
         for source in self.sources:
@@ -81,13 +88,19 @@ class Spill:
             held.append(chunk)
             size += chunk.estimated_size()
             if size > self.budget:
-                sources.append(self.write(held))
+                sources += self._write_pieces(held, size)
                 held, size = [], 0.0
         if held and sources:
-            sources.append(self.write(held))
+            sources += self._write_pieces(held, size)
         elif held:
             sources.append(pl.concat(held))
         return Rows(tuple(sources))
+
+    def _write_pieces(self, frames: list[pl.DataFrame], size: float) -> list[Path]:
+        whole = pl.concat(frames, rechunk=False)
+        frames.clear()
+        rows = max(1, int(whole.height * self.budget / PIECES / max(size, 1)))
+        return [self.write([piece]) for piece in whole.iter_slices(rows)]
 
     def write(self, frames: list[pl.DataFrame]) -> Path:
         """Write frames into one file of the scratch folder."""

@@ -64,10 +64,11 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
     with ThreadPoolExecutor(1) as beside:
-        # Both read the rows and neither changes them; most of either is done outside the interpreter.
-        profiled = beside.submit(profile, outcome.good, contract)
+        # Both read the rows and neither changes them; most of either is done outside the interpreter. What lies in
+        # files would be read by both, and held twice.
+        profiled = beside.submit(profile, outcome.good, contract) if outcome.good.in_memory else None
         digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
-        columns = profiled.result()
+        columns = profiled.result() if profiled else profile(outcome.good, contract)
     if outcome.quarantined is not None:
         write_quarantine(outcome.quarantined, contract, folder)
     if rejected.rows:

@@ -17,6 +17,7 @@ UInt64 = npt.NDArray[np.uint64]
 _MULTIPLIER = np.uint64(6364136223846793005)
 # Rows whose letters become 64-bit numbers at a time; letters of texts of one length that are added place by place.
 _HASHED_ROWS, _SHORT = 1 << 16, 64
+_MIXED_ROWS = 1 << 20
 
 
 def parts_of(rows: Rows, total: int, split: Split, entity_keys: list[str]) -> npt.NDArray[np.uint8]:
@@ -32,12 +33,21 @@ def parts_of(rows: Rows, total: int, split: Split, entity_keys: list[str]) -> np
         return _parts(places, cuts)
     # The oldest rows train even if a fraction of very few rows is less than one row.
     first, second = max(1, int(train * total)), int((train + validation) * total)
-    index = np.arange(total, dtype=np.uint64)
     if split.strategy == "time":
-        return _parts(index, [first, max(first, second)])
-    places = mix(index + mix(np.array([split.seed], dtype=np.uint64)))
-    ordered = np.sort(places)
+        return _parts(np.arange(total, dtype=np.uint64), [first, max(first, second)])
+    places = _scattered(total, split.seed)
+    within = [cut for cut in (first, max(first, second)) if cut < total]
+    ordered = np.partition(places, within) if within else places
     return _parts(places, [int(ordered[cut]) if cut < total else 2**64 for cut in (first, max(first, second))])
+
+
+def _scattered(total: int, seed: int) -> UInt64:
+    """Return a number for each row, all different, as if drawn at random; computed some at a time."""
+    places, offset = np.empty(total, dtype=np.uint64), mix(np.array([seed], dtype=np.uint64))
+    for start in range(0, total, _MIXED_ROWS):
+        some = np.arange(start, min(total, start + _MIXED_ROWS), dtype=np.uint64)
+        places[start : start + len(some)] = mix(some + offset)
+    return places
 
 
 def known_entities(rows: Rows, parts: npt.NDArray[np.uint8], split: Split, entity_keys: list[str]) -> int | None:

@@ -13,27 +13,10 @@ import pytest
 
 from mlops.api.tasks import IngestTask
 from tests.servers.databases import Database
+from tests.workloads.ingest.database.queries import FIELDS, LONG_WORD, QUERY, WORD
 from tests.workloads.ingest.database.tables import of_query
+from tests.workloads.ingest.database.whole import ingested
 
-FIELDS = [
-    {"name": "id", "type": "int64", "role": "entityKey"},
-    {"name": "at", "type": "timestamp", "role": "timestamp"},
-    {"name": "price", "type": "float64"},
-    {"name": "amount", "type": "float64"},
-    {"name": "word", "type": "string"},
-]
-QUERY = {
-    "postgresql": (
-        "SELECT g AS id, timestamptz '2024-01-01' + g * interval '1 second' AS at, g * 0.25 AS price, "
-        "sqrt(g) AS amount, {word} AS word FROM generate_series(1, {rows}) g"
-    ),
-    "mariadb": (
-        "SELECT seq AS id, TIMESTAMP '2024-01-01 00:00:00' + INTERVAL seq SECOND AS at, seq * 0.25 AS price, "
-        "SQRT(seq) AS amount, {word} AS word FROM seq_1_to_{rows}"
-    ),
-}
-WORD = {"postgresql": "'word ' || g % 1000", "mariadb": "CONCAT('word ', seq % 1000)"}
-LONG_WORD = {"postgresql": "repeat('x', 100000) || g", "mariadb": "CONCAT(REPEAT('x', 100000), seq)"}
 # Reads all rows and keeps none; says how many there were, and the most memory that it held, in MiB.
 READ = """
 import json, os, resource, sys
@@ -96,6 +79,22 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, database: Database, 
     assert read_rows == rows
     # All of the smaller number take some 60 MiB as columns, and several times that as objects of Python.
     assert grown < 60, f"{grown:.0f} MiB"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(300_000, id="300 thousand rows"),
+        pytest.param(5_000_000, id="5 million rows", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_memory_of_a_whole_ingest_is_bounded(tmp_path: Path, database: Database, rows: int) -> None:
+    """Read in no order, sorted, split, digested, described and stored. 5 million rows are some 290 MB of values; of all
+    of them, no more than two columns are in memory at a time."""
+    found = ingested(database, rows, tmp_path)
+    print(f"{database.engine}: {rows:,} rows, {found.peak_mib:.0f} MiB, CPU {found.cpu:.1f} s")
+    assert found.rows == rows
+    assert found.peak_mib < 480, f"{found.peak_mib:.0f} MiB"
 
 
 def test_long_rows_are_fetched_a_few_at_a_time(tmp_path: Path, database: Database) -> None:
