@@ -245,6 +245,10 @@ class Application:
     def _answered(self, asked: Asked, found: Written | BaseException) -> None:
         """Answer a row that was asked among others."""
         exchange = asked.exchange
+        if type(found) is tuple and found[1] is None and len(found[0]) <= _LITTLE and not exchange.is_busy:
+            exchange.answer(200, found[0], close=self.draining)
+            self._metrics.count("infer", 200, time.perf_counter() - exchange.started)
+            return
         try:
             if isinstance(found, BaseException):
                 raise found
