@@ -91,9 +91,9 @@ class Served:
             return self._answering.read(body, header_length)
         return self._answering.read_row(body, header_length)
 
-    def ask(self, request: RowRequest, exchange: Any) -> None:
-        """Take a request of one row, to be answered at the end of this turn. Raises RequestError."""
-        arrived, since = time.time_ns() // 1000, time.perf_counter()
+    def ask(self, request: RowRequest, exchange: Any, since: float) -> None:
+        """Take a request of one row that waits `since`, to be answered at the end of this turn. Raises RequestError."""
+        arrived = time.time_ns() // 1000
         if self._lone is None:
             raise AssertionError("read has given a row that nothing answers")
         try:
