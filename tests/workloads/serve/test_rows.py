@@ -67,8 +67,7 @@ def told(read: Callable[[], Any]) -> Any:
     if row is None:
         if found.rows != 1:
             return found.rows
-        types = SimpleNamespace(inputs=[SimpleNamespace(name=one.name, type=one.type) for one in COLUMNS])
-        (row,) = rows_of(types, found.inputs)  # type: ignore[arg-type]
+        (row,) = rows_of(COLUMNS, found.inputs)
     event_time = found.event_time[0] if isinstance(found.event_time, np.ndarray) else found.event_time
     return repr(row), event_time, found.outputs
 

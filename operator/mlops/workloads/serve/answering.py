@@ -43,7 +43,7 @@ class Answering:
         return self._parser.parse(body, header_length)
 
     def read_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
-        """Return the same, a request of one row as such unless something about it is unusual. Raises RequestError."""
+        """Return the same, a request of one row as such. Raises RequestError."""
         return self._parser.parse_row(body, header_length)
 
     def completed(self, lone: LoneRows, row: Row) -> Row:

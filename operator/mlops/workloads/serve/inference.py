@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from mlops.workloads.floor.model.lone_rows import RowAnswer
+from mlops.workloads.floor.model.lone_rows import RowAnswer, rows_of
 from mlops.workloads.floor.model.predictor import class_array
 from mlops.workloads.serve.errors import RequestError, shown
+from mlops.workloads.serve.matrix import columns_of, is_matrix
 from mlops.workloads.serve.row_request import RowReader, RowRequest, RowWriter
 from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json
 from mlops.workloads.serve.timestamps import microseconds
@@ -76,6 +77,7 @@ class Parser:
         self._all_json = tuple((name, False) for name in self._output_names)
         self._all_binary = tuple((name, True) for name in self._output_names)
         self._max_rows = max_rows
+        self._inputs = interface.inputs
         self._row_reader = RowReader(interface.inputs)
 
     def parse(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
@@ -83,7 +85,7 @@ class Parser:
         return self._parsed(*self._opened(body, header_length))
 
     def parse_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
-        """Return the same, a request of one row as such if nothing about it is unusual. Raises RequestError."""
+        """Return the same, a request of one row as such. Raises RequestError."""
         document, binary = self._opened(body, header_length)
         parameters = document.get("parameters")
         if (parameters is None or type(parameters) is dict) and (
@@ -97,7 +99,12 @@ class Parser:
                     event_time=None if event_time is None else _timestamp(event_time),
                     outputs=self._outputs(document.get("outputs"), parameters or {}),
                 )
-        return self._parsed(document, binary)
+        found = self._parsed(document, binary)
+        if found.rows != 1:
+            return found
+        (row,) = rows_of(self._inputs, found.inputs)
+        given = found.event_time
+        return RowRequest(found.id, row, int(given[0]) if isinstance(given, np.ndarray) else given, found.outputs)
 
     def _opened(self, body: bytes | bytearray, header_length: int | None) -> tuple[dict[str, Any], memoryview]:
         """Return the JSON of a body, and the binary tensors behind it."""
@@ -116,6 +123,9 @@ class Parser:
         tensors = document.get("inputs")
         if type(tensors) is not list or not tensors:
             raise RequestError(400, 'the request has no list "inputs" of tensors')
+        if is_matrix(tensors, self._inputs):
+            rows = self._row_count(tensors[0]["name"], tensors[0]["shape"][0])
+            return self._request(document, parameters, rows, columns_of(tensors[0], binary, self._inputs))
         inputs: dict[str, Array] = {}
         rows = -1
         taken = 0
@@ -136,6 +146,11 @@ class Parser:
         if len(inputs) != len(self._columns):
             missing = [name for name in self._columns if name not in inputs]
             raise RequestError(422, f"input {missing[0]!r} is missing; the model takes {_listed(self._columns)}")
+        return self._request(document, parameters, rows, inputs)
+
+    def _request(
+        self, document: dict[str, Any], parameters: Mapping[str, Any], rows: int, inputs: dict[str, Array]
+    ) -> InferenceRequest:
         return InferenceRequest(
             id=request_id(document),
             rows=rows,
@@ -185,10 +200,15 @@ class Parser:
             raise RequestError(422, f"input {name!r} has shape {shown(shape)}; send [n] or [n, 1]")
         if shape[0] < 1 or shape[1:] not in ([], [1]):
             raise RequestError(422, f"input {name!r} has shape {shown(shape)}; send [n] or [n, 1] with n of at least 1")
-        rows: int = shape[0]
+        return self._row_count(name, shape[0])
+
+    def _row_count(self, name: str, rows: int) -> int:
+        if rows < 1:
+            raise RequestError(422, f"input {shown(name)} has {rows} rows; send at least one")
         if rows > self._max_rows:
             raise RequestError(
-                413, f"input {name!r} has {rows} rows, the limit is {self._max_rows}; send them in several requests"
+                413,
+                f"input {shown(name)} has {rows} rows, the limit is {self._max_rows}; send them in several requests",
             )
         return rows
 
