@@ -86,7 +86,8 @@ def _size(values: Array) -> int:
 
 def packed(row: Row, answer: RowAnswer) -> bytes:
     """Return a row and its answer in few bytes."""
-    return orjson.dumps((row, answer.value, answer.probabilities))
+    # A copy: orjson's own bytes keep the buffer that they were written into, some kilobytes.
+    return bytes(memoryview(orjson.dumps((row, answer.value, answer.probabilities))))
 
 
 def block_of(rows: Sequence[CapturedRow], signature: Signature) -> Block:

@@ -191,7 +191,8 @@ class RowWriter:
             forms.append(orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1] + b',"data":')
         self._prediction = b',"outputs":[' + forms[0]
         self._probabilities = b"}," + forms[1] if len(forms) > 1 else b""
-        self._classes = [orjson.dumps([one]) for one in classes]
+        # Copies: orjson's own bytes keep the buffer that they were written into.
+        self._classes = [bytes(memoryview(orjson.dumps([one]))) for one in classes]
 
     def write(self, identity: str, answer: RowAnswer) -> bytes:
         """Return the body of an answer with all outputs."""
