@@ -1,4 +1,4 @@
-"""The model server beside what one would write instead, in one run: `python bench/serving.py [--seconds 3] [--rounds 3]`.
+"""The model server beside what one would write instead: `python bench/serving.py [--seconds 3] [--rounds 3]`.
 
 Contestants are processes of their own, asked in turn, each in every round:
 
@@ -8,8 +8,8 @@ Contestants are processes of their own, asked in turn, each in every round:
     by hand   30 lines of FastAPI and onnxruntime without checks (bench/by_hand.py), in an environment of its own
 
 The model is a random forest of 100 trees on 20 columns, one row a request. Closed loop: wrk over 1 and 32 connections.
-Open loop: so many requests a second over 64 connections, each timed from the moment it was due. Figures are medians over
-rounds; the ratios count, since all share the machine. Without `--by-hand` an environment is made in a folder that is
+Open loop: so many requests a second over 64 connections, each timed from the moment it was due. Figures are medians
+over rounds; the ratios count, since all share the machine. Without `--by-hand` an environment is made in a folder that is
 removed at the end; `wrk` must be installed.
 """
 
@@ -20,6 +20,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -54,6 +55,8 @@ def main() -> None:
         uvloop.run(echo(options.port))
     elif options.role == "open":
         uvloop.run(open_loop(options.port, options.rate, options.seconds))
+    elif shutil.which("wrk") is None:
+        raise SystemExit("wrk is missing: install the package wrk")
     else:
         with tempfile.TemporaryDirectory() as folder:
             by_hand = options.by_hand or environment(Path(folder))
@@ -126,7 +129,8 @@ def show(middle: dict[str, dict[str, float]], size: int, rounds: int, seconds: f
     print("closed loop".ljust(12) + "p50 us   x echo  x hand   p99 us   req/s c32  x hand  CPU us   start CPU s  MB")
     for name, one in middle.items():
         print(
-            f"{name:10}{one['p50']:8.0f}{one['p50'] / floor['p50']:9.2f}{one['p50'] / hand['p50']:8.2f}{one['p99']:9.0f}"
+            f"{name:10}{one['p50']:8.0f}{one['p50'] / floor['p50']:9.2f}{one['p50'] / hand['p50']:8.2f}"
+            f"{one['p99']:9.0f}"
             f"{one['many']:12.0f}{one['many'] / hand['many']:8.2f}{one['cpu']:8.0f}{one['start']:14.2f}"
             f"{one['resident']:4.0f}"
         )

@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer, lone_rows, rows_of
 from mlops.workloads.floor.model.opening import open_checked
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.serve.answer_writer import AnswerWriter
 from mlops.workloads.serve.captured_rows import CapturedRow, packed
 from mlops.workloads.serve.errors import RequestError
-from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
+from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
 from mlops.workloads.serve.line import Line
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, Rows

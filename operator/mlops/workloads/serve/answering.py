@@ -14,8 +14,9 @@ from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.serve.answer_writer import AnswerWriter
 from mlops.workloads.serve.errors import RequestError
-from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
+from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.tensors import Array, Column
 

@@ -1,4 +1,4 @@
-"""One inference request and its answer, in the form of the Open Inference Protocol v2."""
+"""One inference request, in the form of the Open Inference Protocol v2."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from mlops.workloads.floor.model.lone_rows import RowAnswer, rows_of
-from mlops.workloads.floor.model.predictor import class_array
+from mlops.workloads.floor.model.lone_rows import rows_of
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.matrix import columns_of, is_matrix
-from mlops.workloads.serve.row_request import RowReader, RowRequest, RowWriter
-from mlops.workloads.serve.tensors import TAKEN, Array, Column, to_binary, to_json
+from mlops.workloads.serve.row_request import RowReader, RowRequest
+from mlops.workloads.serve.tensors import TAKEN, Array, Column
 from mlops.workloads.serve.timestamps import microseconds
 
 LONGEST_ID: Final = 256
-_DUMPS: Final = orjson.OPT_SERIALIZE_NUMPY
 _BOM: Final = b"\xef\xbb\xbf"
 # So little JSON cannot become much.
 _SMALL: Final = 4096
@@ -239,54 +237,6 @@ class Parser:
                 raise RequestError(400, f"binary_data of output {name!r} is {shown(binary)}; send true or false")
             outputs.append((name, binary))
         return tuple(outputs)
-
-
-class AnswerWriter:
-    """Writes answers of one model."""
-
-    def __init__(self, interface: Interface) -> None:
-        self.rows = RowWriter(
-            {"model_name": interface.model_name, "model_version": str(interface.version)},
-            interface.outputs,
-            interface.classes,
-        )
-        self._all_json = tuple((name, False) for name, _, _ in interface.outputs)
-        self._classes = interface.classes
-        self._datatypes = {name: (datatype, width) for name, datatype, width in interface.outputs}
-        self._start = {"model_name": interface.model_name, "model_version": str(interface.version)}
-
-    def write_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
-        """Return the same for a request of one row."""
-        if request.outputs == self._all_json:
-            return self.rows.write(request.id, answer), None
-        values: dict[str, Array] = {
-            "prediction": class_array(self._classes)[[answer.value]] if self._classes else np.array([answer.value])
-        }
-        if answer.probabilities is not None:
-            values["probabilities"] = np.array([answer.probabilities])
-        return self.write(InferenceRequest(request.id, 1, {}, None, request.outputs), values)
-
-    def write(self, request: InferenceRequest, values: Mapping[str, Array]) -> tuple[bytes, int | None]:
-        """Return the body and, if part of it is binary, the length of its JSON."""
-        outputs: list[dict[str, Any]] = []
-        blobs: list[bytes] = []
-        for name, binary in request.outputs:
-            datatype, width = self._datatypes[name]
-            output: dict[str, Any] = {
-                "name": name,
-                "datatype": datatype,
-                "shape": [request.rows] if width == 1 else [request.rows, width],
-            }
-            if binary:
-                blobs.append(to_binary(datatype, values[name]))
-                output["parameters"] = {"binary_data_size": len(blobs[-1])}
-            else:
-                output["data"] = to_json(values[name])
-            outputs.append(output)
-        head = orjson.dumps({**self._start, "id": request.id, "outputs": outputs}, option=_DUMPS)
-        if not blobs:
-            return head, None
-        return head + b"".join(blobs), len(head)
 
 
 def decoded_bytes(body: bytes | bytearray) -> int:
