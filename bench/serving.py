@@ -9,8 +9,8 @@ Contestants are processes of their own, asked in turn, each in every round:
 
 The model is a random forest of 100 trees on 20 columns, one row a request. Closed loop: wrk over 1 and 32 connections.
 Open loop: so many requests a second over 64 connections, each timed from the moment it was due. Figures are medians
-over rounds; the ratios count, since all share the machine. Without `--by-hand` an environment is made in a folder that is
-removed at the end; `wrk` must be installed.
+over rounds; the ratios count, since all share the machine. Without `--by-hand` an environment is made in a folder that
+is removed at the end; `wrk` must be installed.
 """
 
 from __future__ import annotations
