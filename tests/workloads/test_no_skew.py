@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import math
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -114,10 +115,10 @@ def one_row(served: Served, body: bytes) -> Any:
     found: list[Any] = []
     served.rows.answered = lambda _, written: found.append(written)
     try:
-        served.ask(asked, None)
+        served.ask(asked, None, time.perf_counter())
         # Of one id the first is recorded.
-        served.ask(asked, None)
-        served.ask(asked, None)
+        served.ask(asked, None, time.perf_counter())
+        served.ask(asked, None, time.perf_counter())
     except RequestError as error:
         return error
     served.rows.end_turn()

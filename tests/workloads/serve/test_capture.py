@@ -22,14 +22,10 @@ from hypothesis import strategies as st
 
 from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
 from mlops.workloads.floor.records.layout import partition_span
-from mlops.workloads.serve.capture import (
-    MOST_PARTITIONS,
-    CapturedRequest,
-    CaptureEncoder,
-    Chosen,
-    FileNames,
-    partitioned,
-)
+from mlops.workloads.serve.capture import MOST_PARTITIONS, CaptureEncoder, partitioned
+from mlops.workloads.serve.captured_rows import CapturedRequest
+from mlops.workloads.serve.chosen import Chosen
+from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import Interface, Parser
 from mlops.workloads.serve.tensors import Column
 from mlops.workloads.serve.timestamps import microseconds

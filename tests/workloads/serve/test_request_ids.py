@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -141,6 +142,20 @@ def test_what_the_server_did_not_foresee_is_told_by_its_id(app: Application, cap
     assert (record.levelname, record.request_id) == ("ERROR", "mine")
     assert record.exc_info is not None
     assert "Alice" not in record.message
+
+
+def test_a_request_that_has_waited_too_long_is_told_when_to_come_again(app: Application) -> None:
+    """It is not even read; a health check is answered however late."""
+    app.served = SimpleNamespace(interface=SimpleNamespace(metadata=dict))  # type: ignore[assignment]
+    wire: Any = _Wire()
+    for method, path, status in ((b"POST", "/v2/models/weather/infer", 503), (b"GET", "/v2/health/ready", 200)):
+        exchange = Exchange(wire, method, path, [], Hold(Budget(1 << 20)), keep_alive=True)
+        exchange.is_whole = True
+        exchange.ready_at -= 2.1
+        app.handle(exchange)
+        assert wire.written.startswith(b"HTTP/1.1 %d " % status)
+        assert (b"\r\nretry-after: 1\r\n" in wire.written) is (status == 503)
+        assert b"connection: close" not in wire.written
 
 
 def test_whoever_stops_the_server_is_not_held_up(app: Application) -> None:

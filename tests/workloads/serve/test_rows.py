@@ -7,6 +7,7 @@ import json
 import math
 import struct
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +22,10 @@ from hypothesis import strategies as st
 from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer, lone_rows, rows_of
 from mlops.workloads.floor.model.opening import open_checked
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.serve.answer_writer import AnswerWriter
+from mlops.workloads.serve.captured_rows import CapturedRow, packed
 from mlops.workloads.serve.errors import RequestError
-from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
+from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
 from mlops.workloads.serve.line import Line
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, Rows
@@ -67,8 +70,7 @@ def told(read: Callable[[], Any]) -> Any:
     if row is None:
         if found.rows != 1:
             return found.rows
-        types = SimpleNamespace(inputs=[SimpleNamespace(name=one.name, type=one.type) for one in COLUMNS])
-        (row,) = rows_of(types, found.inputs)  # type: ignore[arg-type]
+        (row,) = rows_of(COLUMNS, found.inputs)
     event_time = found.event_time[0] if isinstance(found.event_time, np.ndarray) else found.event_time
     return repr(row), event_time, found.outputs
 
@@ -328,6 +330,22 @@ async def test_a_row_that_has_no_answer_takes_none_from_its_neighbours(lone: Lon
     assert taken.statuses() == [200, 422, 200]
     assert taken.found["a"] == taken.found["c"]
     assert "99" in taken.found["b"].message
+
+
+def test_what_waits_to_be_recorded_takes_what_is_accounted_for() -> None:
+    """Within a half more, measured: the buffer of captures is a bound of memory."""
+    tracemalloc.start()
+    try:
+        random = np.random.default_rng(0)
+        before = tracemalloc.get_traced_memory()[0]
+        kept = [
+            CapturedRow(f"{number:040}", 1 << 50, (1 << 50) + number, packed(random.random(20).tolist(), answer))
+            for number, answer in enumerate([RowAnswer(1, [0.25, 0.75])] * 2000)
+        ]
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < taken / sum(one.size for one in kept) < 1.5
 
 
 def test_a_request_document_of_the_other_tests_is_a_row() -> None:

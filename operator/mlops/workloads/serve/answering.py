@@ -14,8 +14,9 @@ from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.serve.answer_writer import AnswerWriter
 from mlops.workloads.serve.errors import RequestError
-from mlops.workloads.serve.inference import AnswerWriter, InferenceRequest, Interface, Parser
+from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.tensors import Array, Column
 
@@ -43,7 +44,7 @@ class Answering:
         return self._parser.parse(body, header_length)
 
     def read_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
-        """Return the same, a request of one row as such unless something about it is unusual. Raises RequestError."""
+        """Return the same, a request of one row as such. Raises RequestError."""
         return self._parser.parse_row(body, header_length)
 
     def completed(self, lone: LoneRows, row: Row) -> Row:

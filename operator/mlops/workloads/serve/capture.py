@@ -1,18 +1,14 @@
-"""What a served version records of its requests: rows in Parquet, partitioned by event time."""
+"""What a served version records of its requests: rows in Parquet, partitioned by event time.
+
+Imported by a server when the first rows are to be encoded: polars takes a third of its memory.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import itertools
-import re
-import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -35,98 +31,13 @@ from mlops.workloads.floor.records.layout import (
     partition,
     partition_of_span,
 )
-from mlops.workloads.serve.captured_rows import Block, CapturedRow, block_of, runs_of
+from mlops.workloads.serve.captured_rows import Block, CapturedRequest, CapturedRow, block_of, runs_of
+from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.recorder import File
 from mlops.workloads.serve.tensors import Array
 
-
-@dataclass(frozen=True, eq=False)
-class CapturedRequest:
-    """One answered request of n rows."""
-
-    id: str
-    rows: int
-    # Microseconds since 1970: this server's clock, and event time: one for all rows, or (n,).
-    arrived: int
-    time: int | Array
-    inputs: Mapping[str, Array]
-    prediction: Array
-    probabilities: Array | None
-
-    @property
-    def size(self) -> int:
-        """How many bytes it takes while it waits, rounded up."""
-        arrays = [self.time, self.prediction, self.probabilities, *self.inputs.values()]
-        return 500 + sys.getsizeof(self.id) + sum(_size(one) for one in arrays if isinstance(one, np.ndarray))
-
-    def block(self) -> Block:
-        """Return its rows as arrays."""
-        return Block(
-            ids=[self.id] * self.rows,
-            numbers=np.arange(self.rows),
-            arrived=np.full(self.rows, self.arrived, dtype=np.int64),
-            time=np.broadcast_to(np.asarray(self.time, dtype=np.int64), (self.rows,)),
-            inputs=dict(self.inputs),
-            prediction=self.prediction,
-            probabilities=self.probabilities,
-        )
-
-
-def _size(values: Array) -> int:
-    texts = sum(map(sys.getsizeof, values.ravel().tolist())) if values.dtype == object else 0
-    return 150 + values.nbytes + texts
-
-
 # Rows that are made columns in one go.
-_AT_A_TIME = 1000
-# Ids that are remembered, twice so many, for an hour: what is asked again under its id is a retry, or a stranger's.
-_REMEMBERED, _REMEMBERED_SECONDS = 1 << 15, 3600.0
-
-
-class Chosen:
-    """Which requests are recorded: a share of them, by a keyed hash of their id, and of each id the first.
-
-    Whoever does not know the key cannot choose ids that are recorded; whoever finds one has it recorded once.
-    """
-
-    def __init__(self, percent: int, key: bytes, clock: Callable[[], float] = time.monotonic) -> None:
-        self._percent, self._clock = percent, clock
-        self._key = hashlib.blake2b(key, person=b"mlops captures").digest()
-        self._seen: set[int] = set()
-        self._seen_before: set[int] = set()
-        self._since = clock()
-
-    def is_sampled(self, identity: str) -> bool:
-        """Whether requests with this id are recorded: the same answer in every process with this key."""
-        return self._percent >= 100 or self._hash(identity) % 10_000 < self._percent * 100
-
-    def is_first(self, identity: str) -> bool:
-        """Whether no request with this id was asked about here, of the last so many and within the last hour."""
-        found = self._hash(identity)
-        now = self._clock()
-        if len(self._seen) >= _REMEMBERED or now - self._since >= _REMEMBERED_SECONDS:
-            self._seen_before, self._seen, self._since = self._seen, set(), now
-        if found in self._seen or found in self._seen_before:
-            return False
-        self._seen.add(found)
-        return True
-
-    def _hash(self, identity: str) -> int:
-        return int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8, key=self._key).digest(), "big")
-
-
-class FileNames:
-    """Names that no other process and no earlier life of this pod gives: nothing is ever overwritten."""
-
-    def __init__(self, host: str) -> None:
-        readable = re.sub(r"[^A-Za-z0-9.-]", "-", host)[:63].strip(".-") or "pod"
-        self._process = f"{readable}-{uuid.uuid4().hex[:12]}"
-        self._numbers = itertools.count()
-
-    def name(self, data: bytes) -> str:
-        """Return the next name."""
-        digest = hashlib.sha256(data).hexdigest()[:12]
-        return f"{self._process}-{next(self._numbers):08d}-{digest}.parquet"
+_AT_A_TIME: Final = 1000
 
 
 class CaptureEncoder:

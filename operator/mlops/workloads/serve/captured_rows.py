@@ -1,11 +1,11 @@
-"""Answered rows while they wait to be recorded: few bytes, made by one call, and unpacked elsewhere."""
+"""What was answered, while it waits to be recorded: of a single row few bytes, made by one call, unpacked elsewhere."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -19,8 +19,7 @@ from mlops.workloads.serve.tensors import Array
 _OBJECT_BYTES = 120
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedRow:
+class CapturedRow(NamedTuple):
     """One answered row: its values and answers as JSON, in which a missing value is null."""
 
     id: str
@@ -48,9 +47,47 @@ class Block:
     probabilities: Array | None
 
 
+@dataclass(frozen=True, eq=False)
+class CapturedRequest:
+    """One answered request of n rows."""
+
+    id: str
+    rows: int
+    # Microseconds since 1970: this server's clock, and event time: one for all rows, or (n,).
+    arrived: int
+    time: int | Array
+    inputs: Mapping[str, Array]
+    prediction: Array
+    probabilities: Array | None
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes while it waits, rounded up."""
+        arrays = [self.time, self.prediction, self.probabilities, *self.inputs.values()]
+        return 500 + sys.getsizeof(self.id) + sum(_size(one) for one in arrays if isinstance(one, np.ndarray))
+
+    def block(self) -> Block:
+        """Return its rows as arrays."""
+        return Block(
+            ids=[self.id] * self.rows,
+            numbers=np.arange(self.rows),
+            arrived=np.full(self.rows, self.arrived, dtype=np.int64),
+            time=np.broadcast_to(np.asarray(self.time, dtype=np.int64), (self.rows,)),
+            inputs=dict(self.inputs),
+            prediction=self.prediction,
+            probabilities=self.probabilities,
+        )
+
+
+def _size(values: Array) -> int:
+    texts = sum(map(sys.getsizeof, values.ravel().tolist())) if values.dtype == object else 0
+    return 150 + values.nbytes + texts
+
+
 def packed(row: Row, answer: RowAnswer) -> bytes:
     """Return a row and its answer in few bytes."""
-    return orjson.dumps((row, answer.value, answer.probabilities))
+    # A copy: orjson's own bytes keep the buffer that they were written into, some kilobytes.
+    return bytes(memoryview(orjson.dumps((row, answer.value, answer.probabilities))))
 
 
 def block_of(rows: Sequence[CapturedRow], signature: Signature) -> Block:

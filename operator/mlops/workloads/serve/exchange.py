@@ -43,6 +43,7 @@ class Exchange:
         "keep_alive",
         "method",
         "path",
+        "ready_at",
         "received",
         "request_id",
         "route",
@@ -55,7 +56,8 @@ class Exchange:
         self._connection = connection
         self.method, self.path, self.headers, self.hold = method, path, headers, hold
         self.keep_alive = keep_alive
-        self.started = time.perf_counter()
+        # On the clock of time.perf_counter: when the head was there, and since when it waits to be looked at.
+        self.started = self.ready_at = time.perf_counter()
         self.body: bytes | bytearray = b""
         # Bytes of the body that came, also of one that is too large to be kept.
         self.received = 0

@@ -1,22 +1,15 @@
-"""Labels that arrive after the answers: checked against what the model predicts, stored for drift checks."""
+"""Labels that arrive after the answers: checked against what the model predicts."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
-from mlops.api import tasks
 from mlops.workloads.floor.model.signature import Signature, class_name
-from mlops.workloads.floor.records.layout import LABEL, RECEIVED, TIME, TIMESTAMP, feedback_prefix, prediction_type
-from mlops.workloads.serve.capture import FileNames, partitioned
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.inference import checked_id, read_json
-from mlops.workloads.serve.recorder import File
 from mlops.workloads.serve.timestamps import microseconds
 
 _FIELDS = frozenset({"id", "row", "label", "time"})
@@ -129,27 +122,3 @@ class FeedbackReader:
             return microseconds(given)
         except ValueError as error:
             raise RequestError(422, f"{where}.time {shown(given)} {error}") from None
-
-
-class FeedbackEncoder:
-    """Turns labels into files; see `records.layout` for their columns."""
-
-    def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
-        self._prefix = feedback_prefix(task.namespace, task.model_name, task.stage)
-        whole = signature.classes is None and signature.label.type == "int64"
-        self._type: pl.DataType = pl.Int64() if whole else prediction_type(classifies=signature.classes is not None)
-        self._names = names
-
-    def __call__(self, batches: Sequence[Sequence[Label]]) -> list[File]:
-        """Return a file per day of the labels' own time, or per month if there are many; see `partitioned`."""
-        labels = [label for batch in batches for label in batch]
-        frame = pl.DataFrame(
-            [
-                pl.Series("id", [label.id for label in labels], dtype=pl.String),
-                pl.Series("row", [label.row for label in labels], dtype=pl.Int64),
-                pl.Series(LABEL, [label.label for label in labels], dtype=self._type),
-                pl.Series(TIME, [label.time for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
-                pl.Series(RECEIVED, [label.received for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
-            ]
-        )
-        return partitioned(frame, self._prefix, self._names)

@@ -182,7 +182,9 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._is_deaf or self._hold is None or not self._head_fits():
+        if self._is_deaf or self._hold is None:
+            return
+        if len(self._url) + self._field_bytes > self._head_limit and not self._head_fits():
             return
         parser = self._parser
         method, version, upgrades = parser.get_method(), parser.get_http_version(), parser.should_upgrade()

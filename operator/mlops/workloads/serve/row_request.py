@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -23,6 +23,8 @@ _NUMBERS: Final = {
     "int64": {"INT64": struct.Struct("<q"), "INT32": struct.Struct("<i")},
 }
 _LENGTH: Final = struct.Struct("<I")
+_PARTS: Final = itemgetter("name", "datatype", "shape", "data")
+_PYTHON: Final = {"float64": float, "int64": int, "boolean": bool, "string": str, "timestamp": str}
 _SHAPES: Final = ([1], [1, 1])
 
 
@@ -30,8 +32,7 @@ class _Unusual(Exception):
     """Something that has to be looked at closer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowRequest:
+class RowRequest(NamedTuple):
     """A request of one row: `row` has a value for each input of the model, in its order; see `lone_rows`."""
 
     id: str
@@ -47,39 +48,69 @@ class RowReader:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = [(column.name, STATED[column.type], column) for column in columns]
+        # What the parts of a usual request are, all at once: names, datatypes, shapes, types of the values.
+        self._names = tuple(column.name for column in columns)
+        self._stated = tuple(STATED[column.type] for column in columns)
+        self._shapes = ([1],) * len(columns)
+        self._types = [_PYTHON[column.type] for column in columns]
+        self._lists = [list] * len(columns)
+        self._ints = [int] * len(columns)
+        self._fours = [4] * len(columns)
+        self._is_numbers = all(column.type == "float64" for column in columns)
 
     def read(self, tensors: Any, binary: memoryview) -> Row | None:
         """Return the row in a request's list of tensors; None for whatever is not one row of plain good values."""
         if type(tensors) is not list or len(tensors) != len(self._columns):
             return None
+        try:
+            if not binary and (usual := self._usual(tensors)) is not None:
+                return usual
+            return self._closer(tensors, binary)
+        except (_Unusual, KeyError, TypeError, ValueError, IndexError, struct.error):
+            return None
+
+    def _usual(self, tensors: list[Any]) -> Row | None:
+        """Return the row of tensors in the model's order and datatypes, with values of just these types."""
+        names, datatypes, shapes, data = zip(*map(_PARTS, tensors), strict=True)
+        if (
+            names != self._names
+            or datatypes != self._stated
+            or shapes != self._shapes
+            or [type(shape[0]) for shape in shapes] != self._ints
+            or list(map(type, data)) != self._lists
+            or list(map(len, tensors)) != self._fours
+        ):
+            return None
+        values = [value for (value,) in data]
+        if list(map(type, values)) != self._types:
+            return None
+        if self._is_numbers:
+            # One that is not finite makes the sum so.
+            total = sum(values)
+            return [value + 0.0 for value in values] if total - total == 0.0 else None
+        return [_value(column, value) for (_, _, column), value in zip(self._columns, values, strict=True)]
+
+    def _closer(self, tensors: list[Any], binary: memoryview) -> Row | None:
         row: Row = []
         taken = 0
-        try:
-            if tensors[0]["name"] != self._columns[0][0] or tensors[-1]["name"] != self._columns[-1][0]:
-                tensors = self._in_order(tensors)
-            for tensor, (name, stated, column) in zip(tensors, self._columns, strict=True):
-                if tensor["name"] != name:
-                    return None
-                if "parameters" in tensor:
-                    value, size = _binary(column, tensor, binary[taken:])
-                    taken += size
-                    row.append(value)
-                    continue
-                shape = tensor["shape"]
-                if not _is_one(shape) or tensor["datatype"] != stated:
-                    return None
-                data = tensor["data"]
-                if type(data) is not list or len(data) != 1:
-                    return None
-                value = data[0]
-                if stated != "FP64" or type(value) is not float:
-                    row.append(_value(column, value))
-                elif value - value == 0.0:
-                    row.append(value + 0.0)  # minus zero is zero, as at ingest
-                else:
-                    return None
-        except (_Unusual, KeyError, TypeError, IndexError, struct.error):
-            return None
+        if tensors[0]["name"] != self._columns[0][0] or tensors[-1]["name"] != self._columns[-1][0]:
+            tensors = self._in_order(tensors)
+        for tensor, (name, stated, column) in zip(tensors, self._columns, strict=True):
+            if tensor["name"] != name:
+                return None
+            if "parameters" in tensor:
+                value, size = _binary(column, tensor, binary[taken:])
+                taken += size
+                row.append(value)
+                continue
+            shape = tensor["shape"]
+            if not _is_one(shape) or tensor["datatype"] != stated:
+                return None
+            data = tensor["data"]
+            if type(data) is not list or len(data) != 1:
+                return None
+            value = data[0]
+            row.append(_value(column, value))
         return row if taken == len(binary) else None
 
     def _in_order(self, tensors: list[Any]) -> list[Any]:
@@ -96,6 +127,8 @@ def _value(column: Column, value: Any) -> Any:
     if value is None and column.nullable:
         return _NAN if column.type == "float64" else None
     kind, expected = type(value), column.type
+    if kind is float and expected == "float64" and value - value == 0.0:
+        return value + 0.0  # minus zero is zero, as at ingest
     if expected == "string" and kind is str:
         return value
     if expected == "boolean" and kind is bool:
@@ -158,7 +191,8 @@ class RowWriter:
             forms.append(orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1] + b',"data":')
         self._prediction = b',"outputs":[' + forms[0]
         self._probabilities = b"}," + forms[1] if len(forms) > 1 else b""
-        self._classes = [orjson.dumps([one]) for one in classes]
+        # Copies: orjson's own bytes keep the buffer that they were written into.
+        self._classes = [bytes(memoryview(orjson.dumps([one]))) for one in classes]
 
     def write(self, identity: str, answer: RowAnswer) -> bytes:
         """Return the body of an answer with all outputs."""

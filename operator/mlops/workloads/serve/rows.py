@@ -6,8 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlops.workloads.floor.model.lone_rows import LoneRows, Row, RowAnswer
 from mlops.workloads.floor.pod import BadInput
@@ -20,8 +19,7 @@ from mlops.workloads.serve.row_request import RowRequest
 Written = tuple[bytes, int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A row that was asked: whose it is, and the row as the model takes it."""
 
     exchange: Any

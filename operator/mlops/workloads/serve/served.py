@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.serve.answering import Answering, OutsideRequest
 from mlops.workloads.serve.budget import Hold
-from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, Chosen, FileNames
-from mlops.workloads.serve.captured_rows import CapturedRow, packed
+from mlops.workloads.serve.captured_rows import CapturedRequest, CapturedRow, packed
+from mlops.workloads.serve.chosen import Chosen
 from mlops.workloads.serve.errors import RequestError, unavailable
-from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader, Label
+from mlops.workloads.serve.feedback import FeedbackReader, Label
+from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.line import Line
 from mlops.workloads.serve.metrics import Metrics
-from mlops.workloads.serve.recorder import Recorder, Sink
+from mlops.workloads.serve.recorder import File, Recorder, Sink
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, Rows, Written
 
 # Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
+Item = TypeVar("Item")
 INLINE_SECONDS: Final = 0.001
 INLINE_ROWS: Final = 64
 
@@ -65,7 +69,7 @@ class Served:
         names = FileNames(host)
         self.captures: Recorder[CapturedRequest | CapturedRow] = Recorder(
             sink,
-            CaptureEncoder(task, signature, names),
+            _Late(lambda: _capture_encoder(task, signature, names)),
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
@@ -73,7 +77,7 @@ class Served:
         )
         self.labels: Recorder[list[Label]] = Recorder(
             sink,
-            FeedbackEncoder(task, signature, names),
+            _Late(lambda: _label_encoder(task, signature, names)),
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes // 4,
@@ -87,9 +91,9 @@ class Served:
             return self._answering.read(body, header_length)
         return self._answering.read_row(body, header_length)
 
-    def ask(self, request: RowRequest, exchange: Any) -> None:
-        """Take a request of one row, to be answered at the end of this turn. Raises RequestError."""
-        arrived, since = time.time_ns() // 1000, time.perf_counter()
+    def ask(self, request: RowRequest, exchange: Any, since: float) -> None:
+        """Take a request of one row that waits `since`, to be answered at the end of this turn. Raises RequestError."""
+        arrived = time.time_ns() // 1000
         if self._lone is None:
             raise AssertionError("read has given a row that nothing answers")
         try:
@@ -205,3 +209,32 @@ class Served:
     async def flush_until(self, deadline: float) -> int:
         """Store everything, trying until `deadline` (of time.monotonic); return the rows that could not be stored."""
         return sum(await asyncio.gather(self.captures.flush_until(deadline), self.labels.flush_until(deadline)))
+
+
+class _Late(Generic[Item]):
+    """An encoder that is made when there is something to encode, in the thread that does it."""
+
+    def __init__(self, make: Callable[[], Callable[[Sequence[Item]], list[File]]]) -> None:
+        self._make = make
+        self._made: Callable[[Sequence[Item]], list[File]] | None = None
+
+    def __call__(self, items: Sequence[Item]) -> list[File]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made(items)
+
+
+def _capture_encoder(
+    task: tasks.ServeTask, signature: Signature, names: FileNames
+) -> Callable[[Sequence[CapturedRequest | CapturedRow]], list[File]]:
+    from mlops.workloads.serve.capture import CaptureEncoder
+
+    return CaptureEncoder(task, signature, names)
+
+
+def _label_encoder(
+    task: tasks.ServeTask, signature: Signature, names: FileNames
+) -> Callable[[Sequence[list[Label]]], list[File]]:
+    from mlops.workloads.serve.feedback_files import FeedbackEncoder
+
+    return FeedbackEncoder(task, signature, names)

@@ -7,6 +7,7 @@ once then, and the application may answer it at once. Nobody waits for more to c
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -70,6 +71,7 @@ class Server:
         if exchange.is_ready:
             return
         exchange.is_ready = True
+        exchange.ready_at = time.perf_counter()
         self._ready.append(exchange)
         if len(self._ready) == 1:
             self.loop.call_soon(self._turn)

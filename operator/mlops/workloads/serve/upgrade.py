@@ -15,7 +15,7 @@ _Headers = Iterable[tuple[bytes, bytes]]
 
 
 def parser_of(protocol: object) -> httptools.HttpRequestParser:
-    """Return a parser that knows of no message before, set as uvicorn sets its own.
+    """Return a parser that knows of no message before.
 
     The one that has seen the offer ignores all that follows a head with `Connection: close`, or of HTTP/1.0.
     """

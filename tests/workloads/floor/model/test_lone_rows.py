@@ -108,7 +108,7 @@ def predictor_of(name: str, **more: Any) -> Predictor:
 
 def same(lone: LoneRows, predictor: Predictor, data: dict[str, np.ndarray[Any, Any]], size: int) -> None:
     """Hold rows in runs of so many against each alone, through arrays."""
-    rows = [lone.completed(row) for row in rows_of(predictor.signature, data)]
+    rows = [lone.completed(row) for row in rows_of(predictor.signature.inputs, data)]
     for at in range(0, len(rows), size):
         for number, found in enumerate(lone.answer(rows[at : at + size]), at):
             want = predictor.answer({name: values[number : number + 1] for name, values in data.items()})
@@ -201,10 +201,10 @@ def test_rows_are_cleaned_as_columns_are() -> None:
     lone, cleaning = LoneRows(predictor), Cleaning(predictor.signature)
     data = columns(60, seed=6)
     refused = 0
-    for number, row in enumerate(rows_of(predictor.signature, data)):
+    for number, row in enumerate(rows_of(predictor.signature.inputs, data)):
         single = {name: values[number : number + 1] for name, values in data.items()}
         want, found = (
-            told(lambda single=single: rows_of(predictor.signature, cleaning(single))[0]),
+            told(lambda single=single: rows_of(predictor.signature.inputs, cleaning(single))[0]),
             told(lambda row=row: lone.cleaned(row)),
         )
         assert found == want

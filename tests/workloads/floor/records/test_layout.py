@@ -32,8 +32,11 @@ from mlops.workloads.floor.records.layout import (
     prediction_type,
 )
 from mlops.workloads.floor.records.reading import Span, labels_of, request_files
-from mlops.workloads.serve.capture import CapturedRequest, CaptureEncoder, FileNames
-from mlops.workloads.serve.feedback import FeedbackEncoder, FeedbackReader
+from mlops.workloads.serve.capture import CaptureEncoder
+from mlops.workloads.serve.captured_rows import CapturedRequest
+from mlops.workloads.serve.feedback import FeedbackReader
+from mlops.workloads.serve.feedback_files import FeedbackEncoder
+from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import Interface, Parser
 from mlops.workloads.serve.tensors import Column
 

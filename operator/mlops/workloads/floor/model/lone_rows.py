@@ -7,11 +7,10 @@ else missing None, times in microseconds since 1970.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +35,7 @@ _MEASURED_SECONDS: Final = 0.5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class RowAnswer:
+class RowAnswer(NamedTuple):
     """`value` is the number of a regressor, or the index of a class; `probabilities` are those of all classes."""
 
     value: Any
@@ -203,7 +201,7 @@ def lone_rows(predictor: Predictor, inputs: Mapping[str, NDArray[Any]], until: f
     given one at a time. At the time `until` (of time.monotonic) it has measured enough.
     """
     signature = predictor.signature
-    rows = rows_of(signature, inputs)
+    rows = rows_of(signature.inputs, inputs)
     lone = LoneRows(predictor)
     try:
         completed = [lone.completed(row) for row in rows]
@@ -224,9 +222,19 @@ def lone_rows(predictor: Predictor, inputs: Mapping[str, NDArray[Any]], until: f
     return lone
 
 
-def rows_of(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> list[Row]:
+class Field(Protocol):
+    """What is known of an input: its name and its type."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+
+def rows_of(fields: Iterable[Field], inputs: Mapping[str, NDArray[Any]]) -> list[Row]:
     """Return columns (n,) as rows."""
-    columns = [_plain(one.type, inputs[one.name]) for one in signature.inputs]
+    columns = [_plain(one.type, inputs[one.name]) for one in fields]
     return [list(row) for row in zip(*columns, strict=True)]
 
 

@@ -1,0 +1,65 @@
+"""Answers in the form of the Open Inference Protocol v2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from mlops.workloads.floor.model.lone_rows import RowAnswer
+from mlops.workloads.floor.model.predictor import class_array
+from mlops.workloads.serve.inference import InferenceRequest, Interface
+from mlops.workloads.serve.row_request import RowRequest, RowWriter
+from mlops.workloads.serve.tensors import Array, to_binary, to_json
+
+_DUMPS: Final = orjson.OPT_SERIALIZE_NUMPY
+
+
+class AnswerWriter:
+    """Writes answers of one model."""
+
+    def __init__(self, interface: Interface) -> None:
+        self.rows = RowWriter(
+            {"model_name": interface.model_name, "model_version": str(interface.version)},
+            interface.outputs,
+            interface.classes,
+        )
+        self._all_json = tuple((name, False) for name, _, _ in interface.outputs)
+        self._classes = interface.classes
+        self._datatypes = {name: (datatype, width) for name, datatype, width in interface.outputs}
+        self._start = {"model_name": interface.model_name, "model_version": str(interface.version)}
+
+    def write_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
+        """Return the same for a request of one row."""
+        if request.outputs == self._all_json:
+            return self.rows.write(request.id, answer), None
+        values: dict[str, Array] = {
+            "prediction": class_array(self._classes)[[answer.value]] if self._classes else np.array([answer.value])
+        }
+        if answer.probabilities is not None:
+            values["probabilities"] = np.array([answer.probabilities])
+        return self.write(InferenceRequest(request.id, 1, {}, None, request.outputs), values)
+
+    def write(self, request: InferenceRequest, values: Mapping[str, Array]) -> tuple[bytes, int | None]:
+        """Return the body and, if part of it is binary, the length of its JSON."""
+        outputs: list[dict[str, Any]] = []
+        blobs: list[bytes] = []
+        for name, binary in request.outputs:
+            datatype, width = self._datatypes[name]
+            output: dict[str, Any] = {
+                "name": name,
+                "datatype": datatype,
+                "shape": [request.rows] if width == 1 else [request.rows, width],
+            }
+            if binary:
+                blobs.append(to_binary(datatype, values[name]))
+                output["parameters"] = {"binary_data_size": len(blobs[-1])}
+            else:
+                output["data"] = to_json(values[name])
+            outputs.append(output)
+        head = orjson.dumps({**self._start, "id": request.id, "outputs": outputs}, option=_DUMPS)
+        if not blobs:
+            return head, None
+        return head + b"".join(blobs), len(head)

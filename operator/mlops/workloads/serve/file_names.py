@@ -1,0 +1,22 @@
+"""Names of the files that a server stores."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import uuid
+
+
+class FileNames:
+    """Names that no other process and no earlier life of this pod gives: nothing is ever overwritten."""
+
+    def __init__(self, host: str) -> None:
+        readable = re.sub(r"[^A-Za-z0-9.-]", "-", host)[:63].strip(".-") or "pod"
+        self._process = f"{readable}-{uuid.uuid4().hex[:12]}"
+        self._numbers = itertools.count()
+
+    def name(self, data: bytes) -> str:
+        """Return the next name."""
+        digest = hashlib.sha256(data).hexdigest()[:12]
+        return f"{self._process}-{next(self._numbers):08d}-{digest}.parquet"
