@@ -195,6 +195,7 @@ _MONITOR = _object(
         "timeZone": "UTC",
         "startingDeadlineSeconds": 600,
         "suspend": False,
+        "reference": {"datasetRef": {"name": "electricity", "version": 3}},
         "window": {"duration": "24h", "minSamples": 500, "maxSamples": 1000},
         "labels": {
             "sources": [
@@ -331,6 +332,11 @@ VALID: dict[str, Object] = {
         **{"spec.artifact": None, "spec.source": {"trainingRunRef": {"name": "electricity-1"}}}
     ),
     "monitor": a_monitor(),
+    "monitor of an earlier window": a_monitor(
+        **{"spec.reference": {"window": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00.5Z"}}}
+    ),
+    "monitor of a season": a_monitor(**{"spec.reference": {"seasonal": {"offset": "365d"}}}),
+    "monitor of training data": a_monitor(**{"spec.reference": {"trainingData": {}}}),
     "monitor of delivered CSV": a_monitor(
         **{
             "spec.labels.sources": [

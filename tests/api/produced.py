@@ -40,8 +40,7 @@ _READ_ONLY = {
 }
 # What a program says of what these found is a reason of its own.
 _SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.floor.model.signature"}}
-# What a program that reads files as an ingest does never comes to: it has no expressions, puts no row aside, and goes on
-# without files that are not there.
+# What reads labels as an ingest reads files never comes to: it has no expressions and no quarantine, and needs no file.
 _NEVER = {"DriftMonitor": {"SOURCE_NOT_FOUND", "EXPRESSION_INVALID", "REJECTED"}}
 _IN_A_MESSAGE = r"(?<!\{)"
 _SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")

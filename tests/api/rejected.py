@@ -643,6 +643,19 @@ RULES = [
         "columns is for format parquet or csv: GroundTruthJSONL says itself where things stand",
     ),
     _case(
+        "two references",
+        a_monitor(**{"spec.reference.trainingData": {}}),
+        "spec.reference",
+        "exactly one of spec.reference.trainingData, spec.reference.datasetRef, spec.reference.window, "
+        "spec.reference.seasonal must be set",
+    ),
+    _case(
+        "a reference that ends before it begins",
+        a_monitor(**{"spec.reference": {"window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}}),
+        "spec.reference.window",
+        "start must be before end",
+    ),
+    _case(
         "retrain of nothing",
         a_monitor(**{"spec.trainingRunRef": None}),
         "spec",

@@ -442,6 +442,10 @@ def _label_files(draw: Draw, drawn: Object, fields: Fields) -> None:
         drawn.pop("columns", None)
 
 
+def _earlier(draw: Draw, drawn: Object, fields: Fields) -> None:
+    drawn["start"], drawn["end"] = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+
+
 def _labels(draw: Draw, drawn: Object, fields: Fields) -> None:
     for name in ("feedback", "datasetRef"):
         for extra in [each for each in drawn.get("sources", ()) if name in each][1:]:
@@ -476,6 +480,8 @@ MENDS: dict[str, Mend] = {
     "S3Labels": _label_files,
     "HttpLabels": _label_files,
     "Labels": _labels,
+    "EarlierWindow": _earlier,
+    "DriftReference": _one_of("trainingData", "datasetRef", "window", "seasonal"),
     "Check": _check,
     "DriftMonitorSpec": _monitor,
 }

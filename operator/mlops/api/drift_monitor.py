@@ -27,6 +27,7 @@ from mlops.api.base import (
     readiness_columns,
 )
 from mlops.api.conditions import Condition
+from mlops.api.drift_reference import DriftReference, ReferenceSource
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.metrics import Metric
 
@@ -213,6 +214,9 @@ class DriftMonitorSpec(Model):
         default=None, description="A check that could not start for so long is left out."
     )
     suspend: bool = Field(default=False, description="Make no checks.")
+    reference: DriftReference | None = Field(
+        default=None, description="What the window is compared with; the live version's training data if left out."
+    )
     window: Window = Field(description="Which captured rows a check looks at.")
     labels: Labels = Field(
         default_factory=Labels, description="Where labels come from, and how far they can be relied on."
@@ -346,6 +350,9 @@ class DriftMonitorStatus(Model):
     label_coverage: Decimal | None = Field(default=None, description="Their share.")
     label_sources: Annotated[tuple[LabelSourceResult, ...], Field(max_length=8)] = Field(
         default=(), description="What each of spec.labels.sources gave; empty if they are left out."
+    )
+    reference: ReferenceSource | None = Field(
+        default=None, description="What the newest window was compared with, with its digest."
     )
     metric: MetricReading | None = Field(default=None, description="The performance, reference against window.")
     top_features: Annotated[tuple[FeatureShift, ...], Field(max_length=20)] = Field(

@@ -37,6 +37,7 @@ class Read:
     model_version: str
     artifact: str
     label_dataset: tasks.PinnedDataset | None = None
+    reference_dataset: tasks.PinnedDataset | None = None
 
 
 def cron_job(settings: Settings, monitor: DriftMonitor, read: Read, *, suspend: bool) -> Manifest:
@@ -102,6 +103,8 @@ def _pod(
         labels=spec.labels,
         checks=spec.checks,
         label_dataset=read.label_dataset,
+        reference=spec.reference,
+        reference_dataset=read.reference_dataset,
         as_of=as_of,
     )
     before = [
@@ -131,6 +134,7 @@ def _labels_container(
         source=source,
         artifact=read.artifact,
         window=monitor.spec.window,
+        reference=monitor.spec.reference,
         as_of=as_of,
     )
     return pods.container(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from mlops.api import tasks
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
 from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
+from mlops.api.drift_reference import ReferenceSource
 from mlops.api.label_sources import LabelSourceResult
 from mlops.api.reasons import Reason
 from mlops.workloads.drift.dataset_version import fetch_dataset
@@ -15,7 +16,8 @@ from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.label_sources import SourceLabels, Sources
 from mlops.workloads.drift.page import page
-from mlops.workloads.drift.reference import load_reference
+from mlops.workloads.drift.reference import Reference, load_reference
+from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, load_window
 from mlops.workloads.floor.pod import BadInput, Pod
@@ -33,21 +35,15 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     store = pod.store
     sources = _sources(pod, task)
     span = _span(pod, task, sources)
-    reference = load_reference(store, task.artifact)
-    window = load_window(
-        store,
-        reference,
-        span,
-        requests=captures_prefix(*_place(task)),
-        labels=sources,
-        live=task.artifact,
-        max_samples=task.window.max_samples,
-    )
+    trained = load_reference(store, task.artifact)
+    reference, compared = _reference(pod, task, trained, span, sources)
+    window = _window(pod, task, trained, span, sources, task.window.max_samples)
     seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
     found = document(task, reference, window, decision, [_result(each, window) for each in window.sources])
+    found["reference"] |= compared.dump()
     digest = store.put_files({"report.json": to_bytes(found), "report.html": page(found).encode()}).digest
-    return fitting(report_of(window, decision, digest))
+    return fitting(report_of(window, decision, digest).evolve(reference=compared))
 
 
 def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftReport:
@@ -112,6 +108,36 @@ def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
         feedback_prefix(*_place(task)),
         pod.inputs if any(each.is_delivered for each in wanted) else None,
         fetch_dataset(pod.store, task.label_dataset, pod.scratch / "labels") if task.label_dataset else None,
+    )
+
+
+def _reference(
+    pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources
+) -> tuple[Reference, ReferenceSource]:
+    """What the window is compared with, and its name."""
+    wanted, folder = task.reference, pod.scratch / "reference"
+    if wanted and wanted.dataset_ref:
+        assert task.reference_dataset is not None
+        pinned = task.reference_dataset
+        return of_dataset(pinned, trained, store=pod.store, artifact=task.artifact, folder=folder)
+    of_before = span_of_reference(wanted, span) if wanted else None
+    if of_before is None:
+        return trained, of_training(task.artifact, task.model_version, trained)
+    captured = _window(pod, task, trained, of_before, sources, MAX_ROWS)
+    return of_window(captured, trained, store=pod.store, artifact=task.artifact, folder=folder)
+
+
+def _window(
+    pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources, most: int
+) -> Window:
+    return load_window(
+        pod.store,
+        trained,
+        span,
+        requests=captures_prefix(*_place(task)),
+        labels=sources,
+        live=task.artifact,
+        max_samples=most,
     )
 
 

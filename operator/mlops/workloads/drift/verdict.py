@@ -35,10 +35,14 @@ def decide(
         if CHECKS[check.type].measures:
             labelled.metrics_of(check)
     evidence = Evidence(reference, window, Inputs(reference, window), labelled)
-    enough = window.counts.samples >= limits.min_samples
+    few = _few(reference, window, limits.min_samples)
+    enough = window.counts.samples >= limits.min_samples and not few
     for check in checks:
         type_ = CHECKS[check.type]
-        answer = type_.answer(check, evidence) if enough else type_.answer_of_few(check, window, limits.min_samples)
+        if enough:
+            answer = type_.answer(check, evidence)
+        else:
+            answer = type_.answer_of_few(check, window, limits.min_samples, few)
         evidence.findings.append(answer)
     verdict = _verdict(evidence, enough)
     performance, changed = _performance(evidence)
@@ -53,6 +57,14 @@ def decide(
         change_point=None if changed is None else format_time(changed),
         notes=_notes(window),
     )
+
+
+def _few(reference: Reference, window: Window, min_samples: int) -> str:
+    """Why nothing can be compared with another reference than the training data; empty where the window is small."""
+    rows = reference.frame.height
+    if not reference.name or rows >= min_samples or window.counts.samples < min_samples:
+        return ""
+    return f"{rows} rows in the reference ({reference.name}), minSamples is {min_samples}"
 
 
 def _detected(evidence: Evidence) -> dict[CheckType, Finding]:

@@ -104,7 +104,11 @@ def _download(pod: Pod, task: tasks.LabelsTask, source: HttpLabels) -> Delivered
 
 def _start(pod: Pod, task: tasks.LabelsTask) -> datetime:
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
-    return earlier(end, parse_duration(task.window.duration))
+    start = earlier(end, parse_duration(task.window.duration))
+    wanted = task.reference
+    if wanted and wanted.seasonal:
+        return earlier(start, parse_duration(wanted.seasonal.offset))
+    return min(start, parse_time(wanted.window.start)) if wanted and wanted.window else start
 
 
 def _spec(source: LabelSource, label_type: FieldType) -> DatasetSpec:
