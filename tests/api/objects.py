@@ -336,6 +336,7 @@ VALID: dict[str, Object] = {
         **{"spec.reference": {"window": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00.5Z"}}}
     ),
     "monitor of a season": a_monitor(**{"spec.reference": {"seasonal": {"offset": "365d"}}}),
+    "monitor of the newest rows": a_monitor(**{"spec.window": {"rows": 5000, "minSamples": 500}}),
     "monitor of training data": a_monitor(**{"spec.reference": {"trainingData": {}}}),
     "monitor of delivered CSV": a_monitor(
         **{

@@ -643,6 +643,18 @@ RULES = [
         "columns is for format parquet or csv: GroundTruthJSONL says itself where things stand",
     ),
     _case(
+        "a window by time and by count",
+        a_monitor(**{"spec.window.rows": 800}),
+        "spec.window",
+        "exactly one of spec.window.duration, spec.window.rows must be set",
+    ),
+    _case(
+        "fewer rows than minSamples",
+        a_monitor(**{"spec.window": {"rows": 400}}),
+        "spec.window",
+        "rows must be at least minSamples and at most maxSamples",
+    ),
+    _case(
         "two references",
         a_monitor(**{"spec.reference.trainingData": {}}),
         "spec.reference",

@@ -414,6 +414,9 @@ def _can_be_trained(drawn: Object) -> None:
 
 def _window(draw: Draw, drawn: Object, fields: Fields) -> None:
     drawn["minSamples"] = min(drawn.get("minSamples", 500), drawn.get("maxSamples", 100_000))
+    _one_of("duration", "rows")(draw, drawn, fields)
+    if "rows" in drawn:
+        drawn["rows"] = min(max(drawn["rows"], drawn["minSamples"]), drawn.get("maxSamples", 100_000))
 
 
 def _check(draw: Draw, drawn: Object, fields: Fields) -> None:

@@ -187,7 +187,7 @@ class Workloads:
         score = self.scores.get(task.target.model_name, self.score)
         return tasks.DriftReport(
             verdict=verdict,
-            window_start=format_time(end - parse_duration(task.window.duration)),
+            window_start=format_time(end - parse_duration(str(task.window.duration))),
             window_end=format_time(end),
             samples=1000,
             labelled=labelled,
@@ -205,7 +205,7 @@ class Workloads:
             metric=MetricReading(name="roc_auc", reference=score, current=score, low=score, high=score)
             if labelled
             else None,
-            change_point=format_time(end - parse_duration(task.window.duration) / 2) if needs_labels else None,
+            change_point=format_time(end - parse_duration(str(task.window.duration)) / 2) if needs_labels else None,
             report_digest=digest_of(["check", task.dump(), job_name, verdict, labelled]),
         )
 

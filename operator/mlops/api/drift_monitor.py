@@ -24,6 +24,7 @@ from mlops.api.base import (
     Text,
     Timestamp,
     TimeZone,
+    exactly_one_of,
     readiness_columns,
 )
 from mlops.api.conditions import Condition
@@ -57,9 +58,14 @@ class TargetRef(Model):
 
 
 class Window(Model):
-    """Which captured rows a check looks at."""
+    """Which captured rows a check looks at: those of a span of event time, or the newest so many."""
 
-    duration: Duration = Field(description="Event time that the window spans, up to the scheduled time, such as 24h.")
+    duration: Duration | None = Field(
+        default=None, description="Event time that the window spans, up to the scheduled time, such as 24h."
+    )
+    rows: Annotated[int, Field(ge=2, le=10_000_000)] | None = Field(
+        default=None, description="The newest so many rows up to the scheduled time, however long they took to come."
+    )
     min_samples: Annotated[int, Field(ge=2, le=10_000_000)] = Field(
         default=500, description="With fewer rows the verdict is Inconclusive."
     )
@@ -67,10 +73,16 @@ class Window(Model):
         default=100_000, description="More rows are sampled with a fixed seed; the report says so."
     )
     rules: ClassVar = (
+        exactly_one_of("duration", "rows", path="spec.window"),
         Rule(
             "self.minSamples <= self.maxSamples",
             "minSamples must not be greater than maxSamples",
             lambda self: self.min_samples <= self.max_samples,
+        ),
+        Rule(
+            "!has(self.rows) || (self.minSamples <= self.rows && self.rows <= self.maxSamples)",
+            "rows must be at least minSamples and at most maxSamples",
+            lambda self: self.rows is None or self.min_samples <= self.rows <= self.max_samples,
         ),
     )
 

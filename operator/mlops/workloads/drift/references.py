@@ -34,8 +34,14 @@ MAX_ROWS: Final = 20_000
 _OUTPUTS: Final = (PREDICTION, PROBABILITY)
 
 
-def span_of_reference(wanted: DriftReference, span: JudgedSpan) -> JudgedSpan | None:
-    """Return the event time of captured rows that are the reference; None if it is none of captured rows."""
+def span_of_reference(wanted: DriftReference, window: Window) -> JudgedSpan | None:
+    """Return the event time of captured rows that are the reference; None if it is none of captured rows.
+
+    Raises BadInput for a reference that reaches into the window.
+    """
+    span = window.span
+    # Of a window of so many rows, those that are judged by label may be older ones.
+    begins = min([span.start, *window.judged["time"].head(1).to_list()])
     if wanted.window:
         start, end = parse_time(wanted.window.start), parse_time(wanted.window.end)
     elif wanted.seasonal:
@@ -43,10 +49,10 @@ def span_of_reference(wanted: DriftReference, span: JudgedSpan) -> JudgedSpan | 
         start, end = earlier(span.start, offset), earlier(span.end, offset)
     else:
         return None
-    if end > span.start:
+    if end > begins:
         raise BadInput(
             Reason.CONFIGURATION_INVALID,
-            f"spec.reference: its rows reach to {format_time(end)}, the window begins at {format_time(span.start)}: "
+            f"spec.reference: its rows reach to {format_time(end)}, the window begins at {format_time(begins)}: "
             "a window is not compared with itself; "
             + ("set offset to the window's length or more" if wanted.seasonal else "set an earlier end"),
         )

@@ -19,9 +19,10 @@ from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import Reference, load_reference
 from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import JudgedSpan, Window, load_window
+from mlops.workloads.drift.window import JudgedSpan, Window, load_window, with_cohort
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix
+from mlops.workloads.floor.records.newest import newest_span
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99
@@ -36,8 +37,8 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     sources = _sources(pod, task)
     span = _span(pod, task, sources)
     trained = load_reference(store, task.artifact)
-    reference, compared = _reference(pod, task, trained, span, sources)
-    window = _window(pod, task, trained, span, sources, task.window.max_samples)
+    window = _checked(pod, task, trained, span, sources)
+    reference, compared = _reference(pod, task, trained, window, sources)
     seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
     found = document(task, reference, window, decision, [_result(each, window) for each in window.sources])
@@ -112,7 +113,7 @@ def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
 
 
 def _reference(
-    pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources
+    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: Sources
 ) -> tuple[Reference, ReferenceSource]:
     """What the window is compared with, and its name."""
     wanted, folder = task.reference, pod.scratch / "reference"
@@ -120,7 +121,7 @@ def _reference(
         assert task.reference_dataset is not None
         pinned = task.reference_dataset
         return of_dataset(pinned, trained, store=pod.store, artifact=task.artifact, folder=folder)
-    of_before = span_of_reference(wanted, span) if wanted else None
+    of_before = span_of_reference(wanted, window) if wanted else None
     if of_before is None:
         return trained, of_training(task.artifact, task.model_version, trained)
     captured = _window(pod, task, trained, of_before, sources, MAX_ROWS)
@@ -128,7 +129,13 @@ def _reference(
 
 
 def _window(
-    pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources, most: int
+    pod: Pod,
+    task: tasks.DriftTask,
+    trained: Reference,
+    span: JudgedSpan,
+    sources: Sources,
+    most: int,
+    newest: bool = False,
 ) -> Window:
     return load_window(
         pod.store,
@@ -138,11 +145,12 @@ def _window(
         labels=sources,
         live=task.artifact,
         max_samples=most,
+        newest=newest,
     )
 
 
 def _result(each: SourceLabels, window: Window) -> LabelSourceResult:
-    judged = window.frame.filter("judged").select(KEY)
+    judged = window.judged.select(KEY)
     said = [each.found.frame, *([each.found.unknown] if each.found.unknown is not None else [])]
     return LabelSourceResult(
         source=each.source,
@@ -187,11 +195,28 @@ def _fits(report: tasks.DriftReport) -> bool:
 
 
 def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
+    """The event time of the window: as long as it says, or so long that it holds the newest so many rows."""
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
-    length = parse_duration(task.window.duration)
+    if task.window.rows is not None:
+        found = newest_span(pod.store, captures_prefix(*_place(task)), end, task.window.rows)
+        return JudgedSpan(found.start, end, earlier(end, sources.longest_wait))
+    length = parse_duration(str(task.window.duration))
     if length <= timedelta(0):
         raise BadInput(Reason.CONFIGURATION_INVALID, "spec.window.duration: is 0, a window needs a span of time")
     return JudgedSpan(earlier(end, length), end, earlier(end, sources.longest_wait))
+
+
+def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources) -> Window:
+    """The window that is checked; of so many rows, those that are judged by label are as many."""
+    count = task.window.rows
+    if count is None:
+        return _window(pod, task, trained, span, sources, task.window.max_samples)
+    window = _window(pod, task, trained, span, sources, count, newest=True)
+    if span.judged_until >= span.end:
+        return window
+    found = newest_span(pod.store, captures_prefix(*_place(task)), span.judged_until, count)
+    until = JudgedSpan(found.start, span.judged_until, span.judged_until)
+    return with_cohort(window, _window(pod, task, trained, until, sources, count, newest=True))
 
 
 def _cut(text: str, length: int) -> str:

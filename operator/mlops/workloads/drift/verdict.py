@@ -112,7 +112,12 @@ def _classes(window: Window) -> str:
 def _notes(window: Window) -> tuple[str, ...]:
     counts = window.counts
     notes = []
-    if counts.samples < counts.rows:
+    if window.cohort is not None:
+        judged = window.judged
+        first, last = (format_time(t) for t in (judged["time"][0], judged["time"][-1])) if judged.height else ("", "")
+        of_when = f", of {first} to {last}" if judged.height else ""
+        notes.append(f"Judged by label are the newest {judged.height} rows that are old enough{of_when}.")
+    if counts.samples < counts.rows and not window.is_newest:
         notes.append(f"{counts.samples} of {counts.rows} rows were drawn by a hash of their id (maxSamples).")
     if counts.live < counts.samples:
         notes.append(

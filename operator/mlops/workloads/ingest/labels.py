@@ -103,6 +103,9 @@ def _download(pod: Pod, task: tasks.LabelsTask, source: HttpLabels) -> Delivered
 
 
 def _start(pod: Pod, task: tasks.LabelsTask) -> datetime:
+    """The event time from which rows are read; of a window of so many rows nobody knows it yet."""
+    if task.window.duration is None:
+        return datetime.min.replace(tzinfo=UTC)
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     start = earlier(end, parse_duration(task.window.duration))
     wanted = task.reference
