@@ -229,6 +229,7 @@ _MONITOR = _object(
                 "correction": "Bonferroni",
                 "minEffectSize": "0.1",
                 "minShare": "0.25",
+                "segments": {"columns": ["station", "country"], "minSamples": 300},
             },
             {"name": "relation", "type": "ConceptDrift", "metric": "roc_auc", "minDrop": "0.05"},
         ],

@@ -655,6 +655,12 @@ RULES = [
         "rows must be at least minSamples and at most maxSamples",
     ),
     _case(
+        "segments of broken deliveries",
+        a_monitor(**{"spec.checks.0.type": "DataQuality"}),
+        "spec.checks[0]",
+        "segments are not for DataQuality: a broken delivery is looked for in all rows",
+    ),
+    _case(
         "two references",
         a_monitor(**{"spec.reference.trainingData": {}}),
         "spec.reference",

@@ -425,6 +425,8 @@ def _check(draw: Draw, drawn: Object, fields: Fields) -> None:
             drawn[name] = "0"
     if not 0 < float(drawn.get("alpha", "0.01")) <= 0.5:
         drawn["alpha"] = "0.5"
+    if drawn["type"] == "DataQuality":
+        drawn.pop("segments", None)
 
 
 def _monitor(draw: Draw, drawn: Object, fields: Fields) -> None:

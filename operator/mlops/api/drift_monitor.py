@@ -13,6 +13,7 @@ from mlops.api.base import (
     Decimal,
     Digest,
     Duration,
+    FieldName,
     Fraction,
     Model,
     ModelName,
@@ -120,6 +121,17 @@ class Labels(Model):
         return next((each.dataset_ref.name for each in self.sources or () if each.dataset_ref), None)
 
 
+class Segments(Model):
+    """By which columns a check asks again where the whole looks stable."""
+
+    columns: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=8)] = Field(
+        description="Inputs of the model, such as a country: the same check of each of their values."
+    )
+    min_samples: Annotated[int, Field(ge=30, le=10_000_000)] = Field(
+        default=200, description="Values with fewer rows, in the window or in the reference, are not looked at."
+    )
+
+
 class Check(Model):
     """One question asked of the window."""
 
@@ -154,7 +166,17 @@ class Check(Model):
             "If left out: 0.02, and of errors (brier, log_loss, mae, rmse) a tenth of what they were."
         ),
     )
+    segments: Segments | None = Field(
+        default=None,
+        description="Where the whole looks stable, the same check of each value of a column, corrected over all of "
+        "them. Half of alpha is for the whole then. Not for DataQuality.",
+    )
     rules: ClassVar = (
+        Rule(
+            "!has(self.segments) || self.type != 'DataQuality'",
+            "segments are not for DataQuality: a broken delivery is looked for in all rows",
+            lambda self: self.segments is None or self.type != "DataQuality",
+        ),
         Rule(
             "!has(self.minEffectSize) || double(self.minEffectSize) >= 0.0",
             "minEffectSize must be at least 0",
@@ -262,6 +284,14 @@ class DriftMonitorSpec(Model):
     )
 
 
+class SegmentResult(Model):
+    """The rows of the window in which a column has a value."""
+
+    column: FieldName = Field(description="The column.")
+    value: Text = Field(description="The value.")
+    rows: int = Field(description="Its rows in the window.")
+
+
 class CheckResult(Model):
     """What a check found."""
 
@@ -269,6 +299,9 @@ class CheckResult(Model):
     type: CheckType = Field(description="Its type.")
     result: Literal["Detected", "NotDetected", "Inconclusive"] = Field(description="Its answer.")
     message: Text = Field(default="", description="Its answer in a sentence.")
+    segment: SegmentResult | None = Field(
+        default=None, description="Where it detected, if the whole looks stable: the one with the most rows."
+    )
 
 
 class FeatureShift(Model):

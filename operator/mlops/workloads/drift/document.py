@@ -60,6 +60,7 @@ def document(
                 **finding.check.dump(),
                 "result": finding.result,
                 "message": finding.message,
+                "segment": _plain(finding.segment),
                 "numbers": _plain(dict(finding.numbers)),
             }
             for finding in decision.findings

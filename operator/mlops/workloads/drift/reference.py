@@ -53,6 +53,8 @@ class Reference:
     constants: Mapping[str, float | str] = field(default_factory=dict)
     # The share of rows in which it stands for one; of models of earlier releases, in which it stands at all.
     filled: Mapping[str, float] = field(default_factory=dict)
+    # Inputs of the model that are not among these: personal data, and what is read by expressions only.
+    left_out: frozenset[str] = frozenset()
     # Of another reference than the training data: its name, and why some rows have no label or answer.
     name: str = ""
     remark: str = ""
@@ -129,6 +131,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         categorical=categorical,
         classes=classes,
         label=signature.label.name,
+        left_out=frozenset(one.name for one in signature.inputs) - set(names),
         required=frozenset(one.name for one in signature.inputs if not one.nullable),
         constants=constants,
         filled={

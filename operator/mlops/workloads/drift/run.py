@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from mlops.api import tasks
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
-from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
+from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading, SegmentResult
 from mlops.api.drift_reference import ReferenceSource
 from mlops.api.label_sources import LabelSourceResult
 from mlops.api.reasons import Reason
@@ -59,7 +59,15 @@ def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftRep
         label_coverage=_decimal(window.counts.coverage),
         label_sources=tuple(_result(each, window) for each in window.sources),
         checks=tuple(
-            CheckResult(name=f.check.name, type=f.check.type, result=f.result, message=_cut(f.message, 256))
+            CheckResult(
+                name=f.check.name,
+                type=f.check.type,
+                result=f.result,
+                message=_cut(f.message, 256),
+                segment=SegmentResult(column=f.segment.column, value=f.segment.value, rows=f.segment.rows)
+                if f.segment
+                else None,
+            )
             for f in decision.findings
         ),
         metric=None

@@ -13,6 +13,7 @@ from mlops.workloads.drift.findings import Decision, Finding, Performance
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Labelled, Limits
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.segments import answer_of, check_columns
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME
 
@@ -32,6 +33,7 @@ def decide(
     """
     labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
     for check in checks:
+        check_columns(check, reference)
         if CHECKS[check.type].measures:
             labelled.metrics_of(check)
     evidence = Evidence(reference, window, Inputs(reference, window), labelled)
@@ -40,7 +42,7 @@ def decide(
     for check in checks:
         type_ = CHECKS[check.type]
         if enough:
-            answer = type_.answer(check, evidence)
+            answer = answer_of(type_, check, evidence)
         else:
             answer = type_.answer_of_few(check, window, limits.min_samples, few)
         evidence.findings.append(answer)
