@@ -39,7 +39,19 @@ _READ_ONLY = {
     "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
 }
 # What a program says of what these found is a reason of its own.
-_SAID_IN_OTHER_WORDS = {"DriftMonitor": {"mlops.workloads.floor.model.signature"}}
+_OF_MODELS = (
+    "answer",
+    "conditions",
+    "contents",
+    "engines",
+    "features",
+    "golden",
+    "isolated",
+    "onnx_checks",
+    "onnx_engine",
+)
+_OF_MODELS += ("opening", "predictor", "signature", "skops_file", "skops_graph", "treelite_engine", "treelite_file")
+_SAID_IN_OTHER_WORDS = {"DriftMonitor": {f"mlops.workloads.floor.model.{name}" for name in _OF_MODELS}}
 # What reads labels as an ingest reads files never comes to: it has no expressions and no quarantine, and needs no file.
 _NEVER = {"DriftMonitor": {"SOURCE_NOT_FOUND", "EXPRESSION_INVALID", "REJECTED"}}
 _IN_A_MESSAGE = r"(?<!\{)"

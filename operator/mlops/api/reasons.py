@@ -321,7 +321,7 @@ class Reason(StrEnum):
             "Mend the Dataset, and ask for a retry: it is pinned to the version that is there then.",
         ),
         _CHECK_FAILS.means(
-            "The model has no reference to compare with, or captured rows cannot be read.",
+            "The model has no reference, or does not answer the rows of one; or captured rows cannot be read.",
             "Train the model again; or mend the file that the message names, and ask for a retry.",
         ),
     )

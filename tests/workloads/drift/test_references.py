@@ -224,3 +224,12 @@ def test_a_window_is_not_compared_with_itself(trained: Shop, reference: dict[str
     """Rows on both sides would make every drift smaller than it is."""
     with pytest.raises(BadInput, match=says):
         trained.check(reference)
+
+
+def test_a_model_that_does_not_answer_is_told(trained: Shop) -> None:
+    """What is wrong with it, and of what it was asked."""
+    files = {path.name: path.read_bytes() for path in trained.folder.iterdir()}
+    broken = trained.place.store.put_files({**files, "model.onnx": b"no model"}).digest
+    with pytest.raises(BadInput, match="the live model does not answer the reference's rows: model") as refused:
+        trained.check({"datasetRef": {"name": "grid"}}, artifact=broken)
+    assert str(refused.value.reason) == "DataUnusable"

@@ -212,7 +212,9 @@ def _settings(found: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(found["libraries"].items()))
     return _section(
         "Reference",
-        f"<dl><dt>model</dt><dd>{_text(found['artifact'])}</dd><dt>rows</dt><dd>{reference['rows']}, of which"
+        f"<dl><dt>what</dt><dd>{_text(reference.get('source', 'training data'))}</dd>"
+        f"<dt>digest</dt><dd>{_text(reference.get('digest', found['artifact']))}</dd>"
+        f"<dt>model</dt><dd>{_text(found['artifact'])}</dd><dt>rows</dt><dd>{reference['rows']}, of which"
         f" {reference['heldOut']} held out</dd><dt>task</dt><dd>{_text(reference['task'])} of"
         f" {_text(reference['label'])}</dd><dt>libraries</dt><dd>{_text(libraries)}</dd></dl>",
     )

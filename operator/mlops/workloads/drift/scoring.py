@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.column_types import DTYPES
 from mlops.workloads.floor.model.features import array_of
@@ -13,18 +14,24 @@ from mlops.workloads.floor.model.golden import rounded
 from mlops.workloads.floor.model.isolated import IsolatedPredictor, child_for
 from mlops.workloads.floor.model.opening import fetch
 from mlops.workloads.floor.model.signature import Signature, class_name
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import INPUT, PREDICTION, PROBABILITY
 
 
 def answered(store: Store, artifact: str, folder: Path, signature: Signature, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows, with a column `in.<name>` for each of the model's inputs, with its answers `out.*`.
 
-    Raises BadInput for a model that does not answer, and the store's errors.
+    Raises BadInput (DataUnusable) for a model that does not answer, and the store's errors.
     """
-    fetch(store, artifact, folder)
     inputs = {one.name: array_of(_typed(rows[INPUT + one.name], DTYPES[one.type])) for one in signature.inputs}
-    with child_for(folder) as child:
-        answer = IsolatedPredictor.open(folder, child).predict(inputs)
+    try:
+        fetch(store, artifact, folder)
+        with child_for(folder) as child:
+            answer = IsolatedPredictor.open(folder, child).predict(inputs)
+    except BadInput as error:
+        raise BadInput(
+            Reason.DATA_UNUSABLE, f"the live model does not answer the reference's rows: {error.message}"
+        ) from error
     if signature.classes is None:
         return rows.with_columns(pl.Series(PREDICTION, rounded(answer.prediction)))
     names = [class_name(one) for one in answer.prediction.tolist()]

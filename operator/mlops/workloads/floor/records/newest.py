@@ -30,8 +30,9 @@ def newest_span(store: Store, prefix: str, end: datetime, count: int) -> Span:
     """
     kept: list[pl.DataFrame] = []
     found = pl.DataFrame()
+    oldest: datetime | None = None
     for limit, keys in _from_newest(store, prefix, end):
-        if found.height >= count and limit <= found[TIME].min():
+        if found.height >= count and oldest is not None and limit <= oldest:
             break
         for frame in rows_of_files(store, keys):
             inside = frame.filter((pl.col(TIME) <= end).fill_null(False))
@@ -39,8 +40,8 @@ def newest_span(store: Store, prefix: str, end: datetime, count: int) -> Span:
             if sum(each.height for each in kept) > 2 * count + 10_000:
                 kept = [newest_first(first_of_each(pl.concat(kept)), count)]
         found = newest_first(first_of_each(pl.concat(kept)), count) if kept else found
-    oldest = found[TIME].min() if found.height else None
-    return Span(oldest - _A_MOMENT if isinstance(oldest, datetime) else end - _A_MOMENT, end)
+        oldest = found[TIME].sort()[0] if found.height else None
+    return Span((end if oldest is None else oldest) - _A_MOMENT, end)
 
 
 def _from_newest(store: Store, prefix: str, end: datetime) -> Iterator[tuple[datetime, list[str]]]:
