@@ -195,6 +195,7 @@ _MONITOR = _object(
         "timeZone": "UTC",
         "startingDeadlineSeconds": 600,
         "suspend": False,
+        "reference": {"datasetRef": {"name": "electricity", "version": 3}},
         "window": {"duration": "24h", "minSamples": 500, "maxSamples": 1000},
         "labels": {
             "sources": [
@@ -228,6 +229,7 @@ _MONITOR = _object(
                 "correction": "Bonferroni",
                 "minEffectSize": "0.1",
                 "minShare": "0.25",
+                "segments": {"columns": ["station", "country"], "minSamples": 300},
             },
             {"name": "relation", "type": "ConceptDrift", "metric": "roc_auc", "minDrop": "0.05"},
         ],
@@ -338,6 +340,12 @@ VALID: dict[str, Object] = {
         **{"spec.artifact": None, "spec.source": {"trainingRunRef": {"name": "electricity-1"}}}
     ),
     "monitor": a_monitor(),
+    "monitor of an earlier window": a_monitor(
+        **{"spec.reference": {"window": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00.5Z"}}}
+    ),
+    "monitor of a season": a_monitor(**{"spec.reference": {"seasonal": {"offset": "365d"}}}),
+    "monitor of the newest rows": a_monitor(**{"spec.window": {"rows": 5000, "minSamples": 500}}),
+    "monitor of training data": a_monitor(**{"spec.reference": {"trainingData": {}}}),
     "monitor of delivered CSV": a_monitor(
         **{
             "spec.labels.sources": [

@@ -38,10 +38,21 @@ _READ_ONLY = {
     "mlops.workloads.floor.isolation.parent": {reason.name for reason in parent.PASSED_ON},
     "mlops.engine.over": {"SUPERSEDED", "WITHDRAWN"},
 }
-# What a program says of what these found is a reason of its own: of an older model that cannot be measured, a sentence.
-_SAID_IN_OTHER_WORDS = {"DriftMonitor": ("mlops.workloads.floor.model.", "mlops.workloads.floor.isolation.")}
-# What a program that reads files as an ingest does never comes to: it has no expressions, puts no row aside, and goes on
-# without files that are not there.
+# What a program says of what these found is a reason of its own.
+_OF_MODELS = (
+    "answer",
+    "conditions",
+    "contents",
+    "engines",
+    "features",
+    "golden",
+    "isolated",
+    "onnx_checks",
+    "onnx_engine",
+)
+_OF_MODELS += ("opening", "predictor", "signature", "skops_file", "skops_graph", "treelite_engine", "treelite_file")
+_SAID_IN_OTHER_WORDS = {"DriftMonitor": {f"mlops.workloads.floor.model.{name}" for name in _OF_MODELS}}
+# What reads labels as an ingest reads files never comes to: it has no expressions and no quarantine, and needs no file.
 _NEVER = {"DriftMonitor": {"SOURCE_NOT_FOUND", "EXPRESSION_INVALID", "REJECTED"}}
 _IN_A_MESSAGE = r"(?<!\{)"
 _SAID = re.compile(_IN_A_MESSAGE + r"\bReason\.([A-Z_]+)")

@@ -643,6 +643,37 @@ RULES = [
         "columns is for format parquet or csv: GroundTruthJSONL says itself where things stand",
     ),
     _case(
+        "a window by time and by count",
+        a_monitor(**{"spec.window.rows": 800}),
+        "spec.window",
+        "exactly one of spec.window.duration, spec.window.rows must be set",
+    ),
+    _case(
+        "fewer rows than minSamples",
+        a_monitor(**{"spec.window": {"rows": 400}}),
+        "spec.window",
+        "rows must be at least minSamples and at most maxSamples",
+    ),
+    _case(
+        "segments of broken deliveries",
+        a_monitor(**{"spec.checks.0.type": "DataQuality"}),
+        "spec.checks[0]",
+        "segments are not for DataQuality: a broken delivery is looked for in all rows",
+    ),
+    _case(
+        "two references",
+        a_monitor(**{"spec.reference.trainingData": {}}),
+        "spec.reference",
+        "exactly one of spec.reference.trainingData, spec.reference.datasetRef, spec.reference.window, "
+        "spec.reference.seasonal must be set",
+    ),
+    _case(
+        "a reference that ends before it begins",
+        a_monitor(**{"spec.reference": {"window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}}),
+        "spec.reference.window",
+        "start must be before end",
+    ),
+    _case(
         "retrain of nothing",
         a_monitor(**{"spec.trainingRunRef": None}),
         "spec",

@@ -48,6 +48,7 @@ def an_object(kind: str, name: str, field: str, value: str) -> Manifest:
 DERIVED: dict[str, Manifest] = {
     over.WITHDRAWN_OF_MODEL: {"spec": {"modelName": VALUE, "withdrawn": True}},
     over.RETAINS: {"metadata": {"name": VALUE, "namespace": "team"}, "spec": {"retention": {"keepVersions": 1}}},
+    over.LABELLED_BY: {"spec": {"labels": {"sources": [{"feedback": {}}, {"datasetRef": {"name": VALUE}}]}}},
     over.WAITS_FOR_REFRESH: {"spec": {"datasetRef": {"name": VALUE, "notBefore": "2026-01-01T00:00:00Z"}}},
 }
 

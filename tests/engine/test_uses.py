@@ -13,7 +13,7 @@ from mlops.engine.cluster import Reader
 from mlops.engine.uses import UsesOfVersions
 from mlops.planning.plan import Manifest, Settings
 from mlops.planning.views import Use, Uses
-from tests.engine.objects import a_dataset, a_run, a_version
+from tests.engine.objects import a_dataset, a_monitor, a_run, a_version
 
 CONTENT, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 ADDRESS = "sha256:" + "3" * 64
@@ -49,6 +49,17 @@ def test_nobody_is_asked_where_nothing_is_removed() -> None:
     parsed = kinds.parse(a_dataset())
     assert isinstance(parsed, Dataset)
     assert UsesOfVersions(memory_of(a_run()), ONE_STORE).of(parsed) is None
+
+
+def test_a_monitor_that_names_its_reference_needs_it() -> None:
+    """By its number; one that is compared with the current version needs none that goes."""
+    monitors = (
+        a_monitor(reference={"datasetRef": {"name": "rain", "version": 4}}),
+        a_monitor("other", reference={"datasetRef": {"name": "rain"}}),
+    )
+    found = uses_of(*monitors)
+    assert found is not None
+    assert found.of_versions == (Use('DriftMonitor "watch"', version=4),)
 
 
 @pytest.mark.parametrize(

@@ -414,6 +414,9 @@ def _can_be_trained(drawn: Object) -> None:
 
 def _window(draw: Draw, drawn: Object, fields: Fields) -> None:
     drawn["minSamples"] = min(drawn.get("minSamples", 500), drawn.get("maxSamples", 100_000))
+    _one_of("duration", "rows")(draw, drawn, fields)
+    if "rows" in drawn:
+        drawn["rows"] = min(max(drawn["rows"], drawn["minSamples"]), drawn.get("maxSamples", 100_000))
 
 
 def _check(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -422,6 +425,8 @@ def _check(draw: Draw, drawn: Object, fields: Fields) -> None:
             drawn[name] = "0"
     if not 0 < float(drawn.get("alpha", "0.01")) <= 0.5:
         drawn["alpha"] = "0.5"
+    if drawn["type"] == "DataQuality":
+        drawn.pop("segments", None)
 
 
 def _monitor(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -440,6 +445,10 @@ def _label_source(draw: Draw, drawn: Object, fields: Fields) -> None:
 def _label_files(draw: Draw, drawn: Object, fields: Fields) -> None:
     if drawn["format"] == "GroundTruthJSONL":
         drawn.pop("columns", None)
+
+
+def _earlier(draw: Draw, drawn: Object, fields: Fields) -> None:
+    drawn["start"], drawn["end"] = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 
 
 def _labels(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -476,6 +485,8 @@ MENDS: dict[str, Mend] = {
     "S3Labels": _label_files,
     "HttpLabels": _label_files,
     "Labels": _labels,
+    "EarlierWindow": _earlier,
+    "DriftReference": _one_of("trainingData", "datasetRef", "window", "seasonal"),
     "Check": _check,
     "DriftMonitorSpec": _monitor,
 }

@@ -224,6 +224,14 @@ class World:
                         label_dataset=next(
                             (d for d in self._of("Dataset") if d.metadata.name == it.spec.labels.dataset), None
                         ),
+                        reference_dataset=next(
+                            (
+                                d
+                                for d in self._of("Dataset")
+                                if it.spec.reference and d.metadata.name == it.spec.reference.dataset
+                            ),
+                            None,
+                        ),
                         runs=tuple(r for r in runs if r.metadata.labels.get(labels.TEMPLATE) == ref),
                     )
                 )

@@ -191,7 +191,7 @@ class Workloads:
         score = self.scores.get(task.target.model_name, self.score)
         return tasks.DriftReport(
             verdict=verdict,
-            window_start=format_time(end - parse_duration(task.window.duration)),
+            window_start=format_time(end - parse_duration(str(task.window.duration))),
             window_end=format_time(end),
             samples=1000,
             labelled=labelled,
@@ -209,7 +209,7 @@ class Workloads:
             metric=MetricReading(name="roc_auc", reference=score, current=score, low=score, high=score)
             if labelled
             else None,
-            change_point=format_time(end - parse_duration(task.window.duration) / 2) if needs_labels else None,
+            change_point=format_time(end - parse_duration(str(task.window.duration)) / 2) if needs_labels else None,
             older=self._best_older(task, verdict),
             labels_wanted=_rows_to_label(task, verdict),
             report_digest=digest_of(["check", task.dump(), job_name, verdict, labelled]),

@@ -13,6 +13,7 @@ from mlops.api.base import (
     Decimal,
     Digest,
     Duration,
+    FieldName,
     Fraction,
     Model,
     ModelName,
@@ -24,9 +25,11 @@ from mlops.api.base import (
     Text,
     Timestamp,
     TimeZone,
+    exactly_one_of,
     readiness_columns,
 )
 from mlops.api.conditions import Condition
+from mlops.api.drift_reference import DriftReference, ReferenceSource
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.metrics import Metric
 
@@ -72,9 +75,14 @@ class TargetRef(Model):
 
 
 class Window(Model):
-    """Which captured rows a check looks at."""
+    """Which captured rows a check looks at: those of a span of event time, or the newest so many."""
 
-    duration: Duration = Field(description="Event time that the window spans, up to the scheduled time, such as 24h.")
+    duration: Duration | None = Field(
+        default=None, description="Event time that the window spans, up to the scheduled time, such as 24h."
+    )
+    rows: Annotated[int, Field(ge=2, le=10_000_000)] | None = Field(
+        default=None, description="The newest so many rows up to the scheduled time, however long they took to come."
+    )
     min_samples: Annotated[int, Field(ge=2, le=10_000_000)] = Field(
         default=500, description="With fewer rows the verdict is Inconclusive."
     )
@@ -82,10 +90,16 @@ class Window(Model):
         default=100_000, description="More rows are sampled with a fixed seed; the report says so."
     )
     rules: ClassVar = (
+        exactly_one_of("duration", "rows", path="spec.window"),
         Rule(
             "self.minSamples <= self.maxSamples",
             "minSamples must not be greater than maxSamples",
             lambda self: self.min_samples <= self.max_samples,
+        ),
+        Rule(
+            "!has(self.rows) || (self.minSamples <= self.rows && self.rows <= self.maxSamples)",
+            "rows must be at least minSamples and at most maxSamples",
+            lambda self: self.rows is None or self.min_samples <= self.rows <= self.max_samples,
         ),
     )
 
@@ -121,6 +135,17 @@ class Labels(Model):
     def dataset(self) -> str | None:
         """Return the name of the Dataset that labels come from, if they do."""
         return next((each.dataset_ref.name for each in self.sources or () if each.dataset_ref), None)
+
+
+class Segments(Model):
+    """By which columns a check asks again where the whole looks stable."""
+
+    columns: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=8)] = Field(
+        description="Inputs of the model, such as a country: the same check of each of their values."
+    )
+    min_samples: Annotated[int, Field(ge=30, le=10_000_000)] = Field(
+        default=200, description="Values with fewer rows, in the window or in the reference, are not looked at."
+    )
 
 
 class Check(Model):
@@ -161,7 +186,17 @@ class Check(Model):
             "they were."
         ),
     )
+    segments: Segments | None = Field(
+        default=None,
+        description="Where the whole looks stable, the same check of each value of a column, corrected over all of "
+        "them. Half of alpha is for the whole then. Not for DataQuality.",
+    )
     rules: ClassVar = (
+        Rule(
+            "!has(self.segments) || self.type != 'DataQuality'",
+            "segments are not for DataQuality: a broken delivery is looked for in all rows",
+            lambda self: self.segments is None or self.type != "DataQuality",
+        ),
         Rule(
             "!has(self.minEffectSize) || double(self.minEffectSize) >= 0.0",
             "minEffectSize must be at least 0",
@@ -260,6 +295,9 @@ class DriftMonitorSpec(Model):
         default=None, description="A check that could not start for so long is left out."
     )
     suspend: bool = Field(default=False, description="Make no checks.")
+    reference: DriftReference | None = Field(
+        default=None, description="What the window is compared with; the live version's training data if left out."
+    )
     window: Window = Field(description="Which captured rows a check looks at.")
     labels: Labels = Field(
         default_factory=Labels, description="Where labels come from, and how far they can be relied on."
@@ -293,6 +331,14 @@ class DriftMonitorSpec(Model):
     )
 
 
+class SegmentResult(Model):
+    """The rows of the window in which a column has a value."""
+
+    column: FieldName = Field(description="The column.")
+    value: Text = Field(description="The value.")
+    rows: int = Field(description="Its rows in the window.")
+
+
 class CheckResult(Model):
     """What a check found."""
 
@@ -300,6 +346,9 @@ class CheckResult(Model):
     type: CheckType = Field(description="Its type.")
     result: Literal["Detected", "NotDetected", "Inconclusive"] = Field(description="Its answer.")
     message: Text = Field(default="", description="Its answer in a sentence.")
+    segment: SegmentResult | None = Field(
+        default=None, description="Where it detected, if the whole looks stable: the one with the most rows."
+    )
 
 
 class FeatureShift(Model):
@@ -440,6 +489,9 @@ class DriftMonitorStatus(Model):
     label_coverage: Decimal | None = Field(default=None, description="Their share.")
     label_sources: Annotated[tuple[LabelSourceResult, ...], Field(max_length=8)] = Field(
         default=(), description="What each of spec.labels.sources gave; empty if they are left out."
+    )
+    reference: ReferenceSource | None = Field(
+        default=None, description="What the newest window was compared with, with its digest."
     )
     metric: MetricReading | None = Field(default=None, description="The performance, reference against window.")
     estimated_metric: MetricReading | None = Field(

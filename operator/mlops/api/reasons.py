@@ -323,7 +323,7 @@ class Reason(StrEnum):
             "Mend the Dataset, and ask for a retry: it is pinned to the version that is there then.",
         ),
         _CHECK_FAILS.means(
-            "The model has no reference to compare with, or captured rows cannot be read.",
+            "The model has no reference, or does not answer the rows of one; or captured rows cannot be read.",
             "Train the model again; or mend the file that the message names, and ask for a retry.",
         ),
     )
@@ -699,7 +699,7 @@ class Reason(StrEnum):
             "Make it, and the run goes on; or make a run with the right spec.datasetRef.name.",
         ),
         _Place(("DriftMonitor",), "False").means(
-            "There is no Dataset of the name in spec.labels.sources in the namespace.",
+            "There is no Dataset of the name in spec.labels.sources or spec.reference in the namespace.",
             "Make it, and the checks go on; or correct the name.",
         ),
     )
@@ -711,7 +711,7 @@ class Reason(StrEnum):
             "Mend the Dataset as its own reason says; the run goes on by itself.",
         ),
         _Place(("DriftMonitor",), "False Unknown").means(
-            "The Dataset that labels come from has no version yet.",
+            "The Dataset that labels come from, or that the window is compared with, has no version yet.",
             "Wait; or mend the Dataset as its own reason says: the checks go on by themselves.",
         ),
     )
@@ -720,6 +720,10 @@ class Reason(StrEnum):
         _Place(("TrainingRun",), "False", ConditionType.DATASET_READY, ConditionType.SUCCEEDED).means(
             "spec.datasetRef.version is none of the Dataset's versions.",
             "Make a run with one of the versions that the message lists.",
+        ),
+        _Place(("DriftMonitor",), "False").means(
+            "spec.reference.datasetRef.version is none of the Dataset's versions.",
+            "Correct it: the message lists them.",
         ),
     )
     DATASET_VERSION_REMOVED = (
@@ -736,6 +740,10 @@ class Reason(StrEnum):
             "its rows back.",
             "Make a run with one of the versions that the message lists, or without spec.datasetRef.version. A run "
             "that names no version takes the current one when it is asked for a retry.",
+        ),
+        _Place(("DriftMonitor",), "False").means(
+            "The version that the window is to be compared with was removed by spec.retention of its Dataset.",
+            "Correct spec.reference.datasetRef: the message lists the versions that are there.",
         ),
     )
     WAITING_FOR_REFRESH = (
@@ -1083,8 +1091,8 @@ class Reason(StrEnum):
     CONFIGURATION_INVALID = (
         "ConfigurationInvalid",
         _CHECK_FAILS.means(
-            "A check's metric does not fit the model, the window spans nothing, or a Dataset cannot be joined.",
-            "Correct spec.checks, spec.window or spec.labels as the message says.",
+            "A check's metric does not fit the model, the window spans nothing, or a Dataset does not fit.",
+            "Correct spec.checks, spec.window, spec.labels or spec.reference as the message says.",
         ),
     )
 

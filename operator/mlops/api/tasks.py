@@ -32,6 +32,7 @@ from mlops.api.drift_monitor import (
     Verdict,
     Window,
 )
+from mlops.api.drift_reference import DriftReference, ReferenceSource
 from mlops.api.estimator import Estimator
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
@@ -288,6 +289,7 @@ class LabelsTask(Model):
     artifact: str
     # The spec's window, and the end of it: as of a DriftTask.
     window: Window
+    reference: DriftReference | None = None
     as_of: str | None = None
 
 
@@ -322,6 +324,9 @@ class DriftTask(Model):
     checks: tuple[Check, ...]
     # The version of the Dataset that labels come from.
     label_dataset: PinnedDataset | None = None
+    # What the window is compared with, and the version if it is a Dataset's. None: the model's training data.
+    reference: DriftReference | None = None
+    reference_dataset: PinnedDataset | None = None
     # The end of the window: an RFC 3339 time. None in the Jobs of a CronJob, whose names carry their time.
     as_of: str | None = None
     rollback: RollbackQuestion | None = None
@@ -341,6 +346,7 @@ class DriftReport(Model):
     labelled: int
     label_coverage: Decimal
     label_sources: tuple[LabelSourceResult, ...] = ()
+    reference: ReferenceSource | None = None
     checks: tuple[CheckResult, ...]
     metric: MetricReading | None = None
     estimated_metric: MetricReading | None = None

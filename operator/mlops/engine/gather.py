@@ -133,6 +133,7 @@ class Gatherer:
         template = self._parsed.linked(TrainingRun, links.TEMPLATE, namespace, ref.name) if ref else None
         data = template.spec.dataset_ref.name if template else None
         labelled = monitor.spec.labels.dataset
+        compared = monitor.spec.reference.dataset if monitor.spec.reference else None
         view = DriftMonitorView(
             now=self._clock.now(),
             settings=self._settings,
@@ -148,6 +149,9 @@ class Gatherer:
             template=template,
             dataset=self._parsed.linked(Dataset, links.ASKED_DATASET, namespace, data) if data else None,
             label_dataset=self._parsed.linked(Dataset, links.LABEL_DATASET, namespace, labelled) if labelled else None,
+            reference_dataset=self._parsed.linked(Dataset, links.REFERENCE_DATASET, namespace, compared)
+            if compared
+            else None,
         )
         return replace(view, runs=self._neighbours.runs_of_monitor(view, ref.name)) if ref else view
 

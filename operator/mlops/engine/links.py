@@ -71,6 +71,7 @@ RUNS_ON_IT: Final = Link("Dataset", "TrainingRun", "spec.datasetRef.name", by=ov
 MODELS_OF_IT: Final = Link("Dataset", "ModelVersion", "spec.lineage.dataset", by=over.RETAINS)
 ASKING_MONITORS: Final = Link("Dataset", "DriftMonitor", "status.nothingNew.dataset")
 CAPTURED_VERSIONS: Final = Link("Dataset", "ModelVersion", "spec.modelName", by="spec.source.captured.modelName")
+MONITORS_ON_IT: Final = Link("Dataset", "DriftMonitor", "spec.reference.datasetRef.name", by=over.RETAINS)
 # --- TrainingRun, and templates ---
 DATASET: Final = Link("TrainingRun", "Dataset", NAME, by="spec.datasetRef.name", unfinished=True)
 EQUAL_RUNS: Final = Link("TrainingRun", "TrainingRun", "status.inputsDigest", by="status.inputsDigest", unfinished=True)
@@ -99,6 +100,7 @@ TEMPLATE: Final = Link("DriftMonitor", "TrainingRun", NAME, by="spec.trainingRun
 RUNS_OF_ITS_TEMPLATE: Final = Link("DriftMonitor", "TrainingRun", label(labels.TEMPLATE), by="spec.trainingRunRef.name")
 ASKED_DATASET: Final = Link("DriftMonitor", "Dataset", NAME, by="status.nothingNew.dataset")
 LABEL_DATASET: Final = Link("DriftMonitor", "Dataset", NAME, by=over.LABELLED_BY)
+REFERENCE_DATASET: Final = Link("DriftMonitor", "Dataset", NAME, by="spec.reference.datasetRef.name")
 # --- Jobs of those that have many ---
 UNFINISHED_JOBS: Final = {
     name: Link(OWNERS[name], "Job", f"{over.UNFINISHED}{label(name)}", wakes=False) for name in over.OWNERS_OF_MANY
@@ -110,7 +112,8 @@ LINKS: Final = (
     *(DATASET, EQUAL_RUNS, RUNS_OF_TEMPLATE, UNFINISHED_OF_TEMPLATE, ON_A_VERSION, NAMING_A_VERSION),
     *(MADE_VERSION, VERSION_FROM_RUN, NAMED_VERSION, WITHDRAWN_VERSIONS),
     *(VERSIONS, UNSETTLED_VERSIONS, NUMBERED_VERSIONS, SOURCE_RUN, ASKED_ROLLBACKS),
-    *(TARGET_VERSIONS, TEMPLATE, RUNS_OF_ITS_TEMPLATE, ASKED_DATASET, LABEL_DATASET),
+    *(TARGET_VERSIONS, TEMPLATE, RUNS_OF_ITS_TEMPLATE, ASKED_DATASET),
+    *(LABEL_DATASET, REFERENCE_DATASET, MONITORS_ON_IT),
     *(*UNFINISHED_JOBS.values(), *JOBS_ENDED_IN.values()),
 )
 

@@ -19,7 +19,7 @@ _PER_NAMESPACE = "{namespace}"
 
 
 class UsesOfVersions:
-    """Asks runs, models and other Datasets."""
+    """Asks runs, models, monitors and other Datasets."""
 
     def __init__(self, reader: Reader, settings: Settings) -> None:
         self._reader = reader
@@ -40,6 +40,9 @@ class UsesOfVersions:
         namespace, name = dataset.metadata.namespace, dataset.metadata.name
         for run in linked(links.RUNS_EVER, namespace, name, self._reader):
             yield from _of_run(run)
+        for monitor in linked(links.MONITORS_ON_IT, namespace, name, self._reader):
+            if isinstance(number := field_of(monitor, "spec.reference.datasetRef.version"), int):
+                yield Use(f'DriftMonitor "{key_of(monitor).name}"', version=number)
         for version in self._reader.list("ModelVersion", None if self._shared_store else namespace):
             yield from _of_version(version, namespace, name)
 

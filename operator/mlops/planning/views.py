@@ -202,6 +202,8 @@ class DriftMonitorView:
     dataset: Dataset | None = None
     # The one that labels come from.
     label_dataset: Dataset | None = None
+    # The one that the window is compared with.
+    reference_dataset: Dataset | None = None
     # Runs labelled mlops.dev/template with the template's name, at least those that are not over and those that
     # `monitor/retraining.py` asks for by name.
     runs: tuple[TrainingRun, ...] = ()

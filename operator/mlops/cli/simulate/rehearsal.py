@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from mlops.api import labels
+from mlops.api.drift_monitor import Labels
 from mlops.cli.errors import UserError
 from mlops.cli.inspect import load
 from mlops.cli.interruption import Output
@@ -30,6 +31,7 @@ from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Manifest
 from mlops.statistics.metrics import evaluate
 from mlops.store.address import open_store
+from mlops.workloads.drift.label_sources import Sources
 from mlops.workloads.drift.performance import MIN_ROWS, sample_of
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.window import JudgedSpan, load_window
@@ -156,7 +158,7 @@ def _judged(
         reference,
         JudgedSpan(history.since, history.end, history.end),
         requests=captures_prefix(*place),
-        labels=feedback_prefix(*place),
+        labels=Sources(Labels(), feedback_prefix(*place)),
         live=artifact,
         max_samples=10_000_000,
     )

@@ -98,6 +98,7 @@ def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMon
         labelled=report.labelled,
         label_coverage=report.label_coverage,
         label_sources=report.label_sources,
+        reference=report.reference,
         metric=report.metric,
         estimated_metric=report.estimated_metric,
         top_features=report.top_features[:_MAX_FEATURES],

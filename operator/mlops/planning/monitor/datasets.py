@@ -8,6 +8,7 @@ from mlops.api.reasons import Reason
 from mlops.planning import readiness as say
 from mlops.planning.ownership import is_leaving
 from mlops.planning.readiness import Readiness
+from mlops.planning.training.removed import removed_message, versions_of
 from mlops.planning.views import DriftMonitorView
 
 
@@ -19,23 +20,44 @@ def label_dataset(view: DriftMonitorView) -> tasks.PinnedDataset | Readiness | N
     return _pinned(view, view.label_dataset, name, "spec.labels.sources[].datasetRef")
 
 
-def _pinned(view: DriftMonitorView, dataset: Dataset | None, name: str, field: str) -> tasks.PinnedDataset | Readiness:
-    """Return the current version of the Dataset."""
+def reference_dataset(view: DriftMonitorView) -> tasks.PinnedDataset | Readiness | None:
+    """Return the version that the window is compared with, or why there is none; None: none is asked for."""
+    wanted = view.monitor.spec.reference
+    ref = wanted.dataset_ref if wanted else None
+    if ref is None:
+        return None
+    return _pinned(view, view.reference_dataset, ref.name, "spec.reference.datasetRef", ref.version)
+
+
+def _pinned(
+    view: DriftMonitorView, dataset: Dataset | None, name: str, field: str, version: int | None = None
+) -> tasks.PinnedDataset | Readiness:
+    """Return the version of the Dataset, the current one if none is named."""
     if dataset is None or is_leaving(dataset):
         return say.waiting(
             Reason.DATASET_NOT_FOUND,
             f'{field}: Dataset "{name}" not found in namespace "{view.monitor.metadata.namespace}": make it, and the '
             "checks go on",
         )
-    found = next((entry for entry in dataset.status.history if entry.version == dataset.status.version), None)
-    if found is None or found.removed is not None:
+    number = dataset.status.version if version is None else version
+    found = next((entry for entry in dataset.status.history if entry.version == number), None)
+    if found is not None and found.removed is not None:
+        return say.waiting(
+            Reason.DATASET_VERSION_REMOVED, f"{field}: {removed_message(dataset, found.version, found.removed)}"
+        )
+    if found is not None:
+        return tasks.PinnedDataset(name=name, version=found.version, digest=found.digest, artifact=found.artifact)
+    if version is None or not dataset.status.history:
         return say.in_progress(
             Reason.DATASET_NOT_READY, f'{field}: Dataset "{name}" has no version yet: the checks wait for it'
         )
-    return tasks.PinnedDataset(name=name, version=found.version, digest=found.digest, artifact=found.artifact)
+    return say.waiting(
+        Reason.DATASET_VERSION_NOT_FOUND,
+        f'{field}: Dataset "{name}" has no version {version}; its versions: {versions_of(dataset)}',
+    )
 
 
 def waits_for(view: DriftMonitorView) -> Readiness | None:
     """Return why no check can be made, though a version is live; None: it can."""
-    found = label_dataset(view)
-    return found if isinstance(found, Readiness) else None
+    found = (label_dataset(view), reference_dataset(view))
+    return next((each for each in found if isinstance(each, Readiness)), None)

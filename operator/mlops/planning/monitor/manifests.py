@@ -37,6 +37,7 @@ class Read:
     model_version: str
     artifact: str
     label_dataset: tasks.PinnedDataset | None = None
+    reference_dataset: tasks.PinnedDataset | None = None
     rollback: tasks.RollbackQuestion | None = None
 
 
@@ -103,6 +104,8 @@ def _pod(
         labels=spec.labels,
         checks=spec.checks,
         label_dataset=read.label_dataset,
+        reference=spec.reference,
+        reference_dataset=read.reference_dataset,
         as_of=as_of,
         rollback=read.rollback,
         label_request=_label_question(monitor),
@@ -139,6 +142,7 @@ def _labels_container(
         source=source,
         artifact=read.artifact,
         window=monitor.spec.window,
+        reference=monitor.spec.reference,
         as_of=as_of,
     )
     return pods.container(

@@ -10,7 +10,7 @@ from mlops.planning import retrying
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.monitor.actions import called_for, followed_up
 from mlops.planning.monitor.checks import taken_in
-from mlops.planning.monitor.datasets import label_dataset
+from mlops.planning.monitor.datasets import label_dataset, reference_dataset
 from mlops.planning.monitor.manifests import Read, check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, MonitorProgress
@@ -77,10 +77,10 @@ def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple
 
 def _read(view: DriftMonitorView) -> Read | None:
     """Return what a check reads; None: no version is live, or a Dataset that is needed has none."""
-    target, labelled = target_of(view), label_dataset(view)
-    if target is None or isinstance(labelled, Readiness):
+    target, labelled, reference = target_of(view), label_dataset(view), reference_dataset(view)
+    if target is None or isinstance(labelled, Readiness) or isinstance(reference, Readiness):
         return None
-    return Read(target.metadata.name, str(target.status.artifact), labelled, question(view))
+    return Read(target.metadata.name, str(target.status.artifact), labelled, reference, question(view))
 
 
 def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | None:

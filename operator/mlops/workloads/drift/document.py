@@ -69,6 +69,7 @@ def measured(reference: Reference, window: Window, decision: Decision) -> dict[s
                 **finding.check.dump(),
                 "result": finding.result,
                 "message": finding.message,
+                "segment": _plain(finding.segment),
                 "numbers": _plain(dict(finding.numbers)),
             }
             for finding in decision.findings

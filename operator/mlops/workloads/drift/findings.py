@@ -15,13 +15,28 @@ Result = Literal["Detected", "NotDetected", "Inconclusive"]
 
 
 @dataclass(frozen=True)
+class Segment:
+    """The rows of the window in which a column has a value."""
+
+    column: str
+    value: str
+    rows: int
+
+    @property
+    def shown(self) -> str:
+        """How a message calls it."""
+        return f"{self.column} = {self.value}"
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One check's answer with the numbers that it rests on."""
+    """One check's answer with the numbers that it rests on; `segment` is where it detected if the whole is stable."""
 
     check: Check
     result: Result
     message: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)

@@ -277,10 +277,15 @@ def _rows(found: dict[str, Any]) -> str:
 def _settings(found: dict[str, Any]) -> str:
     reference, sides = found["reference"], found.get("compared")
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(found["libraries"].items()))
-    lines = [
-        ("model", found["artifact"]) if sides is None else ("from", sides["reference"]),
-        ("rows", f"{reference['rows']}, of which {reference['heldOut']} held out"),
-    ]
+    if sides is None:
+        lines = [
+            ("what", reference.get("source", "training data")),
+            ("digest", reference.get("digest", found["artifact"])),
+            ("model", found["artifact"]),
+        ]
+    else:
+        lines = [("from", sides["reference"])]
+    lines.append(("rows", f"{reference['rows']}, of which {reference['heldOut']} held out"))
     if reference["label"]:
         lines.append(("task", f"{reference['task']} of {reference['label']}"))
     lines.append(("libraries", libraries))

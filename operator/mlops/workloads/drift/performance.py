@@ -129,7 +129,8 @@ class Labelled:
         before = self.reference.held_out.drop_nulls(["label", PREDICTION])
         after = self.window.live_labelled
         if before.height < MIN_ROWS:
-            return f"the reference has {before.height} held-out rows, at least {MIN_ROWS} are needed"
+            few = f"the reference has {before.height} held-out rows, at least {MIN_ROWS} are needed"
+            return f"{few}{self.reference.remark}"
         try:
             reference, current = (sample_of(metric, rows, self.reference.classes) for rows in (before, after))
             min_drop = smallest_drop(metric, reference) if asked_drop is None else asked_drop

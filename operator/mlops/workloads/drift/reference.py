@@ -55,6 +55,9 @@ class Reference:
     filled: Mapping[str, float] = field(default_factory=dict)
     # Why inputs of the model are not among the rows.
     not_compared: Mapping[str, str] = field(default_factory=dict)
+    # Of another reference than the training data: its name, and why some rows have no label or answer.
+    name: str = ""
+    remark: str = ""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -84,6 +87,11 @@ def load_reference(store: Store, artifact: str) -> Reference:
             Reason.DATA_UNUSABLE, f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
         ) from error
     return make_reference(_signature(description, artifact), frame, where=artifact)
+
+
+def signature_at(store: Store, artifact: str) -> Signature:
+    """Read what the model at the digest `artifact` takes and how it answers. Raises BadInput (DataUnusable)."""
+    return _signature(store.read_file(artifact, DESCRIPTION), artifact)
 
 
 def _signature(content: bytes, artifact: str) -> Signature:

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from mlops.api import tasks
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
-from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading
+from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading, SegmentResult
+from mlops.api.drift_reference import ReferenceSource
 from mlops.api.label_sources import LabelSourceResult
 from mlops.api.reasons import Reason
 from mlops.workloads.drift.dataset_version import fetch_dataset
@@ -18,11 +19,13 @@ from mlops.workloads.drift.label_sources import SourceLabels, Sources
 from mlops.workloads.drift.labelling import FILE, record, request_of
 from mlops.workloads.drift.older import older_versions
 from mlops.workloads.drift.page import page
-from mlops.workloads.drift.reference import load_reference
+from mlops.workloads.drift.reference import Reference, load_reference
+from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import JudgedSpan, Window, load_window
+from mlops.workloads.drift.window import JudgedSpan, Window, load_window, with_cohort
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix
+from mlops.workloads.floor.records.newest import newest_span
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99
@@ -36,16 +39,9 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     store = pod.store
     sources = _sources(pod, task)
     span = _span(pod, task, sources)
-    reference = load_reference(store, task.artifact)
-    window = load_window(
-        store,
-        reference,
-        span,
-        requests=captures_prefix(*_place(task)),
-        labels=sources,
-        live=task.artifact,
-        max_samples=task.window.max_samples,
-    )
+    trained = load_reference(store, task.artifact)
+    window = _checked(pod, task, trained, span, sources)
+    reference, compared = _reference(pod, task, trained, window, sources)
     seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
     older = older_versions(store, pod.scratch, task, reference, window, decision, seed)
@@ -53,11 +49,12 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     found = document(task, reference, window, decision, [_result(each, window) for each in window.sources]) | beside(
         older, asked
     )
+    found["reference"] |= compared.dump()
     files = {"report.json": to_bytes(found), "report.html": page(found).encode()}
     digest = store.put_files(files | ({FILE: asked.lines()} if asked else {})).digest
     if asked:
         record(store, asked)
-    report = report_of(window, decision, digest)
+    report = report_of(window, decision, digest).evolve(reference=compared)
     return fitting(report.evolve(**told(older, asked, task.artifact)))
 
 
@@ -73,7 +70,15 @@ def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftRep
         label_coverage=_decimal(window.counts.coverage),
         label_sources=tuple(_result(each, window) for each in window.sources),
         checks=tuple(
-            CheckResult(name=f.check.name, type=f.check.type, result=f.result, message=_cut(f.message, 256))
+            CheckResult(
+                name=f.check.name,
+                type=f.check.type,
+                result=f.result,
+                message=_cut(f.message, 256),
+                segment=SegmentResult(column=f.segment.column, value=f.segment.value, rows=f.segment.rows)
+                if f.segment
+                else None,
+            )
             for f in decision.findings
         ),
         metric=None
@@ -137,8 +142,45 @@ def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
     )
 
 
+def _reference(
+    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: Sources
+) -> tuple[Reference, ReferenceSource]:
+    """What the window is compared with, and its name."""
+    wanted, folder = task.reference, pod.scratch / "reference"
+    if wanted and wanted.dataset_ref:
+        assert task.reference_dataset is not None
+        pinned = task.reference_dataset
+        return of_dataset(pinned, trained, store=pod.store, artifact=task.artifact, folder=folder)
+    of_before = span_of_reference(wanted, window) if wanted else None
+    if of_before is None:
+        return trained, of_training(task.artifact, task.model_version, trained)
+    captured = _window(pod, task, trained, of_before, sources, MAX_ROWS)
+    return of_window(captured, trained, store=pod.store, artifact=task.artifact, folder=folder)
+
+
+def _window(
+    pod: Pod,
+    task: tasks.DriftTask,
+    trained: Reference,
+    span: JudgedSpan,
+    sources: Sources,
+    most: int,
+    newest: bool = False,
+) -> Window:
+    return load_window(
+        pod.store,
+        trained,
+        span,
+        requests=captures_prefix(*_place(task)),
+        labels=sources,
+        live=task.artifact,
+        max_samples=most,
+        newest=newest,
+    )
+
+
 def _result(each: SourceLabels, window: Window) -> LabelSourceResult:
-    judged = window.frame.filter("judged").select(KEY)
+    judged = window.judged.select(KEY)
     said = [each.found.frame, *([each.found.unknown] if each.found.unknown is not None else [])]
     return LabelSourceResult(
         source=each.source,
@@ -184,11 +226,28 @@ def _fits(report: tasks.DriftReport) -> bool:
 
 
 def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
+    """The event time of the window: as long as it says, or so long that it holds the newest so many rows."""
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
-    length = parse_duration(task.window.duration)
+    if task.window.rows is not None:
+        found = newest_span(pod.store, captures_prefix(*_place(task)), end, task.window.rows)
+        return JudgedSpan(found.start, end, earlier(end, sources.longest_wait))
+    length = parse_duration(str(task.window.duration))
     if length <= timedelta(0):
         raise BadInput(Reason.CONFIGURATION_INVALID, "spec.window.duration: is 0, a window needs a span of time")
     return JudgedSpan(earlier(end, length), end, earlier(end, sources.longest_wait))
+
+
+def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources) -> Window:
+    """The window that is checked; of so many rows, those that are judged by label are as many."""
+    count = task.window.rows
+    if count is None:
+        return _window(pod, task, trained, span, sources, task.window.max_samples)
+    window = _window(pod, task, trained, span, sources, count, newest=True)
+    if span.judged_until >= span.end:
+        return window
+    found = newest_span(pod.store, captures_prefix(*_place(task)), span.judged_until, count)
+    until = JudgedSpan(found.start, span.judged_until, span.judged_until)
+    return with_cohort(window, _window(pod, task, trained, until, sources, count, newest=True))
 
 
 def _cut(text: str, length: int) -> str:

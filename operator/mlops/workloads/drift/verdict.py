@@ -13,6 +13,7 @@ from mlops.workloads.drift.findings import Decision, Finding, Performance
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Labelled, Limits
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.segments import answer_of, check_columns
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.records.layout import INPUT
 from mlops.workloads.floor.records.reading import SEND_EVENT_TIME
@@ -33,13 +34,18 @@ def decide(
     """
     labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
     for check in checks:
+        check_columns(check, reference)
         if CHECKS[check.type].measures:
             labelled.metrics_of(check)
     evidence = Evidence(reference, window, Inputs(reference, window), labelled)
-    enough = window.counts.samples >= limits.min_samples
+    few = _few(reference, window, limits.min_samples)
+    enough = window.counts.samples >= limits.min_samples and not few
     for check in checks:
         type_ = CHECKS[check.type]
-        answer = type_.answer(check, evidence) if enough else type_.answer_of_few(check, window, limits.min_samples)
+        if enough:
+            answer = answer_of(type_, check, evidence)
+        else:
+            answer = type_.answer_of_few(check, window, limits.min_samples, few)
         evidence.findings.append(answer)
     verdict = _verdict(evidence, enough)
     performance, changed = _performance(evidence)
@@ -55,6 +61,14 @@ def decide(
         change_point=None if changed is None else format_time(changed),
         notes=(*_notes(window), *_not_compared(reference, window)),
     )
+
+
+def _few(reference: Reference, window: Window, min_samples: int) -> str:
+    """Why nothing can be compared with another reference than the training data; empty where the window is small."""
+    rows = reference.frame.height
+    if not reference.name or rows >= min_samples or window.counts.samples < min_samples:
+        return ""
+    return f"{rows} rows in the reference ({reference.name}), minSamples is {min_samples}"
 
 
 def _detected(evidence: Evidence) -> dict[CheckType, Finding]:
@@ -116,7 +130,12 @@ def _not_compared(reference: Reference, window: Window) -> tuple[str, ...]:
 def _notes(window: Window) -> tuple[str, ...]:
     counts = window.counts
     notes = []
-    if counts.samples < counts.rows:
+    if window.cohort is not None:
+        judged = window.judged
+        first, last = (format_time(t) for t in (judged["time"][0], judged["time"][-1])) if judged.height else ("", "")
+        of_when = f", of {first} to {last}" if judged.height else ""
+        notes.append(f"Judged by label are the newest {judged.height} rows that are old enough{of_when}.")
+    if counts.samples < counts.rows and not window.is_newest:
         notes.append(f"{counts.samples} of {counts.rows} rows were drawn by a hash of their id (maxSamples).")
     if counts.live < counts.samples:
         notes.append(

@@ -7,7 +7,7 @@ Which rows and labels count says `records.reading`. Rows are kept by a hash of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ from mlops.workloads.floor.records.layout import (
     label_text,
     prediction_type,
 )
+from mlops.workloads.floor.records.newest import newest_first
 from mlops.workloads.floor.records.reading import RecordedLabels, first_of_each, identity, request_files
 
 
@@ -106,11 +107,20 @@ class Window:
     missing: Mapping[str, int] = field(default_factory=dict)
     spoiled: frozenset[str] = frozenset()
     sources: tuple[SourceLabels, ...] = ()
+    # Of a window of so many rows: as many that are old enough to be judged by label, if those are others.
+    cohort: pl.DataFrame | None = None
+    # Whether it has the newest rows of its span, and is no sample of it.
+    is_newest: bool = False
+
+    @property
+    def judged(self) -> pl.DataFrame:
+        """Rows that are old enough to be judged by label."""
+        return (self.frame if self.cohort is None else self.cohort).filter("judged")
 
     @property
     def labelled(self) -> pl.DataFrame:
         """Judged rows with a label, of whatever version."""
-        return self.frame.filter(pl.col("judged") & pl.col("label").is_not_null())
+        return self.judged.filter(pl.col("label").is_not_null())
 
     @property
     def truths(self) -> pl.Series:
@@ -130,6 +140,8 @@ class _Kept:
     """The rows so far: at most `limit` with the smallest hashes, the hash of every row, and which inputs were seen."""
 
     limit: int
+    # Of more than `limit`, the newest rows instead of a sample.
+    newest: bool = False
     frames: list[pl.DataFrame] = field(default_factory=list)
     pending: int = 0
     hashes: list[NDArray[np.uint64]] = field(default_factory=list)
@@ -147,16 +159,27 @@ class _Kept:
     def shrink(self) -> pl.DataFrame:
         rows = first_of_each(pl.concat(self.frames))
         if rows.height > self.limit:
-            rows = rows.sort("_hash", *KEY).head(self.limit)
+            rows = newest_first(rows, self.limit) if self.newest else rows.sort("_hash", *KEY).head(self.limit)
         self.frames, self.pending = [rows], rows.height
         return rows
 
 
 def load_window(
-    store: Store, reference: Reference, span: JudgedSpan, *, requests: str, labels: Sources, live: str, max_samples: int
+    store: Store,
+    reference: Reference,
+    span: JudgedSpan,
+    *,
+    requests: str,
+    labels: Sources,
+    live: str,
+    max_samples: int,
+    newest: bool = False,
 ) -> Window:
-    """Read captures below the key `requests` and `labels`; `live` is the digest of the live model."""
-    kept = _Kept(max_samples)
+    """Read captures below the key `requests` and `labels`; `live` is the digest of the live model.
+
+    Of more than `max_samples` rows it has a sample, or the newest ones.
+    """
+    kept = _Kept(max_samples, newest)
     shape = _captured_shape(reference, labels.join_keys)
     for frame in request_files(store, requests, span):
         _take(kept, frame, shape, span, live)
@@ -188,7 +211,7 @@ def load_window(
     absent = tuple(name for name in reference.fields if name not in kept.seen) if frame.height else ()
     missing = {name: frame[INPUT + name].null_count() for name in reference.constants}
     filled, spoiled = _filled(frame, reference), frozenset(kept.spoiled)
-    return Window(span, filled, counts, absent, unknown, missing, spoiled, sources)
+    return Window(span, filled, counts, absent, unknown, missing, spoiled, sources, is_newest=newest)
 
 
 def _unknown(frame: pl.DataFrame, answers: RecordedLabels) -> dict[str, int]:
@@ -211,6 +234,19 @@ def _filled(frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
         if frame[INPUT + name].null_count() < frame.height
     ]
     return frame.with_columns(filled)
+
+
+def with_cohort(window: Window, judged: Window) -> Window:
+    """Return the window with the rows of another one, which ends earlier, to be judged by label."""
+    counts = replace(
+        judged.counts,
+        rows=window.counts.rows,
+        samples=window.counts.samples,
+        duplicates=window.counts.duplicates,
+        live=window.counts.live,
+        captured_before=window.counts.captured_before,
+    )
+    return replace(window, counts=counts, unknown=judged.unknown, sources=judged.sources, cohort=judged.frame)
 
 
 def window_of(frame: pl.DataFrame, span: JudgedSpan) -> Window:

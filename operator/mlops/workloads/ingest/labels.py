@@ -103,8 +103,15 @@ def _download(pod: Pod, task: tasks.LabelsTask, source: HttpLabels) -> Delivered
 
 
 def _start(pod: Pod, task: tasks.LabelsTask) -> datetime:
+    """The event time from which rows are read; of a window of so many rows nobody knows it yet."""
+    if task.window.duration is None:
+        return datetime.min.replace(tzinfo=UTC)
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
-    return earlier(end, parse_duration(task.window.duration))
+    start = earlier(end, parse_duration(task.window.duration))
+    wanted = task.reference
+    if wanted and wanted.seasonal:
+        return earlier(start, parse_duration(wanted.seasonal.offset))
+    return min(start, parse_time(wanted.window.start)) if wanted and wanted.window else start
 
 
 def _spec(source: LabelSource, label_type: FieldType) -> DatasetSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def s3_files(
     if not found:
         raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{_similar(bucket, key, bucket_name)}")
     for one in found:
-        if since and one.modified and one.modified < since.timestamp():
+        if since and one.modified and datetime.fromtimestamp(one.modified, UTC) < since:
             continue
         if store and isinstance(bucket, FolderBucket) and (bucket.root / one.key).resolve().is_relative_to(store):
             raise forbidden(f"s3://{bucket_name}/{one.key}")

@@ -60,12 +60,12 @@ class DataQuality(DriftCheck):
         """See DriftCheck."""
         return f"The delivery of data is broken: {message}."
 
-    def answer_of_few(self, check: Check, window: Window, min_samples: int) -> Finding:
+    def answer_of_few(self, check: Check, window: Window, min_samples: int, few: str = "") -> Finding:
         """Requests that no longer come at all are no small window."""
         if window.counts.samples == 0 and window.counts.captured_before:
             message = "no request was captured in the window, though there were some before it"
             return Finding(check, "Detected", message)
-        return super().answer_of_few(check, window, min_samples)
+        return super().answer_of_few(check, window, min_samples, few)
 
 
 def _share(check: Check) -> float:

@@ -47,6 +47,8 @@ class LabelShift(DriftCheck):
                 "Inconclusive",
                 f"{coverage:.1%} of the rows have labels, minCoverage is {limits.min_coverage:.1%}",
             )
+        if not evidence.reference.frame["label"].count():
+            return Finding(check, "Inconclusive", f"the reference has no labels{evidence.reference.remark}")
         effect, pvalue, numbers = _effect(evidence, evidence.window.truths)
         passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
         baseline_of = _baseline_of_labels(evidence, float(check.alpha)) if passed else None

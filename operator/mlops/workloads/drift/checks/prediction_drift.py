@@ -32,8 +32,9 @@ class PredictionDrift(DriftCheck):
         """Answers and probabilities against those on the reference's held-out rows."""
         held_out = evidence.reference.held_out
         live = evidence.window.frame.filter(pl.col("live"))
-        if held_out.height < 2 or not live.height:
-            return Finding(check, "Inconclusive", "there are no answers of the live version to compare")
+        if held_out[PREDICTION].count() < 2 or not live.height:
+            few = f"there are no answers of the live version to compare{evidence.reference.remark}"
+            return Finding(check, "Inconclusive", few)
         columns = [c for c in held_out.columns if c.startswith(PROBABILITY)]
         columns = [PREDICTION, *(columns[:1] if len(columns) == 2 else columns)]
         regression = not evidence.reference.classes

@@ -72,7 +72,12 @@ def request_files(store: Store, prefix: str, span: Span) -> Iterator[pl.DataFram
     Choose rows by `Span.holds("time")`, put them together, and give them to `first_of_each`. Raises BadInput for a file
     that cannot be read or lacks a column.
     """
-    for key, frame in _files(store, _keys(store, prefix, span.start, span.end)):
+    yield from rows_of_files(store, _keys(store, prefix, span.start, span.end))
+
+
+def rows_of_files(store: Store, keys: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield the recorded files at these keys, as `request_files` does."""
+    for key, frame in _files(store, keys):
         _need(frame, (*KEY, TIME), key)
         # Servers of an earlier release did not record when a request arrived: those were before all others.
         arrived = timestamp(ARRIVED) if ARRIVED in frame.columns else pl.lit(None, TIMESTAMP).alias(ARRIVED)
