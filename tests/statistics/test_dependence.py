@@ -263,6 +263,11 @@ def test_blocks_that_are_few_or_all_the_same_tell_nothing(blocks: list[Floats]) 
     assert between(blocks) == 1.0
 
 
+def test_blocks_of_which_every_quartile_is_the_largest_value_tell_nothing() -> None:
+    """All rows lie below each edge, however many blocks there are."""
+    assert between([np.array([0.0, *np.ones(20)]) for _ in range(40)]) == 1.0
+
+
 def test_three_blocks_are_enough() -> None:
     """If they differ by more than chance."""
     assert between([np.arange(50.0), 100 + np.arange(50.0), 200 + np.arange(50.0)]) > 10.0

@@ -88,7 +88,7 @@ def between(blocks: Sequence[FloatArray]) -> float:
     for edge in dict.fromkeys(every[[every.shape[0] * quarter // 4 for quarter in (1, 2, 3)]].tolist()):
         shares = np.array([float((block <= edge).mean()) for block in blocks])
         share = float((shares * rows).sum() / rows.sum())
-        if 0.0 < share < 1.0:
+        if share < 1.0:
             found.append(float((rows * (shares - share) ** 2).sum()) / (share * (1.0 - share) * (len(blocks) - 1)))
     ratio = float(np.mean(found)) if found else 1.0
     return ratio if ratio > 1.0 + _CHANCE * math.sqrt(2.0 / (len(blocks) - 1)) else 1.0
