@@ -21,7 +21,7 @@ import polars as pl
 
 from bench.drift_worlds import BEGIN, BY_NAME, LENGTH, draw, make_world
 from mlops.api.drift_monitor import Check
-from mlops.workloads.drift import columns, faults, twins, units
+from mlops.workloads.drift import alike, columns, faults, units
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
@@ -57,8 +57,8 @@ THRESHOLDS: tuple[tuple[ModuleType, str], ...] = (
     (units, "_MOVED_LITTLE"),
     (units, "_AGREE"),
     (units, "_ERRORS"),
-    (twins, "_ROOM"),
-    (twins, "_ALIKE"),
+    (alike, "_ROOM"),
+    (alike, "_ALIKE"),
 )
 _SHARED = {"MOVED", "SHAPE", "ALIKE"}
 _QUALITY = Check(name="quality", type="DataQuality")
@@ -126,7 +126,7 @@ def _case(name: str, seed: int, size: float) -> Case:
 @contextmanager
 def multiplied(module: ModuleType, name: str, factor: float) -> Iterator[None]:
     """A threshold times `factor`, in whatever module it is used."""
-    users = [each for each in (columns, faults, units, twins) if name in _SHARED and hasattr(each, name)] or [module]
+    users = [each for each in (columns, faults, units, alike) if name in _SHARED and hasattr(each, name)] or [module]
     value: Any = getattr(module, name)
     for user in users:
         setattr(user, name, value * factor)

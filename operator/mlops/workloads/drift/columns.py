@@ -23,7 +23,7 @@ ALIKE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class NumericInput:
     """A numeric input that is there on both sides, in time order and sorted.
 
     `inflation` is by how much rows of the reference and of the window say less than independent ones.
@@ -60,7 +60,7 @@ class Column:
 
 def column_of(
     name: str, known: pl.DataFrame, seen: pl.DataFrame, blocks: Sequence[pl.DataFrame], dependence: Dependence
-) -> Column | None:
+) -> NumericInput | None:
     """The input of both frames; None with too few values, or with ones whose squares overflow."""
     before, after = (frame[INPUT + name].drop_nulls().to_numpy() for frame in (known, seen))
     if min(before.shape[0], after.shape[0]) < MIN_ROWS:
@@ -70,7 +70,7 @@ def column_of(
         return None
     own = tuple(np.sort(block[INPUT + name].drop_nulls().to_numpy()) for block in blocks)
     inflation = dependence.of(INPUT + name, is_number=True)
-    return Column(name, before, after, known_sorted, seen_sorted, own, inflation)
+    return NumericInput(name, before, after, known_sorted, seen_sorted, own, inflation)
 
 
 def count_of(ordered: FloatArray, value: float) -> int:

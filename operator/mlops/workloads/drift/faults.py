@@ -16,10 +16,10 @@ import polars as pl
 
 from mlops.statistics.arrays import BoolArray, FloatArray
 from mlops.statistics.two_sample import chi_square_homogeneity
-from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, Column, apart, column_of, count_of
+from mlops.workloads.drift.alike import exchanged_alike
+from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, NumericInput, apart, column_of, count_of
 from mlops.workloads.drift.dependence import Dependence, spacing_of
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.drift.twins import exchanged_twins
 from mlops.workloads.drift.units import another_unit
 from mlops.workloads.floor.records.layout import INPUT
 
@@ -67,7 +67,7 @@ def faults_of(
     told = dict(_stuck(reference, window, min_share)) | told | dict(_respelt(reference, window, min_share))
     open_ = [one for one in columns if one.name not in told and one.name in moved]
     kept = [one for one in columns if one.name not in told and one.name not in moved]
-    exchanged = dict(_exchanged(open_)) | dict(exchanged_twins(kept, *frames, alpha))
+    exchanged = dict(_exchanged(open_)) | dict(exchanged_alike(kept, *frames, alpha))
     rescaled = {}
     for one in open_:
         alone = set(moved) <= {one.name, *told, *exchanged}
@@ -76,7 +76,7 @@ def faults_of(
     return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
 
 
-def _stands_out(column: Column, constant: float | str | None, alpha: float, min_share: float) -> str:
+def _stands_out(column: NumericInput, constant: float | str | None, alpha: float, min_share: float) -> str:
     """A value that fills a column, or part of it: zero, a sentinel, the last one before a source froze.
 
     The model's own `constant` for what is missing is none: what is missing is counted apart.
@@ -103,7 +103,7 @@ def _stands_out(column: Column, constant: float | str | None, alpha: float, min_
     return ""
 
 
-def _is_no_number(column: Column, values: FloatArray) -> BoolArray:
+def _is_no_number(column: NumericInput, values: FloatArray) -> BoolArray:
     """Which values stand for something else: negative ones where there were none, nines beyond all that was, and
     whatever lies further beyond it than all that was is wide."""
     low, high = column.known_sorted[0], column.known_sorted[-1]
@@ -184,7 +184,7 @@ def _plain(text: str) -> str:
     return "".join(one for one in letters if not (unicodedata.combining(one) or one.isspace() or one == "_"))
 
 
-def _exchanged(columns: list[Column]) -> Iterator[tuple[str, str]]:
+def _exchanged(columns: list[NumericInput]) -> Iterator[tuple[str, str]]:
     """Columns each of which looks like the other did."""
     moved = [one for one in columns if one.distance >= max(MOVED, one.noise)]
     few = {one.name: (np.quantile(one.known_sorted, _FEW), np.quantile(one.seen_sorted, _FEW)) for one in moved}

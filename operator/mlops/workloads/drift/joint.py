@@ -52,7 +52,7 @@ def moved_together(
     be told.
 
     Drifted if the largest change is significant at half of `alpha`, since the rank correlations were asked before, is
-    twice `minEffectSize`, and if no more than one of the reference's own `blocks` changed as much. Of more than sixty
+    twice `minEffectSize`, and is larger than any of the reference's own `blocks` makes likely. Of more than sixty
     inputs sixty are drawn by the seed; of more than 2,000 rows of a window evenly spread ones are taken.
     """
     known, parts = _parts(reference.frame, blocks)

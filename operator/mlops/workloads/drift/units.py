@@ -15,7 +15,7 @@ import polars as pl
 
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.dependence import inflation
-from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, Column, apart
+from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, NumericInput, apart
 from mlops.workloads.floor.records.layout import INPUT
 
 # Units that are mistaken for each other, by how much they differ: inch, foot, mile, pound; beyond the last, any factor
@@ -43,7 +43,7 @@ _BINS = 10
 Back = Callable[[FloatArray], FloatArray]
 
 
-def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
+def another_unit(column: NumericInput, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
     """The unit that an input of both frames changed to, in a sentence; empty if it did not.
 
     `alone`: no other input moved, which labels would follow, too.
@@ -51,7 +51,7 @@ def another_unit(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alo
     return _rescaled(column, known, seen, alone=alone) or _partly(column)
 
 
-def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
+def _rescaled(column: NumericInput, known: pl.DataFrame, seen: pl.DataFrame, *, alone: bool) -> str:
     """A column whose values are those of before times a number: another unit."""
     if column.distance < max(_MOVED_LITTLE, column.noise):
         return ""
@@ -79,7 +79,7 @@ def _rescaled(column: Column, known: pl.DataFrame, seen: pl.DataFrame, *, alone:
     return f"{column.name} has about {over}{size:.2g} times its values, and the labels that these had: another unit"
 
 
-def _error_of_factor(column: Column) -> float:
+def _error_of_factor(column: NumericInput) -> float:
     """The standard error of the logarithm of the factor between two samples of one shape, by their quartiles."""
     low, middle, high = np.quantile(column.known_sorted, (0.25, 0.5, 0.75))
     if column.known_sorted[0] > 0.0:
@@ -129,7 +129,7 @@ def _targets(rows: list[pl.DataFrame]) -> tuple[FloatArray, FloatArray]:
     return before.astype(np.float64), after.astype(np.float64)
 
 
-def _partly(column: Column) -> str:
+def _partly(column: NumericInput) -> str:
     """A part of a column is in another unit: beyond all that was, and of its shape once it is multiplied."""
     sizes, seen = np.sort(np.abs(column.known)), np.abs(column.seen)
     least, most = sizes[int(0.01 * (sizes.shape[0] - 1))], sizes[int(np.ceil(0.99 * (sizes.shape[0] - 1)))]
@@ -150,7 +150,7 @@ def _partly(column: Column) -> str:
     return ""
 
 
-def _of_part(column: Column, part: FloatArray) -> tuple[float, bool]:
+def _of_part(column: NumericInput, part: FloatArray) -> tuple[float, bool]:
     """The factor of a part of a column, and whether the part is large enough and has the column's shape."""
     if part.shape[0] < max(MIN_ROWS, _PART * column.seen.shape[0]):
         return 0.0, False
@@ -161,7 +161,7 @@ def _of_part(column: Column, part: FloatArray) -> tuple[float, bool]:
     return factor, apart(np.sort(column.known_sorted * factor), ordered) <= SHAPE
 
 
-def _told_part(column: Column, part: FloatArray, factor: str) -> str:
+def _told_part(column: NumericInput, part: FloatArray, factor: str) -> str:
     share = part.shape[0] / column.seen.shape[0]
     return f"{column.name} has about {factor} times its values in {share:.0%} of the rows: another unit"
 
@@ -181,7 +181,7 @@ def _ratio(before: FloatArray, after: FloatArray) -> float:
     return float((before * after).sum()) / squares if squares > 0.0 else 0.0
 
 
-def _fahrenheit(column: Column) -> str:
+def _fahrenheit(column: NumericInput) -> str:
     for slope, level, unit in ((1.8, 32.0, "Fahrenheit for Celsius"), (1 / 1.8, -32 / 1.8, "Celsius for Fahrenheit")):
         if apart(np.sort(column.known_sorted * slope + level), column.seen_sorted) <= column.noise:
             return f"{column.name} has {slope:.3g} times its values and {level:+.3g}: {unit}"

@@ -10,12 +10,12 @@ import polars as pl
 
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.special import chi2_sf
-from mlops.workloads.drift.columns import Column
+from mlops.workloads.drift.columns import NumericInput
 from mlops.workloads.drift.correlation import rank_correlations
 from mlops.workloads.floor.records.layout import INPUT
 
 _MAX_COLUMNS = 100
-# Twins: quantiles that differ by no more than so many of their spreads.
+# Alike: quantiles that differ by no more than so many of their spreads.
 _ALIKE = 0.15
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 # The correlations as they were are out of the question, at so small a share of alpha, and with room for what is not
@@ -23,12 +23,12 @@ _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _SHARE_OF_ALPHA, _ROOM, _POSSIBLE = 0.01, 2.0, 0.001
 
 
-def exchanged_twins(
-    columns: Sequence[Column], known: pl.DataFrame, seen: pl.DataFrame, alpha: float
+def exchanged_alike(
+    columns: Sequence[NumericInput], known: pl.DataFrame, seen: pl.DataFrame, alpha: float
 ) -> Iterator[tuple[str, str]]:
     """Pairs of `columns` of both frames that are exchanged, as (name, sentence); the second one's is empty."""
     columns = columns[:_MAX_COLUMNS]
-    suspects = list(_twins(columns))
+    suspects = list(_suspects(columns))
     if len(columns) < 3 or not suspects:
         return
     names = [INPUT + each.name for each in columns]
@@ -51,7 +51,7 @@ def exchanged_twins(
             yield other, ""
 
 
-def _twins(columns: Sequence[Column]) -> Iterator[tuple[int, int]]:
+def _suspects(columns: Sequence[NumericInput]) -> Iterator[tuple[int, int]]:
     at = [np.quantile(each.known_sorted, _QUANTILES) for each in columns]
     for i, j in combinations(range(len(columns)), 2):
         spread = max(at[i][-1] - at[i][0], at[j][-1] - at[j][0])
@@ -59,7 +59,7 @@ def _twins(columns: Sequence[Column]) -> Iterator[tuple[int, int]]:
             yield i, j
 
 
-def _errors(columns: Sequence[Column]) -> Callable[[int, int], FloatArray]:
+def _errors(columns: Sequence[NumericInput]) -> Callable[[int, int], FloatArray]:
     """The standard errors (k,) of transformed rank correlations of two columns with all: of the least dependent rows
     and the fewest."""
     inflation = np.array([each.inflation for each in columns])
