@@ -14,7 +14,7 @@ from mlops.api.reasons import Reason
 from mlops.workloads.drift.dataset_version import fetch_dataset
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
-from mlops.workloads.drift.label_sources import SourceLabels, Sources
+from mlops.workloads.drift.label_sources import LabelPlaces, SourceLabels
 from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import Reference, load_reference
 from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
@@ -109,10 +109,10 @@ def _place(task: tasks.DriftTask) -> tuple[str, str, str]:
     return task.namespace, task.target.model_name, task.target.stage
 
 
-def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
+def _sources(pod: Pod, task: tasks.DriftTask) -> LabelPlaces:
     """Where the labels are: what an earlier container of the pod has read, and a Dataset's version from the store."""
     wanted = task.labels.sources or ()
-    return Sources(
+    return LabelPlaces(
         task.labels,
         feedback_prefix(*_place(task)),
         pod.inputs if any(each.is_delivered for each in wanted) else None,
@@ -121,7 +121,7 @@ def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
 
 
 def _reference(
-    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: Sources
+    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: LabelPlaces
 ) -> tuple[Reference, ReferenceSource]:
     """What the window is compared with, and its name."""
     wanted, folder = task.reference, pod.scratch / "reference"
@@ -141,7 +141,7 @@ def _window(
     task: tasks.DriftTask,
     trained: Reference,
     span: JudgedSpan,
-    sources: Sources,
+    sources: LabelPlaces,
     most: int,
     newest: bool = False,
 ) -> Window:
@@ -202,7 +202,7 @@ def _fits(report: tasks.DriftReport) -> bool:
     return True
 
 
-def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
+def _span(pod: Pod, task: tasks.DriftTask, sources: LabelPlaces) -> JudgedSpan:
     """The event time of the window: as long as it says, or so long that it holds the newest so many rows."""
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     if task.window.rows is not None:
@@ -214,7 +214,7 @@ def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
     return JudgedSpan(earlier(end, length), end, earlier(end, sources.longest_wait))
 
 
-def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources) -> Window:
+def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: LabelPlaces) -> Window:
     """The window that is checked; of so many rows, those that are judged by label are as many."""
     count = task.window.rows
     if count is None:
