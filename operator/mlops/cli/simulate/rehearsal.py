@@ -31,7 +31,7 @@ from mlops.local.runtime import LocalRuntime
 from mlops.planning.plan import Manifest
 from mlops.statistics.metrics import evaluate
 from mlops.store.address import open_store
-from mlops.workloads.drift.label_sources import Sources
+from mlops.workloads.drift.label_sources import LabelPlaces
 from mlops.workloads.drift.performance import MIN_ROWS, sample_of
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.window import JudgedSpan, load_window
@@ -158,7 +158,7 @@ def _judged(
         reference,
         JudgedSpan(history.since, history.end, history.end),
         requests=captures_prefix(*place),
-        labels=Sources(Labels(), feedback_prefix(*place)),
+        labels=LabelPlaces(Labels(), feedback_prefix(*place)),
         live=artifact,
         max_samples=10_000_000,
     )

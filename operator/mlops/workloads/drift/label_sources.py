@@ -39,7 +39,7 @@ class SourceLabels:
 
 
 @dataclass(frozen=True)
-class Sources:
+class LabelPlaces:
     """Where a check finds its labels: the feedback's key in the store, the folder of delivered ones, a Dataset."""
 
     labels: Labels
@@ -68,7 +68,7 @@ class Sources:
 
 
 def labels_from(
-    sources: Sources,
+    sources: LabelPlaces,
     store: Store,
     span: Span,
     rows: pl.DataFrame,

@@ -15,7 +15,7 @@ from mlops.workloads.drift.dataset_version import fetch_dataset
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.following import beside, told
-from mlops.workloads.drift.label_sources import SourceLabels, Sources
+from mlops.workloads.drift.label_sources import LabelPlaces, SourceLabels
 from mlops.workloads.drift.labelling import FILE, record, request_of
 from mlops.workloads.drift.older import older_versions
 from mlops.workloads.drift.page import page
@@ -131,10 +131,10 @@ def _place(task: tasks.DriftTask) -> tuple[str, str, str]:
     return task.namespace, task.target.model_name, task.target.stage
 
 
-def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
+def _sources(pod: Pod, task: tasks.DriftTask) -> LabelPlaces:
     """Where the labels are: what an earlier container of the pod has read, and a Dataset's version from the store."""
     wanted = task.labels.sources or ()
-    return Sources(
+    return LabelPlaces(
         task.labels,
         feedback_prefix(*_place(task)),
         pod.inputs if any(each.is_delivered for each in wanted) else None,
@@ -143,7 +143,7 @@ def _sources(pod: Pod, task: tasks.DriftTask) -> Sources:
 
 
 def _reference(
-    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: Sources
+    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: LabelPlaces
 ) -> tuple[Reference, ReferenceSource]:
     """What the window is compared with, and its name."""
     wanted, folder = task.reference, pod.scratch / "reference"
@@ -163,7 +163,7 @@ def _window(
     task: tasks.DriftTask,
     trained: Reference,
     span: JudgedSpan,
-    sources: Sources,
+    sources: LabelPlaces,
     most: int,
     newest: bool = False,
 ) -> Window:
@@ -225,7 +225,7 @@ def _fits(report: tasks.DriftReport) -> bool:
     return True
 
 
-def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
+def _span(pod: Pod, task: tasks.DriftTask, sources: LabelPlaces) -> JudgedSpan:
     """The event time of the window: as long as it says, or so long that it holds the newest so many rows."""
     end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
     if task.window.rows is not None:
@@ -237,7 +237,7 @@ def _span(pod: Pod, task: tasks.DriftTask, sources: Sources) -> JudgedSpan:
     return JudgedSpan(earlier(end, length), end, earlier(end, sources.longest_wait))
 
 
-def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: Sources) -> Window:
+def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: LabelPlaces) -> Window:
     """The window that is checked; of so many rows, those that are judged by label are as many."""
     count = task.window.rows
     if count is None:

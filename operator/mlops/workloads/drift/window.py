@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.label_dataset import JOIN
-from mlops.workloads.drift.label_sources import SourceLabels, Sources, labels_from
+from mlops.workloads.drift.label_sources import LabelPlaces, SourceLabels, labels_from
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records import reading
@@ -170,7 +170,7 @@ def load_window(
     span: JudgedSpan,
     *,
     requests: str,
-    labels: Sources,
+    labels: LabelPlaces,
     live: str,
     max_samples: int,
     newest: bool = False,

@@ -47,7 +47,7 @@ class LabelShift(DriftCheck):
                 "Inconclusive",
                 f"{coverage:.1%} of the rows have labels, minCoverage is {limits.min_coverage:.1%}",
             )
-        if not evidence.reference.frame["label"].count():
+        if evidence.reference.name and not evidence.reference.frame["label"].count():
             return Finding(check, "Inconclusive", f"the reference has no labels{evidence.reference.remark}")
         effect, pvalue, numbers = _effect(evidence, evidence.window.truths)
         passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)

@@ -12,7 +12,7 @@ from mlops.store.artifacts import Store
 from mlops.workloads.floor.records.layout import ARRIVED, CONTENT, KEY, TIME, partition_span
 from mlops.workloads.floor.records.reading import Span, first_of_each, identity, rows_of_files
 
-_A_MOMENT = timedelta(microseconds=1)
+_TICK = timedelta(microseconds=1)
 
 
 def newest_first(rows: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -41,7 +41,7 @@ def newest_span(store: Store, prefix: str, end: datetime, count: int) -> Span:
                 kept = [newest_first(first_of_each(pl.concat(kept)), count)]
         found = newest_first(first_of_each(pl.concat(kept)), count) if kept else found
         oldest = found[TIME].sort()[0] if found.height else None
-    return Span((end if oldest is None else oldest) - _A_MOMENT, end)
+    return Span((end if oldest is None else oldest) - _TICK, end)
 
 
 def _from_newest(store: Store, prefix: str, end: datetime) -> Iterator[tuple[datetime, list[str]]]:
