@@ -51,7 +51,7 @@ _OF_MODELS = (
     "onnx_engine",
 )
 _OF_MODELS += ("opening", "predictor", "signature", "skops_file", "skops_graph", "treelite_engine", "treelite_file")
-_SAID_IN_OTHER_WORDS = {"DriftMonitor": {f"mlops.workloads.floor.model.{name}" for name in _OF_MODELS}}
+_SAID_IN_OTHER_WORDS = {"DriftMonitor": tuple(f"mlops.workloads.floor.model.{name}" for name in _OF_MODELS)}
 # What reads labels as an ingest reads files never comes to: it has no expressions and no quarantine, and needs no file.
 _NEVER = {"DriftMonitor": {"SOURCE_NOT_FOUND", "EXPRESSION_INVALID", "REJECTED"}}
 _IN_A_MESSAGE = r"(?<!\{)"
