@@ -130,3 +130,9 @@ def test_segments_of_stable_windows_raise_no_alarm(stream: Stream) -> None:
     for number, window in enumerate(stream.windows):
         for type_ in ("DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop"):
             assert only(judged(stream, window.frame, a_check(type_), number)).result == "NotDetected"
+
+
+def test_the_smallest_alpha_that_can_be_written_is_shared_too(stream: Stream) -> None:
+    """A share of it that is written as zero would be no alpha."""
+    check = a_check("DataDrift", alpha="0.000000000001")
+    assert only(judged(stream, stream.windows[0].frame, check)).result == "NotDetected"
