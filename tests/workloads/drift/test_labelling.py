@@ -100,7 +100,9 @@ def test_rows_that_have_a_label_are_not_asked_for(stable: World) -> None:
     [
         pytest.param({"window": {"min_samples": 5000}}, False, id="too few rows"),
         pytest.param({"checks": ("DataDrift",)}, False, id="nothing that needs labels"),
-        pytest.param({"checks": ("EstimatedPerformance", "PredictionDrift"), "lacks_answers": True}, False, id="an estimate"),
+        pytest.param(
+            {"checks": ("EstimatedPerformance", "PredictionDrift"), "lacks_answers": True}, False, id="an estimate"
+        ),
         pytest.param({}, True, id="labels are there"),
         pytest.param({"when": ("PerformanceDrop",)}, False, id="another verdict"),
     ],

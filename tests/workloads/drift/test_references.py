@@ -83,7 +83,7 @@ class Shop:
             artifact=self.artifact,
             window=Window(duration="10d"),
             labels=Labels(),
-            checks=tuple(Check(name=one.lower(), type=one) for one in types or ALL),  # type: ignore[arg-type]
+            checks=tuple(Check(name=one.lower(), type=one) for one in types or ALL),
             reference=DriftReference.model_validate(reference) if reference else None,
             reference_dataset=pinned if reference and "datasetRef" in reference else None,
             as_of="2025-06-30T00:00:00Z",

@@ -68,7 +68,7 @@ def test_what_moved_in_one_segment_is_found_there(stream: Stream) -> None:
 def test_answers_that_are_wrong_in_one_segment_are_a_drop_there(stream: Stream) -> None:
     """Labels of one region turn; the metric of all rows stays within minDrop."""
     turned = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
-    check = {"metric": "accuracy", "minDrop": "0.3"}
+    check: dict[str, Any] = {"metric": "accuracy", "minDrop": "0.3"}
     frame = where(stream, turned, "label")
     assert only(judged(stream, frame, a_check("PerformanceDrop", None, **check))).result == "NotDetected"
     found = only(judged(stream, frame, a_check("PerformanceDrop", **check)))

@@ -64,9 +64,9 @@ def request_of(store: Store, task: tasks.DriftTask, window: Window, decision: De
     # Not those of the window: of so many rows, others may be judged by label.
     rows = window.judged
     mine = rows.select(KEY).join(known, on=KEY, how="semi").height
-    open_rows = rows.filter(
-        pl.col("live") & pl.col("label").is_null() & pl.col(PREDICTION).is_not_null()
-    ).join(known, on=KEY, how="anti", maintain_order="left")
+    open_rows = rows.filter(pl.col("live") & pl.col("label").is_null() & pl.col(PREDICTION).is_not_null()).join(
+        known, on=KEY, how="anti", maintain_order="left"
+    )
     return Request(chosen(open_rows, max(0, question.budget - mine), seed), mine, needed, key)
 
 
