@@ -517,7 +517,7 @@ class DriftMonitorStatus(Model):
         default="Closed",
         description="Open: a verdict calls for no more runs; a change of the spec, a retry or time closes it.",
     )
-    circuits: Annotated[tuple[Circuit, ...], Field(max_length=8)] = Field(
+    circuits: Annotated[tuple[Circuit, ...], Field(max_length=len(get_args(Verdict)))] = Field(
         default=(), description="By verdict: runs without a new version, and whether they have stopped."
     )
     circuit_generation: int | None = Field(default=None, description="The generation that the open circuits are of.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -226,6 +226,18 @@ def test_refused_runs_are_counted_by_verdict_and_the_last_one_too_many_opens_the
     assert counts(second) == [("LabelShift", 5, None), ("DataDrift", 2, "2026-01-10T10:00:00Z")]
     assert (second.circuit, second.circuit_generation, second.rejected_in_a_row) == ("Open", 1, 5)
     assert second.last_action.outcome == "Rejected"
+
+
+def test_every_verdict_has_a_circuit_of_its_own() -> None:
+    """None is forgotten for another: an open one that made room would let runs through."""
+    actions = [{"when": list(get_args(Verdict)), "do": "Retrain"}]
+    others = [each for each in get_args(Verdict) if each != "DataDrift"]
+    known = [{"verdict": each, "rejected": 3, "opened": "2026-01-10T09:00:00Z"} for each in others]
+    monitor = guarded({**pending(), "circuits": known, "circuit": "Open", "circuitGeneration": 1})
+    monitor = DriftMonitor.model_validate(merged(monitor.dump(), {"spec": {"actions": actions}}))
+    found = followed(monitor, refused())
+    assert [each.verdict for each in found.circuits] == [*others, "DataDrift"]
+    assert DriftMonitorStatus.model_validate(found.dump()).circuits == found.circuits
 
 
 def test_a_circuit_remembers_the_generation_at_which_it_opened() -> None:

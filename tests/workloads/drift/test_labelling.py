@@ -100,15 +100,22 @@ def test_rows_that_have_a_label_are_not_asked_for(stable: World) -> None:
     [
         pytest.param({"window": {"min_samples": 5000}}, False, id="too few rows"),
         pytest.param({"checks": ("DataDrift",)}, False, id="nothing that needs labels"),
+        pytest.param(
+            {"checks": ("EstimatedPerformance", "PredictionDrift"), "lacks_answers": True}, False, id="an estimate"
+        ),
         pytest.param({}, True, id="labels are there"),
         pytest.param({"when": ("PerformanceDrop",)}, False, id="another verdict"),
     ],
 )
 def test_nobody_is_asked_where_labels_are_not_what_lacks(stable: World, settings: Any, labelled: bool) -> None:
-    stable.write(REQUESTS, stable.captured)
+    # Without probabilities an estimate cannot be told, and labels do not help it.
+    lacks = [name for name in stable.captured.columns if name.startswith("out.p.") and settings.get("lacks_answers")]
+    stable.write(REQUESTS, stable.captured.drop(lacks))
     if labelled:
         stable.write(LABELS, stable.labels)
-    assert asks(stable, **settings).labels_wanted is None
+    report = asks(stable, **{key: value for key, value in settings.items() if key != "lacks_answers"})
+    assert report.labels_wanted is None
+    assert report.verdict == "Inconclusive" or not lacks
 
 
 def test_rows_stand_for_the_window_in_time_and_by_how_sure_the_answers_were() -> None:

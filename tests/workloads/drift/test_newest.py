@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mlops.api import tasks
 from mlops.api.drift_monitor import Labels, Window
 from mlops.workloads.drift.run import check
 from mlops.workloads.floor.records.newest import newest_span
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World
+from tests.workloads.drift.models import write_linear
 
 
 def by_count(world: World, rows: int, *types: str, **labels: Any) -> Any:
@@ -110,3 +113,41 @@ def test_the_span_holds_exactly_the_newest(stable: World, seed: int) -> None:
         inside = rows.filter(span.holds("time"))
         cut = rows["time"].sort(descending=True)[min(count, 400) - 1]
         assert inside.height == rows.filter(pl.col("time") >= cut).height
+
+
+def test_older_versions_answer_the_rows_that_are_judged_by_label(changed: World) -> None:
+    """Those are older than the window: their inputs are read of their own time, and none is taken as missing."""
+    changed.write_all()
+    folder = write_linear(changed.root.parent / "older", (-0.6, 0.0, -1.5, 0.0, 1.5))
+    older = tasks.OlderCandidate(version="churn-1", artifact=changed.store.put_directory(folder).digest)
+    question = tasks.RollbackQuestion(when=("ConceptDrift", "PerformanceDrop"), older=(older,))
+
+    def asked(window: Window, labels: Labels, end: Any = None) -> tasks.DriftReport:
+        task = changed.task("PerformanceDrop", "ConceptDrift").evolve(rollback=question, window=window, labels=labels)
+        return check(changed.pod(end), task)
+
+    counted = asked(Window(rows=400, min_samples=2), Labels(max_delay="3d"))
+    assert counted.older is not None, counted.not_measured
+    assert changed.document(counted)["older"]["rows"] == 400
+    # The same rows, as the newest ones of three days ago.
+    plain = asked(Window(rows=400, min_samples=2), Labels(), changed.end - timedelta(days=3)).older
+    assert plain is not None
+    assert (counted.older.older, counted.older.live) == (plain.older, plain.live)
+
+
+def test_labels_are_asked_for_of_the_rows_that_are_judged_by_label(stable: World) -> None:
+    """A label of a younger row would not be counted; and none is asked for twice."""
+    stable.write(REQUESTS, stable.captured)
+    question = tasks.LabelQuestion(when=("Inconclusive",), budget=60)
+    task = stable.task("PerformanceDrop").evolve(
+        window=Window(rows=300, min_samples=2), labels=Labels(max_delay="3d"), label_request=question
+    )
+    report = check(stable.pod(), task)
+    assert report.labels_wanted == tasks.LabelsWanted(rows=60, asked_before=0, needed=60, file="label-request.jsonl")
+    lines = stable.store.read_file(report.report_digest, "label-request.jsonl").decode().splitlines()
+    old = stable.captured.filter(pl.col("time") <= stable.end - timedelta(days=3)).sort("time").tail(300)
+    assert {json.loads(line)["id"] for line in lines} <= set(old["id"])
+    end = stable.end.isoformat().replace("+00:00", "Z")
+    again = check(stable.pod(), task.evolve(monitor="other", as_of=end)).labels_wanted
+    assert again is not None
+    assert (again.rows, again.asked_before) == (0, 60)

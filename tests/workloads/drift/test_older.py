@@ -17,7 +17,7 @@ from mlops.statistics.metrics import Sample, evaluate
 from mlops.workloads.drift.older import NotMeasured, inputs_of, measured
 from mlops.workloads.drift.reference import make_reference
 from mlops.workloads.drift.run import check
-from mlops.workloads.floor.model.signature import Input, read_signature
+from mlops.workloads.floor.model.signature import Input, Signature, read_signature
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World
 from tests.workloads.drift.models import write_linear
 
@@ -197,3 +197,21 @@ def test_equal_models_are_found_better_no_more_often_than_alpha() -> None:
         alarms += found.p_value <= 0.05
     # 10 are expected; 18 are 2.6 standard errors more.
     assert alarms <= 18
+
+
+def test_answers_without_a_number_are_told(tmp_path: Path) -> None:
+    """A model whose error overflows has no gain: it is neither better nor left out in silence."""
+    rng = np.random.default_rng(2)
+    y = rng.normal(size=300)
+    frame = pl.DataFrame({"in.x": y, "label": y, "part": "test", "out.prediction": y + rng.normal(size=300)})
+    described = signature_of(pl.DataFrame({"in.x": [0.0]})).dump()
+    plain = {key: value for key, value in described.items() if key not in ("classes", "positive")}
+    regression = Signature.model_validate(
+        {**plain, "task": "regression", "label": {**plain["label"], "type": "float64"}, "outputs": {}}
+    )
+    reference = make_reference(regression, frame, where="here")
+    other = frame.with_columns(pl.lit(1e200).alias("out.prediction"))
+    candidate = tasks.OlderCandidate(version="older", artifact="sha256:" + "1" * 64)
+    served = Sample(y, frame["out.prediction"].to_numpy())
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert measured(candidate, "rmse", served, frame, other, reference, 0.0, 1, 1) is None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 from mlops.api import tasks
-from mlops.api.drift_monitor import Action, Guard
+from mlops.api.drift_monitor import MAKES_A_RUN, Action, ActionName, Guard
 from mlops.workloads.drift.page import ADVICE, page
 from mlops.workloads.drift.page_style import STYLE
 from mlops.workloads.drift.policy import in_words
@@ -117,3 +117,28 @@ def test_the_timeline_shows_every_check_and_joins_equal_ones() -> None:
     assert "0.820 to 0.830" in text
     assert "<b>" not in text
     assert timeline([], {}) == ""
+
+
+def test_a_report_of_an_earlier_release_is_still_a_page(stable: World) -> None:
+    """One from before estimates, delivered labels and other references were."""
+    stable.write_all()
+    found = stable.document(stable.check("PerformanceDrop"))
+    for new in ("estimatedPerformance", "labelSources"):
+        del found[new]
+    for new in ("source", "digest"):
+        del found["reference"][new]
+    for each in found["checks"]:
+        del each["segment"]
+    text = page(found)
+    assert "Estimated performance" not in text
+    assert "<dd>training data</dd>" in text
+
+
+def test_every_action_is_said_in_words() -> None:
+    """What one does is not left to its name."""
+    for do in get_args(ActionName):
+        when = ("ConceptDrift",)
+        said = in_words(tasks.MonitorPolicy(actions=(Action(when=when, do=do),), guard=Guard()).dump(), "ConceptDrift")
+        assert said.startswith(do)
+        assert len(said) > len(do) + 20
+        assert ("The guard lets a run through" in said) == (do in MAKES_A_RUN)

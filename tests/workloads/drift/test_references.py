@@ -41,7 +41,9 @@ class Shop:
         self.place.store.get(self.artifact, self.folder)
         self.signature = read_signature(self.folder)
 
-    def capture(self, end: datetime, *, seed: int, by: str = "", moved: float = 0.0, rows: int = 700) -> None:
+    def capture(
+        self, end: datetime, *, seed: int, by: str = "", moved: float = 0.0, rows: int = 700, redacted: str = ""
+    ) -> None:
         """Record rows of the ten days before `end`, with their labels; `by` another version, with its own answers."""
         self.written += 1
         frame = a_frame(rows, seed).with_columns(pl.col("price") + moved)
@@ -51,6 +53,8 @@ class Shop:
             asked = asked.with_columns(
                 pl.lit("UP").alias("out.prediction"), *(pl.lit(0.5).alias(f"out.p.{one}") for one in ("DOWN", "UP"))
             )
+        if redacted:
+            asked = asked.with_columns(pl.lit(None, asked.schema[f"in.{redacted}"]).alias(f"in.{redacted}"))
         times = [end - 10 * DAY * (1 - (n + 1) / rows) for n in range(rows)]
         recorded = asked.with_columns(
             pl.Series("id", [f"r{self.written}-{n}" for n in range(rows)]),
@@ -79,7 +83,7 @@ class Shop:
             artifact=self.artifact,
             window=Window(duration="10d"),
             labels=Labels(),
-            checks=tuple(Check(name=one.lower(), type=one) for one in types or ALL),  # type: ignore[arg-type]
+            checks=tuple(Check(name=one.lower(), type=one) for one in types or ALL),
             reference=DriftReference.model_validate(reference) if reference else None,
             reference_dataset=pinned if reference and "datasetRef" in reference else None,
             as_of="2025-06-30T00:00:00Z",
@@ -233,3 +237,33 @@ def test_a_model_that_does_not_answer_is_told(trained: Shop) -> None:
     with pytest.raises(BadInput, match="the live model does not answer the reference's rows: model") as refused:
         trained.check({"datasetRef": {"name": "grid"}}, artifact=broken)
     assert str(refused.value.reason) == "DataUnusable"
+
+
+def test_what_an_older_version_held_out_is_not_held_out_of_a_later_one(trained: Shop) -> None:
+    """Of a split by time the model was trained on it: it is too good there, and every window would be a drop."""
+    older = trained.place.dataset(a_frame(800))
+    report = trained.check({"datasetRef": {"name": "grid"}}, dataset=older)
+    assert (answers(report)["DataDrift"], answers(report)["PerformanceDrop"]) == ("NotDetected", "Inconclusive")
+    assert "are older than the newest one that the model was trained on" in message(report, "PerformanceDrop")
+    by_entity = trained.place.dataset(a_frame(800), a_schema(split={"strategy": "hash", "seed": 1}))
+    report = trained.check({"datasetRef": {"name": "grid"}}, dataset=by_entity)
+    assert answers(report)["PerformanceDrop"] == "NotDetected", "such a row keeps its part in every version"
+
+
+def test_classes_that_the_model_does_not_know_count_for_no_metric(trained: Shop) -> None:
+    """Of a Dataset, as of a window: they count for the class balance, which then moved."""
+    label = pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("SIDEWAYS")).otherwise("label").alias("label")
+    other = trained.place.dataset(a_frame(1500).with_columns(label))
+    types = ("LabelShift", "PerformanceDrop", "EstimatedPerformance")
+    found = answers(trained.check({"datasetRef": {"name": "grid"}}, *types, dataset=other))
+    assert found == {"LabelShift": "Detected", "PerformanceDrop": "NotDetected", "EstimatedPerformance": "NotDetected"}
+
+
+def test_requests_without_the_values_of_an_input_are_not_answered_again(tmp_path: Path) -> None:
+    """A redacted input is no missing one: the answer would be another, and the reference a wrong one."""
+    shop = Shop(Place(tmp_path))
+    shop.capture(END - 30 * DAY, seed=2, by=OTHER, redacted="demand")
+    shop.capture(END, seed=3)
+    report = shop.check({"seasonal": {"offset": "30d"}})
+    assert answers(report)["PredictionDrift"] == "Inconclusive"
+    assert "captured rows lack its input demand" in message(report, "PredictionDrift")

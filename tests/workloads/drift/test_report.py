@@ -15,7 +15,9 @@ import pytest
 
 from bench.drift_streams import Stream, signature_of
 from mlops.api import tasks
-from mlops.api.drift_monitor import CheckResult, FeatureShift
+from mlops.api.drift_monitor import CheckResult, FeatureShift, MetricReading, OlderVersion
+from mlops.api.drift_reference import ReferenceSource
+from mlops.api.label_sources import LabelSourceResult
 from mlops.workloads.drift.run import fitting
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World
 
@@ -199,3 +201,27 @@ def test_the_answer_fits_into_a_termination_message(stable: World, checks: int) 
     cut = fitting(report.model_copy(update={"checks": (*quiet, found), "top_features": tuple(shifts)}))
     assert len(tasks.write_report(cut).encode()) <= tasks.MAX_REPORT_BYTES
     assert "z" * 52 in {one.name for one in cut.checks}
+
+
+def test_the_longest_report_that_there_is_fits(stable: World) -> None:
+    """Eight sources with long addresses, older versions, rows to label: no check ends in an endless search for room."""
+    stable.write_all()
+    report, digest = stable.check(), "sha256:" + "9" * 64
+    counts = dict.fromkeys(
+        ("labelled", "unmatched", "duplicates", "conflicts", "early", "late", "unusable", "disagreeing"), 9_999_999
+    )
+    values = dict.fromkeys(("live", "older", "gain", "low", "high", "p_value"), "-0.0001234")
+    reading = MetricReading(name="log_loss", reference="0.123456", current="0.123456", low="0.123456", high="0.123456")
+    asked = report.evolve(
+        label_sources=tuple(LabelSourceResult(source="é" * 120, message="é" * 160, **counts) for _ in range(8)),
+        reference=ReferenceSource(source="x" * 256, digest=digest, rows=40_000),
+        metric=reading,
+        estimated_metric=reading,
+        older=OlderVersion(version="v" * 52, artifact=digest, against=digest, metric="log_loss", better=True, **values),
+        not_measured="é" * 300,
+        labels_wanted=tasks.LabelsWanted(rows=200, asked_before=200, needed=20_000, file="label-request.jsonl"),
+    )
+    cut = fitting(asked)
+    assert tasks.parse_report(tasks.write_report(cut)) == cut
+    assert (len(cut.label_sources), cut.older, cut.labels_wanted) == (8, asked.older, asked.labels_wanted)
+    assert cut.checks, "the answers are worth more than the addresses"

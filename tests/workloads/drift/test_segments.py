@@ -68,7 +68,7 @@ def test_what_moved_in_one_segment_is_found_there(stream: Stream) -> None:
 def test_answers_that_are_wrong_in_one_segment_are_a_drop_there(stream: Stream) -> None:
     """Labels of one region turn; the metric of all rows stays within minDrop."""
     turned = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
-    check = {"metric": "accuracy", "minDrop": "0.3"}
+    check: dict[str, Any] = {"metric": "accuracy", "minDrop": "0.3"}
     frame = where(stream, turned, "label")
     assert only(judged(stream, frame, a_check("PerformanceDrop", None, **check))).result == "NotDetected"
     found = only(judged(stream, frame, a_check("PerformanceDrop", **check)))
@@ -130,3 +130,9 @@ def test_segments_of_stable_windows_raise_no_alarm(stream: Stream) -> None:
     for number, window in enumerate(stream.windows):
         for type_ in ("DataDrift", "PredictionDrift", "LabelShift", "PerformanceDrop"):
             assert only(judged(stream, window.frame, a_check(type_), number)).result == "NotDetected"
+
+
+def test_the_smallest_alpha_that_can_be_written_is_shared_too(stream: Stream) -> None:
+    """A share of it that is written as zero would be no alpha."""
+    check = a_check("DataDrift", alpha="0.000000000001")
+    assert only(judged(stream, stream.windows[0].frame, check)).result == "NotDetected"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 
 from mlops.api.base import format_time, parse_duration, parse_time
 from mlops.api.conditions import READY, find, is_false, is_true
@@ -29,7 +30,7 @@ from mlops.planning.readiness import is_over
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
 _MOST = 1_000_000
-_MOST_CAUSES = 8
+_MOST_CAUSES = len(get_args(Verdict))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class DatasetVersion:
     pii: frozenset[str]
     # Those of them that model servers record all the same.
     recorded_pii: frozenset[str]
+    # How rows were divided into parts: time, hash or random.
+    strategy: str = "random"
 
     @property
     def shown(self) -> str:
@@ -60,4 +62,5 @@ def fetch_dataset(store: Store, pinned: PinnedDataset, folder: Path) -> DatasetV
         tuple(one["name"] for one in fields if one["role"] == "entityKey"),
         frozenset(document.get("pii") or ()),
         frozenset(document.get("piiInCaptures") or ()),
+        (document.get("split") or {}).get("strategy", "random"),
     )

@@ -96,7 +96,7 @@ class Estimates:
         return self.window.frame.filter(pl.col("live") & pl.col(PREDICTION).is_not_null())
 
     def _held_out(self) -> pl.DataFrame:
-        return self.reference.held_out.drop_nulls(["label", PREDICTION])
+        return self.reference.labelled("test")
 
     def _estimated(self, metric: str, asked_drop: float | None) -> EstimatedPerformance | str:
         try:

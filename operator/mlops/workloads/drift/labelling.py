@@ -61,10 +61,12 @@ def request_of(store: Store, task: tasks.DriftTask, window: Window, decision: De
         return None
     key = _key(task, window)
     known = _asked(store, task, window, but=key)
-    mine = window.frame.select(KEY).join(known, on=KEY, how="semi").height
-    open_rows = window.frame.filter(
-        pl.col("judged") & pl.col("live") & pl.col("label").is_null() & pl.col(PREDICTION).is_not_null()
-    ).join(known, on=KEY, how="anti", maintain_order="left")
+    # Not those of the window: of so many rows, others may be judged by label.
+    rows = window.judged
+    mine = rows.select(KEY).join(known, on=KEY, how="semi").height
+    open_rows = rows.filter(pl.col("live") & pl.col("label").is_null() & pl.col(PREDICTION).is_not_null()).join(
+        known, on=KEY, how="anti", maintain_order="left"
+    )
     return Request(chosen(open_rows, max(0, question.budget - mine), seed), mine, needed, key)
 
 
@@ -75,7 +77,7 @@ def record(store: Store, request: Request) -> None:
 
 
 def _lacks_labels(task: tasks.DriftTask, window: Window, needed: int) -> bool:
-    asks = any(CHECKS[check.type].measures or check.type == "LabelShift" for check in task.checks)
+    asks = any(CHECKS[check.type].needs_labels for check in task.checks)
     return asks and needed > 0 and window.counts.live_judged >= task.window.min_samples
 
 
@@ -129,7 +131,7 @@ def _asked(store: Store, task: tasks.DriftTask, window: Window, *, but: str) -> 
     found: dict[tuple[str, int], None] = {}
     for listed in store.list(_prefix(task)):
         span = partition_span(listed.key)
-        if listed.key != but and span is not None and span[1] > window.span.start:
+        if listed.key != but and span is not None and span[1] > window.judged_span.start:
             found |= dict.fromkeys(_identities(store.get_object(listed.key)))
     schema = {"id": pl.String(), "row": pl.Int64()}
     return pl.DataFrame(list(found), schema=schema, orient="row")

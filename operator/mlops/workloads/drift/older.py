@@ -7,6 +7,7 @@ that could not take all of these rows, or takes an input that is not recorded, i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,8 +101,7 @@ def older_versions(
     metric, check = str(finding.numbers["metric"]), finding.check
     rows = _thinned(window.live_labelled)
     served = sample_of(metric, rows, reference.classes)
-    known = reference.held_out.drop_nulls(["label", PREDICTION])
-    least = smallest_drop(metric, sample_of(metric, known, reference.classes))
+    least = smallest_drop(metric, sample_of(metric, reference.labelled("test"), reference.classes))
     if check.min_drop is not None:
         least = float(check.min_drop)
     recorded = _recorded(store, task, window, rows)
@@ -122,11 +122,14 @@ def older_versions(
         answered[candidate] = rows.with_columns(given)
     if question.left_out:
         others.append(f"{question.left_out} older ones were left out: {len(question.older)} are measured")
-    found = [
-        measured(candidate, metric, served, rows, frame, reference, least, seed, len(answered))
-        for candidate, frame in answered.items()
-    ]
-    best = sorted((each for each in found if each is not None), key=lambda each: (-each.gain.value, each.version))
+    found = []
+    for candidate, frame in answered.items():
+        one = measured(candidate, metric, served, rows, frame, reference, least, seed, len(answered))
+        if one is None:
+            others.append(f"{candidate.version}: {metric} of its answers is no number")
+        else:
+            found.append(one)
+    best = sorted(found, key=lambda each: (-each.gain.value, each.version))
     return OlderVersions(
         metric, evaluate(metric, served), rows.height, least, float(check.alpha), tuple(best), tuple(others)
     )
@@ -156,9 +159,10 @@ def _recorded(store: Store, task: tasks.DriftTask, window: Window, rows: pl.Data
     """
     wanted = rows.select(KEY)
     place = captures_prefix(task.namespace, task.target.model_name, task.target.stage)
+    span = window.judged_span
     kept = [
-        frame.filter(window.span.holds(TIME).fill_null(False)).join(wanted, on=KEY, how="semi")
-        for frame in request_files(store, place, window.span)
+        frame.filter(span.holds(TIME).fill_null(False)).join(wanted, on=KEY, how="semi")
+        for frame in request_files(store, place, span)
     ]
     every = first_of_each(pl.concat([each for each in kept if each.height], how="diagonal_relaxed"))
     own = every.filter((pl.col(DIGEST) == task.artifact).fill_null(False))
@@ -247,6 +251,8 @@ def measured(
     value = evaluate(metric, sample)
     gain, error = sign * (value - evaluate(metric, served)), float(spread.std(ddof=1))
     low, high = (float(q) for q in np.quantile(spread, [0.025, 0.975]))
+    if not all(map(math.isfinite, (value, gain, error, low, high))):
+        return None
     p_value = normal_sf((gain - least) / error) if error > 0.0 else float(gain <= least)
     return MeasuredOlder(
         candidate.version, candidate.artifact, value, Estimate(gain, low, high), min(1.0, p_value * tried)

@@ -174,7 +174,8 @@ def _performance(found: dict[str, Any]) -> str:
 
 
 def _estimated(found: dict[str, Any]) -> str:
-    estimated = found["estimatedPerformance"]
+    # A report of an earlier release says nothing of it.
+    estimated = found.get("estimatedPerformance")
     if estimated is None:
         return ""
     current, reference, drop = estimated["current"], estimated["reference"], estimated["drop"]

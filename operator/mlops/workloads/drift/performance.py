@@ -126,7 +126,7 @@ class Labelled:
         return replace(judged, p_value=min(1.0, judged.p_value * asked))
 
     def _measured(self, metric: str, asked_drop: float | None) -> Judged | str:
-        before = self.reference.held_out.drop_nulls(["label", PREDICTION])
+        before = self.reference.labelled("test")
         after = self.window.live_labelled
         if before.height < MIN_ROWS:
             few = f"the reference has {before.height} held-out rows, at least {MIN_ROWS} are needed"
@@ -153,7 +153,7 @@ class Labelled:
         largest = (0.0, 0)
         # Of rows that it was trained on a model is too good, in all windows alike.
         for part in ("train", "test"):
-            known = self.reference.frame.filter(pl.col("part") == part).drop_nulls(["label", PREDICTION])
+            known = self.reference.labelled(part)
             values, sizes = [], []
             for block in windows_of(known, span.end - span.start):
                 try:

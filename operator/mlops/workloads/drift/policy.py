@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlops.api.drift_monitor import Verdict, action_of
+from mlops.api.drift_monitor import MAKES_A_RUN, Verdict, action_of
 from mlops.api.tasks import MonitorPolicy
 
 # What each action is, in a sentence; one without is named only.
 _DOES = {
     "Retrain": "the same recipe on refreshed data; it must pass the gates",
     "Rebuild": "the search re-opened, on rows from after the change; it must pass the gates",
+    "Rollback": "an older version serves again, if one is shown to be better on the window",
+    "RollbackAndRebuild": "an older version serves again, if one is shown to be better on the window, and the search "
+    "is re-opened, on rows from after the change; what it finds must pass the gates",
+    "AskForLabels": "rows to label stand beside the report",
+    "Notify": "it is said, and nothing is done",
     "Hold": "nothing is trained",
 }
-_RUNS = ("Retrain", "Rebuild")
 
 
 def in_words(policy: dict[str, Any], verdict: Verdict) -> str:
@@ -23,7 +27,7 @@ def in_words(policy: dict[str, Any], verdict: Verdict) -> str:
     if action is None:
         return "Nothing: no action of the monitor names this verdict."
     about = f": {_DOES[action.do]}" if action.do in _DOES else ""
-    if action.do not in _RUNS:
+    if action.do not in MAKES_A_RUN:
         return f"{action.do}{about}."
     template = f" of the template {said.template}" if said.template else ""
     guard = said.guard

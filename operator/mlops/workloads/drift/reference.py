@@ -69,6 +69,14 @@ class Reference:
         """The rows that the model was tested on."""
         return self.frame.filter(pl.col("part") == "test")
 
+    def labelled(self, part: str) -> pl.DataFrame:
+        """The rows of a part that a metric is measured on: with an answer, and a label that the model knows.
+
+        A Dataset may have further classes: they count for the class balance, as those of a window do.
+        """
+        rows = self.frame.filter(pl.col("part") == part).drop_nulls([LABEL, PREDICTION])
+        return rows.filter(pl.col(LABEL).is_in(list(self.classes))) if self.classes else rows
+
 
 def load_reference(store: Store, artifact: str) -> Reference:
     """Read the reference of the model at the digest `artifact`. Raises BadInput (DataUnusable) when it has none."""

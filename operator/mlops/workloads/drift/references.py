@@ -67,7 +67,7 @@ def of_window(
     signature = signature_at(store, artifact)
     frame, remark = captured.frame, ""
     others = frame.filter(~pl.col("live"))
-    lacking = sorted({one.name for one in signature.inputs} - set(trained.fields))
+    lacking = _lacking(signature, trained, others)
     if others.height and not lacking:
         answers = answered(store, artifact, folder, signature, others.drop(_outputs(others)))
         frame = pl.concat([frame.filter("live"), answers.select(frame.columns)])
@@ -78,8 +78,7 @@ def of_window(
             f"; {others.height} rows of other versions have no answer of the live one, since captured rows lack its "
             f"input {lacking[0]}"
         )
-    newest = trained.frame.filter(pl.col("part") == "train")[TIME].max()
-    unseen = pl.col("live") | (pl.col(TIME) > pl.lit(newest, TIMESTAMP)).fill_null(False)
+    unseen = pl.col("live") | (pl.col(TIME) > _newest_row(trained)).fill_null(False)
     label = pl.when("judged").then(pl.col("label")).otherwise(None).alias(LABEL)
     rows = frame.with_columns(
         label, pl.when(unseen).then(pl.lit("test")).otherwise(pl.lit("train")).alias("part")
@@ -90,6 +89,14 @@ def of_window(
     filled = {key: captured.missing.get(key, 0) / max(1, rows.height) for key in made.constants}
     made = replace(made, frame=_like(made.frame, trained), filled=filled, remark=remark, name=name)
     return made, ReferenceSource(source=name, digest=digest, rows=rows.height)
+
+
+def _lacking(signature: Signature, trained: Reference, rows: pl.DataFrame) -> list[str]:
+    """Return the model's inputs that captured rows do not have: never recorded, or without a value in any row, as
+    inputs in capture.redact are; an answer without them would be another one."""
+    unknown = {one.name for one in signature.inputs} - set(trained.fields)
+    empty = {name for name in trained.fields if rows.height and rows[INPUT + name].null_count() == rows.height}
+    return sorted(unknown | (empty & {one.name for one in signature.inputs}))
 
 
 def of_dataset(
@@ -110,14 +117,27 @@ def of_dataset(
             "the model reads: name the Dataset that it was trained on, or one with the same fields",
         )
     rows = pl.concat([_of_parts(version, signature, parts, name) for name, parts in _HELD.items()])
+    held = rows.filter(pl.col("part") == "test").height
+    if version.strategy == "time":
+        # What an older version held out a later one, which the model may be of, trains on.
+        seen = (pl.col(TIME) < _newest_row(trained)).fill_null(False)
+        rows = rows.with_columns(pl.when(seen).then(pl.lit("train")).otherwise("part").alias("part"))
+    seen_rows = held - rows.filter(pl.col("part") == "test").height
     rows = answered(store, artifact, folder / "model", signature, rows)
     kept = [INPUT + name for name in trained.fields]
     rows = rows.select(*kept, LABEL, TIME, "part", *_outputs(rows))
     name = f"Dataset {pinned.name}, version {pinned.version}"
     made = make_reference(signature, rows, where=name)
     remark = "" if version.label == signature.label.name else f"; {version.shown} has no label {signature.label.name}"
+    if seen_rows:
+        remark += f"; {seen_rows} of its rows are older than the newest one that the model was trained on"
     made = replace(made, frame=_like(made.frame, trained), remark=remark, name=name)
     return made, ReferenceSource(source=name, digest=pinned.digest, rows=rows.height)
+
+
+def _newest_row(trained: Reference) -> pl.Expr:
+    """The time of the newest row that the model was trained on."""
+    return pl.lit(trained.frame.filter(pl.col("part") == "train")[TIME].max(), TIMESTAMP)
 
 
 _HELD: Final = {"train": PARTS[:1], "test": PARTS[1:]}

@@ -199,19 +199,22 @@ def _result(each: SourceLabels, window: Window) -> LabelSourceResult:
 def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
     """Shorten `report` until it fits into a termination message; everything stands in the stored one.
 
-    First messages are cut and the least moved inputs left out, then checks without a finding.
+    First messages are cut and the least moved inputs left out, then long names, then checks without a finding.
     """
-    for length, features in ((256, 20), (160, 10), (120, 5), (80, 3), (40, 0), (0, 0)):
+    for length, features, name in ((256, 20, 300), (160, 10, 300), (120, 5, 300), (80, 3, 80), (40, 0, 50), (0, 0, 30)):
         report = report.evolve(
             checks=tuple(c.evolve(message=_cut(c.message, length)) for c in report.checks),
             top_features=report.top_features[:features],
-            label_sources=tuple(s.evolve(message=_cut(s.message, length)) for s in report.label_sources),
+            label_sources=tuple(
+                s.evolve(source=_cut(s.source, name), message=_cut(s.message, length)) for s in report.label_sources
+            ),
+            not_measured=None if report.not_measured is None else _cut(report.not_measured, name),
         )
         if _fits(report):
             return report
     # A fault of the data is what the operator has to know, whatever else is left out.
     kept = sorted(report.checks, key=lambda c: (c.result != "Detected", c.type != "DataQuality"))
-    while not _fits(report):
+    while kept and not _fits(report):
         kept = kept[:-1]
         report = report.evolve(checks=tuple(kept))
     return report

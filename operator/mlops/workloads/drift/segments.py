@@ -70,7 +70,7 @@ def answer_of(type_: DriftCheck, check: Check, evidence: Evidence) -> Finding:
 
 
 def _share(check: Check, parts: int) -> str:
-    return f"{float(check.alpha) / parts:.12f}"
+    return f"{max(1e-12, float(check.alpha) / parts):.12f}"
 
 
 def _told(each: _Found) -> dict[str, Any]:

@@ -109,6 +109,8 @@ class Window:
     sources: tuple[SourceLabels, ...] = ()
     # Of a window of so many rows: as many that are old enough to be judged by label, if those are others.
     cohort: pl.DataFrame | None = None
+    # The event time of these.
+    cohort_span: JudgedSpan | None = None
     # Whether it has the newest rows of its span, and is no sample of it.
     is_newest: bool = False
 
@@ -116,6 +118,11 @@ class Window:
     def judged(self) -> pl.DataFrame:
         """Rows that are old enough to be judged by label."""
         return (self.frame if self.cohort is None else self.cohort).filter("judged")
+
+    @property
+    def judged_span(self) -> JudgedSpan:
+        """The event time that holds the judged rows; of a window of so many rows they may be older than it."""
+        return self.cohort_span or self.span
 
     @property
     def labelled(self) -> pl.DataFrame:
@@ -246,7 +253,14 @@ def with_cohort(window: Window, judged: Window) -> Window:
         live=window.counts.live,
         captured_before=window.counts.captured_before,
     )
-    return replace(window, counts=counts, unknown=judged.unknown, sources=judged.sources, cohort=judged.frame)
+    return replace(
+        window,
+        counts=counts,
+        unknown=judged.unknown,
+        sources=judged.sources,
+        cohort=judged.frame,
+        cohort_span=judged.span,
+    )
 
 
 def window_of(frame: pl.DataFrame, span: JudgedSpan) -> Window:

@@ -24,6 +24,7 @@ class ConceptDrift(DriftCheck):
         " older version serves again that is better on this window; or set spec.withdrawn of the live one.",
     )
     measures = True
+    needs_labels = True
 
     def answer(self, check: Check, evidence: Evidence) -> Finding:
         """Answer why the metric has dropped, if it has."""

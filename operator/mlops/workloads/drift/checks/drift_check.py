@@ -71,6 +71,8 @@ class DriftCheck(ABC):
     advice: ClassVar[Advice]
     # Whether `spec.checks[].metric` is what it measures.
     measures: ClassVar[bool] = False
+    # Whether it cannot be answered without labels.
+    needs_labels: ClassVar[bool] = False
     # Whether a window with fewer rows than minSamples may have it as its verdict.
     needs_no_rows: ClassVar[bool] = False
 

@@ -29,6 +29,7 @@ class LabelShift(DriftCheck):
         "Retrain: the same recipe on refreshed data. It must pass the gates.",
         "Check decision thresholds: they were chosen for another class balance.",
     )
+    needs_labels = True
 
     def answer(self, check: Check, evidence: Evidence) -> Finding:
         """Answer of all labelled rows, of whatever version: the class balance is the world's."""

@@ -23,6 +23,7 @@ class PerformanceDrop(DriftCheck):
         "Add checks of type DataDrift, LabelShift and ConceptDrift, which tell the causes of a drop apart.",
     )
     measures = True
+    needs_labels = True
 
     def answer(self, check: Check, evidence: Evidence) -> Finding:
         """Answer whether the drop is larger than minDrop."""
