@@ -33,6 +33,7 @@ spec:
   window: {duration: 30d, minSamples: 20}
   checks: [{name: worse, type: PerformanceDrop, metric: accuracy}]
 """
+S3 = "{uri: 's3://raw/labels/', format: csv}"
 WATCHES = "actions: [{when: [DataQuality], do: Hold}]"
 RETRAINS = """\
   actions: [{when: [PerformanceDrop], do: Retrain}]
@@ -114,6 +115,33 @@ def test_since_a_time_only_later_rows_are_replayed(past: Past) -> None:
             ("name: tiny}\n", "name: tiny}\n"), ("--since", "soon"), "--since 'soon': say a length", id="since"
         ),
         pytest.param(("name: tiny}\n", "name: tiny}\n"), ("--since", "2031-01-01"), "was recorded after", id="later"),
+        pytest.param(
+            ("  trainingRunRef", "  labels: {sources: [{feedback: {}}, {s3: " + S3 + "}]}\n  trainingRunRef"),
+            (),
+            "spec.labels.sources[1] is s3://raw/labels/: a rehearsal has the labels of the feedback endpoint only",
+            id="delivered labels",
+        ),
+        pytest.param(
+            ("  trainingRunRef", "  labels: {sources: [{datasetRef: {name: outcomes}}]}\n  trainingRunRef"),
+            (),
+            "spec.labels.sources[0] is Dataset outcomes: a rehearsal has",
+            id="labels of a Dataset",
+        ),
+        pytest.param(
+            ("  trainingRunRef", "  reference: {datasetRef: {name: tiny, version: 1}}\n  trainingRunRef"),
+            (),
+            "spec.reference.datasetRef is Dataset tiny: a rehearsal trains on versions of its own",
+            id="a Dataset to compare with",
+        ),
+        pytest.param(
+            (
+                "  trainingRunRef",
+                "  reference: {window: {start: 2001-01-01T00:00:00Z, end: 2001-02-01T00:00:00Z}}\n  trainingRunRef",
+            ),
+            (),
+            "spec.reference.window ends at 2001-02-01T00:00:00Z, and the first request in the state folder is of",
+            id="a window of which nothing was recorded",
+        ),
         pytest.param(("modelName: tiny", "modelName: other"), (), "no request of other", id="model"),
         pytest.param(
             ("trainingRunRef: {name: tiny}", "trainingRunRef: {name: other}"), (), "TrainingRun 'other'", id="run"
@@ -161,3 +189,25 @@ def test_coins_are_the_same_by_their_seed_and_have_as_many_runs(past: Past) -> N
     assert one == again != other
     assert sum(each["actions"][0]["do"] == "Retrain" for each in one.switched.values()) == 2
     assert set(one.switched) == set(checks)
+
+
+def test_a_window_of_rows_and_captured_requests_to_compare_with_are_rehearsed(past: Past, tmp_path: Path) -> None:
+    """What was recorded before the beginning is there; checks with nothing to compare with are told."""
+
+    def found(name: str, **changes: Any) -> dict[str, Any]:
+        policy = yaml.safe_load(past.policy.read_text())
+        policy["spec"].update(changes)
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(policy))
+        return simulated(Past(past.state, path, past.watched), "--since", "100d", "--against", "never")
+
+    rows_ = found("rows", window={"rows": 30, "minSamples": 20})
+    never = rows_["policies"][1]
+    assert sum(never["verdicts"].values()) == len(never["checks"]) > 0
+    assert never["verdicts"].get("PerformanceDrop", 0) > 0
+    season = found("season", reference={"seasonal": {"offset": "40d"}})
+    assert any("compared with captured requests" in note for note in season["notes"])
+    early = found("early", reference={"seasonal": {"offset": "3000d"}})
+    assert [one["verdicts"] for one in early["policies"]] == [{}, {}]
+    print(early["notes"], season["policies"], rows_["policies"])
+    assert any("as written: 4 of the 4 newest checks failed: " in note for note in early["notes"]), early["notes"]

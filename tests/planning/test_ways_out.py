@@ -317,8 +317,16 @@ def two_served(*more: Act, do: str = "Rollback") -> Act:
 def found(verdict: str, *, better: bool | None = None, quality: str = "NotDetected", **report: Any) -> Act:
     """Have the next checks find it, and that the older version is better, or is not."""
     older = {
-        **{"version": "rain-v1", "artifact": digest("1"), "against": digest("2"), "metric": "roc_auc"},
-        **{"live": "0.61", "older": "0.74", "gain": "0.13", "low": "0.09", "high": "0.17", "pValue": "0.0001"},
+        "version": "rain-v1",
+        "artifact": digest("1"),
+        "against": digest("2"),
+        "metric": "roc_auc",
+        "live": "0.61",
+        "older": "0.74",
+        "gain": "0.13",
+        "low": "0.09",
+        "high": "0.17",
+        "pValue": "0.0001",
         "better": better,
     }
     checks = [

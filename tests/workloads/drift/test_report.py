@@ -16,6 +16,7 @@ import pytest
 from bench.drift_streams import Stream, signature_of
 from mlops.api import tasks
 from mlops.api.drift_monitor import CheckResult, FeatureShift
+from mlops.api.label_sources import LabelSourceResult
 from mlops.workloads.drift.run import fitting
 from tests.workloads.drift.conftest import LABELS, REQUESTS, World
 
@@ -199,3 +200,17 @@ def test_the_answer_fits_into_a_termination_message(stable: World, checks: int) 
     cut = fitting(report.model_copy(update={"checks": (*quiet, found), "top_features": tuple(shifts)}))
     assert len(tasks.write_report(cut).encode()) <= tasks.MAX_REPORT_BYTES
     assert "z" * 52 in {one.name for one in cut.checks}
+
+
+def test_as_many_sources_of_labels_as_allowed_never_keep_the_answer_from_ending(stable: World) -> None:
+    """Shortening comes to an end whatever is long; a fault of the data is kept before counts of sources."""
+    stable.write_all()
+    report = stable.check("DataDrift")
+    numbers = dict.fromkeys(("labelled", "unmatched", "duplicates", "conflicts", "early", "late", "disagreeing"), 10**7)
+    source = LabelSourceResult(source="ü" * 120, message="ü" * 160, **numbers)
+    faulty = CheckResult(name="z" * 52, type="DataQuality", result="Detected", message="ü" * 256)
+    found = [CheckResult(name=f"{n:02}" + "y" * 50, type="DataDrift", result="Detected") for n in range(31)]
+    long = report.evolve(checks=(*found, faulty), label_sources=(source,) * 8, not_measured="ü" * 256)
+    cut = fitting(long)
+    assert len(tasks.write_report(cut).encode()) <= tasks.MAX_REPORT_BYTES
+    assert cut.checks[0].name == "z" * 52
