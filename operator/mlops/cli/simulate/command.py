@@ -16,7 +16,7 @@ from mlops.cli.errors import UserError
 from mlops.cli.inspect import load
 from mlops.cli.simulate import policies
 from mlops.cli.simulate.history import History, recorded
-from mlops.cli.simulate.limits import notes_on_reference, refuse_undated
+from mlops.cli.simulate.limits import notes_on_faults, notes_on_reference, refuse_undated
 from mlops.cli.simulate.policies import Rehearsable
 from mlops.cli.simulate.rehearsal import RehearsedPolicy, plain, rehearse
 from mlops.cli.state import State
@@ -54,7 +54,7 @@ def simulate(options: SimulateOptions) -> None:
     refuse_undated(parsed.spec)
     others, notes = _others(parsed, load(options.state))
     history = recorded(options.state, metadata.namespace, parsed.spec.target_ref, options.since)
-    notes += notes_on_reference(parsed.spec, history)
+    notes += [*notes_on_reference(parsed.spec, history), *notes_on_faults(parsed.spec)]
     metric = options.metric or next((one.metric for one in parsed.spec.checks if one.metric), None)
     spec: Mapping[str, Any] = monitor["spec"]
     trains = {**spec, "trainingRunRef": {"name": others[1]["metadata"]["name"]}}
@@ -74,7 +74,7 @@ def simulate(options: SimulateOptions) -> None:
             outcomes.append(one(policies.coin(trains, asked.checks, asked.runs, seed)))
     elif "coin" in options.against:
         notes.append("The policy made no run, and so would a coin that makes as many: see never.")
-    notes += _failed_checks(outcomes)
+    notes += failed_checks(outcomes)
     if options.output == "json":
         show(json.dumps(_document(history, outcomes, notes), indent=1, sort_keys=True))
         return
@@ -82,7 +82,7 @@ def simulate(options: SimulateOptions) -> None:
         show(line)
 
 
-def _failed_checks(outcomes: Sequence[RehearsedPolicy]) -> Iterator[str]:
+def failed_checks(outcomes: Sequence[RehearsedPolicy]) -> Iterator[str]:
     """Yield which policies had checks that came to no verdict, of the newest hundred, which are counted."""
     for one in outcomes:
         missing = min(len(one.checks), LONGEST_HISTORY) - sum(one.verdicts.values())

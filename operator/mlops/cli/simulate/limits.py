@@ -45,5 +45,14 @@ def notes_on_reference(spec: DriftMonitorSpec, history: History) -> Iterator[str
         )
     yield (
         "Windows are compared with captured requests: those up to the beginning as they were recorded, later ones as "
-        "each policy answered them. Checks for which there is none yet come to no verdict."
+        "each policy answered them. Checks for which there are none yet are Inconclusive."
     )
+
+
+def notes_on_faults(spec: DriftMonitorSpec) -> Iterator[str]:
+    """Yield what makes always and coins train less often than they say."""
+    if quality := [check.name for check in spec.checks if check.type == "DataQuality"]:
+        yield (
+            f"Of the checks {', '.join(quality)} no policy trains while one has found a fault of the data: always and "
+            "coins are held back, too."
+        )
