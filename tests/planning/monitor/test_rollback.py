@@ -558,3 +558,17 @@ def test_of_two_monitors_that_ask_at_once_one_is_followed_and_the_other_says_so(
     lasts = [loop.world.get("DriftMonitor", name).status.last_action for name in ("other", "rain-drift")]
     assert [each.outcome for each in lasts] == ["RolledBack", "Failed"]
     loop.world.assert_settled()
+
+
+def test_a_version_that_is_deleted_and_made_again_serves_again() -> None:
+    """What was rolled back stands in its status, which goes with it: its monitor has to find it again."""
+    loop = Loop()
+    loop.check("ConceptDrift", older=better())
+    assert loop.live() == "rain-v1"
+    loop.world.delete("ModelVersion", "rain-v2")
+    loop.world.settle()
+    loop.world.put(a_version(2))
+    loop.world.settle()
+    assert (loop.live(), loop.version(2).status.rolled_back) == ("rain-v2", ())
+    loop.check("ConceptDrift", older=better())
+    assert loop.live() == "rain-v1"
