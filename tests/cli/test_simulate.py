@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 import yaml
 
 from mlops.cli.simulate import policies
+from mlops.cli.simulate.command import failed_checks
+from mlops.cli.simulate.limits import notes_on_faults
+from mlops.cli.simulate.rehearsal import RehearsedPolicy
 from tests.cli.project import MANIFESTS, REPLAY, SCENARIO, mlops, rows
+from tests.planning.builders import a_monitor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -33,6 +38,7 @@ spec:
   window: {duration: 30d, minSamples: 20}
   checks: [{name: worse, type: PerformanceDrop, metric: accuracy}]
 """
+S3 = "{uri: 's3://raw/labels/', format: csv}"
 WATCHES = "actions: [{when: [DataQuality], do: Hold}]"
 RETRAINS = """\
   actions: [{when: [PerformanceDrop], do: Retrain}]
@@ -114,6 +120,33 @@ def test_since_a_time_only_later_rows_are_replayed(past: Past) -> None:
             ("name: tiny}\n", "name: tiny}\n"), ("--since", "soon"), "--since 'soon': say a length", id="since"
         ),
         pytest.param(("name: tiny}\n", "name: tiny}\n"), ("--since", "2031-01-01"), "was recorded after", id="later"),
+        pytest.param(
+            ("  trainingRunRef", "  labels: {sources: [{feedback: {}}, {s3: " + S3 + "}]}\n  trainingRunRef"),
+            (),
+            "spec.labels.sources[1] is s3://raw/labels/: a rehearsal has the labels of the feedback endpoint only",
+            id="delivered labels",
+        ),
+        pytest.param(
+            ("  trainingRunRef", "  labels: {sources: [{datasetRef: {name: outcomes}}]}\n  trainingRunRef"),
+            (),
+            "spec.labels.sources[0] is Dataset outcomes: a rehearsal has",
+            id="labels of a Dataset",
+        ),
+        pytest.param(
+            ("  trainingRunRef", "  reference: {datasetRef: {name: tiny, version: 1}}\n  trainingRunRef"),
+            (),
+            "spec.reference.datasetRef is Dataset tiny: a rehearsal trains on versions of its own",
+            id="a Dataset to compare with",
+        ),
+        pytest.param(
+            (
+                "  trainingRunRef",
+                "  reference: {window: {start: 2001-01-01T00:00:00Z, end: 2001-02-01T00:00:00Z}}\n  trainingRunRef",
+            ),
+            (),
+            "spec.reference.window ends at 2001-02-01T00:00:00Z, and the first request in the state folder is of",
+            id="a window of which nothing was recorded",
+        ),
         pytest.param(("modelName: tiny", "modelName: other"), (), "no request of other", id="model"),
         pytest.param(
             ("trainingRunRef: {name: tiny}", "trainingRunRef: {name: other}"), (), "TrainingRun 'other'", id="run"
@@ -153,11 +186,45 @@ def test_what_was_not_recorded_and_what_cannot_be_read_is_refused(past: Past) ->
 
 def test_coins_are_the_same_by_their_seed_and_have_as_many_runs(past: Past) -> None:
     """Each is a draw of so many of the checks, at which the monitor's spec has a run follow whatever is found."""
-    from datetime import datetime
-
     checks = tuple(datetime.fromisoformat(check["time"]) for check in past.watched)
     spec: dict[str, Any] = {"schedule": "0 0 1 * *"}
     one, again, other = (policies.coin(spec, checks, 2, seed) for seed in (1, 1, 2))
     assert one == again != other
     assert sum(each["actions"][0]["do"] == "Retrain" for each in one.switched.values()) == 2
     assert set(one.switched) == set(checks)
+
+
+def test_a_window_of_rows_and_captured_requests_to_compare_with_are_rehearsed(past: Past, tmp_path: Path) -> None:
+    """What was recorded before the beginning is there; checks with nothing to compare with are told."""
+
+    def found(name: str, **changes: Any) -> dict[str, Any]:
+        policy = yaml.safe_load(past.policy.read_text())
+        policy["spec"].update(changes)
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(policy))
+        return simulated(Past(past.state, path, past.watched), "--since", "100d", "--against", "never")
+
+    rows_ = found("rows", window={"rows": 30, "minSamples": 20})
+    never = rows_["policies"][1]
+    assert sum(never["verdicts"].values()) == len(never["checks"]) > 0
+    assert never["verdicts"].get("PerformanceDrop", 0) > 0
+    early = found("early", reference={"seasonal": {"offset": "3000d"}})
+    assert all(set(one["verdicts"]) == {"Inconclusive"} for one in early["policies"])
+    assert any("Windows are compared with captured requests" in note for note in early["notes"])
+
+
+def test_checks_that_fail_are_told_with_their_reason() -> None:
+    """A table of verdicts alone would look as if there had been nothing to see; the newest hundred are on record."""
+    times = tuple(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(120))
+    good = RehearsedPolicy("never", times, {"Stable": 100}, 0, 0, "mae", 1.0, (), 10, 10)
+    bad = replace(good, name="as written", verdicts={"Stable": 97}, fault="spec.window spans nothing")
+    assert list(failed_checks([good, bad])) == [
+        "as written: 3 of the 100 newest checks failed: spec.window spans nothing"
+    ]
+
+
+def test_that_a_known_fault_holds_back_always_and_coins_is_told() -> None:
+    """Nothing is trained on data with a known fault, by whatever policy."""
+    spec = a_monitor(spec={"checks": [{"name": "delivery", "type": "DataQuality"}]}).spec
+    assert "no policy trains while one has found a fault" in " ".join(notes_on_faults(spec))
+    assert list(notes_on_faults(a_monitor().spec)) == []

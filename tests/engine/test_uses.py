@@ -62,6 +62,16 @@ def test_a_monitor_that_names_its_reference_needs_it() -> None:
     assert found.of_versions == (Use('DriftMonitor "watch"', version=4),)
 
 
+@pytest.mark.parametrize(("number", "want"), [(4, "sha256:" + "4" * 64), (5, None)])
+def test_a_monitor_needs_the_content_that_it_has_on_record(number: int, want: str | None) -> None:
+    """A later version may have the bytes of one that has left the history; a record of another version says nothing."""
+    monitor = a_monitor(reference={"datasetRef": {"name": "rain", "version": number}})
+    known = {"name": "rain", "version": 4, "digest": "sha256:" + "4" * 64, "artifact": "sha256:" + "a" * 64}
+    found = uses_of({**monitor, "status": {"referenceDataset": known}})
+    assert found is not None
+    assert found.of_versions == (Use('DriftMonitor "watch"', version=number, digest=want),)
+
+
 @pytest.mark.parametrize(
     ("run", "uses"),
     [

@@ -265,6 +265,91 @@ def monitored(*more: Act) -> Act:
     return then(put(a_dataset, a_template, a_version, a_monitor), *more)
 
 
+def labelled_by(name: str, **reference: Any) -> Callable[[], Any]:
+    """Return what builds a monitor whose labels come of a Dataset, or that compares with a version of one."""
+    labels_of_it = {"sources": [{"datasetRef": {"name": name}}]}
+    spec = {"reference": {"datasetRef": {"name": name, **reference}}} if reference else {"labels": labels_of_it}
+    return lambda: a_monitor(spec=spec)
+
+
+def compares_with(name: str, version: int) -> Act:
+    """Name the Dataset, or another version of it, that the window is compared with."""
+    return change("DriftMonitor", "rain-drift", reference={"datasetRef": {"name": name, "version": version}})
+
+
+def without_bytes(version: int) -> Act:
+    """Put on record that a version of the Dataset was removed, as its retention does."""
+
+    def act(place: Place) -> None:
+        history = place.objects[Key("Dataset", "team", "weather")]["status"]["history"]
+        next(each for each in history if each["version"] == version)["removed"] = {"at": "2026-01-01T00:00:00Z"}
+        place.go()
+
+    return act
+
+
+def two_versions(place: Place) -> None:
+    """Have the Dataset made, and deliver other rows."""
+    put(a_dataset, a_template, a_version)(place)
+    place.content = "2"
+    retry("Dataset", "weather")(place)
+
+
+AND_REBUILD = [{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}]
+QUALITY = {"name": "delivery", "type": "DataQuality"}
+
+
+def acting(do: str, verdict: str = "ConceptDrift", **action: Any) -> Callable[[], Any]:
+    """Return what builds a monitor that does something else than train, with a check of the delivery."""
+    spec = {
+        "actions": [{"when": [verdict], "do": do, **action}],
+        "guard": {"cooldown": "1s"},
+        "checks": [QUALITY, {"name": "concept", "type": "ConceptDrift"}],
+    }
+    return lambda: a_monitor(spec=spec)
+
+
+def two_served(*more: Act, do: str = "Rollback") -> Act:
+    """Have two versions serve one after the other, under a monitor that rolls back."""
+    return then(put(a_dataset, a_template, a_version), put(lambda: a_version(2)), put(acting(do)), *more)
+
+
+def found(verdict: str, *, better: bool | None = None, quality: str = "NotDetected", **report: Any) -> Act:
+    """Have the next checks find it, and that the older version is better, or is not."""
+    older = {
+        "version": "rain-v1",
+        "artifact": digest("1"),
+        "against": digest("2"),
+        "metric": "roc_auc",
+        "live": "0.61",
+        "older": "0.74",
+        "gain": "0.13",
+        "low": "0.09",
+        "high": "0.17",
+        "pValue": "0.0001",
+        "better": better,
+    }
+    checks = [
+        {**QUALITY, "result": quality},
+        {
+            "name": "concept",
+            "type": "ConceptDrift",
+            "result": "Detected" if verdict == "ConceptDrift" else "NotDetected",
+        },
+    ]
+    whole = a_drift_report(verdict, checks=checks, **report, **({} if better is None else {"older": older}))
+    return reports(tasks.DriftTask, whole)
+
+
+def wanted_labels(rows: int, asked_before: int) -> tasks.LabelsWanted:
+    return tasks.LabelsWanted(rows=rows, asked_before=asked_before, needed=300, file="label-request.jsonl")
+
+
+_ROLLED_BACK = two_served(found("ConceptDrift", better=True), check)
+_UNDONE = then(_ROLLED_BACK, retry("ModelVersion", "rain-v2"), check)
+_STABLE = then(found("Stable"), check)
+
+
 def captured() -> Any:
     return a_dataset(spec={"source": {"s3": None, "captured": {"modelName": "rain", "window": "30d"}}})
 
@@ -573,6 +658,117 @@ STORIES: dict[tuple[str, str], Story] = {
             ),
         ),
     ),
+    ("DriftMonitor", "DatasetNotFound"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        put(a_dataset, a_template, a_version, labelled_by("outcomes")),
+        (
+            Way("make it", put(lambda: a_dataset(metadata={"name": "outcomes"}))),
+            Way(
+                "the right name",
+                change("DriftMonitor", "rain-drift", labels={"sources": [{"datasetRef": {"name": "weather"}}]}),
+            ),
+        ),
+    ),
+    ("DriftMonitor", "DatasetNotReady"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        then(
+            put(a_dataset, a_template, a_version),
+            spoil(tasks.IngestTask, "SchemaMismatch"),
+            put(lambda: a_dataset(metadata={"name": "outcomes"}), labelled_by("outcomes")),
+        ),
+        (Way("mend the Dataset", then(mend, retry("Dataset", "outcomes"))),),
+    ),
+    ("DriftMonitor", "DatasetVersionNotFound"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        put(a_dataset, a_template, a_version, labelled_by("weather", version=7)),
+        (Way("correct it", compares_with("weather", 1)),),
+    ),
+    ("DriftMonitor", "DatasetVersionRemoved"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        then(two_versions, put(labelled_by("weather", version=1)), without_bytes(1)),
+        (Way("correct it", compares_with("weather", 2)),),
+    ),
+    ("ModelVersion", "RolledBack"): Story(
+        "ModelVersion", "rain-v2", _ROLLED_BACK, (Way("retry", retry("ModelVersion", "rain-v2")),)
+    ),
+    ("DriftMonitor", "RolledBack"): Story(
+        "DriftMonitor", "rain-drift", _ROLLED_BACK, (Way("undo", then(retry("ModelVersion", "rain-v2"), check)),)
+    ),
+    ("DriftMonitor", "NoOlderBetter"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        two_served(found("ConceptDrift", better=False), check),
+        (
+            Way(
+                "rebuild as well",
+                then(
+                    change(
+                        "DriftMonitor", "rain-drift", actions=[{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}]
+                    ),
+                    check,
+                ),
+            ),
+        ),
+    ),
+    ("DriftMonitor", "RollbackUndone"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        _UNDONE,
+        (Way("withdraw it", then(change("ModelVersion", "rain-v2", withdrawn=True), _STABLE)),),
+    ),
+    ("DriftMonitor", "DataFaulty"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        then(
+            two_served(do="RollbackAndRebuild"),
+            found("ConceptDrift", quality="Detected"),
+            check,
+        ),
+        (
+            Way("mend the delivery", then(found("ConceptDrift"), check)),
+            Way(
+                "take the check out",
+                then(
+                    change("DriftMonitor", "rain-drift", checks=[{"name": "concept", "type": "ConceptDrift"}]),
+                    found("ConceptDrift", quality="Inconclusive"),
+                    check,
+                ),
+            ),
+        ),
+    ),
+    ("DriftMonitor", "LabelsAsked"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        then(
+            put(a_dataset, a_template, a_version, acting("AskForLabels", "Inconclusive")),
+            found("Inconclusive", labels_wanted=wanted_labels(200, 0)),
+            check,
+        ),
+        (Way("send labels", _STABLE),),
+    ),
+    ("DriftMonitor", "NoRowsToLabel"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        then(
+            put(a_dataset, a_template, a_version, acting("AskForLabels", "Inconclusive")),
+            found("Inconclusive", labels_wanted=wanted_labels(0, 200)),
+            check,
+        ),
+        (
+            Way("send labels", _STABLE),
+            Way("raise the budget", then(found("Inconclusive", labels_wanted=wanted_labels(100, 200)), check)),
+        ),
+    ),
+    ("DriftMonitor", "Notified"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        then(put(a_dataset, a_template, a_version, acting("Notify")), found("ConceptDrift"), check),
+        (Way("read the report", _STABLE),),
+    ),
     ("DriftMonitor", "InCooldown"): Story(
         "DriftMonitor",
         "rain-drift",
@@ -686,7 +882,7 @@ def story_of(kind: str, reason: str) -> Story:
 CASES = [
     pytest.param(story, way, reason, id=f"{kind} {reason}: {way.name}")
     for kind, reason in PAIRS
-    if reason not in ELSEWHERE
+    if (kind, reason) in STORIES or reason not in ELSEWHERE
     for story in [story_of(kind, reason)]
     for way in story.ways
 ]

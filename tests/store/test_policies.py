@@ -15,7 +15,7 @@ import pytest
 
 from mlops.store import AccessDenied, NotFound, Store, open_source, open_store
 from mlops.store.layout import blob_key, manifest_key, object_key
-from mlops.workloads.floor.records.layout import captures_prefix
+from mlops.workloads.floor.records.layout import asked_prefix, captures_prefix
 from tests.servers.s3 import S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +90,12 @@ def test_a_writer_stores_artifacts_and_reads_what_was_captured_and_delivered(rol
     assert [b"".join(source.read(found.key)) for found in source.list(key)] == [b"data"]
     denied(lambda: source.put("x/1.csv", b"other"))
     denied(lambda: store.put_object(OWN + "a.parquet", b"poison"))
+    # A check writes down for which rows it has asked for labels (do: AskForLabels), beside what was captured.
+    asked = asked_prefix("team-a", "m", "production") + "2026-01-10/monitor.jsonl"
+    store.put_object(asked, b"{}")
+    assert store.get_object(asked) == b"{}"
+    denied(lambda: store.put_object(asked_prefix("team-b", "m", "production") + "a.jsonl", b"{}"))
+    denied(lambda: store.put_object(captures_prefix("team-a", "m", "asked") + "a.parquet", b"poison"))
     denied(lambda: store.bucket.delete(object_key(OWN + "a.parquet")))
     denied(lambda: store.delete(digest))
 

@@ -29,7 +29,7 @@ from mlops.api.base import (
     readiness_columns,
 )
 from mlops.api.conditions import Condition
-from mlops.api.drift_reference import DriftReference, ReferenceSource
+from mlops.api.drift_reference import DriftReference, PinnedDataset, ReferenceSource
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.metrics import Metric
 
@@ -492,6 +492,11 @@ class DriftMonitorStatus(Model):
     )
     reference: ReferenceSource | None = Field(
         default=None, description="What the newest window was compared with, with its digest."
+    )
+    reference_dataset: PinnedDataset | None = Field(
+        default=None,
+        description="The version that spec.reference.datasetRef names, as it was found: it is compared with also when "
+        "the Dataset has so many newer ones that it stands in its history no more.",
     )
     metric: MetricReading | None = Field(default=None, description="The performance, reference against window.")
     estimated_metric: MetricReading | None = Field(

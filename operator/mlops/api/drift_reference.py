@@ -60,6 +60,15 @@ class DriftReference(Model):
         return self.dataset_ref.name if self.dataset_ref else None
 
 
+class PinnedDataset(Model):
+    """A version of a Dataset, by what it is and where it lies."""
+
+    name: Name = Field(description="The Dataset's name.")
+    version: int = Field(description="The version's number.")
+    digest: Digest = Field(description="Of its content.")
+    artifact: Digest = Field(description="Its address in the store.")
+
+
 class ReferenceSource(Model):
     """What the newest window was compared with."""
 

@@ -33,6 +33,7 @@ from mlops.api.drift_monitor import (
     Window,
 )
 from mlops.api.drift_reference import DriftReference, ReferenceSource
+from mlops.api.drift_reference import PinnedDataset as PinnedDataset
 from mlops.api.estimator import Estimator
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
@@ -298,15 +299,6 @@ class LabelsReport(Model):
 
     report: Literal["labels"] = "labels"
     rows: int
-
-
-class PinnedDataset(Model):
-    """A version of a Dataset."""
-
-    name: str
-    version: int
-    digest: Digest
-    artifact: Digest
 
 
 class DriftTask(Model):

@@ -42,7 +42,10 @@ class UsesOfVersions:
             yield from _of_run(run)
         for monitor in linked(links.MONITORS_ON_IT, namespace, name, self._reader):
             if isinstance(number := field_of(monitor, "spec.reference.datasetRef.version"), int):
-                yield Use(f'DriftMonitor "{key_of(monitor).name}"', version=number)
+                known = field_of(monitor, "status.referenceDataset") or {}
+                # Once the version has left the history, a later one of the same content may have its bytes.
+                digest = known.get("digest") if (known.get("name"), known.get("version")) == (name, number) else None
+                yield Use(f'DriftMonitor "{key_of(monitor).name}"', version=number, digest=digest)
         for version in self._reader.list("ModelVersion", None if self._shared_store else namespace):
             yield from _of_version(version, namespace, name)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from mlops.api.conditions import STALLED, is_true
-from mlops.api.model_version import ModelVersion
+from mlops.api.model_version import ModelVersion, VersionVerification
 
 
 def live_in(versions: Iterable[ModelVersion], stage: str) -> ModelVersion | None:
@@ -17,6 +18,17 @@ def live_in(versions: Iterable[ModelVersion], stage: str) -> ModelVersion | None
 def is_passed_over(version: ModelVersion, stage: str) -> bool:
     """Return whether a monitor had an older version take over in `stage`."""
     return any(each.stage == stage and each.ended is None for each in version.status.rolled_back)
+
+
+def closed_gates(version: ModelVersion, verification: VersionVerification) -> list[tuple[int, str, int]]:
+    """Return of each gate that the version does not pass the stage's place and name, and the limit in milliseconds."""
+    p99 = Decimal(verification.p99_milliseconds)
+    return [
+        (index, stage.name, gate.latency.p99_milliseconds)
+        for index, stage in enumerate(version.spec.promotion.stages)
+        for gate in stage.gates
+        if gate.latency is not None and p99 > gate.latency.p99_milliseconds
+    ]
 
 
 def artifact_of(version: ModelVersion | None) -> str | None:

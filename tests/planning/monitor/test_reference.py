@@ -63,3 +63,27 @@ def test_without_its_reference_no_check_is_made(dataset: Any, want: str) -> None
     assert said(view)[1] == want
     healed = after(view, reference_dataset=a_versioned_dataset(3))
     assert said(healed)[1] == "WaitingForFirstCheck"
+
+
+def test_a_version_that_has_left_the_history_is_compared_with_as_it_was_found() -> None:
+    """A Dataset has its newest hundred versions on record; the bytes of one that is named stay."""
+    monitor = compared_with(datasetRef={"name": "weather", "version": 2})
+    view = after(a_view(monitor, reference_dataset=a_versioned_dataset(3)))
+    pinned = view.monitor.status.reference_dataset
+    assert pinned is not None
+    assert (pinned.name, pinned.version, pinned.digest) == ("weather", 2, digest("2"))
+    later = a_versioned_dataset(9)
+    entries = [entry for entry in later.status.history if entry.version > 4]
+    later = later.evolve(status=later.status.evolve(history=tuple(entries)))
+    left = after(after(view, reference_dataset=later))
+    assert said(left)[1] == "WaitingForFirstCheck"
+    task = task_of(pod_of(plan(left))["containers"][0])
+    assert task["referenceDataset"] == pinned.dump()
+    other = after(a_view(compared_with(datasetRef={"name": "weather", "version": 3}), reference_dataset=later))
+    assert said(after(other))[1] == "DatasetVersionNotFound"
+
+
+def test_a_version_that_is_the_current_one_is_not_put_on_record() -> None:
+    """It is another one with the next sync."""
+    view = after(a_view(compared_with(datasetRef={"name": "weather"}), reference_dataset=a_versioned_dataset(3)))
+    assert view.monitor.status.reference_dataset is None

@@ -500,3 +500,75 @@ def test_what_a_check_is_to_ask_for_stands_in_its_task() -> None:
     assert isinstance(task, tasks.DriftTask)
     assert task.label_request == tasks.LabelQuestion(when=("Inconclusive",), budget=200)
     assert a_live_version(1).status.rolled_back == ()
+
+
+# --- what cannot be, and who asks ---
+
+
+def test_a_version_whose_gates_an_edit_has_closed_is_neither_measured_nor_waited_for() -> None:
+    """Its stage is on record as passed, and the model would refuse it: the monitor waited for ever, and did nothing."""
+    slow = {"stages": [{"name": "production", "gates": [{"latency": {"p99Milliseconds": 1}}]}]}
+    loop = Loop()
+    loop.world.change("ModelVersion", "rain-v1", promotion=slow)
+    loop.world.settle()
+    assert loop.version(1).status.passed_stages == ("production",)
+    assert loop.question() is None
+    loop.check("ConceptDrift", older=better())
+    assert (loop.live(), loop.monitor().status.rollback) == ("rain-v2", None)
+    last = loop.monitor().status.last_action
+    assert last is not None
+    assert (last.kind, last.outcome) == ("Rollback", "Failed")
+    loop.check("ConceptDrift")
+    assert loop.said()[0] == "NoOlderBetter"
+
+
+def test_a_rebuild_whose_rollback_cannot_be_does_not_say_that_an_older_version_serves() -> None:
+    """The run is made all the same, against what serves."""
+    loop = Loop(a_rolling_monitor(BOTH))
+    slow = {"stages": [{"name": "production", "gates": [{"latency": {"p99Milliseconds": 1}}]}]}
+    loop.world.change("ModelVersion", "rain-v1", promotion=slow)
+    loop.world.settle()
+    loop.check("ConceptDrift", older=better())
+    last = loop.monitor().status.last_action
+    assert last is not None
+    assert (last.kind, last.version) == ("RollbackAndRebuild", None)
+    assert len(loop.runs()) == 1
+
+
+def test_of_two_monitors_that_ask_at_once_one_is_followed_and_the_other_says_so() -> None:
+    """The model takes in one of them, and nothing goes back and forth; the other one's action has failed."""
+    loop = Loop(None, *(a_version(number) for number in (1, 2, 3)))
+    actions, guard = [BACK], {"cooldown": "1s"}
+    loop.world.put(a_monitor(metadata={"name": "other"}, spec={"actions": actions, "guard": guard}))
+    loop.world.settle()
+    for name, number in (("other", 1), ("rain-drift", 2)):
+        time, older = "2026-01-10T10:00:00Z", {"to": f"rain-v{number}", "toArtifact": digest(str(number))}
+        live = {"stage": "production", "version": "rain-v3", "artifact": digest("3")}
+        status = loop.world.objects[Key("DriftMonitor", "team", name)]["status"]
+        status["rollback"] = {"time": time, **live, **older}
+        status["lastAction"] = {
+            "time": time,
+            "kind": "Rollback",
+            "verdict": "ConceptDrift",
+            "outcome": "Pending",
+            "version": older["to"],
+        }
+    loop.world.settle()
+    assert loop.live() == "rain-v1"
+    lasts = [loop.world.get("DriftMonitor", name).status.last_action for name in ("other", "rain-drift")]
+    assert [each.outcome for each in lasts] == ["RolledBack", "Failed"]
+    loop.world.assert_settled()
+
+
+def test_a_version_that_is_deleted_and_made_again_serves_again() -> None:
+    """What was rolled back stands in its status, which goes with it: its monitor has to find it again."""
+    loop = Loop()
+    loop.check("ConceptDrift", older=better())
+    assert loop.live() == "rain-v1"
+    loop.world.delete("ModelVersion", "rain-v2")
+    loop.world.settle()
+    loop.world.put(a_version(2))
+    loop.world.settle()
+    assert (loop.live(), loop.version(2).status.rolled_back) == ("rain-v2", ())
+    loop.check("ConceptDrift", older=better())
+    assert loop.live() == "rain-v1"

@@ -225,3 +225,15 @@ def test_the_longest_report_that_there_is_fits(stable: World) -> None:
     assert tasks.parse_report(tasks.write_report(cut)) == cut
     assert (len(cut.label_sources), cut.older, cut.labels_wanted) == (8, asked.older, asked.labels_wanted)
     assert cut.checks, "the answers are worth more than the addresses"
+def test_as_many_sources_of_labels_as_allowed_never_keep_the_answer_from_ending(stable: World) -> None:
+    """Shortening comes to an end whatever is long; a fault of the data is kept before counts of sources."""
+    stable.write_all()
+    report = stable.check("DataDrift")
+    numbers = dict.fromkeys(("labelled", "unmatched", "duplicates", "conflicts", "early", "late", "disagreeing"), 10**7)
+    source = LabelSourceResult(source="ü" * 120, message="ü" * 160, **numbers)
+    faulty = CheckResult(name="z" * 52, type="DataQuality", result="Detected", message="ü" * 256)
+    found = [CheckResult(name=f"{n:02}" + "y" * 50, type="DataDrift", result="Detected") for n in range(31)]
+    long = report.evolve(checks=(*found, faulty), label_sources=(source,) * 8, not_measured="ü" * 256)
+    cut = fitting(long)
+    assert len(tasks.write_report(cut).encode()) <= tasks.MAX_REPORT_BYTES
+    assert cut.checks[0].name == "z" * 52

@@ -32,11 +32,14 @@ def policies(bucket: str, prefix: str, namespace: str, data: str) -> dict[str, P
     artifacts = [_objects(bucket, f"{root}{kind}/*") for kind in ("blobs", "manifests")]
     captured = f"{root}objects/captures/{namespace}/*"
     captures = [_objects(bucket, captured)]
+    # Which rows drift checks have asked labels for; never what was captured.
+    asked = _objects(bucket, f"{root}objects/captures/{namespace}/*/*/asked/*")
     sources = [_objects(data, "*")]
     removals, listed = _objects(bucket, f"{root}removals/*"), [f"{root}manifests/*", f"{root}removals/*"]
     return {
         "writer": _policy(
             _allow([*READ, *WRITE], artifacts),
+            _allow(WRITE, [asked]),
             _allow(READ, [*captures, *sources]),
             _allow(["s3:ListBucket"], [_objects(bucket)], {"StringLike": {"s3:prefix": [captured]}}),
             _allow(["s3:ListBucket"], [_objects(data)]),

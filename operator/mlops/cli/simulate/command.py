@@ -16,12 +16,14 @@ from mlops.cli.errors import UserError
 from mlops.cli.inspect import load
 from mlops.cli.simulate import policies
 from mlops.cli.simulate.history import History, recorded
+from mlops.cli.simulate.limits import notes_on_faults, notes_on_reference, refuse_undated
 from mlops.cli.simulate.policies import Rehearsable
 from mlops.cli.simulate.rehearsal import RehearsedPolicy, plain, rehearse
 from mlops.cli.state import State
 from mlops.cli.summary import of_kind
 from mlops.cli.tables import aligned
 from mlops.cli.terminal import note, show
+from mlops.planning.monitor.progress import LONGEST_HISTORY
 from mlops.planning.plan import Manifest
 
 _READ_HERE = ("s3", "captured")
@@ -49,8 +51,10 @@ def simulate(options: SimulateOptions) -> None:
     parsed = parse(monitor)
     assert isinstance(parsed, DriftMonitor)
     metadata = parsed.metadata
+    refuse_undated(parsed.spec)
     others, notes = _others(parsed, load(options.state))
     history = recorded(options.state, metadata.namespace, parsed.spec.target_ref, options.since)
+    notes += [*notes_on_reference(parsed.spec, history), *notes_on_faults(parsed.spec)]
     metric = options.metric or next((one.metric for one in parsed.spec.checks if one.metric), None)
     spec: Mapping[str, Any] = monitor["spec"]
     trains = {**spec, "trainingRunRef": {"name": others[1]["metadata"]["name"]}}
@@ -70,11 +74,21 @@ def simulate(options: SimulateOptions) -> None:
             outcomes.append(one(policies.coin(trains, asked.checks, asked.runs, seed)))
     elif "coin" in options.against:
         notes.append("The policy made no run, and so would a coin that makes as many: see never.")
+    notes += failed_checks(outcomes)
     if options.output == "json":
         show(json.dumps(_document(history, outcomes, notes), indent=1, sort_keys=True))
         return
     for line in _lines(history, outcomes, notes):
         show(line)
+
+
+def failed_checks(outcomes: Sequence[RehearsedPolicy]) -> Iterator[str]:
+    """Yield which policies had checks that came to no verdict, of the newest hundred, which are counted."""
+    for one in outcomes:
+        missing = min(len(one.checks), LONGEST_HISTORY) - sum(one.verdicts.values())
+        if missing > 0:
+            why = f": {one.fault}" if one.fault else ""
+            yield f"{one.name}: {missing} of the {min(len(one.checks), LONGEST_HISTORY)} newest checks failed{why}"
 
 
 def _monitor(paths: Sequence[str]) -> Manifest:

@@ -44,6 +44,8 @@ class History:
     since: datetime
     frame: pl.DataFrame
     label_delay: timedelta
+    # Of the first row that was recorded, also if it is from before the beginning.
+    first: datetime
 
     @property
     def end(self) -> datetime:
@@ -97,7 +99,9 @@ def recorded(state: State, namespace: str, target: TargetRef, since: str | None)
         )
         .sort(_AT, _ID)
     )
-    return History(namespace, target, start, frame, late)
+    first = rows[TIME].min()
+    assert isinstance(first, datetime)
+    return History(namespace, target, start, frame, late, first)
 
 
 def _is_text(rows: pl.DataFrame) -> bool:

@@ -60,6 +60,8 @@ class RehearsedPolicy:
     parts: tuple[float | None, ...]
     rows: int
     labelled: int
+    # Why the last check came to no verdict, if it did not.
+    fault: str | None = None
 
 
 @dataclass
@@ -143,7 +145,13 @@ def _outcome(
         parts,
         history.frame.height,
         rows.height,
+        _fault(monitor),
     )
+
+
+def _fault(monitor: Manifest) -> str | None:
+    conditions = monitor.get("status", {}).get("conditions", ())
+    return next((one["message"] for one in conditions if (one["type"], one["status"]) == ("Checked", "False")), None)
 
 
 def _judged(

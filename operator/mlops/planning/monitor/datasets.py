@@ -47,6 +47,8 @@ def _pinned(
         )
     if found is not None:
         return tasks.PinnedDataset(name=name, version=found.version, digest=found.digest, artifact=found.artifact)
+    if (known := _left_the_history(view, dataset, version)) is not None:
+        return known
     if version is None or not dataset.status.history:
         return say.in_progress(
             Reason.DATASET_NOT_READY, f'{field}: Dataset "{name}" has no version yet: the checks wait for it'
@@ -55,6 +57,25 @@ def _pinned(
         Reason.DATASET_VERSION_NOT_FOUND,
         f'{field}: Dataset "{name}" has no version {version}; its versions: {versions_of(dataset)}',
     )
+
+
+def _left_the_history(view: DriftMonitorView, dataset: Dataset, version: int | None) -> tasks.PinnedDataset | None:
+    """Return a version that the Dataset has no record of any more, as the monitor has it on its own; its bytes stay."""
+    known = view.monitor.status.reference_dataset
+    oldest = min((entry.version for entry in dataset.status.history), default=0)
+    if known is None or version is None or version >= oldest:
+        return None
+    return known if (known.name, known.version) == (dataset.metadata.name, version) else None
+
+
+def on_record(view: DriftMonitorView) -> tasks.PinnedDataset | None:
+    """Return what is to be remembered of the version that the spec names; nothing of one that is the current one."""
+    wanted, found = view.monitor.spec.reference, reference_dataset(view)
+    if wanted is None or wanted.dataset_ref is None or wanted.dataset_ref.version is None:
+        return None
+    known = view.monitor.status.reference_dataset
+    kept = known if known and (known.name, known.version) == (wanted.dataset, wanted.dataset_ref.version) else None
+    return found if isinstance(found, tasks.PinnedDataset) else kept
 
 
 def waits_for(view: DriftMonitorView) -> Readiness | None:

@@ -10,7 +10,7 @@ from mlops.planning import retrying
 from mlops.planning.liveness import artifact_of, newest_wanted
 from mlops.planning.monitor.actions import called_for, followed_up
 from mlops.planning.monitor.checks import taken_in
-from mlops.planning.monitor.datasets import label_dataset, reference_dataset
+from mlops.planning.monitor.datasets import label_dataset, on_record, reference_dataset
 from mlops.planning.monitor.manifests import Read, check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, MonitorProgress
@@ -54,6 +54,7 @@ def plan(view: DriftMonitorView) -> Plan:
         observed_generation=generation,
         conditions=conditions,
         action=_called_for(monitor, progress.status),
+        reference_dataset=on_record(view),
         # On record once its Job is seen, or since there is nothing to check.
         retried=asked if asked and check is None else monitor.status.retried,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlops.api import tasks
+from mlops.api.conditions import ConditionType, find
 from mlops.api.drift_monitor import (
     ROLLS_BACK,
     DriftMonitor,
@@ -14,7 +15,7 @@ from mlops.api.drift_monitor import (
     Verdict,
 )
 from mlops.api.model_version import ModelVersion
-from mlops.planning.liveness import is_passed_over
+from mlops.planning.liveness import closed_gates, is_passed_over
 from mlops.planning.monitor.target import target_of
 from mlops.planning.views import DriftMonitorView
 
@@ -48,11 +49,19 @@ def _able(view: DriftMonitorView, target: ModelVersion) -> Iterable[ModelVersion
     """Yield the older versions that have served in the stage and may serve there again."""
     stage = view.monitor.spec.target_ref.stage
     for each in view.versions:
-        status = each.status
-        serves = stage in status.passed_stages and stage not in status.failed_stages and not each.spec.withdrawn
-        there = any(one.name == stage for one in each.spec.promotion.stages)
-        if each.spec.version < target.spec.version and serves and there and not is_passed_over(each, stage):
+        if each.spec.version < target.spec.version and _may_serve(each, stage):
             yield each
+
+
+def _may_serve(version: ModelVersion, stage: str) -> bool:
+    """Return whether a version that has served in the stage may serve there again: the model refuses any other."""
+    status, verified = version.status, find(version.status.conditions, ConditionType.ARTIFACT_VERIFIED)
+    if version.spec.withdrawn or status.verification is None or (verified and verified.status != "True"):
+        return False
+    if is_passed_over(version, stage) or all(one.name != stage for one in version.spec.promotion.stages):
+        return False
+    closed = {name for _, name, _ in closed_gates(version, status.verification)}
+    return stage in status.passed_stages and stage not in status.failed_stages and stage not in closed
 
 
 def asked_of(view: DriftMonitorView, found: OlderVersion, verdict: Verdict, time: str) -> Rollback | None:
@@ -109,8 +118,12 @@ def rollback_followed(
     if done is None:
         return status
     last = status.last_action
-    if last is not None and last.kind == "Rollback" and last.time == asked.time and last.outcome == "Pending":
-        status = status.evolve(last_action=last.evolve(outcome="RolledBack" if done else "Failed"))
+    if last is not None and last.time == asked.time and last.outcome == "Pending":
+        if last.kind == "Rollback":
+            status = status.evolve(last_action=last.evolve(outcome="RolledBack" if done else "Failed"))
+        elif not done:
+            # The run is made all the same; nothing serves again.
+            status = status.evolve(last_action=last.evolve(version=None))
     return status.evolve(rollback=None)
 
 
@@ -123,10 +136,9 @@ def _outcome(asked: Rollback, versions: list[ModelVersion], *, stage_is: str) ->
     serves = asked.stage in version.status.stages
     record = next((each for each in version.status.rolled_back if each.stage == asked.stage), None)
     if record is not None and record.ended is None:
-        return None if serves else True
+        # Another monitor may have had it passed over for another one.
+        return None if serves else (record.to, record.to_artifact) == (asked.to, asked.to_artifact)
     if record is not None and (record.ended == "Undone" or record.time >= asked.time):
         return False
     # Not taken in yet; it will not be once the version does not serve, or the older one cannot.
-    able = older is not None and not older.spec.withdrawn and asked.stage not in older.status.failed_stages
-    passed = older is not None and asked.stage in older.status.passed_stages
-    return None if serves and able and passed else False
+    return None if serves and older is not None and _may_serve(older, asked.stage) else False

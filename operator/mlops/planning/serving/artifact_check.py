@@ -12,6 +12,7 @@ from mlops.api.model_version import Lineage, ModelVersion, ModelVersionStatus, V
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution, retrying
 from mlops.planning import readiness as say
+from mlops.planning.liveness import closed_gates
 from mlops.planning.outcome import Failure
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.readiness import Readiness, condition
@@ -171,12 +172,7 @@ def judge_gates(version: ModelVersion, verification: VersionVerification) -> Gat
     """Return how far the gates let the version go: a stage whose gates fail closes itself, and all after it that the
     version has not served in."""
     p99, stages = Decimal(verification.p99_milliseconds), version.spec.promotion.stages
-    failed = [
-        (index, stage.name, gate.latency.p99_milliseconds)
-        for index, stage in enumerate(stages)
-        for gate in stage.gates
-        if gate.latency is not None and p99 > gate.latency.p99_milliseconds
-    ]
+    failed = closed_gates(version, verification)
     if failed:
         index, first, limit = failed[0]
         message = f"LatencyTooHigh for {first}: p99 is {p99} ms, allowed {limit} ms"

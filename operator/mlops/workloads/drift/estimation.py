@@ -25,8 +25,8 @@ from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.special import student_sf
 from mlops.workloads.drift.baseline import windows_of
-from mlops.workloads.drift.estimators import GROUPS, Estimator, estimator_of
-from mlops.workloads.drift.findings import Estimate, EstimatedPerformance, MeasuredBeside
+from mlops.workloads.drift.estimators import GROUPS, PerformanceEstimator, estimator_of
+from mlops.workloads.drift.findings import Estimate, MeasuredBeside, PerformanceEstimate
 from mlops.workloads.drift.performance import MIN_ROWS, Labelled, resampling, sample_of, smallest_drop, span_of
 from mlops.workloads.floor.records.layout import PREDICTION
 
@@ -45,7 +45,7 @@ _MIN_FREEDOMS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _EstimateAsked:
     """One question: the metric, the two samples, and how the rows of the window are resampled."""
 
     metric: str
@@ -65,10 +65,10 @@ class Estimates:
 
     def __init__(self, labelled: Labelled) -> None:
         self.labelled, self.reference, self.window = labelled, labelled.reference, labelled.window
-        self._estimator: Estimator | None = None
-        self._found: dict[tuple[str, float | None], EstimatedPerformance | str] = {}
+        self._estimator: PerformanceEstimator | None = None
+        self._found: dict[tuple[str, float | None], PerformanceEstimate | str] = {}
 
-    def of(self, check: Check) -> EstimatedPerformance | str:
+    def of(self, check: Check) -> PerformanceEstimate | str:
         """The estimate that a check asks for, or why there is none; of several metrics the one that fell the most."""
         metrics = self.labelled.metrics_of(check)
         if few := self._too_few():
@@ -98,13 +98,13 @@ class Estimates:
     def _held_out(self) -> pl.DataFrame:
         return self.reference.labelled("test")
 
-    def _estimated(self, metric: str, asked_drop: float | None) -> EstimatedPerformance | str:
+    def _estimated(self, metric: str, asked_drop: float | None) -> PerformanceEstimate | str:
         try:
             return self._judged(self._asked(metric, asked_drop))
         except ValueError as error:
             return f"{metric} cannot be estimated: {error}"
 
-    def _asked(self, metric: str, asked_drop: float | None) -> _Asked:
+    def _asked(self, metric: str, asked_drop: float | None) -> _EstimateAsked:
         if self._estimator is None:
             self._estimator = estimator_of(self.reference, self._held_out())
         reference = sample_of(metric, self._estimator.rows, self.reference.classes)
@@ -115,9 +115,9 @@ class Estimates:
         # Losses that resemble their neighbours for longer need longer blocks.
         block = max(plan.block, min(round(2.0 * inflation(_losses(expected))), rows.height // _BLOCKS))
         plan = replace(plan, block=max(2, block), replicates=_REPLICATES)
-        return _Asked(metric, min_drop, reference, rows, expected, plan)
+        return _EstimateAsked(metric, min_drop, reference, rows, expected, plan)
 
-    def _judged(self, asked: _Asked) -> EstimatedPerformance:
+    def _judged(self, asked: _EstimateAsked) -> PerformanceEstimate:
         assert self._estimator is not None
         metric, sign, estimator = asked.metric, asked.sign, self._estimator
         before, now = evaluate(metric, asked.reference), expectation(metric, asked.expected)
@@ -132,7 +132,7 @@ class Estimates:
         excess, known = self._between(asked, sampled)
         current = _added(now, [(sampled**2, _MANY), (of_estimate**2, GROUPS - 1)])
         drop = _added(sign * (before - now), [(sampled**2, _MANY), (of_drop**2, GROUPS - 1), (excess, known)])
-        return EstimatedPerformance(
+        return PerformanceEstimate(
             metric=metric,
             higher_is_better=METRICS[metric].higher_is_better,
             method=estimator.method,
@@ -147,11 +147,11 @@ class Estimates:
             measured=self._beside(asked, before),
         )
 
-    def _plan_of_reference(self, asked: _Asked) -> Resampling:
+    def _plan_of_reference(self, asked: _EstimateAsked) -> Resampling:
         rows = asked.reference.y.shape[0]
         return replace(asked.plan, block=max(2, min(max(asked.plan.block, round(rows ** (1 / 3))), rows // 4)))
 
-    def _between(self, asked: _Asked, sampled: float) -> tuple[float, int]:
+    def _between(self, asked: _EstimateAsked, sampled: float) -> tuple[float, int]:
         """By how much more the estimate varies between the reference's own windows than resampling makes it: a season,
         or users, have a metric of their own. A variance, and its degrees of freedom."""
         assert self._estimator is not None
@@ -170,7 +170,7 @@ class Estimates:
                 largest = max(largest, (float(np.var(values, ddof=1)) - chance, len(values) - 1))
         return largest
 
-    def _beside(self, asked: _Asked, before: float) -> MeasuredBeside | None:
+    def _beside(self, asked: _EstimateAsked, before: float) -> MeasuredBeside | None:
         """Estimate and measured value on the same labelled rows; None without enough of them."""
         rows = _thinned(self.window.live_labelled, max(1, len(self.reference.classes)))
         if rows.height < MIN_ROWS or self._estimator is None:

@@ -37,7 +37,7 @@ _SETTINGS: dict[str, Any] = {
 _LOSSES = {"mae": ("absolute",), "rmse": ("squared",), "r2": ("squared", "error")}
 
 
-class Estimator(Protocol):
+class PerformanceEstimator(Protocol):
     """What is learnt of the reference, and of it without one of its groups."""
 
     method: ClassVar[Literal["CBPE", "DLE"]]
@@ -55,7 +55,7 @@ class Estimator(Protocol):
         """
 
 
-def estimator_of(reference: Reference, rows: pl.DataFrame) -> Estimator:
+def estimator_of(reference: Reference, rows: pl.DataFrame) -> PerformanceEstimator:
     """The estimator that fits the model; `rows` are labelled ones of the reference, in time order."""
     return Cbpe(reference, rows) if reference.classes else Dle(reference, rows)
 
@@ -94,7 +94,7 @@ class Cbpe:
         return self._methods[0]
 
     def expected(self, metric: str, rows: pl.DataFrame, without: int | None = None) -> ExpectedSample:
-        """See Estimator."""
+        """See PerformanceEstimator."""
         scores = _probabilities(rows, self._classes)
         reads_label = METRICS[metric].reads == "label"
         said = rows[PREDICTION].cast(pl.String).to_numpy().astype(str) if reads_label else scores
@@ -122,7 +122,7 @@ class Dle:
         self._fitted: dict[tuple[str, int | None], Any] = {}
 
     def expected(self, metric: str, rows: pl.DataFrame, without: int | None = None) -> ExpectedSample:
-        """See Estimator."""
+        """See PerformanceEstimator."""
         from threadpoolctl import threadpool_limits
 
         # The answer must not depend on the number of threads, not even in its last bit.

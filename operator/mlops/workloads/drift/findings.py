@@ -191,7 +191,7 @@ class MeasuredBeside:
 
 
 @dataclass(frozen=True)
-class EstimatedPerformance:
+class PerformanceEstimate:
     """The metric of the window as estimated without its labels, against that measured on the reference's held-out rows.
 
     `learnt` says how probabilities were calibrated, or what learnt the losses.
@@ -220,7 +220,7 @@ class Decision:
     findings: tuple[Finding, ...]
     shifts: tuple[Shift, ...]
     performance: Performance | None
-    estimated: EstimatedPerformance | None
+    estimated: PerformanceEstimate | None
     split: DropParts | None
     challenge: Challenge | None
     change_point: str | None

@@ -199,7 +199,8 @@ def _result(each: SourceLabels, window: Window) -> LabelSourceResult:
 def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
     """Shorten `report` until it fits into a termination message; everything stands in the stored one.
 
-    First messages are cut and the least moved inputs left out, then long names, then checks without a finding.
+    First messages are cut and the least moved inputs left out, then long names, then checks without a finding, sources
+    of labels, and checks.
     """
     for length, features, name in ((256, 20, 300), (160, 10, 300), (120, 5, 300), (80, 3, 80), (40, 0, 50), (0, 0, 30)):
         report = report.evolve(
@@ -212,11 +213,18 @@ def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
         )
         if _fits(report):
             return report
-    # A fault of the data is what the operator has to know, whatever else is left out.
-    kept = sorted(report.checks, key=lambda c: (c.result != "Detected", c.type != "DataQuality"))
-    while kept and not _fits(report):
-        kept = kept[:-1]
-        report = report.evolve(checks=tuple(kept))
+    report = report.evolve(
+        not_measured=None,
+        label_sources=tuple(s.evolve(source=_cut(s.source, 60)) for s in report.label_sources),
+        # A fault of the data is what the operator has to know, whatever else is left out.
+        checks=tuple(sorted(report.checks, key=lambda c: (c.result != "Detected", c.type != "DataQuality"))),
+    )
+    while not _fits(report) and (report.checks or report.label_sources):
+        kept = report.checks
+        if kept and (kept[-1].result != "Detected" or not report.label_sources):
+            report = report.evolve(checks=kept[:-1])
+        else:
+            report = report.evolve(label_sources=report.label_sources[:-1])
     return report
 
 

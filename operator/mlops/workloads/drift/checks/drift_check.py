@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from mlops.api.drift_monitor import Check, CheckType
 from mlops.workloads.drift.estimation import Estimates
-from mlops.workloads.drift.findings import Challenge, DropParts, EstimatedPerformance, Finding, Shift
+from mlops.workloads.drift.findings import Challenge, DropParts, Finding, PerformanceEstimate, Shift
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Judged, Labelled
 from mlops.workloads.drift.reference import Reference
@@ -41,7 +41,7 @@ class Evidence:
     split: DropParts | None = None
     challenge: Challenge | None = None
     estimates: Estimates | None = None
-    estimated: EstimatedPerformance | None = None
+    estimated: PerformanceEstimate | None = None
     findings: list[Finding] = field(default_factory=list)
 
     def drop(self, check: Check) -> Judged | str:
@@ -51,7 +51,7 @@ class Evidence:
             self.judged, self.alpha = judged, float(check.alpha)
         return judged
 
-    def estimate(self, check: Check) -> EstimatedPerformance | str:
+    def estimate(self, check: Check) -> PerformanceEstimate | str:
         """The estimate that a check asks for, or why there is none; the report shows the first that is asked for."""
         self.estimates = self.estimates or Estimates(self.labelled)
         found = self.estimates.of(check)

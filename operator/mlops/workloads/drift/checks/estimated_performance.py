@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.findings import EstimatedPerformance as Found
 from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.findings import PerformanceEstimate as Found
 
 
 class EstimatedPerformance(DriftCheck):
