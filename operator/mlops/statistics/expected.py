@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mlops.statistics.arrays import FloatArray, IntArray
 from mlops.statistics.metrics import Label, Sample, evaluate
 from mlops.statistics.resampling import Resampling, replicate
-from mlops.statistics.special import student_isf
+from mlops.statistics.special import student_isf, student_sf
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,14 @@ class Spread:
         """The 95 % interval by Student's law."""
         reach = student_isf(0.025, self.freedoms) * self.error
         return self.value - reach, self.value + reach
+
+    def beyond(self, least: float) -> float:
+        """The one-sided p-value of "no more than `least`", by Student's law; without an error 0 or 1."""
+        excess = self.value - least
+        if self.error <= 0.0:
+            return float(excess <= 0.0)
+        t = excess / self.error
+        return student_sf(t, self.freedoms) if t > 0.0 else 1.0 - student_sf(-t, self.freedoms)
 
 
 def of_classes(prediction: NDArray[Any], probability: FloatArray, classes: tuple[Label, ...]) -> ExpectedSample:
@@ -83,20 +91,25 @@ def sampling_error(metric: str, expected: ExpectedSample, plan: Resampling) -> f
 
 
 def beside(metric: str, expected: ExpectedSample, measured: Sample, plan: Resampling) -> tuple[float, float]:
-    """Measured less expected value on the same rows, and its standard error on the same draws of them."""
+    """Measured less expected value on the same rows, and its standard error on the same draws of them.
+
+    Rows may have weights: then `measured` has them, and those of `expected` are multiplied by them.
+    """
     k, n = expected.together, expected.rows
     guess = expected.sample
     assert guess.weights is not None
 
-    def joined(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    own = np.ones(n) if measured.weights is None else measured.weights
+
+    def both_of(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
         shape = (n, k, *one.shape[1:])
         pairs = np.concatenate((one.reshape(shape), other.reshape(n, 1, *one.shape[1:])), axis=1)
         return pairs.reshape(n * (k + 1), *one.shape[1:])
 
-    both = Sample(joined(guess.y, measured.y), joined(guess.prediction, measured.prediction), None, guess.classes)
+    both = Sample(both_of(guess.y, measured.y), both_of(guess.prediction, measured.prediction), None, guess.classes)
     weightings: list[FloatArray | None] = [
-        joined(guess.weights, np.zeros(n)),
-        joined(np.zeros(n * k), np.ones(n)),
+        both_of(guess.weights, np.zeros(n)),
+        both_of(np.zeros(n * k), own),
     ]
     draws = replicate(metric, both, weightings, plan, stream=4, together=k + 1)
     return evaluate(metric, measured) - expectation(metric, expected), _spread(draws[:, 1] - draws[:, 0])
@@ -111,6 +124,26 @@ def jackknife(groups: IntArray, value: Callable[[int], FloatArray]) -> FloatArra
     without = np.array([value(int(name)) for name in names])
     count = names.shape[0]
     return np.asarray(np.sqrt((count - 1.0) / count * np.square(without - without.mean(axis=0)).sum(axis=0)))
+
+
+def joined(parts: list[ExpectedSample]) -> ExpectedSample:
+    """The rows of all parts, in their order."""
+    samples = [part.sample for part in parts]
+    weights = [one.weights for one in samples if one.weights is not None]
+    return ExpectedSample(
+        Sample(
+            np.concatenate([one.y for one in samples]),
+            np.concatenate([one.prediction for one in samples]),
+            np.concatenate(weights),
+            samples[0].classes,
+        ),
+        parts[0].together,
+    )
+
+
+def added(value: float, parts: list[tuple[float, int]]) -> Spread:
+    """A value with independent errors, each a variance with its degrees of freedom."""
+    return Spread(value, math.sqrt(sum(variance for variance, _ in parts)), freedoms(parts))
 
 
 def freedoms(parts: list[tuple[float, int]]) -> int:

@@ -30,6 +30,7 @@ from mlops.workloads.drift.performance import (
     span_of,
 )
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.unexplained import Explained, explained
 from mlops.workloads.floor.records.layout import INPUT
 
 _FOLDS = 5
@@ -66,7 +67,7 @@ def concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Fin
 
 def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Finding, DropParts, Challenge | None]:
     numbers = numbers_of(judged)
-    split = attribution(labelled, judged, check)
+    split, expected = attribution(labelled, judged)
     if explained_by_balance(labelled, judged, check):
         message = "the drop vanishes when the reference is re-weighted to the window's class balance: a label shift"
         return Finding(check, "NotDetected", message, numbers), split, None
@@ -88,10 +89,12 @@ def _concept_drift(labelled: Labelled, judged: Judged, check: Check) -> tuple[Fi
         )
         return Finding(check, "Inconclusive", message, numbers), split, None
     shown = challenge.gain.value >= judged.min_drop and challenge.p_value <= float(check.alpha)
+    told = "the relation moved" if shown else "not shown to be better"
+    if shown and expected is not None and expected.concept.beyond(judged.min_drop) > float(check.alpha):
+        shown, told = False, "but an unchanged relation explains the drop"
     message = (
         f"{judged.metric} fell by {judged.test.drop.value:.3f}; the inputs do not overlap; a model refitted on the"
-        f" window has {challenge.refitted:.3f} there against {challenge.served:.3f}:"
-        f" {'the relation moved' if shown else 'not shown to be better'}"
+        f" window has {challenge.refitted:.3f} there against {challenge.served:.3f}: {told}"
     )
     return Finding(check, "Detected" if shown else "NotDetected", message, numbers), split, challenge
 
@@ -112,7 +115,7 @@ def explained_by_balance(labelled: Labelled, judged: Judged, check: Check) -> bo
     return not moved_within_classes(labelled, check)
 
 
-def attribution(labelled: Labelled, judged: Judged, check: Check) -> DropParts:
+def attribution(labelled: Labelled, judged: Judged) -> tuple[DropParts, Explained | None]:
     """Split the drop by re-weighting the reference's held-out rows to the window's inputs."""
     before, after = _thinned(judged.reference_rows), _thinned(judged.current_rows)
     table, categorical = features(
@@ -127,13 +130,15 @@ def attribution(labelled: Labelled, judged: Judged, check: Check) -> DropParts:
         model.fit(table[~held], is_current[~held])
         probability[held] = model.predict_proba(table[held])[:, 1]
     found = importance_weights(probability[~is_current], probability[is_current])
-    if not found.overlap.identifiable:
-        return DropParts(False, None, None, None, found.overlap.ess, found.overlap.domain_auc)
+    overlap = found.overlap
+    expected = explained(labelled, judged, before, after, found.weights if overlap.identifiable else None)
+    if not overlap.identifiable:
+        return DropParts(False, None, None, None, overlap.ess, overlap.domain_auc), expected
     metric, classes = judged.metric, labelled.reference.classes
     reference, current = (sample_of(metric, rows, classes) for rows in (before, after))
     plan = resampling(max(before.height, after.height), labelled.seed, after.height)
     parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=judged.min_drop)
-    return _split(parts, found.overlap)
+    return _split(parts, expected, overlap, judged.min_drop), expected
 
 
 def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
@@ -238,9 +243,14 @@ def folds(rows: int) -> IntArray:
     return np.asarray((np.arange(rows) * blocks // max(1, rows)) % _FOLDS, dtype=np.int64)
 
 
-def _split(parts: AttributedDrop, overlap: Overlap) -> DropParts:
-    covariate, concept = span_of(parts.covariate), span_of(parts.concept)
-    return DropParts(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
+def _split(parts: AttributedDrop, expected: Explained | None, overlap: Overlap, min_drop: float) -> DropParts:
+    """The two parts; that of the relation is shown if weights and, where there is one, the expectation agree on it."""
+    if expected is None:
+        covariate, concept = span_of(parts.covariate), span_of(parts.concept)
+        return DropParts(True, covariate, concept, parts.pvalue, overlap.ess, overlap.domain_auc)
+    covariate, concept = (Estimate(one.value, *one.interval()) for one in (expected.covariate, expected.concept))
+    p_value = max(parts.pvalue, expected.concept.beyond(min_drop))
+    return DropParts(True, covariate, concept, p_value, overlap.ess, overlap.domain_auc)
 
 
 def _classifier(categorical: BoolArray, seed: int) -> Any:

@@ -15,15 +15,14 @@ from mlops.statistics.dependence import inflation
 from mlops.statistics.expected import (
     ExpectedSample,
     Spread,
+    added,
     beside,
     expectation,
-    freedoms,
     jackknife,
     sampling_error,
 )
 from mlops.statistics.metrics import Sample, evaluate
 from mlops.statistics.resampling import Resampling
-from mlops.statistics.special import student_sf
 from mlops.workloads.drift.baseline import windows_of
 from mlops.workloads.drift.estimators import GROUPS, PerformanceEstimator, estimator_of
 from mlops.workloads.drift.findings import Estimate, MeasuredBeside, PerformanceEstimate
@@ -130,8 +129,8 @@ class Estimates:
 
         of_estimate, of_drop = jackknife(estimator.groups, without).tolist()
         excess, known = self._between(asked, sampled)
-        current = _added(now, [(sampled**2, _MANY), (of_estimate**2, GROUPS - 1)])
-        drop = _added(sign * (before - now), [(sampled**2, _MANY), (of_drop**2, GROUPS - 1), (excess, known)])
+        current = added(now, [(sampled**2, _MANY), (of_estimate**2, GROUPS - 1)])
+        drop = added(sign * (before - now), [(sampled**2, _MANY), (of_drop**2, GROUPS - 1), (excess, known)])
         return PerformanceEstimate(
             metric=metric,
             higher_is_better=METRICS[metric].higher_is_better,
@@ -143,7 +142,7 @@ class Estimates:
             current=_span(current),
             drop=_span(drop),
             min_drop=asked.min_drop,
-            p_value=_beyond(drop, asked.min_drop),
+            p_value=drop.beyond(asked.min_drop),
             measured=self._beside(asked, before),
         )
 
@@ -188,7 +187,7 @@ class Estimates:
         except ValueError:
             return None
         better = asked.sign * difference
-        spread = _added(better, [(error**2, _MANY), (float(learnt[0]) ** 2, GROUPS - 1)])
+        spread = added(better, [(error**2, _MANY), (float(learnt[0]) ** 2, GROUPS - 1)])
         value = evaluate(metric, measured)
         return MeasuredBeside(
             rows=rows.height,
@@ -213,19 +212,6 @@ def _losses(expected: ExpectedSample) -> FloatArray:
 
 def _rows_of(sample: Sample, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Sample:
     return Sample(sample.y[kept], sample.prediction[kept], None, sample.classes)
-
-
-def _added(value: float, parts: list[tuple[float, int]]) -> Spread:
-    """A value with independent errors, each a variance with its degrees of freedom."""
-    return Spread(value, float(np.sqrt(sum(variance for variance, _ in parts))), freedoms(parts))
-
-
-def _beyond(drop: Spread, min_drop: float) -> float:
-    excess = drop.value - min_drop
-    if drop.error <= 0.0:
-        return float(excess <= 0.0)
-    t = excess / drop.error
-    return student_sf(t, drop.freedoms) if t > 0.0 else 1.0 - student_sf(-t, drop.freedoms)
 
 
 def _span(spread: Spread) -> Estimate:

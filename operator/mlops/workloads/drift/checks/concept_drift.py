@@ -8,13 +8,14 @@ from mlops.api.drift_monitor import Check
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
 from mlops.workloads.drift.checks.performance_drop import answer_of_drop
 from mlops.workloads.drift.findings import Finding
+from mlops.workloads.drift.target import moved_alone
 
 
 class ConceptDrift(DriftCheck):
     """Did the relation of inputs to target move?"""
 
     type = "ConceptDrift"
-    how = "only when a drop is shown; see below"
+    how = "when a drop is shown, or a number moved without its inputs; see below"
     rank = 1
     advice = Advice(
         "bad",
@@ -30,7 +31,7 @@ class ConceptDrift(DriftCheck):
         """Answer why the metric has dropped, if it has."""
         judged = evidence.drop(check)
         if isinstance(judged, str) or judged.p_value > float(check.alpha):
-            return answer_of_drop(check, judged)
+            return _of_the_target(check, evidence, answer_of_drop(check, judged))
         # It imports scikit-learn, which only a drop is worth.
         from mlops.workloads.drift.concept import concept_drift
 
@@ -41,3 +42,15 @@ class ConceptDrift(DriftCheck):
     def sentence(self, message: str, findings: Sequence[Finding]) -> str:
         """See DriftCheck."""
         return f"The relation of inputs to target has changed: {message}."
+
+
+def _of_the_target(check: Check, evidence: Evidence, found: Finding) -> Finding:
+    """The answer about a drop that is not shown, unless a target moved whose inputs did not: no law of the inputs
+    makes another target of the same inputs but another relation."""
+    if found.result != "NotDetected":
+        return found
+    moved = moved_alone(evidence.labelled, evidence.inputs, check)
+    if moved is None:
+        return found
+    message = f"the target moved by {moved.effect:.3g}, and its inputs and the answers to them did not"
+    return Finding(check, "Detected", message, {**found.numbers, "effect": moved.effect})

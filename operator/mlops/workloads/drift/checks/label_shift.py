@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import polars as pl
-
 from mlops.api.drift_monitor import Check
-from mlops.statistics.label_shift import compare_labels
-from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
-from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import Finding
-from mlops.workloads.drift.inputs import compare
 from mlops.workloads.drift.label_balance import moved_within_classes
-from mlops.workloads.drift.performance import class_counts
+from mlops.workloads.drift.target import moved_labels
 
 
 class LabelShift(DriftCheck):
@@ -50,20 +44,17 @@ class LabelShift(DriftCheck):
             )
         if evidence.reference.name and not evidence.reference.frame["label"].count():
             return Finding(check, "Inconclusive", f"the reference has no labels{evidence.reference.remark}")
-        effect, pvalue, numbers = _effect(evidence, evidence.window.truths)
-        passed = pvalue <= float(check.alpha) and effect >= float(check.min_effect_size)
-        baseline_of = _baseline_of_labels(evidence, float(check.alpha)) if passed else None
-        shifted = passed and beyond(baseline_of, float(check.min_effect_size))
-        moved = f"the labels moved by {effect:.3g}"
-        if passed and not shifted:
+        found = moved_labels(evidence.labelled, evidence.inputs, check)
+        moved = f"the labels moved by {found.effect:.3g}"
+        if found.passed and not found.shifted:
             moved += ", but are like those of one of the reference's own windows"
-        elif not shifted:
+        elif not found.shifted:
             moved += f", not significantly or not beyond {float(check.min_effect_size):g}"
         if new:
             named = ", ".join(sorted(evidence.window.unknown)[:5])
             moved += f"; {new} of them are classes that the model does not know ({named})"
-        numbers = {**numbers, "effect": effect, "pValue": pvalue, "baseline": baseline_of}
-        return Finding(check, "Detected" if shifted else "NotDetected", moved, numbers)
+        numbers = {**found.numbers, "effect": found.effect, "pValue": found.p_value, "baseline": found.baseline}
+        return Finding(check, "Detected" if found.shifted else "NotDetected", moved, numbers)
 
     def sentence(self, message: str, findings: Sequence[Finding]) -> str:
         """See DriftCheck."""
@@ -80,21 +71,3 @@ class LabelShift(DriftCheck):
         if not evidence.reference.classes:
             return bool(moved)
         return bool(moved) and moved_within_classes(evidence.labelled, moved[0].check)
-
-
-def _effect(evidence: Evidence, labels: pl.Series) -> tuple[float, float, dict[str, object]]:
-    frame = evidence.reference.frame.drop_nulls(["label"])
-    known, classes = frame["label"], evidence.reference.classes
-    inflation = Dependence(frame, evidence.window.labelled, evidence.inputs.blocks).of("label", is_number=not classes)
-    if not classes:
-        found = compare("label", known, labels, is_number=True, inflation=inflation)
-        return found.effect or 0.0, 1.0 if found.p_value is None else found.p_value, {}
-    before, after = class_counts(known), class_counts(labels)
-    compared = compare_labels(before, after, inflation=inflation)
-    return compared.jensen_shannon, compared.chi_square.pvalue, {"reference": before, "current": after}
-
-
-def _baseline_of_labels(evidence: Evidence, alpha: float) -> Baseline | None:
-    span = evidence.window.span
-    blocks = windows_of(evidence.reference.frame.drop_nulls(["label"]), span.end - span.start)
-    return baseline(blocks, "label", evidence.window.truths, is_number=not evidence.reference.classes, alpha=alpha)
