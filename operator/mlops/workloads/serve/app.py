@@ -135,7 +135,8 @@ class Application:
     def _handle(self, exchange: Exchange) -> None:
         route: Route | None = exchange.route
         if route is None:
-            exchange.route = route = self._routes.get(exchange.path, _NO_ROUTE)
+            routes, path = self._routes, exchange.path
+            exchange.route = route = routes.get(path) or routes.get(path.removesuffix("/"), _NO_ROUTE)
             exchange.request_id = self._ids.of(exchange.headers)
             if exchange.method != b"POST" or route.post is None:
                 self._answer_without_body(route, exchange)
