@@ -28,7 +28,7 @@ from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
 from mlops.workloads.serve.line import Line
 from mlops.workloads.serve.row_request import RowRequest
-from mlops.workloads.serve.rows import Asked, Rows
+from mlops.workloads.serve.rows import Asked, RowBatches
 from mlops.workloads.serve.tensors import Column
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.servers import request_of
@@ -134,7 +134,7 @@ def test_no_binary_request_is_read_otherwise_because_it_has_one_row(data: st.Dat
     agree({"id": "a", "inputs": tensors}, binary + data.draw(st.sampled_from([b"", b"x"])))
 
 
-def test_what_is_usual_is_read_as_a_row() -> None:
+def test_what_is_plain_is_read_as_a_row() -> None:
     """In the model's order and in another, in JSON and in binary; minus zero is zero, a missing number NaN."""
     expected = [0.5, 7, True, "é", 1714514400000001, 0.0]
     tensors = good()
@@ -203,7 +203,7 @@ class Taken:
 
     def __init__(self, lone: Any, line: Line, *, is_quick: bool) -> None:
         self.found: dict[str, Any] = {}
-        self.rows = Rows(lone, line, lambda asked, answer: (repr(answer).encode(), None), is_quick=is_quick)
+        self.rows = RowBatches(lone, line, lambda asked, answer: (repr(answer).encode(), None), is_quick=is_quick)
         self.rows.answered = self._take
 
     def _take(self, asked: Asked, found: Any) -> None:
@@ -212,7 +212,7 @@ class Taken:
 
     def ask(self, identity: str, row: Sequence[Any], since: float | None = None) -> None:
         request = RowRequest(identity, list(row), None, ())
-        exchange = SimpleNamespace(is_busy=False)
+        exchange = SimpleNamespace(is_busy=False, is_answered=False)
         self.rows.add(Asked(exchange, request, list(row), 0, time.perf_counter() if since is None else since))
 
     def statuses(self) -> list[int]:

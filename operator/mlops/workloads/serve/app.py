@@ -15,7 +15,6 @@ import orjson
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
-from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.errors import RequestError, is_fault, shown, unavailable
 from mlops.workloads.serve.exchange import JSON, READ_ON, Exchange
 from mlops.workloads.serve.failures import SERVER_ERROR, FailureLog
@@ -105,6 +104,11 @@ class Application:
         return list(self._routes)
 
     @property
+    def vital(self) -> list[str]:
+        """Return the addresses that say how the server is."""
+        return [path for path, route in self._routes.items() if route.name in ("health", "metrics")]
+
+    @property
     def is_busy(self) -> bool:
         """Whether requests are worked on beyond a turn of the loop."""
         return bool(self._tasks) or (self.served is not None and self.served.rows.is_busy)
@@ -131,7 +135,8 @@ class Application:
     def _handle(self, exchange: Exchange) -> None:
         route: Route | None = exchange.route
         if route is None:
-            exchange.route = route = self._routes.get(exchange.path, _NO_ROUTE)
+            routes, path = self._routes, exchange.path
+            exchange.route = route = routes.get(path) or routes.get(path.removesuffix("/"), _NO_ROUTE)
             exchange.request_id = self._ids.of(exchange.headers)
             if exchange.method != b"POST" or route.post is None:
                 self._answer_without_body(route, exchange)
@@ -241,10 +246,10 @@ class Application:
         elif served.is_quick(request):
             self._answer(exchange, _inferred(served.infer_now(request)))
         else:
-            self._later(exchange, self._predicted(served, request, exchange.hold))
+            self._later(exchange, self._predicted(served, request, exchange))
 
-    async def _predicted(self, served: Served, request: InferenceRequest, hold: Hold) -> HttpAnswer:
-        return _inferred(await served.infer_later(request, hold))
+    async def _predicted(self, served: Served, request: InferenceRequest, exchange: Exchange) -> HttpAnswer:
+        return _inferred(await served.infer_later(request, exchange.hold, lambda: exchange.is_answered))
 
     def _answered(self, asked: Asked, found: Written | BaseException) -> None:
         """Answer a row that was asked among others."""

@@ -10,7 +10,7 @@ from mlops.workloads.serve.request_ids import HEADER
 
 if TYPE_CHECKING:
     from mlops.workloads.serve.budget import Hold
-    from mlops.workloads.serve.http import Connection
+    from mlops.workloads.serve.http import HttpConnection
 
 Fields = list[tuple[bytes, bytes]]
 JSON: Final = b"application/json"
@@ -51,7 +51,7 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: Connection, method: bytes, path: str, headers: Fields, hold: Hold, *, keep_alive: bool
+        self, connection: HttpConnection, method: bytes, path: str, headers: Fields, hold: Hold, *, keep_alive: bool
     ) -> None:
         self._connection = connection
         self.method, self.path, self.headers, self.hold = method, path, headers, hold
@@ -98,7 +98,8 @@ class Exchange:
         if self.is_answered:
             return
         self.is_answered = True
-        if close:
+        if close or (self.expects_100 and not self.is_whole):
+            # Who was not asked for the body may send it or leave it out: what comes next could be either.
             self.keep_alive = False
         begin = _BEGINS.get((status, kind))
         if begin is None:

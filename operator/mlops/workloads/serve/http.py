@@ -8,16 +8,14 @@ lists the phases with their bounds. What a connection holds is taken from the pr
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import httptools
-import orjson
 
 from mlops.workloads.serve.budget import Hold, Outgoing
 from mlops.workloads.serve.exchange import Exchange, Fields
-from mlops.workloads.serve.request_ids import HEADER
+from mlops.workloads.serve.heads import RETRY, VERSIONS, path_of, refusal
 from mlops.workloads.serve.upgrade import head_without_offer, offers_h2c_only, parser_of
 
 if TYPE_CHECKING:
@@ -28,18 +26,13 @@ _MOST_HEADERS: Final = 100
 _MOST_PIPELINED: Final = 8
 # What a request costs beside its bytes, and each of its headers; measured, rounded up.
 _REQUEST_BYTES, _HEADER_BYTES = 4096, 128
+# How long a connection beyond the limit may take to ask something.
+_EXTRA_SECONDS: Final = 2.0
 # What the frame of a chunk may have: its size, ends of lines, a short extension.
 _CHUNK_BYTES: Final = 24
-_RETRY: Final = b"retry-after: 1\r\n"
-_PHRASES: Final = {
-    400: b"Bad Request",
-    408: b"Request Timeout",
-    431: b"Request Header Fields Too Large",
-    503: b"Service Unavailable",
-}
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A client's connection: its requests are answered one after the other, in their order."""
 
     def __init__(self, server: Server) -> None:
@@ -53,6 +46,8 @@ class Connection(asyncio.Protocol):
         # Nothing that still comes is listened to.
         self._is_deaf = self._is_lost = False
         self._last_request = False
+        # One beyond the limit of connections, for a probe.
+        self._is_extra = False
         self._requests = 0
         self._in_head = True
         # The head that is parsed once more, without its offer to upgrade; empty otherwise.
@@ -78,12 +73,12 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._server.connections.add(self)
         if len(self._server.connections) > self._limits.connections:
-            message = f"this server has {self._limits.connections} connections, its limit; try again later"
-            self._refuse(503, message, _RETRY)
+            self._is_extra = True
+            self._server.admit_extra(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        self._server.connections.discard(self)
+        self._server.forget(self)
         self._outgoing.note(0, 0.0)
         for exchange in self._unanswered():
             exchange.drop()
@@ -95,10 +90,15 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side; what is only half there is not waited for."""
-        earlier = self._unanswered()
-        if not earlier or (self._since is not None and not self._is_deaf):
-            return False
-        self._answer_no_more_after(earlier[-1])
+        whole = [one for one in self._unanswered() if one.is_whole]
+        if not whole or self._is_deaf:
+            return bool(whole)
+        if self._own is not None and self._own in self._waiting:
+            self._waiting.remove(self._own)
+            self._own.drop()
+        elif self._own is None and self._hold is not None:
+            self._hold.release()
+        self._answer_no_more_after(whole[-1])
         return True
 
     def pause_writing(self) -> None:
@@ -188,6 +188,9 @@ class Connection(asyncio.Protocol):
             return
         parser = self._parser
         method, version, upgrades = parser.get_method(), parser.get_http_version(), parser.should_upgrade()
+        if version not in VERSIONS:
+            self._refuse(400, "this server speaks HTTP/1.1 only; send the request in it")
+            return
         if upgrades and offers_h2c_only(self._headers):
             self._again = head_without_offer(method, self._url, version, self._headers)
             self._in_head = True
@@ -197,14 +200,18 @@ class Connection(asyncio.Protocol):
             self._answer_no_more_after(self._waiting[-1])
             return
         if not self._hold.take_little(_REQUEST_BYTES + self._field_bytes + _HEADER_BYTES * len(self._headers)):
-            self._refuse(503, "too many requests at a time; send fewer at once", _RETRY)
+            self._refuse(503, "too many requests at a time; send fewer at once", RETRY)
             return
         if upgrades and method not in (b"GET", b"HEAD"):
             # The parser takes what follows the head for another protocol, so the body would be lost.
             self._refuse(400, "this server speaks HTTP/1.1 only; send the request without Upgrade")
             return
-        path = self._server.paths.get(self._url) or _path_of(self._url)
-        keeps = version != "1.0" and parser.should_keep_alive() and not (self._last_request or upgrades)
+        path = self._server.paths.get(self._url) or path_of(self._url)
+        if self._is_extra and path not in self._server.vital:
+            self.refuse_extra()
+            return
+        keeps = version != "1.0" and parser.should_keep_alive()
+        keeps = keeps and not (self._last_request or upgrades or self._is_extra)
         own = Exchange(self, method, path, self._headers, self._hold, keep_alive=keeps)
         own.expects_100 = self._expects_100
         self._own = own
@@ -300,7 +307,7 @@ class Connection(asyncio.Protocol):
             return
         # Not after an answer: two answers to one request would be read as one.
         if not is_answered:
-            self._transport.write(_answer(status, message, request_id, more))
+            self._transport.write(refusal(status, message, request_id, more))
         self._transport.close()
 
     # Time
@@ -313,6 +320,13 @@ class Connection(asyncio.Protocol):
             unanswered[-1].keep_alive = False
         elif self._since is None or self._nothing_came():
             self._transport.close()
+
+    def refuse_extra(self) -> None:
+        """Send away a connection beyond the limit that asks for no probe, or for nothing in time."""
+        if not (self._is_deaf or self._transport.is_closing()):
+            self._refuse(
+                503, f"this server has {self._limits.connections} connections, its limit; try again later", RETRY
+            )
 
     def abort(self) -> None:
         """Close now, whatever is being asked."""
@@ -334,6 +348,8 @@ class Connection(asyncio.Protocol):
         elif any(one is not self._own for one in self._unanswered()):
             # Its answer comes first: the client cannot be blamed for a request that is not read meanwhile.
             self._since = now
+        elif self._is_extra and now - self._since > _EXTRA_SECONDS:
+            self.refuse_extra()
         elif now - self._since > seconds:
             if self._nothing_came():
                 self._transport.close()
@@ -370,20 +386,3 @@ class Connection(asyncio.Protocol):
                 431, f"the request's line and headers, or its trailers, have more than {most} bytes; send fewer"
             )
         return size <= allowed
-
-
-def _path_of(url: bytes) -> str:
-    """Return the path of a request's target. Raises what makes the parser refuse the request."""
-    path: str = httptools.parse_url(url).path.decode("ascii")
-    return urllib.parse.unquote(path) if "%" in path else path
-
-
-def _answer(status: int, message: str, request_id: bytes, more: bytes) -> bytes:
-    body = orjson.dumps({"error": message})
-    return (
-        b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n%s: %s\r\n"
-        % (status, _PHRASES[status], len(body), HEADER, request_id)
-        + more
-        + b"\r\n"
-        + body
-    )

@@ -14,7 +14,7 @@ from mlops.workloads.floor.model.lone_rows import rows_of
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.matrix import columns_of, is_matrix
 from mlops.workloads.serve.row_request import RowReader, RowRequest
-from mlops.workloads.serve.tensors import TAKEN, Array, Column
+from mlops.workloads.serve.tensors import STATED, TAKEN, Array, Column
 from mlops.workloads.serve.timestamps import microseconds
 
 LONGEST_ID: Final = 256
@@ -142,9 +142,16 @@ class Parser:
         if taken != len(binary):
             raise RequestError(400, f"{len(binary) - taken} bytes after the last tensor belong to none")
         if len(inputs) != len(self._columns):
-            missing = [name for name in self._columns if name not in inputs]
-            raise RequestError(422, f"input {missing[0]!r} is missing; the model takes {_listed(self._columns)}")
+            for column in self._inputs:
+                if column.name not in inputs:
+                    inputs[column.name] = self._left_out(column, rows)
         return self._request(document, parameters, rows, inputs)
+
+    def _left_out(self, column: Column, rows: int) -> Array:
+        """Return the values of an input that was left out: all missing, where they may be."""
+        if not column.nullable:
+            raise RequestError(422, f"input {column.name!r} is missing; the model takes {_listed(self._columns)}")
+        return column.from_json(STATED[column.type], [None] * rows)
 
     def _request(
         self, document: dict[str, Any], parameters: Mapping[str, Any], rows: int, inputs: dict[str, Array]

@@ -61,3 +61,8 @@ class Line:
 def late(seconds: float) -> RequestError:
     """Return what is said to whoever would have waited, or has waited, too long."""
     return unavailable(f"predictions wait longer than {seconds:g} s here, the limit; send fewer at once")
+
+
+def left() -> RequestError:
+    """Return what takes the place of an answer that nobody waits for any more."""
+    return unavailable("the client has gone")

@@ -1,6 +1,6 @@
 """A request of one row, which most are: read as a list of plain values, answered from a template.
 
-What is unusual about a request, right or wrong, is left to `Parser`: this reader says nothing of it.
+What is not plain about a request, right or wrong, is left to `Parser`: this reader says nothing of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PYTHON: Final = {"float64": float, "int64": int, "boolean": bool, "string": str
 _SHAPES: Final = ([1], [1, 1])
 
 
-class _Unusual(Exception):
+class _NotPlain(Exception):
     """Something that has to be looked at closer."""
 
 
@@ -48,7 +48,7 @@ class RowReader:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = [(column.name, STATED[column.type], column) for column in columns]
-        # What the parts of a usual request are, all at once: names, datatypes, shapes, types of the values.
+        # What the parts of a plain request are, all at once: names, datatypes, shapes, types of the values.
         self._names = tuple(column.name for column in columns)
         self._stated = tuple(STATED[column.type] for column in columns)
         self._shapes = ([1],) * len(columns)
@@ -63,13 +63,13 @@ class RowReader:
         if type(tensors) is not list or len(tensors) != len(self._columns):
             return None
         try:
-            if not binary and (usual := self._usual(tensors)) is not None:
-                return usual
+            if not binary and (plain := self._plain(tensors)) is not None:
+                return plain
             return self._closer(tensors, binary)
-        except (_Unusual, KeyError, TypeError, ValueError, IndexError, struct.error):
+        except (_NotPlain, KeyError, TypeError, ValueError, IndexError, struct.error):
             return None
 
-    def _usual(self, tensors: list[Any]) -> Row | None:
+    def _plain(self, tensors: list[Any]) -> Row | None:
         """Return the row of tensors in the model's order and datatypes, with values of just these types."""
         names, datatypes, shapes, data = zip(*map(_PARTS, tensors), strict=True)
         if (
@@ -123,7 +123,7 @@ def _is_one(shape: Any) -> bool:
 
 
 def _value(column: Column, value: Any) -> Any:
-    """Return a good value of JSON as the column's own; raises _Unusual."""
+    """Return a good value of JSON as the column's own; raises _NotPlain."""
     if value is None and column.nullable:
         return _NAN if column.type == "float64" else None
     kind, expected = type(value), column.type
@@ -137,37 +137,37 @@ def _value(column: Column, value: Any) -> Any:
         return value if expected == "int64" else float(value)
     if expected == "timestamp" and kind is str:
         return _time(value)
-    raise _Unusual
+    raise _NotPlain
 
 
 def _binary(column: Column, tensor: Mapping[str, Any], data: memoryview) -> tuple[Any, int]:
-    """Return the good value of a binary tensor, and how many bytes it took; raises _Unusual."""
+    """Return the good value of a binary tensor, and how many bytes it took; raises _NotPlain."""
     shape, parameters, datatype = tensor["shape"], tensor["parameters"], tensor["datatype"]
     size = parameters["binary_data_size"]
     if not _is_one(shape) or "data" in tensor or type(size) is not int:
-        raise _Unusual
+        raise _NotPlain
     if size < 0 or size > len(data):
-        raise _Unusual
+        raise _NotPlain
     if column.type in _NUMBERS:
         form = _NUMBERS[column.type].get(datatype)
         if form is None or form.size != size:
-            raise _Unusual
+            raise _NotPlain
         (value,) = form.unpack_from(data)
         if column.type == "int64" or value - value == 0.0:
             return value + 0, size
         if value == value or not column.nullable:
-            raise _Unusual
+            raise _NotPlain
         return _NAN, size
     if column.type == "boolean":
         if datatype != "BOOL" or size != 1 or data[0] > 1:
-            raise _Unusual
+            raise _NotPlain
         return data[0] == 1, size
     if datatype != "BYTES" or _LENGTH.unpack_from(data)[0] != size - 4:
-        raise _Unusual
+        raise _NotPlain
     try:
         text = str(data[4:size], "utf-8")
     except UnicodeDecodeError:
-        raise _Unusual from None
+        raise _NotPlain from None
     return (text if column.type == "string" else _time(text)), size
 
 
@@ -175,7 +175,7 @@ def _time(text: str) -> int:
     try:
         return field_microseconds(text)
     except ValueError:
-        raise _Unusual from None
+        raise _NotPlain from None
 
 
 class RowWriter:

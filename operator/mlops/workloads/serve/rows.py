@@ -12,7 +12,7 @@ from mlops.workloads.floor.model.lone_rows import LoneRows, Row, RowAnswer
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.serve.answering import refused
 from mlops.workloads.serve.errors import RequestError, is_fault
-from mlops.workloads.serve.line import Line, late
+from mlops.workloads.serve.line import Line, late, left
 from mlops.workloads.serve.row_request import RowRequest
 
 # The body of an answer and, if part of it is binary, the length of its JSON.
@@ -34,7 +34,7 @@ def _nobody(asked: Asked, found: Written | BaseException) -> None:
     raise AssertionError("nobody takes the answers")
 
 
-class Rows:
+class RowBatches:
     """Answers rows together. `done` writes and records an answer, `answered` is told what was written, or why not.
 
     For the event loop's thread; `lone` is asked in the thread of `line` only while that is not empty.
@@ -110,7 +110,10 @@ class Rows:
 
     def _begin(self, batch: list[Asked]) -> Sequence[RowAnswer | BaseException]:
         self._close(batch)
-        return self._found(batch)
+        # Clients that have gone meanwhile must not hold up those that wait.
+        waiting = [not asked.exchange.is_answered for asked in batch]
+        found = iter(self._found([asked for asked, waits in zip(batch, waiting, strict=True) if waits]))
+        return [next(found) if waits else left() for waits in waiting]
 
     def _close(self, batch: list[Asked]) -> None:
         with self._closing:
@@ -118,12 +121,17 @@ class Rows:
                 self._open = None
 
     def _found(self, batch: Sequence[Asked]) -> Sequence[RowAnswer | BaseException]:
+        if not batch:
+            return []
         try:
             return self._lone.answer([asked.row for asked in batch])
         except BaseException as error:
             if not is_fault(error):
                 raise
-            return [error] * len(batch)
+            if len(batch) == 1:
+                return [error]
+            # One of them is the cause. The others are to have their answers.
+            return [found for asked in batch for found in self._found([asked])]
 
     def _give(self, batch: Sequence[Asked], found: Sequence[RowAnswer | BaseException]) -> None:
         for asked, answer in zip(batch, found, strict=True):

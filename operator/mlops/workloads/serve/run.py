@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import resource
 import secrets
 import signal
 import socket
@@ -33,6 +34,8 @@ from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.server import Server
 
 _BACKLOG = 2048
+# Files that are open beside those of the clients: of the store, the model, and connections beyond the limit.
+_OTHER_FILES = 512
 _MEASURED = 50
 _MEASURED_SECONDS = 2.0
 
@@ -48,6 +51,7 @@ def serve(pod: Pod, task: ServeTask) -> None:
     except BadVariable as error:
         raise BadInput(Reason.SERVING_FAILED, str(error)) from error
     listener = _listener(settings)
+    _raise_open_files(settings.connections)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         lost = runner.run(_serve(pod, task, settings, listener))
     if lost:
@@ -69,7 +73,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         metrics.count("refused", status, 0.0)
         failures.refused("refused", status, message, request_id)
 
-    server = Server(app, settings, budget, refused=refused, ids=ids, paths=app.paths)
+    server = Server(app, settings, budget, refused=refused, ids=ids, paths=app.paths, vital=app.vital)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -101,6 +105,16 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         await server.close()
 
 
+def _raise_open_files(connections: int) -> None:
+    """Allow as many open files as connections, and those of the store: some runtimes start a pod with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _spare_the_collector() -> None:
     """Leave what stays for good out of garbage collection, and let it look at the rest less often.
 
@@ -125,7 +139,7 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
     golden = loaded.golden.inputs
     lone = await asyncio.to_thread(lone_rows, loaded.predictor, golden, time.monotonic() + _MEASURED_SECONDS)
     metrics.model_format = loaded.predictor.signature.format
-    return Served(
+    served = Served(
         task,
         loaded,
         one_row_seconds=percentile(seconds, 0.5),
@@ -137,6 +151,8 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         # Without a key from outside nobody knows which requests this process chooses.
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
+    await asyncio.to_thread(served.prepare_capture)
+    return served
 
 
 def _listener(settings: ServerSettings) -> socket.socket:

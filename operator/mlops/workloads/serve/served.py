@@ -21,11 +21,11 @@ from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackReader, Label
 from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import InferenceRequest
-from mlops.workloads.serve.line import Line
+from mlops.workloads.serve.line import Line, left
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.recorder import File, Recorder, Sink
 from mlops.workloads.serve.row_request import RowRequest
-from mlops.workloads.serve.rows import Asked, Rows, Written
+from mlops.workloads.serve.rows import Asked, RowBatches, Written
 
 # Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
 Item = TypeVar("Item")
@@ -63,13 +63,15 @@ class Served:
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
         self._line = Line(limits.concurrency, limits.wait_milliseconds / 1000)
         self._lone = lone
-        self.rows = Rows(
+        self.rows = RowBatches(
             lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
         )
         names = FileNames(host)
+        self._captures_rows = task.capture.percent > 0
+        self._encoder: _Late[CapturedRequest | CapturedRow] = _Late(lambda: _capture_encoder(task, signature, names))
         self.captures: Recorder[CapturedRequest | CapturedRow] = Recorder(
             sink,
-            _Late(lambda: _capture_encoder(task, signature, names)),
+            self._encoder,
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
@@ -84,6 +86,11 @@ class Served:
             name="labels",
         )
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
+
+    def prepare_capture(self) -> None:
+        """Import what writes files, if rows are captured: the first of them are not to wait for it, nor who asks."""
+        if self._captures_rows:
+            self._encoder.prepare()
 
     def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
         """Return the request in a body. Raises RequestError."""
@@ -122,14 +129,22 @@ class Served:
             raise
         return self._recorded(request, answer, arrived)
 
-    async def infer_later(self, request: InferenceRequest, hold: Hold) -> Written:
-        """Answer a request when its turn comes. Raises RequestError."""
+    async def infer_later(
+        self, request: InferenceRequest, hold: Hold, has_left: Callable[[], bool] = lambda: False
+    ) -> Written:
+        """Answer a request when its turn comes, unless its client has left by then. Raises RequestError."""
+
+        def answered() -> Prediction:
+            if has_left():
+                raise left()
+            return self._answering.answer(request.inputs)
+
         arrived = time.time_ns() // 1000
         if request.rows > INLINE_ROWS:
             self._make_room(request.rows, hold)
         self._line.check()
         try:
-            answer = await self._line.run(lambda: self._answering.answer(request.inputs))
+            answer = await self._line.run(answered)
         except OutsideRequest:
             self._metrics.outside_rows += request.rows
             raise
@@ -218,10 +233,16 @@ class _Late(Generic[Item]):
         self._make = make
         self._made: Callable[[Sequence[Item]], list[File]] | None = None
 
-    def __call__(self, items: Sequence[Item]) -> list[File]:
+    def prepare(self) -> None:
+        """Make it now."""
         if self._made is None:
             self._made = self._make()
-        return self._made(items)
+
+    def __call__(self, items: Sequence[Item]) -> list[File]:
+        made = self._made
+        if made is None:
+            self._made = made = self._make()
+        return made(items)
 
 
 def _capture_encoder(

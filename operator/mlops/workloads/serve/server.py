@@ -7,16 +7,20 @@ once then, and the application may answer it at once. Nobody waits for more to c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.exchange import Exchange
-from mlops.workloads.serve.http import Connection
+from mlops.workloads.serve.http import HttpConnection
 from mlops.workloads.serve.request_ids import RequestIds
 
+# Connections beyond the limit at a time.
+_MOST_EXTRA = 32
 _SWEEP_SECONDS = 0.5
 _CLOSING_SECONDS = 0.02
 
@@ -51,20 +55,36 @@ class Server:
         refused: Callable[[int, str, bytes], None],
         ids: RequestIds,
         paths: Iterable[str] = (),
+        vital: Iterable[str] = (),
     ) -> None:
         self._handler = handler
         self.limits, self.budget, self.refused, self.ids = limits, budget, refused, ids
-        # The usual targets, which need no parsing.
+        # The known targets, which need no parsing.
         self.paths = {path.encode("ascii", "ignore"): path for path in paths if path.isascii() and "%" not in path}
         self.loop = asyncio.get_running_loop()
-        self.connections: set[Connection] = set()
+        # What is answered beyond the limit of connections too: whoever holds all of them must not have the pod ended.
+        self.vital = frozenset(vital)
+        self.connections: set[HttpConnection] = set()
+        self._extra: deque[HttpConnection] = deque()
         self._ready: list[Exchange] = []
         self._listening: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
-    def connection(self) -> Connection:
+    def connection(self) -> HttpConnection:
         """Return the protocol of a new connection."""
-        return Connection(self)
+        return HttpConnection(self)
+
+    def admit_extra(self, connection: HttpConnection) -> None:
+        """Let a connection beyond the limit ask for something vital, and send the oldest one away if they are many."""
+        self._extra.append(connection)
+        if len(self._extra) > _MOST_EXTRA:
+            self._extra.popleft().refuse_extra()
+
+    def forget(self, connection: HttpConnection) -> None:
+        """Note that a connection is gone."""
+        self.connections.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._extra.remove(connection)
 
     def ready(self, exchange: Exchange) -> None:
         """Have a request looked at at the end of this turn."""

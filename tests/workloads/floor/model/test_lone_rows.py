@@ -157,6 +157,26 @@ def test_a_model_in_which_rows_know_of_each_other_is_not_asked_for_many() -> Non
     assert slow.most == 1, "there was no time to measure"
 
 
+class Seldom:
+    """An engine that adds up in another order for more rows, which one row in some eighty shows."""
+
+    def __init__(self, above: float) -> None:
+        self._above = above
+
+    def run(self, data: Any) -> Any:
+        values = np.nan_to_num(data["a"])
+        return Answer(np.where((values > self._above) & (len(values) > 1), values + 1e-12, values))
+
+
+def test_what_one_row_in_eighty_shows_is_found() -> None:
+    """Also when no recorded row shows it, and small runs did not have that row."""
+    data = columns(32, seed=3)
+    predictor = Predictor(signature_of(None, Outputs(value="value")), Seldom(1.05 * float(np.nanmax(data["a"]))))
+    lone = lone_rows(predictor, data, math.inf)
+    assert lone is not None
+    assert lone.most == 1
+
+
 class Other:
     """An engine whose rows and columns disagree."""
 
