@@ -26,7 +26,7 @@ from mlops.statistics.expected import (
     sampling_error,
 )
 from mlops.statistics.metrics import Sample
-from mlops.workloads.drift.estimators import GROUPS, Estimator, estimator_of
+from mlops.workloads.drift.estimators import GROUPS, PerformanceEstimator, estimator_of
 from mlops.workloads.drift.performance import Judged, Labelled, resampling, sample_of
 
 # Of fewer held-out rows nothing can be learnt that ten parts of them agree on.
@@ -98,7 +98,7 @@ def _explained(
     )
 
 
-def _out_of_fold(estimator: Estimator, metric: str) -> ExpectedSample:
+def _out_of_fold(estimator: PerformanceEstimator, metric: str) -> ExpectedSample:
     """What is expected of the reference's own rows, each learnt without its part: what was fitted to a row knows it."""
     names = np.unique(estimator.groups)
     return joined(
