@@ -95,7 +95,7 @@ def dropped(reference: Reference, window: Window) -> tuple[Labelled, Judged]:
     return labelled, judged
 
 
-def parts(reference: Reference, window: Window, weights: np.ndarray | None) -> tuple[float, float, float]:  # type: ignore[type-arg]
+def parts(reference: Reference, window: Window, weights: np.ndarray | None) -> tuple[float, float, float]:
     """The part of the relation, its error, and the part by weights alone."""
     labelled, judged = dropped(reference, window)
     found = explained(labelled, judged, judged.reference_rows, judged.current_rows, weights)
@@ -155,8 +155,8 @@ def test_few_rows_and_models_without_probabilities_leave_the_weights_alone() -> 
     before, after = judged.reference_rows, judged.current_rows
     assert explained(labelled, judged, before[:199], after, None) is None
     assert explained(labelled, judged, before[:200], after, None) is not None
-    bare = [rows.drop("out.p.no", "out.p.yes") for rows in (before, after)]
-    assert explained(labelled, replace(judged, metric="accuracy"), *bare, None) is None
+    known, seen = (rows.drop("out.p.no", "out.p.yes") for rows in (before, after))
+    assert explained(labelled, replace(judged, metric="accuracy"), known, seen, None) is None
 
 
 def test_whole_weights_are_rows_that_come_again() -> None:
