@@ -123,11 +123,11 @@ class Dle:
 
     def expected(self, metric: str, rows: pl.DataFrame, without: int | None = None) -> ExpectedSample:
         """See Estimator."""
-        # The limit holds for libraries that are loaded: scikit-learn brings one.
-        import sklearn.ensemble  # noqa: F401
         from threadpoolctl import threadpool_limits
 
-        # The answer must not depend on the number of threads, not even in its last bit.
+        # The answer must not depend on the number of threads, not even in its last bit. The limit holds for libraries
+        # that are loaded: scikit-learn brings one.
+        import sklearn.ensemble  # noqa: F401, I001
         with threadpool_limits(limits=1):
             table = self._encoded(rows)
             losses = {name: self._model(name, without).predict(table) for name in _LOSSES[metric]}
