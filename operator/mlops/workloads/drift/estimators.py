@@ -115,6 +115,9 @@ class Dle:
 
     def __init__(self, reference: Reference, rows: pl.DataFrame) -> None:
         self.rows, self.groups, self._reference = rows, groups_of(rows.height), reference
+        # A limit on threads holds for libraries that are loaded: scikit-learn brings one.
+        import sklearn.ensemble  # noqa: F401
+
         error = rows["label"].to_numpy() - rows[PREDICTION].to_numpy()
         if not np.abs(error).max(initial=0.0) < LARGEST_SQUARE:
             raise ValueError("label: its distance to the answer is too large to be squared")

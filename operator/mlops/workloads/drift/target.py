@@ -8,7 +8,6 @@ import polars as pl
 
 from mlops.api.drift_monitor import Check
 from mlops.statistics.label_shift import compare_labels
-from mlops.statistics.two_sample import wasserstein
 from mlops.workloads.drift.baseline import Baseline, baseline, beyond, windows_of
 from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.inputs import Inputs, compare
@@ -16,8 +15,8 @@ from mlops.workloads.drift.performance import Labelled, class_counts
 from mlops.workloads.floor.records.layout import PREDICTION
 
 _ERROR = "error"
-# The part of a move of the target that the errors must have for inputs not to be its cause.
-_MOST = 0.5
+# Answers that moved by this part of what the target did followed inputs that moved together, each but a little.
+_FOLLOWS = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,14 @@ def moved_alone(labelled: Labelled, inputs: Inputs, check: Check) -> MovedLabels
     moved = moved_labels(labelled, inputs, check)
     if not moved.shifted or any(shift.drifted for shift in inputs.shifts(check)) or inputs.pairs(check):
         return None
-    inflation = Dependence(before, after).of(_ERROR, is_number=True)
-    error = compare(_ERROR, before[_ERROR], after[_ERROR], is_number=True, inflation=inflation)
+    dependence = Dependence(before, after)
+    error, answers = (
+        compare(column, before[column], after[column], is_number=True, inflation=dependence.of(column, is_number=True))
+        for column in (_ERROR, PREDICTION)
+    )
     if error.p_value is None or error.p_value > float(check.alpha):
         return None
-    distance, of_labels = (wasserstein(before[column], after[column]) for column in (_ERROR, "label"))
-    return moved if distance >= _MOST * of_labels else None
+    return moved if (answers.effect or 0.0) < _FOLLOWS * moved.effect else None
 
 
 def _with_errors(rows: pl.DataFrame) -> pl.DataFrame:
