@@ -247,7 +247,7 @@ def _p(old: pl.Series, new: pl.Series) -> float:
     if old.dtype.is_numeric():
         a, b = (s.drop_nulls().to_numpy() for s in (old, new))
         return float(stats.ks_2samp(a, b, method="asymp").pvalue) if len(b) else 0.0
-    counts = [dict(s.value_counts().iter_rows()) for s in (old, new)]
+    counts = [dict(s.drop_nulls().value_counts().iter_rows()) for s in (old, new)]
     levels = sorted({*counts[0], *counts[1]})
     table: NDArray[np.int64] = np.array([[c.get(level, 0) for level in levels] for c in counts])
     return float(stats.chi2_contingency(table).pvalue) if len(levels) > 1 else 1.0
