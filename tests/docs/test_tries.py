@@ -36,7 +36,7 @@ GENERATORS = (["hack/generate.py"], ["hack/bad_inputs.py"])
 # What may be written by hand; the issue of a redesign is that it was more.
 MOST_FILES = {"estimator": 2, "field with a rule": 4, "reason": 1, "type of drift check": 3}
 # Where a reason is said is what one came to change.
-_SAID = "operator/mlops/workloads/ingest/locate.py"
+_SAID = "operator/mlops/workloads/ingest/cleaning.py"
 _SECTION = re.compile(r"^## A new ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _DIFF = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ROW = re.compile(r"^\| (?:`([^`]+)`|nothing) \| `([^`]+)` \|(?: `([^`]+)`)? \|$", re.MULTILINE)

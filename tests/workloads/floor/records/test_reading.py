@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from mlops.api.base import parse_duration
 from mlops.api.dataset import DatasetSpec
+from mlops.api.drift_monitor import Labels
 from mlops.store import Store, open_store
+from mlops.workloads.drift.label_sources import LabelPlaces
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import JudgedSpan, load_window
 from mlops.workloads.floor.pod import BadInput
@@ -184,7 +186,7 @@ def checked(store: Store, **limits: int) -> pl.DataFrame:
         reference,
         JudgedSpan(START, END, END),
         requests=captures_prefix(*PLACE),
-        labels=feedback_prefix(*PLACE),
+        labels=LabelPlaces(Labels(), feedback_prefix(*PLACE)),
         live="sha256:live",
         max_samples=limits.get("max_samples", 1000),
     )
