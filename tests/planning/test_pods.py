@@ -81,7 +81,6 @@ def test_the_shapes_of_jobs_and_what_is_in_them(golden: Callable[[str, Plan], No
         SETTINGS,
         labels,
         [server],
-        restart_policy="Always",
         annotations=notes,
         initContainers=[main],
         priorityClassName="high",
