@@ -225,6 +225,8 @@ def test_the_longest_report_that_there_is_fits(stable: World) -> None:
     assert tasks.parse_report(tasks.write_report(cut)) == cut
     assert (len(cut.label_sources), cut.older, cut.labels_wanted) == (8, asked.older, asked.labels_wanted)
     assert cut.checks, "the answers are worth more than the addresses"
+
+
 def test_as_many_sources_of_labels_as_allowed_never_keep_the_answer_from_ending(stable: World) -> None:
     """Shortening comes to an end whatever is long; a fault of the data is kept before counts of sources."""
     stable.write_all()

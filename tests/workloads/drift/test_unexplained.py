@@ -98,9 +98,9 @@ def dropped(reference: Reference, window: Window) -> tuple[Labelled, Judged]:
 def parts(reference: Reference, window: Window, weights: np.ndarray | None) -> tuple[float, float, float]:
     """The part of the relation, its error, and the part by weights alone."""
     labelled, judged = dropped(reference, window)
-    found = explained(labelled, judged, judged.reference_rows, judged.current_rows, weights)
-    assert found is not None
     ratio = np.ones(judged.reference_rows.height) if weights is None else weights
+    found = explained(labelled, judged, judged.reference_rows, judged.current_rows, ratio)
+    assert found is not None
     plan = resampling(4000, 1)
     alone = attribute_drop("brier", judged.reference, judged.current, ratio, plan).concept.value
     return found.concept.value, found.concept.error, alone
@@ -153,10 +153,10 @@ def test_few_rows_and_models_without_probabilities_leave_the_weights_alone() -> 
     reference, window = case()
     labelled, judged = dropped(reference, window)
     before, after = judged.reference_rows, judged.current_rows
-    assert explained(labelled, judged, before[:199], after, None) is None
-    assert explained(labelled, judged, before[:200], after, None) is not None
+    assert explained(labelled, judged, before[:199], after, np.ones(199)) is None
+    assert explained(labelled, judged, before[:200], after, np.ones(200)) is not None
     known, seen = (rows.drop("out.p.no", "out.p.yes") for rows in (before, after))
-    assert explained(labelled, replace(judged, metric="accuracy"), known, seen, None) is None
+    assert explained(labelled, replace(judged, metric="accuracy"), known, seen, np.ones(known.height)) is None
 
 
 def test_whole_weights_are_rows_that_come_again() -> None:

@@ -48,18 +48,16 @@ class Explained:
 
 
 def explained(
-    labelled: Labelled, judged: Judged, before: pl.DataFrame, after: pl.DataFrame, weights: FloatArray | None
+    labelled: Labelled, judged: Judged, before: pl.DataFrame, after: pl.DataFrame, weights: FloatArray
 ) -> Explained | None:
     """Split a drop by what is expected of the window's rows `after`, given what is learnt of the reference's `before`.
 
-    `weights` (n,) of `before` make it look like the window; without them it stands as it is, and the expectation alone
-    decides. Rows are in order of time. None where nothing can be learnt: too few rows, a model without probabilities,
-    or a metric without an expected value.
+    `weights` (n,) of `before` make it look like the window. Rows are in order of time. None where nothing can be
+    learnt: too few rows, a model without probabilities, or a metric without an expected value.
     """
     if before.height < _MIN_REFERENCE:
         return None
-    ratio = np.ones(before.height) if weights is None else weights
-    before, ratio = _thinned(labelled, before, ratio)
+    before, ratio = _thinned(labelled, before, weights)
     after, _ = _thinned(labelled, after, np.ones(after.height))
     try:
         return _explained(labelled, judged, before, after, ratio)
