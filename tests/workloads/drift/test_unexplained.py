@@ -148,6 +148,24 @@ def test_a_drop_that_the_recorded_inputs_do_not_tell_and_the_model_does_is_data_
     assert decided(*case(blur=4.0, flipped=0.2), INPUTS, CONCEPT).verdict == "ConceptDrift"
 
 
+def test_far_from_the_reference_a_better_model_decides_whatever_the_served_one_expects() -> None:
+    """It calls all rows there a coin toss, and is right in that; the inputs tell their labels all the same."""
+    reference, _ = case()
+    rows = drawn(np.random.default_rng(5), 1200, 1, unsure=0.0)
+    window = captured(
+        rows.with_columns(
+            pl.col("in.x1") + 20.0,
+            pl.lit(0.5).alias("out.p.no"),
+            pl.lit(0.5).alias("out.p.yes"),
+            pl.lit("no").alias("out.prediction"),
+        )
+    )
+    decision = decided(reference, window, CONCEPT)
+    assert decision.verdict == "ConceptDrift"
+    assert decision.split is not None
+    assert not decision.split.identifiable
+
+
 def test_few_rows_and_models_without_probabilities_leave_the_weights_alone() -> None:
     """There is nothing to learn from."""
     reference, window = case()
