@@ -98,6 +98,19 @@ def test_of_attempts_that_failed_only_the_last_is_kept() -> None:
     assert spent(9) == ["job-0", "job-1", "job-2", "job-3"]
 
 
+def test_a_status_may_say_any_number_of_attempts() -> None:
+    """Whoever may write a status cannot keep the operator counting: the names of few attempts are asked for."""
+    asked: list[int] = []
+
+    def names(attempt: int) -> list[str]:
+        asked.append(attempt)
+        return [f"job-{attempt}"]
+
+    lost = failed(a_job(30_000_000), "StoreUnavailable", exit_code=1, at=ENDED)
+    assert [key.name for key, _ in execution.spent([lost], names, 30_000_100)] == ["job-30000000"]
+    assert len(asked) < 1000
+
+
 def test_what_tries_again_is_being_worked_on() -> None:
     """Ready is False with the reason of the failure, and Reconciling holds: `kubectl wait` and GitOps tools go on."""
     said = condition("Succeeded", "Unknown", "StoreUnavailable", "503; attempt 2 follows")

@@ -22,6 +22,8 @@ from mlops.planning.views import JobView
 R = TypeVar("R", bound=Model)
 
 _LONGEST_WAIT = timedelta(hours=1)
+# So many attempts back failed Jobs are sought by their names.
+_NAMED = 300
 _LAST_START = datetime.max.replace(tzinfo=UTC) - _LONGEST_WAIT
 
 
@@ -105,7 +107,8 @@ def spent(
     more, and an outage of days would leave hundreds.
 
     The last one stays until the present attempt has begun: it tells how long to wait. `names_of`: the names that the
-    Jobs of an attempt have.
+    Jobs of an attempt have. Only the latest are sought: each reconcile deletes those it finds, and a status may say
+    any number of attempts.
     """
     if attempts < 2:
         return ()
@@ -113,7 +116,7 @@ def spent(
     failed = {job.name: job for job in jobs if job.failed and job.name not in kept}
     if not failed:
         return ()
-    names = (name for number in range(attempts - 1) for name in names_of(number))
+    names = (name for number in range(max(0, attempts - 1 - _NAMED), attempts - 1) for name in names_of(number))
     return tuple(key_and_uid(failed[name].manifest) for name in names if name in failed)
 
 

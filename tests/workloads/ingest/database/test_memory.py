@@ -19,19 +19,20 @@ from tests.workloads.ingest.database.whole import ingested
 
 # Reads all rows and keeps none; says how many there were, and the most memory that it held, in MiB.
 READ = """
-import json, os, resource, sys
+import json, os, sys
 from pathlib import Path
 from mlops.api.tasks import IngestTask
 from mlops.workloads.floor.pod import Pod
 from mlops.workloads.ingest.contract import contract_of
 from mlops.workloads.ingest.database.reading import database_rows
+from tests.workloads.memory import peak_mib
 task = IngestTask.model_validate_json(sys.stdin.read())
 pod = Pod(os.environ, Path(sys.argv[1]))
 rows = 0
 for chunk in database_rows(pod, task, task.spec.source.sql, contract_of(task.spec)):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if not rows else before
+    before = peak_mib() if not rows else before
     rows += chunk.height
-print(json.dumps([rows, before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+print(json.dumps([rows, before, peak_mib()]))
 """
 
 

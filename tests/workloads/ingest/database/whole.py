@@ -26,9 +26,10 @@ from pathlib import Path
 from mlops.api.tasks import IngestTask
 from mlops.workloads.floor.pod import Pod
 from mlops.workloads.ingest.run import ingest
+from tests.workloads.memory import peak_mib
 report = ingest(Pod(os.environ, Path(sys.argv[1])), IngestTask.model_validate_json(sys.stdin.read()))
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps([report.rows, report.digest, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+print(json.dumps([report.rows, report.digest, used.ru_utime + used.ru_stime, peak_mib()]))
 """
 
 
