@@ -1,8 +1,11 @@
 """Rows that a model has answered."""
 
 import numpy as np
+from scipy.signal import lfilter
 
 from mlops.api.metrics import METRICS
+from mlops.statistics.arrays import FloatArray
+from mlops.statistics.joint import Coded, coded_numbers
 from mlops.statistics.metrics import Sample
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -16,6 +19,22 @@ def wandering(rng: np.random.Generator, rows: int, phi: float) -> Floats:
         state = phi * state + each
         values.append(state)
     return np.array(values)
+
+
+def coded(values: FloatArray) -> Coded:
+    """Columns (n, d) of numbers, each in two codes."""
+    columns = values.shape[1]
+    return Coded(
+        np.column_stack([coded_numbers(values[:, column]) for column in range(columns)]),
+        np.repeat(np.arange(columns), 2),
+    )
+
+
+def series(rng: np.random.Generator, rows: int, phi: float, correlation: float = 0.3, columns: int = 6) -> FloatArray:
+    """Correlated columns, each an AR(1) series."""
+    cholesky = np.linalg.cholesky(np.full((columns, columns), correlation) + (1 - correlation) * np.eye(columns))
+    noise = rng.normal(size=(rows + 200, columns)) @ cholesky.T
+    return np.asarray(lfilter([np.sqrt(1.0 - phi * phi)], [1.0, -phi], noise, axis=0)[200:])
 
 
 def sample_for(name: str, n: int, seed: int, *, weighted: bool = False, noise: float = 1.0) -> Sample:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from mlops.statistics.dependence import inflation_of_values
+from mlops.statistics.joint import compare_joint
 from mlops.statistics.multiplicity import benjamini_hochberg
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric, kolmogorov_smirnov
-from tests.statistics.samples import wandering
+from tests.statistics.samples import coded, series, wandering
 
 DRAWS = 2_000
 
@@ -83,3 +84,19 @@ def test_the_ks_test_keeps_its_level_on_dependent_rows(phi: float) -> None:
         found.append(compare_numeric(SortedReference.from_values(known), seen, inflation=inflations).ks.pvalue)
     for alpha in (0.01, 0.05, 0.2):
         assert np.mean(np.array(found) <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / 200)
+
+
+@pytest.mark.parametrize(("phi", "block"), [(0.0, 5), (0.5, 12), (0.9, 40)])
+def test_how_columns_go_together_keeps_its_level_on_dependent_rows(phi: float, block: int) -> None:
+    """In 200 draws of independent and of AR(1) rows, within four standard errors; it may be conservative."""
+    rng = np.random.default_rng(int(10 * phi))
+    found = []
+    for seed in range(200):
+        before, after = (coded(series(rng, rows, phi)) for rows in (3000, 600))
+        compared = compare_joint(before, after, block=block, seed=seed)
+        assert compared is not None
+        found.append(compared.p_value)
+    for level in (0.05, 0.2, 0.5):
+        share = float(np.mean(np.array(found) <= level))
+        assert share <= level + 4.0 * np.sqrt(level * (1.0 - level) / 200), (level, share)
+    assert np.mean(np.array(found) <= 0.5) >= 0.35, "nor are they far too large"

@@ -4,42 +4,125 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.signal import lfilter
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from mlops.statistics.arrays import FloatArray
 from mlops.statistics.joint import Coded, coded_categories, coded_numbers, compare_joint
+from tests.statistics.samples import coded, series
 
 
-def coded(values: FloatArray) -> Coded:
-    columns = values.shape[1]
-    return Coded(
-        np.column_stack([coded_numbers(values[:, column]) for column in range(columns)]),
-        np.repeat(np.arange(columns), 2),
-    )
+def standard(values: FloatArray) -> FloatArray:
+    return np.asarray((values - values.mean()) / values.std())
 
 
-def series(rng: np.random.Generator, rows: int, phi: float, correlation: float = 0.3, columns: int = 6) -> FloatArray:
-    """Correlated columns, each an AR(1) series."""
-    cholesky = np.linalg.cholesky(np.full((columns, columns), correlation) + (1 - correlation) * np.eye(columns))
-    noise = rng.normal(size=(rows + 200, columns)) @ cholesky.T
-    return np.asarray(lfilter([np.sqrt(1.0 - phi * phi)], [1.0, -phi], noise, axis=0)[200:])
+def test_codes_of_numbers_are_their_ranks_and_how_far_these_are_from_the_middle() -> None:
+    """Ties share their mean rank; a missing number has the mean, nought, in both codes."""
+    values = np.round(np.random.default_rng(7).normal(size=200), 1)
+    values[[3, 50, 51]] = np.nan
+    present = ~np.isnan(values)
+    share = (rankdata(values[present]) - 0.5) / present.sum() - 0.5
+
+    table = coded_numbers(values)
+
+    assert table[present] == pytest.approx(np.column_stack((standard(share), standard(share**2))), abs=1e-5)
+    assert not table[~present].any()
+    assert not coded_numbers(np.full(5, np.nan)).any()
+    assert not coded_numbers(np.array([4.0, 4.0, np.nan])).any(), "a constant"
 
 
-@pytest.mark.parametrize(("phi", "block"), [(0.0, 5), (0.5, 12), (0.9, 40)])
-def test_p_values_are_uniform_when_nothing_moved(phi: float, block: int) -> None:
-    """In 200 draws of independent and of AR(1) rows, within four standard errors; it may be conservative."""
-    rng = np.random.default_rng(int(10 * phi))
+def influences(sample: Coded, block: int) -> tuple[FloatArray, list[tuple[int, int]]]:
+    """By definition: the mean over each whole block of the products of two columns' codes, less half the correlation
+    times both squares; and which two codes make each product."""
+    table = sample.table.astype(np.float64)
+    of = [(i, j) for i in range(table.shape[1]) for j in range(i) if sample.column[i] != sample.column[j]]
+    of = sorted((j, i) for i, j in of)
     found = []
-    for seed in range(200):
-        before, after = (coded(series(rng, rows, phi)) for rows in (3000, 600))
-        compared = compare_joint(before, after, block=block, seed=seed)
-        assert compared is not None
-        found.append(compared.p_value)
-    for level in (0.05, 0.2, 0.5):
-        share = float(np.mean(np.array(found) <= level))
-        assert share <= level + 4.0 * np.sqrt(level * (1.0 - level) / 200), (level, share)
-    assert np.mean(np.array(found) <= 0.5) >= 0.35, "nor are they far too large"
+    for one, other in of:
+        x, y = table[:, one], table[:, other]
+        influence = x * y - (x * y).mean() / 2 * (x * x - 1 + y * y - 1)
+        found.append([influence[at : at + block].mean() for at in range(0, len(x) - block + 1, block)])
+    return np.array(found).T, of
+
+
+def furthest(before: FloatArray, after: FloatArray, spread: FloatArray) -> tuple[float, int]:
+    """The largest difference of means in standard errors, and whose it is."""
+    errors = np.abs(after.mean(axis=0) - before.mean(axis=0)) / spread / np.sqrt(1 / len(before) + 1 / len(after))
+    return float(errors.max()), int(errors.argmax())
+
+
+def area_by_definition(before: Coded, after: Coded, block: int) -> float:
+    """Weights from four fifths of the blocks, the cube of how far each product moved in its spread; the area of the
+    scores, products in that spread, of the rows in the last fifth."""
+    sides = [influences(each, block)[0] for each in (before, after)]
+    of, spread = influences(before, block)[1], np.concatenate(sides).std(axis=0)
+    folds = [np.arange(len(side)) * 5 // len(side) for side in sides]
+    areas = []
+    for number in range(5):
+        moved = [side[fold != number].mean(axis=0) for side, fold in zip(sides, folds, strict=True)]
+        weights = ((moved[1] - moved[0]) / spread) ** 3 / spread
+        scores, is_current = [], []
+        for now, (sample, fold) in enumerate(zip((before, after), folds, strict=True)):
+            rows = sample.table[: len(fold) * block][np.repeat(fold == number, block)]
+            scores.append(sum(w * rows[:, i] * rows[:, j] for w, (i, j) in zip(weights, of, strict=True)))
+            is_current += [now] * len(rows)
+        areas.append(roc_auc_score(is_current, np.concatenate(scores)))
+    return float(np.mean(areas))
+
+
+@pytest.mark.parametrize("block", [1, 3, 7])
+def test_a_comparison_is_its_definition_without_batches(block: int) -> None:
+    """In full precision, at sizes that fill no last block and no last batch; parts begin and end within blocks."""
+    rng = np.random.default_rng([8, block])
+    before, after = (coded(series(rng, block * blocks + block - 1, 0.0, columns=4)) for blocks in (203, 57))
+    parts = [slice(0, 101 * block), slice(101 * block + 1, 190 * block - 1), slice(0, 9 * block)]
+
+    found = compare_joint(before, after, block=block, parts=parts)
+
+    assert found is not None
+    sides, of = [influences(each, block)[0] for each in (before, after)], influences(before, block)[1]
+    spread = np.concatenate(sides).std(axis=0)
+    statistic, place = furthest(*sides, spread)
+    assert found.statistic == pytest.approx(statistic, rel=1e-3)
+    first, change = found.pairs[0], float((sides[1].mean(axis=0) - sides[0].mean(axis=0))[place])
+    assert (first.one, first.other) == tuple(before.column[code] for code in of[place])
+    assert first.change == pytest.approx(change, abs=1e-5)
+    assert found.auc == pytest.approx(area_by_definition(before, after, block), abs=2e-3)
+    whole = [list(range(101)), list(range(102, 189))]
+    own = [furthest(np.delete(sides[0], part, axis=0), sides[0][part], spread)[0] for part in whole]
+    assert found.own == pytest.approx(own, rel=1e-3), "nine blocks are no part"
+
+
+def test_p_values_are_those_of_a_hundred_permutations_or_of_a_thousand_where_these_leave_it_open() -> None:
+    """Most draws of one law need the first hundred only."""
+    rng = np.random.default_rng(9)
+    found = [
+        compare_joint(*(coded(series(rng, rows, 0.0, columns=3)) for rows in (300, 200)), block=5) for _ in range(25)
+    ]
+    values = np.array([each.p_value for each in found if each is not None])
+    open_ones = values < 0.05
+    assert values[~open_ones] * 100 == pytest.approx(np.round(values[~open_ones] * 100), abs=1e-9)
+    assert values[open_ones] * 1000 == pytest.approx(np.round(values[open_ones] * 1000), abs=1e-9)
+    assert values.shape == (25,)
+    assert open_ones.sum() < 5
+
+
+def test_ten_blocks_are_enough_and_ten_pairs_are_named() -> None:
+    """All fifteen pairs of six columns have moved, each is named once; the seed that nobody gives is nought."""
+    rng = np.random.default_rng(10)
+    before, after = coded(series(rng, 2000, 0.0, 0.0)), coded(series(rng, 500, 0.0, 0.8))
+
+    found, again = (compare_joint(before, after, block=50, **given) for given in ({}, {"seed": 0}))  # type: ignore[arg-type]
+
+    assert found is not None
+    assert again is not None
+    assert len({(pair.one, pair.other) for pair in found.pairs}) == len(found.pairs) == 10
+    assert found.p_value == again.p_value == 0.001
+    assert compare_joint(before, after, block=51) is None, "nine blocks"
+    two = compare_joint(before, after, block=50, pairs=2)
+    assert two is not None
+    assert two.pairs == found.pairs[:2]
 
 
 def test_a_dependence_without_rank_correlation_is_seen_and_named() -> None:
