@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from mlops.statistics.calibration import MANY_ROWS, best_methods, calibrate, fit, isotonic
+from mlops.statistics.calibration import MANY_ROWS, Calibration, Curve, best_methods, calibrate, fit, isotonic
 
 
 def drawn(rows: int, seed: int, *, digits: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +96,59 @@ def test_a_class_without_rows_is_refused() -> None:
     """Nothing is known of what its probability is worth."""
     with pytest.raises(ValueError, match="a class has no row"):
         calibrate(np.array([0.1, 0.9]), np.array([1, 1]), ("Platt",))
+
+
+def test_a_method_is_chosen_by_the_squared_error_of_rows_held_out() -> None:
+    """The same as fitting to the other folds by hand, for two classes and for three, whatever the folds are called."""
+    chosen = set()
+    for seed in range(12):
+        rng = np.random.default_rng([14, seed])
+        k = 2 + seed % 2
+        table = rng.dirichlet(np.ones(k), size=80)
+        codes = np.array([rng.choice(k, p=row**2 / (row**2).sum()) for row in table])
+        codes[: 4 * k] = np.tile(np.arange(k), 4)
+        fold = np.arange(80) % 4 * 3 + 1
+        asked = table[:, 1] if k == 2 else table
+        curves = 1 if k == 2 else 3
+        errors = {}
+        for method in ("Platt", "isotonic"):
+            errors[method] = 0.0
+            for held in (1, 4, 7, 10):
+                made = calibrate(asked[fold != held], codes[fold != held], (method,) * curves)(asked[fold == held])  # type: ignore[arg-type]
+                errors[method] += float(((made - np.eye(k)[codes[fold == held]]) ** 2).sum())
+        assert best_methods(asked, codes, fold) == (min(errors, key=errors.__getitem__),) * curves
+        chosen.add(best_methods(asked, codes, fold)[0])
+    assert chosen == {"Platt", "isotonic"}
+
+
+def test_few_rows_are_not_taken_for_many() -> None:
+    """One row fewer than many: the better of the two is asked for, and here it is Platt's."""
+    q, y = drawn(MANY_ROWS - 1, 3, digits=15)
+    assert best_methods(q, y.astype(int), np.arange(MANY_ROWS - 1) * 10 // MANY_ROWS) == ("Platt",)
+
+
+@pytest.mark.parametrize("codes", [[0, 0, 0], [1, 1, 1]])
+def test_a_class_that_has_no_row_or_all_is_named(codes: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"^y: a class has no row, or all; its probabilities cannot be calibrated$"):
+        calibrate(np.array([0.2, 0.5, 0.9]), np.array(codes), ("Platt",))
+
+
+def test_a_curve_per_class_and_no_fewer() -> None:
+    table = np.array([[0.2, 0.3, 0.5], [0.5, 0.2, 0.3], [0.1, 0.8, 0.1]])
+    with pytest.raises(ValueError, match="zip"):
+        calibrate(table, np.array([2, 0, 1]), ("Platt", "Platt"))
+    with pytest.raises(ValueError, match=r"^probability: holds NaN"):
+        calibrate(np.array([0.2, np.nan, 0.9]), np.array([0, 1, 1]), ("Platt",))
+
+
+def test_where_every_curve_says_nought_all_classes_are_as_probable() -> None:
+    curve = Curve("isotonic", np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    assert Calibration((curve,) * 3)(np.array([[0.0, 0.0, 0.0], [0.1, 0.1, 0.2]])) == pytest.approx(
+        np.array([[1 / 3, 1 / 3, 1 / 3], [0.25, 0.25, 0.5]])
+    )
+
+
+def test_probabilities_of_nought_and_one_are_a_millionth_from_them() -> None:
+    """The logistic curve of no correction gives back what it is asked, up to that."""
+    curve = Curve("Platt")
+    assert curve(np.array([0.0, 1e-7, 0.3, 1.0])) == pytest.approx([1e-6, 1e-6, 0.3, 1 - 1e-6], abs=1e-12)

@@ -4,24 +4,30 @@ of a data set that others use."""
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mlops.api.metrics import METRICS, of_task
 from mlops.statistics.calibration import calibrate
 from mlops.statistics.expected import (
+    ExpectedSample,
+    Spread,
+    added,
     beside,
     expectation,
     freedoms,
     jackknife,
+    joined,
     of_classes,
     of_numbers,
     sampling_error,
 )
 from mlops.statistics.metrics import Sample, evaluate
-from mlops.statistics.resampling import Resampling
+from mlops.statistics.resampling import Resampling, replicate
 
 # As published for NannyML's synthetic car loans (Apache-2.0): chunks of 5,000 rows, of which the last five are after a
 # change. tests/statistics/car_loan.csv holds how many rows of each chunk (0: the reference) have which probability in
@@ -164,3 +170,102 @@ def test_degrees_of_freedom_are_between_those_of_the_parts() -> None:
     assert freedoms([(1.0, 9), (0.0, 1000)]) == 9
     assert freedoms([(0.0, 9), (0.0, 1000)]) == 1000
     assert 9 < freedoms([(1.0, 9), (1.0, 1000)]) < 50
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        pytest.param([(1.0, 9), (1.0, 1000)], 35, id="4 / (1/9 + 1/1000) = 35.7"),
+        pytest.param([(2.0, 9), (1.0, 40)], 19, id="9 / (4/9 + 1/40) = 19.2"),
+        pytest.param([(1.0, 10), (1.0, 10)], 10, id="no more than the largest"),
+        pytest.param([(0.5, 7)], 7, id="of one part its own, whatever is rounded"),
+        pytest.param([(1.0, 1), (0.01, 1)], 1, id="at least one"),
+    ],
+)
+def test_degrees_of_freedom_are_satterthwaites_rounded_down(parts: list[tuple[float, int]], expected: int) -> None:
+    """As worked out by hand."""
+    assert freedoms(parts) == expected
+
+
+def test_the_jackknife_is_its_formula() -> None:
+    """Of groups of any size and name, for each number that is computed."""
+    groups = np.array([2, 2, 5, 7, 7, 7, 2])
+    values = {2: np.array([1.0, 4.0]), 5: np.array([2.0, 4.0]), 7: np.array([6.0, 4.0])}
+    assert jackknife(groups, values.__getitem__) == pytest.approx([np.sqrt(2 / 3 * 14.0), 0.0])
+
+
+def test_an_interval_and_what_lies_beyond_are_students() -> None:
+    """As scipy's t with so many degrees of freedom; without an error a value is where it is."""
+    spread = added(0.3, [(0.01, 5), (0.03, 8)])
+    law = stats.t(spread.freedoms)
+    assert (spread.value, spread.error, spread.freedoms) == (0.3, 0.2, freedoms([(0.01, 5), (0.03, 8)]))
+    assert spread.interval() == pytest.approx((0.3 + law.ppf(0.025) * 0.2, 0.3 + law.ppf(0.975) * 0.2), rel=1e-9)
+    for least in (-0.4, 0.0, 0.3, 0.35, 1.2):
+        assert spread.beyond(least) == pytest.approx(law.sf((0.3 - least) / 0.2), rel=1e-9)
+    assert [Spread(0.3, 0.0, 4).beyond(least) for least in (0.2, 0.3, 0.4)] == [0.0, 1.0, 1.0]
+    assert Spread(0.3, 0.5, 4).beyond(0.2) == pytest.approx(stats.t(4).sf(0.2), rel=1e-9)
+
+
+def test_parts_are_joined_row_by_row() -> None:
+    """The truths of a row stay together, and what is expected of all is that of all rows at once."""
+    rng = np.random.default_rng(12)
+    true, said = rng.dirichlet(np.ones(3), size=90), rng.dirichlet(np.ones(3), size=90)
+    whole = of_classes(said, true, CLASSES)
+    made = joined([of_classes(said[:40], true[:40], CLASSES), of_classes(said[40:], true[40:], CLASSES)])
+    assert (made.rows, made.together, made.sample.classes) == (90, 3, CLASSES)
+    for name in ("y", "prediction", "weights"):
+        assert (getattr(made.sample, name) == getattr(whole.sample, name)).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_difference_is_that_of_the_two_values_and_its_error_that_of_its_draws(weighted: bool) -> None:
+    """Weights of measured rows count in both; where labels are certain nothing differs, in any draw."""
+    rng = np.random.default_rng(13)
+    own = rng.exponential(size=400) if weighted else None
+    true, said = rng.dirichlet(np.ones(3), size=400), rng.dirichlet(np.ones(3), size=400)
+    codes = (rng.random((400, 1)) > true.cumsum(axis=1)).sum(axis=1).clip(0, 2)
+    measured = Sample(np.array(CLASSES)[codes], said, own, CLASSES)
+    plan = Resampling(replicates=300, block=4, seed=2)
+
+    def of(table: np.ndarray) -> ExpectedSample:
+        made = of_classes(said, table, CLASSES)
+        if own is None:
+            return made
+        return replace(made, sample=replace(made.sample, weights=made.sample.weights * np.repeat(own, 3)))
+
+    difference, error = beside("brier", of(true), measured, plan)
+    assert difference == pytest.approx(evaluate("brier", measured) - expectation("brier", of(true)), abs=1e-12)
+    weights = np.ones(400) if own is None else own / own.mean()
+    rows = ((np.eye(3)[codes] - said) ** 2).sum(axis=1)
+    rows -= (true * ((np.eye(3)[None] - said[:, None]) ** 2).sum(axis=2)).sum(axis=1)
+    scale = difference / np.average(rows, weights=weights)
+    assert error == pytest.approx(
+        scale * np.sqrt((weights**2 * (rows - difference / scale) ** 2).mean() / 400), rel=0.15
+    )
+    assert beside("brier", of(np.eye(3)[codes]), measured, plan) == pytest.approx((0.0, 0.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("replicates", [2, 3, 10, 11])
+def test_an_error_is_that_of_the_resamples_that_hold_both_classes(replicates: int) -> None:
+    """If these are fewer than half, or fewer than two, that is said, and no number is made of the others."""
+    answers, true = np.array([0.3, 0.6]), np.array([[0.0, 1.0], [1.0, 0.0]])
+    sample, told = of_classes(answers, true, CLASSES[:2]), []
+    for seed in range(30):
+        plan = Resampling(replicates=replicates, seed=seed)
+        draws = replicate("roc_auc", sample.sample, [sample.sample.weights], plan, 3, together=2)[:, 0]
+        defined = draws[np.isfinite(draws)]
+        if len(defined) < max(2, replicates // 2):
+            with pytest.raises(ValueError, match=r"^y: a class is too improbable for an interval; most resamples do"):
+                sampling_error("roc_auc", sample, plan)
+        else:
+            told.append(len(defined))
+            assert sampling_error("roc_auc", sample, plan) == defined.std(ddof=1)
+    assert min(told) == max(2, replicates // 2), "the fewest are among them"
+
+
+def test_an_error_has_one_degree_of_freedom_less_than_there_are_draws() -> None:
+    rng = np.random.default_rng(15)
+    true = rng.dirichlet(np.ones(2), size=20)
+    sample, plan = of_classes(np.full(20, "b"), true, CLASSES[:2]), Resampling(replicates=5, seed=1)
+    draws = replicate("accuracy", sample.sample, [sample.sample.weights], plan, 3, together=2)[:, 0]
+    assert sampling_error("accuracy", sample, plan) == draws.std(ddof=1)

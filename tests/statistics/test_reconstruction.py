@@ -29,3 +29,13 @@ def test_a_constant_column_is_no_division_by_zero() -> None:
     table = np.column_stack([np.arange(50.0), np.ones(50), np.arange(50.0) % 7])
 
     assert np.isfinite(Reconstruction.of(table).errors(table)).all()
+
+
+def test_as_many_components_as_explain_more_than_the_share() -> None:
+    """Four independent columns explain a quarter each: half is not more than half, and the last one is never left."""
+    table = np.array([[i >> bit & 1 for bit in range(4)] for i in range(16)], dtype=float)
+
+    kept = {share: Reconstruction.of(table, explained=share).components.shape[0] for share in (0.2, 0.3, 0.6, 0.9)}
+
+    assert kept == {0.2: 1, 0.3: 2, 0.6: 3, 0.9: 4}
+    assert Reconstruction.of(table, explained=1.0).components.shape[0] == 4
