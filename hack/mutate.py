@@ -89,9 +89,12 @@ ROOMS = {
     "verdict": Room(
         "mlops/workloads/drift",
         # Streams that train models take a minute: what is asked there is asked of single rows here.
-        ("tests/workloads/drift/test_answers.py", "tests/workloads/drift/test_explained.py"),
+        tuple(
+            f"tests/workloads/drift/test_{name}.py"
+            for name in ("answers", "answers_without_labels", "explained", "units")
+        ),
         isolation="forkserver",
-        parts=("verdict", "checks"),
+        parts=("verdict", "checks", "alike", "label_balance", "target", "units"),
     ),
 }
 
