@@ -24,7 +24,10 @@ _SORTED, _DEALT = PIECES // 2, PIECES // 4
 def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
     """Return the rows in ascending order of the columns `by`: missing first, text by its UTF-8 bytes."""
     if len(rows.sources) <= 1:
-        return Rows(tuple(sort(chunk, by) for chunk in rows.chunks()))
+        held = list(rows.chunks())
+        # So that nobody but the sort holds them.
+        del rows
+        return Rows(tuple(sort(held.pop(), by) for _ in range(len(held))))
     if _all_ordered(rows, by):
         return rows
     borders = _borders(rows, by, max(2, math.ceil(len(rows.sources) / _SORTED)))
@@ -45,31 +48,38 @@ def sort(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Return the frame in canonical order. Few columns decide as a rule, so few are compared first."""
     if is_ordered(frame, by):
         return frame
+    columns = {column.name: column for column in frame}
+    del frame
     width = 1
-    while not _is_ordered(ordered := _Ordered(frame, by[:width]), by):
+    while not _is_ordered(ordered := _Ordered(columns, by[:width]), by):
         width = min(width * 4, len(by))
     return ordered.whole()
 
 
 class _Ordered:
-    """The columns of a frame, each put in order when it is asked for: a sort of the whole frame would have it in
-    memory three times, and an order that is not yet the last one is judged by few columns."""
+    """Columns, each put in order when it is asked for: a sort of the whole frame would have it in memory three times,
+    and an order that is not yet the last one is judged by few columns."""
 
-    def __init__(self, frame: pl.DataFrame, by: list[str]) -> None:
-        self._frame = frame
-        self._order = frame.select(pl.arg_sort_by(by)).to_series()
+    def __init__(self, columns: dict[str, pl.Series], by: list[str]) -> None:
+        self._columns = columns
+        self._order = pl.DataFrame([columns[name] for name in by]).select(pl.arg_sort_by(by)).to_series()
         self._found: dict[str, pl.Series] = {}
 
     def __getitem__(self, name: str) -> pl.Series:
         if name not in self._found:
             # In one piece: to find each row in one of many takes several times as long.
-            self._found[name] = self._frame[name].rechunk().gather(self._order)
+            self._found[name] = self._columns[name].rechunk().gather(self._order)
         return self._found[name]
 
     def whole(self) -> pl.DataFrame:
-        """Return the frame; two columns at a time, since most of it is waiting for memory."""
+        """Return the frame and let go of the columns; two at a time, since most of it is waiting for memory."""
         with ThreadPoolExecutor(2) as pool:
-            return pl.DataFrame(list(pool.map(self.__getitem__, self._frame.columns)))
+            return pl.DataFrame(list(pool.map(self._taken, list(self._columns))))
+
+    def _taken(self, name: str) -> pl.Series:
+        found = self[name]
+        del self._columns[name]
+        return found
 
 
 def is_ordered(frame: pl.DataFrame, by: list[str]) -> bool:
