@@ -3,8 +3,6 @@
 Exit codes: 0 done, 1 may be retried, 2 the input is bad. The report goes to the termination message.
 """
 
-# ruff: noqa: E402 (the collector is told before what is large is imported)
-
 from __future__ import annotations
 
 import errno
@@ -20,9 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-# What imports make is there to stay: to look for garbage among it, again and again, takes a tenth of a short pod's
-# time.
-gc.disable()
+if __name__ == "__main__":
+    # What imports make is there to stay: to look for garbage among it, again and again, takes a tenth of a short pod's
+    # time.
+    gc.disable()
 
 from pydantic import ValidationError
 
@@ -39,8 +38,9 @@ from mlops.workloads.floor.pod import BadInput, PassingFault, Pod, is_panic
 def run(pod: Pod, task: tasks.Task) -> tasks.Report | None:
     """Do the task and return its report; a server returns None when it was told to stop."""
     work = _work_of(task)
-    gc.freeze()
-    gc.enable()
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     return work(pod, task)
 
 
