@@ -171,3 +171,22 @@ def test_a_message_of_any_letters_becomes_a_report(log: Path, monkeypatch: pytes
     assert isinstance(report, tasks.FailureReport)
     assert report.reason == "FormatError"
     assert len(report.message) >= 300
+
+
+def test_imports_are_not_searched_for_garbage_and_work_is() -> None:
+    """The collector runs while the pod works, and leaves alone what was there before."""
+    program = (
+        "import gc, runpy, sys, types\n"
+        "work = types.ModuleType('mlops.workloads.ingest.remove')\n"
+        "def remove(pod, task):\n"
+        "    print(gc.isenabled(), gc.get_freeze_count() > 10_000, gc.get_stats()[2]['collections'] - before)\n"
+        "work.remove = remove\n"
+        "sys.modules[work.__name__] = work\n"
+        "before = gc.get_stats()[2]['collections']\n"
+        "runpy.run_module('mlops.workloads', run_name='__main__')\n"
+    )
+    task = tasks.RemoveTask(namespace="team", dataset="rain", artifacts=("sha256:" + "0" * 64,))
+    environ = {variable["name"]: variable["value"] for variable in tasks.task_environment(task)}
+    path = {"PYTHONPATH": str(Path(entry).parents[2])}
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environ, **path}, capture_output=True)
+    assert done.stdout.decode().split() == ["True", "True", "0"], done.stderr.decode()

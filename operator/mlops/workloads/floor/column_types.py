@@ -20,6 +20,8 @@ DTYPES: Mapping[FieldType, pl.DataType] = {
 # Python's timestamps go no further, and what reads a version writes them as such.
 FIRST_TIMESTAMP, LAST_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
+_MINUS_ZERO = np.iinfo(np.int64).min  # its bits as an integer
+
 
 def kind_of(dtype: pl.DataType) -> FieldType | None:
     """Return the type of a column in which values of this data type are held; None if there is none."""
@@ -38,8 +40,8 @@ def plain_floats(column: pl.Series) -> pl.Series:
     Adding 0.0 would do for zero, but polars takes that for nothing to do.
     """
     values = column.drop_nulls().to_numpy()
-    if not np.isnan(values).any() and not np.signbit(values[values == 0]).any():
-        # The rule, told in two passes over memory.
+    if not len(values) or (not np.isnan(values.min()) and values.view(np.int64).min() != _MINUS_ZERO):
+        # The rule, told in two passes over memory: NaN is the least where there is one, and so are minus zero's bits.
         return column
     plain = column.fill_nan(None)
     return plain.zip_with((plain != 0.0).fill_null(True), pl.Series([0.0]))

@@ -13,6 +13,7 @@ from mlops.workloads.ingest.dialect import Dialect, dialect_of
 from mlops.workloads.ingest.encodings import in_utf8
 from mlops.workloads.ingest.lines import LeftOut, without_blank_end, without_first, without_last
 from mlops.workloads.ingest.problems import format_error, shown
+from mlops.workloads.ingest.regular import Regular, count_of, may_be_regular, rows_in
 from mlops.workloads.ingest.structure import CR, LF, BadStructure, Places, Structure, row_end_of, structure
 from mlops.workloads.ingest.text import BLOCK, LONGEST_RECORD, checked_head, open_bytes
 
@@ -49,6 +50,8 @@ class Blocks:
     header: list[str] = field(default_factory=list)
     # An empty line of it is a missing value.
     single_column: bool = False
+    # So many fields, all of which are read, each row of a regular block has; none: no block is taken for one.
+    regular_width: int = 0
 
     def __post_init__(self) -> None:
         self.dialect: Dialect = dialect_of(self.csv)
@@ -85,11 +88,20 @@ class Blocks:
         self._past_header = True
         return width
 
-    def __iter__(self) -> Iterator[Structure]:
+    def __iter__(self) -> Iterator[Structure | Regular]:
         """Yield the blocks behind the header."""
         want = BLOCK
         while True:
             self._fill(want)
+            if (regular := self._regular()) is not None:
+                yield regular
+                self.rows += regular.rows
+                if self._final:
+                    return
+                self.lines += regular.rows
+                del self._buffer[: len(regular.text)]
+                want = BLOCK
+                continue
             found = self._structure()
             if found is None or (not found.end and not self._final):
                 want = self._more(want)
@@ -103,6 +115,18 @@ class Blocks:
                 return
             self._drop(found.end)
             want = BLOCK
+
+    def _regular(self) -> Regular | None:
+        """Return the rows that are read so far, if counting tells them."""
+        width = self.regular_width
+        if width < 2 or self._row_end != b"\n" or not may_be_regular(self._buffer, self.dialect):
+            return None
+        end = len(self._buffer) if self._final else self._buffer.rfind(b"\n") + 1
+        text = bytes(memoryview(self._buffer)[:end])
+        rows = rows_in(text, self.dialect, width)
+        if rows is None:
+            return None
+        return Regular(text, rows, width, self.dialect, self._final, self.rows, self.lines)
 
     def _fill(self, want: int) -> None:
         while not self._final and len(self._buffer) < want:
@@ -151,5 +175,6 @@ class Blocks:
         return line_of(text, at, self._row_end, self.lines)
 
     def _drop(self, count: int) -> None:
-        self.lines = self._line_of(bytes(memoryview(self._buffer)[:count]), count) - 1
+        end = CR if self._row_end == b"\r" else LF
+        self.lines += count_of(np.frombuffer(memoryview(self._buffer)[:count], dtype=np.uint8), end)
         del self._buffer[:count]

@@ -24,6 +24,7 @@ from mlops.workloads.ingest.places import check_names, positions_of
 from mlops.workloads.ingest.plain import NoSigns, Plain, plain
 from mlops.workloads.ingest.problems import format_error, shown
 from mlops.workloads.ingest.ragged import judged
+from mlops.workloads.ingest.regular import Regular
 from mlops.workloads.ingest.structure import Mask, Places, Structure
 from mlops.workloads.ingest.typed import bad_values, column_of, normal, problem_of, read_text, unread_of, with_missing
 
@@ -43,6 +44,8 @@ def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None 
     check_names(blocks, contract)
     _note_extra(name, blocks.header, contract)
     reader = _Reader(blocks, width, contract, aside or RowsAside())
+    if reader.reads_all:
+        blocks.regular_width = width
     for block in ahead(iter(blocks)):
         frame = reader.read(block)
         if frame is not None:
@@ -82,8 +85,17 @@ class _Reader:
         self._direct = True
         self._problems: dict[str, str] = {}
 
-    def read(self, block: Structure) -> pl.DataFrame | None:
+    @property
+    def reads_all(self) -> bool:
+        """Whether the parser reads each column of the file: only then it tells of rows that have too many fields."""
+        return {at for at, _ in self._fields} == set(range(self._width))
+
+    def read(self, block: Structure | Regular) -> pl.DataFrame | None:
         """Return the rows of a block; None if this file has a value that cannot be read."""
+        if isinstance(block, Regular):
+            if not self._problems and (frame := self._regular(block)) is not None:
+                return frame
+            block = block.resolved()
         rows = judged(block, self._blocks, self._width, self._contract, self._aside)
         try:
             text = plain(block, self._blocks.dialect, rows, self._width, self._nulls)
@@ -106,6 +118,22 @@ class _Reader:
         if self._contract.puts_aside:
             return typed.filter(pl.Series(~unread)) if unread.any() else typed
         return None if self._problems else typed
+
+    def _regular(self, block: Regular) -> pl.DataFrame | None:
+        """Return the rows of a block, if each is of its width, and each of their values of its type."""
+        text = Plain(block.text, block.dialect.delimiter[0], None)
+        try:
+            frame = self._split(text, self._schema(direct=self._direct))
+        except pl.exceptions.PolarsError:
+            return None
+        if frame.height != block.rows:
+            return None
+        columns = {}
+        for at, field in self._fields:
+            columns[field.name], bad = self._typed(frame[str(at)], field, text)
+            if bad is not None:
+                return None
+        return pl.DataFrame(columns)
 
     def finish(self) -> None:
         """Raise BadInput if some column had a value that could not be read."""

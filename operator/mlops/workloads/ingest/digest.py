@@ -28,6 +28,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mlops.api.digests import canonical_json, digest_of
@@ -108,7 +109,7 @@ class PartDigest:
         self.rows += chunk.height
         for (name, kind), hashes in zip(self._names, self.hashes, strict=True):
             column = chunk[name]
-            hashes[0].update(column.is_not_null().cast(pl.UInt8).to_numpy().tobytes())
+            hashes[0].update(_validity(column))
             if kind == "string":
                 hashes[1].update(_values(column.str.len_bytes(), "<u4"))
                 hashes[2].update((column.str.join("").item() or "").encode())
@@ -118,5 +119,17 @@ class PartDigest:
                 hashes[1].update(_values(column.to_physical(), "<f8" if kind == "float64" else "<i8"))
 
 
-def _values(column: pl.Series, dtype: str) -> bytes:
-    return np.ascontiguousarray(column.fill_null(0).to_numpy(), dtype=dtype).tobytes()
+def _validity(column: pl.Series) -> memoryview | bytes:
+    if not column.null_count():
+        return b"\1" * len(column)
+    return _bytes(column.is_not_null().cast(pl.UInt8).to_numpy())
+
+
+def _values(column: pl.Series, dtype: str) -> memoryview:
+    filled = column.fill_null(0) if column.null_count() else column
+    return _bytes(np.ascontiguousarray(filled.to_numpy(), dtype=dtype))
+
+
+def _bytes(values: npt.NDArray[Any]) -> memoryview:
+    """Return an array's memory as it lies, without a copy."""
+    return values.data.cast("B") if len(values) else memoryview(b"")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ _SORTED, _DEALT = PIECES // 2, PIECES // 4
 def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
     """Return the rows in ascending order of the columns `by`: missing first, text by its UTF-8 bytes."""
     if len(rows.sources) <= 1:
-        return Rows(tuple(sort(chunk, by) for chunk in rows.chunks()))
+        held = list(rows.chunks())
+        # So that nobody but the sort holds them.
+        del rows
+        return Rows(tuple(sort(held.pop(), by) for _ in range(len(held))))
     if _all_ordered(rows, by):
         return rows
     borders = _borders(rows, by, max(2, math.ceil(len(rows.sources) / _SORTED)))
@@ -42,21 +46,53 @@ def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
 
 def sort(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """Return the frame in canonical order. Few columns decide as a rule, so few are compared first."""
+    if is_ordered(frame, by):
+        return frame
+    columns = {column.name: column for column in frame}
+    del frame
     width = 1
-    while not is_ordered(frame, by):
-        # Column after column: a sort of the whole frame would have it in memory three times.
-        order = frame.select(pl.arg_sort_by(by[:width])).to_series()
-        frame = pl.DataFrame([column.gather(order) for column in frame])
+    while not _is_ordered(ordered := _Ordered(columns, by[:width]), by):
         width = min(width * 4, len(by))
-    return frame
+    return ordered.whole()
+
+
+class _Ordered:
+    """Columns, each put in order when it is asked for: a sort of the whole frame would have it in memory three times,
+    and an order that is not yet the last one is judged by few columns."""
+
+    def __init__(self, columns: dict[str, pl.Series], by: list[str]) -> None:
+        self._columns = columns
+        self._order = pl.DataFrame([columns[name] for name in by]).select(pl.arg_sort_by(by)).to_series()
+        self._found: dict[str, pl.Series] = {}
+
+    def __getitem__(self, name: str) -> pl.Series:
+        if name not in self._found:
+            # In one piece: to find each row in one of many takes several times as long.
+            self._found[name] = self._columns[name].rechunk().gather(self._order)
+        return self._found[name]
+
+    def whole(self) -> pl.DataFrame:
+        """Return the frame and let go of the columns; two at a time, since most of it is waiting for memory."""
+        with ThreadPoolExecutor(2) as pool:
+            return pl.DataFrame(list(pool.map(self._taken, list(self._columns))))
+
+    def _taken(self, name: str) -> pl.Series:
+        found = self[name]
+        del self._columns[name]
+        return found
 
 
 def is_ordered(frame: pl.DataFrame, by: list[str]) -> bool:
-    """Return whether rows are in canonical order; looks at a further column only where the ones before are equal."""
-    before, after = frame[:-1], frame[1:]
+    """Return whether rows are in canonical order."""
+    return _is_ordered(frame, by)
+
+
+def _is_ordered(columns: pl.DataFrame | _Ordered, by: list[str]) -> bool:
+    """Return the same of columns by name; asks for a further one only where the ones before are equal."""
     undecided: pl.Series | None = None
     for name in by:
-        left, right = before[name], after[name]
+        column = columns[name]
+        left, right = column[:-1], column[1:]
         descends = ((left > right) | (left.is_not_null() & right.is_null())).fill_null(False)
         if undecided is not None:
             descends = descends & undecided
