@@ -74,6 +74,14 @@ class Dependence:
             min(here, max(1.0, current.height / _FEWEST)),
         )
 
+    def within(self, column: str, *, is_number: bool) -> float:
+        """The inflation of the column within a window, whatever windows differ by."""
+        current = self._current.select("time", column).drop_nulls(column)
+        here = _inflation(current[column], is_number=is_number)
+        if self._blocks:
+            here = max(here, self._within(column, spacing_of(current["time"]), is_number=is_number))
+        return min(here, max(1.0, current.height / _FEWEST))
+
     def _within(self, column: str, spacing: float, *, is_number: bool) -> float:
         """The inflation within windows like those of the reference, of rows so many seconds apart: one window alone may
         show less of it by chance than it has."""

@@ -101,7 +101,8 @@ def repeated_rows(
 def _is_fault(again: float, before: float, min_share: float) -> bool:
     if again < _AGAIN or again <= min_share:
         return False
-    return again >= _TIMES * before or 1.0 - again <= (1.0 - before) / _TIMES
+    fewer_are_new = 1.0 - again <= (1.0 - before) / _TIMES and again - before >= _AGAIN
+    return again >= _TIMES * before or fewer_are_new
 
 
 def _within(seen: Contents, parts: Sequence[Contents]) -> tuple[float, float]:
