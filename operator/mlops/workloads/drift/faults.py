@@ -70,13 +70,13 @@ def faults_of(
     kept = [one for one in columns if one.name not in told and one.name not in moved]
     exchanged = dict(_exchanged(open_)) | dict(exchanged_alike(kept, *frames, alpha))
     rescaled = {}
-    for one in open_:
+    for one in (*open_, *kept):
+        if one.name in exchanged:
+            continue
         alone = set(moved) <= {one.name, *told, *exchanged}
-        if one.name not in exchanged and (text := another_unit(one, *frames, alone=alone)):
-            rescaled[one.name] = text
-    for one in kept:
-        if one.name not in exchanged and (text := unlike_its_windows(one)):
-            rescaled[one.name] = text
+        found = another_unit(one, *frames, alone=alone) if one.name in moved else ""
+        if found := found or unlike_its_windows(one):
+            rescaled[one.name] = found
     again = repeated_rows(reference, window, blocks, earlier, min_share)
     return {**told, **exchanged, **rescaled, "": again}
 
