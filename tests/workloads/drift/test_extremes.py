@@ -120,10 +120,12 @@ def test_several_columns_at_once_of_a_window_of_any_size_are_no_exception(stable
     rng = np.random.default_rng([draw, 5])
     size = int(rng.choice([1, 40, 500, 1200]))
     rows = stable.captured.with_columns(pl.col("in.x0").fill_null(0.0)).head(size)
-    broken = [*rng.choice(NUMBERS, size=int(rng.integers(1, 5)), replace=False).tolist(), "region"]
-    changes = [(OF_TEXTS if name == "region" else OF_NUMBERS) for name in broken]
-    for name, kinds in zip(broken, changes, strict=True):
-        rows = kinds[int(rng.integers(len(kinds)))](rows, name, rng)
+    names = [*rng.choice(NUMBERS, size=int(rng.integers(1, 5)), replace=False).tolist(), "region"]
+    broken: dict[str, Change] = {}
+    for name in names:
+        kinds = OF_TEXTS if name == "region" else OF_NUMBERS
+        broken[name] = kinds[int(rng.integers(len(kinds)))]
+        rows = broken[name](rows, name, rng)
     stable.write(REQUESTS, rows)
     if draw % 3 == 0:
         earlier = rows.with_columns(pl.col("time") - LENGTH, pl.concat_str(pl.lit("b"), "id").alias("id"))
@@ -134,7 +136,11 @@ def test_several_columns_at_once_of_a_window_of_any_size_are_no_exception(stable
 
     document = stable.document(report)
     json.dumps(document, allow_nan=False)
-    assert report.verdict in ("DataQuality", "Inconclusive", "DataDrift"), report
+    if size >= 30 and all(change is missing for change in broken.values()):
+        # As above: required ones were recorded so on purpose.
+        assert all(name in str(document["notes"]) for name in broken)
+        return
+    assert report.verdict in ("DataQuality", "Inconclusive", "DataDrift"), f"{size} rows: {broken}"
     assert report.verdict == "Inconclusive" or size >= 30
     told = " ".join(check["message"] for check in document["checks"] if check["result"] != "NotDetected")
     assert report.verdict == "Inconclusive" or any(name in told for name in broken) or "window before" in told, told
