@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from mlops.api.drift_monitor import Labels
 from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.reference import Reference, make_reference
+from mlops.workloads.drift.repeats import compared_inputs, earlier_rows
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.model.signature import Signature
@@ -233,6 +234,9 @@ def make_stream(
 def check(stream: Stream, index: int) -> Decision:
     """The decision of the pod, with the defaults of a monitor."""
     window = stream.windows[index]
+    if index:
+        columns = compared_inputs(stream.reference, window.frame)
+        window = replace(window, earlier=earlier_rows(stream.reference, stream.windows[index - 1].frame, columns))
     limits = WindowSpec(duration="7d", min_samples=min(500, stream.world.rows))
     seed = seed_of(stream.world.event.name, window.span.end)
     return decide(stream.reference, window, CHECKS, limits=limits, labels=Labels(), seed=seed)

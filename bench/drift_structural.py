@@ -398,10 +398,10 @@ class Structural:
                 gone = rng.random(len(target)) < node.missing
                 empty: Any = None if node.reading == "choice" else np.nan
                 columns[node.name] = np.where(gone, empty, columns[node.name])
-        sent = (dict(columns), target)
         if happened and self.event.family == "quality":
             target = self._break(columns, target)
-        self.before = sent
+        # As it was delivered: what comes again has come before.
+        self.before = (dict(columns), target)
         return Drawn(columns, target, share)
 
     def _picked(self, values: Floats, target: Target, happened: bool) -> NDArray[np.int64]:

@@ -7,9 +7,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from mlops.statistics.dependence import (
+    at_most,
     between,
+    between_codes,
+    beyond_chance,
     inflation,
     inflation_of_codes,
     inflation_of_values,
@@ -162,7 +166,8 @@ def test_neighbours_are_noticed_from_two_standard_errors_on() -> None:
 
 
 def test_the_inflation_of_values_is_that_of_their_shares_below_five_edges() -> None:
-    """The mean, or that of the middle edge if it is more; edges that are the same one count once."""
+    """The mean, or that of the middle edge if it is more; edges that are the same one count once, the largest value
+    none: at or below it are all rows, and a column of two values would say half of what it does."""
     rng = np.random.default_rng(12)
     for values in (
         wandering(rng, 100, 0.9),
@@ -173,6 +178,7 @@ def test_the_inflation_of_values_is_that_of_their_shares_below_five_edges() -> N
     ):
         ordered = sorted(values)
         edges = list(dict.fromkeys(ordered[int(share * (len(values) - 1))] for share in (0.1, 0.25, 0.5, 0.75, 0.9)))
+        edges = [edge for edge in edges if edge < ordered[-1]] or [max(v for v in ordered if v < ordered[-1])]
         found = [by_definition((values <= edge).astype(np.float64)) for edge in edges]
         wanted = max(found[len(found) // 2], sum(found) / len(found))
         assert inflation_of_values(values) == pytest.approx(wanted, rel=1e-9)
@@ -203,10 +209,8 @@ def between_by_definition(blocks: list[Floats]) -> float:
     blocks = [block for block in blocks if len(block)]
     every = sorted(value for block in blocks for value in block)
     found = []
-    for quarter in (1, 2, 3):
-        edge = every[len(every) * quarter // 4]
-        if quarter > 1 and edge in [every[len(every) * before // 4] for before in range(1, quarter)]:
-            continue
+    largest_but_one = max((value for value in every if value < every[-1]), default=every[-1])
+    for edge in dict.fromkeys(min(every[len(every) * quarter // 4], largest_but_one) for quarter in (1, 2, 3)):
         below = [sum(value <= edge for value in block) for block in blocks]
         share = sum(below) / len(every)
         if 0.0 < share < 1.0:
@@ -215,8 +219,7 @@ def between_by_definition(blocks: list[Floats]) -> float:
                 for b, block in zip(below, blocks, strict=True)
             )
             found.append(chi / (len(blocks) - 1))
-    ratio = sum(found) / len(found) if found else 1.0
-    return ratio if ratio > 1.0 + 2.5 * math.sqrt(2.0 / (len(blocks) - 1)) else 1.0
+    return sum(found) / len(found) if found else 1.0
 
 
 def shifted(rng: np.random.Generator, rows: tuple[int, ...], by: float) -> list[Floats]:
@@ -232,12 +235,34 @@ def test_blocks_that_differ_inflate_by_their_chi_square() -> None:
             blocks = shifted(rng, rows, by)
             wanted = between_by_definition(blocks)
             assert between(blocks) == pytest.approx(wanted, rel=1e-9)
-            seen.append(wanted)
+            seen.append(beyond_chance(wanted, len(rows)))
+            assert seen[-1] == (wanted if wanted > 1.0 + 2.5 * math.sqrt(2.0 / (len(rows) - 1)) else 1.0)
     assert 3 < seen.count(1.0) < len(seen) - 6, "some of them differ by chance only"
 
 
+def test_blocks_differ_by_no_more_than_their_bound_in_nineteen_of_twenty() -> None:
+    """Eight blocks of wandering rows: the bound of what they differ by holds what a thousand blocks do."""
+    rng = np.random.default_rng(16)
+    many = between([wandering(rng, 200, 0.9) for _ in range(1000)])
+    found = [at_most(between([wandering(rng, 200, 0.9) for _ in range(8)]), 8) for _ in range(300)]
+    assert 0.9 < np.mean(np.array(found) >= many) < 1.0
+    assert at_most(2.0, 9) == pytest.approx(2.0 * 8 / chi2.ppf(0.05, 8), rel=0.01)
+
+
+def test_shares_of_categories_that_differ_inflate_as_those_of_numbers_do() -> None:
+    """Of two categories it is the ratio of the one share; of many the mean, weighted by their variances."""
+    rng = np.random.default_rng(17)
+    blocks = [(rng.random(90) < share).astype(np.int64) for share in (0.2, 0.5, 0.4, 0.7)]
+    assert between_codes(blocks) == pytest.approx(between([block.astype(np.float64) for block in blocks]), rel=1e-9)
+    drawn = [rng.integers(0, 6, size=400) for _ in range(40)]
+    assert between_codes(drawn) == pytest.approx(1.0, abs=0.3)
+    levels = [rng.choice(6, size=400, p=rng.dirichlet(np.full(6, 20.0))) for _ in range(40)]
+    assert between_codes(levels) > 2.0
+    assert between_codes([np.zeros(50, dtype=np.int64)] * 4) == between_codes(drawn[:2]) == 1.0
+
+
 def test_few_values_have_fewer_edges() -> None:
-    """Quartiles that are one value count once, and one below which all rows lie says nothing."""
+    """Quartiles that are one value count once, and instead of the largest value the one before counts."""
     rng = np.random.default_rng(15)
     for share in (0.2, 0.3, 0.45, 0.6, 0.9):
         blocks = [(rng.random(60) < share * weight).astype(np.float64) for weight in (0.2, 1.0, 1.1, 0.4)]
@@ -263,9 +288,12 @@ def test_blocks_that_are_few_or_all_the_same_tell_nothing(blocks: list[Floats]) 
     assert between(blocks) == 1.0
 
 
-def test_blocks_of_which_every_quartile_is_the_largest_value_tell_nothing() -> None:
-    """All rows lie below each edge, however many blocks there are."""
-    assert between([np.array([0.0, *np.ones(20)]) for _ in range(40)]) == 1.0
+def test_blocks_of_which_every_quartile_is_the_largest_value_tell_by_the_others() -> None:
+    """At or below it are all rows: what is smaller is the share that may differ."""
+    alike = between([np.array([0.0, *np.ones(20)]) for _ in range(40)])
+    rng = np.random.default_rng(18)
+    assert alike == pytest.approx(0.0, abs=1e-12)
+    assert between([(rng.random(100) > share).astype(np.float64) for share in (0.01, 0.2, 0.01, 0.2)]) > 5.0
 
 
 def test_three_blocks_are_enough() -> None:

@@ -210,3 +210,30 @@ def test_the_same_rows_and_seed_give_the_same_bits() -> None:
     assert first is not None
     assert again is not None
     assert (first.statistic, first.p_value, first.auc) == (again.statistic, again.p_value, again.auc)
+
+
+def test_two_values_have_one_code() -> None:
+    """How far a rank is from the middle is another name of the same: with a little more than half of the rows at one
+    value, or a little less, it would be one or the other sign."""
+    rng = np.random.default_rng(6)
+    for share in (0.1, 0.45, 0.5, 0.55, 0.9):
+        table = coded_numbers((rng.random(1000) < share).astype(np.float64))
+        assert not table[:, 1].any()
+    assert coded_numbers(rng.integers(0, 3, 1000).astype(np.float64))[:, 1].any(), "three values say more"
+    assert coded_numbers(rng.normal(size=1000))[:, 1].std() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_flag_of_half_of_the_rows_that_goes_with_a_number_has_not_changed() -> None:
+    """Of 30 windows, with shares a little above and below one half, none is told from the reference."""
+    rng = np.random.default_rng(7)
+
+    def flagged(rows: int, share: float) -> Coded:
+        x = rng.normal(size=(rows, 3))
+        x[:, 1] = x[:, 0] + 0.5 * rng.normal(size=rows) > np.quantile(x[:, 0], share)
+        return coded(x)
+
+    before = flagged(6000, 0.49)
+    for share in np.linspace(0.45, 0.55, 30):
+        compared = compare_joint(before, flagged(600, float(share)), block=5)
+        assert compared is not None
+        assert compared.p_value > 0.002

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlops.statistics.arrays import FloatArray, IntArray
+from mlops.statistics.arrays import BoolArray, FloatArray, IntArray
 
 _MIN_ROWS = 20
 # A pair of autocorrelations below so many standard errors of noise ends the sum.
@@ -50,8 +50,11 @@ def inflation_of_values(values: FloatArray) -> float:
     if values.shape[0] < _MIN_ROWS:
         return 1.0
     ordered = np.sort(values)
-    at = [ordered[int(share * (values.shape[0] - 1))] for share in _SHARES]
-    found = [inflation((values <= edge).astype(np.float64)) for edge in dict.fromkeys(map(float, at))]
+    # All values are at or below the largest: that share is no number of rows.
+    at = [float(edge) for share in _SHARES if (edge := ordered[int(share * (values.shape[0] - 1))]) < ordered[-1]]
+    if not at:
+        return 1.0 if ordered[0] == ordered[-1] else inflation((values < ordered[-1]).astype(np.float64))
+    found = [inflation((values <= edge).astype(np.float64)) for edge in dict.fromkeys(at)]
     middle = found[len(found) // 2]
     return max(middle, float(np.mean(found)))
 
@@ -76,22 +79,52 @@ def between(blocks: Sequence[FloatArray]) -> float:
     """How much more the share of small values differs between blocks of rows than independent rows make it.
 
     Rows of one user, say, resemble each other however far apart they come. The chi-square statistic of the shares
-    below the quartiles of all rows over its degrees of freedom, in the mean; 1 if that may be chance, or of fewer than
-    three blocks.
+    below the quartiles of all rows over its degrees of freedom, in the mean; 1 of fewer than three blocks.
     """
     blocks = [block for block in blocks if block.shape[0]]
     every = np.sort(np.concatenate(blocks)) if blocks else np.zeros(0)
     if len(blocks) < 3 or every[0] == every[-1]:
         return 1.0
+    quartiles = every[[every.shape[0] * quarter // 4 for quarter in (1, 2, 3)]]
+    # At or below the largest value are all rows.
+    largest_but_one = every[every.searchsorted(every[-1]) - 1]
+    edges = dict.fromkeys(np.minimum(quartiles, largest_but_one).tolist())
+    return float(np.mean([_ratio_of_shares([block <= edge for block in blocks])[0] for edge in edges]))
+
+
+def between_codes(blocks: Sequence[IntArray]) -> float:
+    """The same of the shares of categories, given as codes from 0: the most frequent twelve, each by its variance."""
+    blocks = [block for block in blocks if block.shape[0]]
+    shares = np.bincount(np.concatenate(blocks)) if blocks else np.zeros(0)
+    if len(blocks) < 3 or np.count_nonzero(shares) < 2:
+        return 1.0
+    frequent = np.argsort(-shares, kind="stable")[:_MAX_CLASSES]
+    found = [_ratio_of_shares([block == code for block in blocks]) for code in frequent.tolist() if shares[code]]
+    ratios, weights = np.array(found).T
+    return float((ratios * weights).sum() / weights.sum())
+
+
+def _ratio_of_shares(blocks: Sequence[BoolArray]) -> tuple[float, float]:
+    """The variance of a share between blocks in units of that of independent rows; and the variance of a row."""
     rows = np.array([block.shape[0] for block in blocks])
-    found = []
-    for edge in dict.fromkeys(every[[every.shape[0] * quarter // 4 for quarter in (1, 2, 3)]].tolist()):
-        shares = np.array([float((block <= edge).mean()) for block in blocks])
-        share = float((shares * rows).sum() / rows.sum())
-        if share < 1.0:
-            found.append(float((rows * (shares - share) ** 2).sum()) / (share * (1.0 - share) * (len(blocks) - 1)))
-    ratio = float(np.mean(found)) if found else 1.0
-    return ratio if ratio > 1.0 + _CHANCE * math.sqrt(2.0 / (len(blocks) - 1)) else 1.0
+    shares = np.array([float(block.mean()) for block in blocks])
+    share = float((shares * rows).sum() / rows.sum())
+    variance = share * (1.0 - share)
+    return float((rows * (shares - share) ** 2).sum()) / (variance * (len(blocks) - 1)), variance
+
+
+def beyond_chance(ratio: float, blocks: int) -> float:
+    """What `between` found of so many blocks; 1 if independent rows may differ as much."""
+    return ratio if ratio > 1.0 + _CHANCE * math.sqrt(2.0 / (blocks - 1)) else 1.0
+
+
+def at_most(ratio: float, blocks: int) -> float:
+    """The upper bound (95 %) of what so many blocks differ by, of which `between` found `ratio`.
+
+    A variance with one degree of freedom less than blocks; its law by Wilson and Hilferty (1931).
+    """
+    ninth = 2.0 / (9.0 * (blocks - 1))
+    return ratio / (1.0 - ninth - _UPPER * math.sqrt(ninth)) ** 3
 
 
 def stretched(found: float, spacing: float, wanted: float) -> float:

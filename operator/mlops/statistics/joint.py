@@ -28,6 +28,9 @@ _FOLDS = 5
 _FIRST, _MORE, _OPEN = 99, 900, 0.05
 # The discriminant's weights grow faster than differences do: few pairs of many change.
 _POWER = 3.0
+# Of a column of few values, how far ranks are from the middle says hardly more than the ranks, and what it says turns
+# with the smallest change of a share: a second code needs such a part of the variance that it has of many values.
+_LEAST_OF_ITS_OWN = 0.05 / 180.0
 _BATCH = 100
 _TINY = 1e-9
 
@@ -65,14 +68,24 @@ class JointComparison:
 
 
 def coded_numbers(values: FloatArray) -> Table:
-    """Two codes (n, 2) of numbers, NaN for missing: their ranks, and how far these are from the middle."""
+    """Two codes (n, 2) of numbers, NaN for missing: their ranks, and how far these are from the middle, as far as the
+    ranks do not say it; zeros if they say all, as of two values."""
     present = ~np.isnan(values)
     share = np.zeros(values.shape[0])
     if present.any():
         _, place, count = np.unique(values[present], return_inverse=True, return_counts=True)
         last = np.cumsum(count)
         share[present] = ((last - (count - 1) / 2.0) - 0.5)[place] / last[-1] - 0.5
-    return np.column_stack([_standard(share, present), _standard(share * share, present)])
+    return np.column_stack([_standard(share, present), _standard(_of_its_own(share, present), present)])
+
+
+def _of_its_own(share: FloatArray, present: BoolArray) -> FloatArray:
+    """Squares (n,) of centred ranks less what is linear in the ranks."""
+    rank, square = (values - values[present].mean() if present.any() else values for values in (share, share * share))
+    variance = float((rank[present] ** 2).sum())
+    slope = float((rank[present] * square[present]).sum()) / variance if variance > 0.0 else 0.0
+    left = np.where(present, square - slope * rank, 0.0)
+    return left if left[present].var() >= _LEAST_OF_ITS_OWN else np.zeros(share.shape[0])
 
 
 def coded_categories(codes: IntArray, frequent: Sequence[int], signs: Sequence[FloatArray]) -> Table:

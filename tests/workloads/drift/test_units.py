@@ -11,6 +11,7 @@ import pytest
 
 from mlops.api.drift_monitor import Labels
 from mlops.api.drift_monitor import Window as WindowSpec
+from mlops.statistics.arrays import FloatArray
 from mlops.workloads.drift.findings import Decision
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.units import told_by_labels
@@ -146,3 +147,78 @@ def test_labels_that_follow_another_input_too_are_no_evidence() -> None:
 
     assert told_by_labels("price", frame, moved, lambda values: values / 1.85) > 2.33
     assert decision_of(asked_of(moved).with_columns(moved["label"]), reference).verdict == "DataDrift"
+
+
+def celsius(seed: int, share: float = 0.0) -> pl.DataFrame:
+    """Twelve degrees of Celsius, give or take seven; a share of the rows in Fahrenheit."""
+    rng = np.random.default_rng(seed + 50)
+    degrees = 12.0 + 7.0 * rng.normal(size=ROWS)
+    other = rng.random(ROWS) < share
+    return rows(seed).with_columns(pl.Series("in.temperature", np.where(other, degrees * 1.8 + 32.0, degrees)))
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        pytest.param(1.0, "temperature has 1.8 times its values and +32: Fahrenheit", id="all rows"),
+        pytest.param(0.5, "temperature has 1.8 times its values and +32 in ", id="half of them"),
+        pytest.param(0.3, "temperature has 1.8 times its values and +32 in ", id="a third"),
+    ],
+)
+def test_fahrenheit_is_told_of_a_part_of_the_rows_too(share: float, told: str) -> None:
+    """The two overlap: cold days in Fahrenheit are hot ones in Celsius."""
+    reference = a_reference(celsius(0).with_columns(pl.col("time") - timedelta(days=30)))
+
+    found = decision(lambda _: celsius(1, share), reference=reference)
+
+    assert found.verdict == "DataQuality", found.sentence
+    assert told in found.sentence
+    warmer = decision(lambda _: celsius(1).with_columns(pl.col("in.temperature") + 6.0), reference=reference)
+    assert warmer.verdict == "DataDrift", "a warm week is none in Fahrenheit"
+
+
+def test_where_chance_moves_a_column_far_it_is_no_fahrenheit() -> None:
+    """Rows that resemble their neighbours for long: what fits within the noise is no mark."""
+    rng = np.random.default_rng(9)
+
+    def slow(count: int, first: float, spread: float) -> FloatArray:
+        steps = np.repeat(rng.normal(size=count // 100), 100)
+        return first + spread * steps
+
+    weeks = [
+        rows(number, START - timedelta(days=28 - 7 * number)).with_columns(
+            pl.Series("in.temperature", slow(ROWS, -10.0, 20.0))
+        )
+        for number in range(4)
+    ]
+    reference = a_reference(pl.concat(weeks))
+
+    for _ in range(5):
+        drawn = pl.Series("in.temperature", slow(ROWS, 20.0, 32.0))
+        found = decision(lambda frame, drawn=drawn: frame.with_columns(drawn), reference=reference)  # type: ignore[misc]
+        assert "Fahrenheit" not in found.sentence
+
+
+def seasons(factor: float) -> tuple[Reference, pl.DataFrame]:
+    """A column whose level and spread move with the season, in twelve weeks; and a week of it times a factor."""
+    rng = np.random.default_rng(10)
+
+    def week(number: int, times: float) -> pl.DataFrame:
+        wave = np.sin(2.0 * np.pi * (number + np.arange(ROWS) / ROWS) / 4.0)
+        level = pl.Series("in.price", times * (4.0 * wave + 0.6 * rng.normal(size=ROWS)))
+        return rows(number, START - timedelta(days=7 * (12 - number))).with_columns(level)
+
+    return a_reference(pl.concat([week(number, 1.0) for number in range(12)])), week(12, factor)
+
+
+@pytest.mark.parametrize("factor", [0.001, 1000.0])
+def test_a_thousandth_in_a_season_is_told_by_the_windows_of_the_reference(factor: float) -> None:
+    """Rows of a season say too little for a p-value; but no week was ever spread a thousandth as wide."""
+    reference, window = seasons(factor)
+
+    found = decision(lambda _: window, reference=reference)
+
+    assert found.verdict == "DataQuality", found.sentence
+    assert "price" in found.sentence
+    reference, window = seasons(1.0)
+    assert decision(lambda _: window, reference=reference).verdict == "Stable"

@@ -20,7 +20,8 @@ from mlops.workloads.drift.alike import exchanged_alike
 from mlops.workloads.drift.columns import ALIKE, MIN_ROWS, MOVED, SHAPE, NumericInput, apart, column_of, count_of
 from mlops.workloads.drift.dependence import Dependence, spacing_of
 from mlops.workloads.drift.reference import Reference
-from mlops.workloads.drift.units import another_unit
+from mlops.workloads.drift.repeats import EarlierRows, repeated_rows
+from mlops.workloads.drift.units import another_unit, unlike_its_windows
 from mlops.workloads.floor.records.layout import INPUT
 
 # A value stands out if it is so many times as frequent as the next ones, and as it was.
@@ -29,8 +30,6 @@ _NEXT = slice(1, 6)
 # A run of equal values is none by chance if it is so long, and so many times as long as any before.
 _MIN_RUN = 20
 _RUN = 4.0
-# Rows may come again: a client that asks twice, or a test of load. From this share on it is the delivery.
-_AGAIN = 0.1
 _NINES = tuple(sign * float("9" * digits) for digits in range(2, 10) for sign in (1, -1))
 # A first look at pairs of columns is at so many quantiles.
 _FEW, _SLACK = np.linspace(0.0, 1.0, 201), 0.05
@@ -48,12 +47,14 @@ def faults_of(
     *,
     alpha: float,
     min_share: float,
+    earlier: EarlierRows | None = None,
 ) -> dict[str, str]:
     """Return the faults of a window as sentences, by input; one of whole rows stands under the empty name.
 
     Of two inputs that are exchanged the first one has the sentence. `moved` are the inputs that drifted: only these can
     have another unit, or the values of another one. `blocks` are the reference's own windows: what filled one of them
-    is no fault. `min_share` is the smallest share of the rows that is a fault.
+    is no fault. `min_share` is the smallest share of the rows that is a fault. `earlier` are the rows of the window
+    before.
     """
     if window.height < MIN_ROWS or reference.frame.height < MIN_ROWS:
         return {}
@@ -69,11 +70,15 @@ def faults_of(
     kept = [one for one in columns if one.name not in told and one.name not in moved]
     exchanged = dict(_exchanged(open_)) | dict(exchanged_alike(kept, *frames, alpha))
     rescaled = {}
-    for one in open_:
+    for one in (*open_, *kept):
+        if one.name in exchanged:
+            continue
         alone = set(moved) <= {one.name, *told, *exchanged}
-        if one.name not in exchanged and (text := another_unit(one, *frames, alone=alone)):
-            rescaled[one.name] = text
-    return {**told, **exchanged, **rescaled, **dict(_again(reference, window))}
+        found = another_unit(one, *frames, alone=alone) if one.name in moved else ""
+        if found := found or unlike_its_windows(one):
+            rescaled[one.name] = found
+    again = repeated_rows(reference, window, blocks, earlier, min_share)
+    return {**told, **exchanged, **rescaled, "": again}
 
 
 def _stands_out(column: NumericInput, constant: float | str | None, alpha: float, min_share: float) -> str:
@@ -197,19 +202,3 @@ def _exchanged(columns: list[NumericInput]) -> Iterator[tuple[str, str]]:
         if crossed <= max(noise, ALIKE * min(one.distance, other.distance)) and crossed < SHAPE:
             yield one.name, f"{one.name} and {other.name} are exchanged: each has the values that the other had"
             yield other.name, ""
-
-
-def _again(reference: Reference, window: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Rows of the window that come again."""
-    columns = [INPUT + name for name in reference.fields if window[INPUT + name].null_count() < window.height]
-    if not columns:
-        return
-    seen = window.select(columns).hash_rows(seed=0)
-    known = reference.frame.select(columns).hash_rows(seed=0)
-    m = window.height
-    blocks = [known[start : start + m] for start in range(0, max(1, known.len() - m + 1), m)]
-    repeated = 1.0 - seen.n_unique() / m
-    # Of more rows more are alike, where few different ones are possible.
-    before = max((1.0 - block.n_unique() / block.len()) * max(1.0, m / block.len()) for block in blocks)
-    if repeated >= max(_AGAIN, 3.0 * before):
-        yield "", f"{repeated:.0%} of the rows repeat another one in all inputs, {before:.0%} at most before"

@@ -82,7 +82,11 @@ class Inputs:
 
     def shifts(self, check: Check) -> tuple[Shift, ...]:
         """Every input's answer to a DataDrift check, the largest effect first."""
-        return self.judged(check, self.features, self.baseline)
+        return self.judged(check, self.features, self.baseline, self._is_unlike_each)
+
+    def _is_unlike_each(self, feature: FeatureComparison, alpha: float) -> bool:
+        column, is_number = INPUT + feature.name, feature.kind == "numeric"
+        return unlike_each(self.blocks, self._window.frame, column, self.dependence, alpha, is_number=is_number)
 
     def pairs(self, check: Check) -> tuple[Pair, ...]:
         """The pairs of inputs that moved together."""
@@ -98,8 +102,13 @@ class Inputs:
         check: Check,
         features: tuple[FeatureComparison, ...],
         baseline_of: Callable[[FeatureComparison, float], Baseline | None],
+        is_unlike_each: Callable[[FeatureComparison, float], bool],
     ) -> tuple[Shift, ...]:
-        """The answer of each feature to a check, the largest effect of those that moved first."""
+        """The answer of each feature to a check, the largest effect of those that moved first.
+
+        `is_unlike_each` tells whether the window differs from each of the reference's own by more than rows that follow
+        each other do; it is asked about those that are far beyond all of them.
+        """
         known = {feature.name: feature.p_value for feature in features if feature.p_value is not None}
         adjusted = dict(zip(known, corrected(list(known.values()), check.correction), strict=True))
         shifts = []
@@ -112,9 +121,33 @@ class Inputs:
             )
             large = feature.effect is not None and feature.effect >= float(check.min_effect_size)
             known_windows = baseline_of(feature, float(check.alpha) / len(features)) if large else None
-            drifted = (passed and beyond(known_windows, float(check.min_effect_size))) or far_beyond(known_windows)
+            drifted = (passed and beyond(known_windows, float(check.min_effect_size))) or (
+                far_beyond(known_windows) and is_unlike_each(feature, float(check.alpha))
+            )
             shifts.append(Shift(feature, p_value, known_windows, drifted))
         return tuple(sorted(shifts, key=lambda s: (not s.drifted, -(s.feature.effect or 0.0), s.feature.name)))
+
+
+def unlike_each(
+    blocks: tuple[pl.DataFrame, ...],
+    window: pl.DataFrame,
+    column: str,
+    dependence: Dependence,
+    alpha: float,
+    *,
+    is_number: bool,
+) -> bool:
+    """Whether a window differs significantly from each of `blocks`, by what its rows say of it.
+
+    Rows that wander slowly take a window far from all others by chance; those of a season do not, since within a window
+    they say more.
+    """
+    inflation = dependence.within(column, is_number=is_number)
+    found = (
+        compare(column, block[column], window[column], is_number=is_number, inflation=(inflation, inflation))
+        for block in blocks
+    )
+    return all(each.p_value is None or each.p_value <= alpha for each in found)
 
 
 def compare(

@@ -73,7 +73,7 @@ def moved_together(
     if inflation > _NOTICED and not parts:
         known, here = _evenly(known, here)
     block = _block(here.height, inflation)
-    before, after = _coded(known, here, names, is_number)
+    before, after = _coded(known, here, names, is_number, parts)
     # The answer must not depend on the number of threads, not even in its last bit.
     with threadpool_limits(limits=1):
         found = compare_joint(before, after, block=block, parts=parts, pairs=_PAIRS, seed=seed)
@@ -159,7 +159,9 @@ def _evenly(known: pl.DataFrame, here: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
 
 
 def _varies(frame: pl.DataFrame, name: str) -> bool:
-    return frame[INPUT + name].drop_nulls().n_unique() > 1
+    """Whether rows enough have another value than the most frequent one: of fewer nothing is known."""
+    rows = frame[INPUT + name].drop_nulls().alias("value").value_counts(name="n")["n"]
+    return rows.len() > 1 and int(rows.sum()) - int(rows.max() or 0) >= _FEWEST_ROWS  # type: ignore[arg-type]
 
 
 def _drawn(names: list[str], seed: int) -> list[str]:
@@ -178,8 +180,10 @@ def _block(rows: int, inflation: float) -> int:
 
 
 def _coded(
-    known: pl.DataFrame, here: pl.DataFrame, names: list[str], is_number: dict[str, bool]
+    known: pl.DataFrame, here: pl.DataFrame, names: list[str], is_number: dict[str, bool], parts: Sequence[slice]
 ) -> tuple[Coded, Coded]:
+    """Both as codes. Each of the reference's own windows is coded by itself, as the window is: what inputs share by
+    their level, which differs between windows, would else be in the reference and not in the window."""
     numbers = 2 * sum(is_number[name] for name in names)
     of_categories = len(names) - numbers // 2
     own = _OWN_CODES if numbers + of_categories * (_OWN_CODES + _SIGNS) <= _MOST_CODES else _FEW_OWN_CODES
@@ -187,7 +191,7 @@ def _coded(
     columns: list[int] = []
     for place, name in enumerate(names):
         sides = [frame[INPUT + name] for frame in (known, here)]
-        coded = _numbers(sides) if is_number[name] else _categories(sides, own)
+        coded = _numbers(sides, parts) if is_number[name] else _categories(sides, own, parts)
         columns += [place] * coded[0].shape[1]
         for table, found in zip(tables, coded, strict=True):
             table.append(found)
@@ -196,11 +200,16 @@ def _coded(
     return before, after
 
 
-def _numbers(sides: list[pl.Series]) -> list[Table]:
-    return [coded_numbers(side.to_numpy().astype(np.float64)) for side in sides]
+def _numbers(sides: list[pl.Series], parts: Sequence[slice]) -> list[Table]:
+    known, here = (side.to_numpy().astype(np.float64) for side in sides)
+    tables = [*(coded_numbers(known[part]) for part in parts or (slice(None),)), coded_numbers(here)]
+    if not all(table[:, 1].any() for table in tables):
+        # A code that a part of the rows does not have would change by itself.
+        tables = [table[:, :1] for table in tables]
+    return [np.concatenate(tables[:-1]), tables[-1]]
 
 
-def _categories(sides: list[pl.Series], own: int) -> list[Table]:
+def _categories(sides: list[pl.Series], own: int, parts: Sequence[slice]) -> list[Table]:
     """Codes of the most frequent categories, and random signs of the others."""
     counted = [Counter(side.drop_nulls().to_list()) for side in sides]
     names = sorted(set().union(*counted))
@@ -212,7 +221,10 @@ def _categories(sides: list[pl.Series], own: int) -> list[Table]:
     signs = _signs(len(names), [place[name] for name in frequent]) if len(names) > len(frequent) + 1 else []
     place_of = {None: -1, **place}
     codes = [np.array([place_of[name] for name in side.to_list()], dtype=np.int64) for side in sides]
-    return [coded_categories(side, [place[name] for name in frequent], signs) for side in codes]
+    known, here = codes
+    chosen = [place[name] for name in frequent]
+    tables = [coded_categories(known[part], chosen, signs) for part in parts or (slice(None),)]
+    return [np.concatenate(tables), coded_categories(here, chosen, signs)]
 
 
 def _signs(categories: int, frequent: Sequence[int]) -> list[FloatArray]:

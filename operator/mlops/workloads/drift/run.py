@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 from mlops.api import tasks
@@ -21,11 +22,13 @@ from mlops.workloads.drift.older import older_versions
 from mlops.workloads.drift.page import page
 from mlops.workloads.drift.reference import Reference, load_reference
 from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
+from mlops.workloads.drift.repeats import compared_inputs, load_earlier
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, load_window, with_cohort
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix
 from mlops.workloads.floor.records.newest import newest_span
+from mlops.workloads.floor.records.reading import Span
 
 _TOP_FEATURES = 20
 _LARGEST = 1e99
@@ -42,6 +45,7 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     trained = load_reference(store, task.artifact)
     window = _checked(pod, task, trained, span, sources)
     reference, compared = _reference(pod, task, trained, window, sources)
+    window = _beside_earlier(pod, task, reference, window)
     seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
     older = older_versions(store, pod.scratch, task, reference, window, decision, seed)
@@ -259,6 +263,19 @@ def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSp
     found = newest_span(pod.store, captures_prefix(*_place(task)), span.judged_until, count)
     until = JudgedSpan(found.start, span.judged_until, span.judged_until)
     return with_cohort(window, _window(pod, task, trained, until, sources, count, newest=True))
+
+
+def _beside_earlier(pod: Pod, task: tasks.DriftTask, reference: Reference, window: Window) -> Window:
+    """The window with the rows of the one before it, as long or as many, where a check asks what came again."""
+    columns = compared_inputs(reference, window.frame)
+    if not columns or all(check.type != "DataQuality" for check in task.checks):
+        return window
+    requests, span = captures_prefix(*_place(task)), window.span
+    if task.window.rows is not None:
+        before = newest_span(pod.store, requests, span.start, task.window.rows)
+    else:
+        before = Span(earlier(span.start, span.end - span.start), span.start)
+    return replace(window, earlier=load_earlier(pod.store, reference, before, columns, requests=requests))
 
 
 def _cut(text: str, length: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -39,6 +40,8 @@ _AGREE, _CONTRADICT = 2.33, -1.64
 _MOVED_LITTLE = 0.1
 _ERRORS, _LEAST_PRECISION = 3.0, 0.1
 _BINS = 10
+# Of so many of its own windows at least the reference says how they differ.
+_FEWEST_WINDOWS = 3
 
 Back = Callable[[FloatArray], FloatArray]
 
@@ -64,7 +67,7 @@ def _rescaled(column: NumericInput, known: pl.DataFrame, seen: pl.DataFrame, *, 
     size = max(factor, 1.0 / factor)
     allowed = column.noise if size < _ANY_FACTOR else max(column.noise, ALIKE * column.distance)
     if distance > min(allowed, SHAPE):
-        return _fahrenheit(column) if moved else ""
+        return _fahrenheit(column, known, seen) if moved else ""
     if size >= _ANY_FACTOR:
         return f"{column.name} has about {_named(factor)} times its values: another unit" if moved else ""
     told = told_by_labels(column.name, known, seen, lambda values: values / factor)
@@ -181,8 +184,56 @@ def _ratio(before: FloatArray, after: FloatArray) -> float:
     return float((before * after).sum()) / squares if squares > 0.0 else 0.0
 
 
-def _fahrenheit(column: NumericInput) -> str:
+def _fahrenheit(column: NumericInput, known: pl.DataFrame, seen: pl.DataFrame) -> str:
+    """Degrees of the other kind, in all rows or in some: what of the move these leave is noise, and little of it."""
     for slope, level, unit in ((1.8, 32.0, "Fahrenheit for Celsius"), (1 / 1.8, -32 / 1.8, "Celsius for Fahrenheit")):
-        if apart(np.sort(column.known_sorted * slope + level), column.seen_sorted) <= column.noise:
-            return f"{column.name} has {slope:.3g} times its values and {level:+.3g}: {unit}"
+        share, left = _mixed(column.known_sorted, column.known_sorted * slope + level, column.seen_sorted)
+        if share < _PART or left > min(column.noise, SHAPE, ALIKE * column.distance):
+            continue
+        every = share >= _ALMOST_ALL
+        back = partial(_linear, slope=1.0 / slope, level=-level / slope)
+        if every and told_by_labels(column.name, known, seen, back) <= _CONTRADICT:
+            continue
+        rows = "" if every else f" in {share:.0%} of the rows"
+        return f"{column.name} has {slope:.3g} times its values and {level:+.3g}{rows}: {unit}"
     return ""
+
+
+def _linear(values: FloatArray, slope: float, level: float) -> FloatArray:
+    return values * slope + level
+
+
+def _mixed(known: FloatArray, other: FloatArray, seen: FloatArray) -> tuple[float, float]:
+    """The share of `other` that makes the distribution of `seen` out of that of `known`, by least squares, and how far
+    the two are still apart; all are ascending."""
+    at = np.concatenate((known, other, seen))
+    was, would, is_ = (each.searchsorted(at, side="right") / each.shape[0] for each in (known, other, seen))
+    squares = float(np.square(would - was).sum())
+    share = float(np.clip(((is_ - was) * (would - was)).sum() / squares, 0.0, 1.0)) if squares > 0.0 else 0.0
+    return share, float(np.abs(is_ - was - share * (would - was)).max())
+
+
+def unlike_its_windows(column: NumericInput) -> str:
+    """The unit of an input that resembles itself for so long, or moves so much with the seasons, that no p-value says
+    that it moved: its values are spread eight times less, or more, than in any of the reference's own windows, and have
+    the shape that one of them had."""
+    blocks = [block for block in column.blocks if block.shape[0] >= MIN_ROWS]
+    if len(blocks) < _FEWEST_WINDOWS:
+        return ""
+    width, widths = _width(column.seen_sorted), [_width(block) for block in blocks]
+    if min(widths) <= 0.0 or not (0.0 < width < min(widths) / _ANY_FACTOR or width > max(widths) * _ANY_FACTOR):
+        return ""
+    now = np.quantile(column.seen_sorted, _QUANTILES)
+    factors = [_ratio(np.quantile(block, _QUANTILES), now) for block in blocks]
+    shapes = [
+        (apart(block * factor, column.seen_sorted), factor)
+        for block, factor in zip(blocks, factors, strict=True)
+        if factor > 0.0 and math.isfinite(factor) and max(factor, 1.0 / factor) >= _ANY_FACTOR
+    ]
+    distance, factor = min(shapes, default=(1.0, 1.0))
+    return f"{column.name} has about {_named(factor)} times its values: another unit" if distance <= SHAPE else ""
+
+
+def _width(ordered: FloatArray) -> float:
+    low, high = np.quantile(ordered, _QUANTILES[[0, -1]])
+    return float(high - low)

@@ -20,6 +20,7 @@ from mlops.store.artifacts import Store
 from mlops.workloads.drift.label_dataset import JOIN
 from mlops.workloads.drift.label_sources import LabelPlaces, SourceLabels, labels_from
 from mlops.workloads.drift.reference import Reference
+from mlops.workloads.drift.repeats import EarlierRows
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records import reading
 from mlops.workloads.floor.records.layout import (
@@ -113,6 +114,8 @@ class Window:
     cohort_span: JudgedSpan | None = None
     # Whether it has the newest rows of its span, and is no sample of it.
     is_newest: bool = False
+    # The rows of the window before, if they were read.
+    earlier: EarlierRows | None = None
 
     @property
     def judged(self) -> pl.DataFrame:

@@ -48,6 +48,7 @@ class DataQuality(DriftCheck):
             evidence.inputs.dependence,
             alpha=float(check.alpha),
             min_share=_share(check),
+            earlier=evidence.window.earlier,
         )
         problems += _missing(check, evidence, features)
         problems += [told[name] for name in sorted(told) if told[name]]

@@ -11,7 +11,7 @@ from mlops.workloads.drift.baseline import baseline
 from mlops.workloads.drift.checks.drift_check import Advice, DriftCheck, Evidence
 from mlops.workloads.drift.dependence import Dependence
 from mlops.workloads.drift.findings import Finding
-from mlops.workloads.drift.inputs import compare, plain, short
+from mlops.workloads.drift.inputs import compare, plain, short, unlike_each
 from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
 
 
@@ -54,6 +54,9 @@ class PredictionDrift(DriftCheck):
             features,
             lambda f, alpha: baseline(
                 evidence.inputs.blocks, f.name, live[f.name], is_number=f.kind == "numeric", alpha=alpha
+            ),
+            lambda f, alpha: unlike_each(
+                evidence.inputs.blocks, live, f.name, dependence, alpha, is_number=f.kind == "numeric"
             ),
         )
         if all(shift.feature.effect is None for shift in shifts):
