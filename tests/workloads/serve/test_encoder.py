@@ -131,15 +131,16 @@ def test_signals_for_the_server_do_not_end_it(encoder: Encoder) -> None:
 
 def test_a_process_that_stands_still_is_ended() -> None:
     """A flush must not wait for it for ever."""
-    encoder = Encoder(PLAN, seconds=1)
+    encoder = Encoder(PLAN, seconds=10)
     try:
+        encoder.captures([a_row("a")])
         with pytest.raises(EncoderGone, match="SIGKILL"):
-            encoder.captures(_stopping(encoder))
+            encoder.captures(_Stopping(encoder))
     finally:
         encoder.close()
 
 
-class _stopping(list[Any]):  # noqa: N801
+class _Stopping(list[Any]):
     """One row, before which the process is stopped."""
 
     def __init__(self, encoder: Encoder) -> None:

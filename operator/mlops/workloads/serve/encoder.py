@@ -88,13 +88,16 @@ class Encoder:
     def close(self) -> None:
         """End the process for good, also while it works."""
         self._is_closed = True
-        if self._rest is not None:
-            self._rest.cancel()
+        if (rest := self._rest) is not None:
+            rest.cancel()
         process = self._process
         if process is not None:
             process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_ENDING_SECONDS)
+        if self._turn.acquire(timeout=_ENDING_SECONDS):
+            try:
+                self._end()
+            finally:
+                self._turn.release()
 
     def _files(self, kind: str, messages: Iterable[Message]) -> list[File]:
         with self._turn:
@@ -162,18 +165,20 @@ class Encoder:
         return f"the process that encodes them ended {how}; another one is started"
 
     def _end(self) -> int:
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return 0
-        # One that has ended already keeps its own code.
+        # It ends by itself when its pipe is closed; one that has ended already keeps its own code.
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(0.1)
+            process.wait(_ENDING_SECONDS)
         process.kill()
         code = process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        if process.stdout is not None:
+            process.stdout.close()
+        self._process = None
         return code
 
     def _end_if_idle(self) -> None:
