@@ -143,8 +143,8 @@ class HttpConnection(asyncio.Protocol):
         if self._waiting or self._last_request or not self._writes:
             return False
         hold = Hold(self._server.budget)
-        if not hold.take_little(known.size) or not hold.take(len(body)):
-            hold.release()
+        # If there is no room for both, reading it says so, or finds the little that is kept for heads.
+        if not hold.take(known.size + len(body)):
             return False
         self._requests += 1
         own = Exchange(self, known.method, known.path, known.headers, hold, keep_alive=True)

@@ -18,7 +18,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]+)\r\n", re.IGNORECASE
 _END: Final = b"\r\n\r\n"
 _MOST_DIGITS: Final = 12
 # What makes a request another one than its bytes say, or is another each time.
-_SPECIAL: Final = frozenset({HEADER, b"expect", b"upgrade", b"transfer-encoding", b"connection"})
+_SPECIAL: Final = frozenset({HEADER, b"expect", b"upgrade", b"transfer-encoding"})
 
 
 class KnownHead(NamedTuple):

@@ -61,6 +61,10 @@ class Served:
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
         self._line = Line(limits.concurrency, limits.wait_milliseconds / 1000)
         self._lone = lone
+        # Returns the request in a body. Raises RequestError.
+        self.read: Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest] = (
+            self._answering.read if lone is None else self._answering.read_row
+        )
         self.rows = RowBatches(
             lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
         )
@@ -84,22 +88,18 @@ class Served:
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
         metrics.encoder = self._encoder
 
-    def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
-        """Return the request in a body. Raises RequestError."""
-        if self._lone is None:
-            return self._answering.read(body, header_length)
-        return self._answering.read_row(body, header_length)
-
     def ask(self, request: RowRequest, exchange: Any, since: float) -> None:
         """Take a request of one row that waits `since`, to be answered at the end of this turn. Raises RequestError."""
         arrived = time.time_ns() // 1000
         if self._lone is None:
             raise AssertionError("read has given a row that nothing answers")
-        try:
-            row = self._answering.completed(self._lone, request.row)
-        except OutsideRequest:
-            self._metrics.outside_rows += 1
-            raise
+        row = request.row
+        if self._lone.changes_rows:
+            try:
+                row = self._answering.completed(self._lone, row)
+            except OutsideRequest:
+                self._metrics.outside_rows += 1
+                raise
         self.rows.add(Asked(exchange, request, row, arrived, since))
 
     def is_quick(self, request: InferenceRequest) -> bool:
