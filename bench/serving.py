@@ -1,22 +1,29 @@
-"""The model server beside what one would write instead: `python bench/serving.py [--seconds 3] [--rounds 3]`.
+"""The model server beside what one would write instead: `python bench/serving.py [--rounds 7]`.
 
-Contestants are processes of their own, asked in turn, each in every round:
+Contestants are processes of their own that run all the time, each asked in turn in every round:
 
     echo      fixed bytes for whatever comes, on uvloop: what a Python process can do at all
     plain     the model server with capture off
     capture   the model server with capture of every request
     by hand   30 lines of FastAPI and onnxruntime without checks (bench/by_hand.py), in an environment of its own
 
-The model is a random forest of 100 trees on 20 columns, one row a request. Closed loop: wrk over 1 and 32 connections.
-Open loop: so many requests a second over 64 connections, each timed from the moment it was due. Figures are medians
-over rounds; the ratios count, since all share the machine. Without `--by-hand` an environment is made in a folder that
-is removed at the end; `wrk` must be installed.
+The model is a random forest of 100 trees on 20 columns, one row a request. A ratio is the median of the rounds' ratios,
+each of two figures of the same few seconds: what else runs on the machine falls on both. Measured are
+
+    paced     one connection, a request every five milliseconds: the median is that of an idle server
+    32        wrk over 32 connections: requests a second, and processor time a request, with that of child processes
+    open      so many requests a second over 64 connections, each timed from the moment it was due
+    memory    proportional share (PSS) of the process; of its child processes while they work; and of both when nothing
+              has been asked for ten seconds
+
+Without `--by-hand` an environment is made in a folder that is removed at the end; `wrk` must be installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -36,7 +43,9 @@ import uvloop
 
 COLUMNS = [f"x{number}" for number in range(20)]
 PATH = "/v2/models/forest/infer"
-RATES = (500, 1000)
+RATE = 500
+PACE_SECONDS = 0.005
+REST_SECONDS = 10
 BY_HAND = ("fastapi==0.*", "uvicorn[standard]", "orjson", "onnxruntime==1.31.1", "numpy")
 UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
 
@@ -44,8 +53,8 @@ UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
 def main() -> None:
     """Run every contestant in every round and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2, help="of each window")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--by-hand", help="a Python with FastAPI, uvicorn and onnxruntime")
     parser.add_argument("--role", choices=["echo", "open"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
@@ -72,12 +81,13 @@ def environment(folder: Path) -> str:
 
 
 def compare(folder: Path, by_hand: str, seconds: float, rounds: int) -> None:
-    """Print medians per contestant."""
+    """Print medians per contestant, and medians of ratios within rounds."""
     artifact = forest(folder)
     (folder / "body.json").write_bytes(request_body())
     os.environ["BENCH_BODY"] = str(folder / "body.json")
     here = Path(__file__)
-    starts: dict[str, Callable[[int], subprocess.Popen[bytes]]] = {
+    ports = {name: free_port() for name in ("echo", "plain", "capture", "by hand")}
+    commands: dict[str, Callable[[int], subprocess.Popen[bytes]]] = {
         "echo": lambda port: subprocess.Popen([sys.executable, here, "--role", "echo", "--port", str(port)]),
         "plain": lambda port: model_server(folder, artifact, port, percent=0),
         "capture": lambda port: model_server(folder, artifact, port, percent=100),
@@ -85,63 +95,68 @@ def compare(folder: Path, by_hand: str, seconds: float, rounds: int) -> None:
             [by_hand, here.with_name("by_hand.py"), folder / "by-hand.onnx", str(port)]
         ),
     }
-    measured: dict[str, list[dict[str, float]]] = {name: [] for name in starts}
-    for number in range(rounds):
-        for name, start in starts.items():
-            measured[name].append(one_round(name, start, seconds))
-            print(f"round {number + 1}, {name}: {measured[name][-1]}", file=sys.stderr)
-    middle = {
-        name: {key: statistics.median(one[key] for one in found) for key in found[0]}
-        for name, found in measured.items()
-    }
-    show(middle, len(request_body()), rounds, seconds)
-
-
-def one_round(name: str, start: Callable[[int], subprocess.Popen[bytes]], seconds: float) -> dict[str, float]:
-    """Start a contestant, measure it, and end it."""
-    port = free_port()
-    process = start(port)
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
     try:
-        wait_until_ready(port)
-        first = cpu_seconds(process.pid)
-        wrk(port, 1, 1)
-        alone, _, p99 = wrk(port, 1, seconds)
-        before = cpu_seconds(process.pid)
-        _, many, _ = wrk(port, 32, seconds)
-        found = {
-            "p50": alone, "p99": p99, "many": many, "start": first,
-            "cpu": 1e6 * (cpu_seconds(process.pid) - before) / max(1.0, many * seconds),
-            "resident": memory_megabytes(process.pid),
-        }  # fmt: skip
-        for rate in RATES:
-            p50, p99, wrong = opened(port, rate, seconds) if name != "echo" else (0.0, 0.0, 0.0)
-            found |= {f"p50 at {rate}": p50, f"p99 at {rate}": p99, f"failed at {rate}": wrong}
-        return found
+        for name, command in commands.items():
+            processes[name] = command(ports[name])
+            wait_until_ready(ports[name])
+        first = {name: cpu_seconds(process.pid) for name, process in processes.items()}
+        for port in ports.values():
+            wrk(port, 1, 1)
+        for number in range(rounds):
+            for name, process in processes.items():
+                measured[name].append(window(process.pid, ports[name], seconds, with_open_loop=name != "echo"))
+                print(f"round {number + 1}, {name}: {measured[name][-1]}", file=sys.stderr)
+        time.sleep(REST_SECONDS)
+        rest = {name: memory_megabytes(family(process.pid)) for name, process in processes.items()}
     finally:
-        process.terminate()
-        process.wait(60)
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            process.wait(60)
+    print(f"request of {len(request_body())} bytes, {rounds} rounds, load average {os.getloadavg()[0]:.1f}")
+    show(measured, first, rest)
 
 
-def show(middle: dict[str, dict[str, float]], size: int, rounds: int, seconds: float) -> None:
+def window(process: int, port: int, seconds: float, *, with_open_loop: bool) -> dict[str, float]:
+    """Measure one contestant for a few seconds."""
+    found = {"paced": paced(port, seconds)}
+    before = spent_seconds(process)
+    _, found["many"], _ = wrk(port, 32, seconds)
+    found["cpu"] = 1e6 * (spent_seconds(process) - before) / max(1.0, found["many"] * seconds)
+    found["memory"], found["children"] = memory_megabytes([process]), memory_megabytes(family(process)[1:])
+    if with_open_loop:
+        found["open p50"], found["open p99"], found["failed"] = opened(port, RATE, seconds)
+    return found
+
+
+def show(measured: dict[str, list[dict[str, float]]], first: dict[str, float], rest: dict[str, float]) -> None:
     """Print the tables."""
-    floor, hand = middle["echo"], middle["by hand"]
-    print(f"request of {size} bytes, {rounds} rounds of {seconds} s, load average {os.getloadavg()[0]:.1f}")
-    print("closed loop".ljust(12) + "p50 us   x echo  x hand   p99 us   req/s c32  x hand  CPU us   start CPU s  MB")
-    for name, one in middle.items():
+
+    def middle(name: str, key: str) -> float:
+        return statistics.median(one[key] for one in measured[name])
+
+    def ratio(name: str, key: str, other: str) -> float:
+        pairs = zip(measured[name], measured[other], strict=True)
+        return statistics.median(one[key] / two[key] for one, two in pairs)
+
+    print(
+        "           paced p50 us  x echo  x hand   req/s c32  x hand   CPU us  x hand   start CPU s  MB  children  rest"
+    )
+    for name in measured:
         print(
-            f"{name:10}{one['p50']:8.0f}{one['p50'] / floor['p50']:9.2f}{one['p50'] / hand['p50']:8.2f}"
-            f"{one['p99']:9.0f}"
-            f"{one['many']:12.0f}{one['many'] / hand['many']:8.2f}{one['cpu']:8.0f}{one['start']:14.2f}"
-            f"{one['resident']:4.0f}"
+            f"{name:10}{middle(name, 'paced'):13.0f}{ratio(name, 'paced', 'echo'):8.2f}"
+            f"{ratio(name, 'paced', 'by hand'):8.2f}{middle(name, 'many'):12.0f}{ratio(name, 'many', 'by hand'):8.2f}"
+            f"{middle(name, 'cpu'):9.0f}{ratio(name, 'cpu', 'by hand'):8.2f}{first[name]:14.2f}"
+            f"{middle(name, 'memory'):4.0f}{max(one['children'] for one in measured[name]):10.0f}{rest[name]:6.0f}"
         )
-    print("open loop".ljust(12) + "".join(f"{rate}/s: p50 ms   p99 ms  failed   " for rate in RATES))
-    for name, one in middle.items():
-        if name != "echo":
-            cells = (
-                f"{one[f'p50 at {rate}']:14.2f}{one[f'p99 at {rate}']:9.2f}{one[f'failed at {rate}']:8.0f}   "
-                for rate in RATES
-            )
-            print(f"{name:10}" + "".join(cells))
+    print(f"open loop, {RATE}/s: p50 ms   p99 ms  p99 to p50  failed")
+    for name, found in measured.items():
+        if "open p50" in found[0]:
+            spread = statistics.median(one["open p99"] / one["open p50"] for one in found)
+            failed = sum(one["failed"] for one in found)
+            print(f"{name:17}{middle(name, 'open p50'):9.2f}{middle(name, 'open p99'):9.2f}{spread:12.1f}{failed:8.0f}")
 
 
 def forest(folder: Path) -> str:
@@ -272,7 +287,7 @@ def wrk(port: int, connections: int, seconds: float) -> tuple[float, float, floa
 
 def percentile(out: str, share: int) -> float:
     """A percentile that wrk printed, in microseconds."""
-    found = re.search(rf"^ +{share}% +([\d.]+)([a-z]+)$", out, re.MULTILINE)
+    found = re.search(rf"^ +{share}% +([\d.]+)([a-z]+) *$", out, re.MULTILINE)
     assert found is not None, out
     return float(found[1]) * UNITS[found[2]]
 
@@ -293,7 +308,8 @@ async def open_loop(port: int, rate: int, seconds: float) -> None:
     idle = [
         (await loop.create_connection(lambda: Asker(head.encode() + body), "127.0.0.1", port))[1] for _ in range(64)
     ]
-    everyone, waiting = list(idle), []
+    everyone = list(idle)
+    waiting: list[float] = []
     count, start = int(rate * seconds), time.perf_counter() + 0.1
     sent = 0
     while sent < count or waiting:
@@ -360,10 +376,60 @@ def free_port() -> int:
         return port
 
 
-def memory_megabytes(pid: int) -> float:
-    """Memory of a process that is its own or shared in proportion."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1]) / 1024
+def paced(port: int, seconds: float) -> float:
+    """Median in microseconds of requests over one connection with pauses between them, one at a time."""
+    body = Path(os.environ["BENCH_BODY"]).read_bytes()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    request, taken = head.encode() + body, []
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(round(seconds / PACE_SECONDS)):
+            time.sleep(PACE_SECONDS)
+            begun = time.perf_counter()
+            connection.sendall(request)
+            answer = whole_answer(connection)
+            taken.append(time.perf_counter() - begun)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(answer.decode())
+    return 1e6 * statistics.median(taken)
+
+
+def whole_answer(connection: socket.socket) -> bytes:
+    """Receive an answer, in however many pieces it is sent."""
+    data = b""
+    while True:
+        data += connection.recv(65536)
+        head, blank, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+        if blank and length is not None and len(body) >= int(length[1]):
+            return data
+
+
+def family(process: int) -> list[int]:
+    """A process and its children."""
+    children = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
+    return [process, *(int(one) for text in children for one in text.split())]
+
+
+def memory_megabytes(processes: list[int]) -> float:
+    """Memory of processes that is their own or shared in proportion."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{process}/smaps_rollup").read_text()
+            total += int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1]) / 1024
+    return total
+
+
+def spent_seconds(process: int) -> float:
+    """What a process and its children, gone ones too, have taken of the processors so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    total = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    for one in family(process):
+        with contextlib.suppress(OSError):
+            for path in Path(f"/proc/{one}/task").glob("*/schedstat"):
+                total += int(path.read_text().split()[0]) / 1e9
+    return total
 
 
 def cpu_seconds(pid: int) -> float:

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
 from mlops.workloads.floor.records.layout import partition_span
 from mlops.workloads.serve.capture import MOST_PARTITIONS, CaptureEncoder, partitioned
-from mlops.workloads.serve.captured_rows import CapturedRequest
+from mlops.workloads.serve.captured_rows import CapturedRequest, messages_of
 from mlops.workloads.serve.chosen import Chosen
+from mlops.workloads.serve.encoder import plan_of
 from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import Interface, Parser
 from mlops.workloads.serve.tensors import Column
@@ -277,7 +278,9 @@ def test_a_gap_changes_no_other_whole_number(requests: list[list[int | None]]) -
         outputs=Outputs(value="value"),
         tolerance="0.00001",
     )
-    frame = CaptureEncoder(task_of("sha256:" + "0" * 64), signature, FileNames("pod")).frame(captured)
+    plan = plan_of(task_of("sha256:" + "0" * 64), signature, "pod")
+    sent = [(document, b"".join(parts)) for document, parts in messages_of(captured)]
+    frame = CaptureEncoder(plan, FileNames("pod")).frame(sent)
     assert frame["in.account"].to_list() == [value for values in requests for value in values]
 
 

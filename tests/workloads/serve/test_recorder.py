@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from mlops.store.errors import StoreUnavailable
-from mlops.workloads.serve.recorder import File, Recorder
+from mlops.workloads.serve.file_names import File
+from mlops.workloads.serve.recorder import Recorder
 
 
 class PanicException(BaseException):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from mlops.api.dataset import FieldType
+if TYPE_CHECKING:
+    from mlops.api.dataset import FieldType
 
 DTYPES: Mapping[FieldType, pl.DataType] = {
     "float64": pl.Float64(),
@@ -21,6 +24,15 @@ DTYPES: Mapping[FieldType, pl.DataType] = {
 FIRST_TIMESTAMP, LAST_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 _MINUS_ZERO = np.iinfo(np.int64).min  # its bits as an integer
+
+
+def series_of(name: str, kind: FieldType, values: NDArray[Any]) -> pl.Series:
+    """Return an array as a series of the declared type; NaN, NaT, None are null."""
+    if values.dtype.kind == "M":
+        return pl.Series(name, values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
+    if values.dtype == object or values.dtype.kind == "U":
+        return pl.Series(name, values.tolist(), dtype=DTYPES[kind])
+    return pl.Series(name, values, nan_to_null=True).cast(DTYPES[kind])
 
 
 def kind_of(dtype: pl.DataType) -> FieldType | None:

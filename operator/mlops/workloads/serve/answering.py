@@ -9,7 +9,7 @@ import numpy as np
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining
-from mlops.workloads.floor.model.lone_rows import LoneRows, Row, RowAnswer
+from mlops.workloads.floor.model.lone_rows import LoneRows, Row
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
 from mlops.workloads.floor.model.signature import Signature
@@ -17,7 +17,6 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.serve.answer_writer import AnswerWriter
 from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
-from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.tensors import Array, Column
 
 
@@ -38,14 +37,12 @@ class Answering:
         self._cleaning = Cleaning(signature)
         self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
         self._writer = AnswerWriter(self.interface)
+        # The methods themselves, for what most requests are: `read` and `written` of one row.
+        self.read_row, self.written_row = self._parser.parse_row, self._writer.write_row
 
     def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in a body. Raises RequestError."""
         return self._parser.parse(body, header_length)
-
-    def read_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
-        """Return the same, a request of one row as such. Raises RequestError."""
-        return self._parser.parse_row(body, header_length)
 
     def completed(self, lone: LoneRows, row: Row) -> Row:
         """Return a row as a client sent it as the model takes it. Raises RequestError as `answer`."""
@@ -71,10 +68,6 @@ class Answering:
         if answer.probabilities is not None:
             values["probabilities"] = answer.probabilities
         return self._writer.write(request, values)
-
-    def written_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
-        """Return the same for a request of one row."""
-        return self._writer.write_row(request, answer)
 
 
 def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:

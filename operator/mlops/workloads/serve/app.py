@@ -15,6 +15,7 @@ import orjson
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
+from mlops.workloads.serve.encoder import EncoderGone
 from mlops.workloads.serve.errors import RequestError, is_fault, shown, unavailable
 from mlops.workloads.serve.exchange import JSON, READ_ON, Exchange
 from mlops.workloads.serve.failures import SERVER_ERROR, FailureLog
@@ -280,7 +281,7 @@ class Application:
     async def _flushed(self, served: Served) -> HttpAnswer:
         try:
             return _json(200, await served.flush())
-        except StoreError as error:
+        except (StoreError, EncoderGone) as error:
             raise unavailable(f"the rows are kept, but not in the store: {error}", retry_seconds=5) from error
 
     def _model(self) -> Served:

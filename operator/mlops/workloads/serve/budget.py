@@ -53,7 +53,8 @@ class Hold:
 
     def release(self) -> None:
         """Give everything back; a second time does nothing."""
-        self.give(self._size)
+        self._budget.used -= self._size
+        self._size = 0
 
 
 class Outgoing:
@@ -69,7 +70,7 @@ class Outgoing:
 
     def note(self, size: int, now: float) -> None:
         """Note that `size` bytes wait now."""
-        self._budget.give(self._size - size)
+        self._budget.used += size - self._size
         self._taken += max(0, self._size - size)
         self._size = size
         if size == 0:

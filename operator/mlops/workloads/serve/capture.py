@@ -1,22 +1,20 @@
 """What a served version records of its requests: rows in Parquet, partitioned by event time.
 
-Imported by a server when the first rows are to be encoded: polars takes a third of its memory.
+In the process that encodes, see `encoding`: the server itself imports none of this.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from mlops.api import tasks
-from mlops.workloads.floor.model.features import series_of
+from mlops.workloads.floor.column_types import series_of
 from mlops.workloads.floor.model.missing import is_missing
-from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.floor.records.layout import (
     ARRIVED,
     DIGEST,
@@ -31,75 +29,59 @@ from mlops.workloads.floor.records.layout import (
     partition,
     partition_of_span,
 )
-from mlops.workloads.serve.captured_rows import Block, CapturedRequest, CapturedRow, block_of, runs_of
-from mlops.workloads.serve.file_names import FileNames
-from mlops.workloads.serve.recorder import File
-from mlops.workloads.serve.tensors import Array
-
-# Rows that are made columns in one go.
-_AT_A_TIME: Final = 1000
+from mlops.workloads.serve.captured_rows import Array, Block, block_of_message
+from mlops.workloads.serve.file_names import File, FileNames
+from mlops.workloads.serve.record_plan import RecordPlan
 
 
 class CaptureEncoder:
     """Turns answered requests into files; see `records.layout` for their columns."""
 
-    def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
-        self._task, self._signature, self._names = task, signature, names
-        self._prefix = captures_prefix(task.namespace, task.model_name, task.stage)
-        personal = [one.name for one in signature.inputs if one.pii]
-        self._redacted = frozenset([*task.capture.redact, *personal])
+    def __init__(self, plan: RecordPlan, names: FileNames) -> None:
+        self._plan, self._names = plan, names
+        self._prefix = captures_prefix(plan.namespace, plan.model_name, plan.stage)
 
-    def __call__(self, requests: Sequence[CapturedRequest | CapturedRow]) -> list[File]:
-        """Return a file per day of event time, or per month if there are many."""
-        return partitioned(self.frame(requests), self._prefix, self._names)
+    def files(self, messages: Sequence[tuple[Mapping[str, Any], bytes | bytearray]]) -> list[File]:
+        """Return a file per day of event time, or per month if there are many; see `captured_rows.messages_of`."""
+        return partitioned(self.frame(messages), self._prefix, self._names)
 
-    def frame(self, requests: Sequence[CapturedRequest | CapturedRow]) -> pl.DataFrame:
+    def frame(self, messages: Sequence[tuple[Mapping[str, Any], bytes | bytearray]]) -> pl.DataFrame:
         """Return the requests' rows, those of one request together."""
-        # A piece at a time: the event loop gets its turns meanwhile.
-        parts = [self._part(self._block(run)) for run in runs_of(requests, _AT_A_TIME)]
+        parts = [self._part(block_of_message(document, data, self._plan)) for document, data in messages]
         return parts[0] if len(parts) == 1 else pl.concat(parts)
 
-    def _block(self, run: Sequence[CapturedRequest | CapturedRow]) -> Block:
-        rows = [one for one in run if isinstance(one, CapturedRow)]
-        if rows:
-            return block_of(rows, self._signature)
-        (request,) = run
-        assert isinstance(request, CapturedRequest)
-        return request.block()
-
     def _part(self, block: Block) -> pl.DataFrame:
-        total = len(block.ids)
+        total, plan = len(block.ids), self._plan
         return pl.DataFrame(
             [
                 pl.Series("id", block.ids, dtype=pl.String),
                 pl.Series("row", block.numbers, dtype=pl.Int64),
                 pl.Series(TIME, block.time, dtype=pl.Int64).cast(TIMESTAMP),
                 pl.Series(ARRIVED, block.arrived, dtype=pl.Int64).cast(TIMESTAMP),
-                pl.repeat(self._task.version, total, dtype=pl.Int64, eager=True).alias(VERSION),
-                pl.repeat(self._task.artifact, total, dtype=pl.String, eager=True).alias(DIGEST),
-                pl.repeat(self._task.stage, total, dtype=pl.String, eager=True).alias(STAGE),
-                *(self._input(one.name, one.type, block) for one in self._signature.inputs),
+                pl.repeat(plan.version, total, dtype=pl.Int64, eager=True).alias(VERSION),
+                pl.repeat(plan.digest, total, dtype=pl.String, eager=True).alias(DIGEST),
+                pl.repeat(plan.stage, total, dtype=pl.String, eager=True).alias(STAGE),
+                *(self._input(one.name, one.type, one.redacted, block) for one in plan.inputs),
                 *self._outputs(block),
             ]
         )
 
-    def _input(self, name: str, kind: Any, block: Block) -> pl.Series:
-        if name in self._redacted:
+    def _input(self, name: str, kind: Any, redacted: bool, block: Block) -> pl.Series:
+        if redacted:
             empty = series_of(INPUT + name, kind, np.empty(0, dtype=object))
             return empty.extend_constant(None, len(block.ids))
         values = block.inputs[name]
         return _whole_numbers(INPUT + name, values) if kind == "int64" else series_of(INPUT + name, kind, values)
 
     def _outputs(self, block: Block) -> list[pl.Series]:
-        classes = self._signature.classes
+        classes = self._plan.classes
         if classes is None:
             return [pl.Series(PREDICTION, block.prediction, dtype=pl.Float64)]
-        names = [class_name(value) for value in block.prediction.tolist()]
-        columns = [pl.Series(PREDICTION, names, dtype=pl.String)]
+        columns = [pl.Series(PREDICTION, block.prediction, dtype=pl.String)]
         if block.probabilities is not None:
             columns += [
-                pl.Series(PROBABILITY + class_name(value), block.probabilities[:, index], dtype=pl.Float64)
-                for index, value in enumerate(classes)
+                pl.Series(PROBABILITY + one.name, block.probabilities[:, index], dtype=pl.Float64)
+                for index, one in enumerate(classes)
             ]
         return columns
 

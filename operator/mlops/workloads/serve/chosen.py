@@ -25,7 +25,9 @@ class Chosen:
 
     def is_sampled(self, identity: str) -> bool:
         """Whether requests with this id are recorded: the same answer in every process with this key."""
-        return self._percent >= 100 or self._hash(identity) % 10_000 < self._percent * 100
+        if not 0 < self._percent < 100:
+            return self._percent >= 100
+        return self._hash(identity) % 10_000 < self._percent * 100
 
     def is_first(self, identity: str) -> bool:
         """Whether no request with this id was asked about here, of the last so many and within the last hour."""

@@ -17,6 +17,7 @@ JSON: Final = b"application/json"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # A body that is too large is read on for so many times the limit, so that its sender gets to read the answer.
 READ_ON: Final = 4
+_OK: Final = 200
 _CLOSE: Final = b"connection: close\r\n"
 _BEGINS: Final = {
     (status.value, kind): b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: "
@@ -33,6 +34,7 @@ class Exchange:
         "_connection",
         "body",
         "expects_100",
+        "head",
         "header_length",
         "headers",
         "hold",
@@ -65,6 +67,8 @@ class Exchange:
         # It waits for its turn in this turn of the loop; somebody works on it beyond this turn.
         self.is_ready = self.is_busy = False
         self.expects_100 = False
+        # Its head's bytes, if it came whole and alone, and nothing was wrong with it.
+        self.head = b""
         # What the application has found out about it.
         self.route: Any = None
         self.request_id = b""
@@ -101,6 +105,8 @@ class Exchange:
         if close or (self.expects_100 and not self.is_whole):
             # Who was not asked for the body may send it or leave it out: what comes next could be either.
             self.keep_alive = False
+        if status != _OK:
+            self.head = b""
         begin = _BEGINS.get((status, kind))
         if begin is None:
             phrase = HTTPStatus(status).phrase.encode()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.serve.errors import RequestError, shown
@@ -34,6 +37,11 @@ class Label:
     def size(self) -> int:
         """How many bytes it takes, rounded up: itself, its numbers, its id, and a text that is its label alone."""
         return 300 + sys.getsizeof(self.id) + (0 if self.known else sys.getsizeof(self.label))
+
+
+def labels_message(labels: Sequence[Label]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return what is sent of labels to the process that encodes them; see `feedback_files`."""
+    return {}, [orjson.dumps([[one.id, one.row, one.label, one.time, one.received] for one in labels])]
 
 
 class FeedbackReader:

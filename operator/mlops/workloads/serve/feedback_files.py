@@ -1,39 +1,40 @@
-"""Labels as files, for drift checks. Imported by a server when the first labels are to be encoded."""
+"""Labels as files, for drift checks. In the process that encodes, see `encoding`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import polars as pl
 
-from mlops.api import tasks
-from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.records.layout import LABEL, RECEIVED, TIME, TIMESTAMP, feedback_prefix, prediction_type
 from mlops.workloads.serve.capture import partitioned
-from mlops.workloads.serve.feedback import Label
-from mlops.workloads.serve.file_names import FileNames
-from mlops.workloads.serve.recorder import File
+from mlops.workloads.serve.file_names import File, FileNames
+from mlops.workloads.serve.record_plan import RecordPlan
+
+# Id, row, label, its own time, and when it was received; see `feedback.Label`.
+ToldLabel: TypeAlias = tuple[str, int, str | int | float, int, int]
 
 
 class FeedbackEncoder:
     """Turns labels into files; see `records.layout` for their columns."""
 
-    def __init__(self, task: tasks.ServeTask, signature: Signature, names: FileNames) -> None:
-        self._prefix = feedback_prefix(task.namespace, task.model_name, task.stage)
-        whole = signature.classes is None and signature.label.type == "int64"
-        self._type: pl.DataType = pl.Int64() if whole else prediction_type(classifies=signature.classes is not None)
+    def __init__(self, plan: RecordPlan, names: FileNames) -> None:
+        self._prefix = feedback_prefix(plan.namespace, plan.model_name, plan.stage)
+        self._type: pl.DataType = (
+            pl.Int64() if plan.whole_labels else prediction_type(classifies=plan.classes is not None)
+        )
         self._names = names
 
-    def __call__(self, batches: Sequence[Sequence[Label]]) -> list[File]:
+    def files(self, labels: Sequence[ToldLabel]) -> list[File]:
         """Return a file per day of the labels' own time, or per month if there are many; see `partitioned`."""
-        labels = [label for batch in batches for label in batch]
         frame = pl.DataFrame(
             [
-                pl.Series("id", [label.id for label in labels], dtype=pl.String),
-                pl.Series("row", [label.row for label in labels], dtype=pl.Int64),
-                pl.Series(LABEL, [label.label for label in labels], dtype=self._type),
-                pl.Series(TIME, [label.time for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
-                pl.Series(RECEIVED, [label.received for label in labels], dtype=pl.Int64).cast(TIMESTAMP),
+                pl.Series("id", [one[0] for one in labels], dtype=pl.String),
+                pl.Series("row", [one[1] for one in labels], dtype=pl.Int64),
+                pl.Series(LABEL, [one[2] for one in labels], dtype=self._type),
+                pl.Series(TIME, [one[3] for one in labels], dtype=pl.Int64).cast(TIMESTAMP),
+                pl.Series(RECEIVED, [one[4] for one in labels], dtype=pl.Int64).cast(TIMESTAMP),
             ]
         )
         return partitioned(frame, self._prefix, self._names)

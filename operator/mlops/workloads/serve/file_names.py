@@ -1,4 +1,4 @@
-"""Names of the files that a server stores."""
+"""Files that a server stores, and their names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import hashlib
 import itertools
 import re
 import uuid
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class File:
+    """An encoded file: its key is its own for ever."""
+
+    key: str
+    data: bytes
+    rows: int
 
 
 class FileNames:

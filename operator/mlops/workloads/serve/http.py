@@ -16,6 +16,7 @@ import httptools
 from mlops.workloads.serve.budget import Hold, Outgoing
 from mlops.workloads.serve.exchange import Exchange, Fields
 from mlops.workloads.serve.heads import RETRY, VERSIONS, path_of, refusal
+from mlops.workloads.serve.known_head import KnownHead, head_of, known_head
 from mlops.workloads.serve.upgrade import head_without_offer, offers_h2c_only, parser_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class HttpConnection(asyncio.Protocol):
         # The request whose turn it is, and those behind it.
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
+        # The head of the last request that came whole, and alone.
+        self._known: KnownHead | None = None
         self._reads = self._writes = True
         self._outgoing = Outgoing(server.budget)
         self._parser = parser_of(self)
@@ -112,6 +115,8 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf or self._transport.is_closing():
             return
+        if self._known is not None and self._since is None and self._current is None and self._takes_known(data):
+            return
         # The one request that these bytes may belong to, if all of them are of one.
         only = self._requests + (self._since is None or self._requests == 0)
         if self._since is None:
@@ -121,6 +126,33 @@ class HttpConnection(asyncio.Protocol):
         if self._since is not None and self._requests <= only and not self._is_deaf:
             self._raw_bytes += len(data)
             self._frame_fits()
+        elif self._requests == only and self._raw_bytes == 0:
+            self._note_head(data)
+
+    def _note_head(self, data: bytes) -> None:
+        """Note the head of a request that `data` is all of, to know it the next time."""
+        if self._since is None and self._current is not None:
+            self._current.head = head_of(data, self._body_bytes)
+
+    def _takes_known(self, data: bytes) -> bool:
+        """Take a request whose head was there before; False: read it."""
+        known = self._known
+        body = None if known is None else known.body_of(data)
+        if known is None or not body or len(body) > self._body_limit:
+            return False
+        if self._waiting or self._last_request or not self._writes:
+            return False
+        hold = Hold(self._server.budget)
+        # If there is no room for both, reading it says so, or finds the little that is kept for heads.
+        if not hold.take(known.size + len(body)):
+            return False
+        self._requests += 1
+        own = Exchange(self, known.method, known.path, known.headers, hold, keep_alive=True)
+        own.route, own.header_length, own.request_id = known.route, known.header_length, self._server.ids.new()
+        own.body, own.received, own.is_whole = body, len(body), True
+        self._current = own
+        self._server.ready(own)
+        return True
 
     def _parse(self, data: bytes) -> None:
         while not self._is_deaf:
@@ -199,7 +231,7 @@ class HttpConnection(asyncio.Protocol):
             # The client asks the rest again, over another connection.
             self._answer_no_more_after(self._waiting[-1])
             return
-        if not self._hold.take_little(_REQUEST_BYTES + self._field_bytes + _HEADER_BYTES * len(self._headers)):
+        if not self._hold.take_little(self._size_of(self._headers)):
             self._refuse(503, "too many requests at a time; send fewer at once", RETRY)
             return
         if upgrades and method not in (b"GET", b"HEAD"):
@@ -260,10 +292,14 @@ class HttpConnection(asyncio.Protocol):
         if self._is_lost or self._transport.is_closing():
             return
         self._transport.write(data)
-        self._outgoing.note(self._transport.get_write_buffer_size(), self._loop.time())
+        now = self._idle_since = self._loop.time()
+        self._outgoing.note(self._transport.get_write_buffer_size(), now)
         self._current = None
         if exchange.keep_alive:
-            self._next()
+            if exchange.head:
+                self._known = known_head(exchange, self._size_of(exchange.headers))
+            if self._waiting or not self._reads:
+                self._next()
             return
         for behind in self._waiting:
             behind.drop()
@@ -370,6 +406,11 @@ class HttpConnection(asyncio.Protocol):
         last.keep_alive = False
 
     # Sizes
+
+    @staticmethod
+    def _size_of(headers: Fields) -> int:
+        """Return what a request takes beside its body."""
+        return _REQUEST_BYTES + sum(len(name) + len(value) + 4 + _HEADER_BYTES for name, value in headers)
 
     def _head_fits(self) -> bool:
         return self._fits(len(self._url) + self._field_bytes, self._head_limit)

@@ -16,6 +16,8 @@ from mlops.store.errors import StoreError
 from mlops.workloads.floor.log import say, warn
 from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Budget
+from mlops.workloads.serve.encoder import CannotEncode, EncoderGone
+from mlops.workloads.serve.file_names import File
 
 Item = TypeVar("Item")
 LONGEST_PAUSE = 60.0
@@ -23,15 +25,8 @@ _PARALLEL_PUTS = 8
 # What is encoded at a time: encoding briefly takes a few times as much.
 BATCH_BYTES = 8 << 20
 _SAY_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class File:
-    """An encoded file: its key is its own for ever."""
-
-    key: str
-    data: bytes
-    rows: int
+# An item alone that has ended the encoding process so often would do so again.
+_MOST_ENDS = 3
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,8 @@ class Recorder(Generic[Item]):
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_PARALLEL_PUTS, "store")
         self._pause = 1.0
+        # What is encoded at a time: less after each end of the process that does it, to tell what ends it.
+        self._batch_bytes, self._ends = BATCH_BYTES, 0
         self.stored_rows = 0
         self.dropped_rows = 0
         self.failed_flushes = 0
@@ -111,7 +108,10 @@ class Recorder(Generic[Item]):
         Rows that cannot be encoded are dropped, and counted.
         """
         # Shielded: a caller that goes away must not take rows with it that are between the buffer and the store.
-        return await asyncio.shield(asyncio.ensure_future(self._flush()))
+        flushing = asyncio.ensure_future(self._flush())
+        # Whoever has gone does not ask how it ended.
+        flushing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(flushing)
 
     async def _flush(self) -> Flushed:
         async with self._lock:
@@ -122,7 +122,7 @@ class Recorder(Generic[Item]):
                 stored = await self._put(batch, stored)
             self.flushed_at = time.time()
             if self.failing:
-                say(f"{self._name}: the store takes them again, none waits")
+                say(f"{self._name}: they are stored again, none waits")
                 self.failing = ""
             return stored
 
@@ -148,9 +148,7 @@ class Recorder(Generic[Item]):
         """Say it when it begins and when the cause changes; the metrics tell how it goes on."""
         reason, problem = _told(error)
         if reason != self.failing:
-            waiting = (
-                f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until the store takes them"
-            )
+            waiting = f"{self.backlog} rows wait in memory, up to {self.waiting.limit} bytes, until they are stored"
             warn(f"{self._name}: {waiting}: {reason}: {problem}")
         self.failing = reason
 
@@ -181,35 +179,54 @@ class Recorder(Generic[Item]):
             rows, size = sum(one[1] for one in batch), sum(one[2] for one in batch)
             self._buffered_rows -= rows
             self._buffered_bytes -= size
-            items = [one[0] for one in batch]
-            try:
-                files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
-            except BaseException as error:
-                if not _is_fault(error):
-                    raise
-                # The same rows would fail the next time: they must not keep others from the store.
-                files = []
-                self._lose(rows, error)
-            finally:
-                self.waiting.give(size)
+            files = await self._encoded(batch, rows)
+            self.waiting.give(size)
             for file in files:
                 if self.waiting.take(len(file.data)):
                     self._pending.append(file)
                 else:
                     self._drop(file.rows)
 
+    async def _encoded(self, batch: list[tuple[Item, int, int]], rows: int) -> list[File]:
+        """Return the batch's files; none if it makes none. Raises EncoderGone, and has the batch wait as before."""
+        items = [one[0] for one in batch]
+        try:
+            files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
+        except EncoderGone:
+            self._ends += 1
+            if len(batch) > 1 or self._ends < _MOST_ENDS:
+                self._batch_bytes = max(1, min(self._batch_bytes, sum(one[2] for one in batch)) // 2)
+                self._put_back(batch)
+                raise
+            self._lose(rows, "they end the process that encodes them")
+            files = []
+        except BaseException as error:
+            if not _is_fault(error):
+                self._put_back(batch)
+                raise
+            # The same rows would fail the next time: they must not keep others from the store.
+            self._lose(rows, error.fault if isinstance(error, CannotEncode) else type(error).__name__)
+            files = []
+        self._batch_bytes, self._ends = min(BATCH_BYTES, 2 * self._batch_bytes), 0
+        return files
+
+    def _put_back(self, batch: list[tuple[Item, int, int]]) -> None:
+        self._items.extendleft(reversed(batch))
+        self._buffered_rows += sum(one[1] for one in batch)
+        self._buffered_bytes += sum(one[2] for one in batch)
+
     def _next_batch(self, most: int) -> list[tuple[Item, int, int]]:
         batch: list[tuple[Item, int, int]] = []
         size = 0
-        while len(batch) < most and (not batch or size + self._items[0][2] <= BATCH_BYTES):
+        while len(batch) < most and (not batch or size + self._items[0][2] <= self._batch_bytes):
             batch.append(self._items.popleft())
             size += batch[-1][2]
         return batch
 
-    def _lose(self, rows: int, error: BaseException) -> None:
+    def _lose(self, rows: int, why: str) -> None:
         self.dropped_rows += rows
         self._said_dropped += rows
-        warn(f"{self._name}: {rows} rows are dropped: they make no file: {type(error).__name__}")
+        warn(f"{self._name}: {rows} rows are dropped: they make no file: {why}")
 
     def _drop(self, rows: int) -> None:
         self.dropped_rows += rows
@@ -246,4 +263,6 @@ def _told(error: BaseException) -> tuple[str, str]:
     """Return a reason and what may be said: the text of an error that nobody foresaw may repeat data."""
     if isinstance(error, StoreError):
         return error.reason, str(error)
+    if isinstance(error, EncoderGone):
+        return Reason.INTERNAL_ERROR, str(error)
     return Reason.INTERNAL_ERROR, f"{type(error).__name__}: the program did not foresee this"

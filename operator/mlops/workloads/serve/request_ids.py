@@ -27,4 +27,8 @@ class RequestIds:
                 if _PLAIN.fullmatch(value.decode("latin-1")):
                     return value
                 break
+        return self.new()
+
+    def new(self) -> bytes:
+        """Return an id of its own."""
         return b"%s-%x" % (self._process, next(self._numbers))

@@ -103,6 +103,8 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         return lost
     finally:
         await server.close()
+        if app.served is not None:
+            app.served.close()
 
 
 def _raise_open_files(connections: int) -> None:
@@ -119,7 +121,7 @@ def _spare_the_collector() -> None:
     """Leave what stays for good out of garbage collection, and let it look at the rest less often.
 
     A request makes some hundred lists and dictionaries that vanish with it; looked at every 700 objects, all that
-    waits to be recorded would be looked at again and again. Threads that encode rows must not hold the loop up for long
+    waits to be recorded would be looked at again and again. Threads that store rows must not hold the loop up for long
     either: they are asked to give way ten times as soon as by default.
     """
     gc.collect()
@@ -139,7 +141,7 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
     golden = loaded.golden.inputs
     lone = await asyncio.to_thread(lone_rows, loaded.predictor, golden, time.monotonic() + _MEASURED_SECONDS)
     metrics.model_format = loaded.predictor.signature.format
-    served = Served(
+    return Served(
         task,
         loaded,
         one_row_seconds=percentile(seconds, 0.5),
@@ -151,8 +153,6 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         # Without a key from outside nobody knows which requests this process chooses.
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
-    await asyncio.to_thread(served.prepare_capture)
-    return served
 
 
 def _listener(settings: ServerSettings) -> socket.socket:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction
-from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.serve.answering import Answering, OutsideRequest
 from mlops.workloads.serve.budget import Hold
-from mlops.workloads.serve.captured_rows import CapturedRequest, CapturedRow, packed
+from mlops.workloads.serve.captured_rows import ROW_BYTES, CapturedRequest, CapturedRow, packed
 from mlops.workloads.serve.chosen import Chosen
+from mlops.workloads.serve.encoder import Encoder, plan_of
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackReader, Label
-from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.line import Line, left
 from mlops.workloads.serve.metrics import Metrics
-from mlops.workloads.serve.recorder import File, Recorder, Sink
+from mlops.workloads.serve.recorder import Recorder, Sink
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, RowBatches, Written
 
 # Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
-Item = TypeVar("Item")
 INLINE_SECONDS: Final = 0.001
 INLINE_ROWS: Final = 64
 
@@ -63,15 +61,17 @@ class Served:
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
         self._line = Line(limits.concurrency, limits.wait_milliseconds / 1000)
         self._lone = lone
+        # Returns the request in a body. Raises RequestError.
+        self.read: Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest] = (
+            self._answering.read if lone is None else self._answering.read_row
+        )
         self.rows = RowBatches(
             lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
         )
-        names = FileNames(host)
-        self._captures_rows = task.capture.percent > 0
-        self._encoder: _Late[CapturedRequest | CapturedRow] = _Late(lambda: _capture_encoder(task, signature, names))
+        self._encoder = Encoder(plan_of(task, signature, host))
         self.captures: Recorder[CapturedRequest | CapturedRow] = Recorder(
             sink,
-            self._encoder,
+            self._encoder.captures,
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
@@ -79,35 +79,27 @@ class Served:
         )
         self.labels: Recorder[list[Label]] = Recorder(
             sink,
-            _Late(lambda: _label_encoder(task, signature, names)),
+            self._encoder.labels,
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes // 4,
             name="labels",
         )
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
-
-    def prepare_capture(self) -> None:
-        """Import what writes files, if rows are captured: the first of them are not to wait for it, nor who asks."""
-        if self._captures_rows:
-            self._encoder.prepare()
-
-    def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
-        """Return the request in a body. Raises RequestError."""
-        if self._lone is None:
-            return self._answering.read(body, header_length)
-        return self._answering.read_row(body, header_length)
+        metrics.encoder = self._encoder
 
     def ask(self, request: RowRequest, exchange: Any, since: float) -> None:
         """Take a request of one row that waits `since`, to be answered at the end of this turn. Raises RequestError."""
         arrived = time.time_ns() // 1000
         if self._lone is None:
             raise AssertionError("read has given a row that nothing answers")
-        try:
-            row = self._answering.completed(self._lone, request.row)
-        except OutsideRequest:
-            self._metrics.outside_rows += 1
-            raise
+        row = request.row
+        if self._lone.changes_rows:
+            try:
+                row = self._answering.completed(self._lone, row)
+            except OutsideRequest:
+                self._metrics.outside_rows += 1
+                raise
         self.rows.add(Asked(exchange, request, row, arrived, since))
 
     def is_quick(self, request: InferenceRequest) -> bool:
@@ -163,8 +155,8 @@ class Served:
         self._metrics.rows += 1
         if self._is_chosen(request.id, 1):
             event_time = asked.arrived if request.event_time is None else request.event_time
-            captured = CapturedRow(request.id, asked.arrived, event_time, packed(request.row, answer))
-            self.captures.add(captured, 1, captured.size)
+            captured = packed(request.id, asked.arrived, event_time, request.row, answer)
+            self.captures.add(captured, 1, ROW_BYTES + len(captured))
         return written
 
     def _make_room(self, rows: int, hold: Hold) -> None:
@@ -225,37 +217,6 @@ class Served:
         """Store everything, trying until `deadline` (of time.monotonic); return the rows that could not be stored."""
         return sum(await asyncio.gather(self.captures.flush_until(deadline), self.labels.flush_until(deadline)))
 
-
-class _Late(Generic[Item]):
-    """An encoder that is made when there is something to encode, in the thread that does it."""
-
-    def __init__(self, make: Callable[[], Callable[[Sequence[Item]], list[File]]]) -> None:
-        self._make = make
-        self._made: Callable[[Sequence[Item]], list[File]] | None = None
-
-    def prepare(self) -> None:
-        """Make it now."""
-        if self._made is None:
-            self._made = self._make()
-
-    def __call__(self, items: Sequence[Item]) -> list[File]:
-        made = self._made
-        if made is None:
-            self._made = made = self._make()
-        return made(items)
-
-
-def _capture_encoder(
-    task: tasks.ServeTask, signature: Signature, names: FileNames
-) -> Callable[[Sequence[CapturedRequest | CapturedRow]], list[File]]:
-    from mlops.workloads.serve.capture import CaptureEncoder
-
-    return CaptureEncoder(task, signature, names)
-
-
-def _label_encoder(
-    task: tasks.ServeTask, signature: Signature, names: FileNames
-) -> Callable[[Sequence[list[Label]]], list[File]]:
-    from mlops.workloads.serve.feedback_files import FeedbackEncoder
-
-    return FeedbackEncoder(task, signature, names)
+    def close(self) -> None:
+        """End what encodes records."""
+        self._encoder.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import orjson
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -33,8 +34,9 @@ from mlops.workloads.floor.records.layout import (
 )
 from mlops.workloads.floor.records.reading import Span, labels_of, request_files
 from mlops.workloads.serve.capture import CaptureEncoder
-from mlops.workloads.serve.captured_rows import CapturedRequest
-from mlops.workloads.serve.feedback import FeedbackReader
+from mlops.workloads.serve.captured_rows import CapturedRequest, messages_of
+from mlops.workloads.serve.encoder import plan_of
+from mlops.workloads.serve.feedback import FeedbackReader, labels_message
 from mlops.workloads.serve.feedback_files import FeedbackEncoder
 from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import Interface, Parser
@@ -89,8 +91,9 @@ def _written(store: Store, kind: str, values: list[Any], classes: Any) -> list[A
     table = None if classes is None else np.full((request.rows, len(classes)), 1 / len(classes))
     at = int(NOON.timestamp() * 1e6)
     captured = CapturedRequest("a", request.rows, at, at, request.inputs, prediction, table)
-    encoder = CaptureEncoder(TASK, _signature(kind, classes, nullable=column.nullable), FileNames("pod"))
-    for file in encoder([captured]):
+    plan = plan_of(TASK, _signature(kind, classes, nullable=column.nullable), "pod")
+    sent = [(document, b"".join(parts)) for document, parts in messages_of([captured])]
+    for file in CaptureEncoder(plan, FileNames("pod")).files(sent):
         store.put_object(file.key, file.data)
     return prediction.tolist()
 
@@ -131,7 +134,8 @@ def test_answers_and_labels_are_of_one_spelling(store: Store, classes: Any) -> N
     told = [{"id": "a", "row": row, "label": answer} for row, answer in enumerate(answers)]
     later = int(NOON.timestamp() * 1e6) + 1
     labels = FeedbackReader(signature, 10, 1 << 20).read(json.dumps({"labels": told}).encode(), later)
-    for file in FeedbackEncoder(TASK, signature, FileNames("pod"))([labels]):
+    _, (told_again,) = labels_message(labels)
+    for file in FeedbackEncoder(plan_of(TASK, signature, "pod"), FileNames("pod")).files(orjson.loads(told_again)):
         store.put_object(file.key, file.data)
         stored = pl.read_parquet(file.data).schema
         assert {name: stored[name] for name in LABELS} == dict(LABELS)

@@ -27,19 +27,6 @@ if TYPE_CHECKING:
 FEW_ROWS = 32
 
 
-def series_of(name: str, kind: FieldType, values: NDArray[Any]) -> pl.Series:
-    """Return an array as a series of the declared type; NaN, NaT, None are null."""
-    import polars as pl
-
-    from mlops.workloads.floor.column_types import DTYPES
-
-    if values.dtype.kind == "M":
-        return pl.Series(name, values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
-    if values.dtype == object or values.dtype.kind == "U":
-        return pl.Series(name, values.tolist(), dtype=DTYPES[kind])
-    return pl.Series(name, values, nan_to_null=True).cast(DTYPES[kind])
-
-
 def array_of(series: pl.Series) -> NDArray[Any]:
     """Return a series as an array, see `missing`."""
     import polars as pl

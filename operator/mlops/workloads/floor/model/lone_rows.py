@@ -56,6 +56,8 @@ class LoneRows:
         names = [*(one.name for one in signature.inputs), *(one.name for one in signature.features)]
         slots = {name: slot for slot, name in enumerate(names)}
         self._masks = [(slots[mask.column], bytes.fromhex(mask.salt)) for mask in signature.masks or ()]
+        # Whether a row as a client sends it is not the row that the model takes.
+        self.changes_rows = bool(self._cleans or self._masks) or self._features is not None
         self._classes = len(signature.classes) if signature.classes is not None else 0
         self._run = _run_of(predictor, slots)
 
