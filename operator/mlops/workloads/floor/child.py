@@ -62,6 +62,22 @@ def _measure(document: dict[str, Any], _: Arrays) -> Answer:
     return {"seconds": float(p99_seconds(_opened["loaded"], document["limit"]))}, {}
 
 
+def _recalibrate(document: dict[str, Any], _: Arrays) -> Answer:
+    """Put a map of its answers behind an ONNX graph; the graph comes back as bytes."""
+    import numpy as np
+
+    from mlops.workloads.floor.model.onnx_map import graph_with_map
+
+    content, names = graph_with_map(
+        Path(document["path"]).read_bytes(),
+        document["output"],
+        document["classes"],
+        document["slope"],
+        document["bias"],
+    )
+    return names, {"graph": np.frombuffer(content, dtype=np.uint8)}
+
+
 def _parquet(document: dict[str, Any], _: Arrays) -> Answer:
     """Read columns of a Parquet file to its end."""
     from mlops.workloads.floor.parquet_reading import read_through
@@ -94,6 +110,7 @@ _WORK: Final[Mapping[str, Work]] = {
     "predict": _predict,
     "check": _check,
     "measure": _measure,
+    "recalibrate": _recalibrate,
     "parquet": _parquet,
     "arrow": _arrow,
     "excel": _excel,

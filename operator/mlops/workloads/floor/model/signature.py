@@ -145,6 +145,15 @@ class Outputs(Model):
     label_is_class: bool = False
 
 
+class MappedScores(Model):
+    """A map of the answers of another model, which stands in the graph; see `statistics.score_map`."""
+
+    # The model without it.
+    artifact: Text
+    slope: Finite
+    bias: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MAX_LISTED)]
+
+
 class Signature(Model):
     """What a model takes and how it answers."""
 
@@ -167,6 +176,8 @@ class Signature(Model):
     # Columns of text with personal data, computed ones too; None where there are none.
     masks: Annotated[tuple[Mask, ...], Field(max_length=MAX_INPUTS + MAX_FEATURES)] | None = None
     outputs: Outputs = Field(default_factory=Outputs)
+    # Of a model that was recalibrated.
+    mapped: MappedScores | None = None
     tolerance: Text
     export: Export = Field(default_factory=Export)
     libraries: Versions = Field(default_factory=dict)
