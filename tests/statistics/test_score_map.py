@@ -69,6 +69,16 @@ def test_scores_that_rank_the_wrong_way_do_not_keep_their_order() -> None:
     assert not fit_numbers(values, -values).keeps_order
 
 
+def test_two_maps_are_one() -> None:
+    """What a model that is recalibrated twice is described by."""
+    first, second = ScoreMap(0.5, (0.0, 1.0, -0.3)), ScoreMap(1.7, (0.0, -0.4, 0.2))
+    table = a_table(200, 3)
+    one = second.after(first).probabilities(table)
+    assert one == pytest.approx(second.probabilities(first.probabilities(table)), abs=1e-9)
+    line = ScoreMap(2.0, (1.0,)).after(ScoreMap(3.0, (-2.0,)))
+    assert line.values(np.array([1.0, 4.0])).tolist() == [3.0, 21.0]
+
+
 def test_of_numbers_it_is_the_line_of_least_squares() -> None:
     """As scikit-learn fits it, far from zero too."""
     random = np.random.default_rng(1)

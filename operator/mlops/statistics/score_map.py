@@ -32,6 +32,11 @@ class ScoreMap:
         """Whether a higher score stays the higher one."""
         return self.slope > 0.0
 
+    def after(self, first: ScoreMap) -> ScoreMap:
+        """Return the one map that does what `first` and then this one do."""
+        bias = tuple(self.slope * one + other for one, other in zip(first.bias, self.bias, strict=True))
+        return ScoreMap(self.slope * first.slope, bias)
+
     def probabilities(self, table: FloatArray) -> FloatArray:
         """Map probabilities (n, k) to others (n, k)."""
         return _softmax(self.slope * _logarithms(table) + np.array(self.bias))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,10 @@ from mlops.workloads.floor.model.onnx_engine import check_onnx
 from mlops.workloads.floor.model.onnx_map import graph_with_map
 from mlops.workloads.floor.model.opening import open_checked
 from mlops.workloads.floor.model.predictor import Prediction
-from mlops.workloads.floor.model.signature import Outputs, Signature
+from mlops.workloads.floor.model.signature import Outputs, Signature, parse_signature
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train.artifact import inputs_of
-from tests.workloads.train.runs import Place, a_frame, a_schema, labelled, metric
-
-_CLASSES = [pytest.param("label", "string", id="two"), pytest.param("three", "int64", id="three")]
+from tests.workloads.train.runs import DIGEST, Place, a_frame, a_schema, labelled, metric
 
 
 def moved(frame: pl.DataFrame) -> pl.DataFrame:
@@ -53,8 +52,14 @@ def answers(place: Place, artifact: str, frame: pl.DataFrame) -> tuple[Signature
     return predictor.signature, predictor.predict(inputs_of(frame, predictor.signature.inputs))
 
 
-@pytest.mark.parametrize(("label", "kind"), _CLASSES)
-@pytest.mark.parametrize("estimator", ["LogisticRegression", "HistGradientBoostingClassifier"])
+@pytest.mark.parametrize(
+    ("label", "kind", "estimator"),
+    [
+        pytest.param("label", "string", "LogisticRegression", id="two"),
+        pytest.param("label", "string", "HistGradientBoostingClassifier", id="two, of trees"),
+        pytest.param("three", "int64", "LogisticRegression", id="three"),
+    ],
+)
 def test_probabilities_come_true_again_and_nothing_else_is_learnt(
     place: Place, label: str, kind: str, estimator: str
 ) -> None:
@@ -67,18 +72,28 @@ def test_probabilities_come_true_again_and_nothing_else_is_learnt(
         assert ours is not None
         assert theirs is not None
         assert ours < 0.8 * theirs
-    old, new = (place.model(one) for one in (before, report))
-    graphs = [check_onnx((folder / "model.onnx").read_bytes()).graph for folder in (old, new)]
-    assert list(graphs[1].node)[: len(graphs[0].node)] == list(graphs[0].node)
     signature, _ = answers(place, report.output_digest, later)
     assert signature.mapped is not None
-    assert (signature.mapped.artifact, signature.format) == (before.output_digest, "onnx")
+    assert signature.mapped.artifact == before.output_digest
+    old, new = (place.model(one) / f"model.{signature.format}" for one in (before, report))
+    if signature.mapped.in_graph:
+        graphs = [check_onnx(file.read_bytes()).graph for file in (old, new)]
+        assert list(graphs[1].node)[: len(graphs[0].node)] == list(graphs[0].node)
+    else:
+        assert new.read_bytes() == old.read_bytes()
 
 
-@pytest.mark.parametrize(("label", "kind"), _CLASSES)
-def test_the_graph_answers_as_the_map_says(place: Place, label: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("label", "kind", "estimator"),
+    [
+        pytest.param("label", "string", "LogisticRegression", id="graph, two"),
+        pytest.param("three", "int64", "LogisticRegression", id="graph, three"),
+        pytest.param("three", "int64", "HistGradientBoostingClassifier", id="treelite, three"),
+    ],
+)
+def test_the_model_answers_as_the_map_says(place: Place, label: str, kind: str, estimator: str) -> None:
     """Probabilities are those of the map in model.json, and the class is the most probable one."""
-    before = place.run(place.dataset(schema=a_schema(labelled(label, kind))))
+    before = place.run(place.dataset(schema=a_schema(labelled(label, kind))), estimator)
     later = moved(a_frame(800, seed=4))
     report = recalibrated(place, before.output_digest, later, label=label, kind=kind)
     _, plain = answers(place, before.output_digest, later)
@@ -176,27 +191,35 @@ def test_rows_that_say_nothing_of_a_map_are_refused_with_the_way_out(
     assert refused.value.message.endswith("train a model (spec.trainer.estimator); a monitor does so by do: Rebuild")
 
 
-@pytest.mark.parametrize(
-    ("estimator", "says"),
-    [
-        pytest.param("LinearSVC", "it answers with labels alone, without probabilities", id="labels"),
-    ],
-)
-def test_a_model_that_takes_no_map_is_refused(place: Place, dataset: str, estimator: str, says: str) -> None:
+def test_a_model_that_takes_no_map_is_refused(place: Place, dataset: str) -> None:
     """OutputInvalid, with the reason, which a check tells the monitor beforehand."""
-    before = place.run(dataset, estimator)
-    with pytest.raises(BadInput, match=says) as refused:
+    before = place.run(dataset, "LinearSVC")
+    with pytest.raises(BadInput, match="it answers with labels alone, without probabilities") as refused:
         place.run(dataset, None, recalibration=Recalibration(artifact=before.output_digest))
     assert refused.value.reason == Reason.OUTPUT_INVALID
 
 
-def test_only_a_graph_takes_a_map(place: Place, dataset: str) -> None:
-    """What is no ONNX says so."""
-    signature, _ = answers(place, place.run(dataset).output_digest, a_frame(3))
+def test_a_map_that_no_file_holds_is_checked_data() -> None:
+    """It keeps the order, has a bias per class, and stands in a graph only where there is one."""
+    mapped = {"artifact": DIGEST, "inGraph": False, "slope": 2.0, "bias": [0.0, 1.0]}
+    described = {
+        "task": "classification",
+        "format": "treelite",
+        "inputs": [{"name": "price", "type": "float64"}],
+        "columns": [{"name": "price", "type": "float64"}],
+        "label": {"name": "label", "type": "string"},
+        "classes": ["DOWN", "UP"],
+        "estimator": {"name": "HistGradientBoostingClassifier"},
+        "encoding": {"numbers": [{"column": "price"}]},
+        "tolerance": "1e-6",
+        "mapped": mapped,
+    }
+    signature = parse_signature(json.dumps(described).encode())
+    assert signature.mapped is not None
     assert obstacle_of(signature) is None
-    assert (
-        obstacle_of(signature.evolve(format="treelite")) == "it is model.treelite, and a map is nodes of an ONNX graph"
-    )
+    for wrong in ({"slope": 0.0}, {"slope": -1.0}, {"bias": [0.0]}, {"inGraph": True}):
+        with pytest.raises(BadInput, match=r"model\.json: mapped: "):
+            parse_signature(json.dumps({**described, "mapped": {**mapped, **wrong}}).encode())
 
 
 def test_a_model_that_is_not_there_is_named(place: Place, dataset: str) -> None:

@@ -6,12 +6,14 @@ Only children of this pod open the model, and write its graph: the bytes may be 
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Recalibration
+from mlops.statistics.arrays import FloatArray
 from mlops.statistics.metrics import encode
 from mlops.statistics.score_map import ScoreMap, fit_classes, fit_numbers
 from mlops.store.errors import NotFound
@@ -19,11 +21,12 @@ from mlops.workloads.floor.isolation.parent import ChildEnded
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.isolated import OPEN_SECONDS, IsolatedPredictor, child_for, refused
 from mlops.workloads.floor.model.mappable import obstacle_of
-from mlops.workloads.floor.model.predictor import Predictor
+from mlops.workloads.floor.model.predictor import Prediction, Predictor
 from mlops.workloads.floor.model.signature import MappedScores, Outputs, Signature, class_name, write_signature
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.data import Data
+from mlops.workloads.train.evaluate import NO_PROBABILITIES
 
 # As of rows after a change: fewer do not carry a map.
 MIN_ROWS = 50
@@ -53,13 +56,21 @@ def recalibrated(
         raise BadInput(Reason.OUTPUT_INVALID, f"the model {wanted.artifact} takes no map of its answers: {obstacle}")
     _check_rows(signature, data)
     found = _fitted(model, data)
-    graph, outputs = _mapped_graph(source, signature, found)
-    (folder / _FILE).write_bytes(graph)
+    in_graph = signature.format == "onnx"
+    if in_graph:
+        graph, outputs = _mapped_graph(source, signature, found)
+        (folder / _FILE).write_bytes(graph)
+    else:
+        outputs, file = signature.outputs, f"model.{signature.format}"
+        shutil.copyfile(source / file, folder / file)
+        if signature.mapped is not None:
+            # The file has no map of its own, so what it is described by does what both do.
+            found = found.after(ScoreMap(signature.mapped.slope, signature.mapped.bias))
     marks = {one.name: one.pii for one in data.inputs}
     made = signature.evolve(
         outputs=outputs,
         inputs=tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs),
-        mapped=MappedScores(artifact=wanted.artifact, slope=found.slope, bias=found.bias),
+        mapped=MappedScores(artifact=wanted.artifact, in_graph=in_graph, slope=found.slope, bias=found.bias),
     )
     write_signature(made, folder)
     return IsolatedPredictor.open(folder, children.enter_context(child_for(folder))), _in_words(made, found, data)
@@ -92,13 +103,19 @@ def _fitted(model: Predictor, data: Data) -> ScoreMap:
         if classes is None:
             found = fit_numbers(answer.prediction, truth.astype(np.float64))
         else:
-            assert answer.probabilities is not None
-            found = fit_classes(answer.probabilities, encode(truth, classes))
+            found = fit_classes(_table(model, answer), encode(truth, classes))
     except ValueError as error:
         raise _unusable(f"no map of the answers can be fitted: {error}") from error
     if not found.keeps_order:
         raise _unusable("the answers rank these rows the wrong way round, which no map that keeps their order mends")
     return found
+
+
+def _table(model: Predictor, answer: Prediction) -> FloatArray:
+    if answer.probabilities is None:
+        file = f"model.{model.signature.format}"
+        raise BadInput(Reason.OUTPUT_INVALID, f"{file} takes no map of its answers: {NO_PROBABILITIES}")
+    return answer.probabilities
 
 
 def _mapped_graph(source: Path, signature: Signature, found: ScoreMap) -> tuple[bytes, Outputs]:
@@ -117,11 +134,11 @@ def _mapped_graph(source: Path, signature: Signature, found: ScoreMap) -> tuple[
             names, arrays = child.ask("recalibrate", document, seconds=OPEN_SECONDS, most=most)
         except ChildEnded as error:
             raise refused(_FILE, error) from error
-    graph = arrays.get("graph")
-    if graph is None or graph.dtype != np.uint8:
+    graph, size = arrays.get("graph"), names.get("bytes")
+    if graph is None or not isinstance(size, int):
         raise BadInput(Reason.OUTPUT_INVALID, f"{_FILE}: no graph with a map came of it")
     said = {kind: str(names[kind]) for kind in ("label", "probabilities", "value") if kind in names}
-    return graph.tobytes(), Outputs.model_validate(said)
+    return graph.tobytes()[:size], Outputs.model_validate(said)
 
 
 def _in_words(signature: Signature, found: ScoreMap, data: Data) -> str:

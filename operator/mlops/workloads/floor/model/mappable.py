@@ -7,8 +7,6 @@ from mlops.workloads.floor.model.signature import Signature
 
 def obstacle_of(signature: Signature) -> str | None:
     """Return why the model takes no map of its answers; None if it does."""
-    if signature.format != "onnx":
-        return f"it is model.{signature.format}, and a map is nodes of an ONNX graph"
-    if signature.classes is not None and signature.outputs.probabilities is None:
+    if signature.format == "onnx" and signature.classes is not None and signature.outputs.probabilities is None:
         return "it answers with labels alone, without probabilities"
     return None

@@ -44,10 +44,9 @@ def graph_with_map(
     graph = model.graph
     graph.node.extend(tail.nodes)
     graph.initializer.extend(tail.constants)
+    ends = _ends(next(one for one in graph.output if one.name == output), names, classes)
     del graph.output[:]
-    # Without a shape: the runtime finds out which, and whether a number is (n,) or (n, 1) is the graph's business.
-    kinds = {"label": TensorProto.INT64, "probabilities": TensorProto.DOUBLE, "value": TensorProto.DOUBLE}
-    graph.output.extend(helper.make_tensor_value_info(name, kinds[kind], None) for kind, name in names.items())
+    graph.output.extend(ends)
     return model.SerializeToString(deterministic=True), names
 
 
@@ -76,6 +75,20 @@ def _classes(tail: _Tail, output: str, classes: int, slope: float, bias: Sequenc
     mapped = tail.add("Softmax", [shifted], name="probabilities", axis=1)
     label = tail.add("ArgMax", [mapped], name="label", axis=1, keepdims=0)
     return {"label": label, "probabilities": mapped}
+
+
+def _ends(before: onnx.ValueInfoProto, names: dict[str, str], classes: int) -> list[onnx.ValueInfoProto]:
+    """Return the new outputs; a number has the shape that it had, (n,) or (n, 1)."""
+    if classes:
+        return [
+            helper.make_tensor_value_info(names["label"], TensorProto.INT64, ["rows"]),
+            helper.make_tensor_value_info(names["probabilities"], TensorProto.DOUBLE, ["rows", classes]),
+        ]
+    value = onnx.ValueInfoProto()
+    value.CopyFrom(before)
+    value.name = names["value"]
+    value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    return [value]
 
 
 class _Tail:
