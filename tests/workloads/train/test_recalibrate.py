@@ -127,7 +127,7 @@ def test_numbers_get_a_line(place: Place) -> None:
     signature, mapped = answers(place, report.output_digest, later)
     _, plain = answers(place, before.output_digest, later)
     assert signature.mapped is not None
-    assert (signature.mapped.slope, signature.mapped.bias[0]) == pytest.approx((1.8, -12.0), rel=0.15)
+    assert signature.mapped.slope == pytest.approx(1.8, rel=0.15)
     assert mapped.prediction == pytest.approx(plain.prediction * signature.mapped.slope + signature.mapped.bias[0])
 
 

@@ -41,14 +41,14 @@ def recalibrated(
     """Write the model at `wanted.artifact`, with a map of its answers, into `folder`; return it, and the map in words.
 
     Raises BadInput: OutputInvalid for a model that takes no map, DataUnusable for rows that say nothing of one,
-    ArtifactNotFound; and the store's errors.
+    NotFound where there is no such model; and the store's errors.
     """
     source = pod.scratch / "recalibrated"
     try:
         pod.store.get(wanted.artifact, source)
     except NotFound as error:
         raise BadInput(
-            Reason.ARTIFACT_NOT_FOUND, f"spec.trainer.recalibration.artifact: {error}: name that of a ModelVersion"
+            error.reason, f"spec.trainer.recalibration.artifact: {error}: name that of a ModelVersion"
         ) from error
     model = IsolatedPredictor.open(source, children.enter_context(child_for(source)))
     signature = model.signature
