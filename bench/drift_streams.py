@@ -32,7 +32,7 @@ from mlops.workloads.floor.model.signature import Signature
 
 Floats = NDArray[np.float64]
 
-KINDS = ("stable", "seasonal", "covariate", "concept", "both", "label", "quality", "harder")
+KINDS = ("stable", "seasonal", "covariate", "concept", "both", "label", "quality", "harder", "threshold")
 RIGHT: dict[str, tuple[str, ...]] = {
     "stable": ("Stable",),
     "seasonal": ("Stable",),
@@ -42,6 +42,7 @@ RIGHT: dict[str, tuple[str, ...]] = {
     "label": ("LabelShift",),
     "quality": ("DataQuality",),
     "harder": ("DataDrift",),
+    "threshold": ("ConceptDrift",),
 }
 CHECKS = (
     Check(name="quality", type="DataQuality"),
@@ -170,6 +171,9 @@ def draw(rng: np.random.Generator, kind: str, rows: int, number: int, *, happene
     score = 1.2 * x[:, 0] - x[:, 2] + 0.8 * x[:, 1] * x[:, 3] + np.where(region == "north", 0.7, 0.0)
     if happened and kind in ("concept", "both"):
         score = -0.4 * x[:, 0] - x[:, 2] + 0.8 * x[:, 1] * x[:, 3] + np.where(region == "north", 0.7, 0.0) + x[:, 4]
+    if happened and kind == "threshold":
+        # The same ranking, and more of one class at each score.
+        score += 1.4
     yes = rng.random(wanted) < 1.0 / (1.0 + np.exp(-1.5 * score))
     if kind == "label":
         rate = 0.75 if happened else 0.45

@@ -236,6 +236,7 @@ _MONITOR = _object(
         "actions": [
             {"when": ["DataDrift"], "do": "Retrain"},
             {"when": ["ConceptDrift"], "do": "RollbackAndRebuild"},
+            {"when": ["ConceptDrift"], "do": "Recalibrate"},
             {"when": ["PerformanceDrop"], "do": "Rollback"},
             {"when": ["Inconclusive"], "do": "AskForLabels", "budget": 100},
             {"when": ["LabelShift"], "do": "Notify"},
@@ -331,6 +332,17 @@ VALID: dict[str, Object] = {
     ),
     "run of an estimator": a_run(),
     "run of own code": a_run(**{"spec.trainer": _OWN_CODE, "spec.search": None}),
+    "run of a recalibration": a_run(
+        **{
+            "spec.search": None,
+            "spec.trainer": {
+                "recalibration": {
+                    "artifact": "sha256:" + "a" * 64,
+                    "trainedAs": {"name": "LogisticRegression", "params": {"C": "7"}, "maxCategories": 20},
+                }
+            },
+        }
+    ),
     "run after a refresh": a_run(
         **{"spec.datasetRef": {"name": "electricity", "notBefore": "2026-01-31T12:00:00.25Z"}}
     ),

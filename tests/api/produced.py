@@ -47,6 +47,7 @@ _OF_MODELS = (
     "features",
     "golden",
     "isolated",
+    "mapped_engine",
     "onnx_checks",
     "onnx_engine",
 )

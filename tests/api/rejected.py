@@ -677,13 +677,13 @@ RULES = [
         "retrain of nothing",
         a_monitor(**{"spec.trainingRunRef": None}),
         "spec",
-        "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+        "spec.actions with Retrain, Rebuild or Recalibrate (the default) need spec.trainingRunRef",
     ),
     _case(
         "retrain by default of nothing",
         a_monitor(**{"spec.trainingRunRef": None, "spec.actions": None}),
         "spec",
-        "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+        "spec.actions with Retrain, Rebuild or Recalibrate (the default) need spec.trainingRunRef",
     ),
     _case(
         "rebuild after a rollback of nothing",
@@ -691,13 +691,19 @@ RULES = [
             **{"spec.trainingRunRef": None, "spec.actions": [{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}]}
         ),
         "spec",
-        "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+        "spec.actions with Retrain, Rebuild or Recalibrate (the default) need spec.trainingRunRef",
     ),
     _case(
         "rollback without labels",
-        a_monitor(**{"spec.actions.2.when": ["PerformanceDrop", "DataDrift"]}),
-        "spec.actions[2]",
+        a_monitor(**{"spec.actions.3.when": ["PerformanceDrop", "DataDrift"]}),
+        "spec.actions[3]",
         "do: Rollback and RollbackAndRebuild take when: [PerformanceDrop, ConceptDrift] only",
+    ),
+    _case(
+        "recalibration of what no check has told apart",
+        a_monitor(**{"spec.actions.0.do": "Recalibrate"}),
+        "spec.actions[0]",
+        "do: Recalibrate takes when: [ConceptDrift] only",
     ),
     _case(
         "budget of a retrain",

@@ -152,6 +152,7 @@ class Invariants:
         if kind == "DriftMonitor" and change.type == "MODIFIED":
             self._acted(change)
             _not_on_broken_data(change)
+            _mends_what_moved(change)
         if kind == "TrainingRun" and change.type == "ADDED" and ours:
             self._not_made_on_broken_data(change)
         if kind == "ModelVersion" and change.type == "MODIFIED" and ours:
@@ -587,6 +588,16 @@ def _not_on_broken_data(change: Change) -> None:
     found = [each["name"] for each in status.get("checks") or () if (each["type"], each["result"]) == _A_FAULT]
     if found or status.get("faults"):
         raise Violation("BrokenDataIsNotTrainedOn", f"{change.key.name}: {action}, and {found or status['faults']}")
+
+
+def _mends_what_moved(change: Change) -> None:
+    """A model gets a map of its scores only where its calibration is all that was found to have moved."""
+    status, before = change.new.get("status") or {}, (change.old or {}).get("status") or {}
+    action, found = status.get("lastAction"), status.get("calibration") or {}
+    if not action or (before.get("lastAction") or {}).get("time") == action["time"] or action["kind"] != "Recalibrate":
+        return
+    if not found.get("alone") or found.get("artifact") != action.get("recalibrates"):
+        raise Violation("MapsMendWhatMoved", f"{change.key.name}: {action}, and what was found is {found}")
 
 
 _A_FAULT = ("DataQuality", "Detected")

@@ -495,6 +495,14 @@ BUGS = (
         story="several causes",
     ),
     Bug(
+        "a map of the scores is fitted whatever has moved",
+        "another cause",
+        "planning/monitor/actions.py",
+        "    if found is None or not found.can_be_mended:\n",
+        "    if found is None:\n",
+        story="calibration",
+    ),
+    Bug(
         "keys that are refused once are refused for ever",
         "no way back",
         "planning/outcome.py",

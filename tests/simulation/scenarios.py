@@ -177,6 +177,20 @@ def _drifts(verdict: Verdict, of: str) -> Callable[[World], None]:
     return act
 
 
+def _calibration_moves(of: str) -> Callable[[World], None]:
+    return lambda world: world.workloads.miscalibrated.update({of: None})
+
+
+def _done_last(kind: str) -> Callable[[World], bool]:
+    """Return whether the monitor's newest action was of this kind."""
+
+    def is_done(world: World) -> bool:
+        status = (world.server.get(Key("DriftMonitor", TEAM, "rain-drift")) or {}).get("status") or {}
+        return (status.get("lastAction") or {}).get("kind") == kind
+
+    return is_done
+
+
 def _slow_training(world: World) -> None:
     world.workloads.training_seconds = 1_500.0
 
@@ -356,6 +370,10 @@ _REBUILDING = monitor(
     actions=[{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}, {"when": ["Inconclusive"], "do": "AskForLabels"}]
 )
 
+_RECALIBRATING = monitor(
+    actions=[{"when": ["ConceptDrift"], "do": "Recalibrate"}, {"when": ["ConceptDrift"], "do": "Rebuild"}]
+)
+
 _EAGER = monitor(schedule="*/10 * * * *", guard={"cooldown": "1s", "maxRunsPerWeek": 2})
 
 SCENARIOS: dict[str, tuple[Step, ...]] = {
@@ -458,6 +476,25 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all_of(_champion_scores("0.5"), _drifts("ConceptDrift", "rain-v1")),
             _all(_live("rain-v2"), _circuit_closed),
         ),
+    ),
+    # The relation moves in calibration alone, and then in more.
+    "calibration": (
+        Step(
+            "apply all",
+            _create(dataset(), _JUDGED, _RECALIBRATING),
+            _all(_live("rain-v1"), _ready("DriftMonitor", "rain-drift", "Checked")),
+        ),
+        Step(
+            "calibration alone moves",
+            _all_of(_champion_scores("0.5"), _calibration_moves("rain-v1"), _drifts("ConceptDrift", "rain-v1")),
+            _all(_live("rain-v2"), _done_last("Recalibrate")),
+        ),
+        Step(
+            "the concept drifts",
+            _drifts("ConceptDrift", "rain-v2"),
+            _all(_live("rain-v3"), _done_last("Rebuild")),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
     ),
     # A monitor finds an older version better, and it serves again, whatever anybody applies once more.
     "rollback": (

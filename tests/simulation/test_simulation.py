@@ -37,6 +37,7 @@ _NEWS: dict[str, set[str]] = {
     "stages": {"VersionConflict"},
     "a broken version": {"GoldenFailed"},
     "slow rollouts": {"ArtifactNotFound", "ImagePull", "StoreUnavailable"},
+    "calibration": {"Detected"},
     "rollback": {"Detected", "RolledBack"},
     "rollback and rebuild": {"Detected", "RolledBack"},
     "new data": set(),

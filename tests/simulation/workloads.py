@@ -13,6 +13,7 @@ from typing import Any
 
 from mlops.api import tasks
 from mlops.api.base import format_time, parse_duration
+from mlops.api.calibration import Calibration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import CheckResult, MetricReading, OlderVersion, Verdict
@@ -60,6 +61,8 @@ class Workloads:
     # By the version that is checked, or by the monitor's name.
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     verdict: Verdict = "Stable"
+    # Versions of which calibration alone has moved, where the verdict is ConceptDrift.
+    miscalibrated: dict[str, None] = field(default_factory=dict)
     # By the version that is checked: the older one that is better on the window.
     better: dict[str, str] = field(default_factory=dict)
     # Whether checks of the delivery find a fault, beside the verdict.
@@ -160,6 +163,7 @@ class Workloads:
             else None,
             task.seed,
             environment,
+            *([task.recalibration.dump()] if task.recalibration else []),
         ]
         output = digest_of(["model", *inputs])
         champion = self.champions.get(name, self.champions.get(task.run, self.champion))
@@ -210,6 +214,7 @@ class Workloads:
             if labelled
             else None,
             change_point=format_time(end - parse_duration(str(task.window.duration)) / 2) if needs_labels else None,
+            calibration=self._calibration(task, end) if verdict == "ConceptDrift" else None,
             older=self._best_older(task, verdict),
             labels_wanted=_rows_to_label(task, verdict),
             report_digest=digest_of(["check", task.dump(), job_name, verdict, labelled]),
@@ -217,6 +222,19 @@ class Workloads:
 
     def _detects(self, type_: str, verdict: Verdict) -> bool:
         return type_ == verdict or (self.faulty and type_ == "DataQuality")
+
+    def _calibration(self, task: tasks.DriftTask, end: datetime) -> Calibration:
+        return Calibration(
+            alone=task.model_version in self.miscalibrated,
+            artifact=task.artifact,
+            metric="brier",
+            reference="0.1",
+            current="0.2",
+            restored="0.11",
+            ranking_reference="0.8",
+            ranking_current="0.8",
+            since=format_time(end - parse_duration(str(task.window.duration)) / 2),
+        )
 
     def _best_older(self, task: tasks.DriftTask, verdict: Verdict) -> OlderVersion | None:
         if task.rollback is None or verdict not in task.rollback.when:

@@ -28,6 +28,7 @@ from mlops.api.base import (
     exactly_one_of,
     readiness_columns,
 )
+from mlops.api.calibration import Calibration
 from mlops.api.conditions import Condition
 from mlops.api.drift_reference import DriftReference, PinnedDataset, ReferenceSource
 from mlops.api.label_sources import LabelSource, LabelSourceResult
@@ -56,10 +57,12 @@ QUESTIONS: Final[Mapping[CheckType, str]] = MappingProxyType(
 )
 # What a check may find, or that it found nothing, or cannot tell.
 Verdict = Literal["Stable", CheckType, "Inconclusive"]
-ActionName = Literal["Retrain", "Rebuild", "Hold", "Rollback", "RollbackAndRebuild", "AskForLabels", "Notify"]
+ActionName = Literal[
+    "Retrain", "Rebuild", "Recalibrate", "Hold", "Rollback", "RollbackAndRebuild", "AskForLabels", "Notify"
+]
 ActionOutcome = Literal["Pending", "Running", "Promoted", "NothingNew", "Rejected", "Failed", "RolledBack"]
 # What makes a run of the template, and what puts an older version back.
-MAKES_A_RUN: Final[frozenset[ActionName]] = frozenset({"Retrain", "Rebuild", "RollbackAndRebuild"})
+MAKES_A_RUN: Final[frozenset[ActionName]] = frozenset({"Retrain", "Rebuild", "Recalibrate", "RollbackAndRebuild"})
 ROLLS_BACK: Final[frozenset[ActionName]] = frozenset({"Rollback", "RollbackAndRebuild"})
 # Verdicts that come of labelled rows: on those older versions can be measured, too.
 BY_LABEL: Final[tuple[CheckType, ...]] = ("PerformanceDrop", "ConceptDrift")
@@ -224,7 +227,9 @@ class Action(Model):
     do: ActionName = Field(
         description=(
             "Retrain: the same recipe on refreshed data. Rebuild: the search re-opened, on rows from after the change "
-            "point. Rollback: an older version that is better on the window serves again. RollbackAndRebuild: both. "
+            "point. Recalibrate: the live model with a map of its scores, if calibration alone moved; else the next "
+            "action that names the verdict counts. Rollback: an older version that is better on the window serves "
+            "again. RollbackAndRebuild: both. "
             "AskForLabels: the report names rows to label. Notify: it is said, and nothing is done. Hold: nothing is "
             "trained."
         )
@@ -241,6 +246,11 @@ class Action(Model):
             lambda self: self.do not in ROLLS_BACK or all(verdict in BY_LABEL for verdict in self.when),
         ),
         Rule(
+            "self.do != 'Recalibrate' || self.when.all(v, v == 'ConceptDrift')",
+            "do: Recalibrate takes when: [ConceptDrift] only, of which the check says whether calibration alone moved",
+            lambda self: self.do != "Recalibrate" or all(verdict == "ConceptDrift" for verdict in self.when),
+        ),
+        Rule(
             "!has(self.budget) || self.do == 'AskForLabels'",
             "budget is of do: AskForLabels only",
             lambda self: self.budget is None or self.do == "AskForLabels",
@@ -248,11 +258,15 @@ class Action(Model):
     )
 
 
-def action_of(actions: tuple[Action, ...], verdict: Verdict) -> Action | None:
-    """Return the first action that names the verdict; a drift of the answers alone counts as one of the inputs."""
-    named = next((action for action in actions if verdict in action.when), None)
+def action_of(actions: tuple[Action, ...], verdict: Verdict, *, mends: bool = False) -> Action | None:
+    """Return the first action that names the verdict; a drift of the answers alone counts as one of the inputs.
+
+    Recalibrate is passed over unless it `mends` what was found.
+    """
+    possible = [action for action in actions if mends or action.do != "Recalibrate"]
+    named = next((action for action in possible if verdict in action.when), None)
     if named is None and verdict == "PredictionDrift":
-        return next((action for action in actions if "DataDrift" in action.when), None)
+        return next((action for action in possible if "DataDrift" in action.when), None)
     return named
 
 
@@ -309,21 +323,23 @@ class DriftMonitorSpec(Model):
     actions: Annotated[tuple[Action, ...], Field(max_length=16)] = Field(
         default=(
             Action(when=("DataDrift", "LabelShift"), do="Retrain"),
+            Action(when=("ConceptDrift",), do="Recalibrate"),
             Action(when=("ConceptDrift",), do="Rebuild"),
             Action(when=("DataQuality",), do="Hold"),
         ),
-        description="What is done about which verdict; the first that names the verdict counts.",
+        description="What is done about which verdict; the first that names the verdict counts, Recalibrate only "
+        "where it mends what was found.",
     )
     training_run_ref: TemplateRef | None = Field(
-        default=None, description="The template that Retrain and Rebuild make a run of."
+        default=None, description="The template that Retrain, Rebuild and Recalibrate make a run of."
     )
     guard: Guard = Field(default_factory=Guard, description="Limits for actions.")
     rules: ClassVar = (
         Rule(
             "has(self.trainingRunRef)"
             " || (has(self.actions)"
-            " && !self.actions.exists(a, a.do in ['Retrain', 'Rebuild', 'RollbackAndRebuild']))",
-            "spec.actions with Retrain or Rebuild (the default) need spec.trainingRunRef",
+            " && !self.actions.exists(a, a.do in ['Retrain', 'Rebuild', 'Recalibrate', 'RollbackAndRebuild']))",
+            "spec.actions with Retrain, Rebuild or Recalibrate (the default) need spec.trainingRunRef",
             lambda self: (
                 self.training_run_ref is not None or not any(action.do in MAKES_A_RUN for action in self.actions)
             ),
@@ -378,7 +394,13 @@ class LastAction(Model):
     verdict: Verdict = Field(description="The verdict that called for it.")
     ref: Name | None = Field(default=None, description="The TrainingRun made.")
     version: Name | None = Field(default=None, description="Rollback: the ModelVersion that serves again.")
-    since: Timestamp | None = Field(default=None, description="Rebuild: the event time from which rows are used.")
+    since: Timestamp | None = Field(
+        default=None, description="Rebuild, Recalibrate: the event time from which rows are used."
+    )
+    recalibrates: Digest | None = Field(default=None, description="Recalibrate: the model that gets the map.")
+    metric: Metric | None = Field(
+        default=None, description="Recalibrate: the metric by which it has to be better than the live version."
+    )
     outcome: ActionOutcome = Field(description="What came of it.")
 
 
@@ -506,6 +528,9 @@ class DriftMonitorStatus(Model):
         default=(), description="The inputs that moved furthest."
     )
     attribution: Attribution | None = Field(default=None, description="Where a drop comes from.")
+    calibration: Calibration | None = Field(
+        default=None, description="Which way the relation moved, if it did and that can be told."
+    )
     change_point: Timestamp | None = Field(
         default=None, description="The event time when the loss changed, as estimated."
     )

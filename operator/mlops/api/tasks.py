@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp
+from mlops.api.calibration import Calibration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
     Action,
@@ -39,7 +40,7 @@ from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
 from mlops.api.numeric_environment import NUMERIC_ENVIRONMENT as NUMERIC_ENVIRONMENT
 from mlops.api.reasons import Reported
-from mlops.api.training_run import MetricValue, Search
+from mlops.api.training_run import MetricValue, Recalibration, Search
 
 TASK_VARIABLE = "MLOPS_TASK"
 STORE_VARIABLE = "MLOPS_STORE"  # file:///… or s3://bucket/prefix
@@ -153,8 +154,9 @@ class TrainTask(Model):
     dataset_artifact: str
     dataset_digest: str
     since: str | None = None
-    # None: the model is in the outputs folder, put there by the user's own container.
+    # Neither: the model is in the outputs folder, put there by the user's own container.
     estimator: Estimator | None = None
+    recalibration: Recalibration | None = None
     search: Search | None = None
     seed: int = 0
     environment_digest: str
@@ -344,6 +346,7 @@ class DriftReport(Model):
     estimated_metric: MetricReading | None = None
     top_features: tuple[FeatureShift, ...] = ()
     attribution: Attribution | None = None
+    calibration: Calibration | None = None
     change_point: Timestamp | None = None
     # The best of the older versions, if they were measured, and in a few words why others were not.
     older: OlderVersion | None = None

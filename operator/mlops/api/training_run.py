@@ -106,12 +106,27 @@ class Container(Model):
     )
 
 
+class Recalibration(Model):
+    """A model that stays as it is, and gets a map of its scores that is fitted to the rows to train on."""
+
+    artifact: Digest = Field(
+        description="The address of the model in the store: status.artifact of a ModelVersion. It has to be ONNX."
+    )
+    trained_as: Estimator | None = Field(
+        default=None,
+        description="What the model was trained as, for the lineage: a later Retrain takes the parameters from there.",
+    )
+
+
 class Trainer(Model):
     """What trains."""
 
     estimator: Estimator | None = Field(default=None, description="A scikit-learn estimator.")
     container: Container | None = Field(default=None, description="Your own code in a container.")
-    rules: ClassVar = (exactly_one_of("estimator", "container", path="spec.trainer"),)
+    recalibration: Recalibration | None = Field(
+        default=None, description="A model that is there, of which only the calibration is fitted."
+    )
+    rules: ClassVar = (exactly_one_of("estimator", "container", "recalibration", path="spec.trainer"),)
 
 
 class Objective(Model):
@@ -205,7 +220,7 @@ class TrainingRunSpec(Model):
     """What the user wants. Of a run it is immutable, except suspend; of a template it may be edited."""
 
     dataset_ref: DatasetRef = Field(description="The data.")
-    trainer: Trainer = Field(description="What trains: exactly one of estimator, container.")
+    trainer: Trainer = Field(description="What trains: exactly one of estimator, container, recalibration.")
     search: Search | None = Field(default=None, description="A search over the estimator's parameters.")
     reproducibility: Reproducibility = Field(
         default_factory=Reproducibility, description="The seed, and whether to prove that it is all there is."

@@ -50,7 +50,8 @@ def _lines(found: dict[str, Any], *, colour: bool, width: int, done: str) -> Ite
     for line in _rest(found):
         yield from _wrapped(line, width)
     if found.get("policy") is not None:
-        yield from _wrapped(f"The monitor: {in_words(found['policy'], found['verdict'])}", width)
+        does = in_words(found["policy"], found["verdict"], found.get("calibration"))
+        yield from _wrapped(f"The monitor: {does}", width)
     if done:
         yield from _wrapped(f"Done: {done}", width)
     yield from _wrapped(f"A person: {person_of(found)}", width)

@@ -29,6 +29,7 @@ from mlops.planning.readiness import is_over
 
 _WEEK = timedelta(days=7)
 _UNFINISHED = ("Pending", "Running")
+_IN_VAIN = ("Rejected", "Failed", "NothingNew")
 _MOST = 1_000_000
 _MOST_CAUSES = len(get_args(Verdict))
 
@@ -47,9 +48,19 @@ class ActionDecision:
         return self.reason == Reason.RUN_CREATED
 
 
-def called_for(monitor: DriftMonitor, verdict: Verdict) -> Action | None:
-    """Return the first action that names the verdict; a drift of the answers alone counts as one of the inputs."""
-    return action_of(monitor.spec.actions, verdict)
+def called_for(monitor: DriftMonitor, status: DriftMonitorStatus, verdict: Verdict) -> Action | None:
+    """Return the first action that names the verdict and fits what the check has found."""
+    return action_of(monitor.spec.actions, verdict, mends=_mends(status))
+
+
+def _mends(status: DriftMonitorStatus) -> bool:
+    """Return whether a recalibration is worth a run: calibration alone moved, and one was not just made in vain."""
+    found, last = status.calibration, status.last_action
+    if found is None or not found.can_be_mended:
+        return False
+    # A model that took its place is another one, to be tried once.
+    in_vain = last is not None and last.outcome in _IN_VAIN and last.recalibrates == found.artifact
+    return not in_vain
 
 
 def cause_of(monitor: DriftMonitor, verdict: Verdict) -> Verdict:
@@ -68,7 +79,7 @@ def decide(
     template: TrainingRun | None,
 ) -> ActionDecision:
     """Return what to do about `verdict` of the check scheduled `at`; `status` counts this check in already."""
-    action = called_for(monitor, verdict)
+    action = called_for(monitor, status, verdict)
     if action is None:
         return ActionDecision(None, Reason.NO_ACTION, f"{verdict} calls for nothing")
     if action.do == "Hold":

@@ -103,6 +103,7 @@ def _measured(status: DriftMonitorStatus, report: tasks.DriftReport) -> DriftMon
         estimated_metric=report.estimated_metric,
         top_features=report.top_features[:_MAX_FEATURES],
         attribution=report.attribution,
+        calibration=report.calibration,
         change_point=report.change_point,
         report=report.report_digest,
     )
@@ -112,7 +113,7 @@ def _counted(
     monitor: DriftMonitor, status: DriftMonitorStatus, report: tasks.DriftReport, *, before: DriftMonitorStatus
 ) -> DriftMonitorStatus:
     """Return the status with this check counted among those in a row that call for the same action."""
-    if called_for(monitor, report.verdict) is None:
+    if called_for(monitor, status, report.verdict) is None:
         return status.evolve(breaches=0)
     again = before.verdict == report.verdict
     return status.evolve(breaches=before.breaches + 1 if again else 1)

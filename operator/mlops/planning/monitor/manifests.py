@@ -12,6 +12,7 @@ from mlops.api.estimator import Estimator
 from mlops.api.label_sources import LabelSource
 from mlops.api.training_run import TrainingRun, TriggerRecord
 from mlops.planning import pods
+from mlops.planning.monitor.recalibrating import recalibrating
 from mlops.planning.plan import Manifest, Settings
 from mlops.planning.training.children import run_of_template, spec_of_run
 
@@ -193,13 +194,16 @@ def run_of_action(monitor: DriftMonitor, template: TrainingRun, action: LastActi
 
     Retrain keeps the recipe: no search, and what the champion's search had found, however many versions ago; a search
     of which nothing is known is made again. Rebuild opens the search again, on rows from after the change if that is
-    known. Rows from before an earlier change stay out either way.
+    known. Recalibrate keeps the model, and fits a map of its scores to those rows. Rows from before an earlier change
+    stay out whatever is done.
     """
     spec = spec_of_run(template)
     spec["datasetRef"] = _data(spec["datasetRef"], action, champion)
     if action.kind == "Retrain" and (tuned := _tuned(template, champion)) is not None:
         spec.pop("search", None)
         spec["trainer"] = _with_params(spec["trainer"], tuned)
+    if action.recalibrates is not None and action.metric is not None:
+        spec = recalibrating(spec, action.recalibrates, action.metric, champion.estimator)
     reason = f"{action.verdict} found by the check of {action.time}"
     return run_of_template(
         template,

@@ -96,7 +96,7 @@ def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | No
 
 def _called_for(monitor: DriftMonitor, status: DriftMonitorStatus) -> ActionName | None:
     """Return what the newest verdict calls for, be it to hold; else what was done last."""
-    action = called_for(monitor, status.verdict) if status.verdict else None
+    action = called_for(monitor, status, status.verdict) if status.verdict else None
     if action is not None:
         return action.do
     return status.last_action.kind if status.last_action else None

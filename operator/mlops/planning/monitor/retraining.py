@@ -124,7 +124,7 @@ def action_of(
     if any(run.metadata.name == name for run in view.runs):
         # A check that a person asked for falls into the minute of another one.
         name = other
-    return LastAction(
+    made = LastAction(
         time=format_time(scheduled),
         kind=kind,
         verdict=status.verdict or "Inconclusive",
@@ -132,6 +132,11 @@ def action_of(
         since=status.change_point if kind in _ON_ROWS_AFTER_THE_CHANGE else None,
         outcome="Pending",
     )
+    found = status.calibration
+    if kind != "Recalibrate" or found is None:
+        return made
+    # What the run is made of is on record with it: the next check may find something else.
+    return made.evolve(since=found.since, recalibrates=found.artifact, metric=found.metric)
 
 
 def action_text(status: DriftMonitorStatus, decision: ActionDecision) -> str:

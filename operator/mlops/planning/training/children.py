@@ -65,7 +65,12 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
 
 
 def trained_as(run: TrainingRun) -> Estimator | None:
-    """Return the estimator with the parameters that it was trained with: the search's findings over the spec's."""
+    """Return the estimator with the parameters that it was trained with: the search's findings over the spec's.
+
+    A recalibration trains none: the model is what it was trained as before.
+    """
+    if run.spec.trainer.recalibration is not None:
+        return run.spec.trainer.recalibration.trained_as
     estimator = run.spec.trainer.estimator
     if estimator is None:
         return None

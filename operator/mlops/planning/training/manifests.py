@@ -78,6 +78,7 @@ def _train_task(run: TrainingRun, resolved: Resolved) -> tasks.TrainTask:
         dataset_digest=resolved.dataset_digest,
         since=run.spec.dataset_ref.since,
         estimator=run.spec.trainer.estimator,
+        recalibration=run.spec.trainer.recalibration,
         search=run.spec.search,
         seed=run.spec.reproducibility.seed,
         environment_digest=resolved.environment_digest,

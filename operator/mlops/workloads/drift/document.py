@@ -91,6 +91,7 @@ def measured(reference: Reference, window: Window, decision: Decision) -> dict[s
         "estimatedPerformance": _plain(decision.estimated),
         "attribution": _plain(decision.split),
         "challenger": _plain(decision.challenge),
+        "calibration": _plain(decision.calibration),
         "changePoint": decision.change_point,
         "libraries": {name: version(name) for name in _LIBRARIES},
     }

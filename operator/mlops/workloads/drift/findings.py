@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlops.api.drift_monitor import Check, Verdict
+from mlops.api.metrics import Metric
 from mlops.workloads.drift.baseline import Baseline
 
 Kind = Literal["numeric", "categorical"]
@@ -154,6 +155,26 @@ class Challenge:
 
 
 @dataclass(frozen=True)
+class CalibrationShift:
+    """Whether a map of the scores, which keeps their order, is all that a moved relation takes (`alone`).
+
+    `metric` on the reference, in the window as it was served, and there as mapped by what the other half of the rows
+    says. Rankings are ROC areas, or of numbers rank correlations. `obstacle` is why the live model takes no map.
+    """
+
+    alone: bool
+    metric: Metric
+    reference: float
+    current: float
+    restored: float
+    ranking_reference: float
+    ranking_current: float
+    rows: int
+    since: str
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True)
 class Detection:
     """A change that a sequential detector saw in the loss, at the time of the row that convinced it."""
 
@@ -223,6 +244,7 @@ class Decision:
     estimated: PerformanceEstimate | None
     split: DropParts | None
     challenge: Challenge | None
+    calibration: CalibrationShift | None
     change_point: str | None
     notes: tuple[str, ...]
 

@@ -7,7 +7,9 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from mlops.api.calibration import Calibration
 from mlops.api.drift_monitor import OlderVersion
+from mlops.workloads.drift.findings import CalibrationShift
 from mlops.workloads.drift.labelling import FILE, Request
 from mlops.workloads.drift.older import MeasuredOlder, OlderVersions
 
@@ -76,6 +78,24 @@ def _best(older: OlderVersions, best: MeasuredOlder, against: str) -> OlderVersi
         high=_decimal(best.gain.high),
         p_value=_decimal(best.p_value),
         better=older.better is not None,
+    )
+
+
+def calibration_of(shift: CalibrationShift | None, artifact: str) -> Calibration | None:
+    """Return which way the relation moved, for the operator; `artifact` is the model that was judged."""
+    if shift is None:
+        return None
+    return Calibration(
+        alone=shift.alone,
+        artifact=artifact,
+        metric=shift.metric,
+        reference=_decimal(shift.reference),
+        current=_decimal(shift.current),
+        restored=_decimal(shift.restored),
+        ranking_reference=_decimal(shift.ranking_reference),
+        ranking_current=_decimal(shift.ranking_current),
+        since=shift.since,
+        obstacle=shift.obstacle,
     )
 
 

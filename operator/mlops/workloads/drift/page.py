@@ -66,6 +66,7 @@ def page(found: dict[str, Any], history: Sequence[Mapping[str, Any]] = (), done:
         _performance(found),
         _estimated(found),
         _attribution(found),
+        _calibration(found),
         following.sections(found),
         _inputs(found),
         _rows(found),
@@ -114,7 +115,7 @@ def _what_to_do(found: dict[str, Any], done: str) -> str:
     policy = found.get("policy")
     lines = []
     if policy is not None:
-        lines.append(("The monitor", in_words(policy, found["verdict"])))
+        lines.append(("The monitor", in_words(policy, found["verdict"], found.get("calibration"))))
     elif "compared" not in found:
         # Of a release that did not record the policy.
         lines.append(("The operator, by default", advice.operator))
@@ -226,6 +227,23 @@ def _attribution(found: dict[str, Any]) -> str:
             f" ({gain['low']:.4g} to {gain['high']:.4g}), p = {challenger['pValue']:.3g}.</p>"
         )
     return _section("Where the drop comes from", text)
+
+
+def _calibration(found: dict[str, Any]) -> str:
+    shift = found.get("calibration")
+    if shift is None:
+        return ""
+    metric, kind = shift["metric"], "ROC area" if shift["metric"] == "brier" else "rank correlation"
+    text = (
+        f"<p>{'Calibration alone moved' if shift['alone'] else 'Not in calibration alone'}: ranking ({kind})"
+        f" {shift['rankingCurrent']:.4g}, {shift['rankingReference']:.4g} on the reference; {metric}"
+        f" {shift['current']:.4g} as served, {shift['restored']:.4g} with a map of the scores that keeps their order,"
+        f" {shift['reference']:.4g} on the reference. The map was fitted to one half of {shift['rows']} rows since"
+        f" {_text(shift['since'])} and measured on the other, by turns.</p>"
+    )
+    if shift["obstacle"] is not None:
+        text += f"<p>The live model takes no map: {_text(shift['obstacle'])}.</p>"
+    return _section("Which way the relation moved", text)
 
 
 def _inputs(found: dict[str, Any]) -> str:

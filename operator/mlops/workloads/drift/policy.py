@@ -11,6 +11,8 @@ from mlops.api.tasks import MonitorPolicy
 _DOES = {
     "Retrain": "the same recipe on refreshed data; it must pass the gates",
     "Rebuild": "the search re-opened, on rows from after the change; it must pass the gates",
+    "Recalibrate": "the live model with a map of its scores, fitted to rows from after the change; it must pass the "
+    "gates, and be better than without the map",
     "Rollback": "an older version serves again, if one is shown to be better on the window",
     "RollbackAndRebuild": "an older version serves again, if one is shown to be better on the window, and the search "
     "is re-opened, on rows from after the change; what it finds must pass the gates",
@@ -20,10 +22,14 @@ _DOES = {
 }
 
 
-def in_words(policy: dict[str, Any], verdict: Verdict) -> str:
-    """Return what the policy of a report's document does about a verdict, with what the guard asks first."""
+def in_words(policy: dict[str, Any], verdict: Verdict, calibration: dict[str, Any] | None) -> str:
+    """Return what the policy of a report's document does about a verdict, with what the guard asks first.
+
+    `calibration` is what the document says of it.
+    """
     said = MonitorPolicy.model_validate(policy)
-    action = action_of(said.actions, verdict)
+    mends = calibration is not None and calibration["alone"] and calibration["obstacle"] is None
+    action = action_of(said.actions, verdict, mends=mends)
     if action is None:
         return "Nothing: no action of the monitor names this verdict."
     about = f": {_DOES[action.do]}" if action.do in _DOES else ""

@@ -15,16 +15,17 @@ from mlops.api.reasons import Reason
 from mlops.workloads.drift.dataset_version import fetch_dataset
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
-from mlops.workloads.drift.following import beside, told
+from mlops.workloads.drift.following import beside, calibration_of, told
 from mlops.workloads.drift.label_sources import LabelPlaces, SourceLabels
 from mlops.workloads.drift.labelling import FILE, record, request_of
 from mlops.workloads.drift.older import older_versions
 from mlops.workloads.drift.page import page
-from mlops.workloads.drift.reference import Reference, load_reference
+from mlops.workloads.drift.reference import Reference, load_reference, signature_at
 from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
 from mlops.workloads.drift.repeats import compared_inputs, load_earlier
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, load_window, with_cohort
+from mlops.workloads.floor.model.mappable import obstacle_of
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix
 from mlops.workloads.floor.records.newest import newest_span
@@ -48,6 +49,10 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     window = _beside_earlier(pod, task, reference, window)
     seed = seed_of(task.namespace, task.monitor, task.artifact, format_time(span.end))
     decision = decide(reference, window, task.checks, limits=task.window, labels=task.labels, seed=seed)
+    if decision.calibration is not None:
+        # Whether the model takes a map is written in its description, not in rows.
+        obstacle = obstacle_of(signature_at(store, task.artifact))
+        decision = replace(decision, calibration=replace(decision.calibration, obstacle=obstacle))
     older = older_versions(store, pod.scratch, task, reference, window, decision, seed)
     asked = request_of(store, task, window, decision, seed)
     found = document(task, reference, window, decision, [_result(each, window) for each in window.sources]) | beside(
@@ -59,7 +64,8 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     if asked:
         record(store, asked)
     report = report_of(window, decision, digest).evolve(reference=compared)
-    return fitting(report.evolve(**told(older, asked, task.artifact)))
+    found_shift = calibration_of(decision.calibration, task.artifact)
+    return fitting(report.evolve(calibration=found_shift, **told(older, asked, task.artifact)))
 
 
 def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftReport:

@@ -58,6 +58,7 @@ def decide(
         estimated=evidence.estimated,
         split=evidence.split,
         challenge=evidence.challenge,
+        calibration=evidence.calibration,
         change_point=None if changed is None else format_time(changed),
         notes=(*_notes(window), *_not_compared(reference, window)),
     )

@@ -34,6 +34,7 @@ from mlops.workloads.train.notes import notes_on, with_notes
 from mlops.workloads.train.parameters import build
 from mlops.workloads.train.personal import check_estimator, check_label, hidden_columns, masks_of
 from mlops.workloads.train.positions import Meaning
+from mlops.workloads.train.recalibrate import recalibrated
 from mlops.workloads.train.search import Params, run_search, trials_of
 from mlops.workloads.train.unusual import unusual_rows
 
@@ -62,7 +63,10 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
     folder = pod.scratch / "model"
     folder.mkdir()
     with contextlib.ExitStack() as children:
-        if task.estimator is not None:
+        if task.recalibration is not None:
+            predictor, note = recalibrated(pod, task.recalibration, data, folder, children)
+            made = _Made(predictor, notes=(note,))
+        elif task.estimator is not None:
             made = _fit_and_export(task, data, folder)
         else:
             made = _adopt(pod, data, folder, children)
@@ -79,7 +83,7 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
     report = tasks.TrainReport(
         output_digest=manifest.digest,
         prediction_digest=prediction_digest(recorded),
-        environment_digest=environment.digest() if task.estimator is not None else task.environment_digest,
+        environment_digest=task.environment_digest if _is_users_own(task) else environment.digest(),
         format=made.predictor.signature.format,
         metrics=_shown(metrics),
         champion_metrics=_shown(champion),
@@ -89,6 +93,10 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
         files=_files(manifest),
     )
     return with_notes(report, (*made.notes, *_undefined(measured)))
+
+
+def _is_users_own(task: tasks.TrainTask) -> bool:
+    return task.estimator is None and task.recalibration is None
 
 
 def _positive_name(signature: Signature) -> str | None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from mlops.api.drift_monitor import Check, CheckType
 from mlops.workloads.drift.estimation import Estimates
-from mlops.workloads.drift.findings import Challenge, DropParts, Finding, PerformanceEstimate, Shift
+from mlops.workloads.drift.findings import CalibrationShift, Challenge, DropParts, Finding, PerformanceEstimate, Shift
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.performance import Judged, Labelled
 from mlops.workloads.drift.reference import Reference
@@ -40,6 +40,7 @@ class Evidence:
     alpha: float = 0.0
     split: DropParts | None = None
     challenge: Challenge | None = None
+    calibration: CalibrationShift | None = None
     estimates: Estimates | None = None
     estimated: PerformanceEstimate | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -24,7 +24,16 @@ class Engine(Protocol):
 
 
 def open_engine(signature: Signature, folder: Path) -> Engine:
-    """Open the model file that the signature names. Raises BadInput."""
+    """Open the model file that the signature names, with the map that it does not hold itself. Raises BadInput."""
+    engine, mapped = _open_file(signature, folder), signature.mapped
+    if mapped is None or mapped.in_graph:
+        return engine
+    from mlops.workloads.floor.model.mapped_engine import MappedEngine
+
+    return MappedEngine(engine, signature, mapped)
+
+
+def _open_file(signature: Signature, folder: Path) -> Engine:
     path = folder / f"model.{signature.format}"
     if not path.is_file():
         raise BadInput(Reason.OUTPUT_INVALID, f"{path.name} is missing: model.json says that the format is so")

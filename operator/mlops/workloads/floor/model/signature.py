@@ -145,6 +145,17 @@ class Outputs(Model):
     label_is_class: bool = False
 
 
+class MappedScores(Model):
+    """A map of the answers of another model, see `statistics.score_map`: the graph holds it, or else who reads this
+    applies it."""
+
+    # The model without it.
+    artifact: Text
+    in_graph: bool
+    slope: Finite
+    bias: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MAX_LISTED)]
+
+
 class Signature(Model):
     """What a model takes and how it answers."""
 
@@ -167,6 +178,8 @@ class Signature(Model):
     # Columns of text with personal data, computed ones too; None where there are none.
     masks: Annotated[tuple[Mask, ...], Field(max_length=MAX_INPUTS + MAX_FEATURES)] | None = None
     outputs: Outputs = Field(default_factory=Outputs)
+    # Of a model that was recalibrated.
+    mapped: MappedScores | None = None
     tolerance: Text
     export: Export = Field(default_factory=Export)
     libraries: Versions = Field(default_factory=dict)
@@ -281,12 +294,22 @@ def _check_answer(signature: Signature) -> None:
             raise _bad(f"classes: they are {kind}, and the label is {signature.label.type}")
     if signature.positive is not None and not any(_same(signature.positive, one) for one in classes or ()):
         raise _bad(f"positive: {signature.positive!r} is none of the classes")
+    if signature.mapped is not None:
+        _check_map(signature, signature.mapped)
     try:
         tolerance = float(signature.tolerance)
     except ValueError:
         tolerance = -1.0
     if not 0 <= tolerance <= MAX_TOLERANCE:
         raise _bad(f"tolerance: {signature.tolerance[:60]!r} is no number from 0 to {MAX_TOLERANCE}")
+
+
+def _check_map(signature: Signature, mapped: MappedScores) -> None:
+    wanted = len(signature.classes or ()) or 1
+    if len(mapped.bias) != wanted or mapped.slope <= 0:
+        raise _bad(f"mapped: its slope is above 0, and it has {wanted} biases, one per class")
+    if mapped.in_graph and signature.format != "onnx":
+        raise _bad(f"mapped: model.{signature.format} has no graph that could hold it")
 
 
 def _same(one: bool | int | str, other: bool | int | str) -> bool:
