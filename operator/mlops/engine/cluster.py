@@ -19,6 +19,7 @@ API_VERSIONS = {
     "Service": "v1",
     "ConfigMap": "v1",
     "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
 }
