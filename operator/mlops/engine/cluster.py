@@ -134,6 +134,12 @@ def labels_of(manifest: Manifest) -> Mapping[str, str]:
     return labels
 
 
+def annotations_of(manifest: Manifest) -> Mapping[str, str]:
+    """Return a manifest's annotations."""
+    annotations: Mapping[str, str] = manifest["metadata"].get("annotations") or {}
+    return annotations
+
+
 def owners_of(manifest: Manifest) -> list[Manifest]:
     """Return a manifest's ownerReferences."""
     return list(manifest["metadata"].get("ownerReferences") or ())
