@@ -2,7 +2,8 @@
 on reasons, in the pages the tables of environment variables and of drift checks, and what scikit-learn says of the
 estimators.
 
-The chart's table of values is made of the comments in its values.yaml. `make generate` runs it, CI compares.
+The chart's table of values, and the descriptions in its schema, are made of the comments in its values.yaml. `make
+generate` runs it, CI compares.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def generated() -> dict[str, str]:
     _, end, tail = rest.partition(TABLE_END)
     table = "".join(_table((ROOT / CHART / "values.yaml").read_text()))
     files[f"{CHART}/README.md"] = f"{head}{begin}\n{table}\n{end}{tail}"
+    files[f"{CHART}/values.schema.json"] = _schema(
+        (ROOT / CHART / "values.yaml").read_text(), (ROOT / CHART / "values.schema.json").read_text()
+    )
     files["docs/reasons.md"] = "".join(_reasons())
     # Here, not above: it imports scikit-learn, and tests import this module for a path.
     from hack import estimator_table
@@ -152,6 +156,22 @@ def _table(values: str) -> Iterator[str]:
     assert isinstance(root, yaml.MappingNode)
     for path, default, description in _described(root, "", values.splitlines()):
         yield f"| `{path}` | `{json.dumps(default)}` | {description} |\n"
+
+
+def _schema(values: str, text: str) -> str:
+    """Return the schema of the values with what values.yaml says of each: its description and its default."""
+    schema = json.loads(text)
+    root = yaml.compose(values, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode)
+    for path, default, description in _described(root, "", values.splitlines()):
+        parent, node = schema, schema
+        for part in path.split("."):
+            parent = schema["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+            node = parent["properties"][part]
+        # Images share one definition: what is said of the first holds of each.
+        if parent not in schema["definitions"].values() or "description" not in node:
+            node |= {"description": description, "default": default}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _described(mapping: yaml.MappingNode, prefix: str, lines: list[str]) -> Iterator[tuple[str, object, str]]:

@@ -60,6 +60,63 @@ _CSV = {
     "ragged": "Quarantine",
 }
 
+_PLACE = {
+    "topologyKey": "topology.kubernetes.io/zone",
+    "labelSelector": {
+        "matchLabels": {"app": "cache"},
+        "matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["old"]}],
+    },
+}
+_PLACES = {
+    "requiredDuringSchedulingIgnoredDuringExecution": [_PLACE],
+    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": _PLACE}],
+}
+_POD_TEMPLATE = {
+    "labels": {"example.com/team": "grid"},
+    "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+    "env": [{"name": "TZ", "value": "Europe/Berlin"}],
+    "nodeSelector": {"example.com/pool": "gpu"},
+    "tolerations": [
+        {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60},
+        {"operator": "Exists"},
+    ],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [
+                    {
+                        "matchExpressions": [
+                            {"key": "example.com/cores", "operator": "Gt", "values": ["8"]},
+                            {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]},
+                            {"key": "example.com/spot", "operator": "DoesNotExist"},
+                        ]
+                    }
+                ]
+            },
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 50,
+                    "preference": {
+                        "matchExpressions": [{"key": "example.com/disk", "operator": "In", "values": ["fast"]}]
+                    },
+                }
+            ],
+        },
+        "podAffinity": _PLACES,
+        "podAntiAffinity": _PLACES,
+    },
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
+    "priorityClassName": "batch",
+    "runtimeClassName": "nvidia",
+    "serviceAccountName": "reader",
+    "imagePullSecrets": [{"name": "registry"}],
+}
+_DEVICES = {
+    "requests": {"cpu": "500m", "memory": "512Mi"},
+    "limits": {"cpu": "2", "memory": "2Gi", "nvidia.com/gpu": "1"},
+}
 _DATASET = _object(
     "Dataset",
     {
@@ -106,6 +163,8 @@ _DATASET = _object(
         },
         "retention": {"keepVersions": 5, "maxAge": "90d"},
         "freshness": {"maxAge": "26h", "measure": "EventTime"},
+        "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "4Gi"}},
+        "podTemplate": _POD_TEMPLATE,
         "suspend": False,
     },
 )
@@ -119,8 +178,20 @@ _PROMOTION = {
                 "requests": {"cpu": "500m", "memory": "512Mi"},
                 "limits": {"cpu": "2", "memory": "2Gi"},
             },
+            "podTemplate": _POD_TEMPLATE,
         },
         {"name": "production", "gates": [{"latency": {"p99Milliseconds": 50}}], "replicas": 2},
+        {
+            "name": "scaled",
+            "autoscaling": {
+                "autoscalerClass": "HPA",
+                "minReplicas": 2,
+                "maxReplicas": 5,
+                "targetCPUUtilization": 80,
+            },
+        },
+        {"name": "busy", "autoscaling": {"maxReplicas": 5, "targetConcurrency": 4}},
+        {"name": "woken", "autoscaling": {"autoscalerClass": "External", "minReplicas": 0}},
     ]
 }
 _CAPTURE = {"percent": 50, "flushSeconds": 30, "redact": ["price"]}
@@ -147,10 +218,8 @@ _RUN = _object(
             {"metric": "roc_auc", "compareTo": "champion", "minDelta": "-0.01"},
         ],
         "register": {"modelName": "electricity", "promotion": _PROMOTION, "capture": _CAPTURE},
-        "resources": {
-            "requests": {"cpu": "500m", "memory": "512Mi"},
-            "limits": {"cpu": "2", "memory": "2Gi"},
-        },
+        "resources": _DEVICES,
+        "podTemplate": _POD_TEMPLATE,
         "activeDeadlineSeconds": 600,
         "backoffLimit": 1,
         "suspend": False,
@@ -250,6 +319,8 @@ _MONITOR = _object(
             "confirmations": 2,
             "circuitResetAfter": "14d",
         },
+        "resources": {"requests": {"cpu": "200m"}, "limits": {"memory": "4Gi"}},
+        "podTemplate": _POD_TEMPLATE,
     },
 )
 

@@ -559,7 +559,7 @@ RULES = [
         _case(
             f"quantity {quantity}",
             a_run(**{"spec.resources.limits.memory": quantity}),
-            "spec.resources.limits.memory",
+            "spec.resources.limits",
             "must match a number with m, k, M",
         )
         for quantity in ("1GBi", "1.5.Gi", "-1Gi", "lots")
@@ -573,8 +573,157 @@ RULES = [
     _case(
         "server's quantity",
         a_version(**{"spec.promotion.stages.0.resources.limits.cpu": "two"}),
-        "spec.promotion.stages[0].resources.limits.cpu",
+        "spec.promotion.stages[0].resources.limits",
         "must match a number with m, k, M",
+    ),
+    _case(
+        "server of a fixed and of any number of pods",
+        a_version(**{"spec.promotion.stages.2.replicas": 2}),
+        "spec.promotion.stages[2]",
+        "replicas and autoscaling exclude each other: autoscaling.minReplicas says how many",
+    ),
+    _case(
+        "autoscaling by nothing",
+        a_version(**{"spec.promotion.stages.2.autoscaling": {"maxReplicas": 3}}),
+        "spec.promotion.stages[2].autoscaling",
+        "needs maxReplicas and exactly one of targetCPUUtilization, targetConcurrency",
+    ),
+    _case(
+        "autoscaling by two",
+        a_version(**{"spec.promotion.stages.2.autoscaling.targetConcurrency": 3}),
+        "spec.promotion.stages[2].autoscaling",
+        "needs maxReplicas and exactly one of targetCPUUtilization, targetConcurrency",
+    ),
+    _case(
+        "autoscaling without a bound",
+        a_version(**{"spec.promotion.stages.2.autoscaling.maxReplicas": None}),
+        "spec.promotion.stages[2].autoscaling",
+        "needs maxReplicas and exactly one of targetCPUUtilization, targetConcurrency",
+    ),
+    _case(
+        "autoscaling to none",
+        a_version(**{"spec.promotion.stages.2.autoscaling.minReplicas": 0}),
+        "spec.promotion.stages[2].autoscaling",
+        "minReplicas 0 needs autoscalerClass External",
+    ),
+    _case(
+        "autoscaling from above its bound",
+        a_version(**{"spec.promotion.stages.2.autoscaling.minReplicas": 6}),
+        "spec.promotion.stages[2].autoscaling",
+        "minReplicas must not exceed maxReplicas",
+    ),
+    _case(
+        "bounds of another's autoscaling",
+        a_version(**{"spec.promotion.stages.4.autoscaling.maxReplicas": 6}),
+        "spec.promotion.stages[4].autoscaling",
+        "maxReplicas and targets stand in what scales the pods: leave them out",
+    ),
+    _case(
+        "half a device",
+        a_run(**{"spec.resources": {"limits": {"nvidia.com/gpu": "0.5"}}}),
+        "spec.resources",
+        'an amount of devices is a whole number, such as "1"',
+    ),
+    _case(
+        "a device requested and limited otherwise",
+        a_run(**{"spec.resources": {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "2"}}}),
+        "spec.resources",
+        "requests and limits of a device must be equal: give its limits only",
+    ),
+    _case(
+        "a resource that nobody offers",
+        a_run(**{"spec.resources": {"limits": {"gpus": "1"}}}),
+        "spec.resources.limits",
+        "a resource is cpu, memory or one that a device plug-in offers, such as nvidia.com/gpu",
+    ),
+    *(
+        _case(
+            f"the operator's label {key}",
+            a_monitor(**{"spec.podTemplate": {"labels": {key: "x"}}}),
+            "spec.podTemplate",
+            "labels of mlops.dev, kubernetes.io and k8s.io, and those that Kubernetes itself sets, cannot be set",
+        )
+        for key in (
+            "mlops.dev/stage",
+            "app.kubernetes.io/component",
+            "batch.kubernetes.io/job-name",
+            "node.k8s.io/x",
+            "pod-template-hash",
+            "job-name",
+        )
+    ),
+    _case(
+        "the operator's annotation",
+        a_dataset(**{"spec.podTemplate": {"annotations": {"mlops.dev/artifact": "x"}}}),
+        "spec.podTemplate",
+        "annotations of mlops.dev are the operator's",
+    ),
+    _case(
+        "no label's key",
+        a_dataset(**{"spec.podTemplate": {"nodeSelector": {"-pool": "x"}}}),
+        "spec.podTemplate.nodeSelector",
+        "a key is a name of at most 63 letters, digits, -, _ and .",
+    ),
+    _case(
+        "no label's value",
+        a_dataset(**{"spec.podTemplate": {"nodeSelector": {"pool": "a b"}}}),
+        "spec.podTemplate.nodeSelector",
+        "the value of a label has at most 63 letters, digits, -, _ and .",
+    ),
+    _case(
+        "the operator's variable in a pod",
+        a_dataset(**{"spec.podTemplate": {"env": [{"name": "MLOPS_STORE", "value": "x"}]}}),
+        "spec.podTemplate.env[0]",
+        "names that begin with MLOPS_ are the operator's",
+    ),
+    *(
+        _case(id_, a_dataset(**{"spec.podTemplate": {"tolerations": [wrong]}}), "spec.podTemplate.tolerations[0]", says)
+        for id_, wrong, says in (
+            ("toleration of nothing", {}, "a toleration without a key needs the operator Exists"),
+            (
+                "toleration of any value and of one",
+                {"key": "gpu", "operator": "Exists", "value": "x"},
+                "a toleration with the operator Exists has no value",
+            ),
+            (
+                "toleration for a while of no end",
+                {"key": "gpu", "tolerationSeconds": 5},
+                "tolerationSeconds needs the effect NoExecute",
+            ),
+        )
+    ),
+    *(
+        _case(
+            f"requirement {operator} of {len(values)}",
+            a_dataset(
+                **{
+                    "spec.podTemplate.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {"matchExpressions": [{"key": "pool", "operator": operator, "values": values}]}
+                        ]
+                    }
+                }
+            ),
+            "spec.podTemplate.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+            ".nodeSelectorTerms[0].matchExpressions[0]",
+            "In and NotIn need at least one, Gt and Lt one whole number, Exists and DoesNotExist none",
+        )
+        for operator, values in (("In", []), ("Exists", ["x"]), ("Gt", ["x"]), ("Lt", ["1", "2"]))
+    ),
+    _case(
+        "pods by number",
+        a_dataset(
+            **{
+                "spec.podTemplate.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "topologyKey": "zone",
+                        "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]},
+                    }
+                ]
+            }
+        ),
+        "spec.podTemplate.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector",
+        "matchExpressions of pods know In, NotIn, Exists and DoesNotExist",
     ),
     _case(
         "stage gate of two",

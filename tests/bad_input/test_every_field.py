@@ -36,7 +36,7 @@ Object = dict[str, Any]
 _SEED, _SAMPLE = 5, 40
 _LANES = 4
 _SECONDS, _QUIET_SECONDS, _POLL_SECONDS = 60.0, 0.6, 0.1
-_KINDS = ("CronJob", "Deployment", "Service", "PodDisruptionBudget")
+_KINDS = ("CronJob", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 
 
 @dataclass

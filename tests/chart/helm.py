@@ -39,6 +39,13 @@ FULL: Values = {
     "podEnvironment": {"MLOPS_MAX_BATCH_ROWS": "1000"},
     "servingPort": 9090,
     "servingPriorityClass": {"name": "models", "create": True, "value": 5000},
+    "podDefaults": {"nodeSelector": {"example.com/pool": "models"}, "imagePullSecrets": [{"name": "registry"}]},
+    "podPolicy": {"labels": ["example.com/team"], "serviceAccountNames": ["reader"]},
+    "podSecurity": {"fixedUser": False},
+    "modelServers": {
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]},
+    },
     "workers": 8,
     "logging": {"level": "debug", "format": "text", "podFormat": "json"},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],

@@ -327,6 +327,7 @@ def a_strangers(draw: Draw, kind: str, uid: str) -> Object:
         "Service": {"ports": [{"port": 80}]},
         "ConfigMap": {},
         "PodDisruptionBudget": {"minAvailable": 1},
+        "HorizontalPodAutoscaler": {"minReplicas": 1, "maxReplicas": 3},
     }[kind]
     own = {
         labels.MANAGED_BY: draw.one((labels.MANAGER, "Helm")),

@@ -21,7 +21,9 @@ def _drawn(random: Random, objects: int, cluster: AnyCluster, *, fresh: bool = F
     for _ in range(objects):
         _put(draw, cluster)
     for _ in range(draw.one((0, 0, 1, 2))):
-        kind = draw.one(("Deployment", "Service", "PodDisruptionBudget", "Job", "CronJob", "ConfigMap"))
+        kind = draw.one(
+            ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Job", "CronJob", "ConfigMap")
+        )
         cluster.put(child.a_strangers(draw, kind, cluster.uid()))
         cluster.seen.children += 1
     return draw, cluster

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints, ValidationError
 
-from mlops.api import base, dataset, delimited, resources, sql_source, time_format, training_run
+from mlops.api import affinity, base, dataset, delimited, resources, sql_source, time_format, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -81,6 +81,9 @@ PATTERNS: dict[str, Sequence[str]] = {
         (delimited.Marks, (";", "\t", "||", "日" * 8)),
         (delimited.RowEnd, ("\n", "\r\n", "\r")),
         (time_format.TimeFormat, ("%d.%m.%Y", "%s", "%Y-%j T", "%y年%m%d")),
+        (resources.ResourceName, ("cpu", "memory", "nvidia.com/gpu", f"{'d' * 63}/{'e' * 62}")),
+        (affinity.LabelKey, ("example.com/team", "pool", "sidecar.istio.io/inject", f"{'d' * 253}/{'k' * 63}")),
+        (affinity.LabelValue, ("gpu", "", "7", "v" * 63)),
         (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
     )
 } | {
@@ -391,9 +394,51 @@ def _gate(draw: Draw, drawn: Object, fields: Fields) -> None:
 
 
 def _resources(draw: Draw, drawn: Object, fields: Fields) -> None:
-    for amount in ("cpu", "memory"):
-        if all(amount in drawn.get(side, {}) for side in ("requests", "limits")):
-            drawn["requests"][amount] = drawn["limits"][amount]
+    for side in drawn.values():
+        side |= {device: draw.one(("1", "8", "0")) for device in side if "/" in device}
+    for amount, limit in drawn.get("limits", {}).items():
+        if amount in drawn.get("requests", {}):
+            drawn["requests"][amount] = limit
+
+
+def _requirement(draw: Draw, drawn: Object, fields: Fields) -> None:
+    match drawn["operator"]:
+        case "In" | "NotIn":
+            drawn["values"] = drawn.get("values") or ["gpu"]
+        case "Gt" | "Lt":
+            drawn["values"] = ["7"]
+        case _:
+            drawn.pop("values", None)
+
+
+def _pod_selector(draw: Draw, drawn: Object, fields: Fields) -> None:
+    for each in drawn.get("matchExpressions", ()):
+        if each["operator"] in ("Gt", "Lt"):
+            each["operator"] = "In"
+
+
+def _toleration(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if "key" not in drawn:
+        drawn["operator"] = "Exists"
+    if drawn.get("operator") == "Exists":
+        drawn.pop("value", None)
+    if "tolerationSeconds" in drawn:
+        drawn["effect"] = "NoExecute"
+
+
+def _autoscaling(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn.get("autoscalerClass") == "External":
+        for name in ("maxReplicas", "targetCPUUtilization", "targetConcurrency"):
+            drawn.pop(name, None)
+        return
+    _one_of("targetCPUUtilization", "targetConcurrency")(draw, drawn, fields)
+    drawn["minReplicas"] = max(1, drawn.get("minReplicas", 1))
+    drawn["maxReplicas"] = max(drawn["minReplicas"], drawn.get("maxReplicas", 1))
+
+
+def _stage(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if "autoscaling" in drawn:
+        drawn.pop("replicas", None)
 
 
 def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
@@ -477,6 +522,11 @@ MENDS: dict[str, Mend] = {
     "Gate": _gate,
     "Trigger": _one_of("templateChange", "datasetVersion"),
     "Resources": _resources,
+    "LabelRequirement": _requirement,
+    "PodSelector": _pod_selector,
+    "Toleration": _toleration,
+    "Autoscaling": _autoscaling,
+    "Stage": _stage,
     "TrainingRunSpec": _run,
     "StageGate": _one_of("golden", "latency"),
     "ModelVersionSpec": _one_of("artifact", "source"),

@@ -26,6 +26,7 @@ _LONGEST = {
     "Deployment": 63,
     "Service": 63,
     "PodDisruptionBudget": 63,
+    "HorizontalPodAutoscaler": 63,
     "TrainingRun": 52,
     "ModelVersion": 52,
 }

@@ -14,7 +14,7 @@ from tests.planning import limits
 
 View = DatasetView | TrainingRunView | ModelView | DriftMonitorView
 # What a planner may want beside statuses; a user's objects are never written but for their status.
-CONVERGED = {"ConfigMap", "CronJob", "Deployment", "Service", "PodDisruptionBudget"}
+CONVERGED = {"ConfigMap", "CronJob", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
 CREATED = {"Job", "TrainingRun", "ModelVersion"}
 
 
@@ -118,7 +118,12 @@ def _check_deletes(view: Any, plan: Plan, there: Objects) -> None:
 def _shown(view: Any) -> set[tuple[Key, str]]:
     found = [job.manifest for job in view.jobs]
     if isinstance(view, ModelView):
-        found += [*view.deployments.values(), *view.services.values(), *view.disruption_budgets.values()]
+        found += [
+            *view.deployments.values(),
+            *view.services.values(),
+            *view.disruption_budgets.values(),
+            *view.autoscalers.values(),
+        ]
     elif isinstance(view, DatasetView | DriftMonitorView) and view.cron_job is not None:
         found.append(view.cron_job)
     return {(_key(each), each["metadata"].get("uid", "")) for each in found}
@@ -131,7 +136,7 @@ def shuffled(view: Any) -> Any:
         items = getattr(view, name, ())
         if isinstance(items, tuple) and len(items) > 1:
             mixed[name] = tuple(random.Random(len(items)).sample(items, len(items)))
-    for name in ("deployments", "services", "disruption_budgets"):
+    for name in ("deployments", "services", "disruption_budgets", "autoscalers"):
         if items := getattr(view, name, {}):
             mixed[name] = dict(reversed(items.items()))
     return replace(view, **mixed)

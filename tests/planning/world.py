@@ -196,6 +196,7 @@ class World:
                         disruption_budgets={
                             k.name: m for k, m in self.objects.items() if k.kind == "PodDisruptionBudget"
                         },
+                        autoscalers={k.name: m for k, m in self.objects.items() if k.kind == "HorizontalPodAutoscaler"},
                         pods=tuple(self.pods_of_servers()),
                         runs={r.metadata.name: r for r in runs},
                         history=self._history(model),

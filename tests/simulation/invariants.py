@@ -24,7 +24,7 @@ from tests.simulation.workloads import Workloads, schema_digest
 
 # Whatever goes wrong with watches, what is older than this was seen by everybody.
 _LONG_UNSEEN = 300.0
-CHILDREN = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget")
+CHILDREN = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 # Pinned when they are first set: what ran has to be provable.
 _PINNED = {
     "TrainingRun": ("resolved", "inputsDigest", "outputDigest", "predictionDigest"),

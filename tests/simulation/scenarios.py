@@ -339,7 +339,7 @@ def _later(seconds: float, *acts: Callable[[World], None]) -> Callable[[World], 
 
 
 def _nothing_left(world: World) -> bool:
-    children = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget", "Pod")
+    children = ("Job", "CronJob", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Pod")
     return not any(world.server.list(kind) for kind in children)
 
 

@@ -122,7 +122,7 @@ class World:
         for kind in KINDS:
             for manifest in self.server.list(kind):
                 found[f"{kind}/{_without_time(manifest['metadata']['name'])}"] = _essence(manifest)
-        for kind in ("Deployment", "Service", "PodDisruptionBudget", "CronJob"):
+        for kind in ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "CronJob"):
             for manifest in self.server.list(kind):
                 template = manifest["spec"].get("template", {}) if kind == "Deployment" else {}
                 found[f"{kind}/{manifest['metadata']['name']}"] = [

@@ -95,10 +95,12 @@ app.kubernetes.io/component: {{ last . }}
 
 {{/* What Pod Security `restricted` asks of a pod, and of a container. */}}
 {{- define "mlops-operator.podSecurity" -}}
+{{- if .Values.podSecurity.fixedUser }}
 fsGroup: 65532
 runAsGroup: 65532
-runAsNonRoot: true
 runAsUser: 65532
+{{- end }}
+runAsNonRoot: true
 seccompProfile:
   type: RuntimeDefault
 {{- end }}

@@ -31,6 +31,8 @@ from mlops.api.base import (
 from mlops.api.conditions import Condition
 from mlops.api.delimited import Csv, Word
 from mlops.api.file_formats import Excel, FileFormat, Json
+from mlops.api.pod_template import PodTemplate
+from mlops.api.resources import Resources
 from mlops.api.retention import Freshness, Removal, Retention
 from mlops.api.secret_ref import SecretRef
 from mlops.api.sql_source import SqlSource
@@ -472,6 +474,10 @@ class DatasetSpec(Model):
     )
     freshness: Freshness | None = Field(
         default=None, description="How old the newest data may be; nobody asks if left out."
+    )
+    resources: Resources | None = Field(default=None, description="Compute of the pods that read the source.")
+    pod_template: PodTemplate | None = Field(
+        default=None, description="What is added to the pods that read the source or remove versions."
     )
     suspend: bool = Field(default=False, description="Stop syncing the source; the current version stays.")
     rules: ClassVar = (

@@ -33,6 +33,8 @@ from mlops.api.conditions import Condition
 from mlops.api.drift_reference import DriftReference, PinnedDataset, ReferenceSource
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.metrics import Metric
+from mlops.api.pod_template import PodTemplate
+from mlops.api.resources import Resources
 
 CheckType = Literal[
     "DataQuality",
@@ -334,6 +336,8 @@ class DriftMonitorSpec(Model):
         default=None, description="The template that Retrain, Rebuild and Recalibrate make a run of."
     )
     guard: Guard = Field(default_factory=Guard, description="Limits for actions.")
+    resources: Resources | None = Field(default=None, description="Compute of each container of a check.")
+    pod_template: PodTemplate | None = Field(default=None, description="What is added to the pods of checks.")
     rules: ClassVar = (
         Rule(
             "has(self.trainingRunRef)"

@@ -25,6 +25,8 @@ GENERATION = "mlops.dev/generation"
 SINCE = "mlops.dev/since"
 # Annotation of a Dataset: sync the source as of this timestamp, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
+# An annotation of a Deployment whose number of pods something else sets: how many are to be ready at least.
+LEAST_REPLICAS = "mlops.dev/least-replicas"
 # Annotation of any of the four kinds: try again what failed. Another text each time; the status keeps the last one.
 # Of a Deployment: the retry of its version that it was applied for.
 RETRY = "mlops.dev/retry"

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from mlops.api.autoscaling import Autoscaling
 from mlops.api.base import (
     Decimal,
     Digest,
@@ -25,6 +26,7 @@ from mlops.api.base import (
 )
 from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
+from mlops.api.pod_template import PodTemplate
 from mlops.api.resources import Resources
 
 
@@ -56,7 +58,23 @@ class Stage(Model):
         default=(), description="Conditions to enter; all must hold."
     )
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="How many pods serve.")
+    autoscaling: Autoscaling | None = Field(
+        default=None, description="How many pods serve, by what they have to do; in the place of replicas."
+    )
     resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
+    pod_template: PodTemplate | None = Field(default=None, description="What is added to its pods.")
+    rules: ClassVar = (
+        Rule(
+            "!has(self.autoscaling) || !has(self.replicas) || self.replicas == 1",
+            "replicas and autoscaling exclude each other: autoscaling.minReplicas says how many there are at least",
+            lambda self: self.autoscaling is None or self.replicas == 1,
+        ),
+    )
+
+    @property
+    def least_replicas(self) -> int:
+        """Return how many pods have to be ready for a version to be available here."""
+        return self.replicas if self.autoscaling is None else max(self.autoscaling.min_replicas, 1)
 
 
 class Promotion(Model):

@@ -148,6 +148,25 @@ class Reason(StrEnum):
             "Make room, or ask for less in the resources of the spec.",
         ),
     )
+    POD_FORBIDDEN = (
+        "PodForbidden",
+        _Place(("Dataset",), "False").means(
+            "The installation does not allow what podTemplate asks for; no pod is made.",
+            "Edit podTemplate as the message says, or have the administrator list the value in the chart's podPolicy.",
+        ),
+        _Place(("TrainingRun",), "False", ConditionType.SUCCEEDED).means(
+            "The installation does not allow what podTemplate asks for; the run does not start.",
+            "Make a run without it, or have the administrator list the value in the chart's podPolicy.",
+        ),
+        _Place(("ModelVersion",), "False", ConditionType.AVAILABLE).means(
+            "The installation does not allow what a stage's podTemplate asks for; its pods run without it.",
+            "Edit podTemplate as the message says, or have the administrator list the value in the chart's podPolicy.",
+        ),
+        _Place(("DriftMonitor",), "False").means(
+            "The installation does not allow what podTemplate asks for; no checks are made.",
+            "Edit podTemplate as the message says, or have the administrator list the value in the chart's podPolicy.",
+        ),
+    )
     IMAGE_PULL = (
         "ImagePull",
         _CHILD_WAITS.means(

@@ -16,32 +16,60 @@ Quantity = Annotated[
         32,
     ),
 ]
+# What a pod may keep on its node's disk is the installation's to say.
+ResourceName = Annotated[
+    str,
+    text(
+        r"^(cpu|memory|[a-z0-9][a-z0-9.-]{0,62}/[A-Za-z0-9][A-Za-z0-9_.-]{0,62})$",
+        "a resource is cpu, memory or one that a device plug-in offers, such as nvidia.com/gpu",
+        126,
+    ),
+]
+Amounts = Annotated[dict[ResourceName, Quantity], Field(max_length=16)]
 
 
-class ResourceAmounts(Model):
-    """Amounts of compute."""
-
-    cpu: Quantity | None = Field(default=None, description='Processors, such as "2" or "500m".')
-    memory: Quantity | None = Field(default=None, description='Memory, such as "2Gi".')
+def _ordered(name: str) -> Rule:
+    return Rule(
+        f"!has(self.requests) || !has(self.limits) || !('{name}' in self.requests) || !('{name}' in self.limits)"
+        f" || quantity(self.requests['{name}']).compareTo(quantity(self.limits['{name}'])) <= 0",
+        f"requests.{name} must not exceed limits.{name}",
+        lambda self: _at_most(self.requests.get(name), self.limits.get(name)),
+    )
 
 
 class Resources(Model):
     """Compute of the pods, as in a container."""
 
-    requests: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What is set aside.")
-    limits: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What is never exceeded.")
+    requests: Amounts = Field(
+        default_factory=dict,
+        description='What is set aside: {cpu: "2", memory: 2Gi}, and devices such as {nvidia.com/gpu: "1"}.',
+    )
+    limits: Amounts = Field(
+        default_factory=dict, description="What is never exceeded. Of devices it is what is set aside as well."
+    )
     rules: ClassVar = (
+        _ordered("memory"),
+        _ordered("cpu"),
         Rule(
-            "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory)"
-            " || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0",
-            "requests.memory must not exceed limits.memory",
-            lambda self: _at_most(self.requests.memory, self.limits.memory),
+            "(!has(self.requests) || self.requests.all(name, !name.contains('/')"
+            ' || self.requests[name].matches(r"^[0-9]+$")))'
+            " && (!has(self.limits) || self.limits.all(name, !name.contains('/')"
+            ' || self.limits[name].matches(r"^[0-9]+$")))',
+            'an amount of devices is a whole number, such as "1"',
+            lambda self: all(
+                amount.isdigit()
+                for side in (self.requests, self.limits)
+                for name, amount in side.items()
+                if "/" in name
+            ),
         ),
         Rule(
-            "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu)"
-            " || quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0",
-            "requests.cpu must not exceed limits.cpu",
-            lambda self: _at_most(self.requests.cpu, self.limits.cpu),
+            "!has(self.requests) || !has(self.limits) || self.requests.all(name, !name.contains('/')"
+            " || !(name in self.limits) || self.limits[name] == self.requests[name])",
+            "requests and limits of a device must be equal: give its limits only",
+            lambda self: all(
+                self.limits.get(name, amount) == amount for name, amount in self.requests.items() if "/" in name
+            ),
         ),
     )
 

@@ -23,10 +23,12 @@ from mlops.api.base import (
     unchanged,
 )
 from mlops.api.conditions import Condition
+from mlops.api.env_var import EnvVar
 from mlops.api.estimator import ClassName as ClassName
 from mlops.api.estimator import Estimator, ParamName
 from mlops.api.metrics import Metric
 from mlops.api.model_version import Capture, Promotion
+from mlops.api.pod_template import PodTemplate
 from mlops.api.resources import Resources
 
 Part = Literal["train", "validation", "test"]
@@ -68,22 +70,6 @@ class DatasetRef(Model):
             "!(has(self.version) && has(self.notBefore))",
             "version and notBefore exclude each other: a fixed version is not refreshed",
             lambda self: self.version is None or self.not_before is None,
-        ),
-    )
-
-
-class EnvVar(Model):
-    """An environment variable of your container."""
-
-    name: Annotated[str, text(r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name has letters, digits and _", 128)] = Field(
-        description="The variable's name."
-    )
-    value: Annotated[str, StringConstraints(max_length=4096)] = Field(default="", description="Its value.")
-    rules: ClassVar = (
-        Rule(
-            "!self.name.startsWith('MLOPS_')",
-            "names that begin with MLOPS_ are the operator's",
-            lambda self: not self.name.startswith("MLOPS_"),
         ),
     )
 
@@ -236,6 +222,7 @@ class TrainingRunSpec(Model):
         description="With triggers this is a template: it never runs itself, each event of a trigger makes a run.",
     )
     resources: Resources = Field(default_factory=Resources, description="Compute of the training pod.")
+    pod_template: PodTemplate | None = Field(default=None, description="What is added to the training pods.")
     active_deadline_seconds: Annotated[int, Field(ge=1, le=2_592_000)] = Field(
         default=3600, description="A run that takes longer has failed."
     )
@@ -260,7 +247,7 @@ class TrainingRunSpec(Model):
             "(has(self.triggers) && self.triggers.size() > 0) || ("
             + unchanged(
                 always=("datasetRef", "trainer", "activeDeadlineSeconds", "backoffLimit"),
-                optional=("search", "reproducibility", "gates", "register", "resources"),
+                optional=("search", "reproducibility", "gates", "register", "resources", "podTemplate"),
             )
             + ")",
             "spec of a run is immutable except suspend: create a new TrainingRun",

@@ -51,6 +51,12 @@ WATCHED = {
         ServedResource("Service", API_VERSIONS["Service"], "services", _OURS),
         ServedResource("ConfigMap", API_VERSIONS["ConfigMap"], "configmaps", _OURS),
         ServedResource("PodDisruptionBudget", API_VERSIONS["PodDisruptionBudget"], "poddisruptionbudgets", _OURS),
+        ServedResource(
+            "HorizontalPodAutoscaler",
+            API_VERSIONS["HorizontalPodAutoscaler"],
+            "horizontalpodautoscalers",
+            _OURS,
+        ),
         ServedResource("Pod", API_VERSIONS["Pod"], "pods", _OURS),
     )
 }

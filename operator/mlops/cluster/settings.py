@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -9,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from mlops.api.environment import Variable, Variables, one_of, whole
 from mlops.api.log_lines import DEFAULT_FORMAT, Format
+from mlops.api.pod_template import PodTemplate
+from mlops.planning.pod_policy import PodPolicy
 
 PREFIX = "MLOPS_OPERATOR_"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -62,6 +66,44 @@ def _strings(value: object) -> object:
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise ValueError('has to be a JSON object of strings, such as {"MLOPS_STORE": "s3://mlops"}')
     return found
+
+
+def _pod_template(value: object) -> object:
+    found = value if isinstance(value, PodTemplate) else _json(value)
+    try:
+        return PodTemplate.model_validate(found)
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError(f"is no podTemplate: {said}") from None
+
+
+def _pod_policy(value: object) -> object:
+    found = value if isinstance(value, PodPolicy) else _json(value)
+    if isinstance(found, PodPolicy):
+        return found
+    names = {to_camel(each.name): each.name for each in dataclasses.fields(PodPolicy)}
+    lists = isinstance(found, dict) and all(
+        isinstance(each, list) and all(isinstance(name, str) for name in each) for each in found.values()
+    )
+    if not isinstance(found, dict) or not lists or not found.keys() <= names.keys():
+        raise ValueError(f"has to be a JSON object of lists of strings; there are {', '.join(names)}")
+    return PodPolicy(**{names[name]: tuple(each) for name, each in found.items()})
+
+
+def _json(value: object) -> object:
+    try:
+        return json.loads(str(value))
+    except ValueError as error:
+        raise ValueError(f"is no JSON: {error}") from error
+
+
+def _user(value: object) -> object:
+    text = str(value)
+    if value is None or text == "":
+        return None
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:10]) < 2**31:
+        raise ValueError("is no user to run as: write a number above 0, or nothing to let the cluster choose")
+    return int(text)
 
 
 _IS_QUANTITY = _matching(_QUANTITY.fullmatch, "is no quantity of bytes: write a number and a unit, such as 32Gi")
@@ -169,6 +211,34 @@ class OperatorSettings(Variables):
         Variable(f"{PREFIX}SERVING_PRIORITY_CLASS", "PriorityClass of the model servers", "the cluster's"),
         Flag("--serving-priority-class", "NAME"),
     ] = ""
+    pod_defaults: Annotated[
+        PodTemplate,
+        BeforeValidator(_pod_template),
+        Variable(f"{PREFIX}POD_DEFAULTS", "what lies under the podTemplate of every object: a JSON object", "none"),
+        Flag("--pod-defaults", "JSON"),
+    ] = Field(default_factory=PodTemplate)
+    pod_policy: Annotated[
+        PodPolicy,
+        BeforeValidator(_pod_policy),
+        Variable(
+            f"{PREFIX}POD_POLICY",
+            "what a podTemplate may say, by lists of names: a JSON object such as "
+            '`{"serviceAccountNames": ["reader"]}`',
+            "nothing that needs a list",
+        ),
+        Flag("--pod-policy", "JSON"),
+    ] = PodPolicy()
+    pod_user: Annotated[
+        int | None,
+        BeforeValidator(_user),
+        Variable(
+            f"{PREFIX}POD_USER",
+            "user and group that the workload pods run as; an empty one lets the cluster choose",
+            "65532",
+            may_be_empty=True,
+        ),
+        Flag("--pod-user", "N"),
+    ] = 65532
     listen: Annotated[
         tuple[str, int],
         BeforeValidator(_listening),

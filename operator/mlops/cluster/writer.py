@@ -18,6 +18,7 @@ from mlops.engine.cluster import (
     Invalid,
     ObjectNotFound,
     Unavailable,
+    annotations_of,
     key_of,
     labels_of,
 )
@@ -50,6 +51,8 @@ class KubernetesCluster:
         known = self._memory.get(key)
         if known is None or labels_of(known).get(labels.MANAGED_BY) != labels.MANAGER:
             return await self._apply_first(key, manifest)
+        if labels.LEAST_REPLICAS in annotations_of(manifest) and labels.LEAST_REPLICAS not in annotations_of(known):
+            await self._hand_over_replicas(key, known)
         try:
             applied = await self._apply(key, manifest, force=True)
         except Invalid:
@@ -128,6 +131,25 @@ class KubernetesCluster:
             if await fetch(self._client, self._memory, key) is None:
                 raise
             raise Conflict(key, f"there is an object of that name: {error}") from error
+
+    async def _hand_over_replicas(self, key: Key, known: Manifest) -> None:
+        """Have a Deployment keep its number of pods when an autoscaler is to set it from now on.
+
+        Server-side apply takes away what no manager holds any more, and one pod would be left. Another manager holds
+        the number as it is until the autoscaler changes it.
+        """
+        held = {
+            "apiVersion": known["apiVersion"],
+            "kind": known["kind"],
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "spec": {"replicas": known["spec"].get("replicas", 1)},
+        }
+        query = {"fieldManager": f"{FIELD_MANAGER}-replicas", "force": "false"}
+        try:
+            await self._write(key, "PATCH", path_of(key), held, content_type=APPLY, query=query)
+        except Conflict:
+            # Somebody has changed it meanwhile, and holds it.
+            return
 
     async def _apply(self, key: Key, manifest: Manifest, *, force: bool) -> Manifest:
         query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}

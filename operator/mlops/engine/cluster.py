@@ -19,6 +19,7 @@ API_VERSIONS = {
     "Service": "v1",
     "ConfigMap": "v1",
     "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
     "Pod": "v1",
     "Event": "events.k8s.io/v1",
 }
@@ -131,6 +132,12 @@ def labels_of(manifest: Manifest) -> Mapping[str, str]:
     """Return a manifest's labels."""
     labels: Mapping[str, str] = manifest["metadata"].get("labels") or {}
     return labels
+
+
+def annotations_of(manifest: Manifest) -> Mapping[str, str]:
+    """Return a manifest's annotations."""
+    annotations: Mapping[str, str] = manifest["metadata"].get("annotations") or {}
+    return annotations
 
 
 def owners_of(manifest: Manifest) -> list[Manifest]:

@@ -159,7 +159,7 @@ class Gatherer:
         selector = {labels.MODEL: model_name}
         served = {
             kind: {str(one["metadata"]["name"]): one for one in self._reader.list(kind, namespace, selector)}
-            for kind in ("Deployment", "Service", "PodDisruptionBudget")
+            for kind in ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
         }
         history = self._histories.of(namespace, model_name)
         stages = (labels_of(one).get(labels.STAGE, "") for one in served["Service"].values())
@@ -181,6 +181,7 @@ class Gatherer:
             deployments=served["Deployment"],
             services=served["Service"],
             disruption_budgets=served["PodDisruptionBudget"],
+            autoscalers=served["HorizontalPodAutoscaler"],
             pods=tuple(filter(None, map(server_pod, self._of_versions("Pod", versions)))),
             runs={run.metadata.name: run for run in runs if run},
             history=history,

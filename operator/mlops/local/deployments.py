@@ -53,6 +53,10 @@ class DeploymentController:
             for reference in owners_of(manifest):
                 if rollout := self._rollouts.get(reference["uid"]):
                     rollout.touch()
+        elif manifest["kind"] == "HorizontalPodAutoscaler":
+            for rollout in self._rollouts.values():
+                if rollout.key == key_of(manifest)._replace(kind="Deployment"):
+                    rollout.touch()
         elif manifest["kind"] == "Deployment" and new is None:
             if rollout := self._rollouts.pop(uid, None):
                 rollout.task.cancel()
@@ -102,7 +106,7 @@ class _Rollout:
 
     def _roll(self, deployment: Manifest, current: list[Manifest], old: list[Manifest], template_hash: str) -> None:
         spec = deployment["spec"]
-        replicas = spec.get("replicas", 1)
+        replicas = self._replicas(deployment)
         surge, unavailable = _limits(spec, replicas)
         for pod in current[replicas:]:
             self._stop(pod)
@@ -118,6 +122,12 @@ class _Rollout:
             elif spare > 0:
                 spare -= 1
                 self._stop(pod)
+
+    def _replicas(self, deployment: Manifest) -> int:
+        """Return how many pods are wanted. Nothing is measured here: an autoscaler has its least number."""
+        scaler = self._cluster.get(self.key._replace(kind="HorizontalPodAutoscaler"))
+        least = 1 if scaler is None else scaler["spec"]["minReplicas"]
+        return int(deployment["spec"].get("replicas", least))
 
     def _stop(self, pod: Manifest) -> None:
         running = self._node.running.get(pod["metadata"]["uid"])
@@ -136,7 +146,7 @@ class _Rollout:
         ]
 
     def _report(self, deployment: Manifest, template_hash: str) -> None:
-        replicas = deployment["spec"].get("replicas", 1)
+        replicas = self._replicas(deployment)
         pods = self._pods()
         updated = [pod for pod in pods if pod["metadata"]["labels"].get(TEMPLATE_HASH) == template_hash]
         ready = [pod for pod in pods if is_ready(pod)]
@@ -175,7 +185,7 @@ class _Rollout:
         return bool(loop.time() >= deadline)
 
     def _conditions(self, deployment: Manifest, ready: int, complete: bool, expired: bool) -> list[Manifest]:
-        replicas = deployment["spec"].get("replicas", 1)
+        replicas = self._replicas(deployment)
         enough = ready >= replicas - _limits(deployment["spec"], replicas)[1]
         if complete:
             progressing = ("True", "NewReplicaSetAvailable", "every pod of the newest template is ready")

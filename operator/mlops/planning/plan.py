@@ -11,7 +11,9 @@ from mlops.api.dataset import DatasetStatus
 from mlops.api.drift_monitor import DriftMonitorStatus
 from mlops.api.log_lines import DEFAULT_FORMAT, Format
 from mlops.api.model_version import ModelVersionStatus
+from mlops.api.pod_template import PodTemplate
 from mlops.api.training_run import TrainingRunStatus
+from mlops.planning.pod_policy import PodPolicy
 
 Manifest = dict[str, Any]
 Status = DatasetStatus | TrainingRunStatus | ModelVersionStatus | DriftMonitorStatus
@@ -71,3 +73,8 @@ class Settings:
     removal_grace_seconds: float = 600.0
     # The PriorityClass of model servers; empty: the cluster's default.
     serving_priority_class: str = ""
+    # What lies under the podTemplate of every object, and what these may say.
+    pod_defaults: PodTemplate = field(default_factory=PodTemplate)
+    pod_policy: PodPolicy = field(default_factory=PodPolicy)
+    # The user and group that pods run as; None: whom the cluster chooses, as OpenShift does.
+    pod_user: int | None = 65532

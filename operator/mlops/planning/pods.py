@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlops.api import tasks
 from mlops.api.base import Resource
+from mlops.api.labels import COMPONENT, INSTANCE
 from mlops.api.log_lines import DEFAULT_FORMAT
-from mlops.api.resources import ResourceAmounts, Resources
+from mlops.api.pod_template import PodTemplate
+from mlops.api.resources import Resources
 from mlops.planning.ownership import owner_of
 from mlops.planning.plan import Manifest, Settings
+from mlops.planning.pod_policy import laid_over, without_empty
 
-_USER = 65532
 # The Secret of the store as files: a kubelet renews them when it changes, which it cannot do with an environment.
 _KEYS_VOLUME, _KEYS_FOLDER = "store-keys", "/var/run/mlops/store-keys"
 _NAMESPACE_FIELD = "{namespace}"
@@ -26,12 +28,12 @@ def resources(*, cpu: str, memory: str, cpu_limit: str, memory_limit: str) -> Ma
 def amounts(wanted: Resources | None, default: Manifest) -> Manifest:
     """Return the default overridden per resource: who names one side only gets the other side equal to it."""
     wanted = wanted or Resources()
-    requests, limits = dict(default["requests"]), dict(default["limits"])
-    for name in ResourceAmounts.model_fields:
-        request, limit = getattr(wanted.requests, name), getattr(wanted.limits, name)
-        if request or limit:
-            requests[name], limits[name] = request or limit, limit or request
-    return {"requests": requests, "limits": limits}
+    requests, limits = wanted.requests, wanted.limits
+    # A device that is shared out has one amount, which is both.
+    return {
+        "requests": {**default["requests"], **limits, **requests},
+        "limits": {**default["limits"], **requests, **limits},
+    }
 
 
 def container(
@@ -67,7 +69,7 @@ def container(
         "env": [*tasks.task_environment(task), *_environment(settings, task), *env],
         **({"envFrom": secrets} if secrets else {}),
         "resources": with_scratch(settings, amounts),
-        "securityContext": container_security(),
+        "securityContext": container_security(settings),
         "terminationMessagePolicy": "File",
         "volumeMounts": [own_tmp(name), *mounts],
         **more,
@@ -99,16 +101,20 @@ def with_scratch(settings: Settings, amounts: Manifest) -> Manifest:
     }
 
 
-def container_security() -> Manifest:
+def container_security(settings: Settings) -> Manifest:
     """Return what Pod Security `restricted` asks of a container, and a read-only root filesystem."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
         "runAsNonRoot": True,
-        "runAsUser": _USER,
+        **_as_user(settings, "runAsUser"),
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+
+
+def _as_user(settings: Settings, *fields: str) -> Manifest:
+    return {} if settings.pod_user is None else dict.fromkeys(fields, settings.pod_user)
 
 
 def variables(values: Mapping[str, str]) -> list[Manifest]:
@@ -151,30 +157,90 @@ def pod(
     labels: Mapping[str, str],
     containers: list[Manifest],
     *,
+    template: PodTemplate | None = None,
     restart_policy: str = "Never",
     annotations: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Manifest:
-    """Return a pod template with the volumes that its containers mount; `more` adds keys of the pod's spec."""
+    """Return a pod template with the volumes that its containers mount; `more` adds keys of the pod's spec.
+
+    Of an object's own `template` counts what the installation allows; what is ours is never replaced by it.
+    """
+    inits = more.pop("initContainers", [])
+    every = [*inits, *containers]
+    wanted = _wanted(settings, template, every)
+    containers, inits = _with_variables(wanted, containers), _with_variables(wanted, inits)
+    noted = {**wanted.annotations, **(annotations or {})}
     return {
-        "metadata": {"labels": dict(labels)} | ({"annotations": dict(annotations)} if annotations else {}),
+        "metadata": {"labels": {**wanted.labels, **labels}} | ({"annotations": noted} if noted else {}),
         "spec": {
             "restartPolicy": restart_policy,
             "automountServiceAccountToken": False,
             # A Service called "mlops" would put variables called MLOPS_... among ours.
             "enableServiceLinks": False,
             "securityContext": {
-                "fsGroup": _USER,
-                "runAsGroup": _USER,
+                **_as_user(settings, "fsGroup", "runAsGroup"),
                 "runAsNonRoot": True,
-                "runAsUser": _USER,
+                **_as_user(settings, "runAsUser"),
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
+            **_placement(wanted, labels),
             "containers": containers,
-            "volumes": _volumes(settings, [*more.get("initContainers", ()), *containers]),
+            "volumes": _volumes(settings, every),
+            **({"initContainers": inits} if inits else {}),
             **more,
         },
     }
+
+
+def _wanted(settings: Settings, template: PodTemplate | None, containers: Iterable[Manifest]) -> PodTemplate:
+    """Return the installation's defaults with what the object may say over them."""
+    defaults = settings.pod_defaults
+    if not all(map(_is_ours, containers)):
+        # An identity that everybody's pods have may open the store: code of a user's gets one by its name only.
+        defaults = defaults.evolve(service_account_name=None)
+    return laid_over(defaults, settings.pod_policy.allowed(template))
+
+
+def _is_ours(container: Manifest) -> bool:
+    return any(each["name"] == tasks.TASK_VARIABLE for each in container["env"])
+
+
+def _with_variables(wanted: PodTemplate, containers: list[Manifest]) -> list[Manifest]:
+    """Return the containers, ours with the variables of the template that they do not have."""
+    given = {each.name: each.value for each in wanted.env}
+    return [
+        {**each, "env": [*variables(_missing(given, each["env"])), *each["env"]]} if given and _is_ours(each) else each
+        for each in containers
+    ]
+
+
+def _missing(given: Mapping[str, str], env: list[Manifest]) -> dict[str, str]:
+    present = {each["name"] for each in env}
+    return {name: value for name, value in given.items() if name not in present}
+
+
+def _placement(wanted: PodTemplate, labels: Mapping[str, str]) -> Manifest:
+    """Return the fields of a pod's spec that say where it runs, and as what."""
+    own = {"matchLabels": {name: labels[name] for name in (COMPONENT, INSTANCE) if name in labels}}
+    said = wanted.dump()
+    placed: Manifest = {
+        **{name: said[name] for name in _PLACEMENT if name in said},
+        "topologySpreadConstraints": [each | {"labelSelector": own} for each in said["topologySpreadConstraints"]],
+    }
+    found: Manifest = without_empty(placed)
+    return found
+
+
+_PLACEMENT = (
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "priorityClassName",
+    "runtimeClassName",
+    "serviceAccountName",
+    "imagePullSecrets",
+)
 
 
 def _volumes(settings: Settings, containers: list[Manifest]) -> list[Manifest]:

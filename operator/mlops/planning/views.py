@@ -174,6 +174,7 @@ class ModelView:
     deployments: Mapping[str, Manifest] = field(default_factory=dict)
     services: Mapping[str, Manifest] = field(default_factory=dict)
     disruption_budgets: Mapping[str, Manifest] = field(default_factory=dict)
+    autoscalers: Mapping[str, Manifest] = field(default_factory=dict)
     # The pods of its Deployments.
     pods: tuple[ServerPod, ...] = ()
     # Runs that a version's spec.source names, by name.

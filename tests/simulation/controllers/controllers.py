@@ -22,7 +22,7 @@ from tests.simulation.workloads import Workloads
 
 KINDS = (
     "Dataset", "TrainingRun", "ModelVersion", "DriftMonitor", "CronJob", "Job", "Deployment", "Service",
-    "PodDisruptionBudget", "Pod",
+    "PodDisruptionBudget", "HorizontalPodAutoscaler", "Pod",
 )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ def content_digest(dataset: Dataset) -> str:
             "refresh": True,
             "retention": True,
             "freshness": True,
+            "resources": True,
+            "pod_template": True,
             "governance": {"owner", "purpose", "license"},
             "source": {
                 "s3": {"secret_ref"},
@@ -97,7 +99,12 @@ def removal_job(settings: Settings, dataset: Dataset, artifacts: Sequence[str], 
         dataset,
         removal_job_name(dataset, artifacts, since, attempt),
         own,
-        pods.pod(settings, own, [pods.container(settings, task, _REMOVAL_AMOUNTS)]),
+        pods.pod(
+            settings,
+            own,
+            [pods.container(settings, task, _REMOVAL_AMOUNTS)],
+            template=dataset.spec.pod_template,
+        ),
         backoff_limit=_BACKOFF_LIMIT,
         active_deadline_seconds=_DEADLINE,
         annotations={AS_OF: since},
@@ -143,11 +150,13 @@ def _pod(settings: Settings, dataset: Dataset, own: dict[str, str], *, as_of: st
     task = tasks.IngestTask(
         namespace=dataset.metadata.namespace,
         dataset=dataset.metadata.name,
-        spec=dataset.spec,
+        # What its pod looks like is no part of its task.
+        spec=dataset.spec.evolve(resources=None, pod_template=None),
         as_of=as_of,
         captures=captures,
         previous=_added_to(dataset),
     )
     secret = dataset.spec.source.secret
-    main = pods.container(settings, task, _AMOUNTS, source_secret=secret, env=[pods.JOB_NAME_VARIABLE])
-    return pods.pod(settings, own, [main])
+    amounts = pods.amounts(dataset.spec.resources, _AMOUNTS)
+    main = pods.container(settings, task, amounts, source_secret=secret, env=[pods.JOB_NAME_VARIABLE])
+    return pods.pod(settings, own, [main], template=dataset.spec.pod_template)

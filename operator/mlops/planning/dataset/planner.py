@@ -13,7 +13,7 @@ from mlops.planning import retrying
 from mlops.planning.dataset.due import ToStart, need_of, to_start
 from mlops.planning.dataset.freshness import freshness
 from mlops.planning.dataset.jobs import cron_jobs, jobs_under_way, news, no_longer_wanted, spent
-from mlops.planning.dataset.readiness import judged, versioned
+from mlops.planning.dataset.readiness import forbidden_pods, judged, versioned
 from mlops.planning.dataset.removals import is_under_way, removing, spent_removals
 from mlops.planning.dataset.results import VALIDATED, refused, taken_in
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
@@ -37,9 +37,10 @@ def plan(view: DatasetView) -> Plan:
     under_way = jobs_under_way(view)
     removal = removing(view, status)
     status = removal.status
-    start = ToStart() if is_under_way(view) else to_start(view, status, need, under_way)
+    forbidden = forbidden_pods(view)
+    start = ToStart() if is_under_way(view) or forbidden else to_start(view, status, need, under_way)
     # A sync that is due goes first: it may deliver again what is to be removed.
-    removes = removal.job if start.job is None else None
+    removes = removal.job if start.job is None and not forbidden else None
     fresh = freshness(view, status)
     delete = (*no_longer_wanted(view), *spent(view, status), *spent_removals(view))
     # One of the wanted name whose labels somebody edited goes first: the plan after its deletion makes it again.
@@ -49,7 +50,7 @@ def plan(view: DatasetView) -> Plan:
         observed_generation=dataset.metadata.generation,
         conditions=say.conditions(
             dataset.status.conditions,
-            judged(view, status, need),
+            forbidden or judged(view, status, need),
             [versioned(dataset, status, need), find(status.conditions, VALIDATED), fresh.said, removal.said],
             now=view.now,
             generation=dataset.metadata.generation,
@@ -57,7 +58,7 @@ def plan(view: DatasetView) -> Plan:
     )
     return Plan(
         statuses={key_of(dataset): wanted},
-        apply=cron_jobs(view, paused=is_under_way(view) or removes is not None),
+        apply=cron_jobs(view, paused=is_under_way(view) or removes is not None or forbidden is not None),
         create=tuple(wanted_jobs),
         delete=delete,
         requeue_at=min(filter(None, (start.at, removal.at, fresh.stale_at)), default=None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlops.api.conditions import Condition, find
 from mlops.api.dataset import Dataset, DatasetStatus
+from mlops.api.mistakes import listed
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution
 from mlops.planning import readiness as say
@@ -25,6 +26,13 @@ def versioned(dataset: Dataset, status: DatasetStatus, need: Need | None) -> Con
             VERSIONED, "Unknown", Reason.INGESTING, f"version {status.version} is of an earlier spec; reading again"
         )
     return condition(VERSIONED, "True", Reason.VERSIONED, f"version {status.version}, {status.rows} rows")
+
+
+def forbidden_pods(view: DatasetView) -> Readiness | None:
+    """Return that the installation does not allow pods as the spec wants them, if so and any would be made."""
+    spec = view.dataset.spec
+    refusals = [] if spec.suspend else view.settings.pod_policy.refusals(spec.pod_template, "spec.podTemplate")
+    return say.stalled(Reason.POD_FORBIDDEN, listed(refusals)) if refusals else None
 
 
 def judged(view: DatasetView, status: DatasetStatus, need: Need | None) -> Readiness:

@@ -121,16 +121,18 @@ def _pod(
         for number, source in enumerate(spec.labels.sources or ())
         if source.is_delivered
     ]
+    amounts, template = pods.amounts(spec.resources, _AMOUNTS), spec.pod_template
     if not before:
-        return pods.pod(settings, own, [pods.container(settings, task, _AMOUNTS, env=[pods.JOB_NAME_VARIABLE])])
+        main = pods.container(settings, task, amounts, env=[pods.JOB_NAME_VARIABLE])
+        return pods.pod(settings, own, [main], template=template)
     main = pods.container(
         settings,
         task,
-        _AMOUNTS,
+        amounts,
         env=[*pods.variables({tasks.INPUTS_VARIABLE: _INPUTS}), pods.JOB_NAME_VARIABLE],
         volume_mounts=[_MOUNT | {"readOnly": True}],
     )
-    return pods.pod(settings, own, [main], initContainers=before)
+    return pods.pod(settings, own, [main], template=template, initContainers=before)
 
 
 def _labels_container(
@@ -149,7 +151,7 @@ def _labels_container(
     return pods.container(
         settings,
         task,
-        _LABELS_AMOUNTS,
+        pods.amounts(monitor.spec.resources, _LABELS_AMOUNTS),
         name=f"labels-{number}",
         source_secret=source.secret,
         env=[*pods.variables({tasks.INPUTS_VARIABLE: _INPUTS}), pods.JOB_NAME_VARIABLE],

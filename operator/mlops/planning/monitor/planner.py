@@ -14,7 +14,7 @@ from mlops.planning.monitor.datasets import label_dataset, on_record, reference_
 from mlops.planning.monitor.manifests import Read, check_job, check_job_name, cron_job, suspended
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import OWN, MonitorProgress
-from mlops.planning.monitor.readiness import judged
+from mlops.planning.monitor.readiness import forbidden_pods, judged
 from mlops.planning.monitor.retraining import run_on_record, synced_again
 from mlops.planning.monitor.rollback import question, rollback_followed
 from mlops.planning.monitor.target import target_of
@@ -69,11 +69,12 @@ def _cron_job(view: DriftMonitorView) -> tuple[tuple[Manifest, ...], tuple[tuple
     """Return the CronJob to keep, and the one to delete: without a live version there is nothing to check."""
     read = _read(view)
     if read is not None:
-        return (cron_job(view.settings, view.monitor, read, suspend=view.monitor.spec.suspend),), ()
+        resting = view.monitor.spec.suspend or forbidden_pods(view) is not None
+        return (cron_job(view.settings, view.monitor, read, suspend=resting),), ()
     if view.cron_job is None:
         return (), ()
-    resting = suspended(view.cron_job, view.settings, view.monitor)
-    return ((resting,), ()) if resting else ((), (key_and_uid(view.cron_job),))
+    kept = suspended(view.cron_job, view.settings, view.monitor)
+    return ((kept,), ()) if kept else ((), (key_and_uid(view.cron_job),))
 
 
 def _read(view: DriftMonitorView) -> Read | None:
@@ -87,7 +88,7 @@ def _read(view: DriftMonitorView) -> Read | None:
 def _check_asked_for(view: DriftMonitorView, asked: str | None) -> Manifest | None:
     """Return the Job of the check that a person asks for, until it is seen."""
     read, monitor = _read(view), view.monitor
-    if asked is None or read is None or monitor.spec.suspend:
+    if asked is None or read is None or monitor.spec.suspend or forbidden_pods(view):
         return None
     if any(job.name == check_job_name(monitor, asked) for job in view.jobs):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlops.api.conditions import RECONCILING, is_true
+from mlops.api.mistakes import listed
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say
 from mlops.planning.liveness import newest_wanted
@@ -13,12 +14,20 @@ from mlops.planning.readiness import Readiness
 from mlops.planning.views import DriftMonitorView
 
 
+def forbidden_pods(view: DriftMonitorView) -> Readiness | None:
+    """Return that the installation does not allow pods as the spec wants them, if so."""
+    refusals = view.settings.pod_policy.refusals(view.monitor.spec.pod_template, "spec.podTemplate")
+    return say.stalled(Reason.POD_FORBIDDEN, listed(refusals)) if refusals else None
+
+
 def judged(view: DriftMonitorView, progress: MonitorProgress) -> Readiness:
     monitor = view.monitor
     target = monitor.spec.target_ref
     if monitor.spec.suspend:
         # As wanted, like a suspended CronJob: what waits for a whole environment must not wait for this one.
         return say.done(Reason.SUSPENDED, "spec.suspend is true: no checks are made")
+    if (forbidden := forbidden_pods(view)) is not None:
+        return forbidden
     if target_of(view) is None:
         if not view.versions:
             message = (

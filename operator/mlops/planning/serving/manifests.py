@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
 
 from mlops.api import digests, labels, tasks
+from mlops.api.autoscaling import Autoscaling
 from mlops.api.model_version import ModelVersion, Stage
 from mlops.planning import pods, retrying
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
 
 VERIFY = "verify"
+# How many requests a server works on, on average: what an adapter makes of the seconds that they took.
+CONCURRENCY_METRIC = "mlops_concurrent_requests"
 SERVE = "serve"
 
 # How long a server that has its artifact may take to become ready, and a process to be up and have fetched it: that one
@@ -55,7 +58,13 @@ def verify_job(settings: Settings, version: ModelVersion, artifact: str, *, atte
         version,
         verify_job_name(version, artifact, attempt),
         own,
-        pods.pod(settings, own, [pods.container(settings, task, _VERIFY_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])]),
+        pods.pod(
+            settings,
+            own,
+            [pods.container(settings, task, _VERIFY_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])],
+            # Where it will serve first it can be verified: its speed is judged there.
+            template=version.spec.promotion.stages[0].pod_template,
+        ),
         backoff_limit=2,
         active_deadline_seconds=600,
     )
@@ -80,8 +89,6 @@ def deployment(
     """
     spec = version.spec
     wanted = _stage(version, stage)
-    named = settings.serving_priority_class
-    priority: dict[str, Any] = {"priorityClassName": named} if named else {}
     selector = _selector(spec.model_name, stage)
     own = _server_labels(spec.model_name, stage) | {
         labels.MODEL_VERSION: version.metadata.name,
@@ -98,27 +105,29 @@ def deployment(
                 labels.ARTIFACT: artifact,
                 labels.GENERATION: str(version.metadata.generation),
                 labels.SINCE: since,
+                **_scaled_elsewhere(wanted),
                 **({labels.RETRY: retried} if (retried := retrying.newest(version)) else {}),
             },
             "ownerReferences": owned_by_all(owners),
         },
         "spec": {
-            "replicas": wanted.replicas,
+            # Of a field that server-side apply does not hold, whoever scales the stage is the only owner.
+            **({} if wanted.autoscaling else {"replicas": wanted.replicas}),
             "progressDeadlineSeconds": PROGRESS_DEADLINE,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector},
             # A pod of the version before goes only when one of the new version is ready.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": pods.pod(
-                settings,
+                _for_servers(settings),
                 own,
                 [_server(settings, version, artifact, stage)],
+                template=wanted.pod_template,
                 annotations={labels.ARTIFACT: artifact},
                 restart_policy="Always",
                 # A pod that is deleted or evicted goes on answering until another is ready, as a rule, and only then
                 # ends: see MLOPS_DRAIN_SECONDS.
                 terminationGracePeriodSeconds=_drain_seconds(settings) + _GRACE_SECONDS,
-                **priority,
             ),
         },
     }
@@ -126,6 +135,18 @@ def deployment(
 
 def _stage(version: ModelVersion, name: str) -> Stage:
     return next(each for each in version.spec.promotion.stages if each.name == name)
+
+
+def _scaled_elsewhere(stage: Stage) -> dict[str, str]:
+    scaling = stage.autoscaling
+    return {} if scaling is None else {labels.LEAST_REPLICAS: str(scaling.min_replicas)}
+
+
+def _for_servers(settings: Settings) -> Settings:
+    """Return the settings with the PriorityClass of servers in the place of that of all pods."""
+    named = settings.serving_priority_class
+    defaults = settings.pod_defaults
+    return replace(settings, pod_defaults=defaults.evolve(priority_class_name=named)) if named else settings
 
 
 def _drain_seconds(settings: Settings) -> int:
@@ -164,6 +185,38 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
 def _probe(health: str, *, period: int, failures: int) -> Manifest:
     get = {"path": f"/v2/health/{health}", "port": "http"}
     return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": 10, "failureThreshold": failures}
+
+
+def autoscaler(version: ModelVersion, stage: str, owners: Iterable[ModelVersion]) -> Manifest | None:
+    """Return the HorizontalPodAutoscaler of a stage; None if it has a fixed number of pods, or another autoscaler."""
+    scaling, model_name = _stage(version, stage).autoscaling, version.spec.model_name
+    if scaling is None or scaling.autoscaler_class != "HPA":
+        return None
+    name = server_name(model_name, stage)
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {
+            "name": name,
+            "namespace": version.metadata.namespace,
+            "labels": _server_labels(model_name, stage),
+            "ownerReferences": owned_by_all(owners),
+        },
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": scaling.min_replicas,
+            "maxReplicas": scaling.max_replicas,
+            "metrics": [_metric(scaling)],
+        },
+    }
+
+
+def _metric(scaling: Autoscaling) -> Manifest:
+    if scaling.target_concurrency is None:
+        target = {"type": "Utilization", "averageUtilization": scaling.target_cpu_utilization}
+        return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+    target = {"type": "AverageValue", "averageValue": str(scaling.target_concurrency)}
+    return {"type": "Pods", "pods": {"metric": {"name": CONCURRENCY_METRIC}, "target": target}}
 
 
 def disruption_budget(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:

@@ -12,7 +12,7 @@ from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.serving import rollout
 from mlops.planning.serving.artifact_check import spent
 from mlops.planning.serving.candidates import Candidate, candidates
-from mlops.planning.serving.manifests import deployment, disruption_budget, server_name, service
+from mlops.planning.serving.manifests import autoscaler, deployment, disruption_budget, server_name, service
 from mlops.planning.serving.rollback import with_rollbacks
 from mlops.planning.serving.traffic import Traffic, traffic
 from mlops.planning.serving.version_status import status_of
@@ -71,16 +71,29 @@ def _servers(view: ModelView, wanted: Traffic, owners: list[ModelVersion]) -> It
         yield service(view.model_name, view.namespace, stage, owners)
         yield disruption_budget(view.model_name, view.namespace, stage, owners)
         yield deployment(view.settings, choice.version, artifact, stage, owners, rollout.since(view, choice, stage))
+        # After its target: of a Deployment that is not there it would say that it cannot scale.
+        if (scaler := autoscaler(choice.version, stage, owners)) is not None:
+            yield scaler
 
 
 def _no_longer_wanted(view: ModelView, found: list[Candidate], wanted: Traffic) -> Iterable[tuple[Key, str]]:
-    """Yield Deployments without a version to serve, and Services of stages that no version has any more.
+    """Yield Deployments without a version to serve, what goes with them, and Services of stages that no version has.
 
     By their names: one whose labels somebody edited is mended where it serves, not deleted.
     """
     serving = {server_name(view.model_name, stage) for stage in wanted.chosen}
     known = {server_name(view.model_name, stage) for each in found for stage in each.stages}
-    for kind, kept in ((view.deployments, serving), (view.disruption_budgets, serving), (view.services, known)):
+    scaled = {
+        server_name(view.model_name, stage)
+        for stage, choice in wanted.chosen.items()
+        if autoscaler(choice.version, stage, ()) is not None
+    }
+    for kind, kept in (
+        (view.autoscalers, scaled),
+        (view.deployments, serving),
+        (view.disruption_budgets, serving),
+        (view.services, known),
+    ):
         for name, present in kind.items():
             if _is_of(view, present) and name not in kept:
                 yield key_and_uid(present)

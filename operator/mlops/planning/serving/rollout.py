@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from mlops.api import labels
 from mlops.api.base import format_time, is_timestamp, parse_time
+from mlops.api.conditions import READY, find
 from mlops.api.model_version import StageFailure
 from mlops.api.reasons import Reason
 from mlops.planning import retrying
@@ -54,22 +55,56 @@ def is_available(present: Manifest) -> bool:
 
     `replicas` counts pods of the template before as well: while one is left, the ready one may be that.
     """
-    status, wanted = present.get("status", {}), present["spec"].get("replicas", 1)
-    updated = status.get("updatedReplicas", 0)
+    status = present.get("status", {})
+    updated, least = status.get("updatedReplicas", 0), least_replicas(present)
+    # An autoscaler may want more than there are: who has the least number serves. What is scaled to none has shown
+    # nothing yet.
+    enough = updated == present["spec"].get("replicas", 1) if least is None else True
     return bool(
         _is_current(present)
-        and updated == wanted
+        and enough
         and status.get("replicas", updated) == updated
-        and status.get("readyReplicas", 0) >= wanted
+        and status.get("readyReplicas", 0) >= wanted_replicas(present)
     )
+
+
+def least_replicas(present: Manifest) -> int | None:
+    """Return how many pods are to be ready at least where something else scales; None where their number is fixed."""
+    said = present["metadata"].get("annotations", {}).get(labels.LEAST_REPLICAS, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= 4 else None
+
+
+def wanted_replicas(present: Manifest) -> int:
+    """Return how many pods have to be ready for the Deployment to be available."""
+    least = least_replicas(present)
+    return int(present["spec"].get("replicas", 1)) if least is None else max(least, 1)
 
 
 def serves(view: ModelView, candidate: Candidate, stage: str) -> bool:
     """Return whether all its pods are there and ready, as the present spec wants them."""
     present = deployment_of(view, stage)
-    return (
-        present is not None and shows(present, candidate) and is_applied(present, candidate) and is_available(present)
+    if present is None or not shows(present, candidate) or not is_applied(present, candidate):
+        return False
+    return is_available(present) or _is_being_scaled(view, present, candidate, stage)
+
+
+def _is_being_scaled(view: ModelView, present: Manifest, candidate: Candidate, stage: str) -> bool:
+    """Return whether only its number of pods changes, by somebody else: what served goes on serving.
+
+    Each change of that number is a new generation of the Deployment, which nobody has acted on yet.
+    """
+    least, ready = least_replicas(present), find(candidate.version.status.conditions, READY)
+    served = (
+        ready is not None
+        and ready.status == "True"
+        and ready.observed_generation == candidate.version.metadata.generation
+        and stage in candidate.version.status.stages
     )
+    if least is None or not served:
+        return False
+    if least == 0 and present["spec"].get("replicas") == 0:
+        return True
+    return not _is_current(present) and sum(pod.ready for pod in pods_of(view, candidate, stage)) >= max(least, 1)
 
 
 def ready_pods(present: Manifest) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, Condition, ConditionType, find
+from mlops.api.mistakes import listed
 from mlops.api.model_version import ModelVersionStatus, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say
@@ -104,6 +105,8 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
         return say.stalled(Reported(failure.reason), _failure_message(candidate, traffic, failure))
     if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
         return say.stalled(Reason.GATES_FAILED, candidate.gates.message)
+    if refusals := _refusals(view, candidate, traffic):
+        return say.stalled(Reason.POD_FORBIDDEN, f"{listed(refusals)}; its pods run without")
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
     # An edit may have put a stage in front of where it is live.
     on_its_way = [stage for stage in candidate.stages if traffic.is_chosen(candidate, stage)]
@@ -117,6 +120,18 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
     return _troubled(view, candidate, traffic) or say.in_progress(
         Reason.PROGRESSING, _progress_message(view, candidate, traffic)
     )
+
+
+def _refusals(view: ModelView, candidate: Candidate, traffic: Traffic) -> list[str]:
+    """Return what the installation does not allow of the stages where the version is wanted."""
+    return [
+        said
+        for number, stage in enumerate(candidate.version.spec.promotion.stages)
+        if traffic.is_chosen(candidate, stage.name)
+        for said in view.settings.pod_policy.refusals(
+            stage.pod_template, f"spec.promotion.stages[{number}].podTemplate"
+        )
+    ]
 
 
 def _passed_over(candidate: Candidate, traffic: Traffic) -> Readiness | None:
@@ -184,7 +199,8 @@ def _progress_message(view: ModelView, candidate: Candidate, traffic: Traffic) -
         if traffic.is_chosen(candidate, stage) and not rollout.serves(view, candidate, stage):
             present = rollout.deployment_of(view, stage)
             ready = rollout.ready_pods(present) if present and rollout.shows(present, candidate) else 0
-            wanted = next(each.replicas for each in candidate.version.spec.promotion.stages if each.name == stage)
+            promotion = candidate.version.spec.promotion
+            wanted = next(each.least_replicas for each in promotion.stages if each.name == stage)
             return f"{stage}: {ready} of {wanted} pods ready"
     newer = [each.number for each in traffic.chosen.values() if each.number > candidate.number]
     return f"version {max(newer)} is rolled out first" if newer else "waits for the stage before"

@@ -89,7 +89,7 @@ def _train_task(run: TrainingRun, resolved: Resolved) -> tasks.TrainTask:
 def _built_in_pod(settings: Settings, run: TrainingRun, resolved: Resolved, own: dict[str, str]) -> Manifest:
     amounts = pods.amounts(run.spec.resources, _DEFAULT_AMOUNTS)
     main = pods.container(settings, _train_task(run, resolved), amounts, env=[pods.JOB_NAME_VARIABLE])
-    return pods.pod(settings, own, [main])
+    return pods.pod(settings, own, [main], template=run.spec.pod_template)
 
 
 def _container_pod(
@@ -119,7 +119,7 @@ def _container_pod(
         "args": list(user.args),
         "env": _user_environment(run, user),
         "resources": pods.with_scratch(settings, pods.amounts(run.spec.resources, _DEFAULT_AMOUNTS)),
-        "securityContext": pods.container_security(),
+        "securityContext": pods.container_security(settings),
         "terminationMessagePolicy": "File",
         "volumeMounts": [pods.own_tmp(USERS_CONTAINER), inputs | {"readOnly": True}, outputs],
     }
@@ -136,6 +136,7 @@ def _container_pod(
                 volume_mounts=[inputs | {"readOnly": True}, outputs | {"readOnly": True}, _shared_memory("collect")],
             )
         ],
+        template=run.spec.pod_template,
         initContainers=[
             pods.container(
                 settings,

@@ -12,6 +12,7 @@ _BESIDE_THE_RECIPE: Any = {
     "suspend": True,
     "triggers": True,
     "resources": True,
+    "pod_template": True,
     "active_deadline_seconds": True,
     "backoff_limit": True,
     "register_": {"promotion", "capture"},

@@ -19,9 +19,18 @@ def refusal(view: TrainingRunView, step: Step) -> Step | None:
     """
     if mistakes := of_run(view.run.spec):
         return _said(step, mistakes, stalled=True)
+    if mistakes := _of_its_pods(view):
+        # The administrator may allow it yet.
+        return _said(step, mistakes, stalled=False)
     if mistakes := _on_dataset(view):
         return _said(step, mistakes, stalled=False)
     return None
+
+
+def _of_its_pods(view: TrainingRunView) -> list[Mistake]:
+    path = "spec.podTemplate"
+    refusals = view.settings.pod_policy.refusals(view.run.spec.pod_template, path)
+    return [Mistake(path, said, Reason.POD_FORBIDDEN) for said in refusals]
 
 
 def _on_dataset(view: TrainingRunView) -> list[Mistake]:
