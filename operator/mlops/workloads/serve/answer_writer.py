@@ -11,6 +11,7 @@ import orjson
 from mlops.workloads.floor.model.lone_rows import RowAnswer
 from mlops.workloads.floor.model.predictor import class_array
 from mlops.workloads.serve.inference import InferenceRequest, Interface
+from mlops.workloads.serve.row_objects import AS_ROWS, ObjectWriter
 from mlops.workloads.serve.row_request import RowRequest, RowWriter
 from mlops.workloads.serve.tensors import Array, to_binary, to_json
 
@@ -21,15 +22,12 @@ class AnswerWriter:
     """Writes answers of one model."""
 
     def __init__(self, interface: Interface) -> None:
-        self.rows = RowWriter(
-            {"model_name": interface.model_name, "model_version": str(interface.version)},
-            interface.outputs,
-            interface.classes,
-        )
+        self._start = {"model_name": interface.model_name, "model_version": str(interface.version)}
+        self.rows = RowWriter(self._start, interface.outputs, interface.classes)
+        self._objects = ObjectWriter(self._start, interface.classes)
         self._all_json = tuple((name, False) for name, _, _ in interface.outputs)
         self._classes = interface.classes
         self._datatypes = {name: (datatype, width) for name, datatype, width in interface.outputs}
-        self._start = {"model_name": interface.model_name, "model_version": str(interface.version)}
 
     def write_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
         """Return the same for a request of one row."""
@@ -44,6 +42,8 @@ class AnswerWriter:
 
     def write(self, request: InferenceRequest, values: Mapping[str, Array]) -> tuple[bytes, int | None]:
         """Return the body and, if part of it is binary, the length of its JSON."""
+        if request.outputs is AS_ROWS:
+            return self._objects.write(request.id, values), None
         outputs: list[dict[str, Any]] = []
         blobs: list[bytes] = []
         for name, binary in request.outputs:

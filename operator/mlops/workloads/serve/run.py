@@ -152,6 +152,7 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
     await asyncio.to_thread(served.prepare_capture)
+    await asyncio.to_thread(served.find_example)
     return served
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
+
+import orjson
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
@@ -18,11 +21,13 @@ from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.captured_rows import CapturedRequest, CapturedRow, packed
 from mlops.workloads.serve.chosen import Chosen
 from mlops.workloads.serve.errors import RequestError, unavailable
+from mlops.workloads.serve.example import example_row
 from mlops.workloads.serve.feedback import FeedbackReader, Label
 from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.line import Line, left
 from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.model_description import description_of
 from mlops.workloads.serve.recorder import File, Recorder, Sink
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, RowBatches, Written
@@ -55,6 +60,8 @@ class Served:
         signature = loaded.predictor.signature
         self._answering = Answering(task, loaded, limits)
         self.interface = self._answering.interface
+        self.description = description_of(signature, self.interface, limits.rows)
+        self._recorded_inputs = loaded.golden.inputs
         self._limits, self._metrics = limits, metrics
         self._chosen = Chosen(task.capture.percent, sampling_key)
         self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
@@ -97,6 +104,31 @@ class Served:
         if self._lone is None:
             return self._answering.read(body, header_length)
         return self._answering.read_row(body, header_length)
+
+    def read_objects(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
+        """Return the request in a body whose rows are JSON objects. Raises RequestError."""
+        if self._lone is None:
+            return self._answering.read_objects(body, header_length)
+        return self._answering.read_object(body, header_length)
+
+    def find_example(self) -> None:
+        """Find a row that the model answers, for whoever wants to try it. Not while the model is asked elsewhere."""
+        example = example_row(self.interface.inputs, self._recorded_inputs, self._answers)
+        self.description = replace(self.description, example=example)
+
+    def _answers(self, row: dict[str, Any]) -> bool:
+        """Whether the model answers a row of JSON values."""
+        try:
+            request = self._answering.read_objects(orjson.dumps({"rows": [row]}), None)
+            self._answering.answer(request.inputs)
+        except RequestError:
+            return False
+        return True
+
+    @property
+    def runs(self) -> int:
+        """How often the model has answered, one row or several."""
+        return self._metrics.runs + self.rows.runs
 
     def ask(self, request: RowRequest, exchange: Any, since: float) -> None:
         """Take a request of one row that waits `since`, to be answered at the end of this turn. Raises RequestError."""
@@ -153,6 +185,7 @@ class Served:
     def _recorded(self, request: InferenceRequest, answer: Prediction, arrived: int) -> Written:
         written = self._answering.written(request, answer)
         self._metrics.rows += request.rows
+        self._metrics.runs += 1
         self._record(request, answer, arrived)
         return written
 
