@@ -10,6 +10,7 @@ import orjson
 
 from mlops.workloads.floor.model.lone_rows import RowAnswer
 from mlops.workloads.floor.model.predictor import class_array
+from mlops.workloads.serve.classification import Best, best_classes
 from mlops.workloads.serve.inference import InferenceRequest, Interface
 from mlops.workloads.serve.row_objects import AS_ROWS, ObjectWriter
 from mlops.workloads.serve.row_request import RowRequest, RowWriter
@@ -46,14 +47,17 @@ class AnswerWriter:
             return self._objects.write(request.id, values), None
         outputs: list[dict[str, Any]] = []
         blobs: list[bytes] = []
-        for name, binary in request.outputs:
+        for name, wanted in request.outputs:
+            if isinstance(wanted, Best):
+                self._add_best(outputs, blobs, name, wanted, values[name])
+                continue
             datatype, width = self._datatypes[name]
             output: dict[str, Any] = {
                 "name": name,
                 "datatype": datatype,
                 "shape": [request.rows] if width == 1 else [request.rows, width],
             }
-            if binary:
+            if wanted:
                 blobs.append(to_binary(datatype, values[name]))
                 output["parameters"] = {"binary_data_size": len(blobs[-1])}
             else:
@@ -63,3 +67,15 @@ class AnswerWriter:
         if not blobs:
             return head, None
         return head + b"".join(blobs), len(head)
+
+    def _add_best(
+        self, outputs: list[dict[str, Any]], blobs: list[bytes], name: str, wanted: Best, values: Array
+    ) -> None:
+        texts = best_classes(values, self._classes, wanted.most)
+        output: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": list(texts.shape)}
+        if wanted.binary:
+            blobs.append(to_binary("BYTES", texts))
+            output["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            output["data"] = to_json(texts)
+        outputs.append(output)

@@ -25,6 +25,8 @@ class Documents:
 
     def __init__(self, task: tasks.ServeTask, metrics: Metrics, model: Callable[[], Served]) -> None:
         self._task, self._metrics, self._model = task, metrics, model
+        # The document is some hundred kilobytes for the widest models, so it is written once.
+        self._written: tuple[ModelDescription, HttpAnswer] | None = None
         self._version = metadata.version("mlops-operator")
 
     def routes(self) -> dict[str, Route]:
@@ -47,7 +49,10 @@ class Documents:
         return json_answer(200, {"name": "mlops", "version": self._version, "extensions": EXTENSIONS})
 
     def _document(self) -> HttpAnswer:
-        return json_answer(200, openapi(self._model().description))
+        described = self._model().description
+        if self._written is None or self._written[0] is not described:
+            self._written = described, json_answer(200, openapi(described))
+        return self._written[1]
 
     def _page(self, headers: Fields) -> HttpAnswer:
         return HttpAnswer(200, page(self._model().description, address_of(headers)), CONTENT_TYPE, HEADERS)
@@ -88,7 +93,7 @@ def configuration(described: ModelDescription) -> dict[str, Any]:
                 "name": tensor["name"],
                 "data_type": _type(tensor["datatype"]),
                 "dims": [1],
-                "optional": described.may_be_missing(tensor["name"]),
+                "optional": tensor["name"] in described.optional,
             }
             for tensor in interface.metadata()["inputs"]
         ],

@@ -11,11 +11,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
 from mlops.workloads.floor.model.missing import is_missing
+from mlops.workloads.serve.answering import Answering
+from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.tensors import Array, Column
 
 _MOST_TRIES: Final = 32
+
+
+def find_example(answering: Answering, recorded: Mapping[str, Array]) -> dict[str, Any] | None:
+    """Return such a row; `recorded` are the columns of the model's recorded rows. Nobody else may ask it meanwhile."""
+
+    def answers(row: dict[str, Any]) -> bool:
+        try:
+            answering.answer(answering.read_objects(orjson.dumps({"rows": [row]}), None).inputs)
+        except RequestError:
+            return False
+        return True
+
+    return example_row(answering.interface.inputs, recorded, answers)
 
 
 def example_row(

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from mlops.workloads.floor.model.lone_rows import rows_of
+from mlops.workloads.serve.classification import Best, wanted
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.matrix import columns_of, is_matrix
 from mlops.workloads.serve.row_request import RowReader, RowRequest
@@ -62,7 +63,7 @@ class InferenceRequest:
     # Microseconds since 1970: one for all rows, one per row, or None: the request's arrival.
     event_time: int | Array | None
     # Which outputs are wanted, and whether each is wanted in binary.
-    outputs: tuple[tuple[str, bool], ...]
+    outputs: tuple[tuple[str, bool | Best], ...]
 
 
 class Parser:
@@ -217,16 +218,16 @@ class Parser:
             )
         return rows
 
-    def _outputs(self, wanted: Any, parameters: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
+    def _outputs(self, given: Any, parameters: Mapping[str, Any]) -> tuple[tuple[str, bool | Best], ...]:
         default = parameters.get("binary_data_output", False)
         if type(default) is not bool:
             raise RequestError(400, f"parameters.binary_data_output is {shown(default)}; send true or false")
-        if wanted is None or wanted == []:
+        if given is None or given == []:
             return self._all_binary if default else self._all_json
-        if type(wanted) is not list:
+        if type(given) is not list:
             raise RequestError(400, '"outputs" is no list')
-        outputs: list[tuple[str, bool]] = []
-        for output in wanted:
+        outputs: list[tuple[str, bool | Best]] = []
+        for output in given:
             name = output.get("name") if type(output) is dict else None
             if type(name) is not str:
                 raise RequestError(400, 'an output has no "name"')
@@ -237,12 +238,10 @@ class Parser:
             if any(name == other for other, _ in outputs):
                 raise RequestError(422, f"output {name!r} is wanted twice; name it once")
             own = parameters_of(output, f"output {name!r}")
-            if own.get("classification", 0) != 0:
-                raise RequestError(422, f"output {name!r} has classification, which is not offered; leave it out")
             binary = own.get("binary_data", default)
             if type(binary) is not bool:
                 raise RequestError(400, f"binary_data of output {name!r} is {shown(binary)}; send true or false")
-            outputs.append((name, binary))
+            outputs.append((name, wanted(name, own, binary=binary) if "classification" in own else binary))
         return tuple(outputs)
 
 

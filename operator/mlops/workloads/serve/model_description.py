@@ -19,17 +19,12 @@ class ModelDescription:
 
     interface: Interface
     known: Mapping[str, tuple[str, ...]]
-    # What each row must meet, and inputs that must not be missing in any.
+    # What each row must meet, and the inputs that it may leave out.
     conditions: tuple[str, ...]
-    needed: frozenset[str]
+    optional: frozenset[str]
     max_rows: int
     # A row that it answers, as JSON values by input; None where none was found.
     example: dict[str, Any] | None = None
-
-    def may_be_missing(self, name: str) -> bool:
-        """Whether a row may leave this input out."""
-        column = next(column for column in self.interface.inputs if column.name == name)
-        return column.nullable and name not in self.needed
 
 
 def description_of(signature: Signature, interface: Interface, max_rows: int) -> ModelDescription:
@@ -38,6 +33,7 @@ def description_of(signature: Signature, interface: Interface, max_rows: int) ->
     hidden = {one.name for one in signature.inputs if one.pii} | {mask.column for mask in signature.masks or ()}
     steps = signature.clean or ()
     forward = {step.fill_null.field for step in steps if step.fill_null and step.fill_null.value is None}
+    needed = forward | {name for step in steps for name in step.drop_nulls or ()}
     return ModelDescription(
         interface=interface,
         known={
@@ -46,6 +42,6 @@ def description_of(signature: Signature, interface: Interface, max_rows: int) ->
             if one.column not in hidden and 0 < len(one.categories) <= MOST_LISTED
         },
         conditions=tuple(step.filter for step in steps if step.filter),
-        needed=frozenset(forward | {name for step in steps for name in step.drop_nulls or ()}),
+        optional=frozenset(one.name for one in interface.inputs if one.nullable and one.name not in needed),
         max_rows=max_rows,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mlops.workloads.floor.model.signature import class_name
+from mlops.workloads.floor.model.signature import NUMBERS, class_name
 from mlops.workloads.serve.inference import LONGEST_ID
 from mlops.workloads.serve.model_description import MOST_LISTED, ModelDescription
 from mlops.workloads.serve.tensors import STATED, TAKEN, Column
@@ -120,10 +120,12 @@ def _schemas(described: ModelDescription) -> dict[str, Schema]:
     }
     named = {"model_name": {"const": interface.model_name}, "model_version": {"const": str(interface.version)}}
     tensors = [_tensor(one, described) for one in interface.inputs]
+    if len(tensors) > 1 and all(one.type in NUMBERS for one in interface.inputs):
+        tensors.append(_matrix(described))
     return {
         "Row": {
             **_object({one.name: _value(one, described) for one in interface.inputs}, ()),
-            "required": [one.name for one in interface.inputs if not described.may_be_missing(one.name)],
+            "required": [one.name for one in interface.inputs if one.name not in described.optional],
             "additionalProperties": False,
         },
         "Rows": _object(
@@ -142,7 +144,7 @@ def _schemas(described: ModelDescription) -> dict[str, Schema]:
         ),
         "Tensors": _object(
             {
-                "inputs": {"type": "array", "minItems": 1, "items": {"anyOf": [*tensors, _matrix(described)]}},
+                "inputs": {"type": "array", "minItems": 1, "items": {"anyOf": tensors}},
                 "id": request_id,
                 "parameters": parameters,
                 "outputs": {
@@ -192,7 +194,7 @@ def _list(items: Schema, described: ModelDescription) -> Schema:
 def _value(column: Column, described: ModelDescription) -> Schema:
     """Return the schema of one value. A text that training did not know is taken too: known ones are listed beside."""
     plain = _JSON[column.type]
-    schema = {**plain, "type": [plain["type"], "null"]} if described.may_be_missing(column.name) else dict(plain)
+    schema = {**plain, "type": [plain["type"], "null"]} if column.name in described.optional else dict(plain)
     if column.name in described.known:
         known = {"enum": list(described.known[column.name]), "description": "known from training"}
         return {"anyOf": [known, schema | {"description": "any other text"}]}

@@ -88,7 +88,7 @@ def _input(column: Column, described: ModelDescription) -> tuple[str, str, str, 
     return (
         f"<code>{escape(column.name)}</code>",
         column.type,
-        "yes" if described.may_be_missing(column.name) else "no",
+        "yes" if column.name in described.optional else "no",
         ", ".join(escape(one) for one in known),
     )
 

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 
 import uvloop
 
@@ -27,6 +28,7 @@ from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
+from mlops.workloads.serve.example import find_example
 from mlops.workloads.serve.failures import FailureLog
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
@@ -152,7 +154,8 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
     await asyncio.to_thread(served.prepare_capture)
-    await asyncio.to_thread(served.find_example)
+    example = await asyncio.to_thread(find_example, served.answering, golden)
+    served.description = replace(served.description, example=example)
     return served
 
 

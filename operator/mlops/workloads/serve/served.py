@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
-
-import orjson
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
@@ -21,7 +18,6 @@ from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.captured_rows import CapturedRequest, CapturedRow, packed
 from mlops.workloads.serve.chosen import Chosen
 from mlops.workloads.serve.errors import RequestError, unavailable
-from mlops.workloads.serve.example import example_row
 from mlops.workloads.serve.feedback import FeedbackReader, Label
 from mlops.workloads.serve.file_names import FileNames
 from mlops.workloads.serve.inference import InferenceRequest
@@ -58,10 +54,9 @@ class Served:
         sampling_key: bytes,
     ) -> None:
         signature = loaded.predictor.signature
-        self._answering = Answering(task, loaded, limits)
-        self.interface = self._answering.interface
+        self.answering = Answering(task, loaded, limits)
+        self.interface = self.answering.interface
         self.description = description_of(signature, self.interface, limits.rows)
-        self._recorded_inputs = loaded.golden.inputs
         self._limits, self._metrics = limits, metrics
         self._chosen = Chosen(task.capture.percent, sampling_key)
         self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
@@ -102,28 +97,14 @@ class Served:
     def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
         """Return the request in a body. Raises RequestError."""
         if self._lone is None:
-            return self._answering.read(body, header_length)
-        return self._answering.read_row(body, header_length)
+            return self.answering.read(body, header_length)
+        return self.answering.read_row(body, header_length)
 
     def read_objects(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
         """Return the request in a body whose rows are JSON objects. Raises RequestError."""
         if self._lone is None:
-            return self._answering.read_objects(body, header_length)
-        return self._answering.read_object(body, header_length)
-
-    def find_example(self) -> None:
-        """Find a row that the model answers, for whoever wants to try it. Not while the model is asked elsewhere."""
-        example = example_row(self.interface.inputs, self._recorded_inputs, self._answers)
-        self.description = replace(self.description, example=example)
-
-    def _answers(self, row: dict[str, Any]) -> bool:
-        """Whether the model answers a row of JSON values."""
-        try:
-            request = self._answering.read_objects(orjson.dumps({"rows": [row]}), None)
-            self._answering.answer(request.inputs)
-        except RequestError:
-            return False
-        return True
+            return self.answering.read_objects(body, header_length)
+        return self.answering.read_object(body, header_length)
 
     @property
     def runs(self) -> int:
@@ -136,7 +117,7 @@ class Served:
         if self._lone is None:
             raise AssertionError("read has given a row that nothing answers")
         try:
-            row = self._answering.completed(self._lone, request.row)
+            row = self.answering.completed(self._lone, request.row)
         except OutsideRequest:
             self._metrics.outside_rows += 1
             raise
@@ -148,14 +129,14 @@ class Served:
 
     async def infer(self, body: bytes, header_length: int | None, hold: Hold) -> Written:
         """Answer one request as one of several rows is answered. Raises RequestError."""
-        request = self._answering.read(body, header_length)
+        request = self.answering.read(body, header_length)
         return self.infer_now(request) if self.is_quick(request) else await self.infer_later(request, hold)
 
     def infer_now(self, request: InferenceRequest) -> Written:
         """Answer a request that is quick. Raises RequestError."""
         arrived = time.time_ns() // 1000
         try:
-            answer = self._answering.answer(request.inputs)
+            answer = self.answering.answer(request.inputs)
         except OutsideRequest:
             self._metrics.outside_rows += request.rows
             raise
@@ -169,7 +150,7 @@ class Served:
         def answered() -> Prediction:
             if has_left():
                 raise left()
-            return self._answering.answer(request.inputs)
+            return self.answering.answer(request.inputs)
 
         arrived = time.time_ns() // 1000
         if request.rows > INLINE_ROWS:
@@ -183,7 +164,7 @@ class Served:
         return self._recorded(request, answer, arrived)
 
     def _recorded(self, request: InferenceRequest, answer: Prediction, arrived: int) -> Written:
-        written = self._answering.written(request, answer)
+        written = self.answering.written(request, answer)
         self._metrics.rows += request.rows
         self._metrics.runs += 1
         self._record(request, answer, arrived)
@@ -192,7 +173,7 @@ class Served:
     def _done(self, asked: Asked, answer: RowAnswer) -> Written:
         """Write and record the answer to a row."""
         request = asked.request
-        written = self._answering.written_row(request, answer)
+        written = self.answering.written_row(request, answer)
         self._metrics.rows += 1
         if self._is_chosen(request.id, 1):
             event_time = asked.arrived if request.event_time is None else request.event_time
