@@ -21,6 +21,8 @@ DEFAULT_FORMAT: Final[Format] = "text"
 # Attributes of a record that are fields of the JSON: what it is about.
 OBJECT: Final = ("kind", "namespace", "object")
 REQUEST_ID: Final = "request_id"
+# The trace that the request belongs to, as W3C Trace Context names it.
+TRACE_ID: Final = "trace_id"
 # What ends a line somewhere, or moves a terminal's cursor: messages may repeat what others sent.
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
     ord("\n"): "\\n",
@@ -75,7 +77,7 @@ def _json(record: logging.LogRecord, trace: str) -> str:
         "logger": record.name,
         "message": _message(record),
     }
-    for field in (*OBJECT, REQUEST_ID):
+    for field in (*OBJECT, REQUEST_ID, TRACE_ID):
         if (value := getattr(record, field, None)) is not None:
             fields[field] = value
     if trace:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,8 @@ HEADERS = [
     b"Connection: Upgrade\r\nUpgrade: h2c",
     b"Inference-Header-Content-Length: 40",
     b"Content-Encoding: gzip",
+    b"Content-Encoding: deflate",
+    b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     b": empty",
     b"X: " + b"y" * 9000,
 ]
@@ -40,7 +44,12 @@ def mutated(chance: random.Random) -> bytes:
     if chance.random() < 0.3:
         document["parameters"] = {"event_time": chance.choice(VALUES)}
     body = LABELS if chance.random() < 0.2 else json.dumps(document).encode()
-    head = HEAD.replace(b"infer", chance.choice([b"infer", b"feedback"]))
+    head = HEAD.replace(b"infer", chance.choice([b"infer", b"feedback", b"predict"]))
+    if b"predict" in head:
+        body = json.dumps({"rows": [_object(document)] * chance.randint(0, 3)}).encode()
+    if chance.random() < 0.2:
+        body = gzip.compress(body * chance.choice([1, 1, 1, 2, 100_000]), 1)
+        head += b"Content-Encoding: gzip\r\n"
     if chance.random() < 0.3:
         head += chance.choice(HEADERS) + b"\r\n"
     if chance.random() < 0.3:
@@ -53,6 +62,11 @@ def mutated(chance: random.Random) -> bytes:
     for _ in range(chance.choice([0, 0, 1, 5])):
         damaged[chance.randrange(len(damaged))] = chance.randrange(256)
     return bytes(damaged[: chance.randint(1, len(damaged))] if chance.random() < 0.2 else damaged)
+
+
+def _object(document: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of a request as one object, whatever they are."""
+    return {str(tensor.get("name")): tensor.get("data") for tensor in document["inputs"]}
 
 
 def attack(port: int, data: bytes, *, reads: bool) -> bytes:

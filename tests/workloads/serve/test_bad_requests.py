@@ -76,7 +76,7 @@ TENSORS = GOOD["inputs"]
         pytest.param(
             changed("temperature", datatype="BYTES"), 422, "'temperature' has datatype 'BYTES'", id="wrong datatype"
         ),
-        pytest.param(changed("count", datatype="FP64"), 422, "'count' has datatype 'FP64'", id="fraction for integer"),
+        pytest.param(changed("count", datatype="BOOL"), 422, "'count' has datatype 'BOOL'", id="boolean for integer"),
         pytest.param(changed("count", datatype="int64"), 422, "takes INT64", id="datatype in lower case"),
         pytest.param(changed("count", datatype=None), 422, "'count' has datatype None", id="no datatype"),
         pytest.param(changed("count", shape=None), 422, "'count' has shape None", id="no shape"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 from mlops.api import tasks
-from mlops.api.log_lines import REQUEST_ID, ErrorInfo, Format, LogLines
+from mlops.api.log_lines import REQUEST_ID, TRACE_ID, ErrorInfo, Format, LogLines
 
 _OURS: Final = "mlops.workloads"
 _log: Final = logging.getLogger(_OURS)
@@ -65,9 +65,9 @@ def take_over() -> None:
     warnings.showwarning = _warned
 
 
-def debug(message: str, *, request_id: str | None = None) -> None:
+def debug(message: str, *, request_id: str | None = None, trace_id: str | None = None) -> None:
     """Tell what only somebody who searches wants to know."""
-    _log.debug("%s", message, extra={REQUEST_ID: request_id})
+    _log.debug("%s", message, extra={REQUEST_ID: request_id, TRACE_ID: trace_id})
 
 
 def say(message: str) -> None:
@@ -75,14 +75,16 @@ def say(message: str) -> None:
     _log.info("%s", message)
 
 
-def warn(message: str, *, request_id: str | None = None) -> None:
+def warn(message: str, *, request_id: str | None = None, trace_id: str | None = None) -> None:
     """Tell of trouble that the work goes on with."""
-    _log.warning("%s", message, extra={REQUEST_ID: request_id})
+    _log.warning("%s", message, extra={REQUEST_ID: request_id, TRACE_ID: trace_id})
 
 
-def fail(message: str, error: BaseException | None = None, *, request_id: str | None = None) -> None:
+def fail(
+    message: str, error: BaseException | None = None, *, request_id: str | None = None, trace_id: str | None = None
+) -> None:
     """Tell what ended the work, or a request; of an error, where it came from."""
-    _log.error("%s", message, exc_info=error, extra={REQUEST_ID: request_id})
+    _log.error("%s", message, exc_info=error, extra={REQUEST_ID: request_id, TRACE_ID: trace_id})
 
 
 def frames_of(error: BaseException) -> str:

@@ -17,6 +17,8 @@ from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.serve.answer_writer import AnswerWriter
 from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
+from mlops.workloads.serve.row_objects import ObjectReader
+from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.tensors import Array, Column
 
 
@@ -36,6 +38,7 @@ class Answering:
         self._predictor = loaded.predictor
         self._cleaning = Cleaning(signature)
         self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
+        self._objects = ObjectReader(self.interface, limits.rows, limits.buffered_bytes)
         self._writer = AnswerWriter(self.interface)
         # The methods themselves, for what most requests are: `read` and `written` of one row.
         self.read_row, self.written_row = self._parser.parse_row, self._writer.write_row
@@ -43,6 +46,14 @@ class Answering:
     def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in a body. Raises RequestError."""
         return self._parser.parse(body, header_length)
+
+    def read_objects(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
+        """Return the request in a body whose rows are JSON objects. Raises RequestError."""
+        return self._objects.read(body, header_length)
+
+    def read_object(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
+        """Return the same, a request of one row as such. Raises RequestError."""
+        return self._objects.read_row(body, header_length)
 
     def completed(self, lone: LoneRows, row: Row) -> Row:
         """Return a row as a client sent it as the model takes it. Raises RequestError as `answer`."""

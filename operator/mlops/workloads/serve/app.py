@@ -6,8 +6,6 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Final
 
 import orjson
@@ -15,51 +13,27 @@ import orjson
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
+from mlops.workloads.serve.bodies import stated_length, with_body
+from mlops.workloads.serve.documents import Documents
 from mlops.workloads.serve.encoder import EncoderGone
-from mlops.workloads.serve.errors import RequestError, is_fault, shown, unavailable
-from mlops.workloads.serve.exchange import JSON, READ_ON, Exchange
+from mlops.workloads.serve.errors import RequestError, busy, is_fault, shown, unavailable
+from mlops.workloads.serve.exchange import READ_ON, Exchange
 from mlops.workloads.serve.failures import SERVER_ERROR, FailureLog
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.line import late
 from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
 from mlops.workloads.serve.request_ids import RequestIds
+from mlops.workloads.serve.routes import NO_ROUTE, HttpAnswer, Route, json_answer
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, Written
 from mlops.workloads.serve.served import Served
+from mlops.workloads.serve.trace_context import trace_of
 
 _OCTETS: Final = b"application/octet-stream"
-_KINDS: Final = (b"application/json", b"application/octet-stream")
-_MODEL: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(?:ready|infer|feedback))?")
+Read = Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest]
+_MODEL: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/[a-z]+)?")
 # Of an answer that any request may have, a refusal or a health check's.
 _LITTLE: Final = 64 << 10
-
-
-@dataclass(frozen=True)
-class HttpAnswer:
-    """A response; `more` are lines of its head."""
-
-    status: int
-    body: bytes
-    kind: bytes = JSON
-    more: bytes = b""
-
-
-@dataclass(frozen=True)
-class Route:
-    """A name for the metrics, and what answers GET and POST."""
-
-    name: str
-    get: Callable[[], HttpAnswer] | None = None
-    # It answers, or sees to it that somebody does.
-    post: Callable[[Exchange], None] | None = None
-
-    @property
-    def allowed(self) -> str:
-        """Return the value of the header Allow."""
-        return ", ".join((["GET", "HEAD"] if self.get else []) + (["POST"] if self.post else []))
-
-
-_NO_ROUTE: Final = Route("other")
 
 
 class Application:
@@ -74,29 +48,27 @@ class Application:
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetched = False
-        self._version = metadata.version("mlops-operator")
-        self._routes = self._routes_of(task)
+        self._routes = self._routes_of(task) | Documents(task, metrics, self._model).routes()
 
     def has_artifact(self) -> None:
         """Note that the artifact has been fetched; what comes from here on is up to the model."""
         self._fetched = True
 
     def _routes_of(self, task: tasks.ServeTask) -> dict[str, Route]:
-        model = f"/v2/models/{task.model_name}"
+        model, limit = f"/v2/models/{task.model_name}", self._limits.body_bytes
         version = f"{model}/versions/{task.version}"
         routes = {
-            "/v2": Route("server", get=self._server),
-            "/v2/health/live": Route("health", get=lambda: _json(200, {"live": True})),
+            "/v2/health/live": Route("health", get=lambda: json_answer(200, {"live": True})),
             "/v2/health/fetched": Route("health", get=self._has_fetched),
-            "/v2/health/ready": Route("health", get=self._ready),
+            "/v2/health/ready": Route("health", get=self._server_ready),
             "/metrics": Route("metrics", get=self._exposition),
             "/-/flush": Route("flush", post=self._flush),
-            f"{model}/feedback": Route("feedback", post=self._feedback),
+            f"{model}/feedback": with_body("feedback", self._feedback, limit),
         }
         for path in (model, version):
-            routes[path] = Route("model", get=lambda: _json(200, self._model().interface.metadata()))
             routes[f"{path}/ready"] = Route("health", get=self._ready)
-            routes[f"{path}/infer"] = Route("infer", post=self._infer)
+            routes[f"{path}/infer"] = with_body("infer", self._infer, limit)
+            routes[f"{path}/predict"] = with_body("infer", self._predict, limit)
         return routes
 
     @property
@@ -137,16 +109,17 @@ class Application:
         route: Route | None = exchange.route
         if route is None:
             routes, path = self._routes, exchange.path
-            exchange.route = route = routes.get(path) or routes.get(path.removesuffix("/"), _NO_ROUTE)
+            exchange.route = route = routes.get(path) or routes.get(path.removesuffix("/"), NO_ROUTE)
             exchange.request_id = self._ids.of(exchange.headers)
             if exchange.method != b"POST" or route.post is None:
                 self._answer_without_body(route, exchange)
                 return
-            length = self._check(exchange)
+            length = stated_length(exchange)
+            route = exchange.route
             if length > self._limits.body_bytes and exchange.expects_100:
                 raise self._too_large()
         if exchange.hold.is_over:
-            raise _busy()
+            raise busy()
         if exchange.received > (1 if exchange.is_whole else READ_ON) * self._limits.body_bytes:
             raise self._too_large()
         if not exchange.is_whole:
@@ -158,7 +131,10 @@ class Application:
         if exchange.method in (b"GET", b"HEAD") and route.get is not None:
             self._answer(exchange, route.get())
             return
-        if route is _NO_ROUTE:
+        if exchange.method in (b"GET", b"HEAD") and route.page is not None:
+            self._answer(exchange, route.page(exchange.headers))
+            return
+        if route is NO_ROUTE:
             raise self._unknown(exchange.path)
         raise RequestError(
             405,
@@ -170,7 +146,7 @@ class Application:
         """Write an answer and count it. Raises RequestError if there is no room for it."""
         body = answer.body
         if len(body) > _LITTLE and not exchange.hold.take(len(body)):
-            raise _busy()
+            raise busy()
         exchange.answer(answer.status, body, answer.kind, answer.more, close=self.draining)
         self._metrics.count(exchange.route.name, answer.status, time.perf_counter() - exchange.started)
 
@@ -178,12 +154,12 @@ class Application:
         name, request_id = exchange.route.name, exchange.request_id
         closes = self.draining
         if isinstance(error, RequestError):
-            self._failures.refused(name, error.status, error.message, request_id)
+            self._failures.refused(name, error.status, error.message, request_id, trace_of(exchange.headers))
             more = b"".join(b"%b: %b\r\n" % field for field in error.headers)
             answer = HttpAnswer(error.status, orjson.dumps({"error": error.message}), more=more)
             closes = closes or error.closes
         else:
-            self._failures.failed(name, error, request_id)
+            self._failures.failed(name, error, request_id, trace_of(exchange.headers))
             answer = _unforeseen(request_id)
         exchange.answer(answer.status, answer.body, answer.kind, answer.more, close=closes)
         self._metrics.count(name, answer.status, time.perf_counter() - exchange.started)
@@ -218,30 +194,35 @@ class Application:
 
     # What GET answers
 
-    def _server(self) -> HttpAnswer:
-        return _json(200, {"name": "mlops", "version": self._version, "extensions": ["binary_tensor_data"]})
-
     def _has_fetched(self) -> HttpAnswer:
         if not self._fetched:
             raise unavailable("the artifact is being fetched")
-        return _json(200, {"fetched": True})
+        return json_answer(200, {"fetched": True})
+
+    def _server_ready(self) -> HttpAnswer:
+        self._model()
+        # The specification shows `live`, its servers and clients go by `ready`.
+        return json_answer(200, {"live": True, "ready": True})
 
     def _ready(self) -> HttpAnswer:
         # Also while it drains: of a stage's only pod, which is going, the routes are kept as long as it says so.
         self._model()
-        return _json(200, {"name": self._task.model_name, "ready": True})
+        return json_answer(200, {"name": self._task.model_name, "ready": True})
 
     def _exposition(self) -> HttpAnswer:
         return HttpAnswer(200, self._metrics.exposition(), CONTENT_TYPE)
 
     # What POST answers
 
-    def _infer(self, exchange: Exchange) -> None:
+    def _predict(self, exchange: Exchange) -> None:
+        self._infer(exchange, self._model().read_objects)
+
+    def _infer(self, exchange: Exchange, read: Read | None = None) -> None:
         served = self._model()
         if time.perf_counter() - exchange.ready_at > 0.001 * self._limits.wait_milliseconds:
             # Those before it have taken so long: to read it only to answer later still would hold up those behind it.
             raise late(0.001 * self._limits.wait_milliseconds)
-        request = served.read(exchange.body, exchange.header_length)
+        request = (read or served.read)(exchange.body, exchange.header_length)
         if isinstance(request, RowRequest):
             served.ask(request, exchange, exchange.ready_at)
         elif served.is_quick(request):
@@ -273,14 +254,14 @@ class Application:
 
     def _feedback(self, exchange: Exchange) -> None:
         accepted, new = self._model().feedback(exchange.body)
-        self._answer(exchange, _json(202, {"accepted": accepted, **({"newClasses": new} if new else {})}))
+        self._answer(exchange, json_answer(202, {"accepted": accepted, **({"newClasses": new} if new else {})}))
 
     def _flush(self, exchange: Exchange) -> None:
         self._later(exchange, self._flushed(self._model()))
 
     async def _flushed(self, served: Served) -> HttpAnswer:
         try:
-            return _json(200, await served.flush())
+            return json_answer(200, await served.flush())
         except (StoreError, EncoderGone) as error:
             raise unavailable(f"the rows are kept, but not in the store: {error}", retry_seconds=5) from error
 
@@ -295,26 +276,6 @@ class Application:
         )
         return RequestError(413, message, closes=True)
 
-    def _check(self, exchange: Exchange) -> int:
-        """Return the body's stated length (0: none), and note the length of its JSON part. Raises RequestError."""
-        length = 0
-        for name, value in exchange.headers:
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"content-type":
-                if value not in _KINDS and value.partition(b";")[0].strip().lower() not in _KINDS:
-                    raise RequestError(415, f"Content-Type is {shown(value.decode('latin-1'))}; send application/json")
-            elif name == b"content-encoding":
-                if value.strip().lower() not in (b"", b"identity"):
-                    raise RequestError(
-                        415, f"Content-Encoding is {shown(value.decode('latin-1'))}; send it uncompressed"
-                    )
-            elif name == b"inference-header-content-length":
-                if not value.isdigit() or len(value) > 12:
-                    raise RequestError(400, "Inference-Header-Content-Length is no whole number of bytes")
-                exchange.header_length = int(value)
-        return length
-
 
 def _inferred(written: Written) -> HttpAnswer:
     data, header_length = written
@@ -323,16 +284,8 @@ def _inferred(written: Written) -> HttpAnswer:
     return HttpAnswer(200, data, _OCTETS, b"inference-header-content-length: %d\r\n" % header_length)
 
 
-def _busy() -> RequestError:
-    return unavailable("too many large requests at a time; send fewer at once")
-
-
 def _unforeseen(request_id: bytes) -> HttpAnswer:
-    return _json(
+    return json_answer(
         SERVER_ERROR,
         {"error": f"the server did not foresee this; its log says more of request {request_id.decode()}"},
     )
-
-
-def _json(status: int, document: Any) -> HttpAnswer:
-    return HttpAnswer(status, orjson.dumps(document))

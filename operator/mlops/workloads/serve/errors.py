@@ -34,3 +34,8 @@ def shown(value: object, longest: int = 64) -> str:
     """Return `value` as a client sent it, cut, for an error message: nobody's megabytes are echoed."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def busy() -> RequestError:
+    """Return what is said where a request holds, or would hold, too much memory."""
+    return unavailable("too many large requests at a time; send fewer at once")

@@ -21,18 +21,20 @@ class FailureLog:
         self._clock = clock
         self._since, self._lines, self._left_out = clock(), 0, 0
 
-    def refused(self, route: str, status: int, message: str, request_id: bytes) -> None:
+    def refused(self, route: str, status: int, message: str, request_id: bytes, trace_id: str | None = None) -> None:
         """Note an answer that the server chose. Probes (`health`) ask again all the time, and say it themselves."""
         if status < SERVER_ERROR:
-            log.debug(f"{route}: answered {status}", request_id=request_id.decode())
+            log.debug(f"{route}: answered {status}", request_id=request_id.decode(), trace_id=trace_id)
         elif route != "health" and (left_out := self._may_tell()) is not None:
-            log.warn(f"{route}: answered {status}: {message}{left_out}", request_id=request_id.decode())
+            log.warn(
+                f"{route}: answered {status}: {message}{left_out}", request_id=request_id.decode(), trace_id=trace_id
+            )
 
-    def failed(self, route: str, error: BaseException, request_id: bytes) -> None:
+    def failed(self, route: str, error: BaseException, request_id: bytes, trace_id: str | None = None) -> None:
         """Note what nobody foresaw, with where it came from and without what it says."""
         if (left_out := self._may_tell()) is not None:
             message = f"{route}: answered {SERVER_ERROR}: {type(error).__name__}: the program did not foresee this"
-            log.fail(message + left_out, error, request_id=request_id.decode())
+            log.fail(message + left_out, error, request_id=request_id.decode(), trace_id=trace_id)
 
     def _may_tell(self) -> str | None:
         """Return what to add to the line; None if there were enough."""

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from mlops.workloads.floor.model.lone_rows import rows_of
+from mlops.workloads.serve.classification import Best, wanted
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.matrix import columns_of, is_matrix
 from mlops.workloads.serve.row_request import RowReader, RowRequest
@@ -49,7 +50,7 @@ class Interface:
     def _output(self, name: str, datatype: str, width: int) -> dict[str, Any]:
         described: dict[str, Any] = {"name": name, "datatype": datatype, "shape": [-1] if width == 1 else [-1, width]}
         # Which number is whose, nothing else on the wire says.
-        return described | ({"parameters": {"classes": list(self.classes)}} if name == "probabilities" else {})
+        return described | ({"parameters": {"classes": list(self.classes)}} if self.classes else {})
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class InferenceRequest:
     # Microseconds since 1970: one for all rows, one per row, or None: the request's arrival.
     event_time: int | Array | None
     # Which outputs are wanted, and whether each is wanted in binary.
-    outputs: tuple[tuple[str, bool], ...]
+    outputs: tuple[tuple[str, bool | Best], ...]
 
 
 class Parser:
@@ -117,7 +118,7 @@ class Parser:
         return read_json(body, self._max_decoded_bytes), binary
 
     def _parsed(self, document: dict[str, Any], binary: memoryview) -> InferenceRequest:
-        parameters = _parameters(document, "the request")
+        parameters = parameters_of(document, "the request")
         tensors = document.get("inputs")
         if type(tensors) is not list or not tensors:
             raise RequestError(400, 'the request has no list "inputs" of tensors')
@@ -150,7 +151,7 @@ class Parser:
     def _left_out(self, column: Column, rows: int) -> Array:
         """Return the values of an input that was left out: all missing, where they may be."""
         if not column.nullable:
-            raise RequestError(422, f"input {column.name!r} is missing; the model takes {_listed(self._columns)}")
+            raise RequestError(422, f"input {column.name!r} is missing; the model takes {listed(self._columns)}")
         return column.from_json(STATED[column.type], [None] * rows)
 
     def _request(
@@ -160,7 +161,7 @@ class Parser:
             id=request_id(document),
             rows=rows,
             inputs=inputs,
-            event_time=_event_time(parameters.get("event_time"), rows) if parameters else None,
+            event_time=event_times(parameters.get("event_time"), rows) if parameters else None,
             outputs=self._outputs(document.get("outputs"), parameters),
         )
 
@@ -173,7 +174,7 @@ class Parser:
             raise RequestError(400, 'an input has no "name"')
         known = self._columns.get(name)
         if known is None:
-            raise RequestError(422, f"input {shown(name)} is unknown; the model takes {_listed(self._columns)}")
+            raise RequestError(422, f"input {shown(name)} is unknown; the model takes {listed(self._columns)}")
         column, datatypes = known
         datatype = tensor.get("datatype")
         if type(datatype) is not str or datatype not in datatypes:
@@ -217,32 +218,30 @@ class Parser:
             )
         return rows
 
-    def _outputs(self, wanted: Any, parameters: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
+    def _outputs(self, given: Any, parameters: Mapping[str, Any]) -> tuple[tuple[str, bool | Best], ...]:
         default = parameters.get("binary_data_output", False)
         if type(default) is not bool:
             raise RequestError(400, f"parameters.binary_data_output is {shown(default)}; send true or false")
-        if wanted is None or wanted == []:
+        if given is None or given == []:
             return self._all_binary if default else self._all_json
-        if type(wanted) is not list:
+        if type(given) is not list:
             raise RequestError(400, '"outputs" is no list')
-        outputs: list[tuple[str, bool]] = []
-        for output in wanted:
+        outputs: list[tuple[str, bool | Best]] = []
+        for output in given:
             name = output.get("name") if type(output) is dict else None
             if type(name) is not str:
                 raise RequestError(400, 'an output has no "name"')
             if name not in self._output_names:
                 raise RequestError(
-                    422, f"output {shown(name)} is unknown; the model gives {_listed(self._output_names)}"
+                    422, f"output {shown(name)} is unknown; the model gives {listed(self._output_names)}"
                 )
             if any(name == other for other, _ in outputs):
                 raise RequestError(422, f"output {name!r} is wanted twice; name it once")
-            own = _parameters(output, f"output {name!r}")
-            if own.get("classification", 0) != 0:
-                raise RequestError(422, f"output {name!r} has classification, which is not offered; leave it out")
+            own = parameters_of(output, f"output {name!r}")
             binary = own.get("binary_data", default)
             if type(binary) is not bool:
                 raise RequestError(400, f"binary_data of output {name!r} is {shown(binary)}; send true or false")
-            outputs.append((name, binary))
+            outputs.append((name, wanted(name, own, binary=binary) if "classification" in own else binary))
         return tuple(outputs)
 
 
@@ -300,7 +299,8 @@ def _json_problem(body: bytes | bytearray, error: orjson.JSONDecodeError) -> str
     return f"{error.msg} at character {error.pos}"
 
 
-def _parameters(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+def parameters_of(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the parameters of a request or an output, which may be left out; raises RequestError."""
     parameters = holder.get("parameters")
     if parameters is None:
         return {}
@@ -322,7 +322,8 @@ def _flat(name: str, data: Any, rows: int) -> list[Any]:
     return [row[0] for row in data]
 
 
-def _event_time(given: Any, rows: int) -> int | Array | None:
+def event_times(given: Any, rows: int) -> int | Array | None:
+    """Return the parameter in microseconds since 1970: one, or one per row (rows,); raises RequestError."""
     if given is None:
         return None
     if type(given) is list:
@@ -343,7 +344,7 @@ def _timestamp(given: Any) -> int:
         raise RequestError(422, f"parameters.event_time {shown(given)} {error}") from None
 
 
-def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
+def listed(names: Sequence[str] | Mapping[str, Any]) -> str:
     """Return the names for a message, the first 20 of them."""
     first = ", ".join(list(names)[:20])
     return first if len(names) <= 20 else f"{first} and {len(names) - 20} more"

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mlops.workloads.serve.request_ids import HEADER
+from mlops.workloads.serve.trace_context import TRACEPARENT
 
 if TYPE_CHECKING:
     from mlops.workloads.serve.exchange import Exchange, Fields
@@ -18,7 +19,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]+)\r\n", re.IGNORECASE
 _END: Final = b"\r\n\r\n"
 _MOST_DIGITS: Final = 12
 # What makes a request another one than its bytes say, or is another each time.
-_SPECIAL: Final = frozenset({HEADER, b"expect", b"upgrade", b"transfer-encoding"})
+_SPECIAL: Final = frozenset({HEADER, TRACEPARENT, b"expect", b"upgrade", b"transfer-encoding"})
 
 
 class KnownHead(NamedTuple):

@@ -10,7 +10,6 @@ import numpy as np
 from mlops.workloads.serve.errors import RequestError, shown
 from mlops.workloads.serve.tensors import DTYPES, FLOATS, INTEGERS, Array, Column
 
-_EXACT: Final = 1 << 53
 _NUMBERS: Final = frozenset({"float64", "int64", "boolean"})
 
 
@@ -83,24 +82,9 @@ def _from_binary(tensor: dict[str, Any], binary: memoryview, datatype: str) -> l
 def _column(column: Column, datatype: str, values: list[Any]) -> Array:
     """Return one column as its own type."""
     missing = [None if value != value else value for value in values] if datatype in FLOATS else values
-    if column.type == "float64":
-        return column.from_json(datatype, missing)
     if column.type == "boolean":
         return column.from_json("BOOL", [_truth(column, row, value) for row, value in enumerate(missing)])
-    if datatype in INTEGERS:
-        return column.from_json(datatype, values)
-    return column.from_json("INT64", [_whole(column, row, value) for row, value in enumerate(missing)])
-
-
-def _whole(column: Column, row: int, value: Any) -> Any:
-    if type(value) is float:
-        if not (-_EXACT <= value <= _EXACT and value == int(value)):
-            raise RequestError(
-                422,
-                f"input {column.name!r} is {shown(value)} in row {row}, but the field is int64: send a whole number",
-            )
-        return int(value)
-    return value
+    return column.from_json(datatype, missing)
 
 
 def _truth(column: Column, row: int, value: Any) -> Any:

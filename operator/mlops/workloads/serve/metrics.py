@@ -16,6 +16,7 @@ from mlops.workloads.serve.encoder import Encoder
 from mlops.workloads.serve.recorder import Recorder
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+OK: Final = 200
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -29,8 +30,8 @@ class Metrics:
         self._info = {"model": model_name, "version": str(version), "stage": stage, "digest": digest}
         self._requests: Counter[tuple[str, int]] = Counter()
         self._buckets = [0] * (len(SECONDS) + 1)
-        self._seconds = 0.0
-        self.rows = 0
+        self._seconds = self._failed_seconds = 0.0
+        self.rows = self.runs = 0
         self.model_format = ""
         self.load_seconds = 0.0
         self.recorders: Mapping[str, Recorder[Any]] = {}
@@ -48,6 +49,17 @@ class Metrics:
         if route == "infer":
             self._buckets[bisect_left(SECONDS, seconds)] += 1
             self._seconds += seconds
+            if status != OK:
+                self._failed_seconds += seconds
+
+    def inference(self) -> dict[str, Any]:
+        """Return requests and their time by outcome, in the form of the statistics extension."""
+        requests = {status: number for (route, status), number in self._requests.items() if route == "infer"}
+        succeeded, failed = requests.pop(OK, 0), sum(requests.values())
+        return {
+            "success": {"count": succeeded, "ns": round(1e9 * (self._seconds - self._failed_seconds))},
+            "fail": {"count": failed, "ns": round(1e9 * self._failed_seconds)},
+        }
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus reads."""

@@ -1,4 +1,4 @@
-"""The id of a request, by which client, answer and log tell of the same one: `X-Request-Id`."""
+"""The id of a request, by which client, answer and log tell of the same one: `X-Request-Id`, or else `traceparent`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import secrets
 from collections.abc import Iterable
 from typing import Final
+
+from mlops.workloads.serve.trace_context import TRACEPARENT, trace_and_span
 
 HEADER: Final = b"x-request-id"
 # It stands in a header and in a line of the log: short, and of letters that mean nothing to either.
@@ -21,12 +23,20 @@ class RequestIds:
         self._numbers = itertools.count(1)
 
     def of(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Return the id of a request with these headers, whose names are in small letters: of several the first."""
+        """Return the id of a request with these headers, whose names are in small letters: of several the first.
+
+        Without one of its own it is named by trace and span, which are the caller's name for this call.
+        """
+        traceparent = b""
         for name, value in headers:
             if name == HEADER:
                 if _PLAIN.fullmatch(value.decode("latin-1")):
                     return value
                 break
+            if name == TRACEPARENT:
+                traceparent = value
+        if traceparent and (found := trace_and_span(traceparent)):
+            return b"%b-%b" % found
         return self.new()
 
     def new(self) -> bytes:

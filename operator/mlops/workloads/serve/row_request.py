@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from mlops.workloads.floor.model.lone_rows import Row, RowAnswer
+from mlops.workloads.serve.classification import Best
 from mlops.workloads.serve.tensors import STATED, Column
 from mlops.workloads.serve.timestamps import field_microseconds
 
@@ -39,7 +40,7 @@ class RowRequest(NamedTuple):
     # Microseconds since 1970; None: the request's arrival.
     event_time: int | None
     # Which outputs are wanted, and whether each is wanted in binary.
-    outputs: tuple[tuple[str, bool], ...]
+    outputs: tuple[tuple[str, bool | Best], ...]
 
 
 class RowReader:

@@ -50,6 +50,8 @@ class RowBatches:
         self._open: list[Asked] | None = None
         self._closing = threading.Lock()
         self._waiting = 0
+        # How often the model has answered.
+        self.runs = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -124,7 +126,9 @@ class RowBatches:
         if not batch:
             return []
         try:
-            return self._lone.answer([asked.row for asked in batch])
+            answers = self._lone.answer([asked.row for asked in batch])
+            self.runs += 1
+            return answers
         except BaseException as error:
             if not is_fault(error):
                 raise

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 
 import uvloop
 
@@ -27,6 +28,7 @@ from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
+from mlops.workloads.serve.example import find_example
 from mlops.workloads.serve.failures import FailureLog
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
@@ -141,7 +143,7 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
     golden = loaded.golden.inputs
     lone = await asyncio.to_thread(lone_rows, loaded.predictor, golden, time.monotonic() + _MEASURED_SECONDS)
     metrics.model_format = loaded.predictor.signature.format
-    return Served(
+    served = Served(
         task,
         loaded,
         one_row_seconds=percentile(seconds, 0.5),
@@ -153,6 +155,9 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         # Without a key from outside nobody knows which requests this process chooses.
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
+    example = await asyncio.to_thread(find_example, served.answering, golden)
+    served.description = replace(served.description, example=example)
+    return served
 
 
 def _listener(settings: ServerSettings) -> socket.socket:

@@ -22,6 +22,7 @@ from mlops.workloads.serve.feedback import FeedbackReader, Label
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.line import Line, left
 from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.model_description import description_of
 from mlops.workloads.serve.recorder import Recorder, Sink
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, RowBatches, Written
@@ -51,8 +52,9 @@ class Served:
         sampling_key: bytes,
     ) -> None:
         signature = loaded.predictor.signature
-        self._answering = Answering(task, loaded, limits)
-        self.interface = self._answering.interface
+        self.answering = Answering(task, loaded, limits)
+        self.interface = self.answering.interface
+        self.description = description_of(signature, self.interface, limits.rows)
         self._limits, self._metrics = limits, metrics
         self._chosen = Chosen(task.capture.percent, sampling_key)
         self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
@@ -63,7 +65,11 @@ class Served:
         self._lone = lone
         # Returns the request in a body. Raises RequestError.
         self.read: Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest] = (
-            self._answering.read if lone is None else self._answering.read_row
+            self.answering.read if lone is None else self.answering.read_row
+        )
+        # The same of a body whose rows are JSON objects.
+        self.read_objects: Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest] = (
+            self.answering.read_objects if lone is None else self.answering.read_object
         )
         self.rows = RowBatches(
             lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
@@ -88,6 +94,11 @@ class Served:
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
         metrics.encoder = self._encoder
 
+    @property
+    def runs(self) -> int:
+        """How often the model has answered, one row or several."""
+        return self._metrics.runs + self.rows.runs
+
     def ask(self, request: RowRequest, exchange: Any, since: float) -> None:
         """Take a request of one row that waits `since`, to be answered at the end of this turn. Raises RequestError."""
         arrived = time.time_ns() // 1000
@@ -96,7 +107,7 @@ class Served:
         row = request.row
         if self._lone.changes_rows:
             try:
-                row = self._answering.completed(self._lone, row)
+                row = self.answering.completed(self._lone, row)
             except OutsideRequest:
                 self._metrics.outside_rows += 1
                 raise
@@ -108,14 +119,14 @@ class Served:
 
     async def infer(self, body: bytes, header_length: int | None, hold: Hold) -> Written:
         """Answer one request as one of several rows is answered. Raises RequestError."""
-        request = self._answering.read(body, header_length)
+        request = self.answering.read(body, header_length)
         return self.infer_now(request) if self.is_quick(request) else await self.infer_later(request, hold)
 
     def infer_now(self, request: InferenceRequest) -> Written:
         """Answer a request that is quick. Raises RequestError."""
         arrived = time.time_ns() // 1000
         try:
-            answer = self._answering.answer(request.inputs)
+            answer = self.answering.answer(request.inputs)
         except OutsideRequest:
             self._metrics.outside_rows += request.rows
             raise
@@ -129,7 +140,7 @@ class Served:
         def answered() -> Prediction:
             if has_left():
                 raise left()
-            return self._answering.answer(request.inputs)
+            return self.answering.answer(request.inputs)
 
         arrived = time.time_ns() // 1000
         if request.rows > INLINE_ROWS:
@@ -143,15 +154,16 @@ class Served:
         return self._recorded(request, answer, arrived)
 
     def _recorded(self, request: InferenceRequest, answer: Prediction, arrived: int) -> Written:
-        written = self._answering.written(request, answer)
+        written = self.answering.written(request, answer)
         self._metrics.rows += request.rows
+        self._metrics.runs += 1
         self._record(request, answer, arrived)
         return written
 
     def _done(self, asked: Asked, answer: RowAnswer) -> Written:
         """Write and record the answer to a row."""
         request = asked.request
-        written = self._answering.written_row(request, answer)
+        written = self.answering.written_row(request, answer)
         self._metrics.rows += 1
         if self._is_chosen(request.id, 1):
             event_time = asked.arrived if request.event_time is None else request.event_time

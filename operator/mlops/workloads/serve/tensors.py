@@ -41,7 +41,7 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
 STATED: Final = {"float64": "FP64", "int64": "INT64", "boolean": "BOOL", "string": "BYTES", "timestamp": "BYTES"}
 TAKEN: Final[dict[str, tuple[str, ...]]] = {
     "float64": FLOATS + INTEGERS,
-    "int64": INTEGERS,
+    "int64": INTEGERS + FLOATS,
     "boolean": ("BOOL",),
     "string": ("BYTES",),
     "timestamp": ("BYTES",),
@@ -52,6 +52,8 @@ _JSON_TYPES: Final[dict[str, frozenset[type]]] = {
     "BOOL": frozenset({bool}),
     "BYTES": frozenset({str}),
 }
+# Below it every whole number is a number of the datatype, so none was rounded to another one on its way.
+_EXACT: Final = {"float16": 1 << 11, "float32": 1 << 24, "float64": 1 << 53}
 _JSON_WORDS: Final = {int: "an integer", float: "a fraction", bool: "a boolean", str: "a string", list: "a list"}
 _LENGTH: Final = struct.Struct("<I")
 
@@ -66,8 +68,10 @@ class Column:
 
     def metadata(self) -> dict[str, Any]:
         """Return the tensor's entry in the model's metadata."""
-        described: dict[str, Any] = {"name": self.name, "datatype": STATED[self.type], "shape": [-1]}
-        return described | ({"parameters": {"content_type": "datetime"}} if self.type == "timestamp" else {})
+        parameters: dict[str, Any] = {"nullable": self.nullable}
+        if self.type == "timestamp":
+            parameters["content_type"] = "datetime"
+        return {"name": self.name, "datatype": STATED[self.type], "shape": [-1], "parameters": parameters}
 
     def from_json(self, datatype: str, data: list[Any]) -> Array:
         """Return the values (n,) of a JSON tensor; null is a missing value. Raises RequestError."""
@@ -79,7 +83,9 @@ class Column:
             self._check_may_miss(data.index(None))
             found.discard(type(None))
         if not found <= _JSON_TYPES[datatype]:
-            self._refuse_json(datatype, data)
+            if datatype not in INTEGERS or not found <= {int, float}:
+                self._refuse_json(datatype, data)
+            data = [self._whole(datatype, row, value) for row, value in enumerate(data)]
         if datatype == "BYTES":
             return self._from_text(data)
         dtype = DTYPES[datatype]
@@ -92,7 +98,7 @@ class Column:
         if not misses:
             return values
         if self.type == "int64":
-            return whole_numbers(data)
+            return whole_numbers([None if value is None else int(value) for value in data])
         wide = values.astype(np.float64)
         wide[[value is None for value in data]] = np.nan
         return wide
@@ -130,15 +136,60 @@ class Column:
         if self.type == "boolean":
             return values
         if self.type == "int64":
+            if values.dtype.kind == "f":
+                return self._whole_numbers(values)
             if values.dtype == np.uint64 and values.max() > np.iinfo(np.int64).max:
                 raise self._wrong("holds a number above 9223372036854775807, the largest of an int64 field")
             return values.astype(np.int64)
         wide = values.astype(np.float64) + 0.0  # minus zero is zero, as at ingest
+        if values.dtype.itemsize == 8 and values.dtype.kind != "f":
+            self._check_exact(values, wide)
         if values.dtype.kind == "f" and not np.isfinite(wide).all():
             if np.isinf(wide).any():
                 raise self._wrong(f"is infinite in row {int(np.isinf(wide).argmax())}; numbers must be finite")
             self._check_may_miss(int(np.isnan(wide).argmax()))
         return wide
+
+    def _whole(self, datatype: str, row: int, value: Any) -> Any:
+        """Return a JSON number of an integer datatype as an integer; what is missing stays so."""
+        if type(value) is not float:
+            return value
+        if not value.is_integer():
+            self._refuse_json(datatype, [value], row)
+        if abs(value) >= _EXACT["float64"]:
+            raise self._not_whole(row, value)
+        return int(value)
+
+    def _whole_numbers(self, values: Array) -> Array:
+        """Return fractions that are whole numbers as such; NaN is a missing value."""
+        limit = _EXACT[values.dtype.name]
+        wide = values.astype(np.float64)
+        gaps = np.isnan(wide)
+        wrong = ~gaps & ~((np.abs(wide) < limit) & (np.floor(wide) == wide))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise self._not_whole(row, wide[row].item(), limit)
+        if not gaps.any():
+            return wide.astype(np.int64)
+        self._check_may_miss(int(gaps.argmax()))
+        return whole_numbers([None if value != value else int(value) for value in wide.tolist()])
+
+    def _not_whole(self, row: int, value: float, limit: int = _EXACT["float64"]) -> RequestError:
+        way_out = (
+            f"from {limit} on such a datatype holds no longer every whole number: send it as INT64"
+            if value.is_integer()
+            else "send a whole number"
+        )
+        return self._wrong(f"is {shown(value)} in row {row}, but the field is int64: {way_out}")
+
+    def _check_exact(self, values: Array, wide: Array) -> None:
+        """Refuse a whole number of 64 bits that no float64 is."""
+        for row in np.flatnonzero(np.abs(wide) >= _EXACT["float64"]).tolist():
+            if int(wide[row]) != int(values[row]):
+                raise self._wrong(
+                    f"is {values[row]} in row {row}, but the field is float64, which cannot hold that number: send it "
+                    "as FP64 if it may be rounded"
+                )
 
     def _from_text(self, data: Sequence[str | None]) -> Array:
         if self.type == "timestamp":
@@ -180,8 +231,8 @@ class Column:
         if not self.nullable:
             raise self._wrong(f"is missing in row {row}, but the field is not nullable; send a value")
 
-    def _refuse_json(self, datatype: str, data: list[Any]) -> None:
-        for row, value in enumerate(data):
+    def _refuse_json(self, datatype: str, data: list[Any], first: int = 0) -> None:
+        for row, value in enumerate(data, first):
             if value is not None and type(value) not in _JSON_TYPES[datatype]:
                 word = _JSON_WORDS.get(type(value), "an object")
                 raise self._wrong(f"has {word} in row {row} ({shown(value)}), which is no {datatype}")
