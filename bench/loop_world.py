@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from bench.drift_streams import CHECKS
@@ -38,7 +37,7 @@ from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.data import read_data
 from mlops.workloads.train.evaluate import measure, reported
 from mlops.workloads.train.run import train
-from tests.planning.builders import SETTINGS, a_verify_report
+from tests.planning.builders import a_verify_report
 from tests.planning.world import World
 
 FRACTIONS = {"train": "0.7", "validation": "0.1", "test": "0.2"}
@@ -145,7 +144,9 @@ def fields_of(stream: RealStream) -> list[dict[str, Any]]:
     types = {pl.String: "string", pl.Float64: "float64", pl.Int64: "int64"}
     made = [{"name": "id", "type": "string", "role": "entityKey"}]
     made += [{"name": "time", "type": "timestamp", "role": "timestamp"}]
-    made += [{"name": name, "type": types[type(stream.frame.schema[name])], "role": "feature"} for name in stream.features]
+    made += [
+        {"name": name, "type": types[type(stream.frame.schema[name])], "role": "feature"} for name in stream.features
+    ]
     label = {"name": "label", "type": "string" if stream.classifies else "float64", "role": "label"}
     return [*made, label]
 
