@@ -7,8 +7,8 @@
 
 The loop is the product's: all planners, training, checks and gates (bench/loop_world.py), a monitor with the six checks
 and the guard by their defaults, a template with one gate: at least as good as the champion on the same rows. Each
-window is answered before a label of it is known; then there is a check, and what follows from it. `never` trains once,
-`always` after each window, a coin after as many windows as the loop made runs, drawn by its seed. `--adversarial` has a
+window is answered before a label of it is known; then there is a check, and what follows from it. `refreshing` is the same
+with an action that also names Stable and PerformanceDrop: a Retrain. `never` trains once, `always` after each window, a coin after as many windows as the loop made runs, drawn by its seed. `--adversarial` has a
 relation that turns in every window, for ever, and tells what guard, circuit and gates let through.
 """
 
@@ -36,6 +36,12 @@ from mlops.api.drift_monitor import DriftMonitor
 from mlops.cli.simulate import policies
 
 STREAMS = {**DEVELOPMENT, **EVALUATION}
+# The default actions, and a Retrain too where nothing moved or no check says why the model is worse.
+REFRESHING = [
+    {"when": ["DataDrift", "LabelShift", "PerformanceDrop", "Stable"], "do": "Retrain"},
+    {"when": ["ConceptDrift"], "do": "Rebuild"},
+    {"when": ["DataQuality"], "do": "Hold"},
+]
 
 
 def played(loop: Loop, trains: Callable[[int], bool] | None = None) -> Loop:
@@ -60,6 +66,7 @@ def worth(stream: RealStream, coins: int, every: int) -> dict[str, Any]:
         since, windows = loop.end, loop.windows
         played(loop)
         until, runs = loop.end, loop.runs()
+        refreshing = played(Loop(work, {"actions": REFRESHING}))
         drawn = [random.Random(seed).sample(range(windows), min(runs, windows)) for seed in range(coins)]
         others = {
             "never": trained_after(work, ()),
@@ -76,6 +83,8 @@ def worth(stream: RealStream, coins: int, every: int) -> dict[str, Any]:
             "runs": runs,
             "versions": len(loop.live) - 1,
             "verdicts": dict(Counter(loop.verdicts)),
+            "refreshing": refreshing.value(since, until),
+            "refreshing runs": refreshing.runs(),
             "actions": [f"{c.time[:10]} {c.verdict} {c.action}" for c in monitor_of(loop).status.history],
             **{name: each.value(since, until) for name, each in others.items()},
             "coins": flips,
@@ -94,7 +103,7 @@ def shown(found: dict[str, Any], every: int) -> str:
     """Return a line of the table."""
     coins, better = found["coins"], -1 if found["metric"] == "mae" else 1
     ahead = sum(better * (found["loop"] - coin) >= 0 for coin in coins)
-    figures = [found[name] for name in ("loop", "never", "always", f"every {every}")]
+    figures = [found[name] for name in ("loop", "refreshing", "never", "always", f"every {every}")]
     return " | ".join(
         [
             f"| {found['stream']}, {found['metric']}",
@@ -121,8 +130,8 @@ def main() -> None:
         return
     if arguments.data is None:
         parser.error("--data: name the folder in which the wheels are unpacked (see above)")
-    print(f"| stream | windows | runs | loop | never | always | every {arguments.every} | coins | not behind |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"| stream | windows | runs | loop | refreshing | never | always | every {arguments.every} | coins | not behind |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in arguments.streams:
         found = worth(STREAMS[name](arguments.data), arguments.coins, arguments.every)
         print(shown(found, arguments.every), flush=True)

@@ -82,7 +82,10 @@ def quiet_history(state: State, monitor: DriftMonitor, since: str | None, until:
     except BadInput as error:
         raise UserError(error.message) from error
     frame = window.frame.filter("live")
-    return QuietHistory(reference, frame, max(start, frame["time"][0]), end, places.longest_wait)
+    first, last = frame["time"][0], frame["time"][-1]
+    # A row stands for the time since the one before.
+    step = (last - first) / max(1, frame.height - 1)
+    return QuietHistory(reference, frame, first - step, last, places.longest_wait)
 
 
 def _end(until: str | None, times: pl.Series) -> datetime:

@@ -84,11 +84,10 @@ class Effort:
 
 
 class Tried:
-    """Tries limits on windows, all limits at once: what their checks share is computed once."""
+    """Tries lengths of the window, schedules and limits on one history."""
 
     def __init__(self, spec: DriftMonitorSpec, drawing: Drawing, limits: Sequence[Limits], effort: Effort) -> None:
         self._spec, self._drawing, self._limits, self._effort = spec, drawing, tuple(limits), effort
-        self._checks: tuple[Check, ...] = tuple(check for each in limits for check in each.checks)
         self._seed = 0
 
     def of(self, length: timedelta) -> Iterator[Trial]:
@@ -114,19 +113,23 @@ class Tried:
                 )
 
     def _alarms(self, window: Window) -> tuple[bool, ...]:
-        """Return of each of the limits whether one of its checks detects in the window."""
+        """Return of each of the limits whether one of its checks detects; stricter ones do so only if less strict do."""
         self._seed += 1
+        said: list[bool] = []
+        for each in self._limits:
+            said.append((not said or said[-1]) and self._detects(window, each.checks))
+        return tuple(said)
+
+    def _detects(self, window: Window, checks: tuple[Check, ...]) -> bool:
         decision = decide(
             self._drawing.history.reference,
             window,
-            self._checks,
+            checks,
             limits=self._spec.window,
             labels=self._spec.labels,
             seed=self._seed,
         )
-        ends = [len(each.checks) * number for number, each in enumerate(self._limits, 1)]
-        found = [finding.result == "Detected" for finding in decision.findings]
-        return tuple(any(found[end - len(self._spec.checks) : end]) for end in ends)
+        return any(finding.result == "Detected" for finding in decision.findings)
 
     def _delays(self, length: timedelta, interval: timedelta) -> list[timedelta | None]:
         """Make one change between two checks, and return of each of the limits how long it takes to be found."""
