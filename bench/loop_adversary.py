@@ -1,6 +1,6 @@
 """A stream that drifts for ever: in every window the relation turns and the inputs move on. What is let through?
 
-Ninety windows, of a day or of six hours. Held to the guard of a monitor by default: 24 hours of cool-down, three runs
+Forty windows of twelve hours. Held to the guard of a monitor by default: 24 hours of cool-down, three runs
 in seven days, and a circuit that opens after three runs in a row without a new version, for seven days.
 """
 
@@ -21,9 +21,9 @@ from bench.loop_world import Loop, Work
 from mlops.api.base import parse_duration, parse_time
 from mlops.api.drift_monitor import Guard
 
-WINDOWS = 90
+WINDOWS = 40
 ROWS = 240
-_HISTORY = 20
+_HISTORY = 10
 _WEEK = timedelta(days=7)
 
 
@@ -97,7 +97,5 @@ def _beyond(outcomes: list[tuple[datetime, bool]], guard: Guard) -> int:
 
 
 def adversary() -> None:
-    """Print what the default guard lets through, for two lengths of a window."""
-    for window in (timedelta(days=1), timedelta(hours=6)):
-        found = let_through(ever_drifting(window), Guard())
-        print(f"window {window}: {found}", flush=True)
+    """Print what the default guard lets through."""
+    print(let_through(ever_drifting(timedelta(hours=12)), Guard()), flush=True)

@@ -73,7 +73,8 @@ def worth(stream: RealStream, coins: int, every: int) -> dict[str, Any]:
             "always": trained_after(work, range(windows)),
             f"every {every}": trained_after(work, range(every - 1, windows, every)),
         }
-        flips = [trained_after(work, each).value(since, until) for each in drawn]
+        # Coins of no run are `never`.
+        flips = [(trained_after(work, each) if each else others["never"]).value(since, until) for each in drawn]
         return {
             "stream": stream.name,
             "metric": stream.metric,

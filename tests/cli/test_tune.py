@@ -122,7 +122,7 @@ def asked(state: State, folder: Path, spec: dict[str, Any] | None = None, **opti
     """Return options that are quick, and a file with the monitor."""
     path = folder / "monitor.json"
     path.write_text(json.dumps({**MONITOR, "spec": {**MONITOR["spec"], **(spec or {})}}))
-    return TuneOptions(paths=(str(path),), state=state, **{"resamples": 20, "changes": 5, "output": "json", **options})
+    return TuneOptions(paths=(str(path),), state=state, **{"resamples": 6, "changes": 4, "output": "json", **options})
 
 
 def tuned(capsys: pytest.CaptureFixture[str], options: TuneOptions) -> tuple[int, dict[str, Any]]:
@@ -144,13 +144,13 @@ def history_of(state: State, **said: str | None) -> QuietHistory:
 def test_of_a_quiet_history_it_proposes_a_monitor_that_works_as_it_is(
     quiet: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No drawn window alarms, a large change is found at once, and the same seed proposes the same."""
+    """No drawn window alarms, and a large change is found within a window."""
     code, found = tuned(capsys, asked(quiet, tmp_path, size=2.0, false_alarms="1/month"))
     assert (code, found["unmet"]) == (0, [])
     assert (found["rows"], found["labelled"]) == (1536, 1536)
     assert {trial["window"] for trial in found["trials"]} == {"4d", "8d"}, "2d have too few rows, 16d are not four"
     assert {trial["alarms"] for trial in found["trials"]} == {0}
-    assert {trial["found"] for trial in found["trials"]} == {5}
+    assert {trial["found"] for trial in found["trials"]} == {4}
     [best] = [trial for trial in found["trials"] if trial["proposed"]]
     assert best["delaySeconds"] == min(trial["delaySeconds"] for trial in found["trials"])
     assert 0 < best["delaySeconds"] <= parse_duration(best["window"]).total_seconds()
@@ -158,21 +158,20 @@ def test_of_a_quiet_history_it_proposes_a_monitor_that_works_as_it_is(
     assert monitor.spec.schedule == best["schedule"]  # type: ignore[attr-defined]
     assert monitor.spec.window.duration == best["window"]  # type: ignore[attr-defined]
     assert monitor.spec.window.min_samples == 150  # type: ignore[attr-defined]
-    assert tuned(capsys, asked(quiet, tmp_path, size=2.0, false_alarms="1/month"))[1] == found
 
 
 def test_a_history_that_is_not_quiet_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Half-way the input has moved: every window after it alarms, and nothing keeps quiet; until then all is well."""
-    history = rows_of(64, 3)
-    moved = pl.when(pl.int_range(pl.len()) >= 1536).then(pl.col("in.x") + 3).otherwise("in.x").alias("in.x")
+    history = rows_of(32, 3)
+    moved = pl.when(pl.int_range(pl.len()) >= 768).then(pl.col("in.x") + 3).otherwise("in.x").alias("in.x")
     state = a_state(tmp_path / "state", history.with_columns(moved))
     code, found = tuned(capsys, asked(state, tmp_path, size=2.0))
     assert code == 1
     assert "leave it out by --since and --until" in found["unmet"][0]
     assert all(trial["recordedAlarms"] >= trial["recorded"] // 2 for trial in found["trials"])
-    until = (BEGIN + 32 * DAY).strftime("%Y-%m-%d")
+    until = (BEGIN + 16 * DAY).strftime("%Y-%m-%d")
     code, found = tuned(capsys, asked(state, tmp_path, size=2.0, until=until))
-    assert (code, found["rows"]) == (0, 1536)
+    assert (code, found["rows"]) == (0, 768)
 
 
 def test_the_table_and_the_monitor_are_for_people_and_for_kubectl(

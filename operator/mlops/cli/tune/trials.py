@@ -13,7 +13,7 @@ from mlops.cli.tune.candidates import BLOCKS, Limits, schedules
 from mlops.cli.tune.drawing import Drawing, recorded_windows
 from mlops.cli.tune.wishes import YEAR, Wishes
 from mlops.statistics.proportion import at_least, wilson
-from mlops.workloads.drift.verdict import decide
+from mlops.workloads.drift.verdict import answers
 from mlops.workloads.drift.window import Window
 
 # So many windows after a change it counts as not found.
@@ -121,7 +121,7 @@ class Tried:
         return tuple(said)
 
     def _detects(self, window: Window, checks: tuple[Check, ...]) -> bool:
-        decision = decide(
+        evidence, _ = answers(
             self._drawing.history.reference,
             window,
             checks,
@@ -129,7 +129,7 @@ class Tried:
             labels=self._spec.labels,
             seed=self._seed,
         )
-        return any(finding.result == "Detected" for finding in decision.findings)
+        return any(finding.result == "Detected" for finding in evidence.findings)
 
     def _delays(self, length: timedelta, interval: timedelta) -> list[timedelta | None]:
         """Make one change between two checks, and return of each of the limits how long it takes to be found."""

@@ -32,6 +32,33 @@ def decide(
 
     Raises BadInput when a check asks for a metric that does not fit the model.
     """
+    evidence, enough = answers(reference, window, checks, limits=limits, labels=labels, seed=seed)
+    verdict = _verdict(evidence, enough)
+    performance, changed = _performance(evidence)
+    return Decision(
+        verdict=verdict,
+        sentence=_sentence(verdict, evidence),
+        findings=tuple(evidence.findings),
+        shifts=evidence.shifts,
+        performance=performance,
+        estimated=evidence.estimated,
+        split=evidence.split,
+        challenge=evidence.challenge,
+        change_point=None if changed is None else format_time(changed),
+        notes=(*_notes(window), *_not_compared(reference, window)),
+    )
+
+
+def answers(
+    reference: Reference,
+    window: Window,
+    checks: tuple[Check, ...],
+    *,
+    limits: WindowSpec,
+    labels: Labels,
+    seed: int,
+) -> tuple[Evidence, bool]:
+    """Answer every check, without what a report shows beside; also whether there were rows enough. See `decide`."""
     labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
     for check in checks:
         check_columns(check, reference)
@@ -47,20 +74,7 @@ def decide(
         else:
             answer = type_.answer_of_few(check, window, limits.min_samples, few)
         evidence.findings.append(answer)
-    verdict = _verdict(evidence, enough)
-    performance, changed = _performance(evidence)
-    return Decision(
-        verdict=verdict,
-        sentence=_sentence(verdict, evidence),
-        findings=tuple(evidence.findings),
-        shifts=evidence.shifts,
-        performance=performance,
-        estimated=evidence.estimated,
-        split=evidence.split,
-        challenge=evidence.challenge,
-        change_point=None if changed is None else format_time(changed),
-        notes=(*_notes(window), *_not_compared(reference, window)),
-    )
+    return evidence, enough
 
 
 def _few(reference: Reference, window: Window, min_samples: int) -> str:
