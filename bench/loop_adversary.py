@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def let_through(stream: RealStream, guard: Guard, windows: int = WINDOWS) -> Let
             loop.step()
             said.append(loop.get("DriftMonitor", "watch").status.history[0])
         acted = [parse_time(each.time) for each in said if ": model-" in each.action]
-        pauses = [later - earlier for earlier, later in zip(acted, acted[1:], strict=False)]
+        pauses = [later - earlier for earlier, later in pairwise(acted)]
         weeks = [sum(at <= other < at + _WEEK for other in acted) for at in acted]
         outcomes = [(at, at in {since for since, _ in loop.live}) for at in acted]
         return LetThrough(

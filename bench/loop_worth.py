@@ -7,9 +7,10 @@
 
 The loop is the product's: all planners, training, checks and gates (bench/loop_world.py), a monitor with the six checks
 and the guard by their defaults, a template with one gate: at least as good as the champion on the same rows. Each
-window is answered before a label of it is known; then there is a check, and what follows from it. `refreshing` is the same
-with an action that also names Stable and PerformanceDrop: a Retrain. `never` trains once, `always` after each window, a coin after as many windows as the loop made runs, drawn by its seed. `--adversarial` has a
-relation that turns in every window, for ever, and tells what guard, circuit and gates let through.
+window is answered before a label of it is known; then there is a check, and what follows from it. `refreshing` is the
+same with an action that also names Stable and PerformanceDrop: a Retrain. `never` trains once, `always` after each
+window, a coin after as many windows as the loop made runs, drawn by its seed. `--adversarial` has a relation that turns
+in every window, for ever, and tells what guard, circuit and gates let through.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def main() -> None:
         return
     if arguments.data is None:
         parser.error("--data: name the folder in which the wheels are unpacked (see above)")
-    print(f"| stream | windows | runs | loop | refreshing | never | always | every {arguments.every} | coins | not behind |")
+    names = f"stream | windows | runs | loop | refreshing | never | always | every {arguments.every}"
+    print(f"| {names} | coins | not behind |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in arguments.streams:
         found = worth(STREAMS[name](arguments.data), arguments.coins, arguments.every)

@@ -1,10 +1,11 @@
-"""`mlops tune`: window, schedule and limits for wanted false alarms and a wanted delay, of histories with known truth."""
+"""`mlops tune`: window, schedule and limits for wanted false alarms and delay, of histories with known truth."""
 
 from __future__ import annotations
 
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -243,12 +244,11 @@ def test_a_change_moves_one_input_from_its_time_on(quiet: State) -> None:
 def test_recorded_windows_follow_each_other_up_to_the_end(quiet: State) -> None:
     """Whole ones only."""
     history = history_of(quiet)
-    windows = recorded_windows(history, 7 * DAY)
+    windows = recorded_windows(history, 7 * DAY, 100)
     assert len(windows) == 4
+    assert [each.span for each in recorded_windows(history, 7 * DAY, 2)] == [each.span for each in windows[-2:]]
     assert windows[-1].span.end == history.end
-    assert [later.span.start == earlier.span.end for earlier, later in zip(windows, windows[1:], strict=False)] == [
-        True
-    ] * 3
+    assert all(later.span.start == earlier.span.end for earlier, later in pairwise(windows))
 
 
 # --- what is tried ---

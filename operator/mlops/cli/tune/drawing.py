@@ -90,9 +90,9 @@ def _us(at: datetime) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=at.tzinfo)) // _MICROSECOND
 
 
-def recorded_windows(history: QuietHistory, length: timedelta) -> list[Window]:
-    """Return the history's own windows, one after the other, the newest last."""
-    count = history.length // length
+def recorded_windows(history: QuietHistory, length: timedelta, most: int) -> list[Window]:
+    """Return the history's own windows, one after the other, the newest last, and at most so many."""
+    count = min(most, history.length // length)
     ends = [history.end - number * length for number in reversed(range(count))]
     return [
         window_of(

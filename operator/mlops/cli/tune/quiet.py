@@ -60,7 +60,8 @@ def quiet_history(state: State, monitor: DriftMonitor, since: str | None, until:
     store = open_store(state.store.resolve().as_uri(), os.environ)
     places = LabelPlaces(spec.labels, feedback_prefix(*prefix))
     try:
-        found = [one.select(DIGEST, TIME) for one in request_files(store, captures_prefix(*prefix), _EVER)]
+        files = request_files(store, captures_prefix(*prefix), _EVER)
+        found = [one.select(DIGEST, TIME) for one in files if DIGEST in one.columns]
         if not found:
             raise UserError(f"no request of {place} was recorded in {state.folder}: there is no history to tune on")
         rows = pl.concat(found).sort(TIME)

@@ -94,7 +94,7 @@ class Tried:
         """Yield what came of a length of the window, by schedule and limits."""
         note(f"window {short(length)}: {self._effort.resamples} quiet windows ...")
         quiet = [self._alarms(self._drawing.window(length)) for _ in range(self._effort.resamples)]
-        own = [self._alarms(each) for each in recorded_windows(self._drawing.history, length)]
+        own = [self._alarms(each) for each in recorded_windows(self._drawing.history, length, self._effort.resamples)]
         for interval, line in schedules(length):
             note(f"window {short(length)}, a check every {short(interval)}: {self._effort.changes} changes ...")
             delays = [self._delays(length, interval) for _ in range(self._effort.changes)]
@@ -113,7 +113,7 @@ class Tried:
                 )
 
     def _alarms(self, window: Window) -> tuple[bool, ...]:
-        """Return of each of the limits whether one of its checks detects; stricter ones do so only if less strict do."""
+        """Return of each of the limits whether one of its checks detects: stricter ones only where less strict do."""
         self._seed += 1
         said: list[bool] = []
         for each in self._limits:
