@@ -54,7 +54,7 @@ MONITOR: dict[str, Any] = {
         "window": {"duration": "8d", "minSamples": 150},
         "checks": [
             {"name": "inputs", "type": "DataDrift"},
-            {"name": "worse", "type": "PerformanceDrop", "metric": "accuracy"},
+            {"name": "delivery", "type": "DataQuality"},
         ],
         "actions": [{"when": ["DataQuality"], "do": "Hold"}],
     },
@@ -84,9 +84,9 @@ def rows_of(days: int, seed: int, *, begin: datetime = BEGIN, every: timedelta =
 
 
 def a_state(folder: Path, history: pl.DataFrame) -> State:
-    """Return a state folder with a model, its reference of sixty days, and captured requests with their labels."""
+    """Return a state folder with a model, its reference of forty days, and captured requests with their labels."""
     state = State(folder)
-    reference = rows_of(60, 1, begin=BEGIN - 60 * DAY)
+    reference = rows_of(40, 1, begin=BEGIN - 40 * DAY)
     held_out = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("train")).otherwise(pl.lit("test")).alias("part")
     store = open_store(f"file://{state.store}", {})
     files = {"model.json": json.dumps(MODEL).encode(), "reference.parquet": _parquet(reference.with_columns(held_out))}
