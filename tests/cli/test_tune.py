@@ -225,7 +225,9 @@ def test_drawn_windows_are_stretches_of_history_that_keep_their_time_of_day(quie
     assert 380 <= window.frame.height <= 385, "48 rows a day"
     assert (window.frame["time"].dt.hour().cast(pl.Float64) == window.frame["in.hour"]).all()
     assert set(window.frame["in.x"]) <= set(drawing.history.frame["in.x"])
-    assert window.frame["id"].n_unique() == window.frame.height
+    assert window.frame["id"].n_unique() == window.frame["in.x"].n_unique() == window.frame.height, (
+        "no row is there twice"
+    )
     assert Drawing(history_of(quiet), seed=5).window(8 * DAY).frame.equals(window.frame)
     assert not Drawing(history_of(quiet), seed=6).window(8 * DAY).frame.equals(window.frame)
 

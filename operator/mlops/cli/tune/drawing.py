@@ -1,7 +1,7 @@
 """Windows that are drawn from quiet history in blocks of time, and changes that are made in them.
 
 A window is put together of blocks of consecutive time, each a quarter of its length, from anywhere in the history
-(moving block bootstrap, Kuensch 1989). Where a window is four days or longer, a block begins at the time of day at
+(moving block bootstrap, Kuensch 1989), but for those of the window's other blocks. Where a window is four days or longer, a block begins at the time of day at
 which it is put, so that days stay days.
 """
 
@@ -20,6 +20,7 @@ from mlops.workloads.floor.records.layout import INPUT
 
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
+_MOST_TRIES = 200
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Drawing:
         """Draw rows of so many blocks in a row; the last one ends `blocks * block - length` after the history."""
         start = self.history.end - length
         self._drawn += 1
-        rows = pl.concat([self._block(start + number * block, block) for number in range(blocks)])
+        begins: list[datetime] = []
+        for number in range(blocks):
+            begins.append(self._begin(start + number * block, block, begins[-BLOCKS:]))
+        rows = pl.concat([self._block(start + number * block, begun, block) for number, begun in enumerate(begins)])
         return rows.with_columns(pl.format("w{}-{}", pl.lit(self._drawn), pl.int_range(pl.len())).alias("id"))
 
     def cut(self, rows: pl.DataFrame, end: datetime, length: timedelta) -> Window:
@@ -72,15 +76,27 @@ class Drawing:
         moved = pl.col(column) + change.size * (float(spread) if isinstance(spread, float) else 0.0)
         return frame.with_columns(pl.when(pl.col("time") > since).then(moved).otherwise(column).alias(column))
 
-    def _block(self, at: datetime, length: timedelta) -> pl.DataFrame:
-        """Draw rows of a stretch of history, and date them as if it had begun `at`."""
+    def _begin(self, at: datetime, length: timedelta, others: list[datetime]) -> datetime:
+        """Draw where a block begins that is put `at`: apart from the `others`, for rows that a window has twice would
+        be a fault of the delivery."""
+        begun = self._anywhere(at, length)
+        for _ in range(_MOST_TRIES):
+            if all(abs(begun - other) >= length for other in others):
+                break
+            begun = self._anywhere(at, length)
+        return begun
+
+    def _anywhere(self, at: datetime, length: timedelta) -> datetime:
         spare = (self.history.length - length) // _MICROSECOND
-        offset = int(self._rng.integers(max(1, spare + 1)))
-        begun = self.history.start + offset * _MICROSECOND
+        begun = self.history.start + int(self._rng.integers(max(1, spare + 1))) * _MICROSECOND
         if length >= _DAY and self.history.length - length >= _DAY:
             # The time of day is that of its place; at most half a day is lost at either end.
             begun += (at - begun) % _DAY
             begun -= _DAY if begun + length > self.history.end else timedelta(0)
+        return begun
+
+    def _block(self, at: datetime, begun: datetime, length: timedelta) -> pl.DataFrame:
+        """Return the rows of a stretch of history, dated as if it had begun `at`."""
         first, last = np.searchsorted(self._times, [_us(begun), _us(begun + length)], side="right")
         rows = self._frame[int(first) : int(last)]
         return rows.with_columns(pl.col("time") + (at - begun))
