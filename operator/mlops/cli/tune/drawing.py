@@ -1,8 +1,8 @@
 """Windows that are drawn from quiet history in blocks of time, and changes that are made in them.
 
-A window is put together of blocks of consecutive time, each a quarter of its length, from anywhere in the history
-(moving block bootstrap, Kuensch 1989), but for those of the window's other blocks. Where a window is four days or longer, a block begins at the time of day at
-which it is put, so that days stay days.
+A window is put together of blocks of consecutive time, each a quarter of its length, from anywhere in the history but
+for where its other blocks are from (moving block bootstrap, Kuensch 1989). Blocks of a day or longer begin at the time
+of day at which they are put, so that days stay days.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Drawing:
         spare = (self.history.length - length) // _MICROSECOND
         begun = self.history.start + int(self._rng.integers(max(1, spare + 1))) * _MICROSECOND
         if length >= _DAY and self.history.length - length >= _DAY:
-            # The time of day is that of its place; at most half a day is lost at either end.
+            # The time of day is that of its place.
             begun += (at - begun) % _DAY
             begun -= _DAY if begun + length > self.history.end else timedelta(0)
         return begun
