@@ -145,7 +145,7 @@ def employment(data: Path) -> RealStream:
     return RealStream("Massachusetts, employment", _made(naive), 91 * DAY, 7 * DAY, history=0.4)
 
 
-# On these the policy was looked at and changed; the others were run when it was done.
+# A change of the policy is tried on these, and judged by the others.
 DEVELOPMENT: dict[str, Callable[[Path], RealStream]] = {
     "weather": weather, "san-francisco": san_francisco, "brent": brent,
 }  # fmt: skip

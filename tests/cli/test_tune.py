@@ -19,9 +19,9 @@ from mlops.api.drift_monitor import Check
 from mlops.api.kinds import parse
 from mlops.cli.errors import UserError
 from mlops.cli.state import State
-from mlops.cli.tune.candidates import SCHEDULES, Limits, lengths, limits_of, schedules
+from mlops.cli.tune.choices import SCHEDULES, CheckLimits, lengths, limits_of, schedules
 from mlops.cli.tune.command import TuneOptions, tune
-from mlops.cli.tune.drawing import Change, Drawing, recorded_windows
+from mlops.cli.tune.drawing import InputShift, Drawing, recorded_windows
 from mlops.cli.tune.proposal import monitor_with, proposed
 from mlops.cli.tune.quiet import QuietHistory, quiet_history
 from mlops.cli.tune.trials import Trial, short
@@ -236,7 +236,7 @@ def test_a_change_moves_one_input_from_its_time_on(quiet: State) -> None:
     """By standard deviations of the reference, and nothing else."""
     history = history_of(quiet)
     since = history.end - 2 * DAY
-    changed = Drawing(history, seed=5).changed(history.frame, Change("x", 2.0), since)
+    changed = Drawing(history, seed=5).changed(history.frame, InputShift("x", 2.0), since)
     spread = float(history.reference.frame["in.x"].std())  # type: ignore[arg-type]
     moved = (changed["in.x"] - history.frame["in.x"]).to_numpy()
     assert np.allclose(moved, np.where((history.frame["time"] > since).to_numpy(), 2.0 * spread, 0.0))
@@ -300,7 +300,7 @@ def a_trial(**changes: Any) -> Trial:
         "length": 7 * DAY,
         "interval": 7 * DAY,
         "schedule": "0 0 * * 0",
-        "limits": Limits("as written", checks, changed=False),
+        "limits": CheckLimits("as written", checks, changed=False),
         "alarms": 0,
         "drawn": 100,
         "recorded_alarms": 0,

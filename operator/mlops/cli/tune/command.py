@@ -17,7 +17,7 @@ from mlops.cli.simulate.limits import refuse_undated
 from mlops.cli.state import State
 from mlops.cli.tables import aligned
 from mlops.cli.terminal import show
-from mlops.cli.tune.candidates import FEWEST_WINDOWS, lengths, limits_of
+from mlops.cli.tune.choices import FEWEST_WINDOWS, lengths, limits_of
 from mlops.cli.tune.drawing import Drawing
 from mlops.cli.tune.proposal import Proposal, monitor_with, proposed
 from mlops.cli.tune.quiet import QuietHistory, quiet_history

@@ -45,7 +45,7 @@ from mlops.cli.state import State
     type=click.IntRange(5, 1000),
     default=20,
     show_default=True,
-    help="Changes that are made and looked for.",
+    help="Changes that are made, to be found.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What is drawn depends on it.")
 @click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from mlops.cli.tune.candidates import BLOCKS
+from mlops.cli.tune.choices import BLOCKS
 from mlops.cli.tune.quiet import QuietHistory
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.records.layout import INPUT
@@ -24,7 +24,7 @@ _MOST_TRIES = 200
 
 
 @dataclass(frozen=True)
-class Change:
+class InputShift:
     """An input that moves by so many of the reference's standard deviations."""
 
     input: str
@@ -64,12 +64,14 @@ class Drawing:
         """Draw a number from 0 to 1."""
         return float(self._rng.random())
 
-    def change(self, size: float) -> Change:
+    def change(self, size: float) -> InputShift:
         """Draw the input that moves, and which way."""
         names = self.history.reference.numeric
-        return Change(names[int(self._rng.integers(len(names)))], size * (1.0 if self._rng.random() < 0.5 else -1.0))
+        return InputShift(
+            names[int(self._rng.integers(len(names)))], size * (1.0 if self._rng.random() < 0.5 else -1.0)
+        )
 
-    def changed(self, frame: pl.DataFrame, change: Change, since: datetime) -> pl.DataFrame:
+    def changed(self, frame: pl.DataFrame, change: InputShift, since: datetime) -> pl.DataFrame:
         """Return rows of which those after `since` have the change."""
         column = INPUT + change.input
         spread = self.history.reference.frame[column].std()

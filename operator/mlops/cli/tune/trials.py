@@ -9,7 +9,7 @@ from math import ceil
 
 from mlops.api.drift_monitor import Check, DriftMonitorSpec
 from mlops.cli.terminal import note
-from mlops.cli.tune.candidates import BLOCKS, Limits, schedules
+from mlops.cli.tune.choices import BLOCKS, CheckLimits, schedules
 from mlops.cli.tune.drawing import Drawing, recorded_windows
 from mlops.cli.tune.wishes import YEAR, Wishes
 from mlops.statistics.proportion import at_least, wilson
@@ -33,7 +33,7 @@ class Trial:
     length: timedelta
     interval: timedelta
     schedule: str
-    limits: Limits
+    limits: CheckLimits
     alarms: int
     drawn: int
     recorded_alarms: int
@@ -86,7 +86,7 @@ class Effort:
 class Tried:
     """Tries lengths of the window, schedules and limits on one history."""
 
-    def __init__(self, spec: DriftMonitorSpec, drawing: Drawing, limits: Sequence[Limits], effort: Effort) -> None:
+    def __init__(self, spec: DriftMonitorSpec, drawing: Drawing, limits: Sequence[CheckLimits], effort: Effort) -> None:
         self._spec, self._drawing, self._limits, self._effort = spec, drawing, tuple(limits), effort
         self._seed = 0
 

@@ -32,7 +32,7 @@ _MORE = 2
 
 
 @dataclass(frozen=True)
-class Limits:
+class CheckLimits:
     """The checks of a monitor with other limits, in words."""
 
     name: str
@@ -59,13 +59,13 @@ def schedules(length: timedelta) -> tuple[tuple[timedelta, str], ...]:
     return tuple(dict.fromkeys(near))
 
 
-def limits_of(checks: Sequence[Check]) -> tuple[Limits, ...]:
+def limits_of(checks: Sequence[Check]) -> tuple[CheckLimits, ...]:
     """Return the checks as they are written, at a tenth of their level, and with twice the least change on top."""
     strict = tuple(each.evolve(alpha=_stricter(each.alpha)) for each in checks)
     return (
-        Limits("as written", tuple(checks), changed=False),
-        Limits("alpha / 10", strict),
-        Limits("alpha / 10, sizes x 2", tuple(_of_larger(each) for each in strict)),
+        CheckLimits("as written", tuple(checks), changed=False),
+        CheckLimits("alpha / 10", strict),
+        CheckLimits("alpha / 10, sizes x 2", tuple(_of_larger(each) for each in strict)),
     )
 
 
