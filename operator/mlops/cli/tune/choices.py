@@ -29,6 +29,8 @@ _STRICTER = Decimal("0.1")
 # A smaller level is as good as none, and has more digits than a manifest takes.
 _LEAST_ALPHA = Decimal("1e-9")
 _MORE = 2
+# A month is as long as thirty days, and thirty-one.
+_ABOUT = 1.1
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,12 @@ def _whole(length: timedelta) -> timedelta:
 
 
 def schedules(length: timedelta) -> tuple[tuple[timedelta, str], ...]:
-    """Return how often a window of this length is checked: about once in it, and about four times."""
-    near = [min(SCHEDULES, key=lambda each: abs(each[0] / wanted - 1)) for wanted in (length, length / 4)]
-    return tuple(dict.fromkeys(near))
+    """Return how often a window of this length is checked: once in it, so that no row is left out, and four times."""
+    return tuple(dict.fromkeys(_at_most(wanted * _ABOUT) for wanted in (length, length / 4)))
+
+
+def _at_most(interval: timedelta) -> tuple[timedelta, str]:
+    return max((each for each in SCHEDULES if each[0] <= interval), default=SCHEDULES[0])
 
 
 def limits_of(checks: Sequence[Check]) -> tuple[CheckLimits, ...]:
@@ -71,8 +76,8 @@ def limits_of(checks: Sequence[Check]) -> tuple[CheckLimits, ...]:
 
 def _of_larger(check: Check) -> Check:
     """Ask of a check for a change that is twice as large; a least drop that depends on the metric stays."""
-    drop = {} if check.min_drop is None else {"min_drop": _plain(Decimal(check.min_drop) * _MORE)}
-    return check.evolve(min_effect_size=_plain(Decimal(check.min_effect_size) * _MORE), **drop)
+    drop = None if check.min_drop is None else _plain(Decimal(check.min_drop) * _MORE)
+    return check.evolve(min_effect_size=_plain(Decimal(check.min_effect_size) * _MORE), min_drop=drop)
 
 
 def _stricter(alpha: str) -> str:
