@@ -19,7 +19,7 @@ _INTERRUPTED = 130
 SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "From data to a model": ("init", "validate", "plan", "run", "put"),
     "Ask a model": ("predict", "replay"),
-    "Tell what moved": ("check", "simulate"),
+    "Tell what moved": ("check", "simulate", "tune"),
     "See what there is": ("get", "describe", "lineage", "digest", "logs", "report", "open", "explain"),
     "Change what there is": ("retry", "delete"),
 }

@@ -20,6 +20,7 @@ from mlops.cli.put.definition import put
 from mlops.cli.simulate.definition import simulate
 from mlops.cli.state import State
 from mlops.cli.terminal import note, show
+from mlops.cli.tune.definition import tune
 
 
 @click.group(
@@ -467,6 +468,7 @@ cli.add_command(plan)
 cli.add_command(predict)
 cli.add_command(put)
 cli.add_command(simulate)
+cli.add_command(tune)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ class SimulateOptions:
 
 def simulate(options: SimulateOptions) -> None:
     """Rehearse and print. Raises UserError."""
-    monitor = _monitor(options.paths)
+    monitor = monitor_in(options.paths)
     parsed = parse(monitor)
     assert isinstance(parsed, DriftMonitor)
     metadata = parsed.metadata
@@ -91,10 +91,11 @@ def failed_checks(outcomes: Sequence[RehearsedPolicy]) -> Iterator[str]:
             yield f"{one.name}: {missing} of the {min(len(one.checks), LONGEST_HISTORY)} newest checks failed{why}"
 
 
-def _monitor(paths: Sequence[str]) -> Manifest:
+def monitor_in(paths: Sequence[str]) -> Manifest:
+    """Return the one DriftMonitor of the files. Raises UserError if there is none, or more than one."""
     found = [one.manifest for one in manifests.read(paths).documents if one.key[0] == "DriftMonitor"]
     if len(found) != 1:
-        raise UserError(f"-f holds {len(found)} DriftMonitors: a rehearsal is of one policy, so name a file with one")
+        raise UserError(f"-f holds {len(found)} DriftMonitors, and it takes one: name a file with one")
     return found[0]
 
 

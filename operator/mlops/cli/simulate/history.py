@@ -79,7 +79,7 @@ def recorded(state: State, namespace: str, target: TargetRef, since: str | None)
         if not found:
             raise UserError(f"no request of {place} was recorded in {state.folder}: a rehearsal replays what was")
         rows = first_of_each(pl.concat(found, how="diagonal_relaxed"))
-        start = _start(since, rows[TIME])
+        start = start_of(since, rows[TIME])
         late = _lateness(state, prefix, rows)
         answers = labels_of(store, feedback_prefix(*prefix), _EVER, rows, as_text=_is_text(rows))
     except BadInput as error:
@@ -108,7 +108,11 @@ def _is_text(rows: pl.DataFrame) -> bool:
     return not rows.schema["out.prediction"].is_float()
 
 
-def _start(since: str | None, times: pl.Series) -> datetime:
+def start_of(since: str | None, times: pl.Series) -> datetime:
+    """Return when history begins: so long before the last of `times`, at a time, or before the first of them.
+
+    Raises UserError for a text that is neither.
+    """
     first, last = times.min(), times.max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)

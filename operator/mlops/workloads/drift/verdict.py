@@ -32,21 +32,7 @@ def decide(
 
     Raises BadInput when a check asks for a metric that does not fit the model.
     """
-    labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
-    for check in checks:
-        check_columns(check, reference)
-        if CHECKS[check.type].measures:
-            labelled.metrics_of(check)
-    evidence = Evidence(reference, window, Inputs(reference, window), labelled)
-    few = _few(reference, window, limits.min_samples)
-    enough = window.counts.samples >= limits.min_samples and not few
-    for check in checks:
-        type_ = CHECKS[check.type]
-        if enough:
-            answer = answer_of(type_, check, evidence)
-        else:
-            answer = type_.answer_of_few(check, window, limits.min_samples, few)
-        evidence.findings.append(answer)
+    evidence, enough = answers(reference, window, checks, limits=limits, labels=labels, seed=seed)
     verdict = _verdict(evidence, enough)
     performance, changed = _performance(evidence)
     return Decision(
@@ -62,6 +48,34 @@ def decide(
         change_point=None if changed is None else format_time(changed),
         notes=(*_notes(window), *_not_compared(reference, window)),
     )
+
+
+def answers(
+    reference: Reference,
+    window: Window,
+    checks: tuple[Check, ...],
+    *,
+    limits: WindowSpec,
+    labels: Labels,
+    seed: int,
+) -> tuple[Evidence, bool]:
+    """Answer every check, without what a report shows beside; also whether there were rows enough. See `decide`."""
+    labelled = Labelled(reference, window, Limits.of(limits.min_samples, labels), seed)
+    for check in checks:
+        check_columns(check, reference)
+        if CHECKS[check.type].measures:
+            labelled.metrics_of(check)
+    evidence = Evidence(reference, window, Inputs(reference, window), labelled)
+    few = _few(reference, window, limits.min_samples)
+    enough = window.counts.samples >= limits.min_samples and not few
+    for check in checks:
+        type_ = CHECKS[check.type]
+        if enough:
+            answer = answer_of(type_, check, evidence)
+        else:
+            answer = type_.answer_of_few(check, window, limits.min_samples, few)
+        evidence.findings.append(answer)
+    return evidence, enough
 
 
 def _few(reference: Reference, window: Window, min_samples: int) -> str:
