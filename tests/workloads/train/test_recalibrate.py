@@ -103,7 +103,7 @@ def test_the_model_answers_as_the_map_says(place: Place, label: str, kind: str, 
     assert mapped.probabilities is not None
     assert signature.classes is not None
     wanted = ScoreMap(signature.mapped.slope, signature.mapped.bias).probabilities(plain.probabilities)
-    assert mapped.probabilities == pytest.approx(wanted, abs=1e-9)
+    assert mapped.probabilities == pytest.approx(wanted, abs=1e-6)
     best = mapped.probabilities.argmax(axis=1)
     assert mapped.prediction.tolist() == [signature.classes[one] for one in best]
 
