@@ -27,6 +27,7 @@ from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.data import Data
 from mlops.workloads.train.evaluate import NO_PROBABILITIES
+from mlops.workloads.train.personal import check_adopted
 
 # As of rows after a change: fewer do not carry a map.
 MIN_ROWS = 50
@@ -73,6 +74,8 @@ def recalibrated(
         mapped=MappedScores(artifact=wanted.artifact, in_graph=in_graph, slope=found.slope, bias=found.bias),
     )
     write_signature(made, folder)
+    # What the Dataset says of personal data may be newer than the model.
+    check_adopted(made, folder, data)
     return IsolatedPredictor.open(folder, children.enter_context(child_for(folder))), _in_words(made, found, data)
 
 
