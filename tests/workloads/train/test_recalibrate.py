@@ -199,6 +199,15 @@ def test_a_model_that_takes_no_map_is_refused(place: Place, dataset: str) -> Non
     assert refused.value.reason == Reason.OUTPUT_INVALID
 
 
+def test_a_model_that_holds_what_is_personal_by_now_is_refused(place: Place, dataset: str) -> None:
+    """The Dataset has marked the field since: a model that is kept must not keep its values."""
+    before = place.run(dataset)
+    marked = place.dataset(moved(a_frame(400, seed=4)), a_schema(pii=["region"]))
+    with pytest.raises(BadInput, match=r"holds 3 values of 'region', which is in governance\.pii") as refused:
+        place.run(marked, None, recalibration=Recalibration(artifact=before.output_digest))
+    assert refused.value.reason == Reason.OUTPUT_INVALID
+
+
 def test_a_map_that_no_file_holds_is_checked_data() -> None:
     """It keeps the order, has a bias per class, and stands in a graph only where there is one."""
     mapped = {"artifact": DIGEST, "inGraph": False, "slope": 2.0, "bias": [0.0, 1.0]}
