@@ -115,6 +115,21 @@ def test_of_two_classes_the_ranking_stays_to_the_last_row(place: Place) -> None:
     assert metric(report, "roc_auc") == metric(report, "roc_auc", champion=True)
 
 
+def test_a_map_beside_a_file_is_one_map_however_often_it_is_fitted(place: Place) -> None:
+    """It is described as of the model without any, and does what both do."""
+    schema = a_schema(labelled("three", "int64"))
+    before = place.run(place.dataset(schema=schema), "HistGradientBoostingClassifier")
+    once = recalibrated(place, before.output_digest, moved(a_frame(400, seed=4)), label="three", kind="int64")
+    twice = recalibrated(place, once.output_digest, a_frame(400, seed=5), label="three", kind="int64")
+    signature, mapped = answers(place, twice.output_digest, a_frame(50, seed=6))
+    _, plain = answers(place, before.output_digest, a_frame(50, seed=6))
+    assert signature.mapped is not None
+    assert plain.probabilities is not None
+    assert (signature.mapped.artifact, signature.mapped.in_graph) == (before.output_digest, False)
+    wanted = ScoreMap(signature.mapped.slope, signature.mapped.bias).probabilities(plain.probabilities)
+    assert mapped.probabilities == pytest.approx(wanted, abs=1e-6)
+
+
 def test_numbers_get_a_line(place: Place) -> None:
     """Offset and scale are found, to the error of the rows."""
     before = place.run(place.dataset(schema=a_schema(labelled("value", "float64"))), "Ridge")

@@ -56,7 +56,7 @@ def recalibrated(
     if obstacle := obstacle_of(signature):
         raise BadInput(Reason.OUTPUT_INVALID, f"the model {wanted.artifact} takes no map of its answers: {obstacle}")
     _check_rows(signature, data)
-    found = _fitted(model, data)
+    found, of = _fitted(model, data), wanted.artifact
     in_graph = signature.format == "onnx"
     if in_graph:
         graph, outputs = _mapped_graph(source, signature, found)
@@ -66,12 +66,13 @@ def recalibrated(
         shutil.copyfile(source / file, folder / file)
         if signature.mapped is not None:
             # The file has no map of its own, so what it is described by does what both do.
+            of = signature.mapped.artifact
             found = found.after(ScoreMap(signature.mapped.slope, signature.mapped.bias))
     marks = {one.name: one.pii for one in data.inputs}
     made = signature.evolve(
         outputs=outputs,
         inputs=tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs),
-        mapped=MappedScores(artifact=wanted.artifact, in_graph=in_graph, slope=found.slope, bias=found.bias),
+        mapped=MappedScores(artifact=of, in_graph=in_graph, slope=found.slope, bias=found.bias),
     )
     write_signature(made, folder)
     # What the Dataset says of personal data may be newer than the model.
