@@ -518,7 +518,7 @@ MENDS: dict[str, Mend] = {
     "DatasetSpec": _dataset,
     "Fractions": _fractions,
     "DatasetRef": _dataset_ref,
-    "Trainer": _one_of("estimator", "container"),
+    "Trainer": _one_of("estimator", "container", "recalibration"),
     "Gate": _gate,
     "Trigger": _one_of("templateChange", "datasetVersion"),
     "Resources": _resources,

@@ -13,7 +13,7 @@ from typing import Any
 
 from mlops.api import tasks
 from mlops.api.base import format_time, parse_duration
-from mlops.api.calibration import Calibration
+from mlops.api.calibration import MovedCalibration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import CheckResult, MetricReading, OlderVersion, Verdict
@@ -223,8 +223,8 @@ class Workloads:
     def _detects(self, type_: str, verdict: Verdict) -> bool:
         return type_ == verdict or (self.faulty and type_ == "DataQuality")
 
-    def _calibration(self, task: tasks.DriftTask, end: datetime) -> Calibration:
-        return Calibration(
+    def _calibration(self, task: tasks.DriftTask, end: datetime) -> MovedCalibration:
+        return MovedCalibration(
             alone=task.model_version in self.miscalibrated,
             artifact=task.artifact,
             metric="brier",

@@ -8,7 +8,7 @@ from mlops.api.base import Decimal, Digest, Model, Text, Timestamp
 from mlops.api.metrics import Metric
 
 
-class Calibration(Model):
+class MovedCalibration(Model):
     """Whether a map of the scores, which keeps their order, mends a relation that moved."""
 
     alone: bool = Field(

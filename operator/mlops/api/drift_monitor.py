@@ -28,7 +28,7 @@ from mlops.api.base import (
     exactly_one_of,
     readiness_columns,
 )
-from mlops.api.calibration import Calibration
+from mlops.api.calibration import MovedCalibration
 from mlops.api.conditions import Condition
 from mlops.api.drift_reference import DriftReference, PinnedDataset, ReferenceSource
 from mlops.api.label_sources import LabelSource, LabelSourceResult
@@ -532,7 +532,7 @@ class DriftMonitorStatus(Model):
         default=(), description="The inputs that moved furthest."
     )
     attribution: Attribution | None = Field(default=None, description="Where a drop comes from.")
-    calibration: Calibration | None = Field(
+    calibration: MovedCalibration | None = Field(
         default=None, description="Which way the relation moved, if it did and that can be told."
     )
     change_point: Timestamp | None = Field(

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp
-from mlops.api.calibration import Calibration
+from mlops.api.calibration import MovedCalibration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
     Action,
@@ -346,7 +346,7 @@ class DriftReport(Model):
     estimated_metric: MetricReading | None = None
     top_features: tuple[FeatureShift, ...] = ()
     attribution: Attribution | None = None
-    calibration: Calibration | None = None
+    calibration: MovedCalibration | None = None
     change_point: Timestamp | None = None
     # The best of the older versions, if they were measured, and in a few words why others were not.
     older: OlderVersion | None = None

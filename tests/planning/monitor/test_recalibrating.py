@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops.api import digests, tasks
-from mlops.api.calibration import Calibration
+from mlops.api.calibration import MovedCalibration
 from mlops.api.drift_monitor import DriftMonitorSpec
 from mlops.api.training_run import TrainingRunSpec
 from mlops.planning.monitor.recalibrating import recalibrating
@@ -69,8 +69,8 @@ class Loop(World):
         best = {"C": "7"} if task.search else None
         return report.model_copy(update={"output_digest": digests.digest_of(task.dump()), "best_params": best})
 
-    def _calibration(self, artifact: str) -> Calibration:
-        return Calibration(
+    def _calibration(self, artifact: str) -> MovedCalibration:
+        return MovedCalibration(
             alone=self.alone,
             artifact=artifact,
             metric="brier",

@@ -138,7 +138,31 @@ def test_every_action_is_said_in_words() -> None:
     """What one does is not left to its name."""
     for do in get_args(ActionName):
         when = ("ConceptDrift",)
-        said = in_words(tasks.MonitorPolicy(actions=(Action(when=when, do=do),), guard=Guard()).dump(), "ConceptDrift")
+        policy = tasks.MonitorPolicy(actions=(Action(when=when, do=do),), guard=Guard()).dump()
+        said = in_words(policy, "ConceptDrift", {"alone": True, "obstacle": None})
         assert said.startswith(do)
         assert len(said) > len(do) + 20
         assert ("The guard lets a run through" in said) == (do in MAKES_A_RUN)
+
+
+def test_the_page_says_which_way_a_relation_moved(stable: World) -> None:
+    """With the numbers it rests on, and why the live model takes no map; reports of earlier releases say nothing."""
+    found = stable.document(stable.check("DataDrift"))
+    assert "Which way the relation moved" not in page(found)
+    del found["calibration"]
+    assert "Which way the relation moved" not in page(found)
+    found["calibration"] = {
+        "alone": True,
+        "metric": "brier",
+        "reference": 0.1,
+        "current": 0.2,
+        "restored": 0.11,
+        "rankingReference": 0.81,
+        "rankingCurrent": 0.8,
+        "rows": 400,
+        "since": "2026-01-09T18:00:00Z",
+        "obstacle": "it answers with labels <alone>",
+    }
+    text = page(found)
+    assert "Calibration alone moved: ranking (ROC area) 0.8, 0.81 on the reference; brier 0.2 as served, 0.11" in text
+    assert "The live model takes no map: it answers with labels &lt;alone&gt;." in text

@@ -103,7 +103,7 @@ def test_the_model_answers_as_the_map_says(place: Place, label: str, kind: str, 
     assert mapped.probabilities is not None
     assert signature.classes is not None
     wanted = ScoreMap(signature.mapped.slope, signature.mapped.bias).probabilities(plain.probabilities)
-    assert mapped.probabilities == pytest.approx(wanted, abs=1e-9)
+    assert mapped.probabilities == pytest.approx(wanted, abs=1e-6)
     best = mapped.probabilities.argmax(axis=1)
     assert mapped.prediction.tolist() == [signature.classes[one] for one in best]
 
@@ -113,6 +113,21 @@ def test_of_two_classes_the_ranking_stays_to_the_last_row(place: Place) -> None:
     before = place.run(place.dataset())
     report = recalibrated(place, before.output_digest, moved(a_frame(800, seed=4)), label="label", kind="string")
     assert metric(report, "roc_auc") == metric(report, "roc_auc", champion=True)
+
+
+def test_a_map_beside_a_file_is_one_map_however_often_it_is_fitted(place: Place) -> None:
+    """It is described as of the model without any, and does what both do."""
+    schema = a_schema(labelled("three", "int64"))
+    before = place.run(place.dataset(schema=schema), "HistGradientBoostingClassifier")
+    once = recalibrated(place, before.output_digest, moved(a_frame(400, seed=4)), label="three", kind="int64")
+    twice = recalibrated(place, once.output_digest, a_frame(400, seed=5), label="three", kind="int64")
+    signature, mapped = answers(place, twice.output_digest, a_frame(50, seed=6))
+    _, plain = answers(place, before.output_digest, a_frame(50, seed=6))
+    assert signature.mapped is not None
+    assert plain.probabilities is not None
+    assert (signature.mapped.artifact, signature.mapped.in_graph) == (before.output_digest, False)
+    wanted = ScoreMap(signature.mapped.slope, signature.mapped.bias).probabilities(plain.probabilities)
+    assert mapped.probabilities == pytest.approx(wanted, abs=1e-6)
 
 
 def test_numbers_get_a_line(place: Place) -> None:
@@ -196,6 +211,15 @@ def test_a_model_that_takes_no_map_is_refused(place: Place, dataset: str) -> Non
     before = place.run(dataset, "LinearSVC")
     with pytest.raises(BadInput, match="it answers with labels alone, without probabilities") as refused:
         place.run(dataset, None, recalibration=Recalibration(artifact=before.output_digest))
+    assert refused.value.reason == Reason.OUTPUT_INVALID
+
+
+def test_a_model_that_holds_what_is_personal_by_now_is_refused(place: Place, dataset: str) -> None:
+    """The Dataset has marked the field since: a model that is kept must not keep its values."""
+    before = place.run(dataset)
+    marked = place.dataset(moved(a_frame(400, seed=4)), a_schema(pii=["region"]))
+    with pytest.raises(BadInput, match=r"holds 3 values of 'region', which is in governance\.pii") as refused:
+        place.run(marked, None, recalibration=Recalibration(artifact=before.output_digest))
     assert refused.value.reason == Reason.OUTPUT_INVALID
 
 

@@ -7,7 +7,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from mlops.api.calibration import Calibration
+from mlops.api.calibration import MovedCalibration
 from mlops.api.drift_monitor import OlderVersion
 from mlops.workloads.drift.findings import CalibrationShift
 from mlops.workloads.drift.labelling import FILE, Request
@@ -81,11 +81,11 @@ def _best(older: OlderVersions, best: MeasuredOlder, against: str) -> OlderVersi
     )
 
 
-def calibration_of(shift: CalibrationShift | None, artifact: str) -> Calibration | None:
+def calibration_of(shift: CalibrationShift | None, artifact: str) -> MovedCalibration | None:
     """Return which way the relation moved, for the operator; `artifact` is the model that was judged."""
     if shift is None:
         return None
-    return Calibration(
+    return MovedCalibration(
         alone=shift.alone,
         artifact=artifact,
         metric=shift.metric,

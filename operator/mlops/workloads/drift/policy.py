@@ -22,10 +22,10 @@ _DOES = {
 }
 
 
-def in_words(policy: dict[str, Any], verdict: Verdict, calibration: dict[str, Any] | None) -> str:
+def in_words(policy: dict[str, Any], verdict: Verdict, calibration: dict[str, Any] | None = None) -> str:
     """Return what the policy of a report's document does about a verdict, with what the guard asks first.
 
-    `calibration` is what the document says of it.
+    `calibration` is what the document says of it; None in those of earlier releases.
     """
     said = MonitorPolicy.model_validate(policy)
     mends = calibration is not None and calibration["alone"] and calibration["obstacle"] is None

@@ -27,6 +27,7 @@ from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.data import Data
 from mlops.workloads.train.evaluate import NO_PROBABILITIES
+from mlops.workloads.train.personal import check_adopted
 
 # As of rows after a change: fewer do not carry a map.
 MIN_ROWS = 50
@@ -55,7 +56,7 @@ def recalibrated(
     if obstacle := obstacle_of(signature):
         raise BadInput(Reason.OUTPUT_INVALID, f"the model {wanted.artifact} takes no map of its answers: {obstacle}")
     _check_rows(signature, data)
-    found = _fitted(model, data)
+    found, of = _fitted(model, data), wanted.artifact
     in_graph = signature.format == "onnx"
     if in_graph:
         graph, outputs = _mapped_graph(source, signature, found)
@@ -65,14 +66,17 @@ def recalibrated(
         shutil.copyfile(source / file, folder / file)
         if signature.mapped is not None:
             # The file has no map of its own, so what it is described by does what both do.
+            of = signature.mapped.artifact
             found = found.after(ScoreMap(signature.mapped.slope, signature.mapped.bias))
     marks = {one.name: one.pii for one in data.inputs}
     made = signature.evolve(
         outputs=outputs,
         inputs=tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs),
-        mapped=MappedScores(artifact=wanted.artifact, in_graph=in_graph, slope=found.slope, bias=found.bias),
+        mapped=MappedScores(artifact=of, in_graph=in_graph, slope=found.slope, bias=found.bias),
     )
     write_signature(made, folder)
+    # What the Dataset says of personal data may be newer than the model.
+    check_adopted(made, folder, data)
     return IsolatedPredictor.open(folder, children.enter_context(child_for(folder))), _in_words(made, found, data)
 
 
