@@ -12,8 +12,9 @@ each world one thing happens, and everything that follows from it is carried out
     checks      one more check of a monitor that has had so many
 
 Each world is a process of its own. Sizes and checkouts take turns within a repetition, so that what the machine does
-meanwhile falls on all of them. Told is the median over the repetitions: milliseconds per reconcile (with the routing of
-what it wrote), the writes that the event leads to, and the milliseconds as a multiple of those beside the fewest.
+meanwhile falls on all of them. Told is the median over the repetitions: milliseconds of CPU time per reconcile (with
+the routing of what it wrote), the writes that the event leads to, and the milliseconds as a multiple of those beside
+the fewest.
 """
 
 from __future__ import annotations
@@ -168,9 +169,9 @@ class World:
             while self._queue:
                 key = next(iter(self._queue))
                 del self._queue[key]
-                start = time.perf_counter()
+                start = time.process_time()
                 await self._reconciler.reconcile(key)
-                self.seconds += time.perf_counter() - start
+                self.seconds += time.process_time() - start
                 self.reconciles += 1
             self.time += timedelta(seconds=1)
             if not self._carried_out():

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops.api.log_lines import LogLines
@@ -39,6 +39,7 @@ def test_a_line_of_json_has_a_field_for_each() -> None:
     assert json.loads(LogLines("json").format(_record("x"))).keys() == {"time", "level", "logger", "message"}
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 @pytest.mark.parametrize("field", ["message", "object", "request_id"])
 def test_an_event_is_one_line_whatever_it_says(field: str, text: str) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,23 @@ def _flags(node: ast.Call) -> int:
     return int(sum(getattr(re, name, 0) for name in named))
 
 
-def _uses(trees: dict[Path, ast.Module], path: Path, name: str) -> set[str]:
+@cache
+def _text(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(_text(path))
+
+
+def _uses(path: Path, name: str) -> set[str]:
     """Return the methods that are called on a compiled pattern; a private name is of its own module."""
-    where = [path] if name.startswith("_") else list(trees)
+    where = [path] if name.startswith("_") else [each for each in SOURCES if name in _text(each)]
     return {
         node.attr
         for each in where
-        for node in ast.walk(trees[each])
+        for node in ast.walk(_tree(each))
         if isinstance(node, ast.Attribute)
         and ((isinstance(node.value, ast.Name) and node.value.id == name)
              or (isinstance(node.value, ast.Attribute) and node.value.attr == name))
@@ -57,8 +68,9 @@ def _uses(trees: dict[Path, ast.Module], path: Path, name: str) -> set[str]:
 
 
 def _in_sources() -> Iterator[Found]:
-    trees = {path: ast.parse(path.read_text()) for path in SOURCES}
-    for path, tree in trees.items():
+    # What has no "re." calls nothing of it, and need not be parsed.
+    for path in (each for each in SOURCES if "re." in _text(each)):
+        tree = _tree(path)
         names = {
             id(node.value): (node.targets[0] if isinstance(node, ast.Assign) else node.target)
             for node in ast.walk(tree)
@@ -82,7 +94,7 @@ def _in_sources() -> Iterator[Found]:
             if node.func.attr == "compile":
                 target = names[id(node)]
                 assert isinstance(target, ast.Name), place
-                uses = _uses(trees, path, target.id)
+                uses = _uses(path, target.id)
                 assert uses & (_WHOLE | _ANYWHERE), f"{place}: {target.id} is never used"
             yield Found(place, first.value, _flags(node), search=bool(uses & _ANYWHERE))
 

@@ -15,7 +15,7 @@ VALUES = st.lists(st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6),
 
 
 @given(VALUES.filter(lambda values: not all(map(np.isnan, values))), st.integers(2, 12))
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 def test_bins_are_closed_above_and_cut_at_quantiles(values: list[float], bins: int) -> None:
     """Each edge is the smallest value that a share of the rows does not exceed, or lies just below the minimum."""
     found = SortedReference.from_values(values, bins=bins)
@@ -31,6 +31,14 @@ def test_bins_are_closed_above_and_cut_at_quantiles(values: list[float], bins: i
     bounds = [-np.inf, *edges, np.inf]
     assert found.counts.tolist() == [int(((present > low) & (present <= high)).sum()) for low, high in pairwise(bounds)]
     assert found.std == pytest.approx(present.std(), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e279, -1e279, 1e-300, -1e-300])
+def test_the_spread_of_very_large_and_small_values_is_theirs(factor: float) -> None:
+    """Of either sign: their squares are no doubles."""
+    assert SortedReference.from_values(np.array([0.0, 1.0, 3.0]) * factor).std == pytest.approx(
+        np.std([0.0, 1.0, 3.0]) * abs(factor), rel=1e-12
+    )
 
 
 def test_ten_bins_unless_another_number_is_asked_for() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops.store.errors import AddressInvalid, ManifestInvalid, PathForbidden
@@ -33,6 +33,7 @@ def entry(path: str, data: bytes = b"data") -> Entry:
     return Entry(path, len(data), "sha256:" + hashlib.sha256(data).hexdigest())
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.randoms())
 def test_the_order_of_the_files_does_not_change_the_digest(entries: list[Entry], random: object) -> None:
     shuffled = list(entries)
@@ -40,12 +41,14 @@ def test_the_order_of_the_files_does_not_change_the_digest(entries: list[Entry],
     assert Manifest.of(shuffled).digest == Manifest.of(entries).digest
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_a_manifest_read_back_is_the_same(entries: list[Entry]) -> None:
     manifest = Manifest.of(entries)
     assert Manifest.parse(manifest.to_bytes(), "x") == manifest
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.data())
 def test_any_change_of_a_file_changes_the_digest(entries: list[Entry], data: st.DataObject) -> None:
     """Content, path and size all count."""

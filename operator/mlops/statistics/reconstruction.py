@@ -29,7 +29,7 @@ class Reconstruction:
         mean, std = table.mean(axis=0), table.std(axis=0)
         std = np.where(std > 0.0, std, 1.0)
         scaled = (table - mean) / std
-        variance, directions = np.linalg.eigh(scaled.T @ scaled / max(1, table.shape[0]))
+        variance, directions = np.linalg.eigh(scaled.T @ scaled)
         variance, directions = variance[::-1], directions[:, ::-1]
         shares = np.cumsum(variance) / max(float(variance.sum()), 1e-300)
         kept = min(int(np.searchsorted(shares, explained, side="right")) + 1, table.shape[1])
