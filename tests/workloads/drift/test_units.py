@@ -177,6 +177,16 @@ def test_fahrenheit_is_told_of_a_part_of_the_rows_too(share: float, told: str) -
     assert warmer.verdict == "DataDrift", "a warm week is none in Fahrenheit"
 
 
+def test_four_fifths_more_of_what_spreads_over_hundreds_is_no_fahrenheit() -> None:
+    """Prices in cents rise by 1.8 times, and by 32 as well as not."""
+    cents = pl.col("in.price") * 100.0
+    reference = a_reference(rows(0, START - timedelta(days=30)).with_columns(cents))
+
+    found = decision(lambda frame: frame.with_columns(cents * 1.8 + 32.0), reference=reference)
+
+    assert found.verdict == "DataDrift", found.sentence
+
+
 def test_where_chance_moves_a_column_far_it_is_no_fahrenheit() -> None:
     """Rows that resemble their neighbours for long: what fits within the noise is no mark."""
     rng = np.random.default_rng(9)

@@ -42,6 +42,8 @@ _ERRORS, _LEAST_PRECISION = 3.0, 0.1
 _BINS = 10
 # Of so many of its own windows at least the reference says how they differ.
 _FEWEST_WINDOWS = 3
+# Degrees of the other kind are told by their zero as well: it is so many widths of the column off.
+_LEVEL = 0.25
 
 Back = Callable[[FloatArray], FloatArray]
 
@@ -187,6 +189,9 @@ def _ratio(before: FloatArray, after: FloatArray) -> float:
 def _fahrenheit(column: NumericInput, known: pl.DataFrame, seen: pl.DataFrame) -> str:
     """Degrees of the other kind, in all rows or in some: what of the move these leave is noise, and little of it."""
     for slope, level, unit in ((1.8, 32.0, "Fahrenheit for Celsius"), (1 / 1.8, -32 / 1.8, "Celsius for Fahrenheit")):
+        # Of values that spread over hundreds, 32 is nothing: they would be called so by the factor alone.
+        if abs(level) < _LEVEL * slope * _width(column.known_sorted):
+            continue
         share, left = _mixed(column.known_sorted, column.known_sorted * slope + level, column.seen_sorted)
         if share < _PART or left > min(column.noise, SHAPE, ALIKE * column.distance):
             continue
