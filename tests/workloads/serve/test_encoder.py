@@ -20,7 +20,7 @@ import pytest
 from mlops.workloads.floor.model.lone_rows import RowAnswer
 from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
 from mlops.workloads.serve.captured_rows import CapturedRequest, packed
-from mlops.workloads.serve.encoder import CannotEncode, Encoder, EncoderGone, plan_of
+from mlops.workloads.serve.encoder import CannotEncode, EncoderGone, EncodingProcess, plan_of
 from mlops.workloads.serve.feedback import Label
 from mlops.workloads.serve.file_names import File
 from mlops.workloads.serve.recorder import Recorder
@@ -49,8 +49,8 @@ PLAN = plan_of(task_of("sha256:" + "0" * 64), SIGNATURE, "pod")
 
 
 @pytest.fixture
-def encoder() -> Iterator[Encoder]:
-    made = Encoder(PLAN)
+def encoder() -> Iterator[EncodingProcess]:
+    made = EncodingProcess(PLAN)
     yield made
     made.close()
 
@@ -63,7 +63,7 @@ def frame_of(files: Sequence[File]) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(io.BytesIO(one.data), hive_partitioning=False) for one in files]).sort("id")
 
 
-def test_a_row_alone_and_a_request_of_the_same_row_are_recorded_alike(encoder: Encoder) -> None:
+def test_a_row_alone_and_a_request_of_the_same_row_are_recorded_alike(encoder: EncodingProcess) -> None:
     """Whatever way they took to the process, with gaps, whole numbers of 64 bits, and what is personal left out."""
     request = CapturedRequest(
         id="b",
@@ -87,14 +87,14 @@ def test_a_row_alone_and_a_request_of_the_same_row_are_recorded_alike(encoder: E
     assert (first["out.prediction"], first["out.p.yes"]) == ("yes", 0.75)
 
 
-def test_labels_keep_their_words_and_times(encoder: Encoder) -> None:
+def test_labels_keep_their_words_and_times(encoder: EncodingProcess) -> None:
     """They go to the same process, and to their own folder."""
     (file,) = encoder.labels([[Label("a", 3, "yes", 7, 9)], [Label("b", 0, "no", 7, 9)]])
     assert "/labels/" in file.key
     assert frame_of([file]).select("id", "row", "label").rows() == [("a", 3, "yes"), ("b", 0, "no")]
 
 
-def test_what_makes_no_file_is_told_and_the_next_is_encoded(encoder: Encoder) -> None:
+def test_what_makes_no_file_is_told_and_the_next_is_encoded(encoder: EncodingProcess) -> None:
     """Without what it says: that may be somebody's data."""
     with pytest.raises(CannotEncode) as told:
         encoder.captures([a_row("a", answer=2)])
@@ -105,7 +105,9 @@ def test_what_makes_no_file_is_told_and_the_next_is_encoded(encoder: Encoder) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_process_that_ended_is_told_and_another_one_is_asked(encoder: Encoder, number: signal.Signals) -> None:
+def test_a_process_that_ended_is_told_and_another_one_is_asked(
+    encoder: EncodingProcess, number: signal.Signals
+) -> None:
     """By the kernel for want of memory, or by itself."""
     encoder.captures([a_row("a")])
     first = encoder.process_id
@@ -118,7 +120,7 @@ def test_a_process_that_ended_is_told_and_another_one_is_asked(encoder: Encoder,
     assert encoder.process_id not in (None, first)
 
 
-def test_signals_for_the_server_do_not_end_it(encoder: Encoder) -> None:
+def test_signals_for_the_server_do_not_end_it(encoder: EncodingProcess) -> None:
     """What a server that is told to stop has still to store is encoded there."""
     encoder.captures([a_row("a")])
     process = encoder.process_id
@@ -131,7 +133,7 @@ def test_signals_for_the_server_do_not_end_it(encoder: Encoder) -> None:
 
 def test_a_process_that_stands_still_is_ended() -> None:
     """A flush must not wait for it for ever."""
-    encoder = Encoder(PLAN, seconds=10)
+    encoder = EncodingProcess(PLAN, seconds=10)
     try:
         encoder.captures([a_row("a")])
         with pytest.raises(EncoderGone, match="SIGKILL"):
@@ -143,7 +145,7 @@ def test_a_process_that_stands_still_is_ended() -> None:
 class _Stopping(list[Any]):
     """One row, before which the process is stopped."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: EncodingProcess) -> None:
         super().__init__([a_row("a")])
         self._encoder = encoder
 
@@ -156,7 +158,7 @@ class _Stopping(list[Any]):
 
 def test_a_process_that_is_asked_nothing_ends_and_leaves_no_zombie() -> None:
     """Most of the time a server records little: forty megabytes are not held for it."""
-    encoder = Encoder(PLAN, idle_seconds=0.2)
+    encoder = EncodingProcess(PLAN, idle_seconds=0.2)
     try:
         for _ in range(2):
             assert len(encoder.captures([a_row("a")])) == 1
@@ -170,7 +172,7 @@ def test_a_process_that_is_asked_nothing_ends_and_leaves_no_zombie() -> None:
         encoder.close()
 
 
-def test_it_has_no_key_and_no_address(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_has_no_key_and_no_address(encoder: EncodingProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads rows and writes files to its pipe: it needs neither, and so has none to lose."""
     monkeypatch.setenv("MLOPS_STORE_SECRET_KEY", "of the store")
     encoder.captures([a_row("a")])

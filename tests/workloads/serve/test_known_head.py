@@ -131,6 +131,25 @@ async def test_a_head_is_known_after_it_was_answered_and_its_budget_comes_back()
     assert client.answers.seen[-1][4] == 1001
 
 
+async def test_a_head_that_waits_behind_another_request_is_not_taken_for_that_ones() -> None:
+    """The first is worked on beyond its turn, and answered after the second has come, to another address."""
+    client = Client()
+    held: list[Exchange] = []
+    answer_at_once = client.answers.handle
+    client.answers.handle = held.append  # type: ignore[method-assign]
+    await client.send(request(b"first", [b"Host: x"]))
+    held[0].is_busy = True
+    other = request(b"second", [b"Host: x"], b"POST /v2/models/weather/feedback HTTP/1.1\r\n")
+    await client.send(other)
+    client.answers.handle = answer_at_once  # type: ignore[method-assign]
+    answer_at_once(held[0])
+    held[0].finish()
+    await asyncio.sleep(0.01)
+    await client.send(other)
+    paths = [one[1] for one in client.answers.seen]
+    assert paths == ["/v2/models/weather/infer", *["/v2/models/weather/feedback"] * 2]
+
+
 @pytest.mark.parametrize(
     "field", [b"Expect: 100-continue", b"X-Request-Id: mine", b"Transfer-Encoding: chunked", b"Connection: close"]
 )

@@ -59,7 +59,7 @@ def plan_of(task: tasks.ServeTask, signature: Signature, host: str) -> RecordPla
     )
 
 
-class Encoder:
+class EncodingProcess:
     """Encodes records in a process of its own. For any thread; one batch is encoded at a time."""
 
     def __init__(self, plan: RecordPlan, *, seconds: float = _SECONDS, idle_seconds: float = _IDLE_SECONDS) -> None:

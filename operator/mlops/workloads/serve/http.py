@@ -131,7 +131,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _note_head(self, data: bytes) -> None:
         """Note the head of a request that `data` is all of, to know it the next time."""
-        if self._since is None and self._current is not None:
+        # While one waits behind another, these bytes are not those of the one whose turn it is.
+        if self._since is None and self._current is not None and not self._waiting:
             self._current.head = head_of(data, self._body_bytes)
 
     def _takes_known(self, data: bytes) -> bool:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from mlops.workloads.serve.budget import Budget
-from mlops.workloads.serve.encoder import Encoder
+from mlops.workloads.serve.encoder import EncodingProcess
 from mlops.workloads.serve.recorder import Recorder
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -35,7 +35,7 @@ class Metrics:
         self.model_format = ""
         self.load_seconds = 0.0
         self.recorders: Mapping[str, Recorder[Any]] = {}
-        self.encoder: Encoder | None = None
+        self.encoder: EncodingProcess | None = None
         self.budget: Budget | None = None
         self.repeated_rows = 0
         self.outside_rows = 0

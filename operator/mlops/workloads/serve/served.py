@@ -16,7 +16,7 @@ from mlops.workloads.serve.answering import Answering, OutsideRequest
 from mlops.workloads.serve.budget import Hold
 from mlops.workloads.serve.captured_rows import ROW_BYTES, CapturedRequest, CapturedRow, packed
 from mlops.workloads.serve.chosen import Chosen
-from mlops.workloads.serve.encoder import Encoder, plan_of
+from mlops.workloads.serve.encoder import EncodingProcess, plan_of
 from mlops.workloads.serve.errors import RequestError, unavailable
 from mlops.workloads.serve.feedback import FeedbackReader, Label
 from mlops.workloads.serve.inference import InferenceRequest
@@ -74,7 +74,7 @@ class Served:
         self.rows = RowBatches(
             lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
         )
-        self._encoder = Encoder(plan_of(task, signature, host))
+        self._encoder = EncodingProcess(plan_of(task, signature, host))
         self.captures: Recorder[CapturedRequest | CapturedRow] = Recorder(
             sink,
             self._encoder.captures,
