@@ -154,7 +154,7 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
     await asyncio.to_thread(served.prepare_capture)
-    example = await asyncio.to_thread(find_example, served.answering, golden)
+    example = await asyncio.to_thread(find_example, served.answering, golden, time.monotonic() + _MEASURED_SECONDS)
     served.description = replace(served.description, example=example)
     return served
 
