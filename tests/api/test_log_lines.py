@@ -33,15 +33,16 @@ def test_a_line_of_text_has_time_level_object_and_message() -> None:
 
 
 def test_a_line_of_json_has_a_field_for_each() -> None:
-    found = json.loads(LogLines("json").format(_record("7 rows", **ABOUT, request_id="a-1")))
+    ids = {"request_id": "a-1", "trace_id": "0af7"}
+    found = json.loads(LogLines("json").format(_record("7 rows", **ABOUT, **ids)))
     assert re.fullmatch(TIME, found.pop("time"))
-    assert found == {"level": "info", "logger": "mlops.x", "message": "7 rows", **ABOUT, "request_id": "a-1"}
+    assert found == {"level": "info", "logger": "mlops.x", "message": "7 rows", **ABOUT, **ids}
     assert json.loads(LogLines("json").format(_record("x"))).keys() == {"time", "level", "logger", "message"}
 
 
 @settings(deadline=None)
 @given(st.text(st.characters()))
-@pytest.mark.parametrize("field", ["message", "object", "request_id"])
+@pytest.mark.parametrize("field", ["message", "object", "request_id", "trace_id"])
 def test_an_event_is_one_line_whatever_it_says(field: str, text: str) -> None:
     """Nobody writes a line of his own into the log, nor moves the cursor of who reads it."""
     record = _record(text) if field == "message" else _record("x", **{**ABOUT, field: text})

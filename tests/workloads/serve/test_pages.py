@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from mlops.workloads.floor.model.signature import (
     Signature,
     TextEncoding,
 )
-from mlops.workloads.serve.example import example_row
+from mlops.workloads.serve.example import example_row, find_example
 from mlops.workloads.serve.inference import Interface
 from mlops.workloads.serve.model_description import ModelDescription, description_of
 from mlops.workloads.serve.openapi import openapi
@@ -258,6 +260,35 @@ def test_an_example_is_one_that_is_answered() -> None:
     assert found["a"] == 9.0
     assert found["b"] == 1
     assert example_row(COLUMNS, RECORDED, lambda _: False) is None
+
+
+class Answers:
+    """A model that fails at the row that is tried first."""
+
+    interface = INTERFACE
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def read_objects(self, body: bytes, _: None) -> Any:
+        return SimpleNamespace(inputs=json.loads(body)["rows"][0])
+
+    def answer(self, inputs: dict[str, Any]) -> None:
+        self.asked += 1
+        if inputs["a"] != 9.0:
+            raise ZeroDivisionError
+
+
+def test_a_model_that_fails_or_is_slow_is_no_reason_to_be_late() -> None:
+    """Its fault is not the server's end, and nothing is tried for longer than there is time."""
+    model: Any = Answers()
+    found = find_example(model, RECORDED, math.inf)
+    assert found is not None
+    assert found["a"] == 9.0
+    assert model.asked == 4
+    late: Any = Answers()
+    assert find_example(late, RECORDED, 0.0) is None
+    assert late.asked == 0
 
 
 def test_gaps_of_whole_numbers_and_booleans_are_gaps() -> None:

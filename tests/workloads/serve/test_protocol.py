@@ -62,9 +62,19 @@ def test_the_outside_client_finds_its_way(client: Any) -> None:
     assert client.is_server_ready()
     assert client.is_model_ready("weather")
     assert client.is_model_ready("weather", "3")
-    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata()["extensions"] == [
+        "binary_tensor_data",
+        "model_configuration",
+        "statistics",
+        "classification",
+    ]
     metadata = client.get_model_metadata("weather", "3")
-    assert metadata["inputs"][3] == {"name": "colour", "datatype": "BYTES", "shape": [-1]}
+    assert metadata["inputs"][3] == {
+        "name": "colour",
+        "datatype": "BYTES",
+        "shape": [-1],
+        "parameters": {"nullable": True},
+    }
     assert metadata["outputs"][1] == {
         "name": "probabilities",
         "datatype": "FP64",

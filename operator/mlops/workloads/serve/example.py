@@ -7,6 +7,7 @@ the most frequent one. If the model refuses that, values of different rows are p
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,19 +16,26 @@ import orjson
 
 from mlops.workloads.floor.model.missing import is_missing
 from mlops.workloads.serve.answering import Answering
-from mlops.workloads.serve.errors import RequestError
+from mlops.workloads.serve.errors import is_fault
 from mlops.workloads.serve.tensors import Array, Column
 
 _MOST_TRIES: Final = 32
 
 
-def find_example(answering: Answering, recorded: Mapping[str, Array]) -> dict[str, Any] | None:
-    """Return such a row; `recorded` are the columns of the model's recorded rows. Nobody else may ask it meanwhile."""
+def find_example(answering: Answering, recorded: Mapping[str, Array], until: float) -> dict[str, Any] | None:
+    """Return such a row; `recorded` are the columns of the model's recorded rows. Nobody else may ask it meanwhile.
+
+    After `until` (of time.monotonic) nothing more is tried: a slow model is not kept from its readiness.
+    """
 
     def answers(row: dict[str, Any]) -> bool:
+        if time.monotonic() > until:
+            return False
         try:
             answering.answer(answering.read_objects(orjson.dumps({"rows": [row]}), None).inputs)
-        except RequestError:
+        except BaseException as error:
+            if not is_fault(error):
+                raise
             return False
         return True
 

@@ -155,7 +155,7 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         # Without a key from outside nobody knows which requests this process chooses.
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
     )
-    example = await asyncio.to_thread(find_example, served.answering, golden)
+    example = await asyncio.to_thread(find_example, served.answering, golden, time.monotonic() + _MEASURED_SECONDS)
     served.description = replace(served.description, example=example)
     return served
 
