@@ -19,7 +19,7 @@ def test_a_stream_that_drifts_for_ever_stays_within_cooldown_cap_and_circuit() -
     """Twelve windows of twelve hours: six days, each of which has something to retrain for."""
     found = let_through(ever_drifting(timedelta(hours=12), windows=12), Guard(), windows=12)
     assert found.windows == 12
-    assert set(found.verdicts) <= {"ConceptDrift", "DataDrift"}, "nothing else happens"
+    assert sum(found.verdicts.get(each, 0) for each in ("ConceptDrift", "DataDrift")) > found.runs, "more was asked for"
     assert 1 <= found.runs <= 3, "the cap of a week"
     assert found.most_in_a_week <= 3
     assert found.shortest_pause is None or found.shortest_pause >= timedelta(hours=24)
