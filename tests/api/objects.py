@@ -74,7 +74,7 @@ _PLACES = {
 _POD_TEMPLATE = {
     "labels": {"example.com/team": "grid"},
     "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
-    "env": [{"name": "TZ", "value": "Europe/Berlin"}],
+    "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
     "nodeSelector": {"example.com/pool": "gpu"},
     "tolerations": [
         {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60},

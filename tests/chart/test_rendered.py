@@ -20,6 +20,7 @@ from mlops.cluster.lag import Lag
 from mlops.cluster.metrics import OperatorMetrics
 from mlops.cluster.settings import OperatorSettings
 from mlops.planning import pods as workload_pods
+from mlops.planning.plan import Settings
 from tests.chart import helm
 from tests.chart.helm import CHART, FULL, NAMESPACE, ROOT, Object
 from tests.cluster_faults.operators import PROBE_FAILURES, PROBE_SECONDS
@@ -100,7 +101,7 @@ def test_every_object_has_the_recommended_labels(values: helm.Values) -> None:
 @pytest.mark.parametrize("values", _BOTH)
 def test_pods_have_bounds_and_no_rights_that_they_do_not_need(values: helm.Values) -> None:
     """As the pods of the planners: bounded, read-only, without capabilities."""
-    ours = workload_pods.container_security()
+    ours = workload_pods.container_security(Settings(pod_user=None))
     specs = helm.pods(helm.objects(values))
     assert specs
     for spec in specs.values():

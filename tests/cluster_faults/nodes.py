@@ -120,7 +120,7 @@ class Nodes:
         self._do(self._server.patch(job, {"status": status}, "status"))
 
     def _roll_out(self, deployment: Object) -> None:
-        generation, wanted = deployment["metadata"]["generation"], deployment["spec"]["replicas"]
+        generation, wanted = deployment["metadata"]["generation"], deployment["spec"].get("replicas", 1)
         if deployment.get("status", {}).get("observedGeneration") == generation:
             return
         now = format_time(datetime.now(UTC))

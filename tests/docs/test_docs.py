@@ -132,6 +132,8 @@ def test_every_field_of_the_spec_stands_on_its_kinds_page(kind: str) -> None:
     missing = sorted(name for name in names if not re.search(rf"\b{name}\b", text))
     # A run's promotion and capture are a version's own, and stand on that page.
     elsewhere = (ROOT / "docs" / "model-version.md").read_text() if kind == "TrainingRun" else ""
+    # What is said of pods is the same for every kind.
+    elsewhere += (ROOT / "docs" / "pods.md").read_text()
     assert not [name for name in missing if not re.search(rf"\b{name}\b", elsewhere)], missing
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops.api import kinds, labels, tasks
 from mlops.api.base import format_time, parse_time
+from mlops.engine.cluster import key_of
 from mlops.planning.dataset import planner as dataset
 from mlops.planning.monitor import planner as drift_monitor
 from mlops.planning.plan import Key, Manifest, Plan
@@ -344,7 +345,9 @@ class World:
         self.containers[key.name] = end.container
 
     def _roll_out(self, manifest: Manifest) -> None:
-        wanted, generation = manifest["spec"]["replicas"], manifest["metadata"]["generation"]
+        scaler = self.objects.get(key_of(manifest)._replace(kind="HorizontalPodAutoscaler"))
+        least = scaler["spec"]["minReplicas"] if scaler else 1
+        wanted, generation = manifest["spec"].get("replicas", least), manifest["metadata"]["generation"]
         artifact = manifest["spec"]["template"]["metadata"]["annotations"][labels.ARTIFACT]
         if artifact in self.broken_artifacts or manifest["metadata"]["labels"][labels.STAGE] in self.troubled_stages:
             conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]

@@ -134,6 +134,7 @@ class Invariants:
             self._note_serving(change)
         if kind == "Deployment" and ours and change.type == "MODIFIED":
             self._goes_back(change)
+            _leaves_replicas(change)
         if kind == "ModelVersion" and change.type == "MODIFIED":
             self._live(change)
         if kind == "ConfigMap" and change.type == "MODIFIED" and change.old is not None:
@@ -645,6 +646,15 @@ def _removed(dataset: Manifest) -> list[Manifest]:
 
 def _erasing(dataset: Manifest) -> set[tuple[int, str]]:
     return {(each["version"], each["digest"]) for each in _removed(dataset) if each["removed"].get("erasing")}
+
+
+def _leaves_replicas(change: Change) -> None:
+    """Where something else scales, the operator changes no number of pods: the two would undo each other's work."""
+    both = [change.old or {}, change.new]
+    scaled = all(labels.LEAST_REPLICAS in (each["metadata"].get("annotations") or {}) for each in both if each)
+    before, now = ((each.get("spec") or {}).get("replicas") for each in both)
+    if scaled and change.old is not None and before != now:
+        raise Violation("ReplicasAreTheScalers", f"{change.key} had {before} pods wanted, now {now}")
 
 
 def _only_adds(change: Change) -> None:

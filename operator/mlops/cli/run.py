@@ -22,6 +22,7 @@ from mlops.api.kinds import KINDS, InvalidObject
 from mlops.cli import manifests, scenario, summary, try_it
 from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
+from mlops.cli.one_machine import without_meaning
 from mlops.cli.progress import View, ready
 from mlops.cli.put.local import check_file, deliver
 from mlops.cli.replay import Position, ReplayTarget, Sender, Stream
@@ -141,6 +142,8 @@ class _Run:
             view.say(warning)
         for name in self.given.left_out:
             view.say(f"{name} left out: without a cluster it means nothing")
+        if said := without_meaning(document.manifest["spec"] for document in self.given.documents):
+            view.say(said)
         for document in self.given.documents:
             try:
                 outcome: str = runtime.apply(document.manifest)

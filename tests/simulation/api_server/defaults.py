@@ -95,6 +95,10 @@ def pod_addresses(status: Manifest) -> None:
             status[one] = status[several][0]["ip"]
 
 
+def autoscaler(manifest: Manifest) -> None:
+    manifest["spec"].setdefault("minReplicas", 1)
+
+
 def nothing(manifest: Manifest) -> None:
     """A kind without defaults."""
 

@@ -27,6 +27,7 @@ ROOTS = (
     "events/v1.Event",
     "coordination/v1.Lease",
     "policy/v1.PodDisruptionBudget",
+    "autoscaling/v2.HorizontalPodAutoscaler",
 )
 _SOURCES = {
     "batch/v1": "api@{}/batch/v1",
@@ -35,6 +36,7 @@ _SOURCES = {
     "events/v1": "api@{}/events/v1",
     "coordination/v1": "api@{}/coordination/v1",
     "policy/v1": "api@{}/policy/v1",
+    "autoscaling/v2": "api@{}/autoscaling/v2",
     "meta/v1": "apimachinery@{}/pkg/apis/meta/v1",
 }
 _PACKAGES = {"metav1": "meta/v1", "v1": "core/v1", "corev1": "core/v1"}

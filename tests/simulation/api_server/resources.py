@@ -557,6 +557,12 @@ def served() -> dict[tuple[str, str, str], Resource]:
             default=defaults.nothing,
             rules=rules.disruption_budget,
         ),
+        Builtin(
+            "autoscaling/v2.HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            default=defaults.autoscaler,
+            rules=rules.autoscaler,
+        ),
         EventResource("events/v1.Event", "events", rules=rules.event, group="events.k8s.io", status=False),
         LeaseResource("coordination/v1.Lease", "leases", rules=rules.lease, group="coordination.k8s.io", status=False),
     ]

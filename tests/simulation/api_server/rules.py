@@ -109,6 +109,16 @@ def disruption_budget(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     return causes
 
 
+def autoscaler(manifest: Manifest, old: Manifest | None) -> list[Cause]:
+    spec, causes = manifest["spec"], []
+    if spec["minReplicas"] < 1:
+        causes.append(invalid("spec.minReplicas", spec["minReplicas"], "must be greater than or equal to 1"))
+    if spec["maxReplicas"] < spec["minReplicas"]:
+        text = "must be greater than or equal to `minReplicas`"
+        causes.append(invalid("spec.maxReplicas", spec["maxReplicas"], text))
+    return causes
+
+
 def service(manifest: Manifest, old: Manifest | None) -> list[Cause]:
     spec, causes = manifest["spec"], []
     ports = spec.get("ports") or []
