@@ -88,8 +88,12 @@ class Blocks:
         self._past_header = True
         return width
 
-    def __iter__(self) -> Iterator[Structure | Regular]:
-        """Yield the blocks behind the header."""
+    def __iter__(self) -> Iterator[Structure]:
+        """Yield the blocks behind the header, each with its rows and fields."""
+        return (block.resolved() if isinstance(block, Regular) else block for block in self.counted())
+
+    def counted(self) -> Iterator[Structure | Regular]:
+        """Yield the blocks behind the header; those of `regular_width` are told by counting."""
         want = BLOCK
         while True:
             self._fill(want)

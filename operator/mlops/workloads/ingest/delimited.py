@@ -46,7 +46,7 @@ def read_csv(path: Path, name: str, contract: Contract, aside: RowsAside | None 
     reader = _Reader(blocks, width, contract, aside or RowsAside())
     if reader.reads_all:
         blocks.regular_width = width
-    for block in ahead(iter(blocks)):
+    for block in ahead(blocks.counted()):
         frame = reader.read(block)
         if frame is not None:
             yield frame
