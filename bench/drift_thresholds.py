@@ -21,7 +21,7 @@ import polars as pl
 
 from bench.drift_worlds import BEGIN, BY_NAME, LENGTH, draw, make_world
 from mlops.api.drift_monitor import Check
-from mlops.workloads.drift import alike, columns, faults, units
+from mlops.workloads.drift import alike, columns, faults, repeats, units
 from mlops.workloads.drift.inputs import Inputs
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
@@ -48,7 +48,7 @@ THRESHOLDS: tuple[tuple[ModuleType, str], ...] = (
     (faults, "_PROMINENT"),
     (faults, "_MIN_RUN"),
     (faults, "_RUN"),
-    (faults, "_AGAIN"),
+    (repeats, "_AGAIN"),
     (columns, "MOVED"),
     (columns, "SHAPE"),
     (columns, "ALIKE"),

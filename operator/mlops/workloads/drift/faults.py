@@ -78,7 +78,7 @@ def faults_of(
         if found := found or unlike_its_windows(one):
             rescaled[one.name] = found
     again = repeated_rows(reference, window, blocks, earlier, min_share)
-    return {**told, **exchanged, **rescaled, "": again}
+    return {**told, **exchanged, **rescaled} | ({"": again} if again else {})
 
 
 def _stands_out(column: NumericInput, constant: float | str | None, alpha: float, min_share: float) -> str:
