@@ -295,6 +295,45 @@ def test_what_is_no_longer_wanted_goes(applied: World) -> None:
     eventually("it is served in the other stage only", moved, 60, told=lambda: _state(applied, "own-trainer"))
 
 
+def test_an_autoscaler_comes_and_goes_and_the_pods_carry_what_is_asked(applied: World) -> None:
+    """A stage with `autoscaling` and a `podTemplate`: the real controllers take both, and nobody is without a pod."""
+    kubectl = applied.kubectl
+    toleration = {"key": "models", "operator": "Exists", "effect": "NoSchedule"}
+    template = {"nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [toleration]}
+    scaled = {"autoscaling": {"maxReplicas": 2, "targetCPUUtilization": 80}, "podTemplate": template}
+
+    def patch(stage: Object) -> None:
+        stages = json.dumps({"spec": {"promotion": {"stages": [{"name": "staging", **stage}]}}})
+        kubectl("patch", "modelversion", "rain-v1", "-n", "own-trainer", "--type=merge", "-p", stages)
+
+    def scalers() -> list[Object]:
+        return kubectl.list("horizontalpodautoscalers", "own-trainer", "mlops.dev/model=rain")
+
+    def carried() -> bool:
+        pods = kubectl.list("pods", "own-trainer", "mlops.dev/model=rain,mlops.dev/stage=staging")
+        if len(pods) != 1 or condition(pods[0], "Ready").get("status") != "True":
+            return False
+        spec = pods[0]["spec"]
+        return spec.get("nodeSelector") == template["nodeSelector"] and toleration in spec["tolerations"]
+
+    patch(scaled)
+    (scaler,) = eventually("an autoscaler", scalers, 30)
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "rain-staging"
+    assert scaler["spec"]["maxReplicas"] == 2
+    eventually("a pod that carries what is asked", carried, 120, told=lambda: _state(applied, "own-trainer"))
+    # A change of what the operator answers for: it is written again, and the number of pods is not.
+    patch({**scaled, "autoscaling": {"maxReplicas": 3, "targetCPUUtilization": 80}})
+    eventually("the new limit", lambda: scalers()[0]["spec"]["maxReplicas"] == 3, 30)
+    patch({})
+    eventually("no autoscaler", lambda: not scalers(), 30)
+    eventually(
+        "the version is ready",
+        lambda: is_ready(kubectl.get("modelversion", "rain-v1", "own-trainer")),
+        120,
+        told=lambda: _state(applied, "own-trainer"),
+    )
+
+
 def test_no_log_has_a_traceback(applied: World) -> None:
     """Whatever happened until here, nothing of it was a surprise: to the operator, and to the pods of each stage."""
     synced_at = set()
