@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from mlops.api.base import parse_duration
-from mlops.api.drift_monitor import Check
+from mlops.api.drift_monitor import Check, Labels, Window
 from mlops.api.kinds import parse
 from mlops.cli.errors import UserError
 from mlops.cli.state import State
@@ -27,6 +27,7 @@ from mlops.cli.tune.quiet import QuietHistory, quiet_history
 from mlops.cli.tune.trials import Trial, short
 from mlops.cli.tune.wishes import Wishes, wishes_of
 from mlops.store import open_store
+from mlops.workloads.drift.verdict import answers
 from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -251,6 +252,25 @@ def test_recorded_windows_follow_each_other_up_to_the_end(quiet: State) -> None:
     assert [each.span for each in recorded_windows(history, 7 * DAY, 2)] == [each.span for each in windows[-2:]]
     assert windows[-1].span.end == history.end
     assert all(later.span.start == earlier.span.end for earlier, later in pairwise(windows))
+
+
+def test_a_history_that_is_asked_the_same_each_week_alarms_here_as_it_will_in_a_check(tmp_path: Path) -> None:
+    """The reference does not show it: DataQuality takes the rows of each window for those of the one before."""
+    week = rows_of(7, 2)
+    weeks = pl.concat(
+        week.with_columns(pl.col("time") + 7 * number * DAY, pl.format(f"w{number}-{{}}", "id").alias("id"))
+        for number in range(4)
+    )
+    history = history_of(a_state(tmp_path, weeks))
+    quality, window = Check(name="delivery", type="DataQuality"), Window(duration="7d", min_samples=150)
+
+    found = [
+        answers(history.reference, each, (quality,), limits=window, labels=Labels(), seed=0)[0].findings[0]
+        for each in recorded_windows(history, 7 * DAY, 100)
+    ]
+
+    assert [each.result for each in found] == ["NotDetected", *["Detected"] * 3]
+    assert "100% of the rows are rows of the window before" in found[1].message
 
 
 # --- what is tried ---

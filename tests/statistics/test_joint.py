@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
+from scipy.stats import linregress, rankdata
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
@@ -17,16 +17,20 @@ def standard(values: FloatArray) -> FloatArray:
     return np.asarray((values - values.mean()) / values.std())
 
 
-def test_codes_of_numbers_are_their_ranks_and_how_far_these_are_from_the_middle() -> None:
-    """Ties share their mean rank; a missing number has the mean, nought, in both codes."""
-    values = np.round(np.random.default_rng(7).normal(size=200), 1)
+def test_codes_of_numbers_are_their_ranks_and_what_these_leave_of_how_far_they_are_from_the_middle() -> None:
+    """Ties share their mean rank, and the least value is that of half of the rows, so that the squares of centred
+    ranks are in part linear in the ranks; a missing number has the mean, nought, in both codes."""
+    values = np.maximum(np.round(np.random.default_rng(7).normal(size=200), 1), 0.0)
     values[[3, 50, 51]] = np.nan
     present = ~np.isnan(values)
     share = (rankdata(values[present]) - 0.5) / present.sum() - 0.5
+    line = linregress(share, share**2)
+    assert abs(line.rvalue) > 0.1, "what the ranks say of the squares must not be nothing"
 
     table = coded_numbers(values)
 
-    assert table[present] == pytest.approx(np.column_stack((standard(share), standard(share**2))), abs=1e-5)
+    left = share**2 - line.slope * share
+    assert table[present] == pytest.approx(np.column_stack((standard(share), standard(left))), abs=1e-5)
     assert not table[~present].any()
     assert not coded_numbers(np.full(5, np.nan)).any()
     assert not coded_numbers(np.array([4.0, 4.0, np.nan])).any(), "a constant"

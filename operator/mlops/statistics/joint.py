@@ -80,8 +80,10 @@ def coded_numbers(values: FloatArray) -> Table:
 
 
 def _of_its_own(share: FloatArray, present: BoolArray) -> FloatArray:
-    """Squares (n,) of centred ranks less what is linear in the ranks."""
-    rank, square = (values - values[present].mean() if present.any() else values for values in (share, share * share))
+    """Squares (n,) of centred ranks less what is linear in the ranks; zeros if that is hardly anything."""
+    if not present.any():
+        return np.zeros(share.shape[0])
+    rank, square = (values - values[present].mean() for values in (share, share * share))
     variance = float((rank[present] ** 2).sum())
     slope = float((rank[present] * square[present]).sum()) / variance if variance > 0.0 else 0.0
     left = np.where(present, square - slope * rank, 0.0)

@@ -7,7 +7,7 @@ of day at which they are put, so that days stay days.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -15,6 +15,7 @@ import polars as pl
 
 from mlops.cli.tune.choices import BLOCKS
 from mlops.cli.tune.quiet import QuietHistory
+from mlops.workloads.drift.repeats import compared_inputs, earlier_rows
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.records.layout import INPUT
 
@@ -109,13 +110,19 @@ def _us(at: datetime) -> int:
 
 
 def recorded_windows(history: QuietHistory, length: timedelta, most: int) -> list[Window]:
-    """Return the history's own windows, one after the other, the newest last, and at most so many."""
+    """Return the history's own windows, one after the other, the newest last, and at most so many.
+
+    Each knows the rows of the one before, as that of a check does; drawn windows follow none.
+    """
     count = min(most, history.length // length)
-    ends = [history.end - number * length for number in reversed(range(count))]
-    return [
-        window_of(
-            history.frame.filter((pl.col("time") > end - length) & (pl.col("time") <= end)),
-            JudgedSpan(end - length, end, end - history.wait),
-        )
-        for end in ends
-    ]
+    return [_recorded(history, history.end - number * length, length) for number in reversed(range(count))]
+
+
+def _recorded(history: QuietHistory, end: datetime, length: timedelta) -> Window:
+    start = end - length
+    before, rows = (
+        history.frame.filter((pl.col("time") > until - length) & (pl.col("time") <= until)) for until in (start, end)
+    )
+    window = window_of(rows, JudgedSpan(start, end, end - history.wait))
+    columns = compared_inputs(history.reference, window.frame)
+    return replace(window, earlier=earlier_rows(history.reference, before, columns)) if columns else window

@@ -101,8 +101,8 @@ def beyond(found: Baseline | None, min_effect_size: float) -> bool:
 
 
 def far_beyond(found: Baseline | None) -> bool:
-    """Whether the window is so unlike each of many that no p-value is needed: in a season rows say little, since all of
-    a window's resemble each other, and yet no window was ever so far away."""
+    """Whether the window is so unlike each of many that no p-value against the whole reference is needed: in a season
+    rows say little of it, since all of a window's resemble each other, and yet no window was ever so far away."""
     return (
         found is not None
         and found.windows >= MANY_BLOCKS

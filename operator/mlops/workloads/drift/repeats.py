@@ -116,7 +116,7 @@ def _within(seen: Contents, parts: Sequence[Contents]) -> tuple[float, float]:
 
 
 def _share(rows: Contents) -> float:
-    return 1.0 - np.unique(rows).shape[0] / rows.shape[0]
+    return 1.0 - np.unique(rows).size / rows.size
 
 
 def _between(parts: Sequence[Contents], rows: int) -> float:
