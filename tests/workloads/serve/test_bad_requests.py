@@ -10,6 +10,7 @@ import struct
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -101,6 +102,18 @@ TENSORS = GOOD["inputs"]
             422,
             "above 9223372036854775807",
             id="too large",
+        ),
+        pytest.param(
+            changed("temperature", data=[1, -1e39]),
+            422,
+            "temperature: row 1 holds a number beyond float32 (±3.4028235e+38); declare the input as double",
+            id="a number beyond the graph's float32",
+        ),
+        pytest.param(
+            json.dumps(request_of({**rows(1), "temperature": np.array([1e39])})).encode(),
+            422,
+            "temperature: row 0 holds a number beyond float32",
+            id="a number beyond the graph's float32, alone",
         ),
         pytest.param(changed("temperature", data=["1.5", 2]), 422, "a string in row 0 ('1.5')", id="number as text"),
         pytest.param(
