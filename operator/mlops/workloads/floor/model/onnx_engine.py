@@ -39,7 +39,9 @@ ORT_ERRORS = (
 )
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 Feed = Callable[[Columns], NDArray[Any]]
-_FARTHEST = str(np.finfo(np.float32).max)
+_FARTHEST = float(np.finfo(np.float32).max)
+# So many numbers are added up sooner than numpy is asked to raise.
+_FEW = 64
 _ELEMENTS: dict[str, Any] = {
     "tensor(double)": np.float64,
     "tensor(float)": np.float32,
@@ -311,6 +313,8 @@ def _cast(element: Any, names: Sequence[str]) -> Callable[[NDArray[np.float64]],
         return lambda numbers: numbers
 
     def narrowed(numbers: NDArray[np.float64]) -> NDArray[Any]:
+        if numbers.size <= _FEW and sum(map(abs, numbers.ravel().tolist())) <= _FARTHEST:
+            return numbers.astype(np.float32)
         try:
             with np.errstate(over="raise"):
                 return numbers.astype(np.float32)
@@ -327,8 +331,8 @@ def _too_far(table: NDArray[np.float64], names: Sequence[str]) -> BadInput:
     row, column = np.argwhere(beyond)[0].tolist()
     return BadInput(
         Reason.OUTPUT_INVALID,
-        f"model.onnx: {names[column]}: row {row} holds a number beyond float32 (±{_FARTHEST}); declare the input as "
-        "double, or leave out such rows (spec.clean of the Dataset)",
+        f"model.onnx: {names[column]}: row {row} holds a number beyond float32 (±{_FARTHEST:.8g}); declare the input "
+        "as double, or leave out such rows (spec.clean of the Dataset)",
     )
 
 
