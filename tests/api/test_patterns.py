@@ -84,7 +84,7 @@ def _in_sources() -> Iterator[Found]:
             if node.func.attr not in {"compile", *_WHOLE, *_ANYWHERE}:
                 continue
             first, place = node.args[0], f"{path.relative_to(ROOT)}:{node.lineno}"
-            if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
+            if not (isinstance(first, ast.Constant) and isinstance(first.value, str | bytes)):
                 # The two in api/base.py are built of what TEXT_RULES holds, and that of times of the bounded words in
                 # ingest/times.py, asked of one text only; anything else must be a plain text.
                 built = path.name in ("base.py", "time_parts.py")
@@ -96,7 +96,11 @@ def _in_sources() -> Iterator[Found]:
                 assert isinstance(target, ast.Name), place
                 uses = _uses(path, target.id)
                 assert uses & (_WHOLE | _ANYWHERE), f"{place}: {target.id} is never used"
-            yield Found(place, first.value, _flags(node), search=bool(uses & _ANYWHERE))
+            flags, pattern = _flags(node), first.value
+            if isinstance(pattern, bytes):
+                # Of octets classes and cases are those of ASCII; each octet is one letter of Latin-1.
+                flags, pattern = flags | re.ASCII, pattern.decode("latin-1")
+            yield Found(place, pattern, flags, search=bool(uses & _ANYWHERE))
 
 
 def _values(node: Any, key: str) -> Iterator[str]:

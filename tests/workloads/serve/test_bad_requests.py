@@ -10,6 +10,7 @@ import struct
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -101,6 +102,18 @@ TENSORS = GOOD["inputs"]
             422,
             "above 9223372036854775807",
             id="too large",
+        ),
+        pytest.param(
+            changed("temperature", data=[1, -1e39]),
+            422,
+            "temperature: row 1 holds a number beyond float32 (±3.4028235e+38); declare the input as double",
+            id="a number beyond the graph's float32",
+        ),
+        pytest.param(
+            json.dumps(request_of({**rows(1), "temperature": np.array([1e39])})).encode(),
+            422,
+            "temperature: row 0 holds a number beyond float32",
+            id="a number beyond the graph's float32, alone",
         ),
         pytest.param(changed("temperature", data=["1.5", 2]), 422, "a string in row 0 ('1.5')", id="number as text"),
         pytest.param(
@@ -237,7 +250,8 @@ def test_a_binary_number_tensor_has_the_size_of_its_shape(server: Served) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status", "message"),
     [
-        pytest.param("GET", "/", {}, 404, "no address here", id="root"),
+        pytest.param("GET", "/index.html", {}, 404, "no address here", id="the page by a file's name"),
+        pytest.param("POST", "/", JSON, 405, "takes GET, HEAD", id="POST page"),
         pytest.param("GET", "/v2/models/other", {}, 404, "model 'other' is unknown", id="unknown model"),
         pytest.param("POST", "/v2/models/other/infer", JSON, 404, "server has 'weather'", id="infer another model"),
         pytest.param("GET", "/v2/models/weather/versions/9", {}, 404, "version '9'", id="unknown version"),
@@ -255,7 +269,8 @@ def test_a_binary_number_tensor_has_the_size_of_its_shape(server: Served) -> Non
             "send application/json",
             id="form",
         ),
-        pytest.param("POST", INFER, {**JSON, "content-encoding": "gzip"}, 415, "uncompressed", id="gzip"),
+        pytest.param("POST", INFER, {**JSON, "content-encoding": "br"}, 415, "send gzip, deflate", id="coding"),
+        pytest.param("POST", INFER, {**JSON, "content-encoding": "gzip"}, 400, "no JSON", id="gzip of no JSON"),
         pytest.param(
             "POST",
             INFER,

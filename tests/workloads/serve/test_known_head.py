@@ -9,10 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlops.api import tasks
+from mlops.api.model_version import Capture
 from mlops.api.pod_environment import ServerSettings
+from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.exchange import Exchange
+from mlops.workloads.serve.failures import FailureLog
 from mlops.workloads.serve.known_head import KnownHead
+from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.server import Server
 
@@ -158,6 +163,22 @@ async def test_what_is_another_request_each_time_is_not_known(field: bytes) -> N
     client = Client()
     await client.send(request(b"5\r\n12345\r\n0\r\n\r\n", [field]))
     assert not knows(client)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_a_request_that_is_answered_by_its_head_is_not_known(method: bytes) -> None:
+    """A health check with a body, which some clients send: the second would wait for a body's answer for ever."""
+    client = Client()
+    task = tasks.ServeTask(
+        namespace="team", model_name="weather", version=3, stage="production", artifact="sha256:0", capture=Capture()
+    )
+    metrics = Metrics("weather", 3, "production", "sha256:0")
+    application = Application(task, client.server.limits, metrics, RequestIds(), FailureLog())
+    client.answers.handle = application.handle  # type: ignore[method-assign]
+    for _ in range(3):
+        await client.send(request(b"{}", [b"Host: x"], method + b" /v2/health/live HTTP/1.1\r\n"))
+    assert [one.startswith(b"HTTP/1.1 200 OK") for one in client.transport.written] == [True] * 3
+    assert client.budget.used == 0
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

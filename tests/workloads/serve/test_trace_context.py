@@ -51,9 +51,14 @@ def test_an_id_of_the_clients_own_comes_first() -> None:
 
 
 def test_of_two_traces_neither_is_taken() -> None:
+    """Neither for the log nor for the request's id."""
     other = (b"traceparent", GOOD.replace("0a", "0b").encode())
     assert trace_of([(b"traceparent", GOOD.encode())]) == TRACE
     assert trace_of([(b"traceparent", GOOD.encode()), other]) is None
+    for further in ([], [other]):
+        found = RequestIds().of([(b"traceparent", GOOD.encode()), other, *further])
+        assert TRACE.encode() not in found
+        assert TRACE.replace("0a", "0b").encode() not in found
     assert trace_of([(b"host", b"x")]) is None
 
 

@@ -27,14 +27,15 @@ class RequestIds:
 
         Without one of its own it is named by trace and span, which are the caller's name for this call.
         """
-        traceparent = b""
+        traceparent: bytes | None = None
         for name, value in headers:
             if name == HEADER:
                 if _PLAIN.fullmatch(value.decode("latin-1")):
                     return value
                 break
             if name == TRACEPARENT:
-                traceparent = value
+                # Of two, nobody knows which one is meant.
+                traceparent = value if traceparent is None else b""
         if traceparent and (found := trace_and_span(traceparent)):
             return b"%b-%b" % found
         return self.new()

@@ -39,6 +39,9 @@ ORT_ERRORS = (
 )
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 Feed = Callable[[Columns], NDArray[Any]]
+_FARTHEST = float(np.finfo(np.float32).max)
+# So many numbers are added up sooner than numpy is asked to raise.
+_FEW = 64
 _ELEMENTS: dict[str, Any] = {
     "tensor(double)": np.float64,
     "tensor(float)": np.float32,
@@ -169,10 +172,11 @@ class OnnxEngine:
             picked = itemgetter(slice(len(at)))
         rest = {name: feed for name, feed in self._feeds.items() if name != matrix.name}
         texts = {name: self._types[name] for name in rest}
+        cast = _cast(self._element, matrix.columns)
 
         def run(rows: Sequence[Sequence[Any]]) -> RowAnswers:
             numbers = [[row[at[0]]] for row in rows] if picked is None else [picked(row) for row in rows]
-            fed = {matrix.name: np.array(numbers, dtype=np.float64).astype(self._element, copy=False)}
+            fed = {matrix.name: cast(np.array(numbers, dtype=np.float64))}
             if rest:
                 columns = {
                     name: array_of_values(kind, [row[slots[name]] for row in rows]) for name, kind in texts.items()
@@ -275,9 +279,9 @@ def _matrix_feed(one: Any, types: dict[str, Any]) -> Feed:
             f"model.onnx: one matrix cannot hold the column {texts[0]!r} of type {types[texts[0]]}; "
             "give the graph one input per column",
         )
-    element = _ELEMENTS[one.type]
     order = list(types)
-    return lambda columns: np.column_stack([floats(columns[name]) for name in order]).astype(element)
+    cast = _cast(_ELEMENTS[one.type], order)
+    return lambda columns: cast(np.column_stack([floats(columns[name]) for name in order]))
 
 
 def _column_feed(one: Any, kind: str) -> Feed:
@@ -295,8 +299,41 @@ def _column_feed(one: Any, kind: str) -> Feed:
     element = _ELEMENTS[one.type]
     if element in (np.float64, np.float32):
         # By way of float64 always: a number must not be rounded otherwise because a row beside it lacks one.
-        return lambda columns: floats(columns[name]).astype(element, copy=False).reshape(shape)
+        cast = _cast(element, [name])
+        return lambda columns: cast(floats(columns[name])).reshape(shape)
     return lambda columns: _whole(columns[name], name, element).reshape(shape)
+
+
+def _cast(element: Any, names: Sequence[str]) -> Callable[[NDArray[np.float64]], NDArray[Any]]:
+    """Return what makes numbers (n,) or (n, columns) of these columns the graph's float32 or float64.
+
+    What it returns raises BadInput for a number beyond float32, of which an infinity would be made.
+    """
+    if element is np.float64:
+        return lambda numbers: numbers
+
+    def narrowed(numbers: NDArray[np.float64]) -> NDArray[Any]:
+        if numbers.size <= _FEW and sum(map(abs, numbers.ravel().tolist())) <= _FARTHEST:
+            return numbers.astype(np.float32)
+        try:
+            with np.errstate(over="raise"):
+                return numbers.astype(np.float32)
+        except FloatingPointError:
+            raise _too_far(numbers.reshape(-1, len(names)), names) from None
+
+    return narrowed
+
+
+def _too_far(table: NDArray[np.float64], names: Sequence[str]) -> BadInput:
+    """What is said of the first number of a table (n, columns) that float32 does not hold; the number is not told."""
+    with np.errstate(over="ignore"):
+        beyond = np.isinf(table.astype(np.float32)) & np.isfinite(table)
+    row, column = np.argwhere(beyond)[0].tolist()
+    return BadInput(
+        Reason.OUTPUT_INVALID,
+        f"model.onnx: {names[column]}: row {row} holds a number beyond float32 (±{_FARTHEST:.8g}); declare the input "
+        "as double, or leave out such rows (spec.clean of the Dataset)",
+    )
 
 
 def _whole(values: NDArray[Any], name: str, element: Any) -> NDArray[Any]:
