@@ -1,5 +1,7 @@
-"""The HorizontalPodAutoscaler controller, after pkg/controller/podautoscaler of Kubernetes 1.34: what it would measure is
-said by the harness."""
+"""The HorizontalPodAutoscaler controller, after pkg/controller/podautoscaler of Kubernetes 1.34.
+
+What it would measure, the harness says.
+"""
 
 from __future__ import annotations
 
