@@ -5,6 +5,7 @@ Derived from the schema itself, so a field that is added tomorrow is covered tom
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -27,17 +28,33 @@ SCHEMAS: dict[str, Any] = {
 
 
 def violations() -> dict[str, Violation]:
-    """Return one violation per constraint and place, by a name for it."""
+    """Return one violation per constraint and field, by a name for it.
+
+    Items of a list have one schema, so the first that shows a limit shows it for all. The same holds of what is equal
+    within a podTemplate, which all kinds have, and in which affinity says four times what a place is.
+    """
     found: dict[str, Violation] = {}
+    seen: set[tuple[str, ...]] = set()
     for base in VALID.values():
         kind = base["kind"]
         for path, node, value in places(SCHEMAS[kind], base["spec"], "spec"):
             for keyword, wrong in _wrong(node, value):
-                name = f"{kind} {path} {keyword}"
-                field = path if keyword != "required" else f"{path}.{wrong}"
-                change = {path: wrong} if keyword != "required" else {f"{path}.{wrong}": None}
-                found.setdefault(name, Violation(changed(base, change), keyword, _shown(field)))
+                missing = wrong if keyword == "required" else ""
+                limit = (*_place_of(kind, path, node), keyword, missing)
+                if limit in seen:
+                    continue
+                seen.add(limit)
+                field = f"{path}.{missing}" if missing else path
+                change = {field: None} if missing else {path: wrong}
+                name = f"{kind} {path} {keyword} {missing}".rstrip()
+                found[name] = Violation(changed(base, change), keyword, _shown(field))
     return found
+
+
+def _place_of(kind: str, path: str, node: Any) -> tuple[str, ...]:
+    plain = ".".join(part for part in path.split(".") if not part.isdigit())
+    _, shared, within = plain.partition(".podTemplate.")
+    return (within.rpartition(".")[2], json.dumps(node, sort_keys=True)) if shared else (kind, plain)
 
 
 def constraints() -> Iterator[tuple[str, str]]:

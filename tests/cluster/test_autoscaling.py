@@ -63,6 +63,21 @@ async def test_what_an_autoscaler_has_set_is_not_written_over(
     assert labels.LEAST_REPLICAS not in fixed["metadata"]["annotations"]
 
 
+async def test_an_autoscaler_does_not_begin_from_none(
+    cluster: KubernetesCluster, server: ApiServer, namespace: str
+) -> None:
+    """A HorizontalPodAutoscaler leaves what is scaled to none alone: without a first pod nothing would ever serve."""
+    await cluster.apply(a_deployment(namespace, {"replicas": 3}))
+    to_none = {"autoscaling": {"autoscalerClass": "External", "minReplicas": 0}}
+    there = await cluster.apply(a_deployment(namespace, to_none))
+    assert there["spec"]["replicas"] == 3
+    scale(server, there, 0)
+    assert (await cluster.apply(a_deployment(namespace, to_none)))["spec"]["replicas"] == 0
+    assert (await cluster.apply(a_deployment(namespace, _SCALED)))["spec"]["replicas"] == 2
+    scale(server, there, 4)
+    assert (await cluster.apply(a_deployment(namespace, _SCALED)))["spec"]["replicas"] == 4
+
+
 async def test_the_autoscaler_is_one_that_the_api_server_takes(cluster: KubernetesCluster, namespace: str) -> None:
     """By processor and by requests; written twice it is the same."""
     for target in ("targetCPUUtilization", "targetConcurrency"):

@@ -290,3 +290,32 @@ def test_external_autoscalers_are_left_alone() -> None:
     world = _served(external)
     assert HPA not in world.objects
     assert _ready(world) == ("True", "Serving")
+
+
+def test_a_version_stays_ready_while_it_is_scaled() -> None:
+    """Each number of pods is a new generation of the Deployment, which its controller takes in a little later."""
+    world = _served({"autoscaling": SCALED["autoscaling"] | {"minReplicas": 1}})
+    assert _ready(world) == ("True", "Serving")
+    server = world.objects[SERVER]
+    server["spec"]["replicas"] = 4
+    server["metadata"]["generation"] = server["metadata"].get("generation", 1) + 1
+    for plan in world.plans():
+        world.carry_out(plan)
+    assert _ready(world) == ("True", "Serving")
+
+
+def test_an_edit_of_its_pods_is_no_fault_of_a_version_that_has_served() -> None:
+    """Pods that no node fits say nothing of the model: it stays the stage's, and what answers goes on."""
+    world = _served({})
+    world.troubled_stages["production"] = {"unschedulable": "0/1 nodes are available"}
+    nowhere = {"nodeSelector": {"example.com/pool": "none"}}
+    world.change("ModelVersion", "rain-v1", promotion={"stages": [{"name": "production", "podTemplate": nowhere}]})
+    world.settle()
+    world.now += timedelta(hours=3)
+    world.settle()
+    version = world.get("ModelVersion", "rain-v1")
+    assert version.status.failures == ()
+    assert world.objects[SERVER]["spec"]["template"]["spec"]["nodeSelector"] == nowhere["nodeSelector"]
+    world.troubled_stages.clear()
+    world.settle()
+    assert _ready(world) == ("True", "Serving")

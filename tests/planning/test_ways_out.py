@@ -8,7 +8,7 @@ engine says, of pods that do not start or children that are refused, and a few o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from mlops.api import labels, tasks
 from mlops.api.reasons import REASONS
 from mlops.planning.plan import Key
+from mlops.planning.pod_policy import PodPolicy
 from tests.planning.builders import (
     a_dataset,
     a_drift_report,
@@ -406,7 +407,49 @@ def drifting(**guard: Any) -> Act:
     )
 
 
+FORBIDDEN = {"podTemplate": {"serviceAccountName": "reader"}}
+OF_A_STAGE = {"promotion": {"stages": [{"name": "production", **FORBIDDEN}]}}
+
+
+def allowed(place: Place) -> None:
+    """Have the administrator list the account."""
+    place.settings = replace(place.settings, pod_policy=PodPolicy(service_account_names=("reader",)))
+    place.go()
+
+
+OWN_ACCOUNT = {"podTemplate": {"serviceAccountName": None}}
+
 STORIES: dict[tuple[str, str], Story] = {
+    ("Dataset", "PodForbidden"): Story(
+        "Dataset",
+        "weather",
+        put(lambda: a_dataset(spec=FORBIDDEN)),
+        (Way("edit", change("Dataset", "weather", **OWN_ACCOUNT)), Way("have it listed", allowed)),
+    ),
+    ("TrainingRun", "PodForbidden"): Story(
+        "TrainingRun",
+        "rain-1",
+        put(a_dataset, lambda: a_run(spec=FORBIDDEN)),
+        (another_run(), Way("have it listed", allowed)),
+    ),
+    ("ModelVersion", "PodForbidden"): Story(
+        "ModelVersion",
+        "rain-v1",
+        put(lambda: a_version(spec=OF_A_STAGE)),
+        (
+            Way("edit", change("ModelVersion", "rain-v1", promotion={"stages": [{"name": "production"}]})),
+            Way("have it listed", allowed),
+        ),
+    ),
+    ("DriftMonitor", "PodForbidden"): Story(
+        "DriftMonitor",
+        "rain-drift",
+        put(a_dataset, a_template, a_version, lambda: a_monitor(spec=FORBIDDEN)),
+        (
+            Way("edit", then(change("DriftMonitor", "rain-drift", **OWN_ACCOUNT), check)),
+            Way("have it listed", then(allowed, check)),
+        ),
+    ),
     ("Dataset", "Pending"): Story("Dataset", "weather", half_way(a_dataset, rounds=1), WAIT),
     ("Dataset", "Ingesting"): Story(
         "Dataset",

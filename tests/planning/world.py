@@ -66,6 +66,7 @@ class World:
         # And these, whatever they say.
         self.more_pods: list[ServerPod] = []
         self.now = NOW
+        self.settings = SETTINGS
         self.made: list[str] = []
         self.status_writes = 0
         self._uids = 0
@@ -152,7 +153,7 @@ class World:
                 return dataset.plan(
                     DatasetView(
                         now=self.now,
-                        settings=SETTINGS,
+                        settings=self.settings,
                         dataset=it,
                         jobs=self._jobs(labels.DATASET, name),
                         cron_job=self._cron_job(it),
@@ -173,7 +174,7 @@ class World:
                 return training_run.plan(
                     TrainingRunView(
                         now=self.now,
-                        settings=SETTINGS,
+                        settings=self.settings,
                         run=it,
                         dataset=data,
                         jobs=self._jobs(labels.RUN, name),
@@ -187,7 +188,7 @@ class World:
                 return model_version.plan(
                     ModelView(
                         now=self.now,
-                        settings=SETTINGS,
+                        settings=self.settings,
                         namespace="team",
                         model_name=model,
                         versions=tuple(v for v in versions if v.spec.model_name == model),
@@ -216,7 +217,7 @@ class World:
                 return drift_monitor.plan(
                     DriftMonitorView(
                         now=self.now,
-                        settings=SETTINGS,
+                        settings=self.settings,
                         monitor=it,
                         cron_job=self._cron_job(it),
                         jobs=self._jobs(labels.MONITOR, name),

@@ -206,7 +206,13 @@ def _do_strip(world: World, kind: str, index: int) -> None:
 
 def _do_scale(world: World, index: int) -> None:
     if (key := _nth(world, "Deployment", index)) is not None:
-        world.user.scale(key, index)
+        # To take all pods away is to turn an autoscaler off, which is a person's to say and to take back.
+        scaled = any(
+            "autoscaling" in stage
+            for version in world.server.list("ModelVersion")
+            for stage in (version["spec"].get("promotion") or {}).get("stages", ())
+        )
+        world.user.scale(key, max(index, 1) if scaled else index)
 
 
 def _do_suspend(world: World, kind: str, index: int) -> None:

@@ -550,6 +550,23 @@ BUGS = (
         "",
         story="ways back",
     ),
+    # --- autoscaling ---
+    Bug(
+        "the least number of pods is written where an autoscaler sets it",
+        "two owners",
+        "planning/serving/manifests.py",
+        """            **({} if wanted.autoscaling else {"replicas": wanted.replicas}),\n""",
+        """            "replicas": wanted.least_replicas,\n""",
+        story="autoscaling",
+    ),
+    Bug(
+        "an autoscaler stays when it is no longer wanted",
+        "two owners",
+        "planning/serving/planner.py",
+        "        (view.autoscalers, scaled),\n",
+        "",
+        story="autoscaling",
+    ),
     # --- rollbacks, and known faults ---
     Bug(
         "a rollback is not on record in the version",

@@ -78,6 +78,12 @@ def monitor(**more: Any) -> Manifest:
 TWO_STAGES = {"stages": [{"name": "dev"}, {"name": "production", "replicas": 2}]}
 
 
+ONE_POD, TWO_PODS = ({"stages": [{"name": "production", "replicas": replicas}]} for replicas in (1, 2))
+AUTOSCALED = {
+    "stages": [{"name": "production", "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilization": 70}}]
+}
+
+
 def _create(*manifests: Manifest) -> Callable[[World], None]:
     def act(world: World) -> None:
         for manifest in world.shuffled(manifests):
@@ -155,6 +161,24 @@ def _live(name: str, stage: str = "production") -> Callable[[World], bool]:
         return stage in (status.get("stages") or ()) and world.reason("ModelVersion", name) == "Serving"
 
     return is_live
+
+
+def _needs(servers: int) -> Callable[[World], None]:
+    """Have so many requests come that a model needs so many servers."""
+    return lambda world: setattr(world.workloads, "servers_needed", servers)
+
+
+def _pods_wanted(number: int, *, autoscaled: bool) -> Callable[[World], bool]:
+    """Return whether production has so many pods, and an autoscaler or none."""
+
+    def has_them(world: World) -> bool:
+        scaler, deployment = (
+            world.server.get(Key(kind, TEAM, "rain-production")) for kind in ("HorizontalPodAutoscaler", "Deployment")
+        )
+        wanted = None if deployment is None else deployment["spec"].get("replicas")
+        return bool(wanted == number and (scaler is not None) == autoscaled)
+
+    return has_them
 
 
 def _new_content(letter: str) -> Callable[[World], None]:
@@ -674,6 +698,34 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_live("rain-v3"), _ready("ModelVersion", "z-other", "VersionConflict")),
         ),
         Step("the live one goes", _delete("ModelVersion", "rain-v3"), _live("z-other")),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    # A number of pods has one owner at a time: the operator, or the autoscaler that it makes.
+    "autoscaling": (
+        Step("one number", _create(version(1, "1", promotion=TWO_PODS)), _live("rain-v1")),
+        Step(
+            "an autoscaler, and many requests",
+            _all_of(_needs(4), _change("ModelVersion", "rain-v1", promotion=AUTOSCALED)),
+            _all(_live("rain-v1"), _pods_wanted(4, autoscaled=True)),
+        ),
+        Step("more than it may have", _needs(9), _all(_live("rain-v1"), _pods_wanted(5, autoscaled=True))),
+        Step(
+            "a new version, and fewer requests meanwhile",
+            _all_of(_create(version(2, "2", promotion=AUTOSCALED)), _later(20.0, _needs(3))),
+            _all(_live("rain-v2"), _pods_wanted(3, autoscaled=True)),
+        ),
+        Step("an edit", _change("ModelVersion", "rain-v2", capture={"percent": 50}), _live("rain-v2")),
+        Step("hardly any", _needs(0), _all(_live("rain-v2"), _pods_wanted(2, autoscaled=True))),
+        Step(
+            "one number again",
+            _change("ModelVersion", "rain-v2", promotion=ONE_POD),
+            _all(_live("rain-v2"), _pods_wanted(1, autoscaled=False)),
+        ),
+        Step(
+            "back to what is scaled",
+            _change("ModelVersion", "rain-v2", withdrawn=True),
+            _all(_live("rain-v1"), _pods_wanted(2, autoscaled=True)),
+        ),
         Step("delete all", _delete_all, _nothing_left),
     ),
     "a broken version": (

@@ -35,6 +35,7 @@ _NEWS: dict[str, set[str]] = {
     "ways back": {"TrainingFailed"},
     "runs": {"DatasetNotFound", "GatesFailed"},
     "stages": {"VersionConflict"},
+    "autoscaling": set(),
     "a broken version": {"GoldenFailed"},
     "slow rollouts": {"ArtifactNotFound", "ImagePull", "StoreUnavailable"},
     "calibration": {"Detected"},

@@ -54,6 +54,8 @@ class Workloads:
     # What the champion of a comparison scores, by the same names.
     champions: dict[str, str] = field(default_factory=dict)
     champion: str = "0.80"
+    # How many servers the requests to a model need.
+    servers_needed: int = 1
     # How much longer than usual training takes.
     training_seconds: float = 0.0
     # By image. In one that is not here is what the task asks for.

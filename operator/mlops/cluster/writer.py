@@ -51,8 +51,9 @@ class KubernetesCluster:
         known = self._memory.get(key)
         if known is None or labels_of(known).get(labels.MANAGED_BY) != labels.MANAGER:
             return await self._apply_first(key, manifest)
-        if labels.LEAST_REPLICAS in annotations_of(manifest) and labels.LEAST_REPLICAS not in annotations_of(known):
-            await self._hand_over_replicas(key, known)
+        least = annotations_of(manifest).get(labels.LEAST_REPLICAS)
+        if least is not None and least != (before := annotations_of(known).get(labels.LEAST_REPLICAS)):
+            await self._hand_over_replicas(key, known, int(least), scaled_before=before is not None)
         try:
             applied = await self._apply(key, manifest, force=True)
         except Invalid:
@@ -132,24 +133,31 @@ class KubernetesCluster:
                 raise
             raise Conflict(key, f"there is an object of that name: {error}") from error
 
-    async def _hand_over_replicas(self, key: Key, known: Manifest) -> None:
+    async def _hand_over_replicas(self, key: Key, known: Manifest, least: int, *, scaled_before: bool) -> None:
         """Have a Deployment keep its number of pods when an autoscaler is to set it from now on.
 
         Server-side apply takes away what no manager holds any more, and one pod would be left. Another manager holds
-        the number as it is until the autoscaler changes it.
+        the number as it is until the autoscaler changes it. Of none it makes the least number: a
+        HorizontalPodAutoscaler takes no pods for the wish that there be none, and would leave it at that.
         """
+        replicas = known["spec"].get("replicas", 1)
+        none_yet = replicas == 0 and least > 0
+        if scaled_before and not none_yet:
+            return
         held = {
             "apiVersion": known["apiVersion"],
             "kind": known["kind"],
             "metadata": {"name": key.name, "namespace": key.namespace},
-            "spec": {"replicas": known["spec"].get("replicas", 1)},
+            "spec": {"replicas": least if none_yet else replicas},
         }
-        query = {"fieldManager": f"{FIELD_MANAGER}-replicas", "force": "false"}
+        query = {"fieldManager": f"{FIELD_MANAGER}-replicas", "force": str(none_yet).lower()}
         try:
             await self._write(key, "PATCH", path_of(key), held, content_type=APPLY, query=query)
         except Conflict:
             # Somebody has changed it meanwhile, and holds it.
-            return
+            there = await fetch(self._client, self._memory, key)
+            if there is not None and there["spec"].get("replicas") == 0:
+                await self._hand_over_replicas(key, there, least, scaled_before=True)
 
     async def _apply(self, key: Key, manifest: Manifest, *, force: bool) -> Manifest:
         query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}

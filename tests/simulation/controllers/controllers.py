@@ -8,6 +8,7 @@ from random import Random
 
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
+from tests.simulation.controllers.autoscalers import AutoscalerController
 from tests.simulation.controllers.client import Client
 from tests.simulation.controllers.clockwork import Clockwork, Timer
 from tests.simulation.controllers.cron_jobs import CronJobController
@@ -53,6 +54,7 @@ class Controllers:
             JobController(manager, clockwork, graph),
             CronJobController(manager, clockwork, graph),
             DeploymentController(manager, clockwork, graph),
+            AutoscalerController(manager, clockwork, workloads),
             self.kubelet,
         )
         for kind in KINDS:
