@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.ingest import blocks
+from mlops.workloads.ingest import blocks, decompress
 from mlops.workloads.ingest.aside import RowsAside
 from tests.deliveries.csv_reading import Object, Refused, Row, letter_by_letter, read, texts
 
@@ -54,7 +54,10 @@ def check_mutated_deliveries(folder: Path, monkeypatch: pytest.MonkeyPatch, ragg
         delimiter, quote = random.choice((",", ",", ";", "|")), random.choice(('"', '"', "'"))
         text = text.translate(str.maketrans({",": delimiter, delimiter: ",", '"': quote, quote: '"'}))
         escape = random.choice(("", "", "\\"))
-        monkeypatch.setattr(blocks, "BLOCK", random.choice((1, 7, 30, 1 << 20)))
+        size = random.choice((1, 7, 30, 1 << 20))
+        monkeypatch.setattr(blocks, "BLOCK", size)
+        monkeypatch.setattr(blocks, "_FIRST", size)
+        monkeypatch.setattr(decompress, "READ", size)
         dialect: Object = {"ragged": ragged, "escape": escape, "delimiter": delimiter, "quote": quote}
         delivered = _expected(text, delimiter, quote, escape)
         rejected = RowsAside()

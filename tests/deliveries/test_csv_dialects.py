@@ -12,7 +12,7 @@ import pytest
 
 from mlops.api.delimited import Csv
 from mlops.workloads.ingest import blocks, decompress
-from tests.deliveries.csv_reading import Object, Row, at_positions, read, texts
+from tests.deliveries.csv_reading import Object, Row, at_positions, outcome, read, texts
 
 # What has made readers stumble: signs in quotes, quotes in quotes, lines in fields, blanks, empty and long ones.
 _HARD = [
@@ -172,6 +172,39 @@ def test_borders_of_blocks_at_every_offset(
         monkeypatch.setattr(decompress, "READ", 1 + size % 7)
         monkeypatch.setattr(blocks, "_FIRST", 1 + size % 50)
         assert read(tmp_path / "x.csv", data, texts("a", "b", "c"), dialect) == whole, size
+
+
+@pytest.mark.parametrize("size", [4, 1 << 20])
+def test_a_byte_order_mark_within_a_file_stays_wherever_a_block_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Files put one behind the other have them: the mark is of the row's text, and a number with one is none."""
+    monkeypatch.setattr(blocks, "BLOCK", size)
+    monkeypatch.setattr(blocks, "_FIRST", size)
+    monkeypatch.setattr(decompress, "READ", size)
+    data = "\ufeffa,b\n\ufeff1,x\n2,y\n\ufeff3,z\n"
+    assert read(tmp_path / "x.csv", data, texts("a", "b"), {}) == [("\ufeff1", "x"), ("2", "y"), ("\ufeff3", "z")]
+    said = outcome(tmp_path / "x.csv", data, [*texts("a", type="int64"), *texts("b")], {})
+    assert 'row 1, column "a" (line 2)' in str(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        pytest.param('a,b;;1,"x";;2,"y";;', {"rowDelimiter": ";;"}, id="what ends a row"),
+        pytest.param('a||b\n"1"||x\n"2"||"y"\n', {"delimiter": "||"}, id="a delimiter"),
+        pytest.param('a,b\r\n1,"x"\r\n2,"y"\r\n', {}, id="a CRLF"),
+    ],
+)
+def test_a_sign_behind_a_quote_may_be_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, dialect: Object
+) -> None:
+    """A row of which only a part is read is not refused for half a sign behind its last quote."""
+    for size in range(1, 9):
+        monkeypatch.setattr(blocks, "BLOCK", size)
+        monkeypatch.setattr(blocks, "_FIRST", 1)
+        monkeypatch.setattr(decompress, "READ", 1)
+        assert read(tmp_path / "x.csv", content, texts("a", "b"), dialect) == [("1", "x"), ("2", "y")]
 
 
 def test_a_block_of_the_real_size_may_end_in_a_quoted_field(tmp_path: Path) -> None:

@@ -252,9 +252,10 @@ def test_the_way_out_that_is_offered_works(
 
 def test_every_bad_column_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those whose first bad value stands in another block, each on a line."""
-    from mlops.workloads.ingest import blocks
+    from mlops.workloads.ingest import blocks, decompress
 
     monkeypatch.setattr(blocks, "BLOCK", 8)
+    monkeypatch.setattr(decompress, "READ", 8)
     fields = [*texts("a", **_WHOLE), *texts("b", **_NUMBER), *texts("c", **_TIME)]
     found = outcome(
         tmp_path / "x.csv", "a,b,c\n1,2,2024-01-01\nx,2,2024-01-01\n1,2,2024-01-01\n3,4,never\n5,z,\n", fields, {}

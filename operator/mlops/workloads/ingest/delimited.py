@@ -20,6 +20,7 @@ from mlops.workloads.ingest.aside import UNREAD, RowsAside
 from mlops.workloads.ingest.blocks import Blocks, line_of
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.dialect import notation_of
+from mlops.workloads.ingest.encodings import BOM
 from mlops.workloads.ingest.places import check_names, positions_of
 from mlops.workloads.ingest.plain import NoSigns, Plain, plain
 from mlops.workloads.ingest.problems import format_error, shown
@@ -174,8 +175,10 @@ class _Reader:
     def _split(self, text: Plain, schema: dict[str, pl.DataType]) -> pl.DataFrame:
         if not text.text:
             return pl.DataFrame(schema=schema)
+        # The parser takes one such mark off the beginning; here it is of the first row's text, as in any other row.
+        letters = BOM + text.text if text.text.startswith(BOM) else text.text
         return pl.read_csv(
-            text.text,
+            letters,
             has_header=False,
             separator=chr(text.separator),
             quote_char=None,

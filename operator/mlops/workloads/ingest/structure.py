@@ -101,7 +101,7 @@ def structure(
     counts = int(blank.sum()) if text else 0, int((comments & ~blank).sum())
     found = Structure(text, cut, row_end, starts, ends, delimiters, before, quotes, escaped, *counts)
     if judge:
-        # Of a row that is not read to its end, all but the last letter can be judged.
+        # Of a row that is not read to its end, all can be judged but the last letters: a sign may be cut there.
         begun = (
             found if cut else replace(found, starts=np.zeros(1, np.int64), ends=np.array([len(text)]), delimiters=every)
         )
@@ -251,7 +251,9 @@ def _check_quotes(found: Structure, letters: npt.NDArray[np.uint8], dialect: Dia
     begins[1:] |= doubled[: len(opening) - 1]
     closes = stops[closing + 1]
     closes[: len(doubled)] |= doubled[: len(closing)]
-    limit = found.end if found.end else len(letters) - 1
+    # What closes a field is told by the whole sign behind it, which of a CRLF is two letters.
+    behind = max(len(dialect.delimiter), 2 if found.row_end == b"\n" else len(found.row_end))
+    limit = found.end if found.end else len(letters) - behind
     wrong = [int(one[~good][0]) for one, good in ((opening, begins), (closing, closes)) if not good.all()]
     wrong = [at for at in wrong if at < limit]
     if wrong:
