@@ -78,6 +78,21 @@ def schema_of(node: Manifest) -> Schema:
     return schema
 
 
+_STEP = re.compile(r"\.([^.\[]+)|\[\d+\]")
+
+
+def place(schema: Schema, path: str) -> str:
+    """Return a path (`.resources.limits.cpu`) below a node as rules in CEL name it: a key of a map in brackets.
+
+    Keys may have dots, and maps here hold plain values: what is left of the path is the key.
+    """
+    if path and schema.type == "object" and not schema.properties and schema.inner is not None:
+        return f"[{path.removeprefix('.')}]"
+    step = _STEP.match(path)
+    below = None if step is None else schema.properties.get(step[1]) if step[1] else schema.inner
+    return path if step is None or below is None else step[0] + place(below, path[step.end() :])
+
+
 def _python(pattern: str) -> str:
     # In Go's syntax $ is the end of the text, not also the place before a last newline.
     return pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern

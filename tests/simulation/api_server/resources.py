@@ -205,7 +205,7 @@ class Custom(Resource):
             return [Cause("<nil>", f"Invalid value: {rule.message}")]
         found = _parse(self.kind, self.api_version, manifest["spec"])
         if isinstance(found, kinds.InvalidObject):
-            return [Cause(field, f"Invalid value: {text}") for field, text in found.causes]
+            return [Cause(self._place(field), f"Invalid value: {text}") for field, text in found.causes]
         if old is None:
             return []
         try:
@@ -216,6 +216,10 @@ class Custom(Resource):
         fixed = () if manifest["spec"].get("triggers") else _FIXED.get(self.kind, ())
         changed = [name for name in fixed if not self._stays(name, manifest["spec"], old["spec"])]
         return [Cause("spec", f"Invalid value: spec.{changed[0]} is immutable")] if changed else []
+
+    def _place(self, field: str) -> str:
+        """Return the name of a field of the spec, as rules in CEL say it."""
+        return "spec" + crd.place(self._spec, field.removeprefix("spec")) if field.startswith("spec") else field
 
     def _stays(self, name: str, new: Manifest, old: Manifest) -> bool:
         if name not in new or name not in old:
