@@ -17,7 +17,6 @@ from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import Window, window_of
 from mlops.workloads.floor.pod import BadInput
 
-
 # An offset of the log-odds is also what a moved class balance makes: docs/drift.md, what it cannot tell.
 _MISSED = pytest.mark.xfail(strict=True, reason="its last window reads as LabelShift")
 
