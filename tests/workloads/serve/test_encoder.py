@@ -214,6 +214,28 @@ def test_rows_that_end_the_process_are_told_apart_from_the_others(caplog: pytest
     assert len(asked) < 60
 
 
+def test_no_row_is_dropped_while_no_process_can_be_started(encoder: EncodingProcess) -> None:
+    """However often it is tried: a node without room says nothing of the rows."""
+    encoder.close()
+
+    class Sink:
+        def put_object(self, key: str, data: bytes) -> None:
+            """Take anything."""
+
+    async def live() -> Recorder[bytes]:
+        recorder: Recorder[bytes] = Recorder(
+            Sink(), encoder.captures, flush_rows=9999, flush_seconds=60, max_bytes=1 << 20
+        )
+        recorder.add(a_row("a"), 1, 100)
+        for _ in range(10):
+            with pytest.raises(EncoderGone, match="cannot be started"):
+                await recorder.flush()
+        return recorder
+
+    recorder = asyncio.run(live())
+    assert (recorder.dropped_rows, recorder.backlog) == (0, 1)
+
+
 def test_a_server_whose_encoding_process_is_killed_stores_every_row(model: Path, tmp_path: Path) -> None:
     """Killed while rows wait: that is counted and said once, nothing is lost, nothing is there twice."""
     store = tmp_path / "store"

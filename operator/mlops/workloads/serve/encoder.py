@@ -29,7 +29,14 @@ _IDLE_SECONDS: Final = 5.0
 
 
 class EncoderGone(Exception):
-    """The process ended before it had answered, or could not be started: what it was to encode is still there."""
+    """The process ended before it had answered, or could not be started: what it was to encode is still there.
+
+    `had_it`: there was a process, so that what it was to encode may have ended it.
+    """
+
+    def __init__(self, message: str, *, had_it: bool = True) -> None:
+        super().__init__(message)
+        self.had_it = had_it
 
 
 class CannotEncode(Exception):
@@ -106,7 +113,8 @@ class EncodingProcess:
             try:
                 document, data = self._asked(kind, messages)
             except (PipeClosed, OSError) as error:
-                raise EncoderGone(self._end_of_it(error)) from error
+                had_it = self._process is not None
+                raise EncoderGone(self._end_of_it(error), had_it=had_it) from error
             except BaseException:
                 # What it was sent is not whole.
                 self._end()

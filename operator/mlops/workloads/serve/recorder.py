@@ -192,7 +192,11 @@ class Recorder(Generic[Item]):
         items = [one[0] for one in batch]
         try:
             files = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, items)
-        except EncoderGone:
+        except EncoderGone as gone:
+            if not gone.had_it:
+                # No room for a process says nothing of these rows.
+                self._put_back(batch)
+                raise
             self._ends += 1
             if len(batch) > 1 or self._ends < _MOST_ENDS:
                 self._batch_bytes = max(1, min(self._batch_bytes, sum(one[2] for one in batch)) // 2)
