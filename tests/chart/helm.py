@@ -111,7 +111,8 @@ def refusal(values: Values, kube_version: str = KUBERNETES) -> str:
     assert code != 0, output
     # Version 3 writes the same without the name of the chart before it.
     said = [line for line in complaint.splitlines() if line and "--debug" not in line]
-    return said[-1].removeprefix("Error: ").partition("templates/validate.yaml")[2].partition("): ")[2] or said[-1]
+    # In which line of a template it is refused is no word for the user, and moves with every edit.
+    return said[-1].removeprefix("Error: ").partition("/templates/")[2].partition("): ")[2] or said[-1]
 
 
 def one(found: list[Object], kind: str, name: str = "") -> Object:
