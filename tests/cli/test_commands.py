@@ -71,14 +71,12 @@ def test_a_run_into_a_pipe_says_each_step_and_a_summary(done: Done) -> None:
 
 
 def test_a_second_run_does_nothing_again(done: Done) -> None:
-    """Nothing is made, nothing is sent, and it takes a fraction of the first."""
+    """Nothing is made, nothing is sent, and no pod runs but the server."""
     before = done.mlops("get", "all", "-o", "json")
     logs = sorted((done.state / "logs").rglob("*.log"))
-    start = time.monotonic()
     ended = mlops("run", "-f", done.folder, "--state", done.state)
     assert ended.returncode == 0
     assert "Dataset tiny unchanged" in ended.stdout
-    assert time.monotonic() - start < 10
     after = json.loads(done.mlops("get", "all", "-o", "json"))
     assert [m["spec"] for m in after["items"]] == [m["spec"] for m in json.loads(before)["items"]]
     new = set((done.state / "logs").rglob("*.log")) - set(logs)
