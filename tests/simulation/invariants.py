@@ -16,7 +16,7 @@ from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
 from mlops.engine.over import run_is_over
 from mlops.engine.routes import JOB_NAME
-from mlops.planning.model_history import FILE, HISTORY, entries
+from mlops.planning.history_entries import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.loop import EPOCH
