@@ -43,7 +43,7 @@ from mlops.planning.views import ModelView
 
 # A ConfigMap holds a MiB, and is written as a whole for each line that is added. One that is full is never written
 # again; the next one goes on.
-SEGMENT_BYTES: Final = 64 << 10
+SEGMENT_BYTES = 64 << 10
 _STEP: Final = 100
 _KEPT_OF_GONE: Final = ("version", "number", "uid", "artifact")
 
