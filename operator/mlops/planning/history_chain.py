@@ -39,6 +39,9 @@ class ChainHead(NamedTuple):
     hash: str
 
 
+_NOTHING: Final = ChainHead(0, "")
+
+
 @dataclass(frozen=True)
 class ChainFault:
     """The first thing that is wrong with a chain: where it shows, and what it is."""
@@ -85,9 +88,14 @@ def stated(entry: Entry | None) -> ChainHead | None:
     """Return what an entry says of its place in the chain; None if it is no entry, or of an earlier release."""
     if entry is None or any(name not in entry for name in _LINK) or not whole_number(entry[ENTRY]):
         return None
-    if not all(_DIGEST.fullmatch(entry[name]) for name in (PREVIOUS, HASH)):
+    if not (is_hash(entry[PREVIOUS]) and is_hash(entry[HASH])):
         return None
     return ChainHead(entry[ENTRY], entry[HASH])
+
+
+def is_hash(text: str) -> bool:
+    """Return whether a text has the form of an entry's hash."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def checked(model_name: str, history: Iterable[Manifest], known: Mapping[str, ChainHead]) -> ChainCheck:
@@ -99,7 +107,9 @@ def checked(model_name: str, history: Iterable[Manifest], known: Mapping[str, Ch
     for number, segment in enumerate(in_order(history)):
         name, own = str(segment["metadata"]["name"]), segment_number(segment)
         if name != segment_name(model_name, own):
-            return found.result(ChainFault(f"ConfigMap {name}", "it carries the labels of the record, and is none of it"))
+            return found.result(
+                ChainFault(f"ConfigMap {name}", "it carries the labels of the record, and is none of it")
+            )
         if own != number:
             return found.result(ChainFault(f"ConfigMap {segment_name(model_name, number)}", "it is not there"))
         for place, line in enumerate(lines_of(segment), start=1):
@@ -112,7 +122,7 @@ def checked(model_name: str, history: Iterable[Manifest], known: Mapping[str, Ch
 class _Walk:
     """The chain as far as it was followed."""
 
-    head: ChainHead = ChainHead(0, "")
+    head: ChainHead = _NOTHING
     hashes: list[str] = field(default_factory=list)
     # The lines before the chain begins.
     before: list[str] = field(default_factory=list)

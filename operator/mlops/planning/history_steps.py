@@ -34,7 +34,9 @@ def steps_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
         what = {"event": step.to} if step.to in _ENDS else {"event": LIVE, "stage": step.to}
         if step.stage is not None:
             what["stage"] = step.stage
-        found.append({"time": step.time, **what, **named, "reason": step.reason, "cause": _cause(version, status, step)})
+        found.append(
+            {"time": step.time, **what, **named, "reason": step.reason, "cause": _cause(version, status, step)}
+        )
     return found
 
 

@@ -23,7 +23,6 @@ from mlops.planning.history_entries import (
     DELETED,
     FILE,
     HISTORY,
-    LIVE,
     REGISTERED,
     Entry,
     entries,
