@@ -190,7 +190,7 @@ def test_full_config_maps_of_an_earlier_release_are_made_immutable(parts: tuple[
         {
             **{name: value for name, value in each.items() if name != "immutable"},
             "metadata": {**each["metadata"], "resourceVersion": "7"},
-        }  # noqa: E501
+        }
         for each in parts
     )
     versions = [a_live_version(number) for number in range(1, 7)]
@@ -273,7 +273,7 @@ def test_the_newest_version_knows_the_head_of_the_stored_record(record: tuple[Ma
     assert head_in(a_view(*versions, history=record)) == {
         **dict.fromkeys(("rain-v1", "rain-v2", "rain-v3")),
         "rain-v4": head,
-    }  # noqa: E501
+    }
     newer = head_in(a_view(*versions, a_version(5), history=record))
     assert (newer["rain-v4"], newer["rain-v5"]) == (None, head)
 
@@ -346,7 +346,7 @@ CAUSES = [
                     "monitor": "watch",
                     "to": "rain-v0",
                     "toArtifact": "sha256:" + "0" * 64,
-                }  # noqa: E501
+                }
             ]
         },
         "DriftMonitor/watch",

@@ -11,6 +11,8 @@ from tests.planning.builders import NOW, a_condition, a_live_version, a_version,
 
 SUPERSEDED: dict[str, Any] = {"stages": [], "stage": None, "conditions": [a_condition("Ready", "True", "Superseded")]}
 
+TOO_SLOW = {"latency": {"p99Milliseconds": 1}}
+
 
 def superseded(number: int, **changes: Any) -> Any:
     """Return a version that has served in production, and was replaced."""
@@ -58,7 +60,7 @@ def test_one_that_is_newer_than_what_serves_and_may_serve_is_withdrawn_too() -> 
     [
         pytest.param([], None, "no version of it is live", id="no version"),
         pytest.param([superseded(1)], None, "no version of it is live", id="nothing is live"),
-        pytest.param([a_live_version(3)], None, "rain-v3 is the oldest version that there is; make a ModelVersion", id="alone"),
+        pytest.param([a_live_version(3)], None, "rain-v3 is the oldest version that there is; make", id="alone"),
         pytest.param([superseded(1), a_live_version(3)], 2, "there is no version 2; there are 1, 3", id="not there"),
         pytest.param([superseded(1), a_live_version(3)], 3, "version 3 is what serves: name an older one", id="itself"),
         pytest.param([a_live_version(3), a_version(4)], 4, "version 4 is newer than 3, which serves", id="newer"),
@@ -88,7 +90,7 @@ def test_one_that_is_newer_than_what_serves_and_may_serve_is_withdrawn_too() -> 
         ),
         pytest.param(
             [
-                superseded(2, spec={"promotion": {"stages": [{"name": "production", "gates": [{"latency": {"p99Milliseconds": 1}}]}]}}),
+                superseded(2, spec={"promotion": {"stages": [{"name": "production", "gates": [TOO_SLOW]}]}}),
                 a_live_version(3),
             ],
             None,
