@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from mlops.api import kinds
@@ -26,6 +27,7 @@ from tests.planning.builders import CREATED, NOW, SETTINGS, a_condition, a_live_
 from tests.servers.apiserver import ApiServer
 from tests.servers.process import program
 
+ROOT = Path(__file__).resolve().parents[2]
 OVER = {"time": "2026-01-10T11:40:00Z", "to": "Superseded", "reason": "version 2 took over"}
 FIRST = {"time": CREATED, "to": "production", "reason": "available as rain-production"}
 SECOND = {"time": "2026-01-10T11:40:00Z", "to": "production", "reason": "available as rain-production"}
@@ -258,6 +260,7 @@ def kubectl(apiserver: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("kubectl")
 def test_the_same_is_said_of_a_cluster_and_done_there(apiserver: ApiServer) -> None:
     """With the rights of who calls kubectl."""
+    apiserver.apply_crds([yaml.safe_load(file.read_text()) for file in sorted((ROOT / "crds").glob("*.yaml"))])
     namespace = apiserver.new_namespace()
     stored = []
     for version in versions():
