@@ -92,7 +92,7 @@ def _gone(view: ModelView, present: Iterable[Manifest]) -> Iterator[Entry]:
     over = frozenset().union(*(each.deleted for each in known))
     for uid, entry in {uid: entry for each in known for uid, entry in each.last.items()}.items():
         if uid not in view.present and uid not in over:
-            kept = {name: entry[name] for name in _KEPT_OF_GONE if name in entry}
+            kept: Entry = {name: entry[name] for name in _KEPT_OF_GONE if name in entry}
             yield {"time": format_time(view.now), "event": DELETED, **kept, "cause": "deletion"}
 
 

@@ -38,7 +38,7 @@ def history(model: str, at: str | None, output: str, namespace: str, in_cluster:
     """
     from mlops.cli.history import command, reading
 
-    past = reading.read(reading.Place(State(folder), namespace, in_cluster), model)
+    past = reading.read(reading.PastPlace(State(folder), namespace, in_cluster), model)
     show(command.history(past, timestamp(at), output))
     if command.check(past).fault is not None:
         note(f"the record is not whole: mlops verify {model} says where")
@@ -66,7 +66,7 @@ def verify(model: str, head: str | None, namespace: str, in_cluster: bool, folde
     """
     from mlops.cli.history import command, reading
 
-    past = reading.read(reading.Place(State(folder), namespace, in_cluster), model)
+    past = reading.read(reading.PastPlace(State(folder), namespace, in_cluster), model)
     found = command.verify(past, head)
     show(found.text)
     sys.exit(0 if found.whole else 1)
@@ -93,7 +93,7 @@ def rollback(model: str, to: str | None, applies: bool, namespace: str, in_clust
     """
     from mlops.cli.history import reading, rolling_back
 
-    place = reading.Place(State(folder), namespace, in_cluster)
+    place = reading.PastPlace(State(folder), namespace, in_cluster)
     way = rolling_back.chosen(reading.read(place, model), to, datetime.now(UTC))
     if not applies:
         show(rolling_back.as_text(way))

@@ -21,7 +21,7 @@ from mlops.planning.plan import Manifest
 
 
 @dataclass(frozen=True)
-class Place:
+class PastPlace:
     """Where to read: a state folder, or the cluster that kubectl talks to; and one namespace of it."""
 
     state: State
@@ -47,7 +47,7 @@ class Past:
         return in_time([*entries(self.history), *model_history.unrecorded(self.history, told)])
 
 
-def read(place: Place, model: str) -> Past:
+def read(place: PastPlace, model: str) -> Past:
     """Return what is known of a model. Raises UserError, naming the models that there are, if nothing is."""
     versions, history = _of_cluster(place.namespace) if place.cluster else _of_state(place)
     own = [each for each in versions if field_of(each, "spec.modelName") == model]
@@ -63,7 +63,7 @@ def read(place: Place, model: str) -> Past:
     return Past(model, parsed, unread, tuple(in_order(recorded)), model_history.heads_of(parsed))
 
 
-def _of_state(place: Place) -> tuple[list[Manifest], list[Manifest]]:
+def _of_state(place: PastPlace) -> tuple[list[Manifest], list[Manifest]]:
     objects = [each for each in load(place.state) if each["metadata"]["namespace"] == place.namespace]
     maps = (each for each in objects if each["kind"] == "ConfigMap")
     return (

@@ -10,7 +10,7 @@ from mlops.api.base import API_VERSION
 from mlops.api.model_version import ModelVersion
 from mlops.cli import kubectl
 from mlops.cli.errors import UserError
-from mlops.cli.history.reading import Past, Place
+from mlops.cli.history.reading import Past, PastPlace
 from mlops.cli.yaml_written import written
 from mlops.local.clock import RealClock
 from mlops.local.cluster import LocalCluster
@@ -46,7 +46,7 @@ def as_text(way: WayBack) -> str:
     )
 
 
-def apply(place: Place, way: WayBack) -> Iterator[str]:
+def apply(place: PastPlace, way: WayBack) -> Iterator[str]:
     """Withdraw the versions and yield a line for each. Raises UserError, and what a state folder in use raises."""
     if place.cluster:
         yield from _in_cluster(way)
@@ -65,7 +65,7 @@ def _in_cluster(way: WayBack) -> Iterator[str]:
         yield _said(each)
 
 
-def _in_state(place: Place, way: WayBack) -> Iterator[str]:
+def _in_state(place: PastPlace, way: WayBack) -> Iterator[str]:
     records = Records(place.state.folder)
     try:
         cluster = LocalCluster(records, RealClock())
