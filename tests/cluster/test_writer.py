@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,31 @@ def a_budget(namespace: str, **own: str) -> Manifest:
     metadata = {"name": "rain-production", "namespace": namespace, "labels": own or OURS}
     spec = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "rain"}}}
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
+
+
+async def test_a_record_is_only_written_over_as_it_was_seen(
+    cluster: KubernetesCluster, server: ApiServer, namespace: str
+) -> None:
+    """An operator that is late, or sees an old state, takes no line away that another one has added."""
+    first = await cluster.apply(a_config_map(namespace, {"history.jsonl": "1\n"}))
+
+    def after(seen: Manifest, text: str, **more: Any) -> Manifest:
+        wanted = a_config_map(namespace, {"history.jsonl": text})
+        version = seen["metadata"]["resourceVersion"]
+        return {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}, **more}
+
+    second = await cluster.apply(after(first, "1\n2\n"))
+    with pytest.raises(Conflict):
+        await cluster.apply(after(first, "1\n"))
+    full = await cluster.apply(after(second, "1\n2\n3\n", immutable=True))
+    assert (full["immutable"], full["data"]["history.jsonl"]) == (True, "1\n2\n3\n")
+    with pytest.raises(Invalid, match="immutable"):
+        await cluster.apply(after(full, "1\n"))
+    assert server.get(full)[1]["data"] == full["data"]
+    assert server.delete(full)[0] == 200
+    with suppress(ClusterError):
+        # Whether it comes again or is refused is the server's to say: no other one is written over.
+        await cluster.apply(after(full, "4\n"))
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "PodDisruptionBudget"])

@@ -18,6 +18,8 @@ from mlops.engine.metrics import Counters
 from mlops.engine.planners import PLANNERS
 from mlops.engine.reconcile import Reconciler
 from mlops.local.clock import VirtualClock
+from mlops.planning import model_history
+from mlops.planning.history_chain import checked
 from mlops.planning.plan import Key, Manifest, Plan, Settings
 from tests.engine.objects import DIGEST, NotedCluster, a_child, a_dataset, a_monitor, a_version
 from tests.planning.test_ways_out import STORIES, Place
@@ -468,6 +470,32 @@ async def test_a_record_that_cannot_be_written_keeps_no_model_from_serving(
         cluster.remove(RECORD)
     await _until_at_rest(reconciler, cluster, clock)
     assert "Registered" in cluster.now("ConfigMap", RECORD.name)["data"]["history.jsonl"]
+
+
+async def test_after_a_part_of_a_record_that_is_refused_none_follows(
+    cluster: NotedCluster, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each goes on where the one before ends: the next one alone would leave a gap for ever."""
+    monkeypatch.setattr(model_history, "SEGMENT_BYTES", 600)
+    serves(cluster)
+    apply, refused = cluster.apply, [RECORD.name]
+
+    async def refusing(manifest: Manifest) -> Manifest:
+        if manifest["metadata"]["name"] in refused:
+            raise Refused(key_of(manifest), "no ConfigMaps here")
+        return await apply(manifest)
+
+    monkeypatch.setattr(cluster, "apply", refusing)
+    reconciler = Reconciler(cluster, Gatherer(cluster, Settings(), clock), PLANNERS, clock, Counters())
+    await _until_at_rest(reconciler, cluster, clock)
+    cluster.by_user(a_version("rain-v2", version=2, withdrawn=True))
+    await _until_at_rest(reconciler, cluster, clock)
+    assert cluster.list("ConfigMap") == []
+    refused.clear()
+    await _until_at_rest(reconciler, cluster, clock)
+    history = cluster.list("ConfigMap")
+    assert len(history) > 1
+    assert checked("rain", history, {}).fault is None
 
 
 async def test_events_tell_what_flipped(cluster: NotedCluster, reconcile: Any) -> None:

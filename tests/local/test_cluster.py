@@ -217,3 +217,21 @@ async def test_a_watch_yields_every_change(tmp_path: Path) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await runtime.settled(10)
+
+
+def test_an_immutable_config_map_stays_as_it_is(cluster: LocalCluster) -> None:
+    """As on an API server: only a deletion ends it."""
+    full = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "rain-history", "namespace": "default"},
+        "data": {"a": "b"},
+        "immutable": True,
+    }
+    made = cluster.create_as("mlops-operator", full)
+    for change in ({"data": {"a": "c"}}, {"immutable": False}):
+        with pytest.raises(Invalid, match="field is immutable when `immutable` is set"):
+            cluster.apply_as("mlops-operator", {**full, **change})
+    assert cluster.apply_as("mlops-operator", full) == (made, "unchanged")
+    cluster.remove(Key("ConfigMap", "default", "rain-history"))
+    assert cluster.apply_as("mlops-operator", {**full, "data": {"a": "c"}})[1] == "created"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlops.api import tasks
-from mlops.planning import model_history
+from mlops.planning import history_entries, history_replay, model_history
 from mlops.planning.dataset.planner import plan as plan_dataset
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.training.registering import free_number
@@ -35,7 +35,7 @@ from tests.planning.world import World
 def _read_again() -> None:
     """Each test has the record read: what another test has cached of the same text would hide what breaks."""
     model_history._known.cache_clear()
-    model_history._known_entry.cache_clear()
+    history_entries.known_entry.cache_clear()
 
 
 A_STEP = {"time": "2026-01-10T11:00:00Z", "to": "production", "reason": "日本" * 30}
@@ -52,7 +52,7 @@ def _world(*numbers: int) -> World:
 def _recorded(world: World) -> list[tuple[str, str, str]]:
     """(version, event, stage) of what is on record."""
     maps = [manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap"]
-    return [(one["version"], one["event"], one.get("stage", "")) for one in model_history.entries(maps)]
+    return [(one["version"], one["event"], one.get("stage", "")) for one in history_entries.entries(maps)]
 
 
 def test_the_way_of_each_version_is_on_record() -> None:
@@ -77,6 +77,12 @@ def test_a_deleted_version_stays_on_record_with_its_end() -> None:
     assert len(_recorded(world)) == len(before) + 1
 
 
+def _link(segment: Manifest) -> Manifest:
+    """Return what chains the last entry of a segment to the one before."""
+    last = history_entries.entries([segment])[-1]
+    return {name: last[name] for name in ("entry", "previous", "hash")}
+
+
 def _view(*versions: Any, history: tuple[Manifest, ...] = (), **changes: Any) -> ModelView:
     return ModelView(
         now=NOW,
@@ -98,7 +104,7 @@ def test_when_all_versions_are_gone_the_record_says_so() -> None:
     """No version is left to plan for, and the facts are still there."""
     history = tuple(_written(_view(a_live_version(1), a_live_version(2))))
     (after,) = _written(_view(history=history))
-    ends = [(entry["version"], entry["event"]) for entry in model_history.entries([after])][-2:]
+    ends = [(entry["version"], entry["event"]) for entry in history_entries.entries([after])][-2:]
     assert ends == [("rain-v1", "Deleted"), ("rain-v2", "Deleted")]
     assert _written(_view(history=(after,))) == []
 
@@ -113,11 +119,11 @@ def test_a_version_that_only_leaves_or_does_not_parse_is_not_called_deleted() ->
 def test_lines_are_added_and_never_changed() -> None:
     """Also what somebody else wrote into it, and an unfinished last line."""
     (first,) = _written(_view(a_live_version(1)))
-    text = "a hand's note\n" + first["data"][model_history.FILE] + '{"cut off'
-    edited = {**first, "data": {model_history.FILE: text}}
+    text = "a hand's note\n" + first["data"][history_entries.FILE] + '{"cut off'
+    edited = {**first, "data": {history_entries.FILE: text}}
     (second,) = _written(_view(a_live_version(1), a_live_version(2), history=(edited,)))
-    assert second["data"][model_history.FILE].startswith(text)
-    assert [entry["version"] for entry in model_history.entries([second])][-1] == "rain-v2"
+    assert second["data"][history_entries.FILE].startswith(text)
+    assert [entry["version"] for entry in history_entries.entries([second])][-1] == "rain-v2"
 
 
 BAD_LINES = [
@@ -148,13 +154,13 @@ BAD_LINES = [
 def test_a_line_that_a_hand_broke_stops_nothing(change: dict[str, Any]) -> None:
     """It is passed over and counted, the record goes on behind it, and the line is left as it is."""
     (first,) = _written(_view(a_live_version(1)))
-    line = {**model_history.entries([first])[-1], "version": "by-hand", "uid": "hand", **change}
-    text = first["data"][model_history.FILE] + json.dumps(line) + "\n"
-    edited = {**first, "data": {model_history.FILE: text}}
+    line = {**history_entries.entries([first])[-1], "version": "by-hand", "uid": "hand", **change}
+    text = first["data"][history_entries.FILE] + json.dumps(line) + "\n"
+    edited = {**first, "data": {history_entries.FILE: text}}
     assert (model_history.strange_lines(first), model_history.strange_lines(edited)) == (0, 1)
     assert _written(_view(a_live_version(1), history=(edited,))) == []
     (second,) = _written(_view(a_live_version(1), a_live_version(2), history=(edited,)))
-    assert second["data"][model_history.FILE].startswith(text)
+    assert second["data"][history_entries.FILE].startswith(text)
     assert model_history.highest_number([second]) == 2
 
 
@@ -165,12 +171,12 @@ def test_a_full_segment_is_left_alone_and_the_next_one_goes_on(monkeypatch: pyte
     for number in range(1, 12):
         versions = [a_live_version(each) for each in range(1, number + 1)]
         for segment in _written(_view(*versions, history=tuple(history.values()))):
-            name, text = segment["metadata"]["name"], segment["data"][model_history.FILE]
-            assert text.startswith(history.get(name, segment)["data"][model_history.FILE])
+            name, text = segment["metadata"]["name"], segment["data"][history_entries.FILE]
+            assert text.startswith(history.get(name, segment)["data"][history_entries.FILE])
             assert len(text.encode()) <= 700 or text.count("\n") == 1
             history[name] = segment
     assert list(history)[:3] == ["rain-history", "rain-history-1", "rain-history-2"]
-    named = {entry["version"] for entry in model_history.entries(reversed(history.values()))}
+    named = {entry["version"] for entry in history_entries.entries(reversed(history.values()))}
     assert named == {f"rain-v{number}" for number in range(1, 12)}
     assert _written(_view(*versions, history=tuple(history.values()))) == []
 
@@ -208,8 +214,8 @@ def test_the_record_knows_the_versions_of_datasets() -> None:
 def _live(world: World) -> dict[str, str]:
     """Return which version the record says is live in which stage now."""
     maps = [manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap"]
-    entries = sorted(model_history.entries(maps), key=lambda entry: str(entry["time"]))
-    return {stage: entry["version"] for stage, entry in model_history.live_at(entries, world.now).items()}
+    entries = sorted(history_entries.entries(maps), key=lambda entry: str(entry["time"]))
+    return {stage: entry["version"] for stage, entry in history_replay.live_at(entries, world.now).items()}
 
 
 def _served(world: World) -> dict[str, str]:
@@ -245,7 +251,7 @@ def test_a_stage_that_an_edit_has_it_leave_is_on_record(edit: list[Any], why: st
     assert (step.to, step.stage) == ("Left", "staging")
     assert step.reason.startswith(f"staging: {why}")
     maps = [manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap"]
-    assert list(model_history.live_at(model_history.entries(maps), then)) == ["staging", "production"]
+    assert list(history_replay.live_at(history_entries.entries(maps), then)) == ["staging", "production"]
     world.now += timedelta(hours=1)
     world.change("ModelVersion", "rain-v1", promotion=TWO_STAGES)
     world.settle()
@@ -272,10 +278,10 @@ def test_a_failure_of_an_earlier_release_names_no_stage() -> None:
         version, {**version.status.dump(), "transitions": [failed, *version.status.dump()["transitions"]]}
     )
     (first,) = _written(_view(version))
-    entries = model_history.entries([first])
+    entries = history_entries.entries([first])
     assert (entries[-1]["event"], entries[-1].get("stage")) == ("Failed", None)
-    assert list(model_history.live_at(entries, NOW - timedelta(minutes=45))) == ["production"]
-    assert model_history.live_at(entries, NOW) == {}
+    assert list(history_replay.live_at(entries, NOW - timedelta(minutes=45))) == ["production"]
+    assert history_replay.live_at(entries, NOW) == {}
     assert _written(_view(version, history=(first,))) == []
 
 
@@ -302,7 +308,7 @@ def test_a_plan_that_has_much_to_record_fills_one_segment_after_another(monkeypa
     """Bytes are counted, not letters, and a segment ends only where the next line would not fit."""
     monkeypatch.setattr(model_history, "SEGMENT_BYTES", 3_000)
     versions = [a_live_version(n, status={"transitions": [A_STEP]}) for n in range(1, 40)]
-    texts = [segment["data"][model_history.FILE].encode() for segment in _written(_view(*versions))]
+    texts = [segment["data"][history_entries.FILE].encode() for segment in _written(_view(*versions))]
     assert len(texts) > 5
     for text, following in pairwise(texts):
         assert len(text) <= 3_000 < len(text) + len(following.splitlines(keepends=True)[0])
@@ -312,8 +318,8 @@ def test_a_plan_that_has_much_to_record_fills_one_segment_after_another(monkeypa
 @pytest.mark.parametrize("line", ["[]", "7", '"text"', "null", "{}", "{", "[" * 100_000], ids=lambda line: line[:6])
 def test_a_line_that_is_no_entry_is_passed_over(line: str) -> None:
     """Whatever JSON it is, or none."""
-    segment = {"metadata": {"name": "rain-history"}, "data": {model_history.FILE: line + "\n"}}
-    assert model_history.entries([segment]) == []
+    segment = {"metadata": {"name": "rain-history"}, "data": {history_entries.FILE: line + "\n"}}
+    assert history_entries.entries([segment]) == []
     assert model_history.strange_lines(segment) == 1
     assert model_history.highest_number([segment]) == 0
 
@@ -325,7 +331,8 @@ def _line(**changes: Any) -> str:
 
 def _segments(*texts: str) -> list[Manifest]:
     names = ("rain-history", *(f"rain-history-{number}" for number in range(1, len(texts))))
-    return [{"metadata": {"name": n}, "data": {model_history.FILE: t}} for n, t in zip(names, texts, strict=True)]
+    made = [{"metadata": {"name": n}, "data": {history_entries.FILE: t}} for n, t in zip(names, texts, strict=True)]
+    return [*({**full, "immutable": True} for full in made[:-1]), *made[-1:]]
 
 
 def test_the_bounds_of_what_a_line_may_say() -> None:
@@ -344,15 +351,15 @@ def test_the_highest_of_all_segments_counts() -> None:
     for segments in (_segments(*texts), _segments(*texts)[::-1]):
         assert model_history.highest_number(segments) == 3
         assert model_history.highest_dataset_version(segments, "weather") == 9
-    for data in ({}, {"data": None}, {"data": {}}, {"data": {model_history.FILE: None}}):
+    for data in ({}, {"data": None}, {"data": {}}, {"data": {history_entries.FILE: None}}):
         empty = {"metadata": {"name": "rain-history"}, **data}
-        assert (model_history.entries([empty]), model_history.strange_lines(empty)) == ([], 0)
+        assert (history_entries.entries([empty]), model_history.strange_lines(empty)) == ([], 0)
 
 
 def test_segments_are_read_in_the_order_of_their_numbers() -> None:
     """Ten comes after nine; a name without a number is the first."""
     texts = [_line(version=f"rain-v{number}", number=number + 1) for number in range(12)]
-    read = [entry["version"] for entry in model_history.entries(_segments(*texts)[::-1])]
+    read = [entry["version"] for entry in history_entries.entries(_segments(*texts)[::-1])]
     assert read == [f"rain-v{number}" for number in range(12)]
 
 
@@ -365,18 +372,15 @@ def test_what_is_recorded_of_a_version_is_all_that_its_status_says() -> None:
     ]
     lineage = {"trainingRun": "rain-0", "dataset": "weather", "datasetVersion": 4}
     version = a_live_version(1, status={"transitions": steps, "lineage": lineage})
-    named = {"version": "rain-v1", "number": 1, "uid": "uid-rain-v1"}
+    named = {"version": "rain-v1", "number": 1, "uid": "uid-rain-v1", "artifact": version.status.artifact}
+    live = {**named, "event": "Live", "stage": "production", "reason": "passed", "cause": "rollout"}
+    failed = {**named, "event": "Failed", "stage": "production", "reason": "told", "cause": "pods"}
+    over = {**named, "event": "Superseded", "reason": "version 2 took over", "cause": "rollout"}
     assert model_history.entries_of(version, version.status) == [
-        {
-            "time": "2026-01-10T11:00:00Z",
-            "event": "Registered",
-            **named,
-            "artifact": version.status.artifact,
-            **lineage,
-        },
-        {"time": "2026-01-10T11:30:00Z", "event": "Live", "stage": "production", **named, "reason": "passed"},
-        {"time": "2026-01-10T11:40:00Z", "event": "Failed", "stage": "production", **named, "reason": "told"},
-        {"time": "2026-01-10T11:45:00Z", "event": "Superseded", **named, "reason": "version 2 took over"},
+        {"time": "2026-01-10T11:00:00Z", "event": "Registered", "cause": "user", **named, **lineage},
+        {"time": "2026-01-10T11:30:00Z", **live},
+        {"time": "2026-01-10T11:40:00Z", **failed},
+        {"time": "2026-01-10T11:45:00Z", **over},
     ]
     (segment,) = _written(_view(version))
     assert segment == {
@@ -393,15 +397,17 @@ def test_what_is_recorded_of_a_version_is_all_that_its_status_says() -> None:
                 "mlops.dev/model": "rain",
             },
         },
-        "data": {model_history.FILE: segment["data"][model_history.FILE]},
+        "data": {history_entries.FILE: segment["data"][history_entries.FILE]},
     }
-    first = segment["data"][model_history.FILE].splitlines()[1]
-    assert first == (
-        '{"event":"Live","number":1,"reason":"passed","stage":"production","time":"2026-01-10T11:30:00Z",'
-        '"uid":"uid-rain-v1","version":"rain-v1"}'
+    first, second, *_ = segment["data"][history_entries.FILE].splitlines()
+    previous, own = json.loads(first)["hash"], json.loads(second)["hash"]
+    assert second == (
+        f'{{"artifact":"sha256:{"1" * 64}","cause":"rollout","entry":2,"event":"Live","from":[],"hash":"{own}",'
+        f'"number":1,"previous":"{previous}","reason":"passed","stage":"production","time":"2026-01-10T11:30:00Z",'
+        '"to":["production"],"uid":"uid-rain-v1","version":"rain-v1"}'
     ), "keys in order, no spaces"
     (foreign,) = _written(_view(with_status(a_live_version(1), {**version.status.dump(), "transitions": [A_STEP]})))
-    assert "日本" in foreign["data"][model_history.FILE], "as a reader reads it"
+    assert "日本" in foreign["data"][history_entries.FILE], "as a reader reads it"
 
 
 def test_nothing_is_recorded_of_a_version_before_it_is_known_which_model_it_is() -> None:
@@ -420,7 +426,7 @@ def test_a_status_that_is_about_to_be_written_is_recorded_with_it() -> None:
     status = with_status(version, {"artifact": "sha256:" + "1" * 64}).status
     assert _written(_view(version)) == []
     [segment] = model_history.segments(_view(version), {Key("ModelVersion", "team", "rain-v1"): status})
-    assert [entry["event"] for entry in model_history.entries([segment])] == ["Registered"]
+    assert [entry["event"] for entry in history_entries.entries([segment])] == ["Registered"]
 
 
 def test_a_version_that_is_gone_is_said_to_be_once_with_its_name_and_time() -> None:
@@ -428,12 +434,17 @@ def test_a_version_that_is_gone_is_said_to_be_once_with_its_name_and_time() -> N
     history = tuple(_written(_view(a_live_version(3))))
     assert _written(at(_view(history=history), present=None)) == []
     (after,) = _written(_view(history=history))
-    assert model_history.entries([after])[-1] == {
+    assert history_entries.entries([after])[-1] == {
         "time": "2026-01-10T12:00:00Z",
         "event": "Deleted",
         "version": "rain-v3",
         "number": 3,
         "uid": "uid-rain-v3",
+        "artifact": "sha256:" + "3" * 64,
+        "cause": "deletion",
+        "from": ["production"],
+        "to": [],
+        **_link(after),
     }
     lines = _segments(_line(), _line(event="Deleted"))
     assert _written(_view(history=tuple(lines))) == [], "a later segment says so"
@@ -472,9 +483,9 @@ def test_who_is_live_follows_from_the_steps(steps: list[tuple[str, str | None, s
     events = [
         {"time": time, "event": event, "uid": uid, **({"stage": stage} if stage else {})} for event, stage, uid in steps
     ]
-    found = model_history.live_at(events, NOW)
+    found = history_replay.live_at(events, NOW)
     assert {stage: entry["uid"] for stage, entry in found.items()} == live
-    assert model_history.live_at(events, NOW - timedelta(seconds=1)) == {}
+    assert history_replay.live_at(events, NOW - timedelta(seconds=1)) == {}
 
 
 def test_a_step_is_looked_up_once_however_long_the_record_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ from mlops.cluster.memory import version_of
 from mlops.engine.cluster import key_of, labels_of, owners_of
 from mlops.engine.over import run_is_over
 from mlops.engine.routes import JOB_NAME
-from mlops.planning.model_history import FILE, HISTORY, entries
+from mlops.planning.history_entries import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
+from tests.simulation.history_invariants import broken_by
 from tests.simulation.loop import EPOCH
 from tests.simulation.workloads import Workloads, schema_digest
 
@@ -139,6 +140,8 @@ class Invariants:
             self._live(change)
         if kind == "ConfigMap" and change.type == "MODIFIED" and change.old is not None:
             _only_adds(change)
+        if ours and (broken := broken_by(self._server, change)) is not None:
+            raise Violation(*broken)
         if kind == "Dataset" and change.type == "MODIFIED":
             _grows(change)
             self._is_a_new_number(change)

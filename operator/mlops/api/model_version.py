@@ -214,6 +214,13 @@ class RolledBack(Model):
     )
 
 
+class HistoryHead(Model):
+    """How far the record of a model's history went: a record in which this entry stands no more was written over."""
+
+    entries: Annotated[int, Field(ge=1)] = Field(description="The number of its newest entry.")
+    hash: Digest = Field(description="That entry's hash, which follows from all entries before it.")
+
+
 class ModelVersionStatus(Model):
     """What is."""
 
@@ -253,6 +260,9 @@ class ModelVersionStatus(Model):
     )
     transitions: Annotated[tuple[Transition, ...], Field(max_length=20)] = Field(
         default=(), description="Its way so far, the newest step first."
+    )
+    history_head: HistoryHead | None = Field(
+        default=None, description="How far the record of its model's history went while this was the newest version."
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),

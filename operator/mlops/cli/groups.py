@@ -20,8 +20,19 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "From data to a model": ("init", "validate", "plan", "run", "put"),
     "Ask a model": ("predict", "replay"),
     "Tell what moved": ("check", "simulate", "tune"),
-    "See what there is": ("get", "describe", "lineage", "digest", "logs", "report", "open", "explain"),
-    "Change what there is": ("retry", "delete"),
+    "See what there is": (
+        "get",
+        "describe",
+        "lineage",
+        "history",
+        "verify",
+        "digest",
+        "logs",
+        "report",
+        "open",
+        "explain",
+    ),
+    "Change what there is": ("rollback", "retry", "delete"),
 }
 
 

@@ -21,7 +21,7 @@ from mlops.cli.tables import age, aligned, kinds_of, rows
 from mlops.cli.yaml_written import written
 from mlops.engine.cluster import labels_of
 from mlops.local.records import read_objects
-from mlops.planning import model_history
+from mlops.planning import history_entries, history_replay, model_history
 from mlops.planning.plan import Manifest
 from mlops.planning.serving.stopped import stopped
 from mlops.planning.training.manifests import inputs_digest
@@ -210,33 +210,29 @@ def _history(objects: list[Manifest], namespace: str | None, model: str | None =
     return [
         m
         for m in _select(objects, "ConfigMap", (), namespace)
-        if labels_of(m).get(labels.COMPONENT) == model_history.HISTORY
+        if labels_of(m).get(labels.COMPONENT) == history_entries.HISTORY
         and model in (None, labels_of(m).get(labels.MODEL))
     ]
 
 
 def _events(history: list[Manifest], versions: list[Manifest]) -> list[Manifest]:
     """Return what was recorded of a model, and what its versions say that is not on record yet, in order of time."""
-    found = model_history.entries(history)
+    found = history_entries.entries(history)
     present = {m["metadata"]["uid"] for m in versions}
-    found = [entry for entry in found if entry["event"] != model_history.DELETED or entry["uid"] not in present]
-    known = {model_history.identity(entry) for entry in found}
-    for manifest in versions:
-        version = parse(manifest)
-        if isinstance(version, ModelVersion):
-            told = model_history.entries_of(version, version.status)
-            found += [entry for entry in told if model_history.identity(entry) not in known]
-    return sorted(found, key=lambda entry: str(entry["time"]))
+    found = [entry for entry in found if entry["event"] != history_entries.DELETED or entry["uid"] not in present]
+    parsed = [version for version in map(parse, versions) if isinstance(version, ModelVersion)]
+    told = (entry for version in parsed for entry in model_history.entries_of(version, version.status))
+    return history_replay.in_time([*found, *model_history.unrecorded(history_entries.in_order(history), told)])
 
 
 def _deleted(events: list[Manifest]) -> list[str]:
     """Return a part of the lineage for each version that is there no more."""
-    gone = [entry["uid"] for entry in events if entry["event"] == model_history.DELETED]
+    gone = [entry["uid"] for entry in events if entry["event"] == history_entries.DELETED]
     return [_deleted_version([entry for entry in events if entry["uid"] == uid]) for uid in dict.fromkeys(gone)]
 
 
 def _deleted_version(events: list[Manifest]) -> str:
-    made = next((entry for entry in events if entry["event"] == model_history.REGISTERED), events[0])
+    made = next((entry for entry in events if entry["event"] == history_entries.REGISTERED), events[0])
     facts = [
         ["artifact", made.get("artifact", "")],
         ["run", made.get("trainingRun", "")],
@@ -249,7 +245,7 @@ def _deleted_version(events: list[Manifest]) -> str:
     steps = [
         [
             entry["time"],
-            entry["stage"] if entry["event"] == model_history.LIVE else entry["event"],
+            entry["stage"] if entry["event"] == history_entries.LIVE else entry["event"],
             entry.get("reason", ""),
         ]
         for entry in events
@@ -261,7 +257,7 @@ def _deleted_version(events: list[Manifest]) -> str:
 
 def _live_at(events: list[Manifest], at: datetime) -> str:
     """Return the stages with the version that was live in each at `at`."""
-    entered = model_history.live_at(events, at)
+    entered = history_replay.live_at(events, at)
     if not entered:
         return f"no version was live at {at:%Y-%m-%dT%H:%M:%SZ}"
     artifacts = {entry["uid"]: entry["artifact"] for entry in events if entry.get("artifact")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import click
 from mlops.cli.check.definition import check
 from mlops.cli.errors import UserError
 from mlops.cli.groups import Commands
-from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs
+from mlops.cli.history.definition import history, rollback, verify
+from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs, timestamp
 from mlops.cli.plan.definition import plan
 from mlops.cli.predict.definition import predict
 from mlops.cli.put.definition import put
@@ -275,7 +275,7 @@ def lineage(model: str, at: str | None, namespace: str | None, folder: Path) -> 
     """
     from mlops.cli import inspect
 
-    show(inspect.lineage(State(folder), model, _timestamp(at), namespace))
+    show(inspect.lineage(State(folder), model, timestamp(at), namespace))
 
 
 @cli.command(
@@ -453,22 +453,15 @@ def explain(reason: str) -> None:
     show(explanations.of(reason))
 
 
-def _timestamp(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        timestamp = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(f"--at {text!r}: no timestamp: write one such as 2026-01-31T12:00:00Z") from error
-    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
-
-
 cli.add_command(check)
+cli.add_command(history)
 cli.add_command(plan)
 cli.add_command(predict)
 cli.add_command(put)
+cli.add_command(rollback)
 cli.add_command(simulate)
 cli.add_command(tune)
+cli.add_command(verify)
 
 
 def main() -> None:

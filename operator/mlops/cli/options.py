@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -27,6 +28,17 @@ ONE_NAMESPACE = click.option("-n", "--namespace", default="default", show_defaul
 MANIFESTS = click.option(
     "-f", "--filename", "paths", multiple=True, required=True, help="A manifest, a folder of them, or -."
 )
+
+
+def timestamp(text: str | None) -> datetime | None:
+    """Return what --at says, in UTC unless it names an offset. Raises UserError for what is no timestamp."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"--at {text!r}: no timestamp: write one such as 2026-01-31T12:00:00Z") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

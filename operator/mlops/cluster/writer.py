@@ -22,7 +22,7 @@ from mlops.engine.cluster import (
     key_of,
     labels_of,
 )
-from mlops.engine.comparing import covers
+from mlops.engine.comparing import covers, unconditional
 from mlops.planning.plan import Key, Manifest
 
 
@@ -60,10 +60,11 @@ class KubernetesCluster:
             # A Service's port that somebody renumbered would stand twice in the merged list. If it is the manifest
             # that is invalid, this is refused too.
             return await self._replace(key, manifest)
-        if covers(applied, manifest):
+        content = unconditional(manifest)
+        if covers(applied, content):
             return applied
         # Server-side apply leaves items in lists alone that others put there: a variable, a port. Owners may stay.
-        kept = {name: value for name, value in manifest["metadata"].items() if name != "ownerReferences"}
+        kept = {name: value for name, value in content["metadata"].items() if name != "ownerReferences"}
         return await self._replace(key, {**manifest, "metadata": kept})
 
     async def create(self, manifest: Manifest) -> Manifest:

@@ -91,7 +91,10 @@ class Writer(Protocol):
     """What the engine does to the cluster. Every verb raises a ClusterError if it was not done."""
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Converge: server-side apply, one field manager, forced. Returns the object as it is then."""
+        """Converge: server-side apply, one field manager, forced. Returns the object as it is then.
+
+        If the manifest names a resourceVersion, only over the object as it was then; else raises Conflict.
+        """
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Make the object; raises AlreadyExists with the one that is there."""

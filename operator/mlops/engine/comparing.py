@@ -34,8 +34,13 @@ _SUFFIXES: dict[str | None, Decimal] = {
 
 def marked(wanted: Manifest) -> Manifest:
     """Return a child with the digest of what is applied of it."""
-    annotations = {**(wanted["metadata"].get("annotations") or {}), APPLIED: short_digest(wanted)}
+    annotations = {**(wanted["metadata"].get("annotations") or {}), APPLIED: short_digest(unconditional(wanted))}
     return {**wanted, "metadata": {**wanted["metadata"], "annotations": annotations}}
+
+
+def unconditional(wanted: Manifest) -> Manifest:
+    """Return a child without the resourceVersion that it is only to be written over at: that is no part of it."""
+    return {**wanted, "metadata": {n: value for n, value in wanted["metadata"].items() if n != "resourceVersion"}}
 
 
 def short_digest(wanted: Manifest) -> str:

@@ -9,7 +9,8 @@ from mlops.api.dataset import Dataset
 from mlops.engine import links
 from mlops.engine.cluster import Reader, field_of, key_of
 from mlops.engine.routes import linked
-from mlops.planning.model_history import HISTORY, highest_dataset_version, strange_lines
+from mlops.planning.history_entries import HISTORY
+from mlops.planning.model_history import highest_dataset_version, strange_lines
 from mlops.planning.plan import Key, Manifest
 
 log = logging.getLogger(__name__)

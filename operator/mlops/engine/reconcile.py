@@ -128,10 +128,13 @@ class Reconciler:
                     failed.append(error)
         for child_key, uid in plan.delete:
             await self._writing.delete(child_key, uid)
-        recorded = [await self._recorded(child, plan) for child in records]
+        recorded = True
+        for record in records:
+            # Each goes on where the one before ends: after one that is not written the next would leave a gap.
+            recorded = recorded and await self._recorded(record, plan)
         if failed:
             raise failed[0]
-        return bool(hopeless) or not all(recorded)
+        return bool(hopeless) or not recorded
 
     async def _write_child(
         self, child: Manifest, write: Callable[[Manifest], Awaitable[None]]

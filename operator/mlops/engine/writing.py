@@ -6,7 +6,7 @@ import logging
 
 from mlops.engine import problems
 from mlops.engine.cluster import AlreadyExists, Clock, Cluster, ClusterError, Conflict, key_of
-from mlops.engine.comparing import covers, essence, marked, short_digest
+from mlops.engine.comparing import covers, essence, marked, short_digest, unconditional
 from mlops.engine.events import events_of
 from mlops.engine.metrics import LoopMetrics
 from mlops.planning.plan import Key, Manifest
@@ -42,9 +42,12 @@ class Writing:
             log.debug("an Event was not written: %s", error)
 
     async def apply(self, wanted: Manifest) -> None:
-        """Converge a child, unless what is there is wanted, or would come of it again."""
-        key, ours = key_of(wanted), marked(wanted)
-        present = self._cluster.get(key)
+        """Converge a child, unless what is there is wanted, or would come of it again.
+
+        One with a resourceVersion is only written over the object as it was then. Raises Conflict if it has changed.
+        """
+        key, conditional = key_of(wanted), marked(wanted)
+        ours, present = unconditional(conditional), self._cluster.get(key)
         if present is not None and covers(present, ours):
             self._made_of.pop(key, None)
             return
@@ -52,7 +55,7 @@ class Writing:
         if present is not None and self._made_of.get(key) == (digest, essence(present, ours)):
             # Writing it again would end the same.
             return
-        applied = await self._cluster.apply(ours)
+        applied = await self._cluster.apply(conditional)
         self._metrics.wrote("apply", key.kind)
         if not covers(applied, ours):
             # Of the answer, not of memory: an edit that came meanwhile is to be corrected.

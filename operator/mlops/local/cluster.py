@@ -213,6 +213,8 @@ class LocalCluster:
                 raise Invalid(key, str(error)) from error
 
     def _check_update(self, key: Key, new: Manifest, old: Manifest) -> None:
+        if key.kind == "ConfigMap" and old.get("immutable"):
+            _check_immutable(key, new, old)
         if key.kind not in KINDS:
             return self._check_valid(key, new)
         try:
@@ -286,6 +288,13 @@ def _check_status(key: Key, status: Manifest) -> None:
             KINDS[key.kind].model_fields["status"].annotation.model_validate(status)  # type: ignore[union-attr]
     except ValidationError as error:
         raise Invalid(key, f"status: {error}") from error
+
+
+def _check_immutable(key: Key, new: Manifest, old: Manifest) -> None:
+    """Refuse another content of a ConfigMap that is immutable, as an API server does; it can only be deleted."""
+    for field in ("immutable", "data", "binaryData"):
+        if new.get(field) != old.get(field):
+            raise Invalid(key, f"{field}: Forbidden: field is immutable when `immutable` is set")
 
 
 def _check_schedule(key: Key, spec: Manifest) -> None:

@@ -237,9 +237,15 @@ _MOST_BYTES = 1 << 20
 
 
 def config_map(manifest: Manifest, old: Manifest | None) -> list[Cause]:
-    """At most a MiB of data; the keys are file names."""
+    """At most a MiB of data; the keys are file names. One that is immutable stays as it is."""
     data = manifest.get("data") or {}
+    fixed = ("immutable", "data", "binaryData") if old is not None and old.get("immutable") else ()
     causes = [
+        Cause(field, "Forbidden: field is immutable when `immutable` is set", FORBIDDEN)
+        for field in fixed
+        if manifest.get(field) != (old or {}).get(field)
+    ]
+    causes += [
         invalid(f"data[{key}]", key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'")
         for key in data
         if not re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) or key in (".", "..")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import subprocess
 from collections.abc import Mapping
 
 from mlops.api.pod_environment import S3Settings
+from mlops.cli import kubectl
 from mlops.cli.errors import UserError
 from mlops.store.settings import NAMES
 
-_SECONDS = 30
 DEFAULT_SECRET = "mlops-store-delivery"
 
 
@@ -34,21 +33,13 @@ def settings_of(namespace: str, secret: str, endpoint: str | None, environ: Mapp
 
 
 def _read(namespace: str, secret: str) -> dict[str, str]:
-    # The values come over a pipe: nothing of them stands in a command line, a file or a message.
-    command = ["kubectl", "get", "secret", secret, "--namespace", namespace, "--output", "json"]
+    said = kubectl.answer(
+        ["get", "secret", secret, "--namespace", namespace, "--output", "json"],
+        does="reads the Secret",
+        instead="give the keys by --s3 and your environment",
+    )
     try:
-        ended = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
-    except FileNotFoundError as error:
-        raise UserError(
-            "kubectl is not on your PATH, and it is what reads the Secret: give the keys by --s3 and your environment"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"kubectl did not read Secret {secret} in {_SECONDS} s: is the cluster there?") from error
-    if ended.returncode:
-        said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise UserError(f"kubectl: {said[-1] if said else ended.returncode}")
-    try:
-        data = json.loads(ended.stdout).get("data") or {}
+        data = json.loads(said).get("data") or {}
         return {name: base64.b64decode(data[name], validate=True).decode() for name in NAMES if name in data}
     except (ValueError, AttributeError, binascii.Error) as error:
         raise UserError(f"Secret {secret} in namespace {namespace} holds no text that kubectl could show") from error

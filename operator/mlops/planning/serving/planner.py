@@ -33,7 +33,7 @@ def plan(view: ModelView) -> Plan:
     again = [each.checked.requeue_at for each in found if each.checked.requeue_at]
     again += rollout.requeue_times(view, found)
     planned = sorted(((each, status_of(view, each, wanted)) for each in found), key=_leaves)
-    statuses = {key_of(each.version): status for each, status in planned}
+    statuses = model_history.with_head(view, {key_of(each.version): status for each, status in planned})
     return Plan(
         statuses=statuses,
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),
