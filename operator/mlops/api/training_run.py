@@ -46,6 +46,8 @@ Image = Annotated[
 ]
 
 
+# Of a run.
+MAX_GATES = 32
 # Notes of a run, in its report and its status; the pod's log has all.
 MAX_NOTES = 8
 
@@ -95,9 +97,7 @@ class Container(Model):
 class Recalibration(Model):
     """A model that stays as it is, and gets a map of its scores that is fitted to the rows to train on."""
 
-    artifact: Digest = Field(
-        description="The address of the model in the store: status.artifact of a ModelVersion. It has to be ONNX."
-    )
+    artifact: Digest = Field(description="The address of the model in the store: status.artifact of a ModelVersion.")
     trained_as: Estimator | None = Field(
         default=None,
         description="What the model was trained as, for the lineage: a later Retrain takes the parameters from there.",
@@ -211,7 +211,7 @@ class TrainingRunSpec(Model):
     reproducibility: Reproducibility = Field(
         default_factory=Reproducibility, description="The seed, and whether to prove that it is all there is."
     )
-    gates: Annotated[tuple[Gate, ...], Field(max_length=32)] = Field(
+    gates: Annotated[tuple[Gate, ...], Field(max_length=MAX_GATES)] = Field(
         default=(), description="Conditions for the model to be registered; all must hold."
     )
     register_: Register | None = Field(

@@ -15,6 +15,7 @@ from mlops.planning.monitor.actions import ActionDecision, decide, nothing_new, 
 from mlops.planning.monitor.manifests import run_name, run_of_action
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import TRIGGERED, MonitorProgress
+from mlops.planning.monitor.recalibrating import lacks_room
 from mlops.planning.monitor.target import champion_of, target_of
 from mlops.planning.plan import Manifest
 from mlops.planning.readiness import condition
@@ -159,5 +160,8 @@ def run_on_record(view: DriftMonitorView) -> tuple[Manifest, ...]:
     if view.template is None or not view.template.spec.triggers:
         return ()
     if any(run.metadata.name == action.ref for run in view.runs):
+        return ()
+    if action.recalibrates is not None and action.metric is not None and lacks_room(view.template, action.metric):
+        # The template was edited since: the run waits until there is room, which every further check asks for.
         return ()
     return (run_of_action(view.monitor, view.template, action, champion_of(view)),)
