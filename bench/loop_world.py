@@ -23,6 +23,7 @@ from bench.drift_streams import CHECKS
 from bench.loop_streams import RealStream
 from mlops.api import kinds, labels, tasks
 from mlops.api.base import format_time, parse_time
+from mlops.planning.training.children import trigger_of
 from mlops.statistics.metrics import evaluate
 from mlops.store import open_store
 from mlops.workloads.drift.findings import seed_of
@@ -154,10 +155,13 @@ def fields_of(stream: RealStream) -> list[dict[str, Any]]:
 class Loop(World):
     """A policy at work on a stream, from the end of its history on."""
 
-    def __init__(self, work: Work, spec: dict[str, Any] | None = None, *, checks: bool = True) -> None:
-        """`spec`: changes of the monitor's; without `checks` the verdict is what `verdict` says."""
+    def __init__(
+        self, work: Work, spec: dict[str, Any] | None = None, *, checks: bool = True, growth: int | None = None
+    ) -> None:
+        """`spec`: changes of the monitor's; without `checks` the verdict is what `verdict` says; with `growth` the
+        template has the trigger datasetGrowth of so many percent, and the rows are synced after each window."""
         super().__init__(self._pod)
-        self.work, self.stream, self.checks = work, work.stream, checks
+        self.work, self.stream, self.checks, self.growth = work, work.stream, checks, growth
         self.verdict, self.verdicts = "Stable", []
         frame = self.stream.frame
         self.end = self.now = frame["time"][int(frame.height * self.stream.history)]
@@ -170,17 +174,19 @@ class Loop(World):
         kind = "Classifier" if self.stream.classifies else "Regressor"
         params = {"max_iter": "80", "max_leaf_nodes": "12"}
         gate = {"metric": self.stream.metric, "compareTo": "champion"}
+        growth = () if self.growth is None else ({"datasetGrowth": {"percent": self.growth}},)
         yield self._object("Dataset", "rows", {
             "source": {"s3": {"uri": "s3://raw/rows/"}},
             "fields": fields_of(self.stream),
             "split": {"strategy": "time", "fractions": FRACTIONS},
+            **({"refresh": {"schedule": "0 * * * *"}} if growth else {}),
         })  # fmt: skip
         yield self._object("TrainingRun", "model", {
             "datasetRef": {"name": "rows"},
             "trainer": {"estimator": {"name": f"HistGradientBoosting{kind}", "params": params}},
             "gates": [gate],
             "register": {"modelName": "model"},
-            "triggers": [{"templateChange": {}}],
+            "triggers": [{"templateChange": {}}, *growth],
         })  # fmt: skip
         yield self._object("DriftMonitor", "watch", {
             "targetRef": {"modelName": "model"},
@@ -200,7 +206,7 @@ class Loop(World):
     def _pod(self, task: tasks.Task) -> Any:
         match task:
             case tasks.IngestTask():
-                return self.work.ingest(parse_time(task.as_of))
+                return self.work.ingest(self.end if task.as_of == "scheduled" else parse_time(task.as_of))
             case tasks.TrainTask():
                 return self.work.train(task)
             case tasks.VerifyTask():
@@ -215,6 +221,10 @@ class Loop(World):
         self.now, self.verdict = max(self.now, self.end), verdict
         self.schedule("watch-check", self.end)
         self.settle()
+        if self.growth is not None:
+            # After the check, which judges what the version before has answered.
+            self.schedule("rows-refresh", self.end)
+            self.settle()
         self._serve(self.end)
 
     @property
@@ -258,9 +268,9 @@ class Loop(World):
         return window_of(rows.with_columns(pl.when(known).then("label").alias("label")), span)
 
     def runs(self) -> int:
-        """Return how many runs the monitor has made."""
-        made = (self.get("TrainingRun", name) for name in self.names("TrainingRun"))
-        return sum(labels.MONITOR in run.metadata.labels for run in made)
+        """Return how many runs the monitor has made, and the rows have called for."""
+        made = [self.get("TrainingRun", name) for name in self.names("TrainingRun")]
+        return sum(labels.MONITOR in run.metadata.labels or trigger_of(run) == "DatasetGrowth" for run in made)
 
     def value(self, since: datetime, until: datetime) -> float:
         """Return the metric of all answers that were given between."""

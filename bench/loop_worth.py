@@ -8,7 +8,8 @@
 The loop is the product's: all planners, training, checks and gates (bench/loop_world.py), a monitor with the six checks
 and the guard by their defaults, a template with one gate: at least as good as the champion on the same rows. Each
 window is answered before a label of it is known; then there is a check, and what follows from it. `refreshing` is the
-same with an action that also names Stable and PerformanceDrop: a Retrain. `never` trains once, `always` after each
+same with an action that also names Stable and PerformanceDrop: a Retrain. `growing` is the loop with the trigger
+datasetGrowth of its template, of half as many rows again. `never` trains once, `always` after each
 window, a coin after as many windows as the loop made runs, drawn by its seed. `--adversarial` has a relation that turns
 in every window, for ever, and tells what guard, circuit and gates let through.
 """
@@ -44,6 +45,8 @@ REFRESHING = [
     {"when": ["DataQuality"], "do": "Hold"},
 ]
 
+GROWTH = 50
+
 
 def played(loop: Loop, trains: Callable[[int], bool] | None = None) -> Loop:
     """Let a policy go through all windows; `trains` says after which ones there is a run, whatever the checks say."""
@@ -68,6 +71,7 @@ def worth(stream: RealStream, coins: int, every: int) -> dict[str, Any]:
         played(loop)
         until, runs = loop.end, loop.runs()
         refreshing = played(Loop(work, {"actions": REFRESHING}))
+        growing = played(Loop(work, growth=GROWTH))
         drawn = [random.Random(seed).sample(range(windows), min(runs, windows)) for seed in range(coins)]
         others = {
             "never": trained_after(work, ()),
@@ -87,6 +91,8 @@ def worth(stream: RealStream, coins: int, every: int) -> dict[str, Any]:
             "verdicts": dict(Counter(loop.verdicts)),
             "refreshing": refreshing.value(since, until),
             "refreshing runs": refreshing.runs(),
+            "growing": growing.value(since, until),
+            "growing runs": growing.runs(),
             "actions": [f"{c.time[:10]} {c.verdict} {c.action}" for c in monitor_of(loop).status.history],
             **{name: each.value(since, until) for name, each in others.items()},
             "coins": flips,
@@ -105,7 +111,7 @@ def shown(found: dict[str, Any], every: int) -> str:
     """Return a line of the table."""
     coins, better = found["coins"], -1 if found["metric"] == "mae" else 1
     ahead = sum(better * (found["loop"] - coin) >= 0 for coin in coins)
-    figures = [found[name] for name in ("loop", "refreshing", "never", "always", f"every {every}")]
+    figures = [found[name] for name in ("loop", "refreshing", "growing", "never", "always", f"every {every}")]
     return " | ".join(
         [
             f"| {found['stream']}, {found['metric']}",
@@ -132,9 +138,9 @@ def main() -> None:
         return
     if arguments.data is None:
         parser.error("--data: name the folder in which the wheels are unpacked (see above)")
-    names = f"stream | windows | runs | loop | refreshing | never | always | every {arguments.every}"
+    names = f"stream | windows | runs | loop | refreshing | growing | never | always | every {arguments.every}"
     print(f"| {names} | coins | not behind |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name in arguments.streams:
         found = worth(STREAMS[name](arguments.data), arguments.coins, arguments.every)
         print(shown(found, arguments.every), flush=True)

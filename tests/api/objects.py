@@ -417,7 +417,12 @@ VALID: dict[str, Object] = {
     "run after a refresh": a_run(
         **{"spec.datasetRef": {"name": "electricity", "notBefore": "2026-01-31T12:00:00.25Z"}}
     ),
-    "template": a_run(**{"spec.triggers": [{"templateChange": {}}, {"datasetVersion": {}}]}),
+    "template": a_run(
+        **{
+            "spec.datasetRef": {"name": "electricity"},
+            "spec.triggers": [{"templateChange": {}}, {"datasetVersion": {}}, {"datasetGrowth": {"percent": 50}}],
+        }
+    ),
     "version of a digest": a_version(),
     "version of a run": a_version(
         **{"spec.artifact": None, "spec.source": {"trainingRunRef": {"name": "electricity-1"}}}

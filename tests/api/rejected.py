@@ -544,6 +544,12 @@ RULES = [
         "exactly one of spec.triggers[].templateChange",
     ),
     _case(
+        "growth of one version",
+        a_run(**{"spec.datasetRef.version": 3, "spec.triggers": [{"datasetGrowth": {"percent": 50}}]}),
+        "spec",
+        "spec.triggers[].datasetGrowth needs spec.datasetRef without version: one version does not grow",
+    ),
+    _case(
         "memory request above limit",
         a_run(**{"spec.resources.requests.memory": "3Gi"}),
         "spec.resources",

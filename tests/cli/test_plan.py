@@ -133,6 +133,25 @@ def test_a_new_file_is_read_and_what_that_comes_to_is_not_guessed(place: Path) -
     assert {one["action"] for one in planned(place).values()} == {"keep", "serve"}
 
 
+def test_rows_that_come_are_trained_on_when_there_are_enough_more_of_them(place: Path) -> None:
+    """Sixty of three hundred are not; with a hundred and twenty more they are, and the plan says what they come to."""
+    edit(place, ("datasetVersion: {}", "datasetGrowth: {percent: 50}"))
+    run(place)
+    for start, count in ((300, 60), (360, 120)):
+        rows(count, start=start).write_parquet(place / f"{start}.parquet")
+        assert mlops("put", place / f"{start}.parquet", "s3://raw/tiny/", "--state", place / "state").returncode == 0
+        assert planned(place, "--exit-code", code=1)["TrainingRun/tiny"]["because"] == (
+            "a new version of Dataset tiny with 50 % more rows than the 300 of version 1 makes a run, which trains; "
+            "the same rows make none"
+        )
+        run(place)
+        made = mlops("get", "trun", "-o", "json", "--state", place / "state").stdout
+        assert ("tiny-d3" in made, "tiny-d2" in made) == (start == 360, False)
+    found = the(place, "trun", "tiny")["status"]
+    assert found["trainedOn"] == {"dataset": "tiny", "version": 3, "rows": 480}
+    assert found["lastTrigger"]["reason"] == "version 3: 480 rows, 60 % more than the 300 of version 1"
+
+
 def test_another_recipe_trains_and_the_earlier_one_is_taken_from_the_cache(place: Path) -> None:
     """The plan names the run, and what of its inputs is other; and so it comes."""
     plain, other = "{name: LogisticRegression}", '{name: LogisticRegression, params: {C: "0.5"}}'

@@ -38,3 +38,20 @@ def test_a_template_without_a_model_is_a_trouble_and_so_is_the_run_that_failed()
     found = troubles([template, run], APPLIED)
     assert run in found
     assert "Not ready:\n" in summary([template, run], found)
+
+
+def test_a_version_is_said_to_come_of_what_the_monitor_did() -> None:
+    """A map of its scores is no training, whatever the template is called."""
+    names = ("re-rebuild-x-recalibrate-202403040000", "rain-rebuild-202403040000", "rain-retrain-20240304000030")
+    objects = []
+    for number, name in enumerate(names, start=1):
+        run = an_object("TrainingRun", name, "True", "Succeeded")
+        run["metadata"]["labels"] = {"mlops.dev/monitor": "watch"}
+        objects += [run, an_object("ModelVersion", f"rain-v{number}", "True", "Serving", lineage={"trainingRun": name})]
+    lines = summary(objects, []).splitlines()
+    told = {line.split()[0]: line for line in lines if line.startswith("rain-v")}
+    assert [told[f"rain-v{number}"].rpartition("monitor watch: ")[2] for number in (1, 2, 3)] == [
+        "recalibrate",
+        "rebuild",
+        "retrain",
+    ]

@@ -109,19 +109,28 @@ def small(folder: Path, *, days: int, change: int, rows: int) -> Small:
 
 
 def frame(
-    number: int, start: datetime, step: timedelta, *, seed: int, prefix: str = "h", changed_at: datetime | None = None
+    number: int,
+    start: datetime,
+    step: timedelta,
+    *,
+    seed: int,
+    prefix: str = "h",
+    changed_at: datetime | None = None,
+    stricter_at: datetime | None = None,
 ) -> pl.DataFrame:
-    """Rows every `step`: whether a part fits is told by height and width, and from `changed_at` on the other way."""
+    """Rows every `step`: whether a part fits is told by height and width, from `changed_at` on the other way, and from
+    `stricter_at` on in the same way with another threshold."""
     random = np.random.default_rng(seed)
     values = {name: random.normal(size=number).round(6) for name in INPUTS}
     times = [start + index * step for index in range(number)]
     signs = np.array([-1.0 if changed_at and time >= changed_at else 1.0 for time in times])
+    least = np.array([2.0 if stricter_at and time >= stricter_at else 0.0 for time in times])
     score = signs * (2 * values["height"] - values["width"]) + random.logistic(size=number) * 0.5
     return pl.DataFrame(
         {
             "id": [f"{prefix}{index:05d}" for index in range(number)],
             "time": pl.Series(times, dtype=pl.Datetime("us", "UTC")),
             **values,
-            "fits": np.where(score > 0, "yes", "no"),
+            "fits": np.where(score > least, "yes", "no"),
         }
     )

@@ -115,6 +115,25 @@ def test_a_template_sees_the_runs_that_tell_whether_it_has_to_fire(cluster: Note
     assert sorted(siblings(gatherer, "template")) == ["busy", "current", "last"]
 
 
+def test_a_template_that_compares_rows_sees_what_was_trained_on_the_versions_since(
+    cluster: NotedCluster, gatherer: Gatherer
+) -> None:
+    """A monitor's run on a version between that and the current one, which is over, may be what has to be outgrown."""
+    history = [
+        {"version": number, "digest": DIGEST, "artifact": DIGEST, "time": "2026-01-01T00:00:00Z", "rows": 100}
+        for number in (4, 3, 2, 1)
+    ]
+    data = cluster.now("Dataset", "rain")["status"]
+    cluster.set_status(Key("Dataset", "default", "rain"), {**data, "version": 4, "history": history})
+    cluster.by_user(a_run("template", **{**TEMPLATE, "triggers": [{"datasetGrowth": {"percent": 50}}]}))
+    has_run(cluster, "template", resolved=None, trainedOn={"dataset": "rain", "version": 2, "rows": 100})
+    for number in (1, 2, 3, 4):
+        cluster.by_user(a_run(f"on-{number}", metadata={"labels": {"mlops.dev/template": "template"}}))
+        pinned = {"datasetDigest": DIGEST, "datasetArtifact": DIGEST, "environmentDigest": DIGEST}
+        has_run(cluster, f"on-{number}", over=True, resolved={**pinned, "datasetVersion": number})
+    assert sorted(siblings(gatherer, "template")) == ["on-3", "on-4"]
+
+
 def test_a_dataset_sees_who_waits_for_a_refresh(cluster: NotedCluster, gatherer: Gatherer) -> None:
     waits = {"datasetRef": {"name": "rain", "notBefore": "2026-11-21T00:00:00Z"}}
     for name, spec in (("waits", waits), ("pinned", waits), ("takes-it", {})):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -556,3 +556,15 @@ def test_what_is_no_quantity_is_none(quantity: Any) -> None:
 def test_quantities_are_compared_by_what_they_are_worth() -> None:
     for one, other in (("1", "1000m"), ("1.", "1"), (".5", "500m"), ("1e3", "1k"), ("1Ki", "1024")):
         assert covers({"resources": {"limits": {"cpu": one}}}, {"resources": {"limits": {"cpu": other}}})
+
+
+async def test_what_is_taken_is_tried_again_up_to_the_end_of_the_calendar(
+    cluster: NotedCluster, clock: VirtualClock, reconcile: Any
+) -> None:
+    """A clock that is so wrong ends in no exception."""
+    clock.advance(datetime(9999, 12, 31, 23, 59, 30, tzinfo=UTC))
+    cluster.by_user(a_dataset())
+    cluster.create_as("test", a_child("Job", "ingest"))
+    for _ in range(2):
+        await reconcile(lambda _: a_plan(cluster))
+    assert cluster.condition("Dataset", "rain", "Ready") is not None

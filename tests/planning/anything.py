@@ -442,6 +442,8 @@ def _stage(draw: Draw, drawn: Object, fields: Fields) -> None:
 
 
 def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if any("datasetGrowth" in each for each in drawn.get("triggers", ())):
+        drawn["datasetRef"].pop("version", None)
     if "estimator" not in drawn["trainer"]:
         drawn.pop("search", None)
     elif draw.chance(0.8):
@@ -520,7 +522,7 @@ MENDS: dict[str, Mend] = {
     "DatasetRef": _dataset_ref,
     "Trainer": _one_of("estimator", "container", "recalibration"),
     "Gate": _gate,
-    "Trigger": _one_of("templateChange", "datasetVersion"),
+    "Trigger": _one_of("templateChange", "datasetVersion", "datasetGrowth"),
     "Resources": _resources,
     "LabelRequirement": _requirement,
     "PodSelector": _pod_selector,

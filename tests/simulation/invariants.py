@@ -153,6 +153,7 @@ class Invariants:
             self._what_is_needed_stays(change)
         if kind == "TrainingRun" and change.type == "MODIFIED":
             self._pinned_to_what_stays(change)
+            self._rows_grew(change)
         if kind == "DriftMonitor" and change.type == "MODIFIED":
             self._acted(change)
             _not_on_broken_data(change)
@@ -581,6 +582,20 @@ class Invariants:
             ready = sum(each.get("status", {}).get("readyReplicas", 0) for each in found)
             if not found or not ready:
                 raise Violation("NoRouteToNothing", f"{name} is said to be live in {stage}, where no pod is ready")
+
+    def _rows_grew(self, change: Change) -> None:
+        """A template has a run for more rows only where there are as many more as it asks for."""
+        status, before = change.new.get("status") or {}, (change.old or {}).get("status") or {}
+        trigger, known = status.get("lastTrigger") or {}, status.get("trainedOn")
+        if trigger.get("kind") != "DatasetGrowth" or status.get("lastRun") == before.get("lastRun") or not known:
+            return
+        data = self._server.get(Key("Dataset", change.key.namespace, trigger["ref"]))
+        history = ((data or {}).get("status") or {}).get("history") or ()
+        rows = next((each["rows"] for each in history if each["version"] == status["lastDatasetVersion"]), None)
+        asked = [each["datasetGrowth"]["percent"] for each in change.new["spec"]["triggers"] if "datasetGrowth" in each]
+        if rows is not None and asked and rows * 100 < known["rows"] * (100 + min(asked)):
+            said = f"{change.key.name}: {rows} rows make a run, and its newest model was trained on {known}"
+            raise Violation("RowsGrewFirst", said)
 
 
 def _not_on_broken_data(change: Change) -> None:

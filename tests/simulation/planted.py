@@ -511,6 +511,22 @@ BUGS = (
         story="several causes",
     ),
     Bug(
+        "a few more rows make a run",
+        "a limit that is none",
+        "planning/training/growth.py",
+        "        if rows * 100 < known.rows * (100 + asked):\n",
+        "        if rows < known.rows:\n",
+        story="growth",
+    ),
+    Bug(
+        "a run that failed counts as what the rows have to outgrow",
+        "failure as progress",
+        "planning/training/growth.py",
+        "        and is_true(each.status.conditions, SUCCEEDED)\n",
+        "        and each.status.conditions\n",
+        story="growth",
+    ),
+    Bug(
         "a map of the scores is fitted whatever has moved",
         "another cause",
         "planning/monitor/actions.py",

@@ -193,6 +193,14 @@ def _new_rows(letter: str) -> Callable[[World], None]:
     return act
 
 
+def _that_many_rows(letter: str, rows: int) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        world.workloads.rows[letter] = rows
+        _new_rows(letter)(world)
+
+    return act
+
+
 def _drifts(verdict: Verdict, of: str) -> Callable[[World], None]:
     def act(world: World) -> None:
         world.workloads.verdicts[of] = verdict
@@ -383,6 +391,7 @@ _SEARCHED = run(
 )
 _TEMPLATE = run("rain", triggers=[{"templateChange": {}}])
 _ON_DATA = run("rain", triggers=[{"templateChange": {}}, {"datasetVersion": {}}])
+_GROWING = run("rain", triggers=[{"templateChange": {}}, {"datasetGrowth": {"percent": 50}}])
 
 _ROLLING = monitor(
     trainingRunRef=None,
@@ -605,6 +614,31 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_gone("ModelVersion", "rain-v5"), _live("rain-v4")),
         ),
         Step("another run", _create(run("more", "6")), _live("rain-v6")),
+    ),
+    # A run whenever there are half as many rows again as the newest model was trained on.
+    "growth": (
+        Step("apply all", _create(dataset(), _GROWING), _live("rain-v1")),
+        Step(
+            "a fifth more rows",
+            _that_many_rows("2", 120),
+            _all(_data_version("weather", 2), _live("rain-v1"), _number_of_runs(1)),
+        ),
+        Step("half as many again", _that_many_rows("3", 150), _live("rain-v2")),
+        Step(
+            "many more, and no run gets through",
+            _all_of(_fails(True), _that_many_rows("4", 400)),
+            _all(_data_version("weather", 4), _ready("TrainingRun", "rain", "TrainingFailed"), _number_of_runs(3)),
+        ),
+        Step(
+            "hardly more than these",
+            _all_of(_fails(False), _that_many_rows("5", 410)),
+            _all(_live("rain-v3"), _number_of_runs(4)),
+        ),
+        Step(
+            "hardly more than the newest model's",
+            _that_many_rows("6", 420),
+            _all(_data_version("weather", 6), _live("rain-v3"), _number_of_runs(4)),
+        ),
     ),
     # One version stays, and what models were made of.
     "retention": (

@@ -42,6 +42,7 @@ _NEWS: dict[str, set[str]] = {
     "rollback": {"Detected", "RolledBack"},
     "rollback and rebuild": {"Detected", "RolledBack"},
     "new data": set(),
+    "growth": {"TrainingFailed"},
     "retention": {"DatasetVersionRemoved"},
     "schedules": set(),
 }

@@ -48,6 +48,8 @@ class Workloads:
     # is no source.
     contents: dict[str, str] = field(default_factory=dict)
     content: str = "a"
+    # How many rows a content has, by that word; 100 where it is missing.
+    rows: dict[str, int] = field(default_factory=dict)
     # What a model scores, by the name of the model or the run: of every metric where more is better, else 1 less it.
     scores: dict[str, str] = field(default_factory=dict)
     score: str = "0.83"
@@ -139,7 +141,7 @@ class Workloads:
             digest=digest,
             artifact=artifact,
             schema_digest=schema_digest(task.spec),
-            rows=_ROWS,
+            rows=self.rows.get(content, _ROWS),
             bytes=4096,
             splits=SplitRows(train=60, validation=20, test=20),
             validation=ValidationResult(passed=3, failed=0),

@@ -994,6 +994,13 @@ class Reason(StrEnum):
             "The TrainingRun that spec.trainingRunRef names has no spec.triggers.", "Name a template instead."
         ),
     )
+    GATES_FULL = (
+        "GatesFull",
+        _ACTION.means(
+            "A recalibration has to pass a gate beside the template's, which has as many as a run may have.",
+            "Replace one of the template's gates by the one that the message names, or take one out.",
+        ),
+    )
     RUN_CREATED = (
         "RunCreated",
         _ACTION.means("The verdict called for a run, and it is made."),

@@ -46,6 +46,8 @@ Image = Annotated[
 ]
 
 
+# Of a run.
+MAX_GATES = 32
 # Notes of a run, in its report and its status; the pod's log has all.
 MAX_NOTES = 8
 
@@ -95,9 +97,7 @@ class Container(Model):
 class Recalibration(Model):
     """A model that stays as it is, and gets a map of its scores that is fitted to the rows to train on."""
 
-    artifact: Digest = Field(
-        description="The address of the model in the store: status.artifact of a ModelVersion. It has to be ONNX."
-    )
+    artifact: Digest = Field(description="The address of the model in the store: status.artifact of a ModelVersion.")
     trained_as: Estimator | None = Field(
         default=None,
         description="What the model was trained as, for the lineage: a later Retrain takes the parameters from there.",
@@ -191,6 +191,15 @@ class Empty(Model):
     """Nothing to set."""
 
 
+class DatasetGrowth(Model):
+    """How many more rows are worth a run."""
+
+    percent: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        description="So many percent more rows than the version had that the newest model of the template was trained "
+        "on, or more."
+    )
+
+
 class Trigger(Model):
     """What makes a run of a template. A DriftMonitor that names the template makes runs of it as well."""
 
@@ -199,7 +208,11 @@ class Trigger(Model):
         description="Every edit of what decides a run's result makes a run; the template's creation is the first.",
     )
     dataset_version: Empty | None = Field(default=None, description="Every new version of the Dataset makes a run.")
-    rules: ClassVar = (exactly_one_of("templateChange", "datasetVersion", path="spec.triggers[]"),)
+    dataset_growth: DatasetGrowth | None = Field(
+        default=None,
+        description="A version of the Dataset with so many more rows than the newest model was trained on makes a run.",
+    )
+    rules: ClassVar = (exactly_one_of("templateChange", "datasetVersion", "datasetGrowth", path="spec.triggers[]"),)
 
 
 class TrainingRunSpec(Model):
@@ -211,7 +224,7 @@ class TrainingRunSpec(Model):
     reproducibility: Reproducibility = Field(
         default_factory=Reproducibility, description="The seed, and whether to prove that it is all there is."
     )
-    gates: Annotated[tuple[Gate, ...], Field(max_length=32)] = Field(
+    gates: Annotated[tuple[Gate, ...], Field(max_length=MAX_GATES)] = Field(
         default=(), description="Conditions for the model to be registered; all must hold."
     )
     register_: Register | None = Field(
@@ -235,6 +248,12 @@ class TrainingRunSpec(Model):
             "!has(self.search) || has(self.trainer.estimator)",
             "spec.search needs spec.trainer.estimator",
             lambda self: self.search is None or self.trainer.estimator is not None,
+        ),
+        Rule(
+            "!has(self.datasetRef.version) || !has(self.triggers)"
+            " || !self.triggers.exists(each, has(each.datasetGrowth))",
+            "spec.triggers[].datasetGrowth needs spec.datasetRef without version: one version does not grow",
+            lambda self: self.dataset_ref.version is None or not any(each.dataset_growth for each in self.triggers),
         ),
         Rule(
             "(has(self.triggers) && self.triggers.size() > 0)"
@@ -286,10 +305,20 @@ class Verification(Model):
     first_difference: Text | None = Field(default=None, description="The first file that differs.")
 
 
+class TrainedOn(Model):
+    """A version of a Dataset that a model was trained on."""
+
+    dataset: Name = Field(description="The Dataset.")
+    version: int = Field(description="Its version.")
+    rows: int = Field(description="The rows of that version.")
+
+
 class TriggerRecord(Model):
     """Why a run of a template was made."""
 
-    kind: Literal["TemplateChange", "DatasetVersion", "DriftMonitor", "Retry"] = Field(description="What fired.")
+    kind: Literal["TemplateChange", "DatasetVersion", "DatasetGrowth", "DriftMonitor", "Retry"] = Field(
+        description="What fired."
+    )
     ref: Text = Field(default="", description="Which object fired.")
     reason: Text = Field(default="", description="Why.")
 
@@ -344,6 +373,11 @@ class TrainingRunStatus(Model):
     )
     last_dataset_version: int | None = Field(
         default=None, description="Of a template: the Dataset's version that a run was last made of."
+    )
+    trained_on: TrainedOn | None = Field(
+        default=None,
+        description="Of a template with the trigger datasetGrowth: the newest version that a run of it has made a "
+        "model of, which the current one's rows are compared with.",
     )
     retried: Text | None = Field(
         default=None, description="The value of the annotation mlops.dev/retry that was last acted on."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -136,11 +137,16 @@ def _versions(objects: list[Manifest]) -> Iterator[str]:
         yield aligned(table)
 
 
+# How a monitor names its runs, after the template's name.
+_OF_ACTION = re.compile(r"-(retrain|rebuild|recalibrate)-\d+$")
+
+
 def _because(run: Manifest) -> str:
     labels = run.get("metadata", {}).get("labels", {})
     name = run.get("metadata", {}).get("name", "")
     if "mlops.dev/monitor" in labels:
-        return f"monitor {labels['mlops.dev/monitor']}: {'rebuild' if '-rebuild-' in name else 'retrain'}"
+        did = _OF_ACTION.search(name)
+        return f"monitor {labels['mlops.dev/monitor']}: {did[1] if did else 'run'}"
     return "template" if "mlops.dev/template" in labels else "run" if run else ""
 
 

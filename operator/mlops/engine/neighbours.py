@@ -19,6 +19,7 @@ from mlops.planning.model_history import highest_number
 from mlops.planning.monitor.retraining import run_names
 from mlops.planning.plan import Key, Manifest
 from mlops.planning.training.children import model_version_name
+from mlops.planning.training.growth import watches_growth
 from mlops.planning.training.recipe import change_name, version_name
 from mlops.planning.views import DriftMonitorView
 
@@ -33,8 +34,8 @@ class Neighbours:
         return linked(link, namespace, value, self._reader)
 
     def runs_of_template(self, template: TrainingRun, dataset: Dataset | None) -> Iterator[Manifest]:
-        """Yield the runs of a template that tell whether it has to fire: those under way, and those on the Dataset's
-        current version."""
+        """Yield the runs of a template that tell whether it has to fire: those under way, those on the Dataset's
+        current version, and where rows are compared those on the versions since the one that they are compared with."""
         namespace, name, last = template.metadata.namespace, template.metadata.name, template.status.last_run
         if not template.spec.triggers:
             return
@@ -43,7 +44,8 @@ class Neighbours:
         names = (last, change_name(template), version_name(template, version))
         yield from filter(None, (self._reader.get(Key("TrainingRun", namespace, each)) for each in names if each))
         yield from self._linked(links.UNFINISHED_OF_TEMPLATE, namespace, name)
-        yield from self._linked(links.ON_A_VERSION, namespace, f"{name}/{version}")
+        for number in {version, *_versions_to_compare(template, dataset)}:
+            yield from self._linked(links.ON_A_VERSION, namespace, f"{name}/{number}")
 
     def runs_beside(self, namespace: str, inputs: str | None, next_names: Iterable[str]) -> Iterator[Manifest]:
         """Yield the runs whose result this one would have, and those that speak for a name which it may choose."""
@@ -98,3 +100,12 @@ class Neighbours:
             if run is not None and labels_of(run).get(labels.TEMPLATE) == template:
                 found.append(run)
         return self._parsed.of(TrainingRun, {key_of(each): each for each in found}.values())
+
+
+def _versions_to_compare(template: TrainingRun, dataset: Dataset | None) -> Iterator[int]:
+    """Yield the versions that a newer model than the one on record may have been trained on."""
+    if dataset is None or not watches_growth(template):
+        return
+    known = template.status.trained_on
+    since = known.version if known is not None and known.dataset == dataset.metadata.name else 0
+    yield from (entry.version for entry in dataset.status.history if entry.version > since)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlops.api.conditions import READY, find
@@ -81,7 +81,7 @@ class Reconciler:
         # Claimed is only where something is to be written: nothing can be in a namespace that is gone.
         if key.kind == "Model" and (invalid := self._gatherer.invalid_versions(key.namespace, key.name)):
             if not await self._claims.holds(key.namespace):
-                return self._clock.now() + _RETRY_PROBLEMS
+                return self._in_a_minute()
             for manifest, error in invalid:
                 await self._refuse(manifest, error)
         mark = self._gatherer.versions.mark(key)
@@ -92,13 +92,13 @@ class Reconciler:
             if present is None:
                 return None
             if not await self._claims.holds(key.namespace):
-                return self._clock.now() + _RETRY_PROBLEMS
+                return self._in_a_minute()
             await self._refuse(present, error)
             return None
         if view is None:
             return None
         if not await self._claims.holds(key.namespace):
-            return self._clock.now() + _RETRY_PROBLEMS
+            return self._in_a_minute()
         plan = self._planners[key.kind](view)
         try:
             hopeless = await self._carry_out(key, plan)
@@ -110,8 +110,12 @@ class Reconciler:
             return plan.requeue_at
         self._gatherer.versions.doubt(key)
         # Somebody else may put it right, with an object that nobody watches.
-        soon = self._clock.now() + _RETRY_PROBLEMS
-        return min(plan.requeue_at or soon, soon)
+        return min((at for at in (plan.requeue_at, self._in_a_minute()) if at is not None), default=None)
+
+    def _in_a_minute(self) -> datetime | None:
+        """Return when to try again what somebody else may put right; None where the calendar ends before."""
+        now = self._clock.now()
+        return now + _RETRY_PROBLEMS if datetime.max.replace(tzinfo=UTC) - now >= _RETRY_PROBLEMS else None
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
         """Return whether a child could not be written."""
@@ -144,7 +148,7 @@ class Reconciler:
             await write(child)
         except (Invalid, Refused) as error:
             # Trying an invalid one again cannot help. The next round says so in the status and leaves this child out.
-            again_at = self._clock.now() + _RETRY_PROBLEMS if isinstance(error, Refused) else None
+            again_at = self._in_a_minute() if isinstance(error, Refused) else None
             self._refused[key_of(child)] = _Refusal(timeless_digest(child), str(error), again_at)
             return Conflict(key_of(child), f"refused: {error}")
         except NotAllowed as error:

@@ -23,6 +23,7 @@ from tests.planning.builders import (
 )
 from tests.planning.world import World
 
+DIGEST = "sha256:" + "1" * 64
 SINCE = "2026-01-09T18:00:00Z"
 BOTH = [{"when": ["ConceptDrift"], "do": "Recalibrate"}, {"when": ["ConceptDrift"], "do": "Rebuild"}]
 SEARCH = {"objective": {"metric": "roc_auc"}, "parameters": [{"name": "C", "values": ["0.1", "7"]}]}
@@ -156,7 +157,7 @@ def test_recalibrate_then_rebuild_is_what_a_monitor_does_by_default() -> None:
 
 
 def test_gates_stay_but_for_a_gain_in_ranking_which_no_map_can_bring() -> None:
-    """Limits, and comparisons of what a map can improve, are the template's."""
+    """Limits, and comparisons of what a map can improve, are the template's; a thousandth is what rounding may take."""
     gates = [
         {"metric": "roc_auc", "dataset": "test", "min": "0.6", "compareTo": "champion", "minDelta": "0.01"},
         {"metric": "roc_auc", "dataset": "validation", "compareTo": "champion", "minDelta": "-0.02"},
@@ -164,11 +165,34 @@ def test_gates_stay_but_for_a_gain_in_ranking_which_no_map_can_bring() -> None:
         {"metric": "roc_auc", "dataset": "test", "min": "0.7"},
     ]
     spec = {"datasetRef": {"name": "weather"}, "search": SEARCH, "trainer": {"estimator": {"name": "SVC"}}}
-    made = recalibrating({**spec, "gates": gates}, "sha256:" + "1" * 64, "brier", None)
+    made = recalibrating({**spec, "gates": gates}, DIGEST, "brier", None)
     TrainingRunSpec.model_validate(made)
     better = {"metric": "brier", "dataset": "test", "compareTo": "champion", "minDelta": "0"}
-    assert made["gates"] == [{**gates[0], "minDelta": "0"}, *gates[1:], better]
-    assert made["trainer"] == {"recalibration": {"artifact": "sha256:" + "1" * 64}}
+    assert made["gates"] == [{**gates[0], "minDelta": "-0.001"}, *gates[1:], better]
+    assert made["trainer"] == {"recalibration": {"artifact": DIGEST}}
     assert "search" not in made
-    full = recalibrating({**spec, "gates": [gates[3]] * 32}, "sha256:" + "1" * 64, "brier", None)
-    assert len(TrainingRunSpec.model_validate(full).gates) == 32
+    stricter = {**better, "minDelta": "0.01"}
+    assert recalibrating({**spec, "gates": [stricter]}, DIGEST, "brier", None)["gates"] == [stricter]
+    weaker = {**better, "minDelta": "-0.01"}
+    assert recalibrating({**spec, "gates": [weaker]}, DIGEST, "brier", None)["gates"] == [weaker, better]
+
+
+def test_a_template_that_has_no_room_for_the_gate_is_told_and_no_map_goes_live_without_it() -> None:
+    """With as many gates as a run may have; one of them that asks for it already takes its place."""
+    loop = Loop()
+    limits = [{"metric": "roc_auc", "dataset": "test", "min": f"0.{number}"} for number in range(10, 42)]
+    loop.change("TrainingRun", "rain", gates=limits)
+    loop.settle()
+    assert loop.check() is None
+    said = loop.get("DriftMonitor", "rain-drift").status.conditions
+    [told] = [each for each in said if each.type == "RetrainingTriggered"]
+    assert (told.status, told.reason) == ("False", "GatesFull")
+    assert told.message == (
+        'ConceptDrift calls for Recalibrate, and the template "rain" has 32 gates, as many as a run may have, and a '
+        "recalibration has to pass one more: put {metric: brier, compareTo: champion} in the place of one of them"
+    )
+    loop.change("TrainingRun", "rain", gates=[*limits[:31], {"metric": "brier", "compareTo": "champion"}])
+    loop.settle()
+    last = loop.check()
+    assert (last.kind, last.outcome) == ("Recalibrate", "Promoted")
+    assert len(loop.get("TrainingRun", last.ref).spec.gates) == 32

@@ -183,6 +183,16 @@ def test_a_template_that_fires_on_new_data_makes_that_run_itself() -> None:
     assert said.message == "the content of Dataset weather has changed: the template makes a run of it"
 
 
+@pytest.mark.parametrize(("trained", "fires"), [(66, True), (67, False)])
+def test_a_template_makes_that_run_itself_if_there_are_enough_more_rows_for_it(trained: int, fires: bool) -> None:
+    """Version 2 has 100; with fewer the monitor makes its own."""
+    known = {"dataset": "weather", "version": 1, "rows": trained}
+    grows = a_template(spec={"triggers": [{"datasetGrowth": {"percent": 50}}]}, status={"trainedOn": known})
+    found = after_sync(a_view(waits_for_a_sync(), dataset=a_versioned_dataset(2), template=grows))
+    assert found.own[TRIGGERED].reason == ("RunActive" if fires else "RunCreated")
+    assert (found.status.last_action is None) == fires
+
+
 @pytest.mark.parametrize(
     ("synced", "asked"),
     [

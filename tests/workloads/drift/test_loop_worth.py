@@ -9,7 +9,7 @@ import pytest
 
 from bench.loop_adversary import ever_drifting, let_through
 from bench.loop_world import Loop, Work
-from bench.loop_worth import trained_after
+from bench.loop_worth import played, trained_after
 from mlops.api.drift_monitor import Guard
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -41,3 +41,15 @@ def test_a_policy_is_measured_by_the_answers_of_what_was_live(tmp_path: Path) ->
     assert never.answered(begun, second).equals(once.answered(begun, second))
     assert never.value(begun, never.end) == never.value(begun, never.end)
     assert 0.0 <= never.value(begun, never.end) <= 1.0
+
+
+def test_a_template_that_waits_for_more_rows_makes_its_run_when_they_have_come(tmp_path: Path) -> None:
+    """Each of four windows brings 240: a quarter more than the 1,921 at first are there after one, and then after the
+    last."""
+    work = Work(ever_drifting(timedelta(hours=12), windows=4), tmp_path)
+    grown = played(Loop(work, checks=False, growth=25))
+    runs = [grown.get("TrainingRun", name) for name in grown.names("TrainingRun")]
+    assert [entry.rows for entry in grown.get("Dataset", "rows").status.history] == [3361, 3121, 2881, 2641, 1921]
+    assert sorted(run.status.resolved.dataset_version for run in runs if run.status.resolved) == [1, 2, 5]
+    assert grown.runs() == 2
+    assert played(Loop(work, checks=False)).runs() == 0

@@ -117,7 +117,8 @@ class Steps:
         if made:
             return
         dataset = self._now.after.get(Key("Dataset", key.namespace, template["spec"]["datasetRef"]["name"]))
-        fires = any(each.get("datasetVersion") is not None for each in template["spec"]["triggers"])
+        triggers = template["spec"]["triggers"]
+        fires = any(each.get("datasetVersion", each.get("datasetGrowth")) is not None for each in triggers)
         status, reason, message = ready(template)
         if dataset is not None and self._reads(dataset) and (fires or reason == "RunPending" or change):
             yield _step(template, "wait", self._if_same(template, dataset, change))
@@ -132,7 +133,7 @@ class Steps:
             return f"a run is made and trains when Dataset {name} was read"
         made = [run for run in self._same.new("TrainingRun") if self._is_of(run, template)]
         if not made:
-            return f"a new version of Dataset {name} makes a run, which trains; the same rows make none"
+            return f"{_new_version(template, name)} makes a run, which trains; the same rows make none"
         outcome = "; ".join(self._outcome(self._same, run)[1] for run in made)
         return (
             f"{f'{change}; ' if change else ''}a run is made when Dataset {name} was read; on the same rows: {outcome}"
@@ -287,3 +288,15 @@ def _is_finished(job: Manifest) -> bool:
 def _step(manifest: Manifest, action: str, because: str) -> PlannedStep:
     metadata: dict[str, Any] = manifest["metadata"]
     return PlannedStep(manifest["kind"], metadata["namespace"], metadata["name"], action, because)
+
+
+def _new_version(template: Manifest, dataset: str) -> str:
+    """Return which versions to come a template makes a run of."""
+    triggers = template["spec"]["triggers"]
+    grown = [each["datasetGrowth"]["percent"] for each in triggers if each.get("datasetGrowth")]
+    said = f"a new version of Dataset {dataset}"
+    if not grown or any(each.get("datasetVersion") is not None for each in triggers):
+        return said
+    known = template.get("status", {}).get("trainedOn")
+    than = f"the {known['rows']:,} of version {known['version']}" if known else "the newest model was trained on"
+    return f"{said} with {min(grown)} % more rows than {than}"

@@ -25,6 +25,7 @@ from mlops.api.drift_monitor import (
 )
 from mlops.api.reasons import Reason, Trait, having
 from mlops.api.training_run import TrainingRun, TrainingRunSpec
+from mlops.planning.monitor.recalibrating import lacks_room
 from mlops.planning.readiness import is_over
 
 _WEEK = timedelta(days=7)
@@ -95,11 +96,17 @@ def decide(
         name = monitor.spec.training_run_ref.name if monitor.spec.training_run_ref else ""
         reason = Reason.RUN_NOT_FOUND if template is None else Reason.NOT_A_TEMPLATE
         return ActionDecision(action, reason, f'{action.do} needs the template "{name}"')
+    if action.do == "Recalibrate" and (full := _full(template, status)) is not None:
+        return ActionDecision(action, Reason.GATES_FULL, f"{verdict} calls for Recalibrate, and {full}")
     refusal = _refusal(monitor, status, verdict, at, runs)
     if refusal is not None:
         return ActionDecision(action, *refusal)
     message = f"{verdict} calls for {action.do}"
     return ActionDecision(action, Reason.RUN_CREATED, message + _on_trial(monitor, status, verdict))
+
+
+def _full(template: TrainingRun, status: DriftMonitorStatus) -> str | None:
+    return lacks_room(template, status.calibration.metric) if status.calibration is not None else None
 
 
 def _faulty(status: DriftMonitorStatus) -> str | None:

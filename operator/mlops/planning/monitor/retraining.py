@@ -15,9 +15,11 @@ from mlops.planning.monitor.actions import ActionDecision, decide, nothing_new, 
 from mlops.planning.monitor.manifests import run_name, run_of_action
 from mlops.planning.monitor.news import news
 from mlops.planning.monitor.progress import TRIGGERED, MonitorProgress
+from mlops.planning.monitor.recalibrating import lacks_room
 from mlops.planning.monitor.target import champion_of, target_of
 from mlops.planning.plan import Manifest
 from mlops.planning.readiness import condition
+from mlops.planning.training.growth import growth
 from mlops.planning.views import DriftMonitorView
 
 _ON_ROWS_AFTER_THE_CHANGE = ("Rebuild", "RollbackAndRebuild")
@@ -107,8 +109,13 @@ def synced_again(view: DriftMonitorView, progress: MonitorProgress) -> MonitorPr
 
 
 def _fires_by_itself(view: DriftMonitorView) -> bool:
-    """Return whether the template makes a run of every new version of the Dataset anyway."""
-    return view.template is not None and any(each.dataset_version for each in view.template.spec.triggers)
+    """Return whether the template makes a run of this version of the Dataset anyway."""
+    template, dataset = view.template, view.dataset
+    if template is None or dataset is None:
+        return False
+    if any(each.dataset_version for each in template.spec.triggers):
+        return True
+    return growth(template, dataset, template.status.trained_on) is not None
 
 
 def triggered(decision: ActionDecision) -> Condition:
@@ -159,5 +166,8 @@ def run_on_record(view: DriftMonitorView) -> tuple[Manifest, ...]:
     if view.template is None or not view.template.spec.triggers:
         return ()
     if any(run.metadata.name == action.ref for run in view.runs):
+        return ()
+    if action.recalibrates is not None and action.metric is not None and lacks_room(view.template, action.metric):
+        # The template was edited since: the run waits until there is room, which every further check asks for.
         return ()
     return (run_of_action(view.monitor, view.template, action, champion_of(view)),)

@@ -81,7 +81,7 @@ def trained_as(run: TrainingRun) -> Estimator | None:
 
 
 def trigger_of(run: TrainingRun) -> str | None:
-    """Return what made a run of a template: TemplateChange, DatasetVersion or DriftMonitor; None of any other run."""
+    """Return what made a run of a template: the kind of a TriggerRecord; None of any other run."""
     try:
         record = json.loads(run.metadata.annotations.get(labels.TRIGGER, ""))
     except ValueError:

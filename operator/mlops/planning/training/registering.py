@@ -80,7 +80,7 @@ def _same_model(view: TrainingRunView, status: TrainingRunStatus) -> ModelVersio
     newest = newest_wanted(view.versions)
     if newest is not None and artifact_of(newest) == status.output_digest:
         return newest
-    if trigger_of(view.run) not in ("DriftMonitor", "DatasetVersion"):
+    if trigger_of(view.run) not in ("DriftMonitor", "DatasetVersion", "DatasetGrowth"):
         return None
     same = [each for each in view.versions if artifact_of(each) == status.output_digest]
     left = (each for each in same if each.spec.withdrawn or is_passed_over(each, each.spec.promotion.stages[-1].name))

@@ -8,10 +8,13 @@ from mlops.planning import retrying
 from mlops.planning.ownership import key_of
 from mlops.planning.plan import Plan
 from mlops.planning.training.children import run_of_template
+from mlops.planning.training.growth import learns, trained_on, watches_growth
 from mlops.planning.training.recipe import recipe_digest, template_digest
 from mlops.planning.training.template_readiness import judged
 from mlops.planning.training.triggers import TriggerEvent, current_version, due_event, is_edited, pending_event, runs_of
 from mlops.planning.views import TrainingRunView
+
+_TAKES_THE_VERSION = ("TemplateChange", "Retry", "DatasetVersion", "DatasetGrowth")
 
 
 def plan(view: TrainingRunView) -> Plan:
@@ -45,11 +48,11 @@ def _recorded(view: TrainingRunView, due: TriggerEvent | None) -> TrainingRunSta
         )
     if due is not None:
         status = status.evolve(last_run=due.name, last_trigger=due.trigger)
-    took = due is not None and due.trigger.kind in ("TemplateChange", "Retry", "DatasetVersion")
+    took = due is not None and due.trigger.kind in _TAKES_THE_VERSION
     if version is not None and (took or _has_it_pinned(view, version)):
         # This run takes the version that is there now, so that version fires nothing.
         status = status.evolve(last_dataset_version=version)
-    return status
+    return status.evolve(trained_on=trained_on(view, runs_of(view)))
 
 
 def _no_event_waits(template: TrainingRun, due: TriggerEvent | None) -> bool:
@@ -58,7 +61,9 @@ def _no_event_waits(template: TrainingRun, due: TriggerEvent | None) -> bool:
 
 
 def _has_it_pinned(view: TrainingRunView, version: int) -> bool:
-    fires = any(each.dataset_version for each in view.run.spec.triggers)
-    return fires and any(
-        each.status.resolved and each.status.resolved.dataset_version == version for each in runs_of(view)
+    template = view.run
+    fires = any(each.dataset_version for each in template.spec.triggers)
+    runs = runs_of(view) if fires else [each for each in runs_of(view) if learns(template, each)]
+    return (fires or watches_growth(template)) and any(
+        each.status.resolved and each.status.resolved.dataset_version == version for each in runs
     )

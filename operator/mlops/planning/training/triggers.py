@@ -11,6 +11,7 @@ from mlops.api.training_run import TrainingRun, TriggerRecord
 from mlops.planning import readiness as say
 from mlops.planning import retrying
 from mlops.planning.liveness import artifact_of, newest_wanted
+from mlops.planning.training.growth import growth, is_at_work, learns, trained_on
 from mlops.planning.training.recipe import change_name, recipe_digest, template_digest, version_name
 from mlops.planning.views import TrainingRunView
 
@@ -71,10 +72,22 @@ def due_event(view: TrainingRunView) -> TriggerEvent | None:
     if is_edited(template):
         return _of_the_edit(view)
     version = current_version(view)
-    fires = any(each.dataset_version for each in template.spec.triggers)
-    if not fires or version in (None, status.last_dataset_version) or _has_a_run(view, version):
+    if version in (None, status.last_dataset_version):
         return None
-    return _of_the_version(view, version)
+    if any(each.dataset_version for each in template.spec.triggers):
+        free = not _has_a_run(runs_of(view), version)
+        return _of_the_version(view, version, _version_record(template, version)) if free else None
+    return _of_growth(view, version)
+
+
+def _of_growth(view: TrainingRunView, version: int | None) -> TriggerEvent | None:
+    """Return the run of a version with enough more rows than the newest model was trained on. While a run is under way
+    there is none: what it comes to is what has to be outgrown."""
+    runs = runs_of(view)
+    if view.dataset is None or is_at_work(runs) or _has_a_run([r for r in runs if learns(view.run, r)], version):
+        return None
+    record = growth(view.run, view.dataset, trained_on(view, runs))
+    return _of_the_version(view, version, record) if record else None
 
 
 def _asked_again(view: TrainingRunView, asked: str) -> TriggerEvent | None:
@@ -134,22 +147,22 @@ def _serves(view: TrainingRunView, run: TrainingRun) -> bool:
     return output is not None and artifact_of(newest_wanted(view.versions)) == output
 
 
-def _has_a_run(view: TrainingRunView, version: int | None) -> bool:
-    """Return whether a run has the version, or may take it: a second would be too many."""
+def _has_a_run(runs: list[TrainingRun], version: int | None) -> bool:
+    """Return whether one of the runs has the version, or may take it: a second would be too many."""
     return any(
         _may_take_this_version(each)
         or (each.status.resolved is not None and each.status.resolved.dataset_version == version)
-        for each in runs_of(view)
+        for each in runs
     )
 
 
-def _of_the_version(view: TrainingRunView, version: int | None) -> TriggerEvent:
+def _of_the_version(view: TrainingRunView, version: int | None, record: TriggerRecord) -> TriggerEvent:
     template = view.run
     name = version_name(template, version)
     if run_named(view, name) is not None:
         digest = labels.short(view.dataset.status.digest or "" if view.dataset else "", 6)
         name = labels.child_name(template.metadata.name, f"d{version}-{digest}", limit=52)
-    return TriggerEvent(name, _version_record(template, version))
+    return TriggerEvent(name, record)
 
 
 def _may_take_this_version(run: TrainingRun) -> bool:
