@@ -28,6 +28,7 @@ from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
 from mlops.api.pod_template import PodTemplate
 from mlops.api.resources import Resources
+from mlops.api.stage_access import StageAuth, StageTls
 
 
 class Golden(Model):
@@ -63,6 +64,10 @@ class Stage(Model):
     )
     resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
     pod_template: PodTemplate | None = Field(default=None, description="What is added to its pods.")
+    auth: StageAuth | None = Field(
+        default=None, description="What its servers ask of a request; without it they answer whoever reaches them."
+    )
+    tls: StageTls | None = Field(default=None, description="The certificate of its servers; without it: plain HTTP.")
     rules: ClassVar = (
         Rule(
             "!has(self.autoscaling) || !has(self.replicas) || self.replicas == 1",
