@@ -57,7 +57,9 @@ class ClientKeyring:
         }
         said = "; ".join(f"{client}: {why}" for client, why in sorted(bad.items())[:5])
         if not self._by_digest:
-            raise Unusable(said or "it must hold a key for each client, such as batch: the key, or sha256: and its hash")
+            raise Unusable(
+                said or "it must hold a key for each client, such as batch: the key, or sha256: and its hash"
+            )
         if said:
             warn(f"api-keys: some keys are of no use: {said}")
 

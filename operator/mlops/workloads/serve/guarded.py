@@ -12,7 +12,8 @@ from mlops.workloads.serve.routes import Route
 
 _CHALLENGE: Final = [(b"www-authenticate", b'Bearer realm="mlops"')]
 _UNKNOWN: Final = (
-    "this address takes known clients only: send a key or token of yours as Authorization: Bearer, or a key as X-API-Key"
+    "this address takes known clients only: send a key or token of yours as Authorization: Bearer, "
+    "or a key as X-API-Key"
 )
 _FORBIDDEN: Final = "whose key or token this is may not use this address; ask whoever runs the stage"
 

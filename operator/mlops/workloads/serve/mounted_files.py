@@ -21,12 +21,12 @@ class Unusable(Exception):
 
 
 class MountedFiles:
-    """A folder of files that `take` is given when they are others than before.
+    """A folder of files that `take` is given, with where they lie, when they are others than before.
 
     `take` raises Unusable, and whoever uses what it took decides what holds meanwhile.
     """
 
-    def __init__(self, kind: str, folder: Path, take: Callable[[Files], None]) -> None:
+    def __init__(self, kind: str, folder: Path, take: Callable[[Files, Path], None]) -> None:
         self.kind, self._folder, self._take = kind, folder, take
         self._seen: object = None
         # Why the newest files are of no use; empty while they are.
@@ -34,10 +34,10 @@ class MountedFiles:
 
     def read(self) -> None:
         """Take the files of now. Raises Unusable."""
-        self._seen, files = _state_of(self._folder)
+        self._seen, place, files = _state_of(self._folder)
         self.problem = ""
         try:
-            self._take(files)
+            self._take(files, place)
         except Unusable as error:
             self.problem = str(error)
             raise
@@ -62,8 +62,8 @@ async def keep_renewing(mounted: Iterable[MountedFiles], seconds: float = _SECON
             await asyncio.to_thread(each.renew)
 
 
-def _state_of(folder: Path, *, contents: bool = True) -> tuple[object, dict[str, bytes]]:
-    """Return what tells the files of now from others, and the files by name, all of one state of the Secret."""
+def _state_of(folder: Path, *, contents: bool = True) -> tuple[object, Path, dict[str, bytes]]:
+    """Return what tells the files of now from others, where they lie, and the files by name: of one state of it."""
     current = (folder / _CURRENT).resolve()
     place = current if current.is_dir() else folder
     seen: list[tuple[str, int, int, int]] = []
@@ -78,5 +78,5 @@ def _state_of(folder: Path, *, contents: bool = True) -> tuple[object, dict[str,
                 files[path.name] = path.read_bytes()
     except OSError:
         # It was exchanged meanwhile, or nothing is mounted: the next time tells.
-        return None, {}
-    return (place, seen), files
+        return None, place, {}
+    return (place, seen), place, files

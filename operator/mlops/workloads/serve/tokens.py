@@ -57,7 +57,7 @@ class TokenVerifier:
         remembered = self._known
         try:
             claims = self._claims_of(token)
-            subject, until = claims["sub"], float(claims["exp"]) + LEEWAY_SECONDS
+            subject, until = claims["sub"], int(claims["exp"]) + LEEWAY_SECONDS
         except _WRONG:
             return None
         if not isinstance(subject, str) or not subject:
@@ -120,15 +120,17 @@ def _keys_of(files: Files) -> dict[str, _VerifyingKey]:
 
 def _key_of(entry: Mapping[str, Any]) -> _VerifyingKey | None:
     """Return the public key of an entry; None if it is not one for verifying by an algorithm of ours."""
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
-        return None
     try:
+        if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+            return None
         # Of an entry that holds a private key its public part alone.
         if entry.get("kty") == "RSA" and entry.get("alg", "RS256") == "RS256":
             key: Any = RSAAlgorithm.from_jwk({name: entry[name] for name in ("kty", "n", "e")})
             return _VerifyingKey("RS256", key) if key.key_size in _BITS else None
         if entry.get("kty") == "EC" and entry.get("crv") == "P-256" and entry.get("alg", "ES256") == "ES256":
-            return _VerifyingKey("ES256", ECAlgorithm.from_jwk({name: entry[name] for name in ("kty", "crv", "x", "y")}))
+            return _VerifyingKey(
+                "ES256", ECAlgorithm.from_jwk({name: entry[name] for name in ("kty", "crv", "x", "y")})
+            )
     except _WRONG:
         return None
     return None
