@@ -77,6 +77,14 @@ class Stage(Model):
     )
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the names of the Secrets that its servers are given."""
+        auth, tls = self.auth, self.tls
+        keys = auth.api_keys.secret_ref.name if auth and auth.api_keys else None
+        issuer = auth.jwt.jwks_secret_ref.name if auth and auth.jwt else None
+        return tuple(name for name in (keys, issuer, tls.secret_ref.name if tls else None) if name is not None)
+
+    @property
     def least_replicas(self) -> int:
         """Return how many pods have to be ready for a version to be available here."""
         return self.replicas if self.autoscaling is None else max(self.autoscaling.min_replicas, 1)

@@ -239,6 +239,7 @@ def secured(
         yield served
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 def test_a_server_with_a_certificate_answers_over_tls_only(secured: Served) -> None:
     """TLS 1.2 and newer, in HTTP/1.1; who speaks plain HTTP, or an older TLS, gets no answer."""
     assert secured.infer(request_of(rows(2)))[0] == 200

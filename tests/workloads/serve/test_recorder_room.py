@@ -85,7 +85,7 @@ async def test_flushes_that_a_store_refuses_do_not_add_up_to_any_number_of_files
     numbers = iter(range(100_000))
 
     def encode(items: Sequence[str]) -> list[File]:
-        return [File(f"{next(numbers)}", b"x", 1) for _ in range(MOST_FILES)]
+        return [File(f"{next(numbers)}", b"x", len(items)) for _ in range(MOST_FILES)]
 
     recorder = Recorder(sink, encode, flush_rows=1000, flush_seconds=60, max_bytes=2 * BATCH_BYTES)
     sink.away = True

@@ -9,7 +9,6 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-
 # That one batch makes at most. Event times are the clients' choice: ten thousand rows could name seven thousand months.
 MOST_FILES: Final = 24
 
