@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,6 +213,13 @@ def test_a_secret_that_is_missing_is_a_condition_with_a_way_out(
         assert served.process.wait(timeout=60) == tasks.EXIT_RETRY
         assert served.report["reason"] == "CredentialsMissing"
         assert secret in served.report["message"]
+
+
+def test_a_server_without_tokens_imports_no_cryptography() -> None:
+    """What is switched off takes no memory, and is no way in."""
+    said = "import sys, mlops.workloads.serve.run; print({'jwt', 'cryptography'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.fixture(scope="module")

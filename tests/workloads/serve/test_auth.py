@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops.api.stage_access import StageAuth
-from mlops.workloads.serve.auth import Denial, Guard, group_of
+from mlops.workloads.serve.auth import Denial, RequestGuard, group_of
 from mlops.workloads.serve.client_keys import ClientKeyring
 from mlops.workloads.serve.mounted_files import Unusable
 
@@ -30,7 +30,7 @@ class Tokens:
         return "service:billing" if token == b"a.good.token" else None
 
 
-def a_guard(**routes: Any) -> Guard:
+def a_guard(**routes: Any) -> RequestGuard:
     auth = StageAuth.model_validate(
         {
             "apiKeys": {"secretRef": {"name": "clients"}},
@@ -38,7 +38,7 @@ def a_guard(**routes: Any) -> Guard:
             "routes": routes,
         }
     )
-    return Guard(auth, a_keyring(), Tokens())
+    return RequestGuard(auth, a_keyring(), Tokens())
 
 
 def bearer(credential: bytes) -> Headers:

@@ -10,22 +10,22 @@ from mlops.api.pod_environment import ServerSettings
 from mlops.api.reasons import Reason
 from mlops.api.tasks import ServeTask
 from mlops.workloads.floor.pod import PassingFault
-from mlops.workloads.serve.auth import Guard
+from mlops.workloads.serve.auth import RequestGuard
 from mlops.workloads.serve.client_keys import ClientKeyring
 from mlops.workloads.serve.mounted_files import Files, MountedFiles, Unusable
 from mlops.workloads.serve.tls import Certificate, certificate
 
 
 @dataclass(frozen=True)
-class Access:
+class ServerAccess:
     """The guard of a server's addresses and its certificate, as far as its stage has them, and their files."""
 
-    guard: Guard | None = None
+    guard: RequestGuard | None = None
     certificate: Certificate | None = None
     mounted: tuple[MountedFiles, ...] = ()
 
 
-def access_of(task: ServeTask, settings: ServerSettings) -> Access:
+def access_of(task: ServeTask, settings: ServerSettings) -> ServerAccess:
     """Return what is asked of requests. Raises PassingFault for a Secret that is not there or of no use: the next start
     sees what it holds then."""
     mounted: list[MountedFiles] = []
@@ -43,12 +43,12 @@ def access_of(task: ServeTask, settings: ServerSettings) -> Access:
             tokens = TokenVerifier(auth.jwt)
             files = MountedFiles("jwks", Path(settings.jwks), _without_place(tokens.take))
             mounted.append(_first_read(files, task, auth.jwt.jwks_secret_ref.name, "auth.jwt.jwksSecretRef"))
-        guard = Guard(auth, keyring, tokens)
+        guard = RequestGuard(auth, keyring, tokens)
     if task.tls is not None:
         shown = certificate()
         files = MountedFiles("tls", Path(settings.tls), shown.take)
         mounted.append(_first_read(files, task, task.tls.secret_ref.name, "tls.secretRef"))
-    return Access(guard, shown, tuple(mounted))
+    return ServerAccess(guard, shown, tuple(mounted))
 
 
 def _without_place(take: Callable[[Files], None]) -> Callable[[Files, Path], None]:

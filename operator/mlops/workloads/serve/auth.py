@@ -47,7 +47,7 @@ class TokenReader(Protocol):
         ...
 
 
-class Guard:
+class RequestGuard:
     """Decides by what a stage says, and counts what it denies. For the event loop's thread."""
 
     def __init__(self, auth: StageAuth, keyring: ClientKeyring | None, tokens: TokenReader | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mlops.workloads.serve.app import Application
-from mlops.workloads.serve.auth import Denial, Guard
+from mlops.workloads.serve.auth import Denial, RequestGuard
 from mlops.workloads.serve.errors import RequestError
 from mlops.workloads.serve.exchange import Exchange
 from mlops.workloads.serve.routes import Route
@@ -21,7 +21,7 @@ _FORBIDDEN: Final = "whose key or token this is may not use this address; ask wh
 class GuardedApplication(Application):
     """Answers what `guard` lets pass: it is asked when the head is there, before a byte of the body is kept."""
 
-    def __init__(self, *given: Any, guard: Guard, **named: Any) -> None:
+    def __init__(self, *given: Any, guard: RequestGuard, **named: Any) -> None:
         super().__init__(*given, **named)
         self._guard = guard
 

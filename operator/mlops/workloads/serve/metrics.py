@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from mlops.api.stage_access import ROUTE_GROUPS
-from mlops.workloads.serve.access import Access
+from mlops.workloads.serve.access import ServerAccess
 from mlops.workloads.serve.auth import Denial
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.encoder import EncodingProcess
@@ -41,7 +41,7 @@ class Metrics:
         self.recorders: Mapping[str, Recorder[Any]] = {}
         self.encoder: EncodingProcess | None = None
         self.budget: Budget | None = None
-        self.access = Access()
+        self.access = ServerAccess()
         self.repeated_rows = 0
         self.outside_rows = 0
         self.unknown_labels = 0

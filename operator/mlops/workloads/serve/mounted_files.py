@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ _CURRENT: Final = "..data"
 # An API server takes no Secret of more than a mebibyte.
 _MOST_BYTES: Final = 1 << 20
 _SECONDS: Final = 1.0
+_TRIES: Final = 3
 Files = Mapping[str, bytes]
 
 
@@ -34,7 +36,10 @@ class MountedFiles:
 
     def read(self) -> None:
         """Take the files of now. Raises Unusable."""
-        self._seen, place, files = _state_of(self._folder)
+        for _ in range(_TRIES):
+            self._seen, place, files = _state_of(self._folder)
+            if self._seen is not None:
+                break
         self.problem = ""
         try:
             self._take(files, place)
@@ -44,7 +49,9 @@ class MountedFiles:
 
     def renew(self) -> None:
         """Take the files if they have changed, and tell of it."""
-        if _state_of(self._folder, contents=False)[0] == self._seen:
+        seen, _, _ = _state_of(self._folder, contents=False)
+        # Of two states, or of none, nothing is taken: who was let in is not kept out for it.
+        if seen is None or seen == self._seen:
             return
         try:
             self.read()
@@ -70,13 +77,15 @@ def _state_of(folder: Path, *, contents: bool = True) -> tuple[object, Path, dic
     files: dict[str, bytes] = {}
     try:
         for path in sorted(place.iterdir()):
-            if path.name.startswith("..") or not path.is_file():
-                continue
             found = path.stat()
+            if path.name.startswith("..") or not stat.S_ISREG(found.st_mode):
+                continue
             seen.append((path.name, found.st_ino, found.st_size, found.st_mtime_ns))
             if contents and found.st_size <= _MOST_BYTES:
                 files[path.name] = path.read_bytes()
     except OSError:
-        # It was exchanged meanwhile, or nothing is mounted: the next time tells.
+        # It was exchanged meanwhile, or nothing is mounted.
+        return None, place, {}
+    if (folder / _CURRENT).resolve() != current:
         return None, place, {}
     return (place, seen), place, files

@@ -26,7 +26,7 @@ from mlops.workloads.floor.model.latency import one_row_seconds, percentile
 from mlops.workloads.floor.model.lone_rows import lone_rows
 from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
-from mlops.workloads.serve.access import Access, access_of
+from mlops.workloads.serve.access import ServerAccess, access_of
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.example import find_example
@@ -68,7 +68,9 @@ def serve(pod: Pod, task: ServeTask) -> None:
         )
 
 
-async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: socket.socket, access: Access) -> int:
+async def _serve(
+    pod: Pod, task: ServeTask, settings: ServerSettings, listener: socket.socket, access: ServerAccess
+) -> int:
     """Return the number of rows that could not be stored."""
     started = time.monotonic()
     metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)

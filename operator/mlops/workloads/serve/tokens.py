@@ -43,11 +43,12 @@ class TokenVerifier:
     def take(self, files: Files) -> None:
         """Take the keys of now in the place of those before, and forget all tokens. Raises Unusable if there is none:
         then no token holds."""
-        self._keys = {}
+        keys: dict[str, _VerifyingKey] = {}
         try:
-            self._keys = _keys_of(files)
+            keys = _keys_of(files)
         finally:
-            self._known = {}
+            # At once: while they are read, those before count.
+            self._keys, self._known = keys, {}
 
     def subject_of(self, token: bytes, digest: bytes) -> str | None:
         """Return the subject of a token, whose SHA-256 is `digest`; None if it does not hold."""
