@@ -180,7 +180,24 @@ _PROMOTION = {
             },
             "podTemplate": _POD_TEMPLATE,
         },
-        {"name": "production", "gates": [{"latency": {"p99Milliseconds": 50}}], "replicas": 2},
+        {
+            "name": "production",
+            "gates": [{"latency": {"p99Milliseconds": 50}}],
+            "replicas": 2,
+            "auth": {
+                "apiKeys": {"secretRef": {"name": "electricity-clients"}},
+                "jwt": {
+                    "jwksSecretRef": {"name": "issuer-keys"},
+                    "issuer": "https://issuer.example.com",
+                    "audience": "electricity",
+                },
+                "routes": {
+                    group: {"access": "Authenticated", "clients": ["batch"], "subjects": ["service:billing"]}
+                    for group in ("infer", "feedback", "admin", "metrics")
+                },
+            },
+            "tls": {"secretRef": {"name": "electricity-tls"}},
+        },
         {
             "name": "scaled",
             "autoscaling": {

@@ -625,6 +625,42 @@ RULES = [
         "maxReplicas and targets stand in what scales the pods: leave them out",
     ),
     _case(
+        "auth by nothing",
+        a_version(**{"spec.promotion.stages.1.auth": {"routes": {}}}),
+        "spec.promotion.stages[1].auth",
+        "auth needs apiKeys, jwt or both",
+    ),
+    _case(
+        "clients without their keys",
+        a_version(**{"spec.promotion.stages.1.auth.apiKeys": None}),
+        "spec.promotion.stages[1].auth",
+        "routes name clients, which are names of apiKeys",
+    ),
+    _case(
+        "subjects without their tokens",
+        a_version(**{"spec.promotion.stages.1.auth.jwt": None}),
+        "spec.promotion.stages[1].auth",
+        "routes name subjects, which are those of tokens",
+    ),
+    _case(
+        "clients where everybody may",
+        a_version(**{"spec.promotion.stages.1.auth.routes.metrics.access": "Anonymous"}),
+        "spec.promotion.stages[1].auth.routes.metrics",
+        "access Anonymous lets everybody in",
+    ),
+    _case(
+        "a client that is no key of a Secret",
+        a_version(**{"spec.promotion.stages.1.auth.routes.infer.clients": ["team/batch"]}),
+        "spec.promotion.stages[1].auth.routes.infer.clients[0]",
+        "a client is named by a key of the Secret",
+    ),
+    _case(
+        "an issuer with a space",
+        a_version(**{"spec.promotion.stages.1.auth.jwt.issuer": "the issuer"}),
+        "spec.promotion.stages[1].auth.jwt.issuer",
+        "printable ASCII without spaces",
+    ),
+    _case(
         "half a device",
         a_run(**{"spec.resources": {"limits": {"nvidia.com/gpu": "0.5"}}}),
         "spec.resources",

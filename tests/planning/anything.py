@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints, ValidationError
 
-from mlops.api import affinity, base, dataset, delimited, resources, sql_source, time_format, training_run
+from mlops.api import affinity, base, dataset, delimited, resources, sql_source, stage_access, time_format, training_run
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -84,6 +84,8 @@ PATTERNS: dict[str, Sequence[str]] = {
         (resources.ResourceName, ("cpu", "memory", "nvidia.com/gpu", f"{'d' * 63}/{'e' * 62}")),
         (affinity.LabelKey, ("example.com/team", "pool", "sidecar.istio.io/inject", f"{'d' * 253}/{'k' * 63}")),
         (affinity.LabelValue, ("gpu", "", "7", "v" * 63)),
+        (stage_access.ClientName, ("batch", "_", "team-a.batch", "C" * 253)),
+        (stage_access.ClaimText, ("https://issuer.example.com", "system:serviceaccount:team:caller", "~" * 512)),
         (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
     )
 } | {
@@ -510,7 +512,34 @@ def _governance(draw: Draw, drawn: Object, fields: Fields) -> None:
             drawn[name] = [each for each in drawn[name] if each in drawn.get("pii", ())]
 
 
+def _action(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn["do"] != "AskForLabels":
+        drawn.pop("budget", None)
+    if drawn["do"] in ("Rollback", "RollbackAndRebuild"):
+        drawn["when"] = draw.one((["PerformanceDrop"], ["ConceptDrift", "PerformanceDrop"]))
+    if drawn["do"] == "Recalibrate":
+        drawn["when"] = ["ConceptDrift"]
+
+
+def _access(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if drawn.get("access") == "Anonymous":
+        drawn.update(clients=[], subjects=[])
+
+
+def _auth(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if not drawn.keys() & {"apiKeys", "jwt"}:
+        known = draw.one(("apiKeys", "jwt"))
+        drawn[known] = fields[known](draw)
+    for access in drawn.get("routes", {}).values():
+        for known, listed in (("apiKeys", "clients"), ("jwt", "subjects")):
+            if known not in drawn:
+                access.pop(listed, None)
+
+
 MENDS: dict[str, Mend] = {
+    "Action": _action,
+    "RouteAccess": _access,
+    "StageAuth": _auth,
     "Governance": _governance,
     "Source": _one_of("s3", "http", "captured", "sql"),
     "Csv": _csv,

@@ -188,7 +188,7 @@ def test_a_deployment_without_its_stage_label_is_mended_not_deleted() -> None:
     """Taking one label off by hand must not take the model down."""
     version = a_live_version()
     there = deployment(SETTINGS, version, str(version.status.artifact), "production", [version], "2026-01-10T12:00:00Z")
-    address = service("rain", "team", "production", [version])
+    address = service(version, "production", [version])
     for each in (there, address):
         each["metadata"]["uid"] = "seen"
         del each["metadata"]["labels"][labels.STAGE]

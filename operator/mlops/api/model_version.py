@@ -28,6 +28,7 @@ from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
 from mlops.api.pod_template import PodTemplate
 from mlops.api.resources import Resources
+from mlops.api.stage_access import StageAuth, StageTls
 
 
 class Golden(Model):
@@ -63,6 +64,10 @@ class Stage(Model):
     )
     resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
     pod_template: PodTemplate | None = Field(default=None, description="What is added to its pods.")
+    auth: StageAuth | None = Field(
+        default=None, description="What its servers ask of a request; without it they answer whoever reaches them."
+    )
+    tls: StageTls | None = Field(default=None, description="The certificate of its servers; without it: plain HTTP.")
     rules: ClassVar = (
         Rule(
             "!has(self.autoscaling) || !has(self.replicas) || self.replicas == 1",
@@ -70,6 +75,14 @@ class Stage(Model):
             lambda self: self.autoscaling is None or self.replicas == 1,
         ),
     )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the names of the Secrets that its servers are given."""
+        auth, tls = self.auth, self.tls
+        keys = auth.api_keys.secret_ref.name if auth and auth.api_keys else None
+        issuer = auth.jwt.jwks_secret_ref.name if auth and auth.jwt else None
+        return tuple(name for name in (keys, issuer, tls.secret_ref.name if tls else None) if name is not None)
 
     @property
     def least_replicas(self) -> int:

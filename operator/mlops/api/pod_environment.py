@@ -209,6 +209,16 @@ class ServerSettings(ServerLimits):
     port: Annotated[
         int, BeforeValidator(_port), Variable(tasks.PORT_VARIABLE, "the port on which it listens", "8080")
     ] = 8080
+    api_keys: Annotated[
+        str,
+        Variable(tasks.API_KEYS_VARIABLE, "the folder with the API keys of the stage's clients; the operator sets it"),
+    ] = ""
+    jwks: Annotated[
+        str, Variable(tasks.JWKS_VARIABLE, "the folder with the keys of the tokens' issuer; the operator sets it")
+    ] = ""
+    tls: Annotated[
+        str, Variable(tasks.TLS_VARIABLE, "the folder with the server's certificate and key; the operator sets it")
+    ] = ""
     capture_key: Annotated[
         str,
         _SECRET,

@@ -40,6 +40,7 @@ from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
 from mlops.api.numeric_environment import NUMERIC_ENVIRONMENT as NUMERIC_ENVIRONMENT
 from mlops.api.reasons import Reported
+from mlops.api.stage_access import StageAuth, StageTls
 from mlops.api.training_run import MetricValue, Recalibration, Search
 
 TASK_VARIABLE = "MLOPS_TASK"
@@ -55,6 +56,10 @@ PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
 CAPTURE_KEY_VARIABLE = "MLOPS_CAPTURE_KEY"  # what model servers choose captured requests by; a random one if not set
 STORE_ROOT_VARIABLE = "MLOPS_STORE_ROOT"  # with a store per namespace: what all of them lie under
 S3_KEYS_VARIABLE = "MLOPS_S3_KEYS"  # a folder with a file per key of the Secret, which follows the Secret's changes
+# Folders with the files of Secrets that a stage names; they follow the Secrets' changes.
+API_KEYS_VARIABLE = "MLOPS_API_KEYS"
+JWKS_VARIABLE = "MLOPS_JWKS"
+TLS_VARIABLE = "MLOPS_TLS"
 DRAIN_VARIABLE = "MLOPS_DRAIN_SECONDS"  # for how long it goes on answering after it was told to stop
 S3_SECRET_VARIABLE = "MLOPS_S3_SECRET"  # namespace/name of the Secret that the S3 settings come from, for messages
 SOURCE_PREFIX = "SOURCE_"  # before each key of a source's own Secret in the environment
@@ -235,6 +240,9 @@ class ServeTask(Model):
     stage: str
     artifact: str
     capture: Capture
+    # What is asked of requests, and the certificate that is shown, as far as the stage says; both name Secrets.
+    auth: StageAuth | None = None
+    tls: StageTls | None = None
 
 
 class OlderCandidate(Model):

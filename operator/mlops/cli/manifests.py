@@ -14,6 +14,8 @@ from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.kinds import KINDS, InvalidObject, parse_written
 from mlops.api.mistakes import listed
+from mlops.api.model_version import ModelVersion, Stage
+from mlops.api.training_run import TrainingRun
 from mlops.cli.errors import UserError
 from mlops.cli.mistakes import of_all
 from mlops.cli.secrets import Name, Values, name_of, secrets_of
@@ -69,7 +71,7 @@ class Manifests:
     documents: tuple[ManifestDocument, ...]
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    # The keys of the Secrets that sources of the Datasets name, as far as they are among the manifests.
+    # The keys of the Secrets that sources and stages name, as far as they are among the manifests.
     secrets: Mapping[Name, Values] = field(default_factory=dict, repr=False)
     # Those that are named, there or not.
     named_secrets: frozenset[Name] = frozenset()
@@ -100,7 +102,7 @@ def read(paths: Iterable[str], *, words_are_texts: bool = False) -> Manifests:
 
 
 def _secrets_named(found: Iterable[ManifestDocument]) -> Iterator[Name]:
-    """Yield the Secrets that the sources of Datasets, and of labels, name."""
+    """Yield the Secrets that the sources of Datasets and of labels, and stages of models, name."""
     for document in found:
         parsed = parse_written(document.manifest)
         if isinstance(parsed, Dataset) and parsed.spec.source.secret is not None:
@@ -108,6 +110,16 @@ def _secrets_named(found: Iterable[ManifestDocument]) -> Iterator[Name]:
         if isinstance(parsed, DriftMonitor):
             named = (each.secret for each in parsed.spec.labels.sources or ())
             yield from ((document.key[1], secret) for secret in named if secret is not None)
+        for stage in _stages(parsed):
+            yield from ((document.key[1], secret) for secret in stage.secrets)
+
+
+def _stages(parsed: Resource) -> tuple[Stage, ...]:
+    if isinstance(parsed, ModelVersion):
+        return parsed.spec.promotion.stages
+    if isinstance(parsed, TrainingRun) and parsed.spec.register_ is not None:
+        return parsed.spec.register_.promotion.stages
+    return ()
 
 
 def _words_as_texts(document: ManifestDocument) -> Iterator[str]:

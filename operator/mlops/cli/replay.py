@@ -21,6 +21,7 @@ from mlops.api.base import format_time, parse_duration
 from mlops.cli import stream_text
 from mlops.cli.errors import UserError
 from mlops.cli.scenario import Replay
+from mlops.cli.state import server_headers
 from mlops.workloads.floor.parquet_file import ParquetError
 from mlops.workloads.ingest.zones import parquet_in_utc
 
@@ -34,6 +35,7 @@ class ReplayTarget:
 
     def __init__(self, url: str, model: str) -> None:
         self.url, self.model = url.rstrip("/"), model
+        self._headers = server_headers()
         self.pool = urllib3.PoolManager(
             maxsize=CONNECTIONS,
             block=True,
@@ -73,7 +75,7 @@ class ReplayTarget:
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else orjson.dumps(body)
         try:
-            answer = self.pool.request(method, self.url + path, body=data, headers={"Content-Type": "application/json"})
+            answer = self.pool.request(method, self.url + path, body=data, headers=self._headers)
         except urllib3.exceptions.HTTPError as error:
             raise UserError(f"{method} {self.url}{path}: no answer: {error}") from error
         if answer.status >= 300:

@@ -368,7 +368,9 @@ def _identity(stream: Stream) -> str:
 def _url(service: Manifest | None) -> str | None:
     """Return where a Service answers on this machine."""
     for ingress in (service or {}).get("status", {}).get("loadBalancer", {}).get("ingress", []):
-        return f"http://{ingress['ip']}:{ingress['ports'][0]['port']}"
+        # The first port is the one of the version that is wanted, and is called by its scheme.
+        scheme = (service or {})["spec"]["ports"][0]["name"]
+        return f"{scheme}://{ingress['ip']}:{ingress['ports'][0]['port']}"
     return None
 
 

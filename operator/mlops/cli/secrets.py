@@ -1,6 +1,7 @@
-"""Secrets of sources without a cluster: from the manifests beside the Datasets that name them, or the environment.
+"""Secrets without a cluster: from the manifests beside what names them, those of sources also from the environment.
 
-They go to the pods that read these sources, and nowhere else: neither into the state folder nor into what is shown.
+They go to the pods that are given them, and nowhere else. Those of sources never into the state folder; those of a
+stage's servers are files in the folder of the running pod, their owner's alone, and go with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from mlops.api.sql_source import SECRET_KEYS
 from mlops.cli.errors import UserError
 
 PREFIX = "MLOPS_SECRET_"
+# In a pod a key may be the name of a file.
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 Name = tuple[str, str]  # namespace, name
 Values = Mapping[str, str]
 
@@ -71,6 +74,8 @@ def _values(place: str, manifest: Mapping[str, Any]) -> Values:
         for key, value in given.items():
             if not isinstance(value, str):
                 raise UserError(f"{place}: {part}.{key}: is no text: put it in quotes")
+            if not _KEY.fullmatch(str(key)) or str(key).startswith(".."):
+                raise UserError(f"{place}: {part}: {str(key)[:64]!r} is no key: use letters, digits, -, _ and .")
             found[str(key)] = _decoded(value, f"{place}: {part}.{key}") if part == "data" else value
     if bad := next((key for key, value in found.items() if "\0" in value), None):
         raise UserError(f"{place}: {bad}: holds a NUL, which no environment can")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import Field
+
 from mlops.api.environment import Variable, Variables
 from mlops.local.records import is_held
 
@@ -29,6 +31,20 @@ class CommandSettings(Variables):
     data_home: Annotated[
         Path | None, Variable("XDG_DATA_HOME", "your data folder, but on macOS", "`~/.local/share`")
     ] = None
+    server_token: Annotated[
+        str,
+        Field(repr=False),
+        Variable(
+            "MLOPS_SERVER_TOKEN",
+            "the API key or token that a model server is asked with, by `mlops predict --url` and replays",
+        ),
+    ] = ""
+
+
+def server_headers() -> dict[str, str]:
+    """Return the headers of a request to a model server."""
+    token = CommandSettings.read(os.environ).server_token
+    return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def default_folder() -> Path:

@@ -56,9 +56,11 @@ def curl_line(service: Manifest, url: str, objects: Iterable[Manifest], state: S
         if body is None:
             return None
         file = _written(state.requests / f"{namespace}-{name}.json", body)
-        return (
-            f"curl -sS -H 'Content-Type: application/json' -d @{shlex.quote(str(file))} {url}/v2/models/{model}/infer"
-        )
+        stages = version["spec"].get("promotion", {}).get("stages", ())
+        asks = any(each.get("auth") and server_name(model, each["name"]) == name for each in stages)
+        key = ' -H "Authorization: Bearer $MLOPS_SERVER_TOKEN"' if asks else ""
+        kind = "-H 'Content-Type: application/json'"
+        return f"curl -sS{key} {kind} -d @{shlex.quote(str(file))} {url}/v2/models/{model}/infer"
     return None
 
 

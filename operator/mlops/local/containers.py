@@ -48,7 +48,7 @@ class Machine:
     # A user's image -> the folder with its code.
     images: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    # (namespace, name) of a source's Secret -> its keys.
+    # (namespace, name) of a Secret that a source, or a stage of a model, names -> its keys.
     secrets: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict, repr=False)
 
 
@@ -67,7 +67,7 @@ def launch(container: Manifest, pod: Manifest, place: Path, ports: Mapping[int, 
 
     Makes the folders. Raises CannotStart.
     """
-    mounts = _mounts(container, pod, place)
+    mounts = _mounts(container, pod, place, machine)
     own = place / "containers" / container["name"]
     scratch = Path(_rewrite("/tmp", mounts))
     scratch = own / "tmp" if not scratch.is_relative_to(place) else scratch
@@ -103,13 +103,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _mounts(container: Manifest, pod: Manifest, place: Path) -> list[tuple[str, Path]]:
-    """Return (path in the container, folder) of each mount, the longest path first."""
+def _mounts(container: Manifest, pod: Manifest, place: Path, machine: Machine) -> list[tuple[str, Path]]:
+    """Return (path in the container, folder) of each mount, the longest path first.
+
+    The files of a Secret are their owner's alone, and go with the pod's folder.
+    """
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", ())}
     found = []
     for mount in container.get("volumeMounts", ()):
         volume = volumes.get(mount["name"])
-        # There are no Secrets here: an optional one is a folder without files, as on a node.
+        # An optional Secret that is not there is a folder without files, as on a node.
         if volume is None or not ("emptyDir" in volume or volume.get("secret", {}).get("optional")):
             raise CannotStart(
                 "CreateContainerConfigError",
@@ -117,8 +120,16 @@ def _mounts(container: Manifest, pod: Manifest, place: Path) -> list[tuple[str, 
             )
         folder = place / "volumes" / mount["name"] / mount.get("subPath", "")
         folder.mkdir(parents=True, exist_ok=True)
+        named = (pod["metadata"].get("namespace", "default"), volume.get("secret", {}).get("secretName", ""))
+        for key, value in machine.secrets.get(named, {}).items():
+            _write_private(folder / key, value)
         found.append((mount["mountPath"].rstrip("/"), folder))
     return sorted(found, key=lambda mount: -len(mount[0]))
+
+
+def _write_private(path: Path, text: str) -> None:
+    with open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
 
 
 def _rewrite(text: str, mounts: list[tuple[str, Path]]) -> str:

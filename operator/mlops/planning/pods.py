@@ -160,9 +160,12 @@ def pod(
     template: PodTemplate | None = None,
     restart_policy: str = "Never",
     annotations: Mapping[str, str] | None = None,
+    own_volumes: Mapping[str, Manifest] | None = None,
     **more: Any,
 ) -> Manifest:
     """Return a pod template with the volumes that its containers mount; `more` adds keys of the pod's spec.
+
+    What is mounted under the name of one of `own_volumes` is that one, else an empty folder of the pod's own.
 
     Of an object's own `template` counts what the installation allows; what is ours is never replaced by it.
     """
@@ -186,7 +189,7 @@ def pod(
             },
             **_placement(wanted, labels),
             "containers": containers,
-            "volumes": _volumes(settings, every),
+            "volumes": _volumes(settings, every, own_volumes or {}),
             **({"initContainers": inits} if inits else {}),
             **more,
         },
@@ -243,15 +246,13 @@ _PLACEMENT = (
 )
 
 
-def _volumes(settings: Settings, containers: list[Manifest]) -> list[Manifest]:
-    """Return each volume that a container mounts: a bounded empty folder, or the keys of model servers."""
+def _volumes(settings: Settings, containers: list[Manifest], own: Mapping[str, Manifest]) -> list[Manifest]:
+    """Return each volume that a container mounts: a bounded empty folder, the store's keys, or one of `own`."""
     names = dict.fromkeys(mount["name"] for each in containers for mount in each["volumeMounts"])
     bounded = {"sizeLimit": settings.scratch_limit} if settings.scratch_limit else {}
     keys = {"secretName": settings.server_secret or settings.store_secret, "optional": True}
-    return [
-        {"name": name, "secret": dict(keys)} if name == _KEYS_VOLUME else {"name": name, "emptyDir": dict(bounded)}
-        for name in names
-    ]
+    known: dict[str, Manifest] = {_KEYS_VOLUME: {"secret": keys}, **own}
+    return [{"name": name, **known.get(name, {"emptyDir": dict(bounded)})} for name in names]
 
 
 def job_spec(template: Manifest, *, backoff_limit: int, active_deadline_seconds: int) -> Manifest:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -36,12 +37,18 @@ class Served:
     task: tasks.ServeTask
     store: Path
     folder: Path
+    # Whose certificates are taken; None: it speaks plain HTTP.
+    trusted: ssl.SSLContext | None = None
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers in lower case, and body of one request over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = (
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            if self.trusted is None
+            else http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.trusted)
+        )
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
@@ -103,7 +110,9 @@ def task_of(artifact: str, **capture: Any) -> tasks.ServeTask:
 
 
 @contextmanager
-def started(folder: Path, store: Path, task: tasks.ServeTask, **environ: str) -> Iterator[Served]:
+def started(
+    folder: Path, store: Path, task: tasks.ServeTask, trusted: ssl.SSLContext | None = None, **environ: str
+) -> Iterator[Served]:
     """A server process, just started."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -125,7 +134,7 @@ def started(folder: Path, store: Path, task: tasks.ServeTask, **environ: str) ->
             stderr=log,
         )
     try:
-        yield Served(process, port, task, store, folder)
+        yield Served(process, port, task, store, folder, trusted)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -137,9 +146,11 @@ def started(folder: Path, store: Path, task: tasks.ServeTask, **environ: str) ->
 
 
 @contextmanager
-def serving(folder: Path, store: Path, task: tasks.ServeTask, **environ: str) -> Iterator[Served]:
+def serving(
+    folder: Path, store: Path, task: tasks.ServeTask, trusted: ssl.SSLContext | None = None, **environ: str
+) -> Iterator[Served]:
     """A server process that is ready."""
-    with started(folder, store, task, **environ) as served:
+    with started(folder, store, task, trusted, **environ) as served:
         wait_until_ready(served)
         yield served
 

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
 from mlops.workloads.floor.records.layout import partition_span
-from mlops.workloads.serve.capture import MOST_PARTITIONS, CaptureEncoder, partitioned
+from mlops.workloads.serve.capture import CaptureEncoder, partitioned
 from mlops.workloads.serve.captured_rows import CapturedRequest, messages_of
 from mlops.workloads.serve.chosen import Chosen
 from mlops.workloads.serve.encoder import plan_of
-from mlops.workloads.serve.file_names import FileNames
+from mlops.workloads.serve.file_names import MOST_FILES, FileNames
 from mlops.workloads.serve.inference import Interface, Parser
 from mlops.workloads.serve.tensors import Column
 from mlops.workloads.serve.timestamps import microseconds
@@ -218,7 +218,7 @@ def test_event_times_do_not_choose_the_number_of_files(model: Path, tmp_path: Pa
         assert served.infer(request_of(rows(7_000), id="spread", parameters={"event_time": times}))[0] == 200
         served.infer(request_of(rows(50), id="live", parameters={"event_time": "2026-11-29T12:00:00Z"}))
         assert served.stop() == 0
-        assert len(served.files()) == MOST_PARTITIONS
+        assert len(served.files()) == MOST_FILES
         assert served.recorded().height == 7_050
         of_the_month = [path for path in served.files() if "date=2026-11/" in path.as_posix()]
         # Traffic of today is not among them: the fifty rows, and the one that the request names of this month.
@@ -232,7 +232,7 @@ def test_every_row_is_in_one_file_whose_partition_holds_its_time(times: list[int
     timestamps = pl.Series("time", times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
     frame = pl.DataFrame([timestamps, pl.Series("row", range(len(times)))])
     files = partitioned(frame, "captures/", FileNames("pod"))
-    assert len(files) <= MOST_PARTITIONS
+    assert len(files) <= MOST_FILES
     found = []
     for file in files:
         span = partition_span(file.key)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -15,31 +14,10 @@ from mlops.store import AccessDenied, CredentialsMissing, open_store
 from mlops.workloads.floor.records.layout import captures_prefix
 from tests.servers.s3 import S3Server
 from tests.workloads.serve.models import rows
+from tests.workloads.serve.mounts import Mount
 from tests.workloads.serve.servers import Served, request_of, started, task_of, wait_until_ready
 
 SETTINGS = ("MLOPS_S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-
-
-class Mount:
-    """A Secret as a kubelet mounts it: files behind a link that is exchanged at once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._count = 0
-        folder.mkdir()
-
-    def put(self, values: Mapping[str, str]) -> None:
-        """Renew the files. A Secret that is gone leaves none."""
-        self._count += 1
-        state = self.folder / f"..state-{self._count}"
-        state.mkdir()
-        for name, value in values.items():
-            (state / name).write_text(value + "\n")
-            if not (self.folder / name).is_symlink():
-                (self.folder / name).symlink_to(f"..data/{name}")
-        fresh = self.folder / "..data_tmp"
-        fresh.symlink_to(state.name)
-        os.replace(fresh, self.folder / "..data")
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:

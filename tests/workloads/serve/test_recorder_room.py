@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from mlops.store.errors import StoreUnavailable
-from mlops.workloads.serve.file_names import File
-from mlops.workloads.serve.recorder import Recorder
+from mlops.workloads.serve.file_names import MOST_FILES, File
+from mlops.workloads.serve.recorder import BATCH_BYTES, Recorder
 
 LIMIT = 100
 
@@ -78,3 +78,22 @@ async def test_a_file_for_which_there_is_no_room_is_dropped_and_takes_none(sink:
     assert recorder.add("row", 3, 10)
     assert (await recorder.flush()).rows == 0
     assert (recorder.waiting.used, recorder.dropped_rows, recorder.backlog) == (0, 3, 0)
+
+
+async def test_flushes_that_a_store_refuses_do_not_add_up_to_any_number_of_files(sink: Sink) -> None:
+    """Whoever flushes a row at a time while the store is away has as few files written afterwards as anybody."""
+    numbers = iter(range(100_000))
+
+    def encode(items: Sequence[str]) -> list[File]:
+        return [File(f"{next(numbers)}", b"x", len(items)) for _ in range(MOST_FILES)]
+
+    recorder = Recorder(sink, encode, flush_rows=1000, flush_seconds=60, max_bytes=2 * BATCH_BYTES)
+    sink.away = True
+    for _ in range(500):
+        assert recorder.add("row", MOST_FILES, 100)
+        with pytest.raises(StoreUnavailable):
+            await recorder.flush()
+    assert next(numbers) <= 3 * MOST_FILES
+    sink.away = False
+    assert (await recorder.flush()).files <= 4 * MOST_FILES
+    assert (recorder.backlog, recorder.dropped_rows, recorder.waiting.used) == (0, 0, 0)

@@ -20,6 +20,7 @@ from mlops.api import tasks
 from mlops.api.dataset import FieldType
 from mlops.cli.errors import UserError
 from mlops.cli.predict.child import OK, read_message, write_message
+from mlops.cli.state import server_headers
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.isolation import limits
 from mlops.workloads.floor.model.golden import GOLDEN_FILE
@@ -149,6 +150,7 @@ class ServedModel:
             raise UserError(f"--url {url!r}: write it such as http://127.0.0.1:8080")
         self._path = f"{url.rstrip('/')}/v2/models/{model}" + (f"/versions/{version}" if version else "")
         self._model = model
+        self._headers = server_headers()
         # What a server may have read already is not sent again: it would be recorded, and counted, as more rows.
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=5, read=60),
@@ -186,7 +188,7 @@ class ServedModel:
     def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         url = self._path + path
         try:
-            answer = self._pool.request(method, url, body=body, headers={"Content-Type": "application/json"})
+            answer = self._pool.request(method, url, body=body, headers=self._headers)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
             raise UserError(f"{url}: no answer: {reason}: is the server or the port-forward up?") from error

@@ -11,11 +11,15 @@ from mlops.api.model_version import ModelVersion, Stage
 from mlops.planning import pods, retrying
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
+from mlops.planning.serving import mounted
 
 VERIFY = "verify"
 # How many requests a server works on, on average: what an adapter makes of the seconds that they took.
 CONCURRENCY_METRIC = "mlops_concurrent_requests"
 SERVE = "serve"
+# Names of ports, and what a Service has them at.
+HTTP, HTTPS = "http", "https"
+PORTS = {HTTP: 80, HTTPS: 443}
 
 # How long a server that has its artifact may take to become ready, and a process to be up and have fetched it: that one
 # says nothing of the model, but of the node and the store, and may take its time.
@@ -88,7 +92,7 @@ def deployment(
     Several versions of the model are its `owners`: it goes with the last of them, not with the first that is deleted.
     """
     spec = version.spec
-    wanted = _stage(version, stage)
+    wanted = stage_of(version, stage)
     selector = _selector(spec.model_name, stage)
     own = _server_labels(spec.model_name, stage) | {
         labels.MODEL_VERSION: version.metadata.name,
@@ -123,6 +127,7 @@ def deployment(
                 own,
                 [_server(settings, version, artifact, stage)],
                 template=wanted.pod_template,
+                own_volumes=mounted.volumes(wanted),
                 annotations={labels.ARTIFACT: artifact},
                 restart_policy="Always",
                 # A pod that is deleted or evicted goes on answering until another is ready, as a rule, and only then
@@ -133,7 +138,8 @@ def deployment(
     }
 
 
-def _stage(version: ModelVersion, name: str) -> Stage:
+def stage_of(version: ModelVersion, name: str) -> Stage:
+    """Return what the version says of one of its stages."""
     return next(each for each in version.spec.promotion.stages if each.name == name)
 
 
@@ -156,6 +162,8 @@ def _drain_seconds(settings: Settings) -> int:
 
 
 def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str) -> Manifest:
+    wanted = stage_of(version, stage)
+    port = port_name(wanted)
     task = tasks.ServeTask(
         namespace=version.metadata.namespace,
         model_name=version.spec.model_name,
@@ -164,32 +172,37 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         stage=stage,
         artifact=artifact,
         capture=version.spec.capture,
+        auth=wanted.auth,
+        tls=wanted.tls,
     )
     return pods.container(
         settings,
         task,
-        pods.amounts(_stage(version, stage).resources, _SERVE_AMOUNTS),
+        pods.amounts(wanted.resources, _SERVE_AMOUNTS),
         name="server",
-        env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
-        ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
+        env=[*pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}), *mounted.variables(wanted)],
+        volume_mounts=mounted.mounts(wanted),
+        ports=[{"name": port, "containerPort": settings.serving_port, "protocol": "TCP"}],
         # Started is who has fetched the artifact: a store that is slow, or does not answer, is no fault of the model.
         # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
         # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
         # to take the only pod of a stage off its address.
-        startupProbe=_probe("fetched", period=1, failures=STARTUP_SECONDS),
-        readinessProbe=_probe("ready", period=2, failures=5),
-        livenessProbe=_probe("live", period=10, failures=12),
+        startupProbe=_probe("fetched", port, period=1, failures=STARTUP_SECONDS),
+        readinessProbe=_probe("ready", port, period=2, failures=5),
+        livenessProbe=_probe("live", port, period=10, failures=12),
     )
 
 
-def _probe(health: str, *, period: int, failures: int) -> Manifest:
-    get = {"path": f"/v2/health/{health}", "port": "http"}
+def _probe(health: str, port: str, *, period: int, failures: int) -> Manifest:
+    # A kubelet takes any certificate.
+    scheme = {"scheme": "HTTPS"} if port == HTTPS else {}
+    get = {"path": f"/v2/health/{health}", "port": port, **scheme}
     return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": 10, "failureThreshold": failures}
 
 
 def autoscaler(version: ModelVersion, stage: str, owners: Iterable[ModelVersion]) -> Manifest | None:
     """Return the HorizontalPodAutoscaler of a stage; None if it has a fixed number of pods, or another autoscaler."""
-    scaling, model_name = _stage(version, stage).autoscaling, version.spec.model_name
+    scaling, model_name = stage_of(version, stage).autoscaling, version.spec.model_name
     if scaling is None or scaling.autoscaler_class != "HPA":
         return None
     name = server_name(model_name, stage)
@@ -239,8 +252,27 @@ def disruption_budget(model_name: str, namespace: str, stage: str, owners: Itera
     }
 
 
-def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:
-    """Return the Service of a stage: one address whatever version answers."""
+def port_name(stage: Stage) -> str:
+    """Return what the port of the stage's servers is called, in the pod and in the Service: the scheme of its URL."""
+    return HTTP if stage.tls is None else HTTPS
+
+
+def _ports_of(version: ModelVersion, stage: str) -> list[str]:
+    return [port_name(each) for each in version.spec.promotion.stages if each.name == stage]
+
+
+def service(
+    version: ModelVersion, stage: str, owners: Iterable[ModelVersion], live: ModelVersion | None = None
+) -> Manifest:
+    """Return the Service of a stage: one address whatever version answers. `version` is wanted there, `live` serves.
+
+    It has the port of pods that are still to go as well: with TLS the plain one, of which pods with TLS have none, and
+    the other way round as long as a version with TLS is live.
+    """
+    model_name, namespace = version.spec.model_name, version.metadata.namespace
+    names = dict.fromkeys(
+        [port_name(stage_of(version, stage)), *([] if live is None else _ports_of(live, stage)), HTTP]
+    )
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -253,7 +285,7 @@ def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelV
         "spec": {
             "type": "ClusterIP",
             "selector": _selector(model_name, stage),
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [{"name": name, "port": PORTS[name], "targetPort": name, "protocol": "TCP"} for name in names],
         },
     }
 

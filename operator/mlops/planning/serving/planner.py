@@ -68,7 +68,8 @@ def _owners(present: Iterable[ModelVersion], wanted: Traffic) -> list[ModelVersi
 def _servers(view: ModelView, wanted: Traffic, owners: list[ModelVersion]) -> Iterable[Manifest]:
     for stage, choice in wanted.chosen.items():
         artifact = str(choice.checked.status.artifact)
-        yield service(view.model_name, view.namespace, stage, owners)
+        live = wanted.live.get(stage)
+        yield service(choice.version, stage, owners, live.version if live else None)
         yield disruption_budget(view.model_name, view.namespace, stage, owners)
         yield deployment(view.settings, choice.version, artifact, stage, owners, rollout.since(view, choice, stage))
         # After its target: of a Deployment that is not there it would say that it cannot scale.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, Condition, ConditionType, find
 from mlops.api.mistakes import listed
-from mlops.api.model_version import ModelVersionStatus, StageFailure, Transition
+from mlops.api.model_version import ModelVersion, ModelVersionStatus, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say
 from mlops.planning import retrying
 from mlops.planning.readiness import Readiness, condition
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
-from mlops.planning.serving.manifests import server_name
+from mlops.planning.serving.manifests import PORTS, port_name, server_name, stage_of
 from mlops.planning.serving.rollback import message_of
 from mlops.planning.serving.server_pods import Fault
 from mlops.planning.serving.traffic import Traffic
@@ -55,7 +55,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         rolled_back=candidate.rolled_back,
         stages=live,
         stage=live[-1] if live else None,
-        url=_url(view, live[-1]) if live else None,
+        url=_url(view, candidate.version, live[-1]) if live else None,
         ready_replicas=_ready_replicas(view, candidate, live[-1]) if live else None,
         cycle_seconds=_cycle_seconds(view, candidate, live),
         transitions=_transitions(view, candidate, traffic, readiness),
@@ -287,17 +287,18 @@ def _why_left(candidate: Candidate, stage: str, readiness: Readiness) -> str:
     return candidate.gates.message if candidate.gates and closed else readiness.message
 
 
-def _url(view: ModelView, stage: str) -> str:
+def _url(view: ModelView, version: ModelVersion, stage: str) -> str:
     """Return where the stage answers: what the node says of the Service, else its name in the cluster."""
     name = server_name(view.model_name, stage)
+    scheme = port_name(stage_of(version, stage))
     present = view.services.get(name, {})
     ingress = present.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
     host = ingress[0].get("ip") or ingress[0].get("hostname")
     if not host:
-        return f"http://{name}.{view.namespace}.svc"
-    ports = ingress[0].get("ports") or [{"port": 80}]
+        return f"{scheme}://{name}.{view.namespace}.svc"
+    ports = ingress[0].get("ports") or [{"port": PORTS[scheme]}]
     port = ports[0]["port"]
-    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+    return f"{scheme}://{host}" if port == PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
 def _ready_replicas(view: ModelView, candidate: Candidate, stage: str) -> int | None:

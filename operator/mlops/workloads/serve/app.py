@@ -108,9 +108,7 @@ class Application:
     def _handle(self, exchange: Exchange) -> None:
         route: Route | None = exchange.route
         if route is None:
-            routes, path = self._routes, exchange.path
-            exchange.route = route = routes.get(path) or routes.get(path.removesuffix("/"), NO_ROUTE)
-            exchange.request_id = self._ids.of(exchange.headers)
+            route = self._entered(exchange)
             if exchange.method != b"POST" or route.post is None:
                 self._answer_without_body(route, exchange)
                 return
@@ -126,6 +124,13 @@ class Application:
             exchange.go_on()
         elif route.post is not None:
             route.post(exchange)
+
+    def _entered(self, exchange: Exchange) -> Route:
+        """Return what answers a request whose head is there, and note it. Raises RequestError of one that may not."""
+        routes, path = self._routes, exchange.path
+        exchange.route = route = routes.get(path) or routes.get(path.removesuffix("/"), NO_ROUTE)
+        exchange.request_id = self._ids.of(exchange.headers)
+        return route
 
     def _answer_without_body(self, route: Route, exchange: Exchange) -> None:
         if exchange.method in (b"GET", b"HEAD") and route.get is not None:

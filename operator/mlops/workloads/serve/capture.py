@@ -30,7 +30,7 @@ from mlops.workloads.floor.records.layout import (
     partition_of_span,
 )
 from mlops.workloads.serve.captured_rows import Array, Block, block_of_message
-from mlops.workloads.serve.file_names import File, FileNames
+from mlops.workloads.serve.file_names import MOST_FILES, File, FileNames
 from mlops.workloads.serve.record_plan import RecordPlan
 
 
@@ -95,8 +95,6 @@ def _whole_numbers(name: str, values: Array) -> pl.Series:
 
 # A flush of live traffic spans a day or two; one that spans more is a replay or a backfill.
 _MOST_DAYS = 2
-# Event times are the clients' choice: ten thousand rows could name seven thousand months.
-MOST_PARTITIONS = 24
 
 
 def partitioned(frame: pl.DataFrame, prefix: str, names: FileNames) -> list[File]:
@@ -118,7 +116,7 @@ def _parts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     monthly = frame["time"].dt.date().n_unique() > _MOST_DAYS
     begins = frame["time"].dt.truncate("1mo" if monthly else "1d").alias("_begin")
     counts = begins.value_counts(name="_rows").sort("_rows", "_begin", descending=[True, False])
-    own = counts["_begin"] if counts.height <= MOST_PARTITIONS else counts["_begin"].head(MOST_PARTITIONS - 1)
+    own = counts["_begin"] if counts.height <= MOST_FILES else counts["_begin"].head(MOST_FILES - 1)
     marked = frame.with_columns(begins)
     for begin in own.sort():
         yield partition(begin, monthly=monthly), marked.filter(pl.col("_begin") == begin).drop("_begin")

@@ -55,7 +55,11 @@ class Documents:
         return self._written[1]
 
     def _page(self, headers: Fields) -> HttpAnswer:
-        return HttpAnswer(200, page(self._model().description, address_of(headers)), CONTENT_TYPE, HEADERS)
+        auth, address = self._task.auth, address_of(headers, over_tls=self._task.tls is not None)
+        asks_for_key = auth is not None and auth.routes.infer.access != "Anonymous"
+        return HttpAnswer(
+            200, page(self._model().description, address, asks_for_key=asks_for_key), CONTENT_TYPE, HEADERS
+        )
 
     def _configuration(self) -> HttpAnswer:
         return json_answer(200, configuration(self._model().description))

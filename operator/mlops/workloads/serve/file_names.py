@@ -7,6 +7,10 @@ import itertools
 import re
 import uuid
 from dataclasses import dataclass
+from typing import Final
+
+# That one batch makes at most. Event times are the clients' choice: ten thousand rows could name seven thousand months.
+MOST_FILES: Final = 24
 
 
 @dataclass(frozen=True)

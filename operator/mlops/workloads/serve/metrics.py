@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -11,6 +12,9 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from mlops.api.stage_access import ROUTE_GROUPS
+from mlops.workloads.serve.access import ServerAccess
+from mlops.workloads.serve.auth import Denial
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.encoder import EncodingProcess
 from mlops.workloads.serve.recorder import Recorder
@@ -37,6 +41,7 @@ class Metrics:
         self.recorders: Mapping[str, Recorder[Any]] = {}
         self.encoder: EncodingProcess | None = None
         self.budget: Budget | None = None
+        self.access = ServerAccess()
         self.repeated_rows = 0
         self.outside_rows = 0
         self.unknown_labels = 0
@@ -94,6 +99,7 @@ class Metrics:
                 "Times the process that encodes rows ended before it had answered.",
                 value=self.encoder.failures,
             )
+        yield from self._access()
         yield from self._recorded()
 
     def _histogram(self) -> Metric:
@@ -105,6 +111,23 @@ class Metrics:
         return HistogramMetricFamily(
             "mlops_infer_seconds", "From a request's head to its answer.", buckets=buckets, sum_value=self._seconds
         )
+
+    def _access(self) -> Iterator[Metric]:
+        guard, mounted = self.access.guard, self.access.mounted
+        if guard is not None:
+            denied = CounterMetricFamily(
+                "mlops_denied_requests", "Requests without a right to the address.", labels=["group", "reason"]
+            )
+            for group, denial in itertools.product(ROUTE_GROUPS, Denial):
+                denied.add_metric([group, denial.value], guard.denied[group, denial])
+            yield denied
+        if mounted:
+            unusable = GaugeMetricFamily(
+                "mlops_secret_unusable", "Whether what a mounted Secret holds now is of no use.", labels=["kind"]
+            )
+            for each in mounted:
+                unusable.add_metric([each.kind], 1 if each.problem else 0)
+            yield unusable
 
     def _recorded(self) -> Iterator[Metric]:
         stored = CounterMetricFamily("mlops_stored_rows", "Rows that are in the store.", labels=["kind"])

@@ -30,17 +30,22 @@ _STYLE: Final = (
 )
 
 
-def address_of(headers: Fields) -> str | None:
-    """Return the address at which whoever sent these headers finds the server; None if they do not say."""
+def address_of(headers: Fields, *, over_tls: bool = False) -> str | None:
+    """Return the address at which whoever sent these headers finds the server; None if they do not say.
+
+    `over_tls`: they came to this server so, and not to a proxy before it only.
+    """
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         return None
-    is_secure = any(name == b"x-forwarded-proto" and value.strip().lower() == b"https" for name, value in headers)
+    is_secure = over_tls or any(
+        name == b"x-forwarded-proto" and value.strip().lower() == b"https" for name, value in headers
+    )
     return f"{'https' if is_secure else 'http'}://{hosts[0].decode()}"
 
 
-def page(described: ModelDescription, address: str | None) -> bytes:
-    """Return the document; `address` is where it was asked for."""
+def page(described: ModelDescription, address: str | None, *, asks_for_key: bool = False) -> bytes:
+    """Return the document; `address` is where it was asked for. `asks_for_key`: answers are for known clients."""
     interface = described.interface
     title = f"{interface.model_name}, version {interface.version}"
     model = f"/v2/models/{interface.model_name}"
@@ -49,7 +54,7 @@ def page(described: ModelDescription, address: str | None) -> bytes:
         f'<p><a href="/openapi.json">OpenAPI</a> · <a href="{escape(model)}">metadata</a> · '
         f'<a href="{escape(model)}/stats">statistics</a> · <a href="/metrics">metrics</a></p>',
         "<h2>Ask</h2>",
-        *_ask(described, address),
+        *_ask(described, address, asks_for_key),
         "<h2>Inputs</h2>",
         _table(
             ("name", "type", "may be missing", "known values"), [_input(one, described) for one in interface.inputs]
@@ -66,17 +71,18 @@ def page(described: ModelDescription, address: str | None) -> bytes:
     ).encode()
 
 
-def curl(described: ModelDescription, address: str) -> str | None:
-    """Return a line for a shell that asks about the example; None where there is none."""
+def curl(described: ModelDescription, address: str, *, asks_for_key: bool = False) -> str | None:
+    """Return a line for a shell that asks about the example; None where there is none. The shell knows the key."""
     if described.example is None:
         return None
     body = orjson.dumps({"rows": [described.example]}).decode()
     url = f"{address}/v2/models/{described.interface.model_name}/predict"
-    return f"curl -s {shlex.quote(url)} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    key = ' -H "Authorization: Bearer $MLOPS_SERVER_TOKEN"' if asks_for_key else ""
+    return f"curl -s {shlex.quote(url)}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
 
-def _ask(described: ModelDescription, address: str | None) -> list[str]:
-    line = curl(described, address or "http://127.0.0.1:8080")
+def _ask(described: ModelDescription, address: str | None, asks_for_key: bool) -> list[str]:
+    line = curl(described, address or "http://127.0.0.1:8080", asks_for_key=asks_for_key)
     if line is None:
         return ["<p>No example is known that the model answers; the table says what a row holds.</p>"]
     where = "" if address else "<p>Put the server's address in the place of 127.0.0.1:8080.</p>"

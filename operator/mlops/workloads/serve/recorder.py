@@ -17,7 +17,7 @@ from mlops.workloads.floor.log import say, warn
 from mlops.workloads.floor.pod import is_panic
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.encoder import CannotEncode, EncoderGone
-from mlops.workloads.serve.file_names import File
+from mlops.workloads.serve.file_names import MOST_FILES, File
 
 Item = TypeVar("Item")
 LONGEST_PAUSE = 60.0
@@ -72,6 +72,7 @@ class Recorder(Generic[Item]):
         self._buffered_rows = self._buffered_bytes = 0
         self._added_rows = 0
         self._pending: deque[File] = deque()
+        self._most_pending = MOST_FILES * max(1, max_bytes // BATCH_BYTES)
         self._said_dropped, self._said_at = 0, -_SAY_SECONDS
         self._full = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -115,11 +116,13 @@ class Recorder(Generic[Item]):
 
     async def _flush(self) -> Flushed:
         async with self._lock:
-            await self._encode_buffered()
-            stored = Flushed()
-            while self._pending:
-                batch = [self._pending.popleft() for _ in range(min(_PARALLEL_PUTS, len(self._pending)))]
-                stored = await self._put(batch, stored)
+            self._full.clear()
+            left, stored = len(self._items), Flushed()
+            while left or self._pending:
+                left = await self._encode_buffered(left)
+                while self._pending:
+                    batch = [self._pending.popleft() for _ in range(min(_PARALLEL_PUTS, len(self._pending)))]
+                    stored = await self._put(batch, stored)
             self.flushed_at = time.time()
             if self.failing:
                 say(f"{self._name}: they are stored again, none waits")
@@ -169,11 +172,12 @@ class Recorder(Generic[Item]):
             else:
                 return 0
 
-    async def _encode_buffered(self) -> None:
-        """Turn what is buffered by now into files, a bounded batch at a time."""
-        self._full.clear()
-        left = len(self._items)
-        while left:
+    async def _encode_buffered(self, left: int) -> int:
+        """Turn the first `left` items into files, a bounded batch at a time, and return how many are left.
+
+        No more is encoded while many files wait: each flush that a store refuses would add some, however few its rows.
+        """
+        while left and len(self._pending) < self._most_pending:
             batch = self._next_batch(left)
             left -= len(batch)
             rows, size = sum(one[1] for one in batch), sum(one[2] for one in batch)
@@ -186,6 +190,7 @@ class Recorder(Generic[Item]):
                     self._pending.append(file)
                 else:
                     self._drop(file.rows)
+        return left
 
     async def _encoded(self, batch: list[tuple[Item, int, int]], rows: int) -> list[File]:
         """Return the batch's files; none if it makes none. Raises EncoderGone, and has the batch wait as before."""

@@ -26,14 +26,18 @@ from mlops.workloads.floor.model.latency import one_row_seconds, percentile
 from mlops.workloads.floor.model.lone_rows import lone_rows
 from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
+from mlops.workloads.serve.access import ServerAccess, access_of
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.example import find_example
 from mlops.workloads.serve.failures import FailureLog
+from mlops.workloads.serve.guarded import GuardedApplication
 from mlops.workloads.serve.metrics import Metrics
+from mlops.workloads.serve.mounted_files import keep_renewing
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.server import Server
+from mlops.workloads.serve.tls import tls_listening
 
 _BACKLOG = 2048
 # Files that are open beside those of the clients: of the store, the model, and connections beyond the limit.
@@ -45,17 +49,18 @@ _MEASURED_SECONDS = 2.0
 def serve(pod: Pod, task: ServeTask) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises BadInput and StoreError as `opening.load` does, and PassingFault when the port is taken or when captured rows
-    could not be stored before the end.
+    Raises BadInput and StoreError as `opening.load` does, and PassingFault when the port is taken, a Secret that the
+    stage names is not there, or captured rows could not be stored before the end.
     """
     try:
         settings = ServerSettings.read(pod.environ)
     except BadVariable as error:
         raise BadInput(Reason.SERVING_FAILED, str(error)) from error
+    access = access_of(task, settings)
     listener = _listener(settings)
     _raise_open_files(settings.connections)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        lost = runner.run(_serve(pod, task, settings, listener))
+        lost = runner.run(_serve(pod, task, settings, listener, access))
     if lost:
         raise PassingFault(
             Reason.STORE_UNAVAILABLE,
@@ -63,12 +68,18 @@ def serve(pod: Pod, task: ServeTask) -> None:
         )
 
 
-async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: socket.socket) -> int:
+async def _serve(
+    pod: Pod, task: ServeTask, settings: ServerSettings, listener: socket.socket, access: ServerAccess
+) -> int:
     """Return the number of rows that could not be stored."""
     started = time.monotonic()
     metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)
     ids, failures = RequestIds(), FailureLog()
-    app = Application(task, settings, metrics, ids, failures)
+    metrics.access = access
+    if access.guard is None:
+        app = Application(task, settings, metrics, ids, failures)
+    else:
+        app = GuardedApplication(task, settings, metrics, ids, failures, guard=access.guard)
     metrics.budget = budget = Budget(settings.buffered_bytes)
 
     def refused(status: int, message: str, request_id: bytes) -> None:
@@ -79,7 +90,8 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await server.start(listener)
+    await server.start(listener, None if access.certificate is None else tls_listening(access.certificate))
+    renewing = asyncio.create_task(keep_renewing(access.mounted)) if access.mounted else None
     loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
     stopped = asyncio.create_task(stopping.wait())
     try:
@@ -104,6 +116,8 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
         return lost
     finally:
+        if renewing is not None:
+            renewing.cancel()
         await server.close()
         if app.served is not None:
             app.served.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -42,6 +43,14 @@ class Handler(Protocol):
         ...
 
 
+class Listening(Protocol):
+    """What accepts connections."""
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        ...
+
+
 class Server:
     """A listening socket and its connections; `refused` is told status, message and request id of what never reaches
     the application. For the event loop's thread, in which it is made."""
@@ -67,7 +76,7 @@ class Server:
         self.connections: set[HttpConnection] = set()
         self._extra: deque[HttpConnection] = deque()
         self._ready: list[Exchange] = []
-        self._listening: asyncio.Server | None = None
+        self._listening: Listening | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     def connection(self) -> HttpConnection:
@@ -105,9 +114,14 @@ class Server:
                 handle(exchange)
         self._handler.end_turn()
 
-    async def start(self, listener: object) -> None:
-        """Accept connections of a listening socket."""
-        self._listening = await self.loop.create_server(self.connection, sock=listener)  # type: ignore[call-overload]
+    async def start(
+        self, listener: socket.socket, listening: Callable[[Server, socket.socket], Listening] | None = None
+    ) -> None:
+        """Accept connections of a listening socket, in plain HTTP unless `listening` does otherwise."""
+        if listening is None:
+            self._listening = await self.loop.create_server(self.connection, sock=listener)
+        else:
+            self._listening = listening(self, listener)
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def close(self) -> None:
