@@ -1,6 +1,7 @@
 """The entry point of every workload pod: `python -P -m mlops.workloads`, with the task in MLOPS_TASK.
 
-Exit codes: 0 done, 1 may be retried, 2 the input is bad, 3 scored but for rows that were put aside. The report goes to the termination message.
+Exit codes: 0 done, 1 may be retried, 2 the input is bad, 3 scored but for rows that were put aside. The report
+goes to the termination message.
 """
 
 from __future__ import annotations

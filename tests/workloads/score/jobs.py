@@ -88,18 +88,19 @@ class ScoringDesk(Desk):
 
     def started(self, task: tasks.ScoreTask, **environ: str) -> subprocess.Popen[bytes]:
         """Start the program of a pod."""
-        return subprocess.Popen(
-            [sys.executable, "-c", WITH_PARENT, sys.executable, "-W", "error", "-m", "mlops.workloads"],
-            env={
-                **os.environ,
-                **self.environ,
-                tasks.TASK_VARIABLE: json.dumps(task.dump()),
-                tasks.TERMINATION_VARIABLE: str(self.root / "termination-log"),
-                **environ,
-            },
-            stdin=subprocess.DEVNULL,
-            stderr=(self.root / "score.log").open("wb"),
-        )
+        with (self.root / "score.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", WITH_PARENT, sys.executable, "-W", "error", "-m", "mlops.workloads"],
+                env={
+                    **os.environ,
+                    **self.environ,
+                    tasks.TASK_VARIABLE: json.dumps(task.dump()),
+                    tasks.TERMINATION_VARIABLE: str(self.root / "termination-log"),
+                    **environ,
+                },
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
 
     @property
     def out(self) -> Path:

@@ -153,5 +153,3 @@ def test_a_version_of_a_dataset(tmp_path: Path) -> None:
     assert got["out.prediction"][:100].to_list() == [one["prediction"][0] for one in told if isinstance(one, dict)]
     table = got[:100].select(pl.col("^out\\.p\\..*$")).to_numpy()
     assert bits(table) == bits([one["probabilities"] for one in told if isinstance(one, dict)])
-
-

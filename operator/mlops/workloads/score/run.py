@@ -15,7 +15,6 @@ import polars as pl
 from mlops.api import tasks
 from mlops.api.reasons import Reason
 from mlops.api.tasks import ScoreReport, ScoreTask
-from mlops.store.bucket import Bucket
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, Pod
@@ -58,10 +57,11 @@ def score(pod: Pod, task: ScoreTask) -> ScoreReport:
     bucket, key = bucket_of(pod, output, task.namespace)
     if uri is not None:
         _check_apart(uri, output)
+        bucket_of(pod, uri, task.namespace)
     loaded = load(pod.store, task.artifact, pod.scratch / "model")
     with source_of(pod, task, loaded.predictor.signature, uri) as source:
-        work = _Work(task, source, Scorer(loaded), _target(pod, bucket, key, output))
-        totals = work.all()
+        target = ScoreTarget(bucket, key, output, pod.scratch)
+        totals = _Work(task, source, Scorer(loaded), target).all()
     quarantined = f"; {totals.quarantined:,} are put aside" if totals.quarantined else ""
     say(f"{totals.answered:,} of {totals.rows:,} rows are answered, in {len(totals.parts)} parts{quarantined}")
     return ScoreReport(
@@ -84,7 +84,8 @@ def _addressed(pod: Pod, task: ScoreTask, address: str | None) -> str | None:
         raise BadInput(
             Reason.CONFIGURATION_INVALID,
             f"{address}: {{date}} and {{time}} are those of a CronJob's Job, and the name of this one ({pod.job!r}) "
-            "ends in no scheduled time: write the address out, or name the Job such as score-29000000, minutes since 1970",
+            "ends in no scheduled time: write the address out, or name the Job such as score-29000000, minutes since "
+            "1970",
         )
     at = datetime.fromtimestamp(minutes * 60, UTC)
     return address.replace("{date}", f"{at:%Y-%m-%d}").replace("{time}", f"{at:%Y%m%dT%H%MZ}")
@@ -97,10 +98,6 @@ def _check_apart(uri: str, output: str) -> None:
         raise BadInput(
             Reason.CONFIGURATION_INVALID, f"{output}: lies in {uri}, or around it: answers go to a place of their own"
         )
-
-
-def _target(pod: Pod, bucket: Bucket, key: str, output: str) -> ScoreTarget:
-    return ScoreTarget(bucket, key, output, pod.scratch)
 
 
 class _Work:
@@ -122,7 +119,7 @@ class _Work:
             "program": metadata.version("mlops-operator"),
             "model": {"name": task.model_name, "version": task.version, "artifact": task.artifact},
             "input": self._source.identity(),
-            "columns": task.columns,
+            "beside": task.columns,
             "onInvalid": task.on_invalid,
             "partRows": task.part_rows,
         }
@@ -139,7 +136,7 @@ class _Work:
             "answered": totals.answered,
             "quarantined": totals.quarantined,
             "reasons": dict(totals.reasons.most_common()),
-            "schema": {name: str(kind) for name, kind in self.schema.items()},
+            "columns": [{"name": name, "type": str(kind)} for name, kind in self.schema.items()],
             "parts": totals.parts,
         }
         self._target.note(MANIFEST, document)
