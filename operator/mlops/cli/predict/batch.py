@@ -39,13 +39,15 @@ def batch(options: BatchOptions, asked: AskedVersion, format: FileFormat | None,
     if not options.manifest and options.said_of_manifest:
         raise UserError(f"{', '.join(options.said_of_manifest)}: with --manifest only")
     objects = list(_objects_of(options.paths)) if options.paths else load(asked.state)
+    if not objects and options.paths:
+        raise UserError(f"-f {' '.join(options.paths)}: holds no object: kubectl get mver,dset -o yaml")
     version = _version(objects, asked)
     task = task_for(options, format, version, objects)
     if options.manifest:
         show(written(_manifest(options, task)), raw=True)
         return 0
-    for address in (task.input.uri, task.output):
-        if address and ("{date}" in address or "{time}" in address):
+    for address in (str(options.batch), str(options.into)):
+        if "{date}" in address or "{time}" in address:
             raise UserError(f"{address}: {{date}} and {{time}} are those of a CronJob's Job: with --schedule only")
     note(f"version: {version.said}")
     report = run_task(asked.state, task)
@@ -102,7 +104,7 @@ def _items(value: Any, path: str) -> Iterator[Manifest]:
             yield from _items(one, path)
         return
     if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict) or "kind" not in value:
-        raise UserError(f"{path}: holds something that is no object of a cluster: kubectl get mver,ds -o yaml")
+        raise UserError(f"{path}: holds something that is no object of a cluster: kubectl get mver,dset -o yaml")
     value["metadata"].setdefault("namespace", "default")
     yield value
 

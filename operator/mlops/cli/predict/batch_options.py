@@ -93,7 +93,7 @@ _OPTIONS = (
         "--filename",
         "paths",
         multiple=True,
-        help="With --manifest: the cluster's objects, as `kubectl get mver,ds -o yaml` prints them; - is standard "
+        help="With --manifest: the cluster's objects, as `kubectl get mver,dset -o yaml` prints them; - is standard "
         "input.  [default: those of the state folder]",
     ),
     click.option("--schedule", help='With --manifest: print a CronJob of this cron line, such as "0 4 * * *".'),

@@ -23,7 +23,7 @@ from mlops.cli.state import State
         "mlops predict wine --file new.csv --url http://127.0.0.1:8080   # a server, or a port-forward to one",
         "mlops predict wine --batch new/ --into answers              # all rows of a folder, as Parquet",
         "mlops predict wine --batch dataset:wine@3 --into answers --columns all",
-        "kubectl get mver,ds -o yaml | mlops predict wine --batch s3://raw/{date}/ --into s3://answers/{time}/ \\",
+        "kubectl get mver,dset -o yaml | mlops predict wine --batch s3://raw/{date}/ --into s3://answers/{time}/ \\",
         '    --manifest -f - --store s3://mlops --schedule "0 4 * * *" | kubectl apply -f -',
     )
 )

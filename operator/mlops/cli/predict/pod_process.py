@@ -83,9 +83,7 @@ def _ended(words: list[str], environ: dict[str, str]) -> int:
                 start_new_session=True,
             )
         try:
-            heard = b""
-            while piece := ours.recv(64):
-                heard += piece
+            heard = _heard(ours)
         finally:
             ours.close()
             supervisor.wait()
@@ -94,6 +92,22 @@ def _ended(words: list[str], environ: dict[str, str]) -> int:
         return 128 + signal.SIGKILL
     code = os.waitstatus_to_exitcode(int(lines[1]))
     return 128 - code if code < 0 else code
+
+
+def _heard(channel: socket.socket) -> bytes:
+    """Return all that comes over a socket until it ends.
+
+    With a time limit, however long, it is waited for by poll(), which a signal always ends: libraries that take SIGINT
+    for themselves have the kernel go on with recv() after it.
+    """
+    channel.settimeout(60)
+    heard = b""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            piece = channel.recv(64)
+            heard += piece
+            if not piece:
+                return heard
 
 
 def _has_number(stream: object) -> bool:

@@ -63,7 +63,8 @@ def score(pod: Pod, task: ScoreTask) -> ScoreReport:
         target = ScoreTarget(bucket, key, output, pod.scratch)
         totals = _Work(task, source, Scorer(loaded), target).all()
     quarantined = f"; {totals.quarantined:,} are put aside" if totals.quarantined else ""
-    say(f"{totals.answered:,} of {totals.rows:,} rows are answered, in {len(totals.parts)} parts{quarantined}")
+    parts = f"{len(totals.parts)} part{'s' if len(totals.parts) > 1 else ''}"
+    say(f"{totals.answered:,} of {totals.rows:,} rows are answered, in {parts}{quarantined}")
     return ScoreReport(
         artifact=task.artifact,
         output=output,
