@@ -19,7 +19,8 @@ from mlops.workloads.floor.column_types import DTYPES, plain_floats
 from mlops.workloads.floor.expressions import computed_from
 from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining, may_miss
 from mlops.workloads.floor.model.features import array_of
-from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer, lone_rows, rows_of
+from mlops.workloads.floor.model.lone_rows import LoneRows, Row, RowAnswer, lone_rows, rows_of
+from mlops.workloads.floor.model.masks import masked
 from mlops.workloads.floor.model.missing import is_missing
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import class_array
@@ -100,20 +101,37 @@ class Scorer:
         self, lone: LoneRows, columns: dict[str, NDArray[Any]], places: Sequence[int]
     ) -> dict[int, RowAnswer | str]:
         found: dict[int, RowAnswer | str] = {}
-        rows = rows_of(self.signature.inputs, columns)
-        ready = []
-        for at in places:
-            try:
-                ready.append((at, lone.completed(lone.cleaned(rows[at])) if lone.changes_rows else rows[at]))
-            except OutsideTraining as error:
-                found[at] = str(error)
-            except BadInput as error:
-                found[at] = error.message
+        ready = self._completed(columns, places)
+        if ready is None:
+            # One of them is the cause: each is completed by itself, as a server does it.
+            ready, rows = [], rows_of(self.signature.inputs, columns)
+            for at in places:
+                try:
+                    ready.append((at, lone.completed(lone.cleaned(rows[at]))))
+                except OutsideTraining as error:
+                    found[at] = str(error)
+                except BadInput as error:
+                    found[at] = error.message
         for first in range(0, len(ready), lone.most):
             run = ready[first : first + lone.most]
             for (at, _), one in zip(run, lone.answer([row for _, row in run]), strict=True):
                 found[at] = one.message if isinstance(one, BadInput) else one
         return found
+
+    def _completed(self, columns: dict[str, NDArray[Any]], places: Sequence[int]) -> list[tuple[int, Row]] | None:
+        """Return rows as the model takes them; None if there is one that it does not take. By arrays the values have
+        the bits that they have row by row."""
+        signature, features = self.signature, self._predictor.features
+        if not places:
+            return []
+        chosen = list(places)
+        try:
+            made = self._cleaning({name: values[chosen] for name, values in columns.items()})
+            made = features.added(made) if features is not None else made
+        except (OutsideTraining, BadInput):
+            return None
+        made = masked(signature.masks or (), made)
+        return list(zip(chosen, rows_of([*signature.inputs, *signature.features], made), strict=True))
 
     def _alone(self, columns: dict[str, NDArray[Any]], places: Sequence[int]) -> dict[int, RowAnswer | str]:
         found: dict[int, RowAnswer | str] = {}
