@@ -37,6 +37,7 @@ _THOROUGH = (
     "workloads/ingest",
     "workloads/floor/isolation",
     "workloads/floor/records",
+    "workloads/score",
     "workloads/serve",
     "workloads/test_exact_numbers.py",
     "workloads/test_no_skew.py",

@@ -11,12 +11,12 @@ import json
 import re
 from collections.abc import Mapping
 from itertools import count, takewhile
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from mlops.api import labels
-from mlops.api.base import Decimal, Digest, Model, Timestamp
+from mlops.api.base import Decimal, Digest, Model, Timestamp, exactly_one_of
 from mlops.api.calibration import MovedCalibration
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
@@ -36,6 +36,7 @@ from mlops.api.drift_monitor import (
 from mlops.api.drift_reference import DriftReference, ReferenceSource
 from mlops.api.drift_reference import PinnedDataset as PinnedDataset
 from mlops.api.estimator import Estimator
+from mlops.api.file_formats import FileFormat
 from mlops.api.label_sources import LabelSource, LabelSourceResult
 from mlops.api.model_version import Capture, VersionVerification
 from mlops.api.numeric_environment import NUMERIC_ENVIRONMENT as NUMERIC_ENVIRONMENT
@@ -68,6 +69,7 @@ HTTP_NETWORKS_VARIABLE = "MLOPS_HTTP_ALLOWED_NETWORKS"  # CIDRs that http source
 EXIT_DONE = 0
 EXIT_RETRY = 1  # a passing fault: try again
 EXIT_BAD_INPUT = 2  # the input is bad: trying again cannot help
+EXIT_PUT_ASIDE = 3  # of scoring: done, but rows were put aside
 
 MAX_REPORT_BYTES = 4096
 # Linux starts no process with a longer string than 128 KiB in its environment.
@@ -363,6 +365,59 @@ class DriftReport(Model):
     report_digest: Digest
 
 
+# What of a row's own columns stands beside its answer, and what is done with a row that a server would refuse.
+ScoredColumns = Literal["keys", "all", "none"]
+OnInvalid = Literal["refuse", "quarantine"]
+# As many rows of a file have their answers in one file, unless somebody says otherwise.
+PART_ROWS = 100_000
+
+
+class ScoredInput(Model):
+    """Where the rows lie: one of both."""
+
+    # s3://bucket/key or s3://bucket/prefix/; or, on one machine, file:///a/file or file:///a/folder/.
+    uri: str | None = None
+    dataset: PinnedDataset | None = None
+    rules: ClassVar = (exactly_one_of("uri", "dataset", path="input"),)
+
+
+class ScoreTask(Model):
+    """Answer rows by one version of a model, and write the answers beside each other as Parquet."""
+
+    task: Literal["score"] = "score"
+    namespace: str
+    model_name: str
+    version: int
+    # Of the ModelVersion, for the log.
+    object_name: str | None = None
+    artifact: Digest
+    input: ScoredInput
+    # s3://bucket/prefix/, or file:///a/folder/. In both addresses {date} and {time} stand for the Job's scheduled time.
+    output: str
+    # How files are read and which fields are keys: the spec of the Dataset that they are deliveries of.
+    spec: DatasetSpec | None = None
+    # Of the files, where neither their names nor the Dataset say it, or it is another one.
+    format: FileFormat | None = None
+    columns: ScoredColumns = "keys"
+    on_invalid: OnInvalid = "refuse"
+    part_rows: int = Field(default=PART_ROWS, ge=1, le=10_000_000)
+
+
+class ScoreReport(Model):
+    """What was answered, by an earlier execution too."""
+
+    report: Literal["score"] = "score"
+    artifact: Digest
+    output: str
+    rows: int
+    answered: int
+    # Rows that a server would refuse, and rows of CSV that are none of their contract's types.
+    quarantined: int
+    parts: int
+    # Of the parts: what an earlier execution had written.
+    kept_parts: int
+
+
 class FailureReport(Model):
     """Why there is no result. `reason` is one of the kind's condition reasons."""
 
@@ -372,11 +427,19 @@ class FailureReport(Model):
 
 
 Task = Annotated[
-    IngestTask | RemoveTask | FetchTask | TrainTask | VerifyTask | ServeTask | LabelsTask | DriftTask,
+    IngestTask | RemoveTask | FetchTask | TrainTask | VerifyTask | ServeTask | LabelsTask | DriftTask | ScoreTask,
     Field(discriminator="task"),
 ]
 Report = Annotated[
-    IngestReport | RemoveReport | FetchReport | TrainReport | VerifyReport | LabelsReport | DriftReport | FailureReport,
+    IngestReport
+    | RemoveReport
+    | FetchReport
+    | TrainReport
+    | VerifyReport
+    | LabelsReport
+    | DriftReport
+    | ScoreReport
+    | FailureReport,
     Field(discriminator="report"),
 ]
 _WHEN_NEEDED = ConfigDict(defer_build=True)

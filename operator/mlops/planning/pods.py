@@ -255,8 +255,17 @@ def _volumes(settings: Settings, containers: list[Manifest], own: Mapping[str, M
     return [{"name": name, **known.get(name, {"emptyDir": dict(bounded)})} for name in names]
 
 
-def job_spec(template: Manifest, *, backoff_limit: int, active_deadline_seconds: int) -> Manifest:
-    """Return a Job's spec: bad input is not tried again, and a pod that was evicted does not count as a failure."""
+def job_spec(
+    template: Manifest,
+    *,
+    backoff_limit: int,
+    active_deadline_seconds: int,
+    final_codes: tuple[int, ...] = (tasks.EXIT_BAD_INPUT,),
+) -> Manifest:
+    """Return a Job's spec: bad input is not tried again, and a pod that was evicted does not count as a failure.
+
+    `final_codes` are the exit codes after which trying again cannot help.
+    """
     return {
         "backoffLimit": backoff_limit,
         "activeDeadlineSeconds": active_deadline_seconds,
@@ -265,7 +274,7 @@ def job_spec(template: Manifest, *, backoff_limit: int, active_deadline_seconds:
         "podFailurePolicy": {
             "rules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [tasks.EXIT_BAD_INPUT]}},
+                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [*final_codes]}},
             ]
         },
         "template": template,

@@ -1,6 +1,7 @@
 """The entry point of every workload pod: `python -P -m mlops.workloads`, with the task in MLOPS_TASK.
 
-Exit codes: 0 done, 1 may be retried, 2 the input is bad. The report goes to the termination message.
+Exit codes: 0 done, 1 may be retried, 2 the input is bad, 3 scored but for rows that were put aside. The report
+goes to the termination message.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ def _work_of(task: tasks.Task) -> Callable[[Pod, Any], tasks.Report | None]:
             from mlops.workloads.drift.run import check
 
             return check
+        case tasks.ScoreTask():
+            from mlops.workloads.score.run import score
+
+            return score
 
 
 def main() -> int:
@@ -117,7 +122,7 @@ def main() -> int:
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
             return _unexpected(termination_log, error)
-    return tasks.EXIT_DONE
+    return tasks.EXIT_PUT_ASIDE if isinstance(report, tasks.ScoreReport) and report.quarantined else tasks.EXIT_DONE
 
 
 # Of the node, not of the data: it may be better the next time.

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from mlops.cli.errors import UserError
 from mlops.cli.options import ONE_NAMESPACE, STATE, examples
+from mlops.cli.predict.batch_options import AskedVersion, batch_options, taken
 from mlops.cli.state import State
 
 
@@ -19,6 +21,10 @@ from mlops.cli.state import State
         "mlops predict wine --example            # a row that was recorded with the model",
         "mlops predict wine acidity=7.4 sugar=1.9 colour=red --version 3",
         "mlops predict wine --file new.csv --url http://127.0.0.1:8080   # a server, or a port-forward to one",
+        "mlops predict wine --batch new/ --into answers              # all rows of a folder, as Parquet",
+        "mlops predict wine --batch dataset:wine@3 --into answers --columns all",
+        "kubectl get mver,dset -o yaml | mlops predict wine --batch s3://raw/{date}/ --into s3://answers/{time}/ \\",
+        '    --manifest -f - --store s3://mlops --schedule "0 4 * * *" | kubectl apply -f -',
     )
 )
 @click.argument("model")
@@ -39,6 +45,7 @@ from mlops.cli.state import State
 @click.option("--url", help="Ask this model server instead, such as http://127.0.0.1:8080.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--keep-going", is_flag=True, help="Answer the other rows of a file when the model refuses one.")
+@batch_options
 @ONE_NAMESPACE
 @STATE
 def predict(model: str, words: tuple[str, ...], folder: Path, **said: Any) -> None:
@@ -55,8 +62,26 @@ def predict(model: str, words: tuple[str, ...], folder: Path, **said: Any) -> No
     A row that the model refuses ends it, unless --keep-going is said. A cell that cannot be read as its type, or is
     infinite, always does: the message names its row and column.
 
-    Exit code: 0 answered, 1 some rows were refused (--keep-going), 2 a mistake: the message names row and input.
+    With --batch all rows of a place are answered, in parts, as Parquet; a run that was stopped goes on where it was
+    when the same command is given again. --manifest prints a Job that does so in a cluster.
+
+    Exit code: 0 answered, 1 some rows were refused (--keep-going) or put aside (--on-invalid quarantine), 2 a mistake:
+    the message names row and input.
     """
     from mlops.cli.predict import command
 
+    options = taken(said)
+    if options.batch is not None:
+        from mlops.cli.predict.batch import batch
+
+        if alien := [name for name in ("file", "example", "url", "keep_going") if said[name]] or list(words):
+            raise UserError(f"{_option(alien[0])}: not with --batch, which says the rows")
+        asked = AskedVersion(model, State(folder), said["namespace"], said["stage"], said["version"])
+        sys.exit(batch(options, asked, said["format"], said["output"]))
+    if options.said:
+        raise UserError(f"{', '.join(options.said)}: with --batch only")
     sys.exit(command.predict(command.PredictOptions(model=model, words=words, state=State(folder), **said)))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}" if "=" not in name else name

@@ -6,7 +6,7 @@ import difflib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from mlops.api.dataset import DataField, Dataset, DatasetSpec, Governance, S3Source, Source
-from mlops.api.delimited import Csv
+from mlops.api.dataset import DataField, Dataset, DatasetSpec
 from mlops.api.file_formats import FileFormat
 from mlops.cli.errors import UserError
 from mlops.cli.predict.models import Tensor
@@ -24,18 +23,13 @@ from mlops.workloads.floor.column_types import plain_floats
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.ingest.aside import RowsAside
 from mlops.workloads.ingest.contract import contract_of
-from mlops.workloads.ingest.formats import columns_in, delivered_rows
+from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered
 from mlops.workloads.ingest.typed import column_of, read_text, shown, with_missing
+from mlops.workloads.score.reading import field_of, format_in, reading_spec, with_columns
 
 # As many rows as a server answers at once without being slow to others.
 PIECE = 1000
-_LISTED = 10
-_ENDINGS: Mapping[str, FileFormat] = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".xlsx": "excel",
-}  # fmt: skip
-_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 _FORMS = {"float64": "-0.5", "int64": "3", "boolean": "true", "timestamp": "2024-05-01T12:00:00Z"}
 
 
@@ -48,11 +42,8 @@ class Fields:
     _known: dict[str, DataField] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
-        declared = {one.name: one for one in self.dataset.spec.fields} if self.dataset else {}
         for one in self.inputs:
-            found = declared.get(one.name)
-            plain = DataField(name=one.name, type=one.type, nullable=True)
-            self._known[one.name] = found if found is not None and found.type == one.type else plain
+            self._known[one.name] = field_of(one.name, one.type, self.contract)
 
     def of(self, name: str) -> DataField:
         """Return the field of an input."""
@@ -136,13 +127,16 @@ def rows_in(file: Path, format: FileFormat | None, fields: Fields) -> Iterator[I
             raise UserError(f"{file}: {what}")
         else:
             shutil.copyfile(file, copy)
-        yield _pieces(Delivered(name, copy), _reading(kind, file, fields), fields)
+        read = [fields.of(one.name) for one in fields.inputs]
+        yield _pieces(
+            Delivered(name, copy), reading_spec(kind, file.name, read, fields.contract, pii=fields.pii), fields
+        )
 
 
 def _pieces(file: Delivered, spec: DatasetSpec, fields: Fields) -> Iterator[pl.DataFrame]:
     names = [one.name for one in fields.inputs]
     try:
-        spec = _found(file, spec, fields)
+        spec = with_columns(file, spec, f"the model takes {fields.listed()}")
         contract = contract_of(spec)
         for frame in delivered_rows(file, spec, contract, None, RowsAside()):
             yield from frame.select(names).iter_slices(PIECE)
@@ -150,61 +144,9 @@ def _pieces(file: Delivered, spec: DatasetSpec, fields: Fields) -> Iterator[pl.D
         raise UserError(error.message) from error
 
 
-def _found(file: Delivered, spec: DatasetSpec, fields: Fields) -> DatasetSpec:
-    """Return the spec with a column for each input: under its name in deliveries, else under the field's own.
-
-    Raises UserError for inputs without one: all of them, with what the file has.
-    """
-    if any(one.position is not None for one in spec.fields) or spec.format in ("json", "jsonl"):
-        return spec  # a key that is left out of an object is a missing value
-    present = columns_in(file, spec, contract_of(spec))
-    by_name = {one.name for one in spec.fields if column_of(one) not in present and one.name in present}
-    spec = spec.evolve(fields=tuple(one.evolve(column=None) if one.name in by_name else one for one in spec.fields))
-    missing = [one for one in spec.fields if column_of(one) not in present]
-    if not missing:
-        return spec
-    named = []
-    for one in missing:
-        close = difflib.get_close_matches(column_of(one), present, n=1, cutoff=0.75)
-        named.append(f'"{shown(column_of(one))}"' + (f' (did you mean "{shown(close[0])}"?)' if close else ""))
-    has = ", ".join(f'"{shown(one)}"' for one in present[:_LISTED]) + (", …" if len(present) > _LISTED else "")
-    raise UserError(f"{file.name}: no column {', '.join(named)}; it has {has}; the model takes {fields.listed()}")
-
-
-def _reading(kind: FileFormat, file: Path, fields: Fields) -> DatasetSpec:
-    """Return the part of a contract that reads the file: the Dataset's own dialect where it has this format."""
-    spec = fields.contract
-    own = spec if spec is not None and spec.format == kind else None
-    csv = own.csv if own else Csv(delimiter="\t") if ".tsv" in file.suffixes else None
-    read = [fields.of(one.name) for one in fields.inputs]
-    if own is None:
-        # Places and words of another form mean nothing here.
-        read = [one.evolve(position=None, null_values=None) if one.position else one for one in read]
-    elif any(one.position for one in own.fields):
-        # By its place a column is known only in rows of the delivery's width.
-        names = {one.name for one in read}
-        others = [one for one in own.fields if one.position and one.name not in names]
-        read += [DataField(name=one.name, position=one.position, type="string") for one in others]
-    return DatasetSpec(
-        source=Source(s3=S3Source(uri="s3://rows/asked")),
-        format=kind,
-        csv=csv if kind == "csv" else None,
-        json_=own.json_ if own else None,
-        excel=own.excel if own else None,
-        fields=tuple(one.evolve(role="input", nullable=True) for one in read),
-        # No message shows values of these.
-        governance=Governance(pii=tuple(one.name for one in read if one.name in fields.pii)),
-    )
-
-
 def _format_of(file: Path, spec: DatasetSpec | None) -> FileFormat:
-    suffixes = [one.lower() for one in file.suffixes]
-    while suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    if suffixes and suffixes[-1] in _ENDINGS:
-        return _ENDINGS[suffixes[-1]]
-    if spec is not None:
-        return spec.format
+    if (found := format_in(file.name) or (spec.format if spec else None)) is not None:
+        return found
     raise UserError(f"{file}: its name does not say its format: say --format, such as --format csv")
 
 

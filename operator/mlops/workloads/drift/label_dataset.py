@@ -14,7 +14,7 @@ import polars as pl
 from mlops.api.base import parse_duration
 from mlops.api.label_sources import LabelSource
 from mlops.api.reasons import Reason
-from mlops.workloads.drift.dataset_version import PARTS, DatasetVersion
+from mlops.workloads.floor.dataset_version import PARTS, DatasetVersion
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import KEY, LABEL, RECEIVED, TIME, TIMESTAMP, label_text
 from mlops.workloads.floor.records.reading import Span

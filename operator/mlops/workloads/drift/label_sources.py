@@ -15,8 +15,8 @@ from mlops.api.base import parse_duration
 from mlops.api.drift_monitor import Labels
 from mlops.api.label_sources import LabelSource
 from mlops.store.artifacts import Store
-from mlops.workloads.drift.dataset_version import DatasetVersion
 from mlops.workloads.drift.label_dataset import join_keys, joined_labels
+from mlops.workloads.floor.dataset_version import DatasetVersion
 from mlops.workloads.floor.records.delivered import folder_of_source, label_files, message_of
 from mlops.workloads.floor.records.layout import KEY, LABEL
 from mlops.workloads.floor.records.reading import RecordedLabels, Span, chosen_labels, feedback_files, identity

@@ -21,10 +21,10 @@ from mlops.api.drift_reference import DriftReference, ReferenceSource
 from mlops.api.reasons import Reason
 from mlops.api.tasks import PinnedDataset
 from mlops.store.artifacts import Store
-from mlops.workloads.drift.dataset_version import PARTS, DatasetVersion, fetch_dataset
 from mlops.workloads.drift.reference import Reference, make_reference, signature_at
 from mlops.workloads.drift.scoring import answered
 from mlops.workloads.drift.window import JudgedSpan, Window
+from mlops.workloads.floor.dataset_version import PARTS, DatasetVersion, fetch_dataset
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import INPUT, LABEL, PREDICTION, PROBABILITY, TIME, TIMESTAMP

@@ -12,7 +12,6 @@ from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, Metr
 from mlops.api.drift_reference import ReferenceSource
 from mlops.api.label_sources import LabelSourceResult
 from mlops.api.reasons import Reason
-from mlops.workloads.drift.dataset_version import fetch_dataset
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.following import beside, calibration_of, told
@@ -25,6 +24,7 @@ from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, 
 from mlops.workloads.drift.repeats import compared_inputs, load_earlier
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, load_window, with_cohort
+from mlops.workloads.floor.dataset_version import fetch_dataset
 from mlops.workloads.floor.model.mappable import obstacle_of
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix

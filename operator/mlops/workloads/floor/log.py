@@ -39,7 +39,7 @@ def subject_of(task: tasks.Task) -> Subject:
             kind, name = "Dataset", task.dataset
         case tasks.TrainTask() | tasks.FetchTask():
             kind, name = "TrainingRun", task.run
-        case tasks.VerifyTask() | tasks.ServeTask():
+        case tasks.VerifyTask() | tasks.ServeTask() | tasks.ScoreTask():
             kind, name = "ModelVersion", task.object_name or f"{task.model_name}-v{task.version}"
         case tasks.LabelsTask() | tasks.DriftTask():
             kind, name = "DriftMonitor", task.monitor

@@ -45,11 +45,11 @@ def s3_files(
     bucket, key = open_source(uri, environ)
     bucket_name = uri.removeprefix("s3://").partition("/")[0]
     try:
-        found = _objects(bucket, key)
+        found = objects_at(bucket, key)
     except (BucketMissing, NotFound) as error:
         raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no bucket {bucket_name!r}") from error
     if not found:
-        raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{_similar(bucket, key, bucket_name)}")
+        raise BadInput(Reason.SOURCE_NOT_FOUND, f"{uri}: there is no object{similar(bucket, key, bucket_name)}")
     for one in found:
         if since and one.modified and datetime.fromtimestamp(one.modified, UTC) < since:
             continue
@@ -63,7 +63,8 @@ def s3_files(
         path.unlink()
 
 
-def _objects(bucket: Bucket, key: str) -> list[Stat]:
+def objects_at(bucket: Bucket, key: str) -> list[Stat]:
+    """Return the object of this key, or else those under it, in the order of names, without markers."""
     if key and not key.endswith("/") and (one := bucket.stat(key)) is not None:
         return [one]
     prefix = key if not key or key.endswith("/") else f"{key}/"
@@ -75,7 +76,8 @@ def _objects(bucket: Bucket, key: str) -> list[Stat]:
     return [one for one in found if one.key not in set(hidden)]
 
 
-def _similar(bucket: Bucket, key: str, bucket_name: str) -> str:
+def similar(bucket: Bucket, key: str, bucket_name: str) -> str:
+    """Return the end of a message that names prefixes like `key`; nothing if there are none."""
     parent = key.rstrip("/").rpartition("/")[0]
     prefix = f"{parent}/" if parent else ""
     names = set()

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
-from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining
+from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining, may_miss
 from mlops.workloads.floor.model.lone_rows import LoneRows, Row
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction, class_array
@@ -83,7 +83,7 @@ class Answering:
 
 def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
     """Return what clients see of the model."""
-    filled = {step.fill_null.field for step in signature.clean or () if step.fill_null}
+    optional = may_miss(signature)
     outputs = [("prediction", "FP64", 1)]
     if signature.classes is not None:
         kind = class_array(signature.classes).dtype
@@ -94,8 +94,7 @@ def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilitie
         model_name=task.model_name,
         version=task.version,
         platform=f"mlops_{signature.format}",
-        # What is filled may be missing; where it may not be after all, says `Cleaning`.
-        inputs=tuple(Column(one.name, one.type, one.nullable or one.name in filled) for one in signature.inputs),
+        inputs=tuple(Column(one.name, one.type, one.name in optional) for one in signature.inputs),
         outputs=tuple(outputs),
         classes=signature.classes or (),
     )

@@ -28,6 +28,13 @@ class OutsideTraining(ValueError):
     """A row of the kind that training left out; the message names row, field or condition, and the way out."""
 
 
+def may_miss(signature: Signature) -> frozenset[str]:
+    """Return the names of the inputs of which a request may lack a value; where not after all, says `Cleaning`."""
+    # What is filled may be missing.
+    filled = {step.fill_null.field for step in signature.clean or () if step.fill_null}
+    return frozenset(one.name for one in signature.inputs if one.nullable or one.name in filled)
+
+
 class Cleaning:
     """The steps of one model, made ready. Without steps it returns what it is given."""
 

@@ -1,4 +1,4 @@
-"""A version of a Dataset, for what a check compares with or judges by: its rows are scanned, never held whole."""
+"""A version of a Dataset as others read it: its rows are scanned, never held whole."""
 
 from __future__ import annotations
 
