@@ -209,6 +209,11 @@ class ServerSettings(ServerLimits):
     port: Annotated[
         int, BeforeValidator(_port), Variable(tasks.PORT_VARIABLE, "the port on which it listens", "8080")
     ] = 8080
+    grpc_port: Annotated[
+        int | None,
+        BeforeValidator(_port),
+        Variable(tasks.GRPC_PORT_VARIABLE, "the port on which it speaks gRPC; without one it does not"),
+    ] = None
     capture_key: Annotated[
         str,
         _SECRET,

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -34,6 +35,9 @@ from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.server import Server
+
+if TYPE_CHECKING:
+    from mlops.workloads.serve.rpc_server import RpcServer
 
 _BACKLOG = 2048
 # Files that are open beside those of the clients: of the store, the model, and connections beyond the limit.
@@ -80,6 +84,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await server.start(listener)
+    rpc = await _rpc_server(app, server, settings, ids)
     loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
     stopped = asyncio.create_task(stopping.wait())
     try:
@@ -90,14 +95,15 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         app.serve(served)
         metrics.load_seconds = time.monotonic() - started
         _spare_the_collector()
-        say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}")
+        also = f", gRPC on {rpc.port}" if rpc else ""
+        say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}{also}")
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
         await stopped
         app.draining = True
         # In a cluster requests keep coming briefly, until each node has learnt that the pod is going, and as long
         # as no other pod of the stage is ready. They are answered, each with `Connection: close`.
         await asyncio.sleep(settings.drain_seconds)
-        await server.close()
+        await asyncio.gather(server.close(), *([rpc.close(settings.grace_seconds)] if rpc else []))
         for flusher in flushers:
             flusher.cancel()
         lost = await served.flush_until(time.monotonic() + settings.grace_seconds)
@@ -105,8 +111,28 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
         return lost
     finally:
         await server.close()
+        if rpc is not None:
+            await rpc.close(0)
         if app.served is not None:
             app.served.close()
+
+
+async def _rpc_server(
+    app: Application, server: Server, settings: ServerSettings, ids: RequestIds
+) -> RpcServer | None:
+    """Return what speaks gRPC, if the server is to."""
+    if settings.grpc_port is None:
+        return None
+    # What is imported here costs memory and time, and most servers need none of it.
+    from mlops.workloads.serve.rpc_methods import RpcMethods
+    from mlops.workloads.serve.rpc_server import RpcServer
+
+    rpc = RpcServer(RpcMethods(app), server, settings, ids)
+    try:
+        await rpc.start()
+    except OSError as error:
+        raise PassingFault(Reason.SERVING_FAILED, str(error)) from error
+    return rpc
 
 
 def _raise_open_files(connections: int) -> None:
