@@ -39,6 +39,8 @@ _SOON_SECONDS: Final = 0.05
 # Calls of one connection at a time; others wait at the client.
 _MOST_STREAMS: Final = 128
 _LEAST_PING_MILLISECONDS: Final = 10_000
+# How long a connection lives where a server does not go on after it was told to stop.
+_AGE_SECONDS: Final = 30
 
 
 class RpcServer:
@@ -62,7 +64,10 @@ class RpcServer:
         try:
             self.port = self._grpc.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {host}:{port} for gRPC; it is taken, or no address of this machine") from error
+            await self.close(0)
+            raise OSError(
+                f"cannot listen on {host}:{port} for gRPC; it is taken, or no address of this machine"
+            ) from error
         await self._grpc.start()
 
     async def close(self, seconds: float) -> None:
@@ -82,7 +87,6 @@ class RpcServer:
         call = RpcCall(route, path, headers, self._ids.of(headers), Hold(self._server.budget))
         self._calls += 1
         context.add_done_callback(lambda _: self._done(call))
-        task = asyncio.current_task()
         try:
             call.arrived(await self._message(call, context))
             if not call.hold.take(call.received):
@@ -93,10 +97,6 @@ class RpcServer:
         else:
             self._server.ready(call)
         answer = await call.answered
-        if task is not None:
-            # Who does not take the answer must not hold it for ever.
-            late = self._server.loop.call_later(self._settings.request_seconds, task.cancel)
-            context.add_done_callback(lambda _: late.cancel())
         if answer.code is not grpc.StatusCode.OK:
             await context.abort(answer.code, answer.message, answer.metadata)
         context.set_trailing_metadata(answer.metadata)
@@ -203,6 +203,10 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         # It would decompress without a bound.
         ("grpc.per_message_decompression", 0),
         ("grpc.max_connection_idle_ms", 1000 * settings.keep_alive_seconds),
+        # An old connection is ended between two calls, so that a client's calls spread over the pods of a stage, and none
+        # is on its way to a pod when that ends. Who does not take an answer keeps it for no longer.
+        ("grpc.max_connection_age_ms", 500 * settings.drain_seconds or 1000 * _AGE_SECONDS),
+        ("grpc.max_connection_age_grace_ms", 1000 * settings.request_seconds),
         ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_MILLISECONDS),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

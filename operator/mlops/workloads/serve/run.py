@@ -56,6 +56,9 @@ def serve(pod: Pod, task: ServeTask) -> None:
         settings = ServerSettings.read(pod.environ)
     except BadVariable as error:
         raise BadInput(Reason.SERVING_FAILED, str(error)) from error
+    if settings.grpc_port is not None and settings.grpc_port == settings.port:
+        name, other = (ServerSettings.name_of(field) for field in ("grpc_port", "port"))
+        raise BadInput(Reason.SERVING_FAILED, f"{name}: {settings.port} is {other} too; name another port")
     listener = _listener(settings)
     _raise_open_files(settings.connections)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -83,8 +86,8 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await server.start(listener)
     rpc = await _rpc_server(app, server, settings, ids)
+    await server.start(listener)
     loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
     stopped = asyncio.create_task(stopping.wait())
     try:
