@@ -180,7 +180,12 @@ _PROMOTION = {
             },
             "podTemplate": _POD_TEMPLATE,
         },
-        {"name": "production", "gates": [{"latency": {"p99Milliseconds": 50}}], "replicas": 2},
+        {
+            "name": "production",
+            "gates": [{"latency": {"p99Milliseconds": 50}}],
+            "replicas": 2,
+            "protocolVersions": ["v2", "grpc-v2"],
+        },
         {
             "name": "scaled",
             "autoscaling": {

@@ -583,6 +583,12 @@ RULES = [
         "replicas and autoscaling exclude each other: autoscaling.minReplicas says how many",
     ),
     _case(
+        "server without HTTP",
+        a_version(**{"spec.promotion.stages.1.protocolVersions": ["grpc-v2"]}),
+        "spec.promotion.stages[1]",
+        "protocolVersions must name v2: probes and metrics go over HTTP; grpc-v2 comes beside it",
+    ),
+    _case(
         "autoscaling by nothing",
         a_version(**{"spec.promotion.stages.2.autoscaling": {"maxReplicas": 3}}),
         "spec.promotion.stages[2].autoscaling",

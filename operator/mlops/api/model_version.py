@@ -50,6 +50,10 @@ class StageGate(Model):
     rules: ClassVar = (exactly_one_of("golden", "latency", path="gates[]"),)
 
 
+# The Open Inference Protocol over HTTP and over gRPC, as KServe's serving runtimes name them.
+ProtocolVersion = Literal["v2", "grpc-v2"]
+
+
 class Stage(Model):
     """A place where a version is served, at `<modelName>-<stage>`."""
 
@@ -61,6 +65,10 @@ class Stage(Model):
     autoscaling: Autoscaling | None = Field(
         default=None, description="How many pods serve, by what they have to do; in the place of replicas."
     )
+    protocol_versions: Annotated[tuple[ProtocolVersion, ...], Field(min_length=1, max_length=2)] = Field(
+        default=("v2",),
+        description="What its servers speak: v2, the Open Inference Protocol over HTTP, and grpc-v2, the same over gRPC.",
+    )
     resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
     pod_template: PodTemplate | None = Field(default=None, description="What is added to its pods.")
     rules: ClassVar = (
@@ -69,7 +77,17 @@ class Stage(Model):
             "replicas and autoscaling exclude each other: autoscaling.minReplicas says how many there are at least",
             lambda self: self.autoscaling is None or self.replicas == 1,
         ),
+        Rule(
+            "!has(self.protocolVersions) || 'v2' in self.protocolVersions",
+            "protocolVersions must name v2: probes and metrics go over HTTP; grpc-v2 comes beside it",
+            lambda self: "v2" in self.protocol_versions,
+        ),
     )
+
+    @property
+    def speaks_grpc(self) -> bool:
+        """Return whether its servers speak gRPC too."""
+        return "grpc-v2" in self.protocol_versions
 
     @property
     def least_replicas(self) -> int:

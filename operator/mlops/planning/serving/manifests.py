@@ -16,6 +16,8 @@ VERIFY = "verify"
 # How many requests a server works on, on average: what an adapter makes of the seconds that they took.
 CONCURRENCY_METRIC = "mlops_concurrent_requests"
 SERVE = "serve"
+# Of a stage's Service, whatever ports its pods have: the second one is that of KServe's and MLServer's own servers.
+SERVICE_PORT, SERVICE_GRPC_PORT = 80, 8081
 
 # How long a server that has its artifact may take to become ready, and a process to be up and have fetched it: that one
 # says nothing of the model, but of the node and the store, and may take its time.
@@ -88,7 +90,7 @@ def deployment(
     Several versions of the model are its `owners`: it goes with the last of them, not with the first that is deleted.
     """
     spec = version.spec
-    wanted = _stage(version, stage)
+    wanted = stage_of(version, stage)
     selector = _selector(spec.model_name, stage)
     own = _server_labels(spec.model_name, stage) | {
         labels.MODEL_VERSION: version.metadata.name,
@@ -133,7 +135,8 @@ def deployment(
     }
 
 
-def _stage(version: ModelVersion, name: str) -> Stage:
+def stage_of(version: ModelVersion, name: str) -> Stage:
+    """Return what a version says of one of its stages."""
     return next(each for each in version.spec.promotion.stages if each.name == name)
 
 
@@ -165,13 +168,16 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         artifact=artifact,
         capture=version.spec.capture,
     )
+    wanted = stage_of(version, stage)
+    numbers = {"http": settings.serving_port} | ({"grpc": settings.grpc_port} if wanted.speaks_grpc else {})
+    variables = {"http": tasks.PORT_VARIABLE, "grpc": tasks.GRPC_PORT_VARIABLE}
     return pods.container(
         settings,
         task,
-        pods.amounts(_stage(version, stage).resources, _SERVE_AMOUNTS),
+        pods.amounts(wanted.resources, _SERVE_AMOUNTS),
         name="server",
-        env=pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}),
-        ports=[{"name": "http", "containerPort": settings.serving_port, "protocol": "TCP"}],
+        env=pods.variables({variables[name]: str(number) for name, number in numbers.items()}),
+        ports=[{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in numbers.items()],
         # Started is who has fetched the artifact: a store that is slow, or does not answer, is no fault of the model.
         # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
         # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
@@ -189,7 +195,7 @@ def _probe(health: str, *, period: int, failures: int) -> Manifest:
 
 def autoscaler(version: ModelVersion, stage: str, owners: Iterable[ModelVersion]) -> Manifest | None:
     """Return the HorizontalPodAutoscaler of a stage; None if it has a fixed number of pods, or another autoscaler."""
-    scaling, model_name = _stage(version, stage).autoscaling, version.spec.model_name
+    scaling, model_name = stage_of(version, stage).autoscaling, version.spec.model_name
     if scaling is None or scaling.autoscaler_class != "HPA":
         return None
     name = server_name(model_name, stage)
@@ -239,8 +245,15 @@ def disruption_budget(model_name: str, namespace: str, stage: str, owners: Itera
     }
 
 
-def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion]) -> Manifest:
+def service(
+    model_name: str, namespace: str, stage: str, owners: Iterable[ModelVersion], *, speaks_grpc: bool = False
+) -> Manifest:
     """Return the Service of a stage: one address whatever version answers."""
+    ports: list[Manifest] = [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}]
+    if speaks_grpc:
+        # Gateways and meshes are told that it is HTTP/2 without TLS.
+        h2c = {"targetPort": "grpc", "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"}
+        ports.append({"name": "grpc", "port": SERVICE_GRPC_PORT, **h2c})
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -253,7 +266,7 @@ def service(model_name: str, namespace: str, stage: str, owners: Iterable[ModelV
         "spec": {
             "type": "ClusterIP",
             "selector": _selector(model_name, stage),
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+            "ports": ports,
         },
     }
 

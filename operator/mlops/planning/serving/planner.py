@@ -12,7 +12,7 @@ from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.serving import rollout
 from mlops.planning.serving.artifact_check import spent
 from mlops.planning.serving.candidates import Candidate, candidates
-from mlops.planning.serving.manifests import autoscaler, deployment, disruption_budget, server_name, service
+from mlops.planning.serving.manifests import autoscaler, deployment, disruption_budget, server_name, service, stage_of
 from mlops.planning.serving.rollback import with_rollbacks
 from mlops.planning.serving.traffic import Traffic, traffic
 from mlops.planning.serving.version_status import status_of
@@ -68,7 +68,8 @@ def _owners(present: Iterable[ModelVersion], wanted: Traffic) -> list[ModelVersi
 def _servers(view: ModelView, wanted: Traffic, owners: list[ModelVersion]) -> Iterable[Manifest]:
     for stage, choice in wanted.chosen.items():
         artifact = str(choice.checked.status.artifact)
-        yield service(view.model_name, view.namespace, stage, owners)
+        speaks_grpc = stage_of(choice.version, stage).speaks_grpc
+        yield service(view.model_name, view.namespace, stage, owners, speaks_grpc=speaks_grpc)
         yield disruption_budget(view.model_name, view.namespace, stage, owners)
         yield deployment(view.settings, choice.version, artifact, stage, owners, rollout.since(view, choice, stage))
         # After its target: of a Deployment that is not there it would say that it cannot scale.
