@@ -67,7 +67,7 @@ class Stage(Model):
     )
     protocol_versions: Annotated[tuple[ProtocolVersion, ...], Field(min_length=1, max_length=2)] = Field(
         default=("v2",),
-        description="What its servers speak: v2, the Open Inference Protocol over HTTP, and grpc-v2, the same over gRPC.",
+        description="What its servers speak: v2, the Open Inference Protocol over HTTP, and grpc-v2, also over gRPC.",
     )
     resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
     pod_template: PodTemplate | None = Field(default=None, description="What is added to its pods.")

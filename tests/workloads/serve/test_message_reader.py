@@ -340,7 +340,11 @@ def test_the_protocol_is_that_of_others() -> None:
     [
         pytest.param('syntax = "proto2"; package x;', "stands where", id="another syntax"),
         pytest.param('syntax = "proto3"; package x; enum A {}', "neither a message nor a service", id="enum"),
-        pytest.param('syntax = "proto3"; package x; message A { string a = 1 [packed = true]; }', "is not understood", id="options"),
+        pytest.param(
+            'syntax = "proto3"; package x; message A { string a = 1 [packed = true]; }',
+            "is not understood",
+            id="options",
+        ),
         pytest.param('syntax = "proto3"; package x; message A { string a = 1;', "stands where", id="cut"),
     ],
 )

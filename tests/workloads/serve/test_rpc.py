@@ -104,9 +104,7 @@ def test_triton_gets_the_best_classes(client: Any, both: Both) -> None:
     wanted = triton.InferRequestedOutput("probabilities", class_count=1)
     answer = client.infer("weather", tensors_of(rows(2)), outputs=[wanted])
     parameters = {"classification": 1}
-    _, over_http = both.served.infer(
-        request_of(rows(2), outputs=[{"name": "probabilities", "parameters": parameters}])
-    )
+    _, over_http = both.served.infer(request_of(rows(2), outputs=[{"name": "probabilities", "parameters": parameters}]))
     found = [text.decode() for text in answer.as_numpy("probabilities").ravel()]
     assert found == over_http["outputs"][0]["data"]
 

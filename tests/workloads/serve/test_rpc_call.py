@@ -117,3 +117,32 @@ async def test_event_times_are_one_or_one_per_row(loaded: Loaded, number: int) -
     answer = call.answered.result()
     assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
     assert answer.message == f"parameters.event_time has 2 times for {number} rows; send one, or one per row"
+
+
+async def test_before_it_is_ready_a_server_says_so(loaded: Loaded) -> None:
+    """Alive, not ready, and no predictions: UNAVAILABLE, with HTTP's words."""
+    server, app = server_here(loaded, 0)
+    served, app.served = app.served, None
+
+    def asked(name: str, message: Any) -> Any:
+        path = f"/inference.GRPCInferenceService/{name}"
+        call = RpcCall(RpcMethods(app).routes()[path], path, [], b"mine", Hold(server.budget))
+        call.arrived(message.SerializeToString())
+        app.handle(call)
+        return call.answered.result()
+
+    def is_ready(name: str, **request: Any) -> bool:
+        answer = asked(name, getattr(messages, f"{name}Request")(**request))
+        ready: bool = getattr(messages, f"{name}Response").FromString(answer.body).ready
+        return ready
+
+    assert messages.ServerLiveResponse.FromString(asked("ServerLive", messages.ServerLiveRequest()).body).live
+    assert not is_ready("ServerReady")
+    assert not is_ready("ModelReady", name="weather")
+    for name, request in (("ModelInfer", message_of(request_of(rows(1)), raw=True)), ("ModelMetadata", None)):
+        answer = asked(name, request or messages.ModelMetadataRequest(name="weather"))
+        assert answer.code is grpc.StatusCode.UNAVAILABLE
+        assert answer.message == "the model is being loaded"
+    app.served = served
+    assert is_ready("ServerReady")
+    assert is_ready("ModelReady", name="weather", version="3")

@@ -267,9 +267,7 @@ class Application:
         return self.served
 
     def _too_large(self) -> RequestError:
-        message = (
-            f"the body has more than {self.limits.body_bytes} bytes, the limit; send the rows in several requests"
-        )
+        message = f"the body has more than {self.limits.body_bytes} bytes, the limit; send the rows in several requests"
         return RequestError(413, message, closes=True)
 
 

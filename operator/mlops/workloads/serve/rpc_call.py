@@ -58,9 +58,7 @@ class RpcCall(Exchange):
         """See Exchange; there are no lines of a head, and a connection is closed between calls only."""
         self._give(RpcAnswer(body))
 
-    def refuse(
-        self, status: int, message: str, headers: Any = (), *, close: bool = False
-    ) -> None:
+    def refuse(self, status: int, message: str, headers: Any = (), *, close: bool = False) -> None:
         """See Exchange."""
         if len(message) > _LONGEST_MESSAGE:
             message = message[: _LONGEST_MESSAGE - 1] + "…"

@@ -92,9 +92,7 @@ class RpcMethods:
         served = self._app.model()
         if self._readers is None or self._readers[0] is not served:
             answering, limits = served.answering, self._app.limits
-            reader = MessageReader(
-                self._app.task, answering.interface, answering.parser, limits.rows, self._messages
-            )
+            reader = MessageReader(self._app.task, answering.interface, answering.parser, limits.rows, self._messages)
             self._readers = served, reader.read_row if served.takes_rows else reader.read
         read = self._readers[1]
 

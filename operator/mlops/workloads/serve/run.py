@@ -120,9 +120,7 @@ async def _serve(pod: Pod, task: ServeTask, settings: ServerSettings, listener: 
             app.served.close()
 
 
-async def _rpc_server(
-    app: Application, server: Server, settings: ServerSettings, ids: RequestIds
-) -> RpcServer | None:
+async def _rpc_server(app: Application, server: Server, settings: ServerSettings, ids: RequestIds) -> RpcServer | None:
     """Return what speaks gRPC, if the server is to."""
     if settings.grpc_port is None:
         return None
