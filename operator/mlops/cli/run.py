@@ -243,7 +243,7 @@ class _Run:
     async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
             url = _url(service)
-            also = f", gRPC at {address}" if (address := _grpc_address(service)) else ""
+            also = f" and over gRPC at {address}" if (address := _grpc_address(service)) else ""
             self._say(f"serving {service['metadata']['name']} at {url}{also}")
             if url and (line := try_it.curl_line(service, url, _objects(runtime), self.state)):
                 self._say(f"try it: {line}")
