@@ -39,10 +39,10 @@ def messages_of(text: str) -> dict[str, Any]:
 
 def file_of(text: str) -> descriptor_pb2.FileDescriptorProto:
     """Return what a .proto file describes. Raises ValueError."""
-    return _Reader(text).file()
+    return _ProtoReader(text).file()
 
 
-class _Reader:
+class _ProtoReader:
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
         self._next = next(self._tokens)
