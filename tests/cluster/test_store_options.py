@@ -116,5 +116,5 @@ def test_model_servers_need_two_ports() -> None:
     """Whichever of them is given, and however."""
     assert options.read({}, {**IMAGE, "grpc_port": 9000}).grpc_port == 9000
     for environ, given in (({"MLOPS_OPERATOR_GRPC_PORT": "8080"}, {}), ({}, {"serving_port": 8081})):
-        with pytest.raises(BadOption, match="--serving-port or .*_PORT and --grpc-port or .*: both are 80"):
+        with pytest.raises(BadOption, match=r"--serving-port or .*_PORT and --grpc-port or .*: both are 80"):
             options.read(environ, {**IMAGE, **given})

@@ -131,9 +131,9 @@ async def test_before_it_is_ready_a_server_says_so(loaded: Loaded) -> None:
         app.handle(call)
         return call.answered.result()
 
-    def is_ready(name: str, **request: Any) -> bool:
-        answer = asked(name, getattr(messages, f"{name}Request")(**request))
-        ready: bool = getattr(messages, f"{name}Response").FromString(answer.body).ready
+    def is_ready(call: str, **request: Any) -> bool:
+        answer = asked(call, getattr(messages, f"{call}Request")(**request))
+        ready: bool = getattr(messages, f"{call}Response").FromString(answer.body).ready
         return ready
 
     assert messages.ServerLiveResponse.FromString(asked("ServerLive", messages.ServerLiveRequest()).body).live
