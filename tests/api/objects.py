@@ -200,6 +200,7 @@ _PROMOTION = {
         },
         {
             "name": "scaled",
+            "protocolVersions": ["v2", "grpc-v2"],
             "autoscaling": {
                 "autoscalerClass": "HPA",
                 "minReplicas": 2,

@@ -38,6 +38,7 @@ FULL: Values = {
     },
     "podEnvironment": {"MLOPS_MAX_BATCH_ROWS": "1000"},
     "servingPort": 9090,
+    "servingGrpcPort": 9091,
     "servingPriorityClass": {"name": "models", "create": True, "value": 5000},
     "podDefaults": {"nodeSelector": {"example.com/pool": "models"}, "imagePullSecrets": [{"name": "registry"}]},
     "podPolicy": {"labels": ["example.com/team"], "serviceAccountNames": ["reader"]},

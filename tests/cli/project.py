@@ -35,7 +35,7 @@ spec:
   gates: [{metric: accuracy, min: "0.6"}]
   register:
     modelName: tiny
-    promotion: {stages: [{name: production, gates: [{golden: {}}]}]}
+    promotion: {stages: [{name: production, protocolVersions: [v2, grpc-v2], gates: [{golden: {}}]}]}
 """
 MONITOR = """\
 ---

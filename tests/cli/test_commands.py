@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 
@@ -242,7 +243,11 @@ def test_requests_are_replayed_against_a_kept_server(copied: Done, tmp_path: Pat
     """--keep-serving leaves the server up; the state can be looked at, and is nobody else's meanwhile."""
     rows(20, start=600).write_csv(tmp_path / "more.csv")
     running = start("-f", copied.folder, "--keep-serving", "--state", copied.state)  # type: ignore[operator]
-    url = running.wait_for(r"serving tiny-production at (http://\S+)")[1]
+    said = running.wait_for(r"serving tiny-production at (http://\S+) and over gRPC at (127\.0\.0\.1:\d+)")
+    url = said[1]
+    with grpc.insecure_channel(said[2]) as channel:
+        ready = channel.unary_unary("/inference.GRPCInferenceService/ModelReady")(b"\x0a\x04tiny", timeout=20)
+    assert ready == b"\x08\x01", "the model is ready, in the protocol's own bytes"
     words = ("--url", url, "--model", "tiny", "--id", "id", "--time", "at", "--label", "y")
     sent = mlops("replay", tmp_path / "more.csv", *words)
     assert sent.returncode == 0, sent.stderr

@@ -110,3 +110,11 @@ def test_every_flag_of_the_command_line_is_a_setting() -> None:
     for field, option in flags.items():
         assert isinstance(option, click.Option)
         assert OperatorSettings.name_of(str(field)) in (option.help or "")
+
+
+def test_model_servers_need_two_ports() -> None:
+    """Whichever of them is given, and however."""
+    assert options.read({}, {**IMAGE, "grpc_port": 9000}).grpc_port == 9000
+    for environ, given in (({"MLOPS_OPERATOR_GRPC_PORT": "8080"}, {}), ({}, {"serving_port": 8081})):
+        with pytest.raises(BadOption, match=r"--serving-port or .*_PORT and --grpc-port or .*: both are 80"):
+            options.read(environ, {**IMAGE, **given})

@@ -20,6 +20,19 @@ def environ_of(tmp_path: Path, *env_from: dict[str, Any]) -> dict[str, str]:
     return launch(container, pod, tmp_path / "pod", {}, Machine(secrets=SECRETS)).environ
 
 
+def test_a_server_is_told_ports_of_this_machine(tmp_path: Path) -> None:
+    """Each of its own, in the place of those of the manifest; without one for gRPC it is told none."""
+    pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {}}
+    http, grpc = {"name": "http", "containerPort": 8080}, {"name": "grpc", "containerPort": 8081}
+    for declared in ([http], [http, grpc]):
+        told = [{"name": "MLOPS_GRPC_PORT", "value": "8081"}] if len(declared) > 1 else []
+        container = {"name": "server", "command": ["true"], "env": told, "ports": declared}
+        given = {port["containerPort"]: 40_000 + number for number, port in enumerate(declared)}
+        environ = launch(container, pod, tmp_path / "pod", given, Machine()).environ
+        assert environ["MLOPS_PORT"] == "40000"
+        assert environ.get("MLOPS_GRPC_PORT") == ("40001" if told else None)
+
+
 def test_a_sources_keys_come_under_the_prefix(tmp_path: Path) -> None:
     environ = environ_of(tmp_path, {"prefix": "SOURCE_", "secretRef": {"name": "warehouse"}})
     assert (environ["SOURCE_password"], environ["SOURCE_uri"]) == ("abc", "postgresql://x")

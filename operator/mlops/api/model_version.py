@@ -51,6 +51,10 @@ class StageGate(Model):
     rules: ClassVar = (exactly_one_of("golden", "latency", path="gates[]"),)
 
 
+# The Open Inference Protocol over HTTP and over gRPC, as KServe's serving runtimes name them.
+ProtocolVersion = Literal["v2", "grpc-v2"]
+
+
 class Stage(Model):
     """A place where a version is served, at `<modelName>-<stage>`."""
 
@@ -61,6 +65,10 @@ class Stage(Model):
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="How many pods serve.")
     autoscaling: Autoscaling | None = Field(
         default=None, description="How many pods serve, by what they have to do; in the place of replicas."
+    )
+    protocol_versions: Annotated[tuple[ProtocolVersion, ...], Field(min_length=1, max_length=2)] = Field(
+        default=("v2",),
+        description="What its servers speak: v2, the Open Inference Protocol over HTTP, and grpc-v2, also over gRPC.",
     )
     resources: Resources | None = Field(default=None, description="Compute of each of its pods.")
     pod_template: PodTemplate | None = Field(default=None, description="What is added to its pods.")
@@ -74,6 +82,16 @@ class Stage(Model):
             "replicas and autoscaling exclude each other: autoscaling.minReplicas says how many there are at least",
             lambda self: self.autoscaling is None or self.replicas == 1,
         ),
+        Rule(
+            "!has(self.protocolVersions) || 'v2' in self.protocolVersions",
+            "protocolVersions must name v2: probes and metrics go over HTTP; grpc-v2 comes beside it",
+            lambda self: "v2" in self.protocol_versions,
+        ),
+        Rule(
+            "!has(self.protocolVersions) || !('grpc-v2' in self.protocolVersions) || !has(self.auth) && !has(self.tls)",
+            "protocolVersions: grpc-v2 has neither auth nor tls yet: name v2 alone, or leave out auth and tls",
+            lambda self: not self.speaks_grpc or (self.auth is None and self.tls is None),
+        ),
     )
 
     @property
@@ -83,6 +101,11 @@ class Stage(Model):
         keys = auth.api_keys.secret_ref.name if auth and auth.api_keys else None
         issuer = auth.jwt.jwks_secret_ref.name if auth and auth.jwt else None
         return tuple(name for name in (keys, issuer, tls.secret_ref.name if tls else None) if name is not None)
+
+    @property
+    def speaks_grpc(self) -> bool:
+        """Return whether its servers speak gRPC too."""
+        return "grpc-v2" in self.protocol_versions
 
     @property
     def least_replicas(self) -> int:

@@ -219,6 +219,11 @@ class ServerSettings(ServerLimits):
     tls: Annotated[
         str, Variable(tasks.TLS_VARIABLE, "the folder with the server's certificate and key; the operator sets it")
     ] = ""
+    grpc_port: Annotated[
+        int | None,
+        BeforeValidator(_port),
+        Variable(tasks.GRPC_PORT_VARIABLE, "the port on which it speaks gRPC; without one it does not"),
+    ] = None
     capture_key: Annotated[
         str,
         _SECRET,

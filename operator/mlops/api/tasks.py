@@ -54,6 +54,7 @@ JOB_VARIABLE = "MLOPS_JOB"  # the name of the pod's Job, from its label batch.ku
 LOG_FORMAT_VARIABLE = "MLOPS_LOG_FORMAT"  # text or json; the operator sets it
 HOST_VARIABLE = "MLOPS_HOST"
 PORT_VARIABLE = "MLOPS_PORT"  # where a model server listens
+GRPC_PORT_VARIABLE = "MLOPS_GRPC_PORT"  # where it speaks gRPC; without one it does not
 CAPTURE_KEY_VARIABLE = "MLOPS_CAPTURE_KEY"  # what model servers choose captured requests by; a random one if not set
 STORE_ROOT_VARIABLE = "MLOPS_STORE_ROOT"  # with a store per namespace: what all of them lie under
 S3_KEYS_VARIABLE = "MLOPS_S3_KEYS"  # a folder with a file per key of the Secret, which follows the Secret's changes

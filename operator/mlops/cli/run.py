@@ -243,7 +243,8 @@ class _Run:
     async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
             url = _url(service)
-            self._say(f"serving {service['metadata']['name']} at {url}")
+            also = f" and over gRPC at {address}" if (address := _grpc_address(service)) else ""
+            self._say(f"serving {service['metadata']['name']} at {url}{also}")
             if url and (line := try_it.curl_line(service, url, _objects(runtime), self.state)):
                 self._say(f"try it: {line}")
         self._say("Ctrl-C stops it")
@@ -371,6 +372,16 @@ def _url(service: Manifest | None) -> str | None:
         # The first port is the one of the version that is wanted, and is called by its scheme.
         scheme = (service or {})["spec"]["ports"][0]["name"]
         return f"{scheme}://{ingress['ip']}:{ingress['ports'][0]['port']}"
+    return None
+
+
+def _grpc_address(service: Manifest) -> str | None:
+    """Return where a Service answers over gRPC on this machine, as clients take it; None if it does not."""
+    names = [port["name"] for port in service["spec"]["ports"]]
+    for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress", []):
+        for name, port in zip(names, ingress["ports"], strict=False):
+            if name == "grpc":
+                return f"{ingress['ip']}:{port['port']}"
     return None
 
 

@@ -59,6 +59,9 @@ def read(environ: Mapping[str, str], given: Mapping[str, Any]) -> OperatorSettin
         raise BadOption(f"{said.get(error.name, error.name)} {error.value!r} {error.problem}") from None
     if not settings.image:
         raise BadOption(f"--image or {OperatorSettings.name_of('image')} has to name the image of the workload pods")
+    if settings.serving_port == settings.grpc_port:
+        names = [f"{flags[field].name} or {OperatorSettings.name_of(field)}" for field in ("serving_port", "grpc_port")]
+        raise BadOption(f"{' and '.join(names)}: both are {settings.grpc_port}; model servers need two ports")
     pods = pod_environment(given.get("pod_env", ()), settings.pod_env)
     return settings.evolve(pod_env=pods)
 
@@ -79,6 +82,7 @@ def options_of(settings: OperatorSettings) -> Options:
             scratch_limit=settings.scratch_limit,
             scratch_request=settings.scratch_request,
             serving_port=settings.serving_port,
+            grpc_port=settings.grpc_port,
             serving_priority_class=settings.serving_priority_class,
             pod_defaults=settings.pod_defaults,
             pod_policy=settings.pod_policy,

@@ -205,6 +205,12 @@ class OperatorSettings(Variables):
         Variable(f"{PREFIX}SERVING_PORT", "port of the model servers", "8080"),
         Flag("--serving-port", "N"),
     ] = 8080
+    grpc_port: Annotated[
+        int,
+        whole(1, 65535),
+        Variable(f"{PREFIX}GRPC_PORT", "port on which model servers speak gRPC, in stages that ask for it", "8081"),
+        Flag("--grpc-port", "N"),
+    ] = 8081
     serving_priority_class: Annotated[
         str,
         _IS_CLASS,

@@ -68,6 +68,8 @@ class Settings:
     scratch_request: str = "256Mi"
     scratch_limit: str = "32Gi"
     serving_port: int = 8080
+    # Where model servers speak gRPC, in stages that ask for it.
+    grpc_port: int = 8081
     # After a version is marked as removed, its bytes stay for so long: what a run was pinned to by an operator that did
     # not know of the mark yet is seen by then. Longer than what watches miss stays unknown; 0 where nothing is missed.
     removal_grace_seconds: float = 600.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +69,39 @@ def test_a_verified_version_is_served(golden: Callable[[str, Plan], None]) -> No
         world.carry_out(first)
         world.tick()
     golden("version-serve", world.plan("ModelVersion", "rain-v1"))
+
+
+@pytest.mark.parametrize("speaks_grpc", [True, False])
+def test_a_stage_that_asks_for_grpc_has_a_second_port(speaks_grpc: bool) -> None:
+    """In its pods, of whatever number, and in its Service, whose number stays; others have nothing of it."""
+    stages = [{"name": "production", **({"protocolVersions": ["v2", "grpc-v2"]} if speaks_grpc else {})}]
+    world = World(pods)
+    world.settings = replace(SETTINGS, grpc_port=9000)
+    world.put(a_version(spec={"promotion": {"stages": stages}}))
+    for _ in range(4):
+        world.carry_out(world.plan("ModelVersion", "rain-v1"))
+        world.tick()
+    server = world.objects[Key("Deployment", "team", "rain-production")]["spec"]["template"]["spec"]["containers"][0]
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+    variables = {one["name"]: one.get("value") for one in server["env"]}
+    service = world.objects[Key("Service", "team", "rain-production")]["spec"]["ports"]
+    assert (ports["http"], service[0]["name"], service[0]["port"]) == (8080, "http", 80)
+    if speaks_grpc:
+        assert ports["grpc"] == 9000
+        assert variables["MLOPS_GRPC_PORT"] == "9000"
+        assert service[1:] == [
+            {
+                "name": "grpc",
+                "port": 8081,
+                "targetPort": "grpc",
+                "protocol": "TCP",
+                "appProtocol": "kubernetes.io/h2c",
+            }
+        ]
+    else:
+        assert ports.keys() == {"http"}
+        assert "MLOPS_GRPC_PORT" not in variables
+        assert len(service) == 1
 
 
 def test_an_available_version_is_live_and_settled() -> None:

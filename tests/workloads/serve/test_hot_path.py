@@ -31,6 +31,7 @@ from tests.workloads.serve.test_known_head import Transport
 # As measured, and a few more. Whoever needs more of them has a reason to say so here.
 MOST_CALLS = {0: 50, 100: 55}
 CONNECTIONS = 8
+HEAD = b"POST /v2/models/weather/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
 class Nowhere:
@@ -45,8 +46,8 @@ def loaded(model: Path) -> Loaded:
     return open_checked(model)
 
 
-async def serving_here(loaded: Loaded, percent: int) -> list[tuple[HttpConnection, Transport]]:
-    """Connections to a server in this process that is ready."""
+def server_here(loaded: Loaded, percent: int) -> tuple[Server, Application]:
+    """A server in this process that is ready."""
     task, limits = task_of("sha256:" + "0" * 64, percent=percent), ServerSettings()
     metrics, ids = Metrics("weather", 3, "production", task.artifact), RequestIds()
     app = Application(task, limits, metrics, ids, FailureLog())
@@ -69,6 +70,12 @@ async def serving_here(loaded: Loaded, percent: int) -> list[tuple[HttpConnectio
     server = Server(
         app, limits, Budget(limits.buffered_bytes), refused=lambda *_: None, ids=ids, paths=app.paths, vital=app.vital
     )
+    return server, app
+
+
+async def serving_here(loaded: Loaded, percent: int) -> list[tuple[HttpConnection, Transport]]:
+    """Connections to such a server."""
+    server, _ = server_here(loaded, percent)
     made = []
     for _ in range(CONNECTIONS):
         connection, transport = server.connection(), Transport()
@@ -82,7 +89,7 @@ async def test_a_request_of_one_row_makes_few_calls(loaded: Loaded, percent: int
     """Of several connections in one turn, each with a head that it sent before."""
     connections = await serving_here(loaded, percent)
     body = json.dumps(request_of(rows(1))).encode()
-    request = b"POST /v2/models/weather/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    request = HEAD % len(body) + body
     calls: Counter[str] = Counter()
 
     def count(frame: FrameType, event: str, _: Any) -> None:

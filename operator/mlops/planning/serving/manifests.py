@@ -17,9 +17,10 @@ VERIFY = "verify"
 # How many requests a server works on, on average: what an adapter makes of the seconds that they took.
 CONCURRENCY_METRIC = "mlops_concurrent_requests"
 SERVE = "serve"
-# Names of ports, and what a Service has them at.
-HTTP, HTTPS = "http", "https"
-PORTS = {HTTP: 80, HTTPS: 443}
+# Names of ports, and what a Service has them at, whatever ports its pods have: that of gRPC is the one of KServe's and
+# MLServer's own servers.
+HTTP, HTTPS, GRPC = "http", "https", "grpc"
+PORTS = {HTTP: 80, HTTPS: 443, GRPC: 8081}
 
 # How long a server that has its artifact may take to become ready, and a process to be up and have fetched it: that one
 # says nothing of the model, but of the node and the store, and may take its time.
@@ -139,7 +140,7 @@ def deployment(
 
 
 def stage_of(version: ModelVersion, name: str) -> Stage:
-    """Return what the version says of one of its stages."""
+    """Return what a version says of one of its stages."""
     return next(each for each in version.spec.promotion.stages if each.name == name)
 
 
@@ -175,14 +176,19 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         auth=wanted.auth,
         tls=wanted.tls,
     )
+    numbers = {port: settings.serving_port} | ({GRPC: settings.grpc_port} if wanted.speaks_grpc else {})
+    variables = {port: tasks.PORT_VARIABLE, GRPC: tasks.GRPC_PORT_VARIABLE}
     return pods.container(
         settings,
         task,
         pods.amounts(wanted.resources, _SERVE_AMOUNTS),
         name="server",
-        env=[*pods.variables({tasks.PORT_VARIABLE: str(settings.serving_port)}), *mounted.variables(wanted)],
+        env=[
+            *pods.variables({variables[name]: str(number) for name, number in numbers.items()}),
+            *mounted.variables(wanted),
+        ],
         volume_mounts=mounted.mounts(wanted),
-        ports=[{"name": port, "containerPort": settings.serving_port, "protocol": "TCP"}],
+        ports=[{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in numbers.items()],
         # Started is who has fetched the artifact: a store that is slow, or does not answer, is no fault of the model.
         # A node without cycles to spare starts the process late, and lets it answer late. Neither is a reason to end
         # it: a pod that is busy answers slowly, one that is started again not at all. Nor is one slow answer a reason
@@ -258,7 +264,14 @@ def port_name(stage: Stage) -> str:
 
 
 def _ports_of(version: ModelVersion, stage: str) -> list[str]:
-    return [port_name(each) for each in version.spec.promotion.stages if each.name == stage]
+    of_stage = [each for each in version.spec.promotion.stages if each.name == stage]
+    return [*map(port_name, of_stage), *(GRPC for each in of_stage if each.speaks_grpc)]
+
+
+def _service_port(name: str) -> Manifest:
+    # Gateways and meshes are told that it is HTTP/2 without TLS.
+    protocol = {"appProtocol": "kubernetes.io/h2c"} if name == GRPC else {}
+    return {"name": name, "port": PORTS[name], "targetPort": name, "protocol": "TCP", **protocol}
 
 
 def service(
@@ -270,9 +283,9 @@ def service(
     the other way round as long as a version with TLS is live.
     """
     model_name, namespace = version.spec.model_name, version.metadata.namespace
-    names = dict.fromkeys(
-        [port_name(stage_of(version, stage)), *([] if live is None else _ports_of(live, stage)), HTTP]
-    )
+    wanted = _ports_of(version, stage) + ([] if live is None else _ports_of(live, stage))
+    # The first is the one that the address of the stage is made of.
+    names = dict.fromkeys([*(name for name in wanted if name != GRPC), HTTP, *(name for name in wanted if name == GRPC)])
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -285,7 +298,7 @@ def service(
         "spec": {
             "type": "ClusterIP",
             "selector": _selector(model_name, stage),
-            "ports": [{"name": name, "port": PORTS[name], "targetPort": name, "protocol": "TCP"} for name in names],
+            "ports": [_service_port(name) for name in names],
         },
     }
 

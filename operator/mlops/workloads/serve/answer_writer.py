@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,6 +20,14 @@ from mlops.workloads.serve.tensors import Array, to_binary, to_json
 _DUMPS: Final = orjson.OPT_SERIALIZE_NUMPY
 
 
+class OwnOutputs(tuple[tuple[str, bool | Best], ...], ABC):
+    """Outputs that are wanted in another form than this module's, which they know how to write."""
+
+    @abstractmethod
+    def write(self, identity: str, rows: int, values: Mapping[str, Array]) -> bytes:
+        """Return the body of the answer to so many rows, of arrays (rows,) or (rows, width) by output."""
+
+
 class AnswerWriter:
     """Writes answers of one model."""
 
@@ -32,7 +41,7 @@ class AnswerWriter:
 
     def write_row(self, request: RowRequest, answer: RowAnswer) -> tuple[bytes, int | None]:
         """Return the same for a request of one row."""
-        if request.outputs == self._all_json:
+        if request.outputs == self._all_json and type(request.outputs) is tuple:
             return self.rows.write(request.id, answer), None
         values: dict[str, Array] = {
             "prediction": class_array(self._classes)[[answer.value]] if self._classes else np.array([answer.value])
@@ -45,6 +54,8 @@ class AnswerWriter:
         """Return the body and, if part of it is binary, the length of its JSON."""
         if request.outputs is AS_ROWS:
             return self._objects.write(request.id, values), None
+        if isinstance(request.outputs, OwnOutputs):
+            return request.outputs.write(request.id, request.rows, values), None
         outputs: list[dict[str, Any]] = []
         blobs: list[bytes] = []
         for name, wanted in request.outputs:

@@ -37,15 +37,16 @@ class Answering:
         self.interface = interface_of(task, signature, loaded.gives_probabilities)
         self._predictor = loaded.predictor
         self._cleaning = Cleaning(signature)
-        self._parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
+        # Reads what requests say, in whatever form they came.
+        self.parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
         self._objects = ObjectReader(self.interface, limits.rows, limits.buffered_bytes)
         self._writer = AnswerWriter(self.interface)
         # The methods themselves, for what most requests are: `read` and `written` of one row.
-        self.read_row, self.written_row = self._parser.parse_row, self._writer.write_row
+        self.read_row, self.written_row = self.parser.parse_row, self._writer.write_row
 
     def read(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in a body. Raises RequestError."""
-        return self._parser.parse(body, header_length)
+        return self.parser.parse(body, header_length)
 
     def read_objects(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in a body whose rows are JSON objects. Raises RequestError."""

@@ -8,15 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-import orjson
-
 from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
 from mlops.store.errors import StoreError
 from mlops.workloads.serve.bodies import stated_length, with_body
 from mlops.workloads.serve.documents import Documents
 from mlops.workloads.serve.encoder import EncoderGone
-from mlops.workloads.serve.errors import RequestError, busy, is_fault, shown, unavailable
+from mlops.workloads.serve.errors import RequestError, busy, is_fault, shown, unavailable, unknown_model
 from mlops.workloads.serve.exchange import READ_ON, Exchange
 from mlops.workloads.serve.failures import SERVER_ERROR, FailureLog
 from mlops.workloads.serve.inference import InferenceRequest
@@ -42,20 +40,20 @@ class Application:
     def __init__(
         self, task: tasks.ServeTask, limits: ServerLimits, metrics: Metrics, ids: RequestIds, failures: FailureLog
     ) -> None:
-        self._task, self._limits, self._metrics = task, limits, metrics
+        self.task, self.limits, self.metrics = task, limits, metrics
         self._ids, self._failures = ids, failures
         self.served: Served | None = None
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetched = False
-        self._routes = self._routes_of(task) | Documents(task, metrics, self._model).routes()
+        self._routes = self._routes_of(task) | Documents(task, metrics, self.model).routes()
 
     def has_artifact(self) -> None:
         """Note that the artifact has been fetched; what comes from here on is up to the model."""
         self._fetched = True
 
     def _routes_of(self, task: tasks.ServeTask) -> dict[str, Route]:
-        model, limit = f"/v2/models/{task.model_name}", self._limits.body_bytes
+        model, limit = f"/v2/models/{task.model_name}", self.limits.body_bytes
         version = f"{model}/versions/{task.version}"
         routes = {
             "/v2/health/live": Route("health", get=lambda: json_answer(200, {"live": True})),
@@ -67,7 +65,7 @@ class Application:
         }
         for path in (model, version):
             routes[f"{path}/ready"] = Route("health", get=self._ready)
-            routes[f"{path}/infer"] = with_body("infer", self._infer, limit)
+            routes[f"{path}/infer"] = with_body("infer", self.infer, limit)
             routes[f"{path}/predict"] = with_body("infer", self._predict, limit)
         return routes
 
@@ -114,11 +112,11 @@ class Application:
                 return
             length = stated_length(exchange)
             route = exchange.route
-            if length > self._limits.body_bytes and exchange.expects_100:
+            if length > self.limits.body_bytes and exchange.expects_100:
                 raise self._too_large()
         if exchange.hold.is_over:
             raise busy()
-        if exchange.received > (1 if exchange.is_whole else READ_ON) * self._limits.body_bytes:
+        if exchange.received > (1 if exchange.is_whole else READ_ON) * self.limits.body_bytes:
             raise self._too_large()
         if not exchange.is_whole:
             exchange.go_on()
@@ -134,10 +132,10 @@ class Application:
 
     def _answer_without_body(self, route: Route, exchange: Exchange) -> None:
         if exchange.method in (b"GET", b"HEAD") and route.get is not None:
-            self._answer(exchange, route.get())
+            self.answer(exchange, route.get())
             return
         if exchange.method in (b"GET", b"HEAD") and route.page is not None:
-            self._answer(exchange, route.page(exchange.headers))
+            self.answer(exchange, route.page(exchange.headers))
             return
         if route is NO_ROUTE:
             raise self._unknown(exchange.path)
@@ -147,27 +145,25 @@ class Application:
             [(b"allow", route.allowed.encode())],
         )
 
-    def _answer(self, exchange: Exchange, answer: HttpAnswer) -> None:
+    def answer(self, exchange: Exchange, answer: HttpAnswer) -> None:
         """Write an answer and count it. Raises RequestError if there is no room for it."""
         body = answer.body
         if len(body) > _LITTLE and not exchange.hold.take(len(body)):
             raise busy()
         exchange.answer(answer.status, body, answer.kind, answer.more, close=self.draining)
-        self._metrics.count(exchange.route.name, answer.status, time.perf_counter() - exchange.started)
+        self.metrics.count(exchange.route.name, answer.status, time.perf_counter() - exchange.started)
 
     def _fail(self, exchange: Exchange, error: BaseException) -> None:
         name, request_id = exchange.route.name, exchange.request_id
         closes = self.draining
         if isinstance(error, RequestError):
             self._failures.refused(name, error.status, error.message, request_id, trace_of(exchange.headers))
-            more = b"".join(b"%b: %b\r\n" % field for field in error.headers)
-            answer = HttpAnswer(error.status, orjson.dumps({"error": error.message}), more=more)
-            closes = closes or error.closes
+            refusal = error
         else:
             self._failures.failed(name, error, request_id, trace_of(exchange.headers))
-            answer = _unforeseen(request_id)
-        exchange.answer(answer.status, answer.body, answer.kind, answer.more, close=closes)
-        self._metrics.count(name, answer.status, time.perf_counter() - exchange.started)
+            refusal = _unforeseen(request_id)
+        exchange.refuse(refusal.status, refusal.message, refusal.headers, close=closes or refusal.closes)
+        self.metrics.count(name, refusal.status, time.perf_counter() - exchange.started)
 
     def _later(self, exchange: Exchange, answer: Coroutine[Any, Any, HttpAnswer]) -> None:
         """Answer beyond this turn of the loop."""
@@ -178,7 +174,7 @@ class Application:
 
     async def _finish(self, exchange: Exchange, answer: Awaitable[HttpAnswer]) -> None:
         try:
-            self._answer(exchange, await answer)
+            self.answer(exchange, await answer)
         except BaseException as error:
             if not is_fault(error):
                 raise
@@ -188,14 +184,9 @@ class Application:
 
     def _unknown(self, path: str) -> RequestError:
         named = _MODEL.fullmatch(path)
-        task = self._task
-        if named and named[1] != task.model_name:
-            return RequestError(404, f"model {shown(named[1])} is unknown; this server has {task.model_name!r}")
-        if named and named[2] not in (None, str(task.version)):
-            return RequestError(
-                404, f"version {shown(named[2])} of {task.model_name!r} is unknown; this server has {task.version}"
-            )
-        return RequestError(404, f"{shown(path, 200)} is no address here; see /v2/models/{task.model_name}")
+        if named and (error := unknown_model(self.task, named[1], named[2])):
+            return error
+        return RequestError(404, f"{shown(path, 200)} is no address here; see /v2/models/{self.task.model_name}")
 
     # What GET answers
 
@@ -205,33 +196,37 @@ class Application:
         return json_answer(200, {"fetched": True})
 
     def _server_ready(self) -> HttpAnswer:
-        self._model()
+        self.model()
         # The specification shows `live`, its servers and clients go by `ready`.
         return json_answer(200, {"live": True, "ready": True})
 
     def _ready(self) -> HttpAnswer:
         # Also while it drains: of a stage's only pod, which is going, the routes are kept as long as it says so.
-        self._model()
-        return json_answer(200, {"name": self._task.model_name, "ready": True})
+        self.model()
+        return json_answer(200, {"name": self.task.model_name, "ready": True})
 
     def _exposition(self) -> HttpAnswer:
-        return HttpAnswer(200, self._metrics.exposition(), CONTENT_TYPE)
+        return HttpAnswer(200, self.metrics.exposition(), CONTENT_TYPE)
 
     # What POST answers
 
     def _predict(self, exchange: Exchange) -> None:
-        self._infer(exchange, self._model().read_objects)
+        self.infer(exchange, self.model().read_objects)
 
-    def _infer(self, exchange: Exchange, read: Read | None = None) -> None:
-        served = self._model()
-        if time.perf_counter() - exchange.ready_at > 0.001 * self._limits.wait_milliseconds:
+    def infer(self, exchange: Exchange, read: Read | None = None) -> None:
+        """Answer a request for predictions, which `read` reads: by default JSON with binary tensors behind it.
+
+        Raises RequestError.
+        """
+        served = self.model()
+        if time.perf_counter() - exchange.ready_at > 0.001 * self.limits.wait_milliseconds:
             # Those before it have taken so long: to read it only to answer later still would hold up those behind it.
-            raise late(0.001 * self._limits.wait_milliseconds)
+            raise late(0.001 * self.limits.wait_milliseconds)
         request = (read or served.read)(exchange.body, exchange.header_length)
         if isinstance(request, RowRequest):
             served.ask(request, exchange, exchange.ready_at)
         elif served.is_quick(request):
-            self._answer(exchange, _inferred(served.infer_now(request)))
+            self.answer(exchange, _inferred(served.infer_now(request)))
         else:
             self._later(exchange, self._predicted(served, request, exchange))
 
@@ -243,12 +238,12 @@ class Application:
         exchange = asked.exchange
         if type(found) is tuple and found[1] is None and len(found[0]) <= _LITTLE and not exchange.is_busy:
             exchange.answer(200, found[0], close=self.draining)
-            self._metrics.count("infer", 200, time.perf_counter() - exchange.started)
+            self.metrics.count("infer", 200, time.perf_counter() - exchange.started)
             return
         try:
             if isinstance(found, BaseException):
                 raise found
-            self._answer(exchange, _inferred(found))
+            self.answer(exchange, _inferred(found))
         except BaseException as error:
             if not is_fault(error):
                 raise
@@ -258,11 +253,11 @@ class Application:
                 exchange.finish()
 
     def _feedback(self, exchange: Exchange) -> None:
-        accepted, new = self._model().feedback(exchange.body)
-        self._answer(exchange, json_answer(202, {"accepted": accepted, **({"newClasses": new} if new else {})}))
+        accepted, new = self.model().feedback(exchange.body)
+        self.answer(exchange, json_answer(202, {"accepted": accepted, **({"newClasses": new} if new else {})}))
 
     def _flush(self, exchange: Exchange) -> None:
-        self._later(exchange, self._flushed(self._model()))
+        self._later(exchange, self._flushed(self.model()))
 
     async def _flushed(self, served: Served) -> HttpAnswer:
         try:
@@ -270,15 +265,14 @@ class Application:
         except (StoreError, EncoderGone) as error:
             raise unavailable(f"the rows are kept, but not in the store: {error}", retry_seconds=5) from error
 
-    def _model(self) -> Served:
+    def model(self) -> Served:
+        """Return the model. Raises RequestError until it is there."""
         if self.served is None:
             raise unavailable("the model is being loaded")
         return self.served
 
     def _too_large(self) -> RequestError:
-        message = (
-            f"the body has more than {self._limits.body_bytes} bytes, the limit; send the rows in several requests"
-        )
+        message = f"the body has more than {self.limits.body_bytes} bytes, the limit; send the rows in several requests"
         return RequestError(413, message, closes=True)
 
 
@@ -289,8 +283,7 @@ def _inferred(written: Written) -> HttpAnswer:
     return HttpAnswer(200, data, _OCTETS, b"inference-header-content-length: %d\r\n" % header_length)
 
 
-def _unforeseen(request_id: bytes) -> HttpAnswer:
-    return json_answer(
-        SERVER_ERROR,
-        {"error": f"the server did not foresee this; its log says more of request {request_id.decode()}"},
+def _unforeseen(request_id: bytes) -> RequestError:
+    return RequestError(
+        SERVER_ERROR, f"the server did not foresee this; its log says more of request {request_id.decode()}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlops.api.tasks import ServeTask
 from mlops.workloads.floor.pod import is_panic
 
 
@@ -39,3 +40,14 @@ def shown(value: object, longest: int = 64) -> str:
 def busy() -> RequestError:
     """Return what is said where a request holds, or would hold, too much memory."""
     return unavailable("too many large requests at a time; send fewer at once")
+
+
+def unknown_model(task: ServeTask, model: str, version: str | None) -> RequestError | None:
+    """Return what is said to who asks for another model or version (None: any) than the one that is served."""
+    if model != task.model_name:
+        return RequestError(404, f"model {shown(model)} is unknown; this server has {task.model_name!r}")
+    if version not in (None, str(task.version)):
+        return RequestError(
+            404, f"version {shown(version)} of {task.model_name!r} is unknown; this server has {task.version}"
+        )
+    return None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from mlops.workloads.serve.request_ids import HEADER
 
@@ -124,6 +127,13 @@ class Exchange:
                 b"" if self.method == b"HEAD" else body,
             ),
         )
+
+    def refuse(
+        self, status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = (), *, close: bool = False
+    ) -> None:
+        """Write an answer that is a refusal, with these headers."""
+        more = b"".join(b"%b: %b\r\n" % field for field in headers)
+        self.answer(status, orjson.dumps({"error": message}), more=more, close=close)
 
     def drop(self) -> None:
         """Give back what it holds: nobody waits for the answer. What is worked on does so when it ends."""

@@ -81,11 +81,17 @@ class Parser:
 
     def parse(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest:
         """Return the request in `body`, whose first `header_length` bytes are JSON (None: all). Raises RequestError."""
-        return self._parsed(*self._opened(body, header_length))
+        return self.of_document(*self._opened(body, header_length))
 
     def parse_row(self, body: bytes | bytearray, header_length: int | None) -> InferenceRequest | RowRequest:
         """Return the same, a request of one row as such. Raises RequestError."""
-        document, binary = self._opened(body, header_length)
+        return self.row_of_document(*self._opened(body, header_length))
+
+    def row_of_document(self, document: dict[str, Any], binary: memoryview) -> InferenceRequest | RowRequest:
+        """Return the request that a document and the binary tensors behind it are, one of one row as such.
+
+        Raises RequestError.
+        """
         parameters = document.get("parameters")
         if (parameters is None or type(parameters) is dict) and (
             row := self._row_reader.read(document.get("inputs"), binary)
@@ -98,7 +104,7 @@ class Parser:
                     event_time=None if event_time is None else _timestamp(event_time),
                     outputs=self._outputs(document.get("outputs"), parameters or {}),
                 )
-        found = self._parsed(document, binary)
+        found = self.of_document(document, binary)
         if found.rows != 1:
             return found
         (row,) = rows_of(self._inputs, found.inputs)
@@ -117,7 +123,8 @@ class Parser:
             body = body[:header_length]
         return read_json(body, self._max_decoded_bytes), binary
 
-    def _parsed(self, document: dict[str, Any], binary: memoryview) -> InferenceRequest:
+    def of_document(self, document: dict[str, Any], binary: memoryview) -> InferenceRequest:
+        """Return the request that a document and the binary tensors behind it are. Raises RequestError."""
         parameters = parameters_of(document, "the request")
         tensors = document.get("inputs")
         if type(tensors) is not list or not tensors:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -39,6 +40,9 @@ from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.server import Server
 from mlops.workloads.serve.tls import tls_listening
 
+if TYPE_CHECKING:
+    from mlops.workloads.serve.rpc_server import RpcServer
+
 _BACKLOG = 2048
 # Files that are open beside those of the clients: of the store, the model, and connections beyond the limit.
 _OTHER_FILES = 512
@@ -57,6 +61,9 @@ def serve(pod: Pod, task: ServeTask) -> None:
     except BadVariable as error:
         raise BadInput(Reason.SERVING_FAILED, str(error)) from error
     access = access_of(task, settings)
+    if settings.grpc_port is not None and settings.grpc_port == settings.port:
+        name, other = (ServerSettings.name_of(field) for field in ("grpc_port", "port"))
+        raise BadInput(Reason.SERVING_FAILED, f"{name}: {settings.port} is {other} too; name another port")
     listener = _listener(settings)
     _raise_open_files(settings.connections)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -90,6 +97,7 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    rpc = await _rpc_server(app, server, settings, ids)
     await server.start(listener, None if access.certificate is None else tls_listening(access.certificate))
     renewing = asyncio.create_task(keep_renewing(access.mounted)) if access.mounted else None
     loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
@@ -102,14 +110,15 @@ async def _serve(
         app.serve(served)
         metrics.load_seconds = time.monotonic() - started
         _spare_the_collector()
-        say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}")
+        also = f", gRPC on {rpc.port}" if rpc else ""
+        say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}{also}")
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
         await stopped
         app.draining = True
         # In a cluster requests keep coming briefly, until each node has learnt that the pod is going, and as long
         # as no other pod of the stage is ready. They are answered, each with `Connection: close`.
         await asyncio.sleep(settings.drain_seconds)
-        await server.close()
+        await asyncio.gather(server.close(), *([rpc.close(settings.grace_seconds)] if rpc else []))
         for flusher in flushers:
             flusher.cancel()
         lost = await served.flush_until(time.monotonic() + settings.grace_seconds)
@@ -119,8 +128,26 @@ async def _serve(
         if renewing is not None:
             renewing.cancel()
         await server.close()
+        if rpc is not None:
+            await rpc.close(0)
         if app.served is not None:
             app.served.close()
+
+
+async def _rpc_server(app: Application, server: Server, settings: ServerSettings, ids: RequestIds) -> RpcServer | None:
+    """Return what speaks gRPC, if the server is to."""
+    if settings.grpc_port is None:
+        return None
+    # What is imported here costs memory and time, and most servers need none of it.
+    from mlops.workloads.serve.rpc_methods import RpcMethods
+    from mlops.workloads.serve.rpc_server import RpcServer
+
+    rpc = RpcServer(RpcMethods(app), server, settings, ids)
+    try:
+        await rpc.start()
+    except OSError as error:
+        raise PassingFault(Reason.SERVING_FAILED, str(error)) from error
+    return rpc
 
 
 def _raise_open_files(connections: int) -> None:

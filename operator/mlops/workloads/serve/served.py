@@ -63,6 +63,8 @@ class Served:
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
         self._line = Line(limits.concurrency, limits.wait_milliseconds / 1000)
         self._lone = lone
+        # Whether requests of one row are answered as such, several at a time.
+        self.takes_rows = lone is not None
         # Returns the request in a body. Raises RequestError.
         self.read: Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest] = (
             self.answering.read if lone is None else self.answering.read_row

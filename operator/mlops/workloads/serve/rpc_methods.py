@@ -1,0 +1,115 @@
+"""What the calls of the Open Inference Protocol v2 answer over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import metadata, resources
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from mlops.workloads.serve.app import Application
+from mlops.workloads.serve.decompress import GZIP, decompressed
+from mlops.workloads.serve.errors import RequestError, busy, unknown_model
+from mlops.workloads.serve.exchange import Exchange
+from mlops.workloads.serve.message_reader import MessageReader
+from mlops.workloads.serve.proto_file import messages_of
+from mlops.workloads.serve.routes import HttpAnswer, Route
+from mlops.workloads.serve.served import Served
+
+SERVICE: Final = "inference.GRPCInferenceService"
+PROTO: Final = "open_inference.proto"
+# Raw tensors are no extension here, but part of the protocol.
+EXTENSIONS: Final = ("classification",)
+# How a message begins that its sender has compressed. None of the protocol does: these would be a group, and field 15.
+_GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
+
+
+def proto_text() -> str:
+    """Return the protocol's definition."""
+    return resources.files("mlops.workloads.serve").joinpath(PROTO).read_text("utf-8")
+
+
+class RpcMethods:
+    """Answers calls for one application."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._messages = messages_of(proto_text())
+        self._readers: tuple[Served, Callable[[bytes | bytearray], Any]] | None = None
+        self._version = metadata.version("mlops-operator")
+
+    def routes(self) -> dict[str, Route]:
+        """Return what answers each call, by its path."""
+        app = self._app
+        answers: dict[str, tuple[str, Callable[[Any], Any]]] = {
+            "ServerLive": ("health", lambda _: {"live": True}),
+            "ServerReady": ("health", lambda _: {"ready": app.served is not None}),
+            "ModelReady": ("health", self._model_ready),
+            "ServerMetadata": ("server", self._server_metadata),
+            "ModelMetadata": ("model", self._model_metadata),
+        }
+        routes = {
+            f"/{SERVICE}/{name}": Route(route, post=self._with_message(name, answer))
+            for name, (route, answer) in answers.items()
+        }
+        return routes | {f"/{SERVICE}/ModelInfer": Route("infer", post=self._infer)}
+
+    def _with_message(self, name: str, answer: Callable[[Any], Mapping[str, Any]]) -> Callable[[Exchange], None]:
+        request, response = (self._messages[f"inference.{name}{end}"] for end in ("Request", "Response"))
+
+        def post(exchange: Exchange) -> None:
+            self._decompress(exchange)
+            try:
+                message = request.FromString(bytes(exchange.body))
+            except DecodeError:
+                raise RequestError(400, f"the message is no inference.{name}Request") from None
+            self._app.answer(exchange, HttpAnswer(200, response(**answer(message)).SerializeToString()))
+
+        return post
+
+    def _model_ready(self, request: Any) -> Mapping[str, Any]:
+        self._check_model(request)
+        return {"ready": self._app.served is not None}
+
+    def _server_metadata(self, request: Any) -> Mapping[str, Any]:
+        return {"name": "mlops", "version": self._version, "extensions": EXTENSIONS}
+
+    def _model_metadata(self, request: Any) -> Mapping[str, Any]:
+        self._check_model(request)
+        described = self._app.model().interface.metadata()
+        # A message has no place for the parameters of a tensor.
+        return described | {
+            side: [{name: tensor[name] for name in ("name", "datatype", "shape")} for tensor in described[side]]
+            for side in ("inputs", "outputs")
+        }
+
+    def _check_model(self, request: Any) -> None:
+        if error := unknown_model(self._app.task, request.name, request.version or None):
+            raise error
+
+    def _infer(self, exchange: Exchange) -> None:
+        served = self._app.model()
+        if self._readers is None or self._readers[0] is not served:
+            answering, limits = served.answering, self._app.limits
+            reader = MessageReader(self._app.task, answering.interface, answering.parser, limits.rows, self._messages)
+            self._readers = served, reader.read_row if served.takes_rows else reader.read
+        read = self._readers[1]
+
+        def opened(body: bytes | bytearray, header_length: int | None) -> Any:
+            self._decompress(exchange)
+            return read(exchange.body)
+
+        self._app.infer(exchange, opened)
+
+    def _decompress(self, exchange: Exchange) -> None:
+        """Put the message itself in the place of one that came compressed. Raises RequestError."""
+        body = exchange.body
+        if not body.startswith((_GZIP, _ZLIB)):
+            return
+        coding = GZIP if body.startswith(_GZIP) else b"deflate"
+        found = decompressed(coding, body, self._app.limits.body_bytes, exchange.hold.take)
+        if found is None:
+            raise busy()
+        exchange.hold.give(len(body))
+        exchange.body = found
