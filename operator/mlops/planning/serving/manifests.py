@@ -285,7 +285,9 @@ def service(
     model_name, namespace = version.spec.model_name, version.metadata.namespace
     wanted = _ports_of(version, stage) + ([] if live is None else _ports_of(live, stage))
     # The first is the one that the address of the stage is made of.
-    names = dict.fromkeys([*(name for name in wanted if name != GRPC), HTTP, *(name for name in wanted if name == GRPC)])
+    names = dict.fromkeys(
+        [*(name for name in wanted if name != GRPC), HTTP, *(name for name in wanted if name == GRPC)]
+    )
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -12,7 +12,7 @@ from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.serving import rollout
 from mlops.planning.serving.artifact_check import spent
 from mlops.planning.serving.candidates import Candidate, candidates
-from mlops.planning.serving.manifests import autoscaler, deployment, disruption_budget, server_name, service, stage_of
+from mlops.planning.serving.manifests import autoscaler, deployment, disruption_budget, server_name, service
 from mlops.planning.serving.rollback import with_rollbacks
 from mlops.planning.serving.traffic import Traffic, traffic
 from mlops.planning.serving.version_status import status_of
