@@ -90,7 +90,7 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Structure]:
         """Yield the blocks behind the header, each with its rows and fields."""
-        return (block.resolved() if isinstance(block, Regular) else block for block in self.counted())
+        return (block.structured() if isinstance(block, Regular) else block for block in self.counted())
 
     def counted(self) -> Iterator[Structure | Regular]:
         """Yield the blocks behind the header; those of `regular_width` are told by counting."""

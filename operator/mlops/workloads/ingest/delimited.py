@@ -96,7 +96,7 @@ class _Reader:
         if isinstance(block, Regular):
             if not self._problems and (frame := self._regular(block)) is not None:
                 return frame
-            block = block.resolved()
+            block = block.structured()
         rows = judged(block, self._blocks, self._width, self._contract, self._aside)
         try:
             text = plain(block, self._blocks.dialect, rows, self._width, self._nulls)

@@ -34,7 +34,7 @@ class Regular:
     rows_before: int
     lines_before: int
 
-    def resolved(self) -> Structure:
+    def structured(self) -> Structure:
         """Return where the rows and fields of the block are."""
         found = structure(self.text, self.dialect, b"\n", final=self.final)
         return replace(found, rows_before=self.rows_before, lines_before=self.lines_before)

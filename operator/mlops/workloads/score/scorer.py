@@ -33,6 +33,7 @@ PIECE: Final = 4096
 # How long it may take to find out how many rows can be asked together.
 _MEASURED_SECONDS: Final = 2.0
 _LISTED: Final = 8
+_WORD = re.compile(r"[\w.-]+")
 # What is said of a row that was asked alone counts it from 0, or from 1.
 _ROW = re.compile(r"\s(?:in|to) row [01]\b|\brow [01] ")
 
@@ -187,4 +188,4 @@ def _array(series: pl.Series) -> NDArray[Any]:
 
 
 def _names(text: str, name: str) -> bool:
-    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) is not None
+    return any(word.rstrip(".") == name for word in _WORD.findall(text))

@@ -13,6 +13,9 @@ from typing import Final
 
 import polars as pl
 
+from mlops.api.reasons import Reason
+from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
+from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import RECEIVED, TIME, TIMESTAMP
 
 # `row` is missing where an id stands for the row too: see `LabelColumns.row`. `received` is when the file was written.
@@ -41,6 +44,12 @@ def message_of(folder: Path) -> str:
 
 
 def label_files(folder: Path) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the source's labels piece by piece, each with its file's name."""
+    """Yield the source's labels piece by piece, each with its file's name. Raises BadInput (DataUnusable)."""
     for path in sorted(folder.glob("part-*.parquet")):
+        # The container that wrote it has read anybody's bytes.
+        try:
+            check_parquet(path, is_ours=True)
+        except ParquetError as error:
+            message = f"{path.name}, written by the container that reads the labels, cannot be read: {error}"
+            raise BadInput(Reason.DATA_UNUSABLE, message) from error
         yield path.name, pl.read_parquet(path)
