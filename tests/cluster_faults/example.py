@@ -74,6 +74,8 @@ def _text(item: Object, names: dict[str, str], namespace: str) -> str:
     text = re.sub(
         r'("(clusterIPs?|controller-uid|batch.kubernetes.io/controller-uid)": )("[^"]*"|\[[^]]*\])', r"\1-", text
     )
+    # The record of a model is chained by hashes of uids and times.
+    text = re.sub(r'(\\?"(?:hash|previous)\\?": ?\\?"sha256:)[0-9a-f]{64}', r"\1<hash>", text)
     # A Job's name has a digest of its owner's uid as its last part; what is applied is marked with a digest.
     text = re.sub(r"\b([a-z0-9-]+)-[0-9a-f]{8,10}(-pod)?\b", r"\1-<digest>\2", text)
     return re.sub(r'("mlops.dev/applied\\?": \\?")[0-9a-f]{16}', r"\1<digest>", text)
