@@ -161,8 +161,9 @@ async def test_a_suspended_job_does_not_run_and_a_resumed_one_does(tmp_path: Pat
 
 async def test_no_more_pods_than_slots_run_at_once_and_the_others_are_pending(tmp_path: Path) -> None:
     async with a_runtime(tmp_path, pods=2) as runtime:
-        for number in range(5):
-            make(runtime, a_job(f"job-{number}", "sleep 0.2", activeDeadlineSeconds=1))
+        # The last one waits for longer than its deadline, and works for much less.
+        for number in range(7):
+            make(runtime, a_job(f"job-{number}", "sleep 1.5", activeDeadlineSeconds=4))
         most = 0
         while len(runtime.moving()) > 0:
             phases = [pod["status"].get("phase") for pod in runtime.list("Pod")]
@@ -170,7 +171,7 @@ async def test_no_more_pods_than_slots_run_at_once_and_the_others_are_pending(tm
             await asyncio.sleep(0.01)
         ends = [end_of(job) for job in runtime.list("Job")]
     assert most == 2
-    assert ends == [("Complete", None)] * 5, "waiting for a slot does not count against the deadline"
+    assert ends == [("Complete", None)] * 7, "waiting for a slot does not count against the deadline"
 
 
 async def test_the_surroundings_of_a_container_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
