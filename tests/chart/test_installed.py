@@ -98,7 +98,8 @@ def test_the_chart_of_the_commit_before_is_upgraded_and_comes_back(cluster: Clus
 def test_the_api_server_takes_everything_that_is_rendered(cluster: Cluster) -> None:
     """`helm template | kubectl apply --dry-run=server`, with every switch on as by default."""
     stubs = []
-    for kind, plural in (("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")):
+    for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule"):
+        plural = f"{kind.lower()}s"
         schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
         group = "monitoring.coreos.com"

@@ -131,6 +131,8 @@ def _lasting(manifest: Object) -> Object:
     for name in ("url", "lastJob"):
         status.pop(name, None)
     conditions = [dict(condition) for condition in status.pop("conditions", [])]
+    if head := status.get("historyHead"):
+        status["historyHead"] = {"entries": head["entries"]}  # hashes of uids
     if verification := status.get("verification"):
         status["verification"] = {name: value for name, value in verification.items() if name != "p99Milliseconds"}
     for condition in conditions:
