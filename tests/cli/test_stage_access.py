@@ -28,7 +28,9 @@ def test_a_loop_goes_by_keys_and_a_certificate(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(certificate)
     manifests = folder / "tiny.yaml"
     secrets = [_secret("clients", {"batch": KEY}), _secret("shown", {"tls.crt": certificate, "tls.key": private})]
-    text = manifests.read_text().replace("{name: production,", f"{{name: production, {ACCESS},")
+    # gRPC has neither keys nor TLS.
+    text = manifests.read_text().replace(" protocolVersions: [v2, grpc-v2],", f" {ACCESS},")
+    assert ACCESS in text
     manifests.write_text("---\n".join([text, *map(yaml.safe_dump, secrets)]))
     known = environment() | {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "MLOPS_SERVER_TOKEN": KEY}
     with (tmp_path / "output").open("wb") as output:
