@@ -119,7 +119,9 @@ def _examples() -> list[Manifest]:
 def _pod(job: Manifest) -> Manifest:
     template = job["spec"]["template"]
     metadata = {"name": job["metadata"]["name"], "labels": template["metadata"]["labels"]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**template["spec"], "nodeName": "node"}}
+    # Of a class admission asks whether there is one: none is served here.
+    spec = {name: value for name, value in template["spec"].items() if name != "priorityClassName"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, "nodeName": "node"}}
 
 
 def _lease(holder: str) -> Manifest:

@@ -233,11 +233,12 @@ def of_relation(frame: pl.DataFrame, min_samples: int = ROWS // 2) -> Finding:
 
 
 def test_a_number_that_moved_without_its_inputs_is_another_relation() -> None:
-    """Though the metric has not dropped by as much as is asked."""
+    """Though the metric has not dropped by as much as is asked. A map of the answers would make up for it."""
     found = of_relation(of_numbers(0.1))
     assert told(found) == (
         "Detected",
-        "the target moved by 0.346, and its inputs and the answers to them did not",
+        "the target moved by 0.346, and its inputs and the answers to them did not; calibration alone: a map of the "
+        "scores brings mae from 0.100 to 0.000 (0.000 on the reference)",
     )
     assert found.numbers["effect"] == pytest.approx(0.1 * np.sqrt(12), rel=0.01)
     assert found.numbers["metric"] == "mae"
