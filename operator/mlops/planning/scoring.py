@@ -13,13 +13,13 @@ _AMOUNTS = pods.resources(cpu="500m", memory="512Mi", cpu_limit="1", memory_limi
 # A pod that was lost goes on where it was, so trying again is worth more than elsewhere.
 _BACKOFF_LIMIT, _DEADLINE = 6, 86_400
 # What a Job of a CronJob is called after it: a dash and minutes.
-_LONGEST_NAME, _LONGEST_CRON_NAME = 63, 52
+LONGEST_NAME, LONGEST_CRON_NAME = 63, 52
 
 
 def scoring_name(task: tasks.ScoreTask, *, is_scheduled: bool) -> str:
     """Return the name of what scores, if nobody says another: the same for the same task."""
     mark = labels.short(digests.digest_of(task.dump()), 8)
-    limit = _LONGEST_CRON_NAME if is_scheduled else _LONGEST_NAME
+    limit = LONGEST_CRON_NAME if is_scheduled else LONGEST_NAME
     return labels.child_name(task.model_name, f"score-{mark}", limit=limit)
 
 

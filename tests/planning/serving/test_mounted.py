@@ -63,6 +63,21 @@ def test_the_service_keeps_the_port_of_the_version_that_still_answers() -> None:
     assert seen[-1] == (("rain-v2",), ("http",))
 
 
+def test_the_service_keeps_the_port_of_grpc_as_long_as_a_version_speaks_it() -> None:
+    """A newer version that speaks HTTP only takes over; until then clients of the older one are answered."""
+    world = a_world(of_stage(protocolVersions=["v2", "grpc-v2"]))
+    world.put(of_stage(2))
+    seen = []
+    for _ in range(12):
+        for name in ("rain-v1", "rain-v2"):
+            world.carry_out(world.plan("ModelVersion", name))
+        live = [name for name in ("rain-v1", "rain-v2") if world.get("ModelVersion", name).status.stages]
+        seen.append((tuple(live), tuple(name for name, _, _ in ports(world))))
+        world.tick()
+    assert (("rain-v1",), ("http", "grpc")) in seen
+    assert seen[-1] == (("rain-v2",), ("http",))
+
+
 def test_without_either_nothing_is_added() -> None:
     """Servers of before this release are not replaced by it."""
     world = a_world(a_version())

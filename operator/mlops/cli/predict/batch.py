@@ -27,11 +27,10 @@ from mlops.cli.terminal import note, show
 from mlops.cli.yaml_text import NotAManifest, documents
 from mlops.cli.yaml_written import written
 from mlops.planning.plan import Manifest, Settings
-from mlops.planning.scoring import scoring_cron_job, scoring_job, scoring_name
+from mlops.planning.scoring import LONGEST_CRON_NAME, LONGEST_NAME, scoring_cron_job, scoring_job, scoring_name
 
 _PARTIAL: Final = 1
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_LONGEST_NAME, _LONGEST_CRON_NAME = 63, 52
 
 
 def batch(options: BatchOptions, asked: AskedVersion, format: FileFormat | None, output: str) -> int:
@@ -124,7 +123,7 @@ def _manifest(options: BatchOptions, task: tasks.ScoreTask) -> Manifest:
         store_secret=options.store_secret or defaults.store_secret,
     )
     name = options.name or scoring_name(task, is_scheduled=options.schedule is not None)
-    longest = _LONGEST_CRON_NAME if options.schedule else _LONGEST_NAME
+    longest = LONGEST_CRON_NAME if options.schedule else LONGEST_NAME
     if not _NAME.fullmatch(name) or len(name) > longest:
         raise UserError(f"--name {name!r}: at most {longest} lower-case letters, digits and dashes, such as score-rain")
     if options.schedule is None:

@@ -60,6 +60,11 @@ def serve(pod: Pod, task: ServeTask) -> None:
         settings = ServerSettings.read(pod.environ)
     except BadVariable as error:
         raise BadInput(Reason.SERVING_FAILED, str(error)) from error
+    if settings.grpc_port is not None and (task.auth or task.tls):
+        # The definition refuses it of a stage; the variable may come from an installation's environment, too.
+        name = ServerSettings.name_of("grpc_port")
+        message = f"{name}: the stage asks for auth or tls, and gRPC has neither: leave out {name}, or auth and tls"
+        raise BadInput(Reason.SERVING_FAILED, message)
     access = access_of(task, settings)
     if settings.grpc_port is not None and settings.grpc_port == settings.port:
         name, other = (ServerSettings.name_of(field) for field in ("grpc_port", "port"))
