@@ -262,9 +262,7 @@ def test_a_taken_port_is_said_in_words(model: Path, both: Both, tmp_path: Path) 
         pytest.param({"tls": StageTls(secret_ref=SecretRef(name="shown"))}, id="a certificate"),
     ],
 )
-def test_no_open_port_stands_beside_one_with_keys(
-    model: Path, tmp_path: Path, asked: dict[str, Any]
-) -> None:
+def test_no_open_port_stands_beside_one_with_keys(model: Path, tmp_path: Path, asked: dict[str, Any]) -> None:
     """Whoever sets the variable: an installation's environment reaches servers of every stage."""
     store = tmp_path / "store"
     task = task_of(artifact_of(store, model)).evolve(**asked)
