@@ -18,6 +18,8 @@ UNIT := tests/api tests/docs tests/engine tests/planning tests/statistics tests/
 
 # Python writes its progress at once, also into a pipe.
 export PYTHONUNBUFFERED := 1
+# Where this is set, each of the thousands of processes of the tests compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Programs that are built once from pinned Go modules: the real parts that the tests run. The last three are a
 # quarter of the time: they are built for `make test-full` and by the benchmarks.
@@ -45,7 +47,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
