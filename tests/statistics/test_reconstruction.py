@@ -31,6 +31,17 @@ def test_a_constant_column_is_no_division_by_zero() -> None:
     assert np.isfinite(Reconstruction.of(table).errors(table)).all()
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_a_column_changes_no_error(unit: float) -> None:
+    rng = np.random.default_rng(5)
+    before, after = (rng.normal(size=(200, 4)) @ np.triu(np.ones((4, 4))) for _ in range(2))
+    units = np.array([1.0, unit, 1.0, 1.0])
+
+    found = Reconstruction.of(before * units).errors(after * units)
+
+    assert found == pytest.approx(Reconstruction.of(before).errors(after), rel=1e-6)
+
+
 def test_as_many_components_as_explain_more_than_the_share() -> None:
     """Four independent columns explain a quarter each: half is not more than half, and the last one is never left."""
     table = np.array([[i >> bit & 1 for bit in range(4)] for i in range(16)], dtype=float)

@@ -1,5 +1,6 @@
 """What statistics refuse: the whole sentence, since it is what a user reads in a condition or a traceback."""
 
+import inspect
 import re
 from collections.abc import Callable
 
@@ -12,13 +13,36 @@ from mlops.statistics.bootstrap import metric_interval
 from mlops.statistics.change_point import change_point
 from mlops.statistics.density_ratio import effective_sample_size, importance_weights
 from mlops.statistics.label_shift import compare_labels
-from mlops.statistics.metrics import Sample, Undefined, encode, evaluate, mae, r2, roc_auc, scored_classes
-from mlops.statistics.multiplicity import bonferroni
+from mlops.statistics.metrics import (
+    Sample,
+    Undefined,
+    accuracy,
+    balanced_accuracy,
+    brier,
+    encode,
+    evaluate,
+    f1,
+    log_loss,
+    mae,
+    r2,
+    rmse,
+    roc_auc,
+    scored_classes,
+)
+from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.resampling import Resampling, replicate
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, PageHinkley
 from mlops.statistics.special import chi2_sf
-from mlops.statistics.two_sample import chi_square_homogeneity, compare_categorical, compare_numeric, jensen_shannon
+from mlops.statistics.two_sample import (
+    chi_square_homogeneity,
+    compare_categorical,
+    compare_numeric,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    population_stability_index,
+    wasserstein,
+)
 
 FIVE = Sample(np.arange(5.0), np.arange(5.0) + 1)
 
@@ -277,3 +301,42 @@ def test_numbers_of_every_kind_are_taken(dtype: str) -> None:
     """As the same 64-bit numbers."""
     found = finite_vector(np.array([0, 1], dtype=dtype), "price")
     assert (found.dtype, found.tolist()) == (np.float64, [0.0, 1.0])
+
+
+ROWS = [0, 1, 0, 1]
+NAMED: list[tuple[Callable[..., object], tuple[str, ...]]] = [
+    (chi_square_homogeneity, ("reference", "current")),
+    (jensen_shannon, ("reference", "current")),
+    (population_stability_index, ("reference", "current")),
+    (kolmogorov_smirnov, ("reference", "current")),
+    (wasserstein, ("reference", "current")),
+    (importance_weights, ("reference_probability", "current_probability")),
+    (effective_sample_size, ("weights",)),
+    (change_point, ("losses",)),
+    (bonferroni, ("pvalues",)),
+    (benjamini_hochberg, ("pvalues",)),
+    (roc_auc, ("score", "weights")),
+    (log_loss, ("probability", "weights")),
+    (brier, ("probability", "weights")),
+    (accuracy, ("weights",)),
+    (balanced_accuracy, ("weights",)),
+    (f1, ("weights",)),
+    (mae, ("y", "value", "weights")),
+    (rmse, ("y", "value", "weights")),
+    (r2, ("y", "value", "weights")),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong"),
+    [pytest.param(call, name, id=f"{call.__name__} {name}") for call, names in NAMED for name in names],
+)
+def test_rows_with_an_infinity_are_refused_by_their_own_name(call: Callable[..., object], wrong: str) -> None:
+    """Whichever of several arguments they are."""
+    good = {
+        name: ROWS for name, one in inspect.signature(call).parameters.items() if "ArrayLike" in str(one.annotation)
+    }
+    call(**good)
+
+    with pytest.raises(ValueError, match=rf"^{wrong}: "):
+        call(**good | {wrong: [*ROWS[:3], np.inf]})

@@ -87,8 +87,7 @@ class DDM:
     def _reset(self) -> None:
         self._n = 0
         self._rate = 0.0
-        self._best_rate = self._best_deviation = 0.0
-        self._best = math.inf
+        self._best_rate, self._best_deviation = math.inf, 0.0
 
     def update(self, x: float) -> bool:
         """Take the next error, 0 or 1."""
@@ -98,9 +97,8 @@ class DDM:
         deviation = math.sqrt(self._rate * (1.0 - self._rate) / self._n)
         changed = False
         if self._n > self.warm_start:
-            if self._rate + deviation <= self._best:
+            if self._rate + deviation <= self._best_rate + self._best_deviation:
                 self._best_rate, self._best_deviation = self._rate, deviation
-                self._best = self._rate + deviation
             changed = self._rate + deviation > self._best_rate + self.drift_threshold * self._best_deviation
         return _record(self, changed)
 
