@@ -20,8 +20,14 @@ _THOROUGH = (
     "gitops",
     "kstatus",
     "local",
+    "api/test_patterns.py",
+    "planning/monitor/test_retrain_chain.py",
     "planning/test_any_history.py",
+    "planning/test_history_replay.py",
     "planning/test_loop.py",
+    "planning/test_properties.py",
+    "planning/test_ways_back.py",
+    "planning/test_ways_out.py",
     "servers",
     "simulation",
     "statistics/test_bootstrap.py",
@@ -35,7 +41,10 @@ _THOROUGH = (
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",
+    "workloads/floor/expressions/test_oracle.py",
+    "workloads/floor/expressions/test_same_bits.py",
     "workloads/floor/isolation",
+    "workloads/floor/model/test_lone_rows.py",
     "workloads/floor/records",
     "workloads/score",
     "workloads/serve",
@@ -71,11 +80,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files again")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import what is left out anyway: that takes longer than many of the quick tests."""
+    if collection_path.suffix != ".py" or not collection_path.is_relative_to(_TESTS):
+        return None
+    wanted = config.option.markexpr
+    left_out = "not thorough" in wanted and _is_thorough(collection_path)
+    of_no_cluster = wanted.startswith("cluster") and "mark.cluster" not in collection_path.read_text("utf-8")
+    return True if left_out or of_no_cluster else None
+
+
+def _is_thorough(path: Path) -> bool:
+    place = path.relative_to(_TESTS).as_posix()
+    return place.startswith(_THOROUGH) and place not in _QUICK
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_order)
     for item in items:
         place = item.path.relative_to(_TESTS).as_posix()
-        if place.startswith(_THOROUGH) and place not in _QUICK:
+        if _is_thorough(item.path):
             item.add_marker(pytest.mark.thorough)
         if place.startswith(_LONG):
             item.add_marker(pytest.mark.long)
