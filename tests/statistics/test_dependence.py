@@ -55,6 +55,14 @@ def test_rows_that_tell_nothing_of_each_other_are_independent(series: Floats) ->
     assert inflation_of_values(series) == 1.0
 
 
+def test_from_twenty_rows_on_they_are_asked() -> None:
+    """A step in the middle."""
+    for rows, inflates in ((18, False), (20, True)):
+        step = np.repeat([0, 1], rows // 2)
+        for found in (inflation(step.astype(float)), inflation_of_values(step.astype(float)), inflation_of_codes(step)):
+            assert (found > 1.0) is inflates
+
+
 def test_codes_in_runs_inflate_and_drawn_ones_do_not() -> None:
     """Runs of ten say a tenth."""
     rng = np.random.default_rng(3)

@@ -32,6 +32,7 @@ from mlops.statistics.metrics import (
 from mlops.statistics.multiplicity import benjamini_hochberg, bonferroni
 from mlops.statistics.reference import SortedReference
 from mlops.statistics.resampling import Resampling, replicate
+from mlops.statistics.score_map import fit_numbers
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, PageHinkley
 from mlops.statistics.special import chi2_sf
 from mlops.statistics.two_sample import (
@@ -324,7 +325,10 @@ NAMED: list[tuple[Callable[..., object], tuple[str, ...]]] = [
     (mae, ("y", "value", "weights")),
     (rmse, ("y", "value", "weights")),
     (r2, ("y", "value", "weights")),
+    (fit_numbers, ("answers", "labels")),
 ]
+# What is said of an argument that has another name for its caller.
+SAID = {"answers": "prediction", "labels": "y"}
 
 
 @pytest.mark.parametrize(
@@ -333,9 +337,10 @@ NAMED: list[tuple[Callable[..., object], tuple[str, ...]]] = [
 )
 def test_rows_with_an_infinity_are_refused_by_their_own_name(call: Callable[..., object], wrong: str) -> None:
     """Whichever of several arguments they are."""
-    taken = [name for name, one in inspect.signature(call).parameters.items() if "ArrayLike" in str(one.annotation)]
+    parameters = inspect.signature(call).parameters
+    taken = [name for name, one in parameters.items() if "Array" in str(one.annotation)]
     good = {name: [1, 2, 2, 1] if name == "weights" else ROWS for name in taken}
-    call(**good)
+    call(**{name: np.array(rows) for name, rows in good.items()})
 
-    with pytest.raises(ValueError, match=rf"^{wrong}: "):
-        call(**good | {wrong: [*ROWS[:3], np.inf]})
+    with pytest.raises(ValueError, match=rf"^{SAID.get(wrong, wrong)}: "):
+        call(**{name: np.array([*ROWS[:3], np.inf] if name == wrong else rows) for name, rows in good.items()})

@@ -47,7 +47,7 @@ def inflation(series: FloatArray) -> float:
 
 def inflation_of_values(values: FloatArray) -> float:
     """The mean inflation of the distribution function of numbers (n,), at its quartiles and its outer tenths."""
-    if values.shape[0] < _MIN_ROWS:
+    if values.shape[0] == 0:
         return 1.0
     ordered = np.sort(values)
     # All values are at or below the largest: that share is no number of rows.
@@ -64,7 +64,7 @@ def inflation_of_codes(codes: IntArray) -> float:
 
     The most frequent twelve are looked at (Rao and Scott 1981: a statistic divided by the mean of its eigenvalues).
     """
-    if codes.shape[0] < _MIN_ROWS:
+    if codes.shape[0] == 0:
         return 1.0
     shares = np.bincount(codes) / codes.shape[0]
     frequent = np.argsort(-shares, kind="stable")[:_MAX_CLASSES]

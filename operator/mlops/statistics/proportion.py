@@ -17,7 +17,7 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     half = z / scale * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     low = 0.0 if hits == 0 else middle - half
     high = 1.0 if hits == of else middle + half
-    return max(0.0, low), min(1.0, high)
+    return low, high
 
 
 def at_least(hits: int, of: int, share: float) -> float:

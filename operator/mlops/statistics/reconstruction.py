@@ -31,8 +31,8 @@ class Reconstruction:
         scaled = (table - mean) / std
         variance, directions = np.linalg.eigh(scaled.T @ scaled)
         variance, directions = variance[::-1], directions[:, ::-1]
-        shares = np.cumsum(variance) / max(float(variance.sum()), 1e-300)
-        kept = min(int(np.searchsorted(shares, explained, side="right")) + 1, table.shape[1])
+        little = np.cumsum(variance) <= explained * float(variance.sum())
+        kept = min(int(little.sum()) + 1, table.shape[1])
         return cls(mean, std, np.ascontiguousarray(directions[:, :kept].T))
 
     def errors(self, table: FloatArray) -> FloatArray:
