@@ -36,6 +36,19 @@ COMPARED = 100_000  # rows in which values are compared with each other
 _FIRST = 200
 
 
+def _distinct(text: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return the values in the order in which they came, and how often each did: what holds of one holds of all."""
+    values = text.unique(maintain_order=True)
+    if 4 * len(values) > len(text):
+        return text, pl.repeat(1, len(text), dtype=pl.UInt32, eager=True)
+    return values, text.unique_counts()
+
+
+def _add(counter: Counter[str], values: pl.Series, counts: pl.Series) -> None:
+    for value, count in zip(values.to_list(), counts.to_list(), strict=True):
+        counter[value] += count
+
+
 @dataclass
 class Numbers:
     """One notation that has explained every value so far."""
@@ -57,7 +70,7 @@ class ColumnEvidence:
     words: Counter[str] = field(default_factory=Counter)
     # Of all values, null words too, until there are too many.
     values: Counter[str] | None = field(default_factory=Counter)
-    hashes: set[int] = field(default_factory=set)
+    hashes: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
     has_equal: bool = False
     numbers: list[Numbers] = field(default_factory=list)
     times: dict[str, int] | None = None
@@ -92,52 +105,57 @@ class ColumnEvidence:
         self.missing += text.null_count()
         text = text.drop_nulls()
         self._count(text)
-        bare = text.str.strip_chars(numbers.BLANKS)
-        lower = bare.str.to_lowercase()
-        is_word = lower.is_in(list(NULL_WORDS))
-        self.words.update(bare.filter(is_word).to_list())
-        rest = bare.filter(~is_word & (bare != ""))
+        values, counts = _distinct(text)
+        bare = values.str.strip_chars(numbers.BLANKS)
+        is_word = bare.str.to_lowercase().is_in(list(NULL_WORDS))
+        _add(self.words, bare.filter(is_word), counts.filter(is_word))
+        is_rest = ~is_word & (bare != "")
+        rest, counts = bare.filter(is_rest), counts.filter(is_rest)
         if not len(rest):
             return
-        self.rest += len(rest)
-        self._note_signs(rest)
-        self._narrow_numbers(rest)
-        self._narrow_times(rest)
+        self.rest += int(counts.sum())
+        self._note_signs(rest, counts)
+        self._narrow_numbers(rest, counts)
+        if self.times is None or self.times:
+            rows = text.str.strip_chars(numbers.BLANKS)
+            self._narrow_times(rows.filter(rows.is_in(rest.implode())))
         self.is_boolean = self.is_boolean and bool(rest.str.to_lowercase().is_in(["true", "false"]).all())
 
-    def _count(self, text: pl.Series) -> None:
+    def _count(self, values: pl.Series) -> None:
         if self.values is not None:
-            self.values.update(dict(zip(*text.value_counts().to_dict(as_series=False).values(), strict=True)))
-            if len(self.values) > MOST_VALUES:
+            counts = values.value_counts()
+            if counts.height <= MOST_VALUES:
+                _add(self.values, counts.to_series(0).cast(pl.String, strict=False), counts.to_series(1))
+            if max(counts.height, len(self.values)) > MOST_VALUES:
                 self.values = None
         if not self.has_equal and self._compared < COMPARED:
-            part = text.head(COMPARED - self._compared)
-            self.hashes.update(part.hash().to_list())
+            part = values.head(COMPARED - self._compared)
+            self.hashes = pl.concat([self.hashes, part.hash()])
             self._compared += len(part)
-            self.has_equal = len(self.hashes) < self._compared
+            self.has_equal = self.hashes.n_unique() < self._compared
         if self.has_equal or self._compared >= COMPARED:
             # Of many columns they would take the memory.
-            self.hashes.clear()
+            self.hashes = self.hashes.clear()
 
-    def _note_signs(self, rest: pl.Series) -> None:
+    def _note_signs(self, rest: pl.Series, counts: pl.Series) -> None:
         self.has_leading_zero |= bool(rest.str.contains(r"^[+-]?0[0-9]").any())
         self.has_plus |= bool(rest.str.starts_with("+").any())
         self.has_minus |= bool(rest.str.starts_with("-").any())
         self.has_long |= bool(rest.str.contains(r"^[+-]?[0-9]{16,}([.,]0*)?$").any())
         self._note_exponents(rest)
         self.has_long_fraction |= bool(rest.str.contains(r":[0-9]{2}\.[0-9]{6}[0-9]*[1-9]").any())
-        self.digits += int(rest.str.contains(r"^[+-]?[0-9][0-9.,]*$").sum())
+        self.digits += int(counts.filter(rest.str.contains(r"^[+-]?[0-9][0-9.,]*$")).sum())
         if self.numbers:
             groups = rest.str.extract_groups(_SYMBOL).struct.unnest()
-            found = groups.to_series(0).fill_null(groups.to_series(1)).drop_nulls()
-            self.symbols.update(found.to_list())
+            found = groups.to_series(0).fill_null(groups.to_series(1))
+            _add(self.symbols, found.filter(found.is_not_null()), counts.filter(found.is_not_null()))
 
     def _note_exponents(self, rest: pl.Series) -> None:
         bare = rest.str.contains("^[0-9]+[eE][0-9]+$")
         self.has_bare_exponent |= bool(bare.any())
         self.has_other_exponent |= bool((rest.str.contains("[0-9.,][eE][+-]?[0-9]+") & ~bare).any())
 
-    def _narrow_numbers(self, rest: pl.Series) -> None:
+    def _narrow_numbers(self, rest: pl.Series, counts: pl.Series) -> None:
         alive = []
         unit = DataField(name="unit", type="float64", symbols=tuple(sorted(self.symbols)[:8]) or None)
         for one in self.numbers:
@@ -153,7 +171,7 @@ class ColumnEvidence:
             if one.is_whole:
                 one.is_whole = numbers.integers(rest, unit, one.notation).null_count() == 0
             one.has_point |= bool(rest.str.contains(f"[{one.notation.decimal}eE]").any())
-            one.total += float(read.sum())
+            one.total += float((read * counts).sum())
             alive.append(one)
         self.numbers = alive
 
@@ -182,4 +200,4 @@ class ColumnEvidence:
         """Take values in that have a type: they are counted only."""
         self.rows += len(values)
         self.missing += values.null_count()
-        self._count(values.drop_nulls().cast(pl.String, strict=False).drop_nulls())
+        self._count(values.drop_nulls())
