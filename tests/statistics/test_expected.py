@@ -108,9 +108,9 @@ def test_losses_that_are_known_give_the_measured_value(metric: str) -> None:
     y = said + rng.normal(size=500) * 0.3
     error = y - said
     losses = {"absolute": np.abs(error), "squared": error**2, "error": error}
-    assert expectation(metric, of_numbers(metric, said, losses)) == pytest.approx(
-        evaluate(metric, Sample(y, said)), rel=1e-9
-    )
+    expected = of_numbers(metric, said, losses)
+    assert expectation(metric, expected) == pytest.approx(evaluate(metric, Sample(y, said)), rel=1e-9)
+    assert expected.rows == 500
 
 
 def test_the_share_that_is_explained_is_expected_of_mean_losses_too() -> None:

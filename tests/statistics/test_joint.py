@@ -81,6 +81,7 @@ def test_a_comparison_is_its_definition_without_batches(block: int) -> None:
     rng = np.random.default_rng([8, block])
     before, after = (coded(series(rng, block * blocks + block - 1, 0.0, columns=4)) for blocks in (203, 57))
     parts = [slice(0, 101 * block), slice(101 * block + 1, 190 * block - 1), slice(0, 9 * block)]
+    parts.append(slice(9 * block, 203 * block))
 
     found = compare_joint(before, after, block=block, parts=parts)
 
@@ -95,7 +96,7 @@ def test_a_comparison_is_its_definition_without_batches(block: int) -> None:
     assert found.auc == pytest.approx(area_by_definition(before, after, block), abs=2e-3)
     whole = [list(range(101)), list(range(102, 189))]
     own = [furthest(np.delete(sides[0], part, axis=0), sides[0][part], spread)[0] for part in whole]
-    assert found.own == pytest.approx(own, rel=1e-3), "nine blocks are no part"
+    assert found.own == pytest.approx(own, rel=1e-3), "nine blocks are no part, and leave none"
 
 
 def test_p_values_are_those_of_a_hundred_permutations_or_of_a_thousand_where_these_leave_it_open() -> None:

@@ -80,6 +80,13 @@ def test_regression_metrics_equal_scikit_learn(n: int, weighted: bool) -> None:
     assert metrics.r2(y, said, w) == pytest.approx(oracle.r2_score(y, said, sample_weight=w), rel=1e-12)
 
 
+@pytest.mark.parametrize("said", [2.0, 3.0])
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 1.0]], ids=["plain", "weighted"])
+def test_of_constant_targets_all_is_explained_or_nothing(said: float, weights: list[float] | None) -> None:
+    y, answers = [2.0, 2.0, 2.0], [2.0, 2.0, said]
+    assert metrics.r2(y, answers, weights) == oracle.r2_score(y, answers, sample_weight=weights)
+
+
 def sample_for(name: str, n: int, rng: np.random.Generator, weighted: bool) -> Sample:
     """A binary or regression sample of the kind that `name` reads."""
     kind = METRICS[name].reads
