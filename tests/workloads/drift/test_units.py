@@ -177,6 +177,17 @@ def test_fahrenheit_is_told_of_a_part_of_the_rows_too(share: float, told: str) -
     assert warmer.verdict == "DataDrift", "a warm week is none in Fahrenheit"
 
 
+def test_celsius_is_told_where_fahrenheit_was_delivered() -> None:
+    """By its name, as the other way round."""
+    reference = a_reference(celsius(0, 1.0).with_columns(pl.col("time") - timedelta(days=30)))
+
+    found = decision(lambda _: celsius(1), reference=reference)
+
+    assert "temperature has 0.556 times its values and -17.8: Celsius for Fahrenheit" in found.sentence
+    back = a_reference(celsius(0).with_columns(pl.col("time") - timedelta(days=30)))
+    assert ": Fahrenheit for Celsius" in decision(lambda _: celsius(1, 1.0), reference=back).sentence
+
+
 def test_four_fifths_more_of_what_spreads_over_hundreds_is_no_fahrenheit() -> None:
     """Prices in cents rise by 1.8 times, and by 32 as well as not."""
     cents = pl.col("in.price") * 100.0

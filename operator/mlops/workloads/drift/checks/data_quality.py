@@ -61,7 +61,7 @@ class DataQuality(DriftCheck):
         """See DriftCheck."""
         return f"The delivery of data is broken: {message}."
 
-    def answer_of_few(self, check: Check, window: Window, min_samples: int, few: str = "") -> Finding:
+    def answer_of_few(self, check: Check, window: Window, min_samples: int, few: str) -> Finding:
         """Requests that no longer come at all are no small window."""
         if window.counts.samples == 0 and window.counts.captured_before:
             message = "no request was captured in the window, though there were some before it"

@@ -85,7 +85,7 @@ class DriftCheck(ABC):
     def sentence(self, message: str, findings: Sequence[Finding]) -> str:
         """The verdict in a sentence; `message` is that of the check that detected, `findings` are all answers."""
 
-    def answer_of_few(self, check: Check, window: Window, min_samples: int, few: str = "") -> Finding:
+    def answer_of_few(self, check: Check, window: Window, min_samples: int, few: str) -> Finding:
         """Answer a check of a window with fewer rows than minSamples, or of a reference with too `few`."""
         few = few or f"{window.counts.samples} rows in the window, minSamples is {min_samples}"
         return Finding(check, "Inconclusive", few)
