@@ -19,9 +19,11 @@ from mlops.store import (
     PathForbidden,
     Store,
     TargetOccupied,
+    collect,
+    garbage,
 )
 from mlops.store.bucket import Watched
-from mlops.store.layout import blob_key, manifest_key, object_key, sha256_of
+from mlops.store.layout import blob_key, manifest_key, object_key, removal_key, sha256_of
 from tests.store.conftest import Place
 
 FILES: dict[str, bytes | Path] = {"model.onnx": b"weights" * 1000, "meta/signature.json": b"{}", "empty": b""}
@@ -301,7 +303,7 @@ def test_a_store_keeps_to_its_own_part_of_the_bucket(place: Place) -> None:
     one, other = (type(place)(f"{place.url}/{name}", place.environ).open() for name in ("one", "other"))
     digest = one.put_files(FILES).digest
     assert not other.exists(digest)
-    assert other.collect_garbage(set(), grace=-DAY).blobs == 0
+    assert garbage(other, set(), grace=-DAY).files == ()
     assert one.exists(digest)
 
 
@@ -310,18 +312,44 @@ def test_garbage_collection_takes_only_what_nobody_uses(store: Store, bucket: Bu
     dropped = store.put_files({"a": b"shared", "c": b"only dropped"}).digest
     store.put_object("captures/1", b"not an artifact")
 
-    nothing = store.collect_garbage({kept})
-    assert (nothing.manifests, nothing.blobs) == (0, 0), "what is young may still be waiting for its report"
-    removed = store.collect_garbage({kept}, grace=-DAY)
-    assert (removed.manifests, removed.blobs, removed.size) == (1, 1, len(b"only dropped"))
+    nothing = garbage(store, {kept})
+    assert (nothing.artifacts, nothing.files) == ((), ()), "what is young may still be waiting for its report"
+    found = garbage(store, {kept}, grace=-DAY)
+    assert store.exists(dropped), "it is told before it goes"
+    collect(store, found)
+    assert ([one.digest for one in found.artifacts], len(found.files)) == ([dropped], 1)
+    assert found.size == len(b"only dropped")
     assert not store.exists(dropped)
     assert contents_of(store, kept, tmp_path) == {"a": b"shared", "b": b"only kept"}
     assert store.get_object("captures/1") == b"not an artifact"
 
     store.delete(kept)
     assert not store.exists(kept)
-    assert store.collect_garbage(set(), grace=-DAY).blobs == 2
+    rest = garbage(store, set(), grace=-DAY)
+    assert len(rest.files) == 2
+    collect(store, rest)
     assert [key for key in keys(bucket) if not key.startswith("objects/")] == []
+
+
+def test_plain_objects_go_that_nobody_keeps(store: Store) -> None:
+    for key in ("captures/n/gone/1", "captures/n/there/1"):
+        store.put_object(key, b"rows")
+    found = garbage(store, (), lambda key: "there" in key, grace=-DAY)
+    assert ([plain.key for plain in found.objects], found.size) == (["captures/n/gone/1"], 4)
+    collect(store, found)
+    assert [plain.key for plain in store.list("")] == ["captures/n/there/1"]
+    assert garbage(store, (), lambda _: False).objects == (), "what is young stays"
+
+
+def test_an_artifact_that_goes_need_not_be_readable(store: Store, bucket: Bucket) -> None:
+    """Nor does the copy of a removal that was cut off stay behind."""
+    gone = store.put_files(FILES).digest
+    bucket.put(removal_key(gone), b"a copy")
+    bucket.put(manifest_key(gone), b"garbled")
+    found = garbage(store, (), grace=-DAY)
+    assert [(one.digest, one.manifest) for one in found.artifacts] == [(gone, None)]
+    collect(store, found)
+    assert keys(bucket) == []
 
 
 def test_garbage_collection_stops_when_a_manifest_that_stays_cannot_be_read(store: Store, bucket: Bucket) -> None:
@@ -330,7 +358,7 @@ def test_garbage_collection_stops_when_a_manifest_that_stays_cannot_be_read(stor
     bucket.put(manifest_key(kept), b"garbled")
     before = keys(bucket)
     with pytest.raises(DigestMismatch):
-        store.collect_garbage({kept}, grace=-DAY)
+        garbage(store, {kept}, grace=-DAY)
     assert keys(bucket) == before
 
 

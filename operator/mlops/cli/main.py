@@ -13,7 +13,7 @@ from mlops.cli.check.definition import check
 from mlops.cli.errors import UserError
 from mlops.cli.groups import Commands
 from mlops.cli.history.definition import history, rollback, verify
-from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs, timestamp
+from mlops.cli.options import MANIFESTS, NAMESPACE, ONE_NAMESPACE, STATE, examples, pairs, span, timestamp
 from mlops.cli.plan.definition import plan
 from mlops.cli.predict.definition import predict
 from mlops.cli.put.definition import put
@@ -323,6 +323,30 @@ def delete(kind: str, names: tuple[str, ...], namespace: str, force: bool, folde
 
     for line in delete_objects(State(folder), kind, names, namespace, force=force):
         show(line)
+
+
+@cli.command(
+    epilog=examples(
+        "mlops gc --dry-run",
+        "mlops gc --grace 0s --record 365d",
+    )
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--grace", default="7d", show_default=True, help="Leave alone what was stored within this time.")
+@click.option("--record", default="90d", show_default=True, help="Keep deleted versions that were on record since.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@STATE
+def gc(dry_run: bool, grace: str, record: str, output: str, folder: Path) -> None:
+    """Remove from the store what nobody needs any more.
+
+    Artifacts stay that any object names, or the record of a model of late; so do captures of models that something
+    names. What goes cannot be brought back: --dry-run says it first.
+    """
+    from mlops.cli import collecting
+
+    ages = collecting.Ages(span(grace, "--grace"), span(record, "--record"))
+    found = collecting.collected(State(folder), ages, dry_run=dry_run)
+    show(collecting.as_json(found) if output == "json" else collecting.as_text(found))
 
 
 @cli.command(

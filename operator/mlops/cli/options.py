@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
+from mlops.api.base import Duration, parse_duration
 from mlops.cli.errors import UserError
 from mlops.cli.state import default_folder
 
@@ -39,6 +41,14 @@ def timestamp(text: str | None) -> datetime | None:
     except ValueError as error:
         raise UserError(f"--at {text!r}: no timestamp: write one such as 2026-01-31T12:00:00Z") from error
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def span(text: str, option: str) -> timedelta:
+    """Return a length of time such as `7d` or `1d12h`. Raises UserError for another form."""
+    try:
+        return parse_duration(TypeAdapter(Duration).validate_python(text))
+    except ValidationError as error:
+        raise UserError(f"{option} {text!r}: no length of time: write one such as 7d, 12h or 0s") from error
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ The layout (`layout`) is pure, `bucket` is the port, `folder` and `s3` implement
 """
 
 from mlops.store.address import open_source, open_store
-from mlops.store.artifacts import Collected, Store
+from mlops.store.artifacts import GRACE, Store
 from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import (
     AccessDenied,
@@ -27,18 +27,20 @@ from mlops.store.errors import (
     StoreUnavailable,
     TargetOccupied,
 )
+from mlops.store.garbage import Garbage, collect, garbage
 from mlops.store.layout import Entry, Manifest
 
 __all__ = [
+    "GRACE",
     "AccessDenied",
     "AddressInvalid",
     "Bucket",
     "BucketMissing",
     "CertificateUntrusted",
-    "Collected",
     "CredentialsMissing",
     "DigestMismatch",
     "Entry",
+    "Garbage",
     "Manifest",
     "ManifestInvalid",
     "NoSpace",
@@ -50,6 +52,8 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "TargetOccupied",
+    "collect",
+    "garbage",
     "open_source",
     "open_store",
 ]

@@ -9,7 +9,6 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.store.bucket import CHUNK, Body, Bucket, Stat
@@ -35,15 +34,6 @@ until its report arrives. `put` writes again what is older than half of it inste
 began before the `put` cannot then take away what the `put` found in place."""
 
 
-@dataclass(frozen=True)
-class Collected:
-    """What a garbage collection removed: numbers of manifests and blobs, and the blobs' bytes."""
-
-    manifests: int
-    blobs: int
-    size: int
-
-
 class Store:
     """Artifacts and plain objects in one bucket.
 
@@ -54,6 +44,10 @@ class Store:
     def __init__(self, bucket: Bucket, clock: Callable[[], float] = time.time) -> None:
         self.bucket = bucket
         self._clock = clock
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
 
     # Artifacts
 
@@ -147,7 +141,7 @@ class Store:
         return self.bucket.stat(manifest_key(digest)) is not None
 
     def delete(self, digest: str) -> None:
-        """Forget an artifact: its manifest goes at once, its bytes with the next `collect_garbage`."""
+        """Forget an artifact: its manifest goes at once, its bytes with the next collection (`garbage.py`)."""
         self.bucket.delete(manifest_key(digest))
 
     def remove(self, digests: Collection[str]) -> int:
@@ -199,29 +193,6 @@ class Store:
 
     def _digests(self, prefix: str) -> set[str]:
         return {digest for found in self.bucket.list(prefix) if (digest := digest_of_key(found.key)) is not None}
-
-    def collect_garbage(self, keep: Collection[str], grace: float = GRACE) -> Collected:
-        """Remove the artifacts not in `keep` and the blobs that no remaining one uses, if older than `grace` seconds.
-
-        A manifest that should stay but cannot be read stops everything: its blobs would look unused.
-        """
-        before = self._clock() - grace
-        stays: list[str] = []
-        goes: list[str] = []
-        for found in self.bucket.list("manifests/"):
-            if (digest := digest_of_key(found.key)) is not None:
-                (goes if digest not in keep and found.modified < before else stays).append(digest)
-        used = {entry.sha256 for digest in stays for entry in self.manifest(digest).entries}
-        unused = [
-            found
-            for found in self.bucket.list("blobs/")
-            if found.modified < before and (digest := digest_of_key(found.key)) is not None and digest not in used
-        ]
-        for digest in goes:
-            self.delete(digest)
-        for found in unused:
-            self.bucket.delete(found.key)
-        return Collected(len(goes), len(unused), sum(found.size for found in unused))
 
     # Plain objects: written once under a key of their own, never changed
 

@@ -1,0 +1,140 @@
+"""`mlops gc`: what nobody needs any more leaves the store of a state folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from mlops.api.base import earlier, format_time
+from mlops.cli.errors import UserError
+from mlops.cli.inspect import clock_of, reading
+from mlops.cli.state import State
+from mlops.cli.tables import aligned
+from mlops.local.records import Records, read_objects
+from mlops.planning.store_references import CapturedModel, Needed, needed
+from mlops.store import Garbage, collect, garbage, open_store
+from mlops.store.garbage import Unneeded
+
+# What an artifact is, by a file that each of its kind has.
+_KINDS: Final[Mapping[str, str]] = {
+    "model.json": "model",
+    "schema.json": "version of a Dataset",
+    "report.json": "drift report",
+}
+_CAPTURES: Final = "captures"
+
+
+@dataclass(frozen=True)
+class Ages:
+    """How long what nobody names is left alone, by the machine's clock, and how long the record of a model keeps what
+    was live, by the clock of the state folder."""
+
+    grace: timedelta
+    record: timedelta
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was found, and whether it is gone."""
+
+    garbage: Garbage
+    kept: int
+    gone: bool
+
+
+def collected(state: State, ages: Ages, *, dry_run: bool) -> Collection:
+    """Find what no object and no recent entry of a record names, and remove it but for a dry run.
+
+    Nothing else can work on the folder meanwhile. Raises UserError if there is no state, or somebody works on it.
+    """
+    if not state.exists:
+        raise UserError(f"{state.folder}: there is no state here yet; `mlops run` makes it, --state names another")
+    with reading(state):
+        records = Records(state.folder)
+    try:
+        objects = read_objects(state.folder)
+        wanted = needed(objects, earlier(clock_of(objects), ages.record))
+        store = open_store(state.store.as_uri(), {})
+        found = garbage(store, wanted.artifacts, lambda key: _is_wanted(key, wanted), grace=ages.grace.total_seconds())
+        kept = sum(1 for _ in store.bucket.list("manifests/")) - len(found.artifacts)
+        if not dry_run:
+            collect(store, found)
+        return Collection(found, kept, gone=not dry_run)
+    finally:
+        records.close()
+
+
+def _is_wanted(key: str, wanted: Needed) -> bool:
+    """Return whether a plain object stays: one of a model that something names, or of nobody's that is known."""
+    parts = PurePosixPath(key).parts
+    return len(parts) < 4 or parts[0] != _CAPTURES or CapturedModel(parts[1], parts[2]) in wanted.models
+
+
+def as_text(found: Collection) -> str:
+    """Return a line for each artifact and each model, and a sentence."""
+    rows = [[one.digest, _kind(one), _bytes(_size(one)), _day(one.stored)] for one in found.garbage.artifacts]
+    rows += [
+        [f"captures of {model.namespace}/{model.name}", f"{files:,} files", _bytes(size), ""]
+        for model, (files, size) in _captures(found.garbage).items()
+    ]
+    table = [aligned([["UNNEEDED", "WHAT", "SIZE", "STORED"], *rows])] if rows else []
+    verb = "removed" if found.gone else "would be removed"
+    files = len(found.garbage.files) + len(found.garbage.objects)
+    said = (
+        f"{len(found.garbage.artifacts):,} artifacts {verb}, {files:,} files of {_bytes(found.garbage.size)};"
+        f" {found.kept:,} artifacts are needed or young"
+    )
+    return "\n".join([*table, said])
+
+
+def as_json(found: Collection) -> str:
+    """Return the same for programs."""
+    said: dict[str, Any] = {
+        "removed": found.gone,
+        "artifacts": [
+            {"digest": one.digest, "kind": _kind(one), "bytes": _size(one), "stored": _time(one.stored)}
+            for one in found.garbage.artifacts
+        ],
+        "captures": [
+            {"namespace": model.namespace, "modelName": model.name, "files": files, "bytes": size}
+            for model, (files, size) in _captures(found.garbage).items()
+        ],
+        "bytes": found.garbage.size,
+        "kept": found.kept,
+    }
+    return json.dumps(said, indent=2)
+
+
+def _kind(one: Unneeded) -> str:
+    if one.manifest is None:
+        return "unreadable"
+    return next((kind for name, kind in _KINDS.items() if one.manifest.entry(name)), "artifact")
+
+
+def _size(one: Unneeded) -> int:
+    return one.manifest.size if one.manifest else 0
+
+
+def _captures(found: Garbage) -> dict[CapturedModel, tuple[int, int]]:
+    sums: dict[CapturedModel, tuple[int, int]] = {}
+    for plain in found.objects:
+        _, namespace, name = PurePosixPath(plain.key).parts[:3]
+        files, size = sums.get(CapturedModel(namespace, name), (0, 0))
+        sums[CapturedModel(namespace, name)] = files + 1, size + plain.size
+    return sums
+
+
+def _time(seconds: float) -> str:
+    return format_time(datetime.fromtimestamp(seconds, UTC))
+
+
+def _day(seconds: float) -> str:
+    return _time(seconds)[:10]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
