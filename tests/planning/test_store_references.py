@@ -64,10 +64,10 @@ def test_of_a_record_what_happened_of_late_is_needed() -> None:
         a_record(a_line("Left", 200, "old", "1", stage="production"), number=1),
         a_record(a_line("Left", 90, "late", stage="production"), number=2),
     ]
-    found = needed(parts, NOW - timedelta(days=90))
+    found = needed(parts, NOW - timedelta(days=91))
     assert found.artifacts == {digest("2")}
-    assert needed(parts, NOW - timedelta(days=89)).artifacts == set()
-    assert needed(parts, NOW - timedelta(days=200)).artifacts == {digest("1"), digest("2")}
+    assert needed(parts, NOW - timedelta(days=90)).artifacts == set()
+    assert needed(parts, NOW - timedelta(days=201)).artifacts == {digest("1"), digest("2")}
 
 
 def test_a_line_that_nobody_can_read_keeps_what_it_names() -> None:
@@ -79,5 +79,5 @@ def test_a_line_that_nobody_can_read_keeps_what_it_names() -> None:
 def test_a_record_of_old_keeps_no_captures() -> None:
     record = a_record(a_line("Registered", 300, "old", "1"))
     assert needed([record], NOW - timedelta(days=10)).models == set()
-    assert needed([record], NOW - timedelta(days=300)).models == {CapturedModel("team", "m")}
+    assert needed([record], NOW - timedelta(days=301)).models == {CapturedModel("team", "m")}
     assert needed([], NOW) == (frozenset(), frozenset())

@@ -156,7 +156,10 @@ class World:
         """By the history itself: what an object names, and what was recorded in the last days."""
         named = {one["spec"]["artifact"]["digest"] for one in self.objects.values() if "spec" in one}
         named |= {one["status"]["history"][0]["artifact"] for one in self.objects.values() if "status" in one}
-        return named | {digest for digest, day in self.recorded.values() if day >= self.days - RECORD}
+        return named | {digest for digest, day in self.recorded.values() if self.is_on_record(day)}
+
+    def is_on_record(self, day: float) -> bool:
+        return day > self.days - RECORD
 
     def check_nothing_lost(self) -> None:
         for digest in self.wanted():
@@ -172,7 +175,7 @@ class World:
         old = {found.key for found in self.bucket.list("blobs/") if found.modified < self.clock() - GRACE}
         assert old <= used
         models = {one["spec"]["modelName"] for one in self.objects.values() if "spec" in one}
-        models |= {"m"} if any(day >= self.days - RECORD for _, day in self.recorded.values()) else set()
+        models |= {"m"} if any(self.is_on_record(day) for _, day in self.recorded.values()) else set()
         for capture, day in self.captured.items():
             model, number = capture.split("/")
             is_there = f"objects/captures/n/{model}/production/requests/{number}.parquet" in self.bucket.held

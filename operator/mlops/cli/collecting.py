@@ -1,4 +1,4 @@
-"""`mlops gc`: what nobody needs any more leaves the store of a state folder."""
+"""`mlops gc`: what nobody needs any more leaves the store, of a state folder or of a cluster."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from mlops.api import labels
 from mlops.api.base import earlier, format_time
+from mlops.cli import kubectl
 from mlops.cli.errors import UserError
-from mlops.cli.inspect import clock_of, reading
+from mlops.cli.inspect import reading
 from mlops.cli.state import State
 from mlops.cli.tables import aligned
 from mlops.local.records import Records, read_objects
+from mlops.planning.history_entries import HISTORY
 from mlops.planning.store_references import CapturedModel, Needed, needed
-from mlops.store import Garbage, collect, garbage, open_store
+from mlops.store import Garbage, Store, collect, garbage, open_store
 from mlops.store.garbage import Unneeded
 
 # What an artifact is, by a file that each of its kind has.
@@ -28,13 +31,29 @@ _KINDS: Final[Mapping[str, str]] = {
 _CAPTURES: Final = "captures"
 
 
+# Pods are at work in a cluster: what they stored may have no name until their report is taken in.
+_LEAST_GRACE: Final = timedelta(days=1)
+_RESOURCES: Final = (
+    "datasets.mlops.dev", "trainingruns.mlops.dev", "driftmonitors.mlops.dev", "modelversions.mlops.dev",
+    "jobs.batch", "cronjobs.batch", "deployments.apps",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Ages:
     """How long what nobody names is left alone, by the machine's clock, and how long the record of a model keeps what
-    was live, by the clock of the state folder."""
+    was live, by the clock of its world."""
 
     grace: timedelta
     record: timedelta
+
+
+@dataclass(frozen=True)
+class SharedStore:
+    """The store of a cluster, and the namespace whose alone it is; of all namespaces if that is None."""
+
+    url: str
+    namespace: str | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Collection:
     gone: bool
 
 
-def collected(state: State, ages: Ages, *, dry_run: bool) -> Collection:
+def of_folder(state: State, ages: Ages, *, dry_run: bool) -> Collection:
     """Find what no object and no recent entry of a record names, and remove it but for a dry run.
 
     Nothing else can work on the folder meanwhile. Raises UserError if there is no state, or somebody works on it.
@@ -56,16 +75,35 @@ def collected(state: State, ages: Ages, *, dry_run: bool) -> Collection:
     with reading(state):
         records = Records(state.folder)
     try:
-        objects = read_objects(state.folder)
-        wanted = needed(objects, earlier(clock_of(objects), ages.record))
-        store = open_store(state.store.as_uri(), {})
-        found = garbage(store, wanted.artifacts, lambda key: _is_wanted(key, wanted), grace=ages.grace.total_seconds())
-        kept = sum(1 for _ in store.bucket.list("manifests/")) - len(found.artifacts)
-        if not dry_run:
-            collect(store, found)
-        return Collection(found, kept, gone=not dry_run)
+        # A replay has left its world in another year than the machine's.
+        now = records.read_time() or datetime.now(UTC)
+        wanted = needed(read_objects(state.folder), earlier(now, ages.record))
+        return _collected(open_store(state.store.as_uri(), {}), wanted, ages, dry_run=dry_run)
     finally:
         records.close()
+
+
+def of_cluster(shared: SharedStore, ages: Ages, environ: Mapping[str, str], *, dry_run: bool) -> Collection:
+    """The same of the cluster that kubectl talks to, with the keys of `environ`.
+
+    Raises UserError if anything cannot be listed: what it names would look unneeded.
+    """
+    if ages.grace < _LEAST_GRACE:
+        raise UserError("--grace: at least 1d in a cluster, where pods store what gets its name only later")
+    listed = [each for resource in _RESOURCES for each in kubectl.objects(resource, shared.namespace)]
+    # What a run hands over to a version while these are listed is named by one of the two.
+    listed += kubectl.objects("modelversions.mlops.dev", shared.namespace)
+    listed += kubectl.objects("configmaps", shared.namespace, f"{labels.COMPONENT}={HISTORY}")
+    wanted = needed(listed, earlier(datetime.now(UTC), ages.record))
+    return _collected(open_store(shared.url, environ), wanted, ages, dry_run=dry_run)
+
+
+def _collected(store: Store, wanted: Needed, ages: Ages, *, dry_run: bool) -> Collection:
+    found = garbage(store, wanted.artifacts, lambda key: _is_wanted(key, wanted), ages.grace.total_seconds())
+    kept = sum(1 for _ in store.bucket.list("manifests/")) - len(found.artifacts)
+    if not dry_run:
+        collect(store, found)
+    return Collection(found, kept, gone=not dry_run)
 
 
 def _is_wanted(key: str, wanted: Needed) -> bool:

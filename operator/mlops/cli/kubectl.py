@@ -31,11 +31,13 @@ def answer(arguments: Sequence[str], *, does: str, instead: str) -> bytes:
     return ended.stdout
 
 
-def objects(resource: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-    """Return the objects of a resource in a namespace, such as `modelversions.mlops.dev`. Raises UserError."""
+def objects(resource: str, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
+    """Return the objects of a resource, such as `modelversions.mlops.dev`, in a namespace, or in all of them if it is
+    None. Raises UserError."""
     chosen = ["--selector", selector] if selector else []
+    where = ["--namespace", namespace] if namespace is not None else ["--all-namespaces"]
     said = answer(
-        ["get", resource, "--namespace", namespace, *chosen, "--output", "json"],
+        ["get", resource, *where, *chosen, "--output", "json"],
         does="reads the cluster",
         instead="install it, or leave --cluster away to read the state folder",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -329,23 +330,47 @@ def delete(kind: str, names: tuple[str, ...], namespace: str, force: bool, folde
     epilog=examples(
         "mlops gc --dry-run",
         "mlops gc --grace 0s --record 365d",
+        "mlops gc --cluster --store s3://my-bucket/mlops --dry-run",
+        "mlops gc --cluster --store s3://my-bucket/mlops/team-a -n team-a",
     )
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--grace", default="7d", show_default=True, help="Leave alone what was stored within this time.")
-@click.option("--record", default="90d", show_default=True, help="Keep deleted versions that were on record since.")
+@click.option("--record", default="90d", show_default=True, help="Keep versions that were on record within this time.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--cluster", "in_cluster", is_flag=True, help="Of the cluster that kubectl talks to.")
+@click.option("--store", "url", help="With --cluster: the store, as the operator has it, without {namespace}.")
+@click.option("-n", "--namespace", help="With --cluster: the only namespace that uses this store.  [default: all]")
 @STATE
-def gc(dry_run: bool, grace: str, record: str, output: str, folder: Path) -> None:
+def gc(
+    dry_run: bool,
+    grace: str,
+    record: str,
+    output: str,
+    in_cluster: bool,
+    url: str | None,
+    namespace: str | None,
+    folder: Path,
+) -> None:
     """Remove from the store what nobody needs any more.
 
     Artifacts stay that any object names, or the record of a model of late; so do captures of models that something
     names. What goes cannot be brought back: --dry-run says it first.
+
+    In a cluster it takes the keys of your environment (AWS_ACCESS_KEY_ID, MLOPS_S3_ENDPOINT ...), and your rights to
+    list what there is. Never use it on a store that another cluster uses too: what is named there it cannot see.
     """
     from mlops.cli import collecting
 
+    if in_cluster == (url is None):
+        raise UserError("--cluster and --store go together: --cluster --store s3://bucket/prefix; neither: the folder")
+    if namespace is not None and url is None:
+        raise UserError("-n: of a cluster only; in a state folder all namespaces share one store")
     ages = collecting.Ages(span(grace, "--grace"), span(record, "--record"))
-    found = collecting.collected(State(folder), ages, dry_run=dry_run)
+    if url is None:
+        found = collecting.of_folder(State(folder), ages, dry_run=dry_run)
+    else:
+        found = collecting.of_cluster(collecting.SharedStore(url, namespace), ages, os.environ, dry_run=dry_run)
     show(collecting.as_json(found) if output == "json" else collecting.as_text(found))
 
 

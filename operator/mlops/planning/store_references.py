@@ -34,7 +34,7 @@ def needed(objects: Iterable[Manifest], since: datetime) -> Needed:
     """Return what may not be removed from the store.
 
     That is each digest in whatever object, wherever it stands there: a spec, a status, an annotation, the task of a
-    Job. Of a model's record it is only the artifacts of versions of which something happened at `since` or later, or
+    Job. Of a model's record it is only the artifacts of versions of which something happened after `since`, or
     of which nothing can be read. So are models: those that an object names, and those with such a version.
     """
     artifacts: set[str] = set()
@@ -49,7 +49,7 @@ def needed(objects: Iterable[Manifest], since: datetime) -> Needed:
         models.update(CapturedModel(namespace, name) for name in _model_names(manifest))
     last = _last_times(records)
     for record in records:
-        recent = [line for line, entry in _lines(record) if entry is None or last[entry["uid"]] >= since]
+        recent = [line for line, entry in _lines(record) if entry is None or last[entry["uid"]] > since]
         artifacts.update(digest for line in recent for digest in _DIGEST.findall(line))
         model = labels_of(record).get(labels.MODEL)
         if recent and model:
