@@ -1,4 +1,4 @@
-"""The cost of answers as the metric of a monitor: measured, compared, estimated and explained by the model's own costs."""
+"""The cost of answers as the metric of a monitor: measured, estimated and explained by the model's own costs."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_of_a_regression_cost_does_not_fit() -> None:
 
 
 def test_an_expected_cost_is_the_sum_over_the_classes() -> None:
-    """Each class that may be true by its calibrated probability, times what the answer then costs: to the last digit."""
+    """Each class that may be true by its calibrated probability, times what the answer then costs."""
     reference = a_reference(costs=BY_AMOUNT)
     held_out, frame = reference.labelled("test"), rows(1)
     estimator = Cbpe(reference, held_out)
@@ -179,7 +179,7 @@ def test_a_check_reads_costs_from_the_model_and_tells_of_them(tmp_path: Path, st
     performance = document["performance"]
     assert (performance["metric"], performance["higherIsBetter"]) == ("cost", False)
     assert performance["current"]["low"] < performance["current"]["value"] < performance["current"]["high"]
-    assert document["challenge"]["challenger"] < document["challenge"]["served"]
+    assert document["challenger"]["refitted"] < document["challenger"]["served"]
     assert "cost" in world.page(report)
 
 

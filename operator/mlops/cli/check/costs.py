@@ -13,6 +13,10 @@ from mlops.cli.check.options import CheckOptions
 from mlops.cli.errors import UserError
 
 _FORM = "the form is ACTUAL:PREDICTED=COST, or ACTUAL:PREDICTED=COST*COLUMN"
+_PROBLEMS = {
+    "cost": f"the cost is no number, such as 500 or -2.5: {_FORM}",
+    "column": "the column's name may have letters, digits, _, . and -, first a letter or _: rename it",
+}
 _COST = re.compile(r"(?P<pair>.+)=(?P<cost>[^=*]+)(?:[*](?P<column>[^=*]+))?")
 
 
@@ -46,7 +50,9 @@ def _cost(text: str, classes: Sequence[str]) -> Cost:
     try:
         cost = Cost(actual=actual, predicted=predicted, cost=said["cost"], column=said["column"])
     except ValidationError as error:
-        raise UserError(f"--cost {text!r}: {error.errors()[0]['msg']}: {_FORM}") from error
+        first = error.errors()[0]
+        problem = _PROBLEMS.get(str(first["loc"][0]) if first["loc"] else "", first["msg"])
+        raise UserError(f"--cost {text!r}: {problem}") from error
     if wrong := unknown_class((cost,), tuple(classes)):
         raise UserError(f"--cost {text!r}: {wrong[1]}")
     return cost
