@@ -13,9 +13,11 @@ from bench.drift_streams import Stream
 from mlops.api import tasks
 from mlops.api.costs import Cost
 from mlops.api.drift_monitor import Check
+from mlops.cli.simulate.rehearsal import _value
 from mlops.statistics.expected import expectation
 from mlops.statistics.metrics import evaluate
 from mlops.workloads.drift.estimators import Cbpe
+from mlops.workloads.drift.older import measured
 from mlops.workloads.drift.performance import costs_of, sample_of
 from mlops.workloads.floor.pod import BadInput
 from tests.workloads.drift.conftest import World
@@ -145,6 +147,32 @@ def test_rows_are_read_as_they_are_written() -> None:
     assert evaluate("cost", sample_of("cost", frame, ("no", "yes"), (*BY_AMOUNT, gain))) == (250.0 - 7.5) / 2
     with pytest.raises(ValueError, match=r"x1, by which a cost is multiplied, is not among the recorded inputs"):
         costs_of(frame.drop("in.x1"), ("no", "yes"), BY_AMOUNT)
+
+
+def test_an_older_version_is_measured_by_the_costs_of_the_live_one() -> None:
+    """On the same rows: what it would have cost less, with an interval."""
+    reference = a_reference(costs=BY_AMOUNT)
+    served, older = with_wrong(rows(1), missed=110, alarms=10), with_wrong(rows(1), missed=30, alarms=30)
+    sample = sample_of("cost", served, reference.classes, reference.costs)
+    candidate = tasks.OlderCandidate(version="older", artifact="sha256:" + "1" * 64)
+    found = measured(candidate, "cost", sample, served, older, reference, 1.0, 1, 1)
+    assert found is not None
+    spent = []
+    for frame in (served, older):
+        is_missed = (pl.col("label") == "yes") & (pl.col("out.prediction") == "no")
+        alarms = ((pl.col("label") == "no") & (pl.col("out.prediction") == "yes")).sum() * 20
+        spent.append(frame.select((pl.col("in.x1").filter(is_missed) * 1000).sum() + alarms).item() / ROWS)
+    assert found.older == pytest.approx(spent[1])
+    assert found.gain.value == pytest.approx(spent[0] - spent[1])
+    assert 0 < found.gain.low < found.gain.value < found.gain.high
+    assert found.p_value < 0.01
+
+
+def test_a_rehearsal_measures_the_same_cost() -> None:
+    """By the costs of the model that the past is judged by; without costs there is no value."""
+    frame = with_wrong(rows(1), missed=110, alarms=10)
+    assert _value("cost", frame, a_reference(costs=COSTS)) == pytest.approx((110 * 500 + 10 * 20) / ROWS)
+    assert _value("cost", frame, a_reference()) is None
 
 
 def a_world(folder: Path, stream: Stream, number: int) -> World:
