@@ -230,6 +230,10 @@ _RUN = _object(
             "parameters": [{"name": "learning_rate", "values": ["0.1", "0.2"]}],
             "maxTrials": 5,
         },
+        "costs": [
+            {"actual": "UP", "predicted": "DOWN", "cost": "1.5", "column": "nswprice"},
+            {"actual": "DOWN", "predicted": "UP", "cost": "20"},
+        ],
         "reproducibility": {"seed": 42, "verify": "Once"},
         "gates": [
             {"metric": "roc_auc", "dataset": "test", "min": "0.80", "max": "0.99"},

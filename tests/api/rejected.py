@@ -532,6 +532,18 @@ RULES = [
         "min must not be greater than max",
     ),
     _case(
+        "two costs of one pair of classes",
+        a_run(**{"spec.costs.1": {"actual": "UP", "predicted": "DOWN", "cost": "3"}}),
+        "spec",
+        "spec.costs names a pair of actual and predicted twice: leave one of the two out",
+    ),
+    _case(
+        "cost beyond what sums hold",
+        a_run(**{"spec.costs.1.cost": "-2e12"}),
+        "spec.costs[1]",
+        "cost must be from -1e12 to 1e12: count in a larger unit",
+    ),
+    _case(
         "search of own code",
         a_run(**{"spec.trainer": {"container": {"image": "a:1", "command": ["x"]}}}),
         "spec",

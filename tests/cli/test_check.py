@@ -44,6 +44,12 @@ def rows(count: int, seed: int, *, moved: float = 0.0, flipped: bool = False, fi
     )
 
 
+def priced(count: int, seed: int) -> pl.DataFrame:
+    """Rows of the relation that has moved, with a price that is not negative."""
+    moved = rows(count, seed, flipped=True, first=1500)
+    return moved.with_columns((pl.col("size").abs() * 10).round(2).alias("price"))
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of the tests, in several formats."""
@@ -54,6 +60,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows(600, 3, moved=0.6, first=1500).select(inputs).write_ndjson(folder / "moved.jsonl")
     rows(1500, 1).write_parquet(folder / "answered.parquet")
     rows(600, 4, flipped=True, first=1500).write_csv(folder / "flipped.csv")
+    rows(1500, 1).with_columns((pl.col("size").abs() * 10).round(2).alias("price")).write_parquet(
+        folder / "priced.parquet"
+    )
+    priced(600, 4).write_csv(folder / "priced.csv")
     return folder
 
 
@@ -99,6 +109,61 @@ def test_labels_and_answers_without_probabilities_are_judged_by_accuracy(place: 
         place / "answered.parquet", place / "flipped.csv", "--label", "y", "--prediction", "answer", "--ignore", "p"
     )
     assert (document["verdict"], document["performance"]["metric"]) == ("ConceptDrift", "accuracy")
+
+
+def test_answers_are_judged_by_what_they_cost(place: Path) -> None:
+    """A hand-written sum over the file; a pair that is not named costs nothing, and one costs by a column."""
+    words = ("--label", "y", "--prediction", "answer", "--ignore", "p", "--metric", "cost", "--cost", "yes:no=500")
+    document = found(place / "priced.parquet", place / "priced.csv", *words, "--cost", "no:yes=2.5*price")
+    performance = document["performance"]
+    for side, rows_of in (("reference", pl.read_parquet(place / "priced.parquet")), ("current", priced(600, 4))):
+        total = 0.0
+        for row in rows_of.iter_rows(named=True):
+            if row["y"] != row["answer"]:
+                total += 500.0 if row["y"] == "yes" else 2.5 * row["price"]
+        assert performance[side]["value"] == pytest.approx(total / rows_of.height, rel=1e-9)
+    assert (document["verdict"], performance["metric"]) == ("ConceptDrift", "cost")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("--metric", "cost"), "--metric cost: nobody said what answers cost: add --cost", id="none"),
+        pytest.param(("--cost", "yes:no=5"), "--cost is for --metric cost: add it", id="no metric"),
+        pytest.param(("--metric", "cost", "--cost", "yes=5"), "'yes=5': the form is ACTUAL:PREDICTED=COST", id="form"),
+        pytest.param(
+            ("--metric", "cost", "--cost", "yes:no=much"), "the cost is no number, such as 500 or -2.5", id="no number"
+        ),
+        pytest.param(("--metric", "cost", "--cost", "yes:no=1e13"), "count in a larger unit", id="too large"),
+        pytest.param(
+            ("--metric", "cost", "--cost", "yes:on=5"), "'on' is none of the classes: name one of no, yes", id="class"
+        ),
+        pytest.param(
+            ("--metric", "cost", "--cost", "yes:no=5", "--cost", "yes:no=6"),
+            "a pair of classes is named twice",
+            id="twice",
+        ),
+        pytest.param(("--metric", "cost", "--cost", "yes:no=5*prise"), "(did you mean price?)", id="no column"),
+        pytest.param(("--metric", "cost", "--cost", "yes:no=5*colour"), "name a column of numbers", id="text"),
+        pytest.param(
+            ("--metric", "cost", "--cost", "yes:no=5*price", "--ignore", "price"),
+            "leave it out of --ignore",
+            id="ignored",
+        ),
+        pytest.param(("--metric", "cost", "--cost", "yes:no=5*my price"), "rename it", id="no name of a column"),
+    ],
+)
+def test_costs_that_are_none_are_told_with_the_way_out(place: Path, words: tuple[str, ...], said: str) -> None:
+    done = mlops(place / "priced.parquet", place / "priced.csv", "--label", "y", "--prediction", "answer", *words)
+    assert done.exit_code == 2, done.output
+    assert said in " ".join(done.output.split())
+
+
+def test_numbers_have_no_costs_of_classes(place: Path) -> None:
+    words = ("--label", "size", "--prediction", "age", "--metric", "cost", "--cost", "1:2=5")
+    done = mlops(place / "priced.parquet", place / "priced.csv", *words)
+    assert done.exit_code == 2
+    assert "costs are those of classes: leave it out, and use --metric mae" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("kind", ["stable", "covariate", "concept"])

@@ -61,6 +61,7 @@ def _dataset(changes: Object, path: str, says: str, way_out: Object, id: str, **
 
 _NAME, _PARAMS = "spec.trainer.estimator.name", "spec.trainer.estimator.params"
 _LABEL = "spec.fields[4]"
+_COSTS: Object = {"spec.costs": [{"actual": "yes", "predicted": "no", "cost": "5"}]}
 _TREES: Object = {"spec.trainer.estimator": {"name": "HistGradientBoostingClassifier", "params": {}}}
 MISTAKES = [
     _run(_NAME, "LogisticRegresion", "did you mean LogisticRegression?", "LogisticRegression", "estimator"),
@@ -134,6 +135,31 @@ MISTAKES = [
         {f"{_LABEL}.type": "int64"},
         "weight of no truth",
         **{f"{_PARAMS}.class_weight": "{1: 2}"},
+    ),
+    _run(
+        "spec.gates[0].metric",
+        "cost",
+        "'cost' is not measured of models by LogisticRegression; say in spec.costs what "
+        "answers cost; measured are: roc_auc",
+        "accuracy",
+        "gate on a cost that nobody named",
+    ),
+    _run(
+        "spec.costs[0].column",
+        "sise",
+        "'sise' is no field of the Dataset: name one of spec.fields",
+        "size",
+        "column of a cost",
+        **_COSTS,
+    ),
+    _run("spec.costs[0].column", "at", "'at' is a timestamp: name a number", "size", "time of a cost", **_COSTS),
+    _run(
+        "spec.costs[0].column",
+        "price",
+        "'price' may be missing: leave nullable out of the Dataset's field, or fill it",
+        "size",
+        "missing amounts",
+        **_COSTS,
     ),
     _run("spec.gates[0].metric", "acuracy", "did you mean accuracy?", "accuracy", "misspelt gate"),
     _dataset(
@@ -303,6 +329,64 @@ def test_the_operator_knows_it_too(kind: str, changes: Object, path: str, says: 
     found = of_dataset(dataset.spec) or of_run(run.spec) or of_run_on_dataset(run.spec, dataset.spec)
     assert len(found) == 1
     assert says in found[0].said
+
+
+@pytest.mark.parametrize(
+    ("run", "label", "says"),
+    [
+        pytest.param(
+            {},
+            {"enum": ["bought", "left"]},
+            "spec.costs[0].actual: 'yes' is none of the classes: name one of bought, left",
+            id="classes that the Dataset names",
+        ),
+        pytest.param(
+            {},
+            {"type": "boolean"},
+            "spec.costs[0].actual: 'yes' is none of the classes: name one of false, true",
+            id="truths",
+        ),
+        pytest.param(
+            {"spec.trainer.estimator": {"name": "Ridge"}},
+            {"type": "float64"},
+            "spec.costs: are those of classes, and Ridge predicts numbers: leave spec.costs out, and use mae, rmse or "
+            "r2",
+            id="numbers",
+        ),
+        pytest.param(
+            {"spec.trainer": {"container": {"image": "own:1", "command": ["x"]}}},
+            {"type": "float64"},
+            "spec.costs: are those of classes, and the label 'sold' is a number: leave spec.costs out, and use mae, "
+            "rmse or r2",
+            id="numbers of own code",
+        ),
+    ],
+)
+def test_costs_that_are_not_of_the_label_are_told_without_a_row(
+    tmp_path: Path, run: Object, label: Object, says: str
+) -> None:
+    """And without costs nothing is wrong."""
+    dataset = changed(DATASET, {f"spec.fields.4.{name}": value for name, value in label.items()})
+    wanted = changed(RUN, {"spec.search": None, "spec.gates": [], **run})
+    code, said = _validate(tmp_path, dataset, changed(wanted, _COSTS))
+    assert code == 2
+    assert len(said) == 1, said
+    assert says in said[0]
+    assert _validate(tmp_path, dataset, wanted) == (0, ["2 objects are valid"])
+
+
+def test_costs_by_a_personal_or_ignored_column_are_told(tmp_path: Path) -> None:
+    """Of the one no value is kept, of the other no request knows one; a filled one and one of role input are known."""
+    by_size = changed(RUN, {"spec.costs": [_COSTS["spec.costs"][0] | {"column": "size"}]})
+    by_price = changed(RUN, {"spec.costs": [_COSTS["spec.costs"][0] | {"column": "price"}]})
+    _, said = _validate(tmp_path, changed(DATASET, {"spec.governance.pii": ["city", "size"]}), by_size)
+    assert "spec.costs[0].column: 'size' is in governance.pii, and no values of it are kept" in said[0]
+    _, said = _validate(tmp_path, changed(DATASET, {"spec.fields.2.role": "ignored"}), by_size)
+    assert "no request carries 'size', so nobody knows what live answers cost: give it the role feature or" in said[0]
+    assert _validate(tmp_path, changed(DATASET, {"spec.fields.2.role": "input"}), by_size)[0] == 0
+    for fill, code in (({"value": "0"}, 0), ({"strategy": "median"}, 0), ({"strategy": "forward"}, 2)):
+        filled = changed(DATASET, {"spec.clean": [{"fillNull": {"field": "price", **fill}}]})
+        assert _validate(tmp_path, filled, by_price)[0] == code
 
 
 def test_all_mistakes_are_told_at_once_one_line_each_and_not_more_than_can_be_read(tmp_path: Path) -> None:

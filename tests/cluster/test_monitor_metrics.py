@@ -51,6 +51,15 @@ def test_the_metric_stands_beside_the_reference_and_its_interval() -> None:
     assert read(a_checked(circuit="Closed")).get_sample_value("mlops_monitor_circuit_open", RAIN) == 0.0
 
 
+def test_a_cost_is_a_series_in_its_own_unit() -> None:
+    found = read(
+        a_checked(metric={"name": "cost", "reference": "-3.5", "current": "1520.25", "low": "0", "high": "2e3"})
+    )
+    shown = {side: {**RAIN, "metric": "cost", "of": side} for side in ("reference", "current", "high")}
+    values = {side: found.get_sample_value("mlops_monitor_metric", labels) for side, labels in shown.items()}
+    assert values == {"reference": -3.5, "current": 1520.25, "high": 2000.0}
+
+
 def test_labels_are_bounded_whatever_a_status_says() -> None:
     """A verdict or a metric of another release makes no series; nor does a monitor that has made no check."""
     assert b"{" not in generate_latest(read(a_monitor(), a_checked(verdict="Whatever")))

@@ -8,6 +8,8 @@ from mlops.statistics.arrays import FloatArray
 from mlops.statistics.joint import Coded, coded_numbers
 from mlops.statistics.metrics import Sample
 
+# What an answer (column) costs if a class (row) is true: misses cost more than false alarms, hits gain.
+COSTS = np.array([[0.0, 20.0], [500.0, -5.0]])
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
@@ -47,5 +49,6 @@ def sample_for(name: str, n: int, seed: int, *, weighted: bool = False, noise: f
     else:
         y = rng.integers(0, 2, n)
         score = np.round(1 / (1 + np.exp(-(2 * y - 1 + noise * rng.normal(size=n)))), 2)
-        prediction = (score > 0.5).astype(int) if kind == "label" else score
+        said = (score > 0.5).astype(int)
+        prediction = {"label": said, "cost": COSTS[:, said].T}.get(kind, score)
     return Sample(y, prediction, rng.exponential(size=n) if weighted else None)

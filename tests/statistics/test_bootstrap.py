@@ -19,8 +19,8 @@ def test_each_replicate_is_the_metric_on_the_rows_drawn(name: str, weighted: boo
     """The vectorised evaluation equals the plain one, row draw by row draw."""
     sample, plan = sample_for(name, 60, 1, weighted=weighted), Resampling(replicates=25, block=block, seed=5)
     if block == 1:  # the canonical order of rows that the replicates are drawn in
-        keys = [sample.prediction, sample.y] if not weighted else [sample.weights, sample.prediction, sample.y]
-        order = np.lexsort(keys)
+        keys = [*np.atleast_2d(sample.prediction.T), sample.y]
+        order = np.lexsort(keys if not weighted else [sample.weights, *keys])
         weights = None if sample.weights is None else sample.weights[order]
         sample = Sample(sample.y[order], sample.prediction[order], weights)
     values = replicate(name, sample, [sample.weights], plan, stream=0)[:, 0]

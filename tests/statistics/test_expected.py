@@ -50,6 +50,9 @@ def car_loans() -> dict[int, np.ndarray]:
 
 def read(metric: str, probability: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """The answer as the metric reads it."""
+    if METRICS[metric].reads == "cost":
+        k = len(classes)
+        return (np.arange(k * k).reshape(k, k) * 7.0 % 5.0 - 1.0)[:, probability.argmax(axis=1)].T
     if METRICS[metric].reads == "label":
         return np.array(classes)[probability.argmax(axis=1)]
     return probability[:, 1] if len(classes) == 2 else probability

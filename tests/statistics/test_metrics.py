@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mlops.api.metrics import METRICS
 from mlops.statistics import metrics
 from mlops.statistics.metrics import Sample, evaluate
+from tests.statistics.samples import COSTS
 
 ROWS = [2, 3, 50, 1_003]
 
@@ -94,6 +95,8 @@ def sample_for(name: str, n: int, rng: np.random.Generator, weighted: bool) -> S
     if kind != "value":
         y[:2] = [0, 1]
     prediction = rng.integers(0, 2, n) if kind == "label" else np.round(rng.uniform(size=n), 1)
+    if kind == "cost":
+        prediction = COSTS[:, rng.integers(0, 2, n)].T
     return Sample(y, prediction, weights_for(rng, n, weighted))
 
 
@@ -109,7 +112,7 @@ def test_row_order_changes_no_bit(name: str, n: int, seed: int, weighted: bool) 
     assert evaluate(name, moved) == evaluate(name, sample)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].reads != "value"])
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].reads not in ("value", "cost")])
 @given(n=st.integers(2, 60), seed=st.integers(0, 10_000))
 @settings(deadline=None, max_examples=30)
 def test_classification_metrics_stay_within_their_bounds(name: str, n: int, seed: int) -> None:
@@ -125,7 +128,7 @@ def test_a_weight_of_two_is_a_row_twice(name: str) -> None:
     sample = sample_for(name, 40, rng, weighted=False)
     copies = rng.integers(1, 4, 40)
     weighted = Sample(sample.y, sample.prediction, copies.astype(float))
-    repeated = Sample(np.repeat(sample.y, copies), np.repeat(sample.prediction, copies))
+    repeated = Sample(np.repeat(sample.y, copies), np.repeat(sample.prediction, copies, axis=0))
     assert evaluate(name, weighted) == pytest.approx(evaluate(name, repeated), rel=1e-12)
 
 

@@ -14,6 +14,7 @@ import sklearn.metrics as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlops.api.costs import Cost
 from mlops.api.metrics import METRICS, Metric, of_task, positive_last
 from mlops.statistics.metrics import Sample, Undefined, evaluate
 from mlops.workloads.drift.performance import sample_of
@@ -22,9 +23,34 @@ from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.floor.model.probabilities import as_probabilities, bounded
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
-from mlops.workloads.train.evaluate import Measured, measure
+from mlops.workloads.train.evaluate import CostedRows, Measured, measure
 
 CLASSES = ("ant", "bee", "cat", "dog")
+# Of four classes some pairs, one of them a gain and one by the amount of each row.
+COSTS = (
+    Cost(actual="ant", predicted="bee", cost="500", column="amount"),
+    Cost(actual="bee", predicted="ant", cost="20"),
+    Cost(actual="bee", predicted="bee", cost="-3.5"),
+    Cost(actual="dog", predicted="cat", cost="1e3"),
+)
+
+
+def amounts(rows: int) -> Any:
+    """Return an amount per row, some of them nought."""
+    return np.arange(rows) % 7 / 2.0
+
+
+def by_hand(y: Any, said: Any, weights: Any) -> float:
+    """Return the mean cost, row by row."""
+    total = 0.0
+    own = np.ones(len(y)) if weights is None else weights
+    for actual, predicted, amount, weight in zip(y, said, amounts(len(y)), own, strict=True):
+        for one in COSTS:
+            if (one.actual, one.predicted) == (actual, predicted):
+                total += weight * float(one.cost) * (amount if one.column else 1.0)
+    return total / float(own.sum())
+
+
 Oracle = Callable[[Any, Any, Any, list[str], Any], float]
 # Of two classes the second's score, of more a table of all; f1 of the last of two classes, else the mean over all.
 ORACLES: dict[str, Oracle] = {
@@ -46,6 +72,7 @@ ORACLES: dict[str, Oracle] = {
     "brier": lambda y, said, p, names, w: oracle.brier_score_loss(
         y, p, labels=sorted(names), sample_weight=w, **({"pos_label": names[-1]} if len(names) == 2 else {})
     ),
+    "cost": lambda y, said, p, names, w: by_hand(y, said, w),
     "mae": lambda y, said, p, names, w: oracle.mean_absolute_error(y, said, sample_weight=w),
     "rmse": lambda y, said, p, names, w: oracle.root_mean_squared_error(y, said, sample_weight=w),
     "r2": lambda y, said, p, names, w: oracle.r2_score(y, said, sample_weight=w),
@@ -57,10 +84,16 @@ def test_the_type_and_the_table_name_the_same_metrics() -> None:
     assert get_args(Metric) == tuple(METRICS) == tuple(ORACLES)
 
 
+def costed(rows: int) -> CostedRows:
+    """Return what answers cost, with the amounts as a Dataset has them."""
+    return CostedRows(COSTS, pl.DataFrame({"amount": amounts(rows)}))
+
+
 def in_drift(name: str, frame: pl.DataFrame, classes: tuple[str, ...]) -> float | None:
     """Return what a drift check measures; None if it refuses."""
+    recorded = frame.with_columns(pl.Series("in.amount", amounts(frame.height)))
     try:
-        return evaluate(name, sample_of(name, frame, classes))
+        return evaluate(name, sample_of(name, recorded, classes, COSTS))
     except ValueError:
         return None
 
@@ -105,7 +138,7 @@ def test_a_metric_of_classes_is_one_number_everywhere(
     said = np.array(classes)[table.argmax(axis=1)]
     positive = classes[0] if first and k == 2 else None
     ordered = positive_last(classes, positive)
-    trained = measure("classification", truth, Prediction(said, table), classes, positive)
+    trained = measure("classification", truth, Prediction(said, table), classes, positive, costed(n))
     columns = {PROBABILITY + each: table[:, code] for code, each in enumerate(classes)}
     checked = in_drift(name, pl.DataFrame({"label": truth, PREDICTION: said, **columns}), ordered)
     assert trained.values.get(name) == (None if checked is None else pytest.approx(checked, rel=1e-12, abs=1e-12))
@@ -152,6 +185,8 @@ def test_a_weighted_metric_is_scikit_learns(name: str, k: int, n: int, seed: int
         said = np.array(names)[table.argmax(axis=1)]
         scores = table[:, 1] if k == 2 else table
         read = scores if METRICS[name].needs_probabilities else said
+        if METRICS[name].reads == "cost":
+            read = costed(n).table(Prediction(said, table), names)
         found = _value(name, Sample(truth, read, weights, names))
     expected = by_oracle(name, truth, said, scores, list(names), weights)
     if isinstance(found, str):
@@ -244,7 +279,7 @@ def test_a_drift_check_reads_what_servers_of_earlier_releases_recorded() -> None
 def test_a_metric_is_measured_or_not_for_want_of_probabilities_alike(name: str) -> None:
     """A model that answers with labels alone has no metric that needs more, in training and in drift."""
     truth, said = np.array(["ant", "bee", "cat", "ant"]), np.array(["ant", "cat", "cat", "bee"])
-    trained = measure("classification", truth, Prediction(said, None), CLASSES[:3])
+    trained = measure("classification", truth, Prediction(said, None), CLASSES[:3], costed=costed(4))
     checked = in_drift(name, pl.DataFrame({"label": truth, PREDICTION: said}), CLASSES[:3])
     assert (name in trained.values) == (checked is not None) == (not METRICS[name].needs_probabilities)
     assert (name in trained.undefined) == METRICS[name].needs_probabilities

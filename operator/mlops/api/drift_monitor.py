@@ -187,8 +187,8 @@ class Check(Model):
         default=None,
         description=(
             "PerformanceDrop, EstimatedPerformance and ConceptDrift: a smaller drop is no drop, however significant, "
-            "in units of the metric. If left out: 0.02, and of errors (brier, log_loss, mae, rmse) a tenth of what "
-            "they were."
+            "in units of the metric. If left out: 0.02, and of errors (brier, cost, log_loss, mae, rmse) a tenth of "
+            "what they were."
         ),
     )
     segments: Segments | None = Field(

@@ -18,13 +18,14 @@ Metric = Literal[
     "balanced_accuracy",
     "f1",
     "brier",
+    "cost",
     "mae",
     "rmse",
     "r2",
 ]
 Task = Literal["classification", "regression"]
-# What a metric reads of the model's answer.
-Reads = Literal["score", "probability", "label", "value"]
+# What a metric reads of the model's answer; "cost": what the answer costs, by the class that may be true.
+Reads = Literal["score", "probability", "label", "cost", "value"]
 
 C = TypeVar("C")
 
@@ -52,6 +53,7 @@ METRICS: Mapping[str, MetricFacts] = MappingProxyType(
         "balanced_accuracy": MetricFacts("classification", "label", True),
         "f1": MetricFacts("classification", "label", True, of_one_class=True),
         "brier": MetricFacts("classification", "probability", False),
+        "cost": MetricFacts("classification", "cost", False),
         "mae": MetricFacts("regression", "value", False),
         "rmse": MetricFacts("regression", "value", False),
         "r2": MetricFacts("regression", "value", True),
@@ -59,9 +61,9 @@ METRICS: Mapping[str, MetricFacts] = MappingProxyType(
 )
 
 
-def of_task(task: Task) -> tuple[str, ...]:
-    """Return the metrics of models of a task."""
-    return tuple(name for name, facts in METRICS.items() if facts.task == task)
+def of_task(task: Task, *, costs: bool = True) -> tuple[str, ...]:
+    """Return the metrics of models of a task; without `costs` those that need nobody to say what answers cost."""
+    return tuple(name for name, facts in METRICS.items() if facts.task == task and (costs or facts.reads != "cost"))
 
 
 def positive_last(classes: Sequence[C], positive: C | None) -> tuple[C, ...]:

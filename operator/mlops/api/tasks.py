@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from mlops.api import labels
 from mlops.api.base import Decimal, Digest, Model, Timestamp, exactly_one_of
 from mlops.api.calibration import MovedCalibration
+from mlops.api.costs import Costs
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.drift_monitor import (
     Action,
@@ -166,6 +167,7 @@ class TrainTask(Model):
     estimator: Estimator | None = None
     recalibration: Recalibration | None = None
     search: Search | None = None
+    costs: Costs | None = None
     seed: int = 0
     environment_digest: str
     champion_artifact: str | None = None
@@ -181,6 +183,8 @@ class FetchTask(Model):
     dataset_digest: str
     since: str | None = None
     seed: int = 0
+    # For the user's code, which may learn by them.
+    costs: Costs | None = None
 
 
 class FetchReport(Model):

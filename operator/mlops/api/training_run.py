@@ -23,6 +23,7 @@ from mlops.api.base import (
     unchanged,
 )
 from mlops.api.conditions import Condition
+from mlops.api.costs import Costs, has_no_pair_twice
 from mlops.api.env_var import EnvVar
 from mlops.api.estimator import ClassName as ClassName
 from mlops.api.estimator import Estimator, ParamName
@@ -221,6 +222,11 @@ class TrainingRunSpec(Model):
     dataset_ref: DatasetRef = Field(description="The data.")
     trainer: Trainer = Field(description="What trains: exactly one of estimator, container, recalibration.")
     search: Search | None = Field(default=None, description="A search over the estimator's parameters.")
+    costs: Costs | None = Field(
+        default=None,
+        description="What answers of a classifier cost, for the metric cost: their mean over the rows. A pair of "
+        "classes that is not named costs nothing.",
+    )
     reproducibility: Reproducibility = Field(
         default_factory=Reproducibility, description="The seed, and whether to prove that it is all there is."
     )
@@ -250,6 +256,12 @@ class TrainingRunSpec(Model):
             lambda self: self.search is None or self.trainer.estimator is not None,
         ),
         Rule(
+            "!has(self.costs) || self.costs.all(one, self.costs.exists_one(other,"
+            " one.actual == other.actual && one.predicted == other.predicted))",
+            "spec.costs names a pair of actual and predicted twice: leave one of the two out",
+            lambda self: has_no_pair_twice(self.costs or ()),
+        ),
+        Rule(
             "!has(self.datasetRef.version) || !has(self.triggers)"
             " || !self.triggers.exists(each, has(each.datasetGrowth))",
             "spec.triggers[].datasetGrowth needs spec.datasetRef without version: one version does not grow",
@@ -266,7 +278,7 @@ class TrainingRunSpec(Model):
             "(has(self.triggers) && self.triggers.size() > 0) || ("
             + unchanged(
                 always=("datasetRef", "trainer", "activeDeadlineSeconds", "backoffLimit"),
-                optional=("search", "reproducibility", "gates", "register", "resources", "podTemplate"),
+                optional=("search", "costs", "reproducibility", "gates", "register", "resources", "podTemplate"),
             )
             + ")",
             "spec of a run is immutable except suspend: create a new TrainingRun",

@@ -28,7 +28,8 @@ class Undefined(ValueError):
 class Sample:
     """Labelled rows: truth `y` (n,), what the model said, weights (n,) or None, and the classes in column order.
 
-    `prediction` is (n,) or, for scores and probabilities of several classes, (n, k) with columns as in `classes`.
+    `prediction` is (n,) or, for scores and probabilities of several classes, (n, k) with columns as in `classes`. For
+    the metric cost it is what the answer costs if a class is true, (n, k) of two classes as well.
     With two classes a vector holds the score of `classes[1]`; without `classes` the truth must be 0 or 1.
     """
 
@@ -49,6 +50,8 @@ def evaluate(metric: str, sample: Sample) -> float:
     y, prediction, weights = sample.y, sample.prediction, sample.weights
     if facts.needs_probabilities:
         return float(_PROBABILISTIC[metric](y, prediction, weights, sample.classes))
+    if metric == "cost":
+        return cost(y, prediction, weights, sample.classes)
     if metric == "f1" and not sample.has_several_classes:
         return f1(y, prediction, weights, positive=positive_class(sample.classes))
     return float(_PLAIN[metric](y, prediction, weights))
@@ -140,6 +143,21 @@ def brier_rows(y: ArrayLike, probability: ArrayLike, classes: Sequence[Label] | 
         return np.asarray(np.square(table[:, 1] - codes))
     truth = np.arange(table.shape[1]) == codes[:, None]
     return np.asarray(np.square(table - truth).sum(axis=1))
+
+
+def cost(
+    y: ArrayLike, costs: ArrayLike, weights: ArrayLike | None = None, classes: Sequence[Label] | None = None
+) -> float:
+    """Mean of what the answers cost; `costs` (n, k) says what each costs if a class is true, columns as `classes`."""
+    return _mean(cost_rows(y, costs, classes), weights)
+
+
+def cost_rows(y: ArrayLike, costs: ArrayLike, classes: Sequence[Label] | None = None) -> FloatArray:
+    """What the answer costs per row (n,): the column of its true class."""
+    codes, table = encode(y, classes), np.asarray(costs, dtype=np.float64)
+    _columns_match(table, classes)
+    _same_rows(codes, table, "costs")
+    return finite_vector(table[np.arange(codes.shape[0]), codes], "costs")
 
 
 def accuracy(y: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> float:

@@ -18,6 +18,7 @@ from mlops.statistics.arrays import FloatArray, IntArray, row_weights
 from mlops.statistics.metrics import (
     Sample,
     brier_rows,
+    cost_rows,
     log_loss_rows,
     metric_named,
     positive_class,
@@ -123,6 +124,8 @@ def _row_losses(metric: str, sample: Sample) -> FloatArray:
         return log_loss_rows(sample.y, sample.prediction, sample.classes)
     if metric == "brier":
         return brier_rows(sample.y, sample.prediction, sample.classes)
+    if metric == "cost":
+        return cost_rows(sample.y, sample.prediction, sample.classes)
     error = np.asarray(sample.y, dtype=np.float64) - np.asarray(sample.prediction, dtype=np.float64)
     return np.abs(error) if metric == "mae" else np.square(error)
 

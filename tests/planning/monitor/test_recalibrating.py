@@ -164,12 +164,19 @@ def test_gates_stay_but_for_a_gain_in_ranking_which_no_map_can_bring() -> None:
         {"metric": "accuracy", "dataset": "test", "compareTo": "champion", "minDelta": "0.01"},
         {"metric": "roc_auc", "dataset": "test", "min": "0.7"},
     ]
-    spec = {"datasetRef": {"name": "weather"}, "search": SEARCH, "trainer": {"estimator": {"name": "SVC"}}}
+    costs = [{"actual": "yes", "predicted": "no", "cost": "5"}]
+    spec = {
+        "datasetRef": {"name": "weather"},
+        "search": SEARCH,
+        "trainer": {"estimator": {"name": "SVC"}},
+        "costs": costs,
+    }
     made = recalibrating({**spec, "gates": gates}, DIGEST, "brier", None)
     TrainingRunSpec.model_validate(made)
     better = {"metric": "brier", "dataset": "test", "compareTo": "champion", "minDelta": "0"}
     assert made["gates"] == [{**gates[0], "minDelta": "-0.001"}, *gates[1:], better]
     assert made["trainer"] == {"recalibration": {"artifact": DIGEST}}
+    assert made["costs"] == costs
     assert "search" not in made
     stricter = {**better, "minDelta": "0.01"}
     assert recalibrating({**spec, "gates": [stricter]}, DIGEST, "brier", None)["gates"] == [stricter]

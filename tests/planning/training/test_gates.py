@@ -96,6 +96,9 @@ def test_of_an_error_less_is_better_and_of_an_unknown_metric_more() -> None:
     for metric, ours, passed in (
         ("mae", "1", True),
         ("mae", "3", False),
+        ("cost", "1", True),
+        ("cost", "3", False),
+        ("cost", "-5", True),
         ("profit", "3", True),
         ("profit", "1", False),
     ):

@@ -9,7 +9,7 @@ import pytest
 
 from mlops.api.training_run import Resolved, TrainingRun
 from mlops.planning.plan import Manifest
-from mlops.planning.training.manifests import training_job, training_job_name
+from mlops.planning.training.manifests import inputs_digest, training_job, training_job_name
 from tests.planning.builders import SETTINGS, a_container_run, a_run, digest
 
 SINCE = "2025-01-01T00:00:00Z"
@@ -65,6 +65,19 @@ def test_our_own_trainer_is_told_everything_that_the_run_is_pinned_to() -> None:
     assert {key: task[key] for key in wanted} == wanted
     assert [each["name"] for each in task["search"]["parameters"]] == ["C"]
     assert set(task) == {*wanted, "search"}
+
+
+def test_costs_are_told_to_all_who_measure_and_are_a_part_of_the_inputs() -> None:
+    """Also to who fetches, for the user's code may learn by them; without costs nothing is another run than before."""
+    costs = [{"actual": "yes", "predicted": "no", "cost": "500", "column": "amount"}]
+    for run, told in (
+        (a_run(spec={"costs": costs}), {"main"}),
+        (a_container_run(spec={"costs": costs}), {"fetch", "collect"}),
+    ):
+        assert {name: task["costs"] for name, task in tasks_of(the_job(run)).items()} == dict.fromkeys(told, costs)
+    of = [inputs_digest(a_run(spec=spec).spec, digest("1"), digest("2")) for spec in ({}, {"costs": costs})]
+    other = inputs_digest(a_run(spec={"costs": [{**costs[0], "cost": "501"}]}).spec, digest("1"), digest("2"))
+    assert len({*of, other}) == 3
 
 
 def test_a_container_of_the_user_is_given_the_same_data_and_seed() -> None:

@@ -51,6 +51,7 @@ def test_what_changes_no_model_is_beside_the_recipe(spec: dict[str, Any]) -> Non
     [
         pytest.param({"register": {"modelName": "sun"}}, id="the model"),
         pytest.param({"gates": []}, id="what it has to reach"),
+        pytest.param({"costs": [{"actual": "yes", "predicted": "no", "cost": "5"}]}, id="what answers cost"),
         pytest.param({"datasetRef": {"since": "2025-01-01T00:00:00Z"}}, id="the rows"),
     ],
 )

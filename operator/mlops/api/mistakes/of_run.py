@@ -14,6 +14,8 @@ from mlops.api.reasons import Reason
 from mlops.api.training_run import Search, TrainingRunSpec
 
 _INVALID = Reason.PARAMETER_INVALID
+# What to do instead of a matrix of classes.
+COSTS_OF_NUMBERS = "leave spec.costs out, and use mae, rmse or r2"
 
 
 def of_run(spec: TrainingRunSpec) -> list[Mistake]:
@@ -27,8 +29,8 @@ def of_run(spec: TrainingRunSpec) -> list[Mistake]:
     said = estimators.too_many_categories(estimator.name, estimator.max_categories)
     found += said_at(estimators.CATEGORIES_PATH, said, _INVALID)
     if spec.search is not None:
-        found += _in_search(estimator.name, spec.search)
-    return [*found, *_in_gates(estimator.name, spec)]
+        found += _in_search(estimator.name, spec)
+    return [*found, *_in_costs(estimator.name, spec), *_in_gates(estimator.name, spec)]
 
 
 def _in_parameters(estimator: Estimator) -> Iterator[Mistake]:
@@ -54,7 +56,10 @@ def known_of(estimator: str) -> Known:
     return Known(classifies=estimators.task_of(estimator) == "classification")
 
 
-def _in_search(estimator: str, search: Search) -> Iterator[Mistake]:
+def _in_search(estimator: str, spec: TrainingRunSpec) -> Iterator[Mistake]:
+    search = spec.search
+    if search is None:
+        return
     for parameter in search.parameters:
         path = f"spec.search.parameters[{parameter.name}]"
         if parameter.name == "estimator":
@@ -63,7 +68,7 @@ def _in_search(estimator: str, search: Search) -> Iterator[Mistake]:
             yield from _in_parameter(estimator, parameter.name, parameter.values, path)
     yield from said_at("spec.search", too_many_trials(search), _INVALID)
     metric = search.objective.metric
-    names = measured(estimator)
+    names = measured(estimator, costs=spec.costs is not None)
     if metric not in names:
         path = "spec.search.objective.metric"
         yield at(path, _not_measured(estimator, metric, names), _INVALID)
@@ -80,22 +85,29 @@ def too_many_trials(search: Search) -> str | None:
     )
 
 
+def _in_costs(estimator: str, spec: TrainingRunSpec) -> Iterator[Mistake]:
+    if spec.costs is not None and estimators.task_of(estimator) == "regression":
+        yield at("spec.costs", f"are those of classes, and {estimator} predicts numbers: {COSTS_OF_NUMBERS}", _INVALID)
+
+
 def _in_gates(estimator: str, spec: TrainingRunSpec) -> Iterator[Mistake]:
-    names = measured(estimator)
+    names = measured(estimator, costs=spec.costs is not None)
     for index, gate in enumerate(spec.gates):
         if gate.metric not in names:
             path = f"spec.gates[{index}].metric"
             yield at(path, _not_measured(estimator, gate.metric, names), Reason.METRIC_MISSING)
 
 
-def measured(estimator: str) -> list[str]:
-    """Return the metrics that models of an estimator have at best."""
+def measured(estimator: str, *, costs: bool = True) -> list[str]:
+    """Return the metrics that models of an estimator have at best, where somebody says what answers cost or not."""
     task = estimators.task_of(estimator)
-    names = of_task(task) if task is not None else ()
+    names = of_task(task, costs=costs) if task is not None else ()
     scored = estimators.gives_probabilities(estimator)
     return [name for name in names if scored or not METRICS[name].needs_probabilities]
 
 
 def _not_measured(estimator: str, metric: str, names: list[str]) -> str:
     hint = estimators.closest(metric, names) if metric not in METRICS else ""
+    if metric == "cost" and estimators.task_of(estimator) == "classification":
+        hint = "say in spec.costs what answers cost; "
     return f"{metric!r} is not measured of models by {estimator}; {hint}measured are: {', '.join(names)}"

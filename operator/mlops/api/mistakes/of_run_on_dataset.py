@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mlops.api import estimators
+from mlops.api.costs import columns_of, unknown_class, wrong_column
 from mlops.api.dataset import DataField, DatasetSpec, FieldType, Fractions
 from mlops.api.expression_columns import columns_named, with_derived
 from mlops.api.mistakes.mistake import Mistake, at
-from mlops.api.mistakes.of_run import known_of
+from mlops.api.mistakes.of_run import COSTS_OF_NUMBERS, known_of
 from mlops.api.positions import Known, wrong_position
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part, TrainingRunSpec
@@ -19,6 +20,7 @@ _DECLARE = "or declare it in governance.piiInModels of the Dataset, if it may st
 _BOTH = ("Classifier", "Regressor")
 # What requests carry, or may if a feature is computed of it.
 _CARRIED = {"feature", "input", "entityKey", "timestamp"}
+_ALWAYS_CARRIED = {"feature", "input"}
 _NUMBER = "compute a number of it in its expression, such as extract(month from ...)"
 
 
@@ -27,7 +29,7 @@ def of_run_on_dataset(
 ) -> list[Mistake]:
     """Return every mistake; `types` of computed features, where somebody has computed them."""
     found = [*_in_label(run, dataset), *_in_columns(dataset, types or {}), *_in_sources(dataset)]
-    found += _in_positions(run, dataset, types or {})
+    found += [*_in_positions(run, dataset, types or {}), *_in_costs(run, dataset)]
     return [*found, *_in_personal_data(run, dataset), *_in_parts(run, dataset)]
 
 
@@ -125,8 +127,44 @@ def _known(estimator: str, dataset: DatasetSpec, types: Mapping[str, FieldType])
     columns |= {feature.name: types.get(feature.name) for feature in dataset.features}
     label = _label_of(dataset)
     booleans = label is not None and label.type == "boolean"
-    classes = ("false", "true") if booleans else None if label is None else label.enum
-    return Known(known_of(estimator).classifies, columns, classes, booleans=booleans)
+    return Known(known_of(estimator).classifies, columns, _classes_of(label), booleans=booleans)
+
+
+def _in_costs(run: TrainingRunSpec, dataset: DatasetSpec) -> Iterator[Mistake]:
+    """Yield classes and columns of costs that there are not, where the Dataset says which there are."""
+    if run.costs is None:
+        return
+    label = _label_of(dataset)
+    classes = _classes_of(label)
+    if classes is not None and (found := unknown_class(run.costs, classes)):
+        yield at(*found, Reason.PARAMETER_INVALID)
+    if label is not None and label.type == "float64" and run.trainer.estimator is None:
+        problem = f"are those of classes, and the label {label.name!r} is a number: {COSTS_OF_NUMBERS}"
+        yield at("spec.costs", problem, Reason.PARAMETER_INVALID)
+    fields, read = {field.name: field for field in dataset.fields}, _read(dataset)
+    cleaned = {name for step in dataset.clean for name in step.drop_nulls or ()}
+    cleaned |= {
+        step.fill_null.field for step in dataset.clean if step.fill_null and step.fill_null.strategy != "forward"
+    }
+    for column, path in columns_of(run.costs):
+        field = fields.get(column)
+        wrong = wrong_column(
+            column,
+            None if field is None else field.type,
+            carried=field is not None
+            and (field.role in _ALWAYS_CARRIED or (field.role in _CARRIED and column in read)),
+            personal=column in dataset.governance.pii,
+            may_be_missing=field is not None and field.nullable and column not in cleaned,
+        )
+        if wrong:
+            yield at(path, wrong, Reason.PARAMETER_INVALID)
+
+
+def _classes_of(label: DataField | None) -> tuple[str, ...] | None:
+    """Return the classes that a Dataset names, or None."""
+    if label is None or label.type != "boolean":
+        return None if label is None else label.enum
+    return "false", "true"
 
 
 def _in_sources(dataset: DatasetSpec) -> Iterator[Mistake]:

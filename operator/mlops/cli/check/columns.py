@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from mlops.api.costs import Cost, columns_of
 from mlops.api.metrics import Task, of_task, positive_last
+from mlops.cli.check.costs import costs_of
 from mlops.cli.check.options import CheckOptions
 from mlops.cli.check.tables import Table
 from mlops.cli.errors import UserError
@@ -33,6 +35,8 @@ class Columns:
     task: Task
     # In sorted order, the positive one of two last; empty for a regression.
     classes: tuple[str, ...]
+    # What answers cost, if that is said.
+    costs: tuple[Cost, ...] = ()
 
     @property
     def answers(self) -> bool:
@@ -66,6 +70,8 @@ def chosen(reference: Table, current: Table, options: CheckOptions) -> Columns:
     not_compared = _not_compared(reference, current, options, special, roles, time)
     inputs = tuple(name for name in reference.frame.columns[1:] if name not in special and name not in not_compared)
     absent = tuple(name for name in inputs if name not in current.types)
+    costs = costs_of(options, task, classes)
+    _check_amounts(costs, inputs, absent, reference, current)
     if broken := [name for name in absent if name in current.left_out]:
         raise UserError(
             f"{current.name}: {broken[0]}: {current.left_out[broken[0]]}: leave it out by --ignore {broken[0]}"
@@ -85,7 +91,22 @@ def chosen(reference: Table, current: Table, options: CheckOptions) -> Columns:
         _by_class(stated, classes, options),
         task,
         classes,
+        costs,
     )
+
+
+def _check_amounts(
+    costs: tuple[Cost, ...], inputs: tuple[str, ...], absent: tuple[str, ...], reference: Table, current: Table
+) -> None:
+    """Raise UserError for a column of amounts that is not among the inputs of both sides, or no number."""
+    for name, _ in columns_of(costs):
+        for table in (reference, current):
+            if name not in table.types:
+                raise UserError(f"--cost: {name!r}: {_no_column(name, table)}")
+            if table.types[name] not in ("float64", "int64"):
+                raise UserError(f"--cost: {name!r} is {table.types[name]} in {table.name}: name a column of numbers")
+        if name not in inputs or name in absent:
+            raise UserError(f"--cost: {name!r} is not compared: leave it out of --ignore and --key")
 
 
 def _only_time(reference: Table, current: Table, options: CheckOptions) -> str | None:

@@ -52,6 +52,13 @@ from mlops.cli.state import State
     help="How p-values of several columns are corrected.",
 )
 @click.option("--metric", help="What is measured of answers.  [default: roc_auc and brier, accuracy, or mae]")
+@click.option(
+    "--cost",
+    "costs",
+    multiple=True,
+    metavar="ACTUAL:PREDICTED=COST[*COLUMN]",
+    help="What an answer costs, times the row's value of a column; for --metric cost.  [default: 0]",
+)
 @click.option("--min-drop", help="A smaller drop is none, in the metric's unit.  [default: 0.02; of errors a tenth]")
 @click.option(
     "--min-samples", type=int, default=100, show_default=True, help="With fewer rows nothing can be told: Inconclusive."

@@ -30,6 +30,8 @@ class CheckOptions:
     min_effect_size: str = "0.1"
     correction: str = "BenjaminiHochberg"
     metric: str | None = None
+    # ACTUAL:PREDICTED=COST, or ACTUAL:PREDICTED=COST*COLUMN.
+    costs: tuple[str, ...] = ()
     min_drop: str | None = None
     min_samples: int = 100
     max_samples: int = 100_000

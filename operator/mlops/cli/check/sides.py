@@ -43,6 +43,7 @@ def sides_of(reference: Table, current: Table, columns: Columns, options: CheckO
         classes=columns.classes,
         label=columns.label or "",
         required=frozenset(),
+        costs=columns.costs,
     )
     return Sides(known, _window(current, known, columns, options))
 

@@ -33,7 +33,7 @@ from mlops.statistics.metrics import evaluate
 from mlops.store.address import open_store
 from mlops.workloads.drift.label_sources import LabelPlaces
 from mlops.workloads.drift.performance import MIN_ROWS, sample_of
-from mlops.workloads.drift.reference import load_reference
+from mlops.workloads.drift.reference import Reference, load_reference
 from mlops.workloads.drift.window import JudgedSpan, load_window
 from mlops.workloads.floor.records.layout import PREDICTION, captures_prefix, feedback_prefix
 
@@ -173,15 +173,15 @@ def _judged(
     rows = window.labelled.drop_nulls([PREDICTION])
     name = metric or ("roc_auc" if reference.classes else "mae")
     edges = [rows.height * part // PARTS for part in range(PARTS + 1)]
-    quarters = tuple(_value(name, rows[first:last], reference.classes) for first, last in pairwise(edges))
-    return rows, name, _value(name, rows, reference.classes), quarters
+    quarters = tuple(_value(name, rows[first:last], reference) for first, last in pairwise(edges))
+    return rows, name, _value(name, rows, reference), quarters
 
 
-def _value(metric: str, rows: pl.DataFrame, classes: tuple[str, ...]) -> float | None:
+def _value(metric: str, rows: pl.DataFrame, reference: Reference) -> float | None:
     if rows.height < MIN_ROWS:
         return None
     try:
-        return float(evaluate(metric, sample_of(metric, rows, classes)))
+        return float(evaluate(metric, sample_of(metric, rows, reference.classes, reference.costs)))
     except ValueError:
         return None
 

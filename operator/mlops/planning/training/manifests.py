@@ -36,6 +36,8 @@ def inputs_digest(spec: TrainingRunSpec, dataset_digest: str, environment_digest
             "search": spec.search.dump() if spec.search else None,
             "seed": spec.reproducibility.seed,
             "environmentDigest": environment_digest,
+            # Left out where there are none: a release that knows costs makes nobody train again.
+            **({"costs": [one.dump() for one in spec.costs]} if spec.costs else {}),
         }
     )
 
@@ -80,6 +82,7 @@ def _train_task(run: TrainingRun, resolved: Resolved) -> tasks.TrainTask:
         estimator=run.spec.trainer.estimator,
         recalibration=run.spec.trainer.recalibration,
         search=run.spec.search,
+        costs=run.spec.costs,
         seed=run.spec.reproducibility.seed,
         environment_digest=resolved.environment_digest,
         champion_artifact=resolved.champion_artifact,
@@ -107,6 +110,7 @@ def _container_pod(
         dataset_digest=resolved.dataset_digest,
         since=run.spec.dataset_ref.since,
         seed=run.spec.reproducibility.seed,
+        costs=run.spec.costs,
     )
     folders = pods.variables({tasks.INPUTS_VARIABLE: _INPUTS, tasks.OUTPUTS_VARIABLE: _OUTPUTS})
     inputs = {"name": "inputs", "mountPath": _INPUTS}

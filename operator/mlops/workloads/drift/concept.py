@@ -31,7 +31,7 @@ from mlops.workloads.drift.performance import (
 )
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.unexplained import Explained, explained
-from mlops.workloads.floor.records.layout import INPUT
+from mlops.workloads.floor.records.layout import INPUT, PREDICTION
 
 _FOLDS = 5
 _BLOCKS_PER_FOLD = 4
@@ -142,8 +142,8 @@ def attribution(labelled: Labelled, judged: Judged, check: Check) -> DropParts:
     # What is expected counts where it says that the inputs make a part of the drop; elsewhere it adds but its error.
     if expected is not None and expected.covariate.beyond(0.0) > float(check.alpha):
         expected = None
-    metric, classes = judged.metric, labelled.reference.classes
-    reference, current = (sample_of(metric, rows, classes) for rows in (before, after))
+    metric, of = judged.metric, labelled.reference
+    reference, current = (sample_of(metric, rows, of.classes, of.costs) for rows in (before, after))
     plan = resampling(max(before.height, after.height), labelled.seed, after.height)
     parts = attribute_drop(metric, reference, current, found.weights, plan, min_drop=judged.min_drop)
     return _split(parts, expected, overlap, judged.min_drop)
@@ -156,7 +156,7 @@ def challenger(labelled: Labelled, judged: Judged) -> Challenge | None:
     """
     rows = _thinned(judged.current_rows)
     refitted = _refitted(labelled, judged, rows, None)
-    served = sample_of(judged.metric, rows, labelled.reference.classes)
+    served = sample_of(judged.metric, rows, labelled.reference.classes, labelled.reference.costs)
     return None if refitted is None else _compared(judged.metric, served, refitted, labelled.seed)
 
 
@@ -195,8 +195,13 @@ def _refitted(labelled: Labelled, judged: Judged, rows: pl.DataFrame, older: pl.
         )
         answers = np.empty((every.height, *given.shape[1:]), dtype=given.dtype) if answers is None else answers
         answers[held] = given
+    given = np.asarray(answers)[: rows.height]
+    if METRICS[judged.metric].reads == "cost":
+        # What they cost depends on the row, too.
+        said = rows.with_columns(pl.Series(PREDICTION, given.tolist(), dtype=pl.String))
+        return sample_of(judged.metric, said, classes, labelled.reference.costs)
     served = sample_of(judged.metric, rows, classes)
-    return Sample(served.y, np.asarray(answers)[: rows.height], None, served.classes)
+    return Sample(served.y, given, None, served.classes)
 
 
 def _columns(labelled: Labelled) -> list[str]:
@@ -297,7 +302,7 @@ def _answers(models: list[Any], table: FloatArray, metric: str, classes: tuple[s
         return np.asarray(np.mean([model.predict(table) for model in models], axis=0))
     given = np.mean([model.predict_proba(table) for model in models], axis=0)
     given = given[:, [list(models[0].classes_).index(name) for name in classes]]
-    if METRICS[metric].reads == "label":
+    if METRICS[metric].reads in ("label", "cost"):
         return np.asarray(np.array(classes)[given.argmax(axis=1)])
     return np.asarray(given[:, 1] if len(classes) == 2 else given)
 

@@ -106,7 +106,7 @@ class Estimates:
     def _asked(self, metric: str, asked_drop: float | None) -> _EstimateAsked:
         if self._estimator is None:
             self._estimator = estimator_of(self.reference, self._held_out())
-        reference = sample_of(metric, self._estimator.rows, self.reference.classes)
+        reference = sample_of(metric, self._estimator.rows, self.reference.classes, self.reference.costs)
         rows = _thinned(self._answered(), max(1, len(self.reference.classes)))
         expected = self._estimator.expected(metric, rows)
         min_drop = smallest_drop(metric, reference) if asked_drop is None else asked_drop
@@ -176,7 +176,7 @@ class Estimates:
             return None
         estimator, metric = self._estimator, asked.metric
         try:
-            measured = sample_of(metric, rows, self.reference.classes)
+            measured = sample_of(metric, rows, self.reference.classes, self.reference.costs)
             expected = estimator.expected(metric, rows)
             plan = replace(asked.plan, block=max(2, min(asked.plan.block, rows.height // 4)))
             difference, error = beside(metric, expected, measured, plan)

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mlops.api.metrics import METRICS
 from mlops.statistics.arrays import LARGEST_SQUARE, FloatArray, IntArray
 from mlops.statistics.calibration import Calibration, best_methods, calibrate
 from mlops.statistics.expected import ExpectedSample, of_classes, of_numbers
-from mlops.workloads.drift.performance import probabilities
+from mlops.workloads.drift.performance import costs_of, probabilities
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.records.layout import INPUT, PREDICTION
 
@@ -82,6 +83,7 @@ class Cbpe:
 
     def __init__(self, reference: Reference, rows: pl.DataFrame) -> None:
         self.rows, self.groups, self._classes = rows, groups_of(rows.height), reference.classes
+        self._costs = reference.costs
         self._scores = _probabilities(rows, self._classes)
         code = {name: number for number, name in enumerate(self._classes)}
         self._codes = np.array([code[name] for name in rows["label"].cast(pl.String).to_list()], dtype=np.int64)
@@ -96,9 +98,14 @@ class Cbpe:
     def expected(self, metric: str, rows: pl.DataFrame, without: int | None = None) -> ExpectedSample:
         """See PerformanceEstimator."""
         scores = _probabilities(rows, self._classes)
-        reads_label = METRICS[metric].reads == "label"
-        said = rows[PREDICTION].cast(pl.String).to_numpy().astype(str) if reads_label else scores
-        return of_classes(said, self._calibration(without)(scores), self._classes)
+        return of_classes(self._read(metric, rows, scores), self._calibration(without)(scores), self._classes)
+
+    def _read(self, metric: str, rows: pl.DataFrame, scores: FloatArray) -> NDArray[Any]:
+        """The answers as the metric reads them."""
+        reads = METRICS[metric].reads
+        if reads == "cost":
+            return costs_of(rows, self._classes, self._costs)
+        return rows[PREDICTION].cast(pl.String).to_numpy().astype(str) if reads == "label" else scores
 
     def _calibration(self, without: int | None) -> Calibration:
         if without not in self._fitted:

@@ -100,8 +100,9 @@ def older_versions(
         return None
     metric, check = str(finding.numbers["metric"]), finding.check
     rows = _thinned(window.live_labelled)
-    served = sample_of(metric, rows, reference.classes)
-    least = smallest_drop(metric, sample_of(metric, reference.labelled("test"), reference.classes))
+    known = (reference.classes, reference.costs)
+    served = sample_of(metric, rows, *known)
+    least = smallest_drop(metric, sample_of(metric, reference.labelled("test"), *known))
     if check.min_drop is not None:
         least = float(check.min_drop)
     recorded = _recorded(store, task, window, rows)
@@ -236,7 +237,7 @@ def measured(
     plan = resampling(rows.height, seed)
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     try:
-        sample = sample_of(metric, answered, reference.classes)
+        sample = sample_of(metric, answered, reference.classes, reference.costs)
         apart = losses(rows, reference.classes) - losses(answered, reference.classes)
         # A gain that comes and goes in time needs longer blocks.
         block = max(plan.block, min(round(2.0 * inflation(apart)), rows.height // _BLOCKS))

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from mlops.api.base import format_time
+from mlops.api.costs import Cost
 from mlops.api.drift_monitor import Check, Labels
 from mlops.api.metrics import METRICS, of_task
 from mlops.api.reasons import Reason
@@ -18,7 +19,7 @@ from mlops.statistics.arrays import LARGEST_SQUARE, FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
 from mlops.statistics.dependence import inflation
-from mlops.statistics.metrics import Label, Sample, brier_rows, evaluate
+from mlops.statistics.metrics import Label, Sample, brier_rows, encode, evaluate
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
 from mlops.statistics.special import student_sf
@@ -26,9 +27,10 @@ from mlops.workloads.drift.baseline import windows_of
 from mlops.workloads.drift.findings import Detection, Estimate, Performance, Point
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
+from mlops.workloads.floor.model.costs import NO_COSTS, cost_table
 from mlops.workloads.floor.model.probabilities import bounded
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
+from mlops.workloads.floor.records.layout import INPUT, PREDICTION, PROBABILITY
 
 _POINTS = 12
 # Fewer rows say nothing of a metric or a class.
@@ -86,7 +88,9 @@ class Labelled:
         classifier = bool(self.reference.classes)
         if check.metric is None:
             return ("roc_auc", "brier") if classifier else ("mae",)
-        fitting = of_task("classification" if classifier else "regression")
+        fitting = of_task("classification" if classifier else "regression", costs=bool(self.reference.costs))
+        if check.metric == "cost" and classifier and not self.reference.costs:
+            raise BadInput(Reason.CONFIGURATION_INVALID, f"spec.checks[{check.name}].metric: cost: {NO_COSTS}")
         if check.metric not in fitting:
             raise BadInput(
                 Reason.CONFIGURATION_INVALID,
@@ -132,7 +136,7 @@ class Labelled:
             few = f"the reference has {before.height} held-out rows, at least {MIN_ROWS} are needed"
             return f"{few}{self.reference.remark}"
         try:
-            reference, current = (sample_of(metric, rows, self.reference.classes) for rows in (before, after))
+            reference, current = (self._sample(metric, rows) for rows in (before, after))
             min_drop = smallest_drop(metric, reference) if asked_drop is None else asked_drop
             plan = resampling(max(before.height, after.height), self.seed, after.height)
             # Losses that resemble their neighbours for longer need longer blocks.
@@ -146,6 +150,9 @@ class Labelled:
             return f"{metric} cannot be compared: {error}"
         return Judged(metric, test, min_drop, p_value, before, after, reference, current)
 
+    def _sample(self, metric: str, rows: pl.DataFrame) -> Sample:
+        return sample_of(metric, rows, self.reference.classes, self.reference.costs)
+
     def _p_value(self, metric: str, test: DropTest, rows: int) -> float:
         """The test's p-value, less sure where the metric differs between the reference's own windows by more than
         resampling makes it: a season, or users, have a metric of their own."""
@@ -157,7 +164,7 @@ class Labelled:
             values, sizes = [], []
             for block in windows_of(known, span.end - span.start):
                 try:
-                    values.append(evaluate(metric, sample_of(metric, block, self.reference.classes)))
+                    values.append(evaluate(metric, self._sample(metric, block)))
                 except ValueError:
                     continue
                 sizes.append(block.height)
@@ -194,7 +201,7 @@ class Labelled:
         for number, (first, last) in enumerate(pairwise(edges)):
             part = rows[first:last]
             try:
-                sample = sample_of(judged.metric, part, self.reference.classes)
+                sample = self._sample(judged.metric, part)
                 plan = replace(resampling(part.height, self.seed + 1 + number), replicates=200)
                 value = span_of(metric_interval(judged.metric, sample, plan))
             except ValueError:
@@ -248,15 +255,28 @@ def smallest_drop(metric: str, reference: Sample) -> float:
     return _SMALLEST_RISE * abs(evaluate(metric, reference))
 
 
-def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...]) -> Sample:
-    """The rows as the metric reads them. Raises ValueError when the model gives no probabilities that it needs."""
+def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...], costs: tuple[Cost, ...] = ()) -> Sample:
+    """The rows as the metric reads them. Raises ValueError without the probabilities or the costs that it needs."""
     reads = METRICS[metric].reads
     if reads == "value":
         return Sample(rows["label"].to_numpy(), rows[PREDICTION].to_numpy())
     y = _labels(rows["label"])
     if reads == "label":
         return Sample(y, _labels(rows[PREDICTION]), None, classes)
+    if reads == "cost":
+        return Sample(y, costs_of(rows, classes, costs), None, classes)
     return Sample(y, probabilities(rows, classes), None, classes)
+
+
+def costs_of(rows: pl.DataFrame, classes: tuple[str, ...], costs: tuple[Cost, ...]) -> FloatArray:
+    """What the answers cost, by the class that may be true (n, k). Raises ValueError where nothing says so."""
+
+    def amounts(name: str) -> FloatArray:
+        if INPUT + name not in rows.columns:
+            raise ValueError(f"{name}, by which a cost is multiplied, is not among the recorded inputs")
+        return rows[INPUT + name].cast(pl.Float64).fill_null(math.nan).to_numpy()
+
+    return cost_table(costs, classes, encode(_labels(rows[PREDICTION]), classes), amounts)
 
 
 def probabilities(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:

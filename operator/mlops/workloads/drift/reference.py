@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from mlops.api.costs import Cost
 from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
@@ -49,6 +50,8 @@ class Reference:
     classes: tuple[str, ...]
     label: str
     required: frozenset[str]
+    # What answers cost, if somebody said so.
+    costs: tuple[Cost, ...] = ()
     # What stands for a missing value of an input that the model fills.
     constants: Mapping[str, float | str] = field(default_factory=dict)
     # The share of rows in which it stands for one; of models of earlier releases, in which it stands at all.
@@ -128,6 +131,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
         classes=classes,
         label=signature.label.name,
         required=frozenset(one.name for one in signature.inputs if not one.nullable),
+        costs=signature.costs or (),
         constants=constants,
         filled={
             name: fill.missing if fill.missing is not None else _share(prepared[INPUT + name], constants[name])

@@ -68,8 +68,8 @@ def explained(
 def _explained(
     labelled: Labelled, judged: Judged, before: pl.DataFrame, after: pl.DataFrame, ratio: FloatArray
 ) -> Explained:
-    metric, classes = judged.metric, labelled.reference.classes
-    known, seen = (sample_of(metric, rows, classes) for rows in (before, after))
+    metric, of = judged.metric, labelled.reference
+    known, seen = (sample_of(metric, rows, of.classes, of.costs) for rows in (before, after))
     estimator = estimator_of(labelled.reference, before)
     guess = estimator.expected(metric, after)
     past = _weighted(_out_of_fold(estimator, metric), ratio)

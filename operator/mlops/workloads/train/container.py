@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops.api.costs import Costs
 from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Part
@@ -31,6 +32,7 @@ from mlops.workloads.floor.model.signature import (
 )
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.train import environment
+from mlops.workloads.train.costs import check_costs
 from mlops.workloads.train.data import PARTS, Data
 from mlops.workloads.train.export import TOLERANCES
 from mlops.workloads.train.fit import classes_of, positive_of
@@ -48,10 +50,11 @@ ALLOWED = (
 Metrics = dict[Part, dict[str, float]]
 
 
-def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
+def adopt(outputs: Path, data: Data, folder: Path, costs: Costs | None = None) -> Metrics:
     """Copy a valid model from `outputs` into `folder` with its signature; return the metrics that came with it.
 
-    Raises BadInput: OutputInvalid with what is missing and what is allowed, FormatForbidden for pickles.
+    `costs` are the run's. Raises BadInput: OutputInvalid with what is missing and what is allowed, FormatForbidden for
+    pickles, ParameterInvalid for costs that do not fit the model.
     """
     if not outputs.is_dir():
         raise _invalid(f"{outputs} is not there: {ALLOWED}")
@@ -63,15 +66,16 @@ def adopt(outputs: Path, data: Data, folder: Path) -> Metrics:
             signature = read_signature(folder)
             _check_columns(signature, data)
             _take(files, f"model.{signature.format}", folder, MAX_FILE_BYTES)
-            marked = _marked(signature, data)
+            marked = _marked(signature, data).evolve(costs=costs)
             if marked != signature:
                 write_signature(marked, folder)
             signature = marked
         else:
             _take(files, "model.onnx", folder, MAX_FILE_BYTES)
-            signature = describe(folder / "model.onnx", data)
+            signature = describe(folder / "model.onnx", data).evolve(costs=costs)
             write_signature(signature, folder)
         check_adopted(signature, folder, data)
+        check_costs(costs, data, signature.inputs, signature.classes)
         return read_metrics(outputs)
     except PermissionError as error:
         raise _invalid(f"{error.filename}: may not be read: leave the outputs readable") from error

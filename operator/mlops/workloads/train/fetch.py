@@ -33,7 +33,7 @@ def describe(data: Data, task: tasks.FetchTask) -> dict[str, object]:
     """Return task.json: what the container is asked for, and how its outputs must look."""
     # Whole numbers may be classes or amounts: the model's outputs will tell.
     regression = of_task("regression") if data.label.type in ("float64", "int64") else ()
-    classification = of_task("classification") if data.label.type != "float64" else ()
+    classification = of_task("classification", costs=task.costs is not None) if data.label.type != "float64" else ()
     return {
         "formatVersion": 1,
         "namespace": task.namespace,
@@ -43,6 +43,7 @@ def describe(data: Data, task: tasks.FetchTask) -> dict[str, object]:
         "labelType": data.label.type,
         "columns": [column.dump() for column in data.columns],
         "metrics": [*classification, *regression],
+        **({} if task.costs is None else {"costs": [one.dump() for one in task.costs]}),
     }
 
 

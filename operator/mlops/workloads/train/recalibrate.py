@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlops.api.costs import Costs
 from mlops.api.reasons import Reason
 from mlops.api.training_run import Recalibration
 from mlops.statistics.arrays import FloatArray
@@ -25,6 +26,7 @@ from mlops.workloads.floor.model.predictor import Prediction, Predictor
 from mlops.workloads.floor.model.signature import MappedScores, Outputs, Signature, class_name, write_signature
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train.artifact import inputs_of
+from mlops.workloads.train.costs import check_costs
 from mlops.workloads.train.data import Data
 from mlops.workloads.train.evaluate import NO_PROBABILITIES
 from mlops.workloads.train.personal import check_adopted
@@ -37,9 +39,16 @@ _FILE = "model.onnx"
 
 
 def recalibrated(
-    pod: Pod, wanted: Recalibration, data: Data, folder: Path, children: contextlib.ExitStack
+    pod: Pod,
+    wanted: Recalibration,
+    data: Data,
+    folder: Path,
+    children: contextlib.ExitStack,
+    costs: Costs | None = None,
 ) -> tuple[Predictor, str]:
     """Write the model at `wanted.artifact`, with a map of its answers, into `folder`; return it, and the map in words.
+
+    `costs` are the run's; without them the model keeps those that it has.
 
     Raises BadInput: OutputInvalid for a model that takes no map, DataUnusable for rows that say nothing of one,
     NotFound where there is no such model; and the store's errors.
@@ -56,6 +65,7 @@ def recalibrated(
     if obstacle := obstacle_of(signature):
         raise BadInput(Reason.OUTPUT_INVALID, f"the model {wanted.artifact} takes no map of its answers: {obstacle}")
     _check_rows(signature, data)
+    check_costs(costs, data, signature.inputs, signature.classes)
     found, of = _fitted(model, data), wanted.artifact
     in_graph = signature.format == "onnx"
     if in_graph:
@@ -71,6 +81,7 @@ def recalibrated(
     marks = {one.name: one.pii for one in data.inputs}
     made = signature.evolve(
         outputs=outputs,
+        costs=signature.costs if costs is None else costs,
         inputs=tuple(one.evolve(pii=marks[one.name]) for one in signature.inputs),
         mapped=MappedScores(artifact=of, in_graph=in_graph, slope=found.slope, bias=found.bias),
     )

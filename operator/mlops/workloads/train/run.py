@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.api import tasks
+from mlops.api.costs import Costs
 from mlops.api.estimators import too_many_categories
 from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
@@ -25,9 +26,10 @@ from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.train import environment
 from mlops.workloads.train.artifact import inputs_of, sample, write_rest
 from mlops.workloads.train.container import adopt
+from mlops.workloads.train.costs import check_costs
 from mlops.workloads.train.data import PARTS, Data, fetch_artifact, read_data
 from mlops.workloads.train.estimators import kind_of
-from mlops.workloads.train.evaluate import NO_PROBABILITIES, Measured, measure, reported
+from mlops.workloads.train.evaluate import NO_PROBABILITIES, CostedRows, Measured, measure, reported
 from mlops.workloads.train.export import MAX_COMPARED_ROWS, TOLERANCES, answers_of, export
 from mlops.workloads.train.fit import Target, encoding_of, fit, positive_of, target_of
 from mlops.workloads.train.notes import notes_on, with_notes
@@ -64,13 +66,14 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
     folder.mkdir()
     with contextlib.ExitStack() as children:
         if task.recalibration is not None:
-            predictor, note = recalibrated(pod, task.recalibration, data, folder, children)
+            predictor, note = recalibrated(pod, task.recalibration, data, folder, children, task.costs)
             made = _Made(predictor, notes=(note,))
         elif task.estimator is not None:
             made = _fit_and_export(task, data, folder)
         else:
-            made = _adopt(pod, data, folder, children)
-        measured = {part: _measured(made.predictor, data, part) for part in PARTS}
+            made = _adopt(pod, task, data, folder, children)
+        costs = made.predictor.signature.costs
+        measured = {part: _measured(made.predictor, data, part, costs) for part in PARTS}
         metrics = {part: dict(found.values) for part, found in measured.items()}
         if made.own_metrics is not None:
             # Ours first: what a report cannot hold is the user's own.
@@ -78,7 +81,7 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
                 part: {**metrics[part], **_others(made.own_metrics.get(part, {}), metrics[part])} for part in PARTS
             }
         recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
-    champion = _champion(pod, task.champion_artifact, data)
+    champion = _champion(pod, task.champion_artifact, data, costs)
     manifest = pod.store.put_directory(folder)
     report = tasks.TrainReport(
         output_digest=manifest.digest,
@@ -128,6 +131,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
     columns = data.arrays("train")
     target = target_of(data.label, data.labels("train"), kind.task, name)
     positive = positive_of(data.label, target.classes, data.positive)
+    check_costs(task.costs, data, data.inputs, target.classes)
     encoding = encoding_of(
         data.columns, columns, kind, hidden_columns(data.schema), max_categories=estimator_spec.max_categories
     )
@@ -142,7 +146,7 @@ def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
         # What is rare and in which order categories come is decided by their values; from here on there are tokens.
         encoding, data = masked_encoding(masks, encoding), replace(data, masks=masks)
         columns = data.arrays("train")
-    blank = _signature(data, kind.task, name, encoding, target).evolve(positive=positive)
+    blank = _signature(data, kind.task, name, encoding, target).evolve(positive=positive, costs=task.costs)
 
     def attempt(params: Params) -> tuple[Any, Measured]:
         estimator = build(name, {**estimator_spec.params, **params}, task.seed, paths, meaning)
@@ -194,11 +198,12 @@ def _judge(estimator: Any, signature: Signature, data: Data, part: Part) -> Meas
     said = Prediction(answer.values, None)
     if signature.classes is not None:
         said = Prediction(class_array(signature.classes)[answer.values], answer.probabilities)
-    return _measure(signature, data.labels(part), said)
+    return _measure(signature, data, part, said, signature.costs)
 
 
-def _measure(signature: Signature, truth: Any, answer: Prediction) -> Measured:
-    return measure(signature.task, truth, answer, signature.classes, signature.positive)
+def _measure(signature: Signature, data: Data, part: Part, answer: Prediction, costs: Costs | None) -> Measured:
+    costed = None if costs is None else CostedRows(costs, data.parts[part])
+    return measure(signature.task, data.labels(part), answer, signature.classes, signature.positive, costed)
 
 
 def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
@@ -209,27 +214,28 @@ def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
     return columns
 
 
-def _adopt(pod: Pod, data: Data, folder: Path, children: contextlib.ExitStack) -> _Made:
+def _adopt(pod: Pod, task: tasks.TrainTask, data: Data, folder: Path, children: contextlib.ExitStack) -> _Made:
     """Take over what the user's own container left in the outputs folder; only a child of this pod opens it."""
-    own = adopt(pod.outputs, data, folder)
+    own = adopt(pod.outputs, data, folder, task.costs)
     predictor = IsolatedPredictor.open(folder, children.enter_context(child_for(folder)))
     return _Made(predictor, own_metrics=own)
 
 
-def _measured(predictor: Predictor, data: Data, part: Part) -> Measured:
-    """Metrics of a part, by the exported model: what is measured is what will be served."""
+def _measured(predictor: Predictor, data: Data, part: Part, costs: Costs | None) -> Measured:
+    """Metrics of a part, by the exported model: what is measured is what will be served. Costs are the run's, also of a
+    champion that knows others."""
     if data.parts[part].height == 0:
         return Measured()
     signature = predictor.signature
     answer = predictor.predict(inputs_of(data.parts[part], signature.inputs))
-    found = _measure(signature, data.labels(part), answer)
+    found = _measure(signature, data, part, answer, costs)
     say(f"{part}: " + ", ".join(f"{name} {value:.6g}" for name, value in found.values.items()))
     for name, why in found.undefined.items():
         say(f"{part}: {name} is not defined on these rows: {why}")
     return found
 
 
-def _champion(pod: Pod, artifact: str | None, data: Data) -> dict[Part, dict[str, float]]:
+def _champion(pod: Pod, artifact: str | None, data: Data, costs: Costs | None) -> dict[Part, dict[str, float]]:
     """Measure the live model on the same rows; nothing if it takes other inputs or predicts something else.
 
     One that cannot be fetched or opened cannot be beaten either: the error names it, and not the model of this run.
@@ -237,7 +243,7 @@ def _champion(pod: Pod, artifact: str | None, data: Data) -> dict[Part, dict[str
     if artifact is None:
         return {}
     try:
-        return _champions_metrics(pod, artifact, data)
+        return _champions_metrics(pod, artifact, data, costs)
     except BadInput as error:
         raise _no_champion(error.reason, artifact, error.message) from error
     except StoreError as error:
@@ -254,7 +260,7 @@ def _no_champion(reason: Reason, artifact: str, problem: str) -> BadInput:
     )
 
 
-def _champions_metrics(pod: Pod, artifact: str, data: Data) -> dict[Part, dict[str, float]]:
+def _champions_metrics(pod: Pod, artifact: str, data: Data, costs: Costs | None) -> dict[Part, dict[str, float]]:
     folder = pod.scratch / "champion"
     pod.store.get(artifact, folder)
     with child_for(folder) as child:
@@ -265,7 +271,7 @@ def _champions_metrics(pod: Pod, artifact: str, data: Data) -> dict[Part, dict[s
             say(f"the champion is not compared: {problem}")
             return {}
         say("the champion on the same rows:")
-        return {part: dict(_measured(champion, data, part).values) for part in PARTS if part != "train"}
+        return {part: dict(_measured(champion, data, part, costs).values) for part in PARTS if part != "train"}
 
 
 def _incomparable(champion: Signature, data: Data) -> str | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from mlops.api.base import FieldName, Model
+from mlops.api.costs import Costs, columns_of, has_no_pair_twice
 from mlops.api.dataset import Feature, FieldType
 from mlops.api.estimators import MOST_SLOTS
 from mlops.api.metrics import Task
@@ -172,6 +173,8 @@ class Signature(Model):
     # Of a classifier, in sorted order; `positive` is the second of two.
     classes: Annotated[tuple[Class, ...], Field(max_length=MAX_LISTED)] | None = None
     positive: Class | None = None
+    # What its answers cost, for the metric cost; of a classifier, if somebody said so.
+    costs: Costs | None = None
     estimator: EstimatorOf
     # None: the ONNX graph takes the columns as they are.
     encoding: Encoding | None = None
@@ -294,6 +297,8 @@ def _check_answer(signature: Signature) -> None:
             raise _bad(f"classes: they are {kind}, and the label is {signature.label.type}")
     if signature.positive is not None and not any(_same(signature.positive, one) for one in classes or ()):
         raise _bad(f"positive: {signature.positive!r} is none of the classes")
+    if signature.costs is not None:
+        _check_costs(signature, signature.costs)
     if signature.mapped is not None:
         _check_map(signature, signature.mapped)
     try:
@@ -302,6 +307,17 @@ def _check_answer(signature: Signature) -> None:
         tolerance = -1.0
     if not 0 <= tolerance <= MAX_TOLERANCE:
         raise _bad(f"tolerance: {signature.tolerance[:60]!r} is no number from 0 to {MAX_TOLERANCE}")
+
+
+def _check_costs(signature: Signature, costs: Costs) -> None:
+    if signature.classes is None:
+        raise _bad("costs: a regression has none")
+    if not has_no_pair_twice(costs):
+        raise _bad("costs: a pair of classes is there twice")
+    types = {one.name: one.type for one in signature.inputs}
+    for name, _ in columns_of(costs):
+        if types.get(name) not in ("float64", "int64"):
+            raise _bad(f"costs: {name!r} is no input that is a number")
 
 
 def _check_map(signature: Signature, mapped: MappedScores) -> None:
