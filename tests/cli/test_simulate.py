@@ -149,6 +149,12 @@ def test_since_a_time_only_later_rows_are_replayed(past: Past) -> None:
         ),
         pytest.param(("modelName: tiny", "modelName: other"), (), "no request of other", id="model"),
         pytest.param(
+            ("metric: accuracy", "metric: cost"),
+            (),
+            "--metric cost: TrainingRun 'tiny' does not say what answers cost: apply it with spec.costs",
+            id="costs that nobody said",
+        ),
+        pytest.param(
             ("trainingRunRef: {name: tiny}", "trainingRunRef: {name: other}"), (), "TrainingRun 'other'", id="run"
         ),
     ],

@@ -16,7 +16,7 @@ from mlops.cli.errors import UserError
 from mlops.cli.inspect import load
 from mlops.cli.simulate import policies
 from mlops.cli.simulate.history import History, recorded
-from mlops.cli.simulate.limits import notes_on_faults, notes_on_reference, refuse_undated
+from mlops.cli.simulate.limits import notes_on_faults, notes_on_reference, refuse_undated, refuse_without_costs
 from mlops.cli.simulate.policies import Rehearsable
 from mlops.cli.simulate.rehearsal import RehearsedPolicy, plain, rehearse
 from mlops.cli.state import State
@@ -56,6 +56,7 @@ def simulate(options: SimulateOptions) -> None:
     history = recorded(options.state, metadata.namespace, parsed.spec.target_ref, options.since)
     notes += [*notes_on_reference(parsed.spec, history), *notes_on_faults(parsed.spec)]
     metric = options.metric or next((one.metric for one in parsed.spec.checks if one.metric), None)
+    refuse_without_costs(metric, others[1])
     spec: Mapping[str, Any] = monitor["spec"]
     trains = {**spec, "trainingRunRef": {"name": others[1]["metadata"]["name"]}}
 

@@ -6,8 +6,19 @@ from collections.abc import Iterator
 
 from mlops.api.base import format_time, parse_time
 from mlops.api.drift_monitor import DriftMonitorSpec
+from mlops.api.metrics import METRICS
 from mlops.cli.errors import UserError
 from mlops.cli.simulate.history import History
+from mlops.planning.plan import Manifest
+
+
+def refuse_without_costs(metric: str | None, template: Manifest) -> None:
+    """Raise UserError for a metric of costs where the template does not say what answers cost."""
+    if metric is not None and METRICS[metric].reads == "cost" and not template["spec"].get("costs"):
+        raise UserError(
+            f"--metric {metric}: TrainingRun {template['metadata']['name']!r} does not say what answers cost: apply it "
+            "with spec.costs, or name another metric"
+        )
 
 
 def refuse_undated(spec: DriftMonitorSpec) -> None:
