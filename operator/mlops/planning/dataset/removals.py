@@ -56,9 +56,7 @@ def removing(view: DatasetView, status: DatasetStatus) -> Removing:
     attempts, before = status.removal_attempts or 0, find(view.dataset.status.conditions, WITHIN_RETENTION)
     failed = before is not None and before.reason == Reason.REMOVAL_FAILED and attempts > 0
     telling = before if failed else said(view, status)
-    found = execution.execution(
-        _removals(view), batch.names(view), attempts, view.now, tasks.RemoveReport, begun=not failed
-    )
+    found = execution.execution(_removals(view), batch.names(view), attempts, view.now, tasks.RemoveReport, begun=False)
     match found:
         case Ended():
             return _failed(view, status, found)
