@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mlops.api.base import format_time
 from mlops.api.drift_monitor import Check, Labels
 from mlops.api.drift_monitor import Window as WindowSpec
 from mlops.workloads.drift.findings import Decision, Finding
 from mlops.workloads.drift.inputs import compare
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.verdict import decide
-from mlops.workloads.drift.window import JudgedSpan, Window, window_of
+from mlops.workloads.drift.window import JudgedSpan, Window, window_of, with_cohort
 from mlops.workloads.floor.pod import BadInput
 
 ROWS = 600
@@ -670,3 +671,24 @@ def test_a_single_row_is_remarked_as_well() -> None:
     """One of each kind is not none."""
     window = a_window(rows=601, live=599, too_young=1, duplicates=1, labels_early=1)
     assert [note.split()[0] for note in decision_of(window, QUALITY).notes] == ["600", "1", "1", "1", "1"]
+
+
+def test_what_is_judged_by_label_is_dated_by_its_own_rows() -> None:
+    """The newest rows that are old enough for their labels, from the first to the last of them."""
+    earlier = a_window(rows(2).with_columns(pl.col("time") - timedelta(days=9)))
+    window = with_cohort(a_window(), earlier)
+    first, last = (format_time(earlier.judged["time"][row]) for row in (0, -1))
+    assert first < last
+    [note] = decision_of(window, QUALITY).notes
+    assert note == f"Judged by label are the newest {ROWS} rows that are old enough, of {first} to {last}."
+    none = with_cohort(a_window(), a_window(rows(2).with_columns(pl.lit(False).alias("judged"))))
+    assert none.judged.height == 0
+    assert decision_of(none, QUALITY).notes[0] == "Judged by label are the newest 0 rows that are old enough."
+
+
+def test_a_column_without_a_finite_number_hides_no_other_that_is_missing() -> None:
+    """The first in order is told, and so is what comes after it."""
+    frame = where(1.0, "in.x0", None).with_columns(where(0.5, "in.x1", None)["in.x1"])
+    window = replace(a_window(frame), spoiled=frozenset({"x0"}))
+    found = answer(window, "DataQuality")
+    assert found.message == "x0 is no finite number in any row; x1 is missing in 50% of the rows, 0% before"
