@@ -58,9 +58,11 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     folder.mkdir()
     watermark = keep_delivered(rows, task, contract, pod.environ, folder)
     cleaned = clean(rows, spec.clean, contract)
-    rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
+    rows = cleaned.rows
+    if spec.features:
+        rows = rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)
-    rows.discard()
+    rows.discard(keep=outcome.good)
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
     with ThreadPoolExecutor(1) as beside:
