@@ -10,8 +10,9 @@ import polars as pl
 
 from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
+from mlops.api.ingest_task import MOST_NAMED, IngestReport, IngestTask
+from mlops.api.job_names import refresh_name
 from mlops.api.reasons import Reason
-from mlops.api.tasks import MOST_NAMED, IngestReport, IngestTask, refresh_name
 from mlops.workloads.floor.expressions import ExpressionError
 from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
