@@ -33,7 +33,7 @@ from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill
-from mlops.workloads.ingest.split import known_entities, parts_of, sizes
+from mlops.workloads.ingest.split import ColumnHashes, known_entities, parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
@@ -66,10 +66,11 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
     rows.discard(keep=outcome.good)
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
+    hashes = ColumnHashes(outcome.good, contract.entity_keys)
     with ThreadPoolExecutor(1) as beside:
         # Both read the rows and neither changes them; most of either is done outside the interpreter. What lies in
         # files would be read by both, and held twice.
-        profiled = beside.submit(profile, outcome.good, contract) if outcome.good.in_memory else None
+        profiled = beside.submit(profile, outcome.good, contract, hashes) if outcome.good.in_memory else None
         digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
         columns = profiled.result() if profiled else profile(outcome.good, contract)
     if outcome.quarantined is not None:
@@ -78,7 +79,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         write_rejected(rejected.rows, folder)
     write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
     counted = sizes(parts)
-    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys) or None
+    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys, hashes) or None
     if known:
         say(f"{known:,} held-out rows are of entities that train has rows of, too: split.strategy hash separates them")
     write_json(
