@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
@@ -25,7 +26,6 @@ from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
-from mlops.workloads.ingest.database.increment import keep_delivered
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
@@ -57,7 +57,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         rows = delivered_window(rows, contract, spec.source.captured)
     folder = pod.scratch / "version"
     folder.mkdir()
-    watermark = keep_delivered(rows, task, contract, pod.environ, folder)
+    watermark = _watermark(pod, task, contract, rows, folder)
     cleaned = clean(rows, spec.clean, contract)
     rows = cleaned.rows
     if spec.features:
@@ -138,6 +138,15 @@ def _read(
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
             yield from captured_rows(pod.store, task.namespace, source.captured, contract, window, newest.note)
+
+
+def _watermark(pod: Pod, task: IngestTask, contract: Contract, rows: Rows, folder: Path) -> str | None:
+    if task.spec.source.sql is None:
+        return None
+    # Only here, as the readers of databases are.
+    from mlops.workloads.ingest.database.increment import keep_delivered
+
+    return keep_delivered(rows, task, contract, pod.environ, folder)
 
 
 def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivered]:
