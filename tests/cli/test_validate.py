@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from hack.generate import ROOT
 from mlops.api.dataset import Dataset
 from mlops.api.kinds import parse
-from mlops.api.mistakes import of_dataset, of_run, of_run_on_dataset
+from mlops.api.mistakes.of_dataset import of_dataset
+from mlops.api.mistakes.of_run import of_run
+from mlops.api.mistakes.of_run_on_dataset import of_run_on_dataset
 from mlops.api.training_run import TrainingRun
 from mlops.cli.main import cli
 from mlops.cli.yaml_written import written

@@ -11,7 +11,7 @@ from mlops.api.base import API_VERSION, MAX_NAME, TEXT_RULES, Model, Resource, R
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.metadata import mistakes_in
-from mlops.api.mistakes import listed
+from mlops.api.mistakes.mistake import listed
 from mlops.api.model_version import ModelVersion
 from mlops.api.training_run import TrainingRun
 

@@ -8,9 +8,29 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mlops.api import tasks
 from mlops.api.environment import Variable, Variables, one_of, refuse_unknown, whole
 from mlops.api.log_lines import DEFAULT_FORMAT, Format
+from mlops.api.task_variables import (
+    API_KEYS_VARIABLE,
+    BUCKETS_VARIABLE,
+    CAPTURE_KEY_VARIABLE,
+    DRAIN_VARIABLE,
+    GRPC_PORT_VARIABLE,
+    HOST_VARIABLE,
+    HTTP_NETWORKS_VARIABLE,
+    INPUTS_VARIABLE,
+    JOB_VARIABLE,
+    JWKS_VARIABLE,
+    LOG_FORMAT_VARIABLE,
+    OUTPUTS_VARIABLE,
+    PORT_VARIABLE,
+    S3_KEYS_VARIABLE,
+    S3_SECRET_VARIABLE,
+    STORE_ROOT_VARIABLE,
+    STORE_VARIABLE,
+    TERMINATION_VARIABLE,
+    TLS_VARIABLE,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SECRET = Field(repr=False)
@@ -40,7 +60,7 @@ class S3Settings(Variables):
     secret: Annotated[
         str,
         Variable(
-            tasks.S3_SECRET_VARIABLE,
+            S3_SECRET_VARIABLE,
             "namespace/name of the Secret that these come from, for messages; the operator sets it",
         ),
     ] = ""
@@ -52,35 +72,33 @@ class PodSettings(Variables):
     """What every pod reads."""
 
     store: Annotated[
-        str, Variable(tasks.STORE_VARIABLE, "the artifact store: `file:///...` or `s3://bucket/prefix`", "must be set")
+        str, Variable(STORE_VARIABLE, "the artifact store: `file:///...` or `s3://bucket/prefix`", "must be set")
     ] = ""
     store_root: Annotated[
         str,
         Variable(
-            tasks.STORE_ROOT_VARIABLE,
+            STORE_ROOT_VARIABLE,
             "with `{namespace}` in the installation's address: what the stores of all namespaces lie under",
         ),
     ] = ""
     s3_keys: Annotated[
         str,
         Variable(
-            tasks.S3_KEYS_VARIABLE,
+            S3_KEYS_VARIABLE,
             "in model servers: the folder in which the store's Secret is mounted, read again when it changes",
         ),
     ] = ""
     buckets: Annotated[
-        str, Variable(tasks.BUCKETS_VARIABLE, "beside a file store only: the folder that `s3://` sources resolve to")
+        str, Variable(BUCKETS_VARIABLE, "beside a file store only: the folder that `s3://` sources resolve to")
     ] = ""
-    inputs: Annotated[
-        str, Variable(tasks.INPUTS_VARIABLE, "beside a user's own container: the folder that it reads")
-    ] = ""
+    inputs: Annotated[str, Variable(INPUTS_VARIABLE, "beside a user's own container: the folder that it reads")] = ""
     outputs: Annotated[
-        str, Variable(tasks.OUTPUTS_VARIABLE, "beside a user's own container: the folder that it writes to")
+        str, Variable(OUTPUTS_VARIABLE, "beside a user's own container: the folder that it writes to")
     ] = ""
     job: Annotated[
         str,
         Variable(
-            tasks.JOB_VARIABLE,
+            JOB_VARIABLE,
             "the name of the pod's Job; in a CronJob it ends in the scheduled time, minutes since 1970; "
             "without one, now is the time",
         ),
@@ -89,7 +107,7 @@ class PodSettings(Variables):
         Format,
         one_of("text", "json"),
         Variable(
-            tasks.LOG_FORMAT_VARIABLE,
+            LOG_FORMAT_VARIABLE,
             "how the log is written, `text` or `json`; the operator sets it",
             "`text`",
         ),
@@ -100,7 +118,7 @@ class PodSettings(Variables):
         Variable("MLOPS_LOG_LEVEL", "the lowest level that is told: `debug`, `info`, `warning` or `error`", "`info`"),
     ] = "info"
     termination_log: Annotated[
-        str, Variable(tasks.TERMINATION_VARIABLE, "where the report goes", "`/dev/termination-log`")
+        str, Variable(TERMINATION_VARIABLE, "where the report goes", "`/dev/termination-log`")
     ] = "/dev/termination-log"
 
 
@@ -120,7 +138,7 @@ class IngestSettings(PodSettings):
         tuple[Network, ...],
         BeforeValidator(_networks),
         Variable(
-            tasks.HTTP_NETWORKS_VARIABLE,
+            HTTP_NETWORKS_VARIABLE,
             "CIDRs, separated by commas, that http and sql sources may reach though they are refused otherwise",
         ),
     ] = ()
@@ -165,7 +183,7 @@ class ServerLimits(Variables):
         int,
         whole(0),
         Variable(
-            tasks.DRAIN_VARIABLE,
+            DRAIN_VARIABLE,
             "from SIGTERM until the socket closes: each node takes the pod's address off its routes meanwhile and, if "
             "it was the only pod of its stage, another one gets ready",
             "20; without a cluster 0",
@@ -205,30 +223,28 @@ def _port(value: object) -> object:
 class ServerSettings(ServerLimits):
     """What a model server reads beside `PodSettings`."""
 
-    host: Annotated[str, Variable(tasks.HOST_VARIABLE, "where a model server listens", "`0.0.0.0`")] = "0.0.0.0"
-    port: Annotated[
-        int, BeforeValidator(_port), Variable(tasks.PORT_VARIABLE, "the port on which it listens", "8080")
-    ] = 8080
+    host: Annotated[str, Variable(HOST_VARIABLE, "where a model server listens", "`0.0.0.0`")] = "0.0.0.0"
+    port: Annotated[int, BeforeValidator(_port), Variable(PORT_VARIABLE, "the port on which it listens", "8080")] = 8080
     api_keys: Annotated[
         str,
-        Variable(tasks.API_KEYS_VARIABLE, "the folder with the API keys of the stage's clients; the operator sets it"),
+        Variable(API_KEYS_VARIABLE, "the folder with the API keys of the stage's clients; the operator sets it"),
     ] = ""
     jwks: Annotated[
-        str, Variable(tasks.JWKS_VARIABLE, "the folder with the keys of the tokens' issuer; the operator sets it")
+        str, Variable(JWKS_VARIABLE, "the folder with the keys of the tokens' issuer; the operator sets it")
     ] = ""
     tls: Annotated[
-        str, Variable(tasks.TLS_VARIABLE, "the folder with the server's certificate and key; the operator sets it")
+        str, Variable(TLS_VARIABLE, "the folder with the server's certificate and key; the operator sets it")
     ] = ""
     grpc_port: Annotated[
         int | None,
         BeforeValidator(_port),
-        Variable(tasks.GRPC_PORT_VARIABLE, "the port on which it speaks gRPC; without one it does not"),
+        Variable(GRPC_PORT_VARIABLE, "the port on which it speaks gRPC; without one it does not"),
     ] = None
     capture_key: Annotated[
         str,
         _SECRET,
         Variable(
-            tasks.CAPTURE_KEY_VARIABLE,
+            CAPTURE_KEY_VARIABLE,
             "the key by which requests are chosen for capture, the same in all replicas",
             "random, for each process",
         ),

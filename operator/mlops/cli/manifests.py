@@ -13,7 +13,7 @@ from mlops.api.base import GROUP, Resource
 from mlops.api.dataset import Dataset
 from mlops.api.drift_monitor import DriftMonitor
 from mlops.api.kinds import KINDS, InvalidObject, parse_written
-from mlops.api.mistakes import listed
+from mlops.api.mistakes.mistake import listed
 from mlops.api.model_version import ModelVersion, Stage
 from mlops.api.training_run import TrainingRun
 from mlops.cli.errors import UserError

@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlops.api.base import Resource
 from mlops.api.dataset import CleanStep, Dataset, DatasetSpec, FieldType, Governance, Validation, ValidationRule
 from mlops.api.expression_columns import columns_named
-from mlops.api.mistakes import Mistake, of_dataset, of_run, of_run_on_dataset
+from mlops.api.mistakes.mistake import Mistake
+from mlops.api.mistakes.of_dataset import of_dataset
+from mlops.api.mistakes.of_run import of_run
+from mlops.api.mistakes.of_run_on_dataset import of_run_on_dataset
 from mlops.api.reasons import Reason
 from mlops.api.training_run import TrainingRun
 

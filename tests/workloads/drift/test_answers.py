@@ -681,7 +681,7 @@ def test_what_is_judged_by_label_is_dated_by_its_own_rows() -> None:
     assert first < last
     [note] = decision_of(window, QUALITY).notes
     assert note == f"Judged by label are the newest {ROWS} rows that are old enough, of {first} to {last}."
-    none = with_cohort(a_window(), a_window(rows(2).with_columns(pl.lit(False).alias("judged"))))
+    none = with_cohort(a_window(), replace(earlier, frame=earlier.frame.with_columns(pl.lit(False).alias("judged"))))
     assert none.judged.height == 0
     assert decision_of(none, QUALITY).notes[0] == "Judged by label are the newest 0 rows that are old enough."
 

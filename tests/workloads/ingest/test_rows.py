@@ -17,7 +17,7 @@ from mlops.api.tasks import MAX_REPORT_BYTES, write_report
 from mlops.workloads.ingest import blocks, cleaning, decompress, run
 from mlops.workloads.ingest.order import canonical, is_ordered
 from mlops.workloads.ingest.rows import Rows, Spill
-from mlops.workloads.ingest.split import hash_column
+from mlops.workloads.ingest.split import ColumnHashes, hash_column
 from tests.workloads.ingest.conftest import FIELDS, Desk, a_frame, a_spec
 
 PARTS = ("train", "validation", "test")
@@ -304,6 +304,40 @@ def test_rows_in_order_are_not_written_again(tmp_path: Path) -> None:
     assert canonical(rows, ["t", "k", "v"], spill) is rows
 
 
+def test_keys_that_are_equal_first_are_told_apart_by_the_next_columns(tmp_path: Path) -> None:
+    """Rows of one time: their borders lie within it."""
+    frame = _keys(20_000).with_columns(t=pl.lit(7))
+    spill = Spill(tmp_path, budget=30_000)
+    rows = spill.collect(frame[i : i + 700] for i in range(0, frame.height, 700))
+    ordered = canonical(rows, ["t", "k", "v"], spill)
+    # No bucket had all of them.
+    assert len(ordered.sources) > 5
+    assert pl.concat(list(ordered.chunks())).equals(frame.sort("t", "k", "v"), null_equal=True)
+
+
+def test_files_whose_rows_are_all_good_are_not_written_again(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    frames = [pl.DataFrame({"x": [i, i + 1]}) for i in (0, 10, 20)]
+    rows = Rows(tuple(spill.write([frame]) for frame in frames))
+    kept = spill.keep(rows, lambda chunk: chunk if chunk["x"][0] == 0 else chunk.filter(pl.col("x") < 20))
+    rows.discard(keep=kept)
+    assert [chunk["x"].to_list() for chunk in kept.chunks()] == [[0, 1], [10, 11]]
+    assert kept.sources[0] == rows.sources[0]
+    assert kept.sources[1] != rows.sources[1]
+    assert sorted(tmp_path.iterdir()) == sorted(source for source in kept.sources if isinstance(source, Path))
+
+
+def test_hashes_that_are_made_once_are_those_of_the_column() -> None:
+    """Of all rows, or of those that have a value."""
+    column = pl.Series("id", ["a", None, "b", "c"])
+    hashes = ColumnHashes(Rows((column.to_frame(),)), ["id"])
+    for one in (column.drop_nulls(), column, column.drop_nulls()):
+        assert hashes.of(one).tolist() == hash_column(one).tolist()
+    whole = pl.Series("id", ["a", "b"])
+    hashes = ColumnHashes(Rows((whole.to_frame(),)), ["id"])
+    assert hashes.of(whole) is hashes.of(whole)
+
+
 STEPS = [
     {"deduplicate": {"by": ["id"]}},
     {"fillNull": {"field": "count", "strategy": "median"}},
@@ -327,6 +361,23 @@ def test_a_small_memory_makes_the_same_artifact(desk: Desk, monkeypatch: pytest.
     desk.deliver("things/b.csv", frame[500:].write_csv())
     # But for when it was delivered, by the second.
     assert desk.ingest(spec).evolve(delivered_at=large.delivered_at) == large
+
+
+@pytest.mark.parametrize("bad", [0, 7])
+def test_a_small_memory_makes_the_same_artifact_of_rows_that_nothing_is_done_to(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    """Files without a bad row stay as they are."""
+    price = pl.Series([2000.0] * bad + [1.0] * (700 - bad))
+    frame = a_frame(700).with_columns(price.alias("price")).sample(fraction=1, shuffle=True, seed=3)
+    spec = a_spec(validation={"onFailure": "Quarantine", "maxQuarantinedPercent": 2})
+    desk.deliver("things/a.csv", frame.write_csv())
+    large = desk.ingest(spec)
+    assert large.validation.quarantined_rows == bad
+    monkeypatch.setattr(blocks, "BLOCK", 2000)
+    monkeypatch.setattr(decompress, "READ", 500)
+    monkeypatch.setattr(run, "Spill", lambda folder: Spill(folder, budget=4000))
+    assert desk.ingest(spec) == large
 
 
 PROGRAM = """

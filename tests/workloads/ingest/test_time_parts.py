@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import permutations
 from random import Random
 
@@ -96,3 +97,20 @@ def test_a_digit_that_a_format_demands_is_demanded_of_each_row_in_every_order(
 def test_a_format_with_digits_is_read_by_place_where_all_rows_have_them(form: str) -> None:
     texts = pl.Series([_DECLARED[form]] * 2)
     assert isinstance(time_parts.parts(texts, pattern_of(form).expression), time_parts._Places)
+
+
+def test_the_calendar_is_python_s_own() -> None:
+    """Each day that there is, and none that there is not, of years with and without a 29th of February."""
+    years = (1, 4, 100, 400, 1582, 1899, 1900, 1969, 1970, 2000, 2023, 2024, 9999)
+    days = [(year, month, day) for year in years for month in range(14) for day in range(33)]
+    read = timestamps(pl.Series([f"{year:04}-{month:02}-{day:02}" for year, month, day in days])).to_list()
+    assert read == [_midnight(*one) for one in days]
+    # One that there is not among few others, of which no month is known.
+    assert timestamps(pl.Series(["2023-02-29"])).to_list() == [None]
+
+
+def _midnight(year: int, month: int, day: int) -> datetime | None:
+    try:
+        return datetime(year, month, day, tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,8 +1,4 @@
-"""Mistakes that manifests alone show: found by `mlops` where it reads them, and by planners before a pod starts."""
+"""Mistakes that manifests alone show: found by `mlops` where it reads them, and by planners before a pod starts.
 
-from mlops.api.mistakes.mistake import Mistake, listed
-from mlops.api.mistakes.of_dataset import of_dataset
-from mlops.api.mistakes.of_run import of_run
-from mlops.api.mistakes.of_run_on_dataset import of_run_on_dataset
-
-__all__ = ["Mistake", "listed", "of_dataset", "of_run", "of_run_on_dataset"]
+Each module is imported by itself: a pod that reads data need not know what a run can do wrong.
+"""

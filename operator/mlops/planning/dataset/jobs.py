@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from mlops.api import labels, tasks
 from mlops.api.dataset import DatasetStatus
-from mlops.api.mistakes import of_dataset
+from mlops.api.mistakes.of_dataset import of_dataset
 from mlops.planning import execution
 from mlops.planning.dataset.due import captures, lacks_a_live_model, need_of
 from mlops.planning.dataset.manifests import INGEST, REMOVE, refresh_cron_job, sync_digest

@@ -7,7 +7,7 @@ from datetime import datetime
 from mlops.api.base import format_time
 from mlops.api.conditions import find
 from mlops.api.dataset import Dataset, DatasetStatus
-from mlops.api.mistakes import of_dataset
+from mlops.api.mistakes.of_dataset import of_dataset
 from mlops.planning import readiness as say
 from mlops.planning import retrying
 from mlops.planning.dataset.due import ToStart, need_of, to_start

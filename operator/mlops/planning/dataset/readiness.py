@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlops.api.conditions import Condition, find
 from mlops.api.dataset import Dataset, DatasetStatus
-from mlops.api.mistakes import listed
+from mlops.api.mistakes.mistake import listed
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import execution
 from mlops.planning import readiness as say

@@ -9,7 +9,7 @@ from mlops.api import tasks
 from mlops.api.base import format_time
 from mlops.api.conditions import Condition, ConditionStatus, ConditionType
 from mlops.api.dataset import Dataset, DatasetStatus, HistoryEntry
-from mlops.api.mistakes import Mistake, listed
+from mlops.api.mistakes.mistake import Mistake, listed
 from mlops.api.reasons import Reason, Word
 from mlops.planning.dataset.jobs import is_ours, mark_of
 from mlops.planning.dataset.manifests import content_digest, sync_digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlops.api.conditions import RECONCILING, is_true
-from mlops.api.mistakes import listed
+from mlops.api.mistakes.mistake import listed
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say
 from mlops.planning.liveness import newest_wanted

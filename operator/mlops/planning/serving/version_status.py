@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, Condition, ConditionType, find
-from mlops.api.mistakes import listed
+from mlops.api.mistakes.mistake import listed
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
 from mlops.planning import readiness as say

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlops.api.mistakes import Mistake, listed, of_run, of_run_on_dataset
+from mlops.api.mistakes.mistake import Mistake, listed
+from mlops.api.mistakes.of_run import of_run
+from mlops.api.mistakes.of_run_on_dataset import of_run_on_dataset
 from mlops.api.reasons import Reason
 from mlops.planning import readiness as say
 from mlops.planning.ownership import is_leaving

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mlops.api import tasks
 from mlops.api.base import format_time
+from mlops.api.drift_task import DriftTask
 from mlops.api.label_sources import LabelSourceResult
 from mlops.workloads.drift.findings import Decision, Shift
 from mlops.workloads.drift.inputs import counts
@@ -29,7 +29,7 @@ _CATEGORIES = 12
 
 
 def document(
-    task: tasks.DriftTask,
+    task: DriftTask,
     reference: Reference,
     window: Window,
     decision: Decision,

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from mlops.api import tasks
 from mlops.api.base import format_time
+from mlops.api.drift_task import DriftTask, LabelsWanted
 from mlops.statistics.arrays import FloatArray, IntArray
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.checks import CHECKS
@@ -44,12 +44,12 @@ class Request:
         found = (json.dumps({"id": one, "row": row, "label": None}) for one, row in self.rows.select(KEY).iter_rows())
         return "".join(f"{line}\n" for line in found).encode()
 
-    def told(self) -> tasks.LabelsWanted:
+    def told(self) -> LabelsWanted:
         """The same for the operator."""
-        return tasks.LabelsWanted(rows=self.rows.height, asked_before=self.asked_before, needed=self.needed, file=FILE)
+        return LabelsWanted(rows=self.rows.height, asked_before=self.asked_before, needed=self.needed, file=FILE)
 
 
-def request_of(store: Store, task: tasks.DriftTask, window: Window, decision: Decision, seed: int) -> Request | None:
+def request_of(store: Store, task: DriftTask, window: Window, decision: Decision, seed: int) -> Request | None:
     """Return the rows that the check asks for; None if the verdict calls for none, or if labels are not what lacks."""
     question = task.label_request
     if question is None or decision.verdict not in question.when:
@@ -76,7 +76,7 @@ def record(store: Store, request: Request) -> None:
         store.put_object(request.key, request.lines())
 
 
-def _lacks_labels(task: tasks.DriftTask, window: Window, needed: int) -> bool:
+def _lacks_labels(task: DriftTask, window: Window, needed: int) -> bool:
     asks = any(CHECKS[check.type].needs_labels for check in task.checks)
     return asks and needed > 0 and window.counts.live_judged >= task.window.min_samples
 
@@ -117,16 +117,16 @@ def _sureness(rows: pl.DataFrame) -> FloatArray:
     return np.asarray(table[:, -1] - table[:, -2], dtype=np.float64)
 
 
-def _prefix(task: tasks.DriftTask) -> str:
+def _prefix(task: DriftTask) -> str:
     return asked_prefix(task.namespace, task.target.model_name, task.target.stage)
 
 
-def _key(task: tasks.DriftTask, window: Window) -> str:
+def _key(task: DriftTask, window: Window) -> str:
     end = window.span.end
     return f"{_prefix(task)}{partition(end, monthly=False)}{task.monitor}-{format_time(end)}.jsonl"
 
 
-def _asked(store: Store, task: tasks.DriftTask, window: Window, *, but: str) -> pl.DataFrame:
+def _asked(store: Store, task: DriftTask, window: Window, *, but: str) -> pl.DataFrame:
     """Return the rows (id, row) that checks have asked for whose windows may share some with this one."""
     found: dict[tuple[str, int], None] = {}
     for listed in store.list(_prefix(task)):

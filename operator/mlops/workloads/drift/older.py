@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops.api import tasks
+from mlops.api.drift_task import DriftTask, OlderCandidate
 from mlops.api.metrics import METRICS
 from mlops.statistics.dependence import inflation
 from mlops.statistics.metrics import Sample, evaluate
@@ -85,7 +85,7 @@ class OlderVersions:
 def older_versions(
     store: Store,
     scratch: Path,
-    task: tasks.DriftTask,
+    task: DriftTask,
     reference: Reference,
     window: Window,
     decision: Decision,
@@ -106,7 +106,7 @@ def older_versions(
     if check.min_drop is not None:
         least = float(check.min_drop)
     recorded = _recorded(store, task, window, rows)
-    answered: dict[tasks.OlderCandidate, pl.DataFrame] = {}
+    answered: dict[OlderCandidate, pl.DataFrame] = {}
     others = []
     for number, candidate in enumerate(question.older):
         try:
@@ -153,7 +153,7 @@ def _thinned(rows: pl.DataFrame) -> pl.DataFrame:
     return rows[(np.arange(_MOST_ROWS) * rows.height // _MOST_ROWS).tolist()]
 
 
-def _recorded(store: Store, task: tasks.DriftTask, window: Window, rows: pl.DataFrame) -> pl.DataFrame:
+def _recorded(store: Store, task: DriftTask, window: Window, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the inputs of the rows (id, row, in.*) as they were recorded, in the order of the rows.
 
     The window has them as checks compare them: numbers as floats, gaps filled. A model takes what was sent.
@@ -223,7 +223,7 @@ def _outputs(signature: Signature, answer: Prediction) -> Iterator[pl.Series]:
 
 
 def measured(
-    candidate: tasks.OlderCandidate,
+    candidate: OlderCandidate,
     metric: str,
     served: Sample,
     rows: pl.DataFrame,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.api.drift_monitor import MAKES_A_RUN, Verdict, action_of
-from mlops.api.tasks import MonitorPolicy
+from mlops.api.drift_task import MonitorPolicy
 
 # What each action is, in a sentence; one without is named only.
 _DOES = {

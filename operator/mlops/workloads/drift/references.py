@@ -17,9 +17,8 @@ import numpy as np
 import polars as pl
 
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
-from mlops.api.drift_reference import DriftReference, ReferenceSource
+from mlops.api.drift_reference import DriftReference, PinnedDataset, ReferenceSource
 from mlops.api.reasons import Reason
-from mlops.api.tasks import PinnedDataset
 from mlops.store.artifacts import Store
 from mlops.workloads.drift.reference import Reference, make_reference, signature_at
 from mlops.workloads.drift.scoring import answered

@@ -6,12 +6,14 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
-from mlops.api import tasks
 from mlops.api.base import earlier, format_time, parse_duration, parse_time
 from mlops.api.drift_monitor import Attribution, CheckResult, FeatureShift, MetricReading, SegmentResult
 from mlops.api.drift_reference import ReferenceSource
+from mlops.api.drift_task import DriftReport, DriftTask
+from mlops.api.job_names import check_name
 from mlops.api.label_sources import LabelSourceResult
 from mlops.api.reasons import Reason
+from mlops.api.task_report import ReportError, write_report
 from mlops.workloads.drift.document import document, to_bytes
 from mlops.workloads.drift.findings import Decision, seed_of
 from mlops.workloads.drift.following import beside, calibration_of, told
@@ -35,7 +37,7 @@ _TOP_FEATURES = 20
 _LARGEST = 1e99
 
 
-def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
+def check(pod: Pod, task: DriftTask) -> DriftReport:
     """Check the window that ends at the task's time, or that of the Job, and store report.json and report.html.
 
     Raises BadInput and the store's errors.
@@ -68,10 +70,10 @@ def check(pod: Pod, task: tasks.DriftTask) -> tasks.DriftReport:
     return fitting(report.evolve(calibration=found_shift, **told(older, asked, task.artifact)))
 
 
-def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftReport:
+def report_of(window: Window, decision: Decision, digest: str) -> DriftReport:
     """The answer to the operator."""
     performance, split = decision.performance, decision.split
-    return tasks.DriftReport(
+    return DriftReport(
         verdict=decision.verdict,
         window_start=format_time(window.span.start),
         window_end=format_time(window.span.end),
@@ -137,11 +139,11 @@ def report_of(window: Window, decision: Decision, digest: str) -> tasks.DriftRep
     )
 
 
-def _place(task: tasks.DriftTask) -> tuple[str, str, str]:
+def _place(task: DriftTask) -> tuple[str, str, str]:
     return task.namespace, task.target.model_name, task.target.stage
 
 
-def _sources(pod: Pod, task: tasks.DriftTask) -> LabelPlaces:
+def _sources(pod: Pod, task: DriftTask) -> LabelPlaces:
     """Where the labels are: what an earlier container of the pod has read, and a Dataset's version from the store."""
     wanted = task.labels.sources or ()
     return LabelPlaces(
@@ -153,7 +155,7 @@ def _sources(pod: Pod, task: tasks.DriftTask) -> LabelPlaces:
 
 
 def _reference(
-    pod: Pod, task: tasks.DriftTask, trained: Reference, window: Window, sources: LabelPlaces
+    pod: Pod, task: DriftTask, trained: Reference, window: Window, sources: LabelPlaces
 ) -> tuple[Reference, ReferenceSource]:
     """What the window is compared with, and its name."""
     wanted, folder = task.reference, pod.scratch / "reference"
@@ -170,7 +172,7 @@ def _reference(
 
 def _window(
     pod: Pod,
-    task: tasks.DriftTask,
+    task: DriftTask,
     trained: Reference,
     span: JudgedSpan,
     sources: LabelPlaces,
@@ -206,7 +208,7 @@ def _result(each: SourceLabels, window: Window) -> LabelSourceResult:
     )
 
 
-def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
+def fitting(report: DriftReport) -> DriftReport:
     """Shorten `report` until it fits into a termination message; everything stands in the stored one.
 
     First messages are cut and the least moved inputs left out, then long names, then checks without a finding, sources
@@ -238,17 +240,17 @@ def fitting(report: tasks.DriftReport) -> tasks.DriftReport:
     return report
 
 
-def _fits(report: tasks.DriftReport) -> bool:
+def _fits(report: DriftReport) -> bool:
     try:
-        tasks.write_report(report)
-    except tasks.ReportError:
+        write_report(report)
+    except ReportError:
         return False
     return True
 
 
-def _span(pod: Pod, task: tasks.DriftTask, sources: LabelPlaces) -> JudgedSpan:
+def _span(pod: Pod, task: DriftTask, sources: LabelPlaces) -> JudgedSpan:
     """The event time of the window: as long as it says, or so long that it holds the newest so many rows."""
-    end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
+    end = parse_time(task.as_of) if task.as_of else pod.time_of(check_name(task.monitor), task.monitor)
     if task.window.rows is not None:
         found = newest_span(pod.store, captures_prefix(*_place(task)), end, task.window.rows)
         return JudgedSpan(found.start, end, earlier(end, sources.longest_wait))
@@ -258,7 +260,7 @@ def _span(pod: Pod, task: tasks.DriftTask, sources: LabelPlaces) -> JudgedSpan:
     return JudgedSpan(earlier(end, length), end, earlier(end, sources.longest_wait))
 
 
-def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSpan, sources: LabelPlaces) -> Window:
+def _checked(pod: Pod, task: DriftTask, trained: Reference, span: JudgedSpan, sources: LabelPlaces) -> Window:
     """The window that is checked; of so many rows, those that are judged by label are as many."""
     count = task.window.rows
     if count is None:
@@ -271,7 +273,7 @@ def _checked(pod: Pod, task: tasks.DriftTask, trained: Reference, span: JudgedSp
     return with_cohort(window, _window(pod, task, trained, until, sources, count, newest=True))
 
 
-def _beside_earlier(pod: Pod, task: tasks.DriftTask, reference: Reference, window: Window) -> Window:
+def _beside_earlier(pod: Pod, task: DriftTask, reference: Reference, window: Window) -> Window:
     """The window with the rows of the one before it, as long or as many, where a check asks what came again."""
     columns = compared_inputs(reference, window.frame)
     if not columns or all(check.type != "DataQuality" for check in task.checks):

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from mlops.api.tasks import PinnedDataset
+from mlops.api.drift_reference import PinnedDataset
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.parquet_file import check_parquet
 

@@ -12,10 +12,13 @@ import threading
 import traceback
 import warnings
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from mlops.api import tasks
 from mlops.api.log_lines import REQUEST_ID, TRACE_ID, ErrorInfo, Format, LogLines
+
+if TYPE_CHECKING:
+    # Every kind of task: a pod knows its own.
+    from mlops.api.tasks import Task
 
 _OURS: Final = "mlops.workloads"
 _log: Final = logging.getLogger(_OURS)
@@ -32,16 +35,16 @@ class Subject:
     name: str
 
 
-def subject_of(task: tasks.Task) -> Subject:
+def subject_of(task: Task) -> Subject:
     """Return what the records of the task's pod are about."""
-    match task:
-        case tasks.IngestTask() | tasks.RemoveTask():
+    match task.task:
+        case "ingest" | "remove":
             kind, name = "Dataset", task.dataset
-        case tasks.TrainTask() | tasks.FetchTask():
+        case "train" | "fetch":
             kind, name = "TrainingRun", task.run
-        case tasks.VerifyTask() | tasks.ServeTask() | tasks.ScoreTask():
+        case "verify" | "serve" | "score":
             kind, name = "ModelVersion", task.object_name or f"{task.model_name}-v{task.version}"
-        case tasks.LabelsTask() | tasks.DriftTask():
+        case "labels" | "drift":
             kind, name = "DriftMonitor", task.monitor
     return Subject(task.task, kind, task.namespace, name)
 

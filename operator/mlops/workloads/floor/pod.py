@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from mlops.api import tasks
+from mlops.api.job_names import scheduled_time
 from mlops.api.pod_environment import PodSettings
 from mlops.api.reasons import Reason
+from mlops.api.task_variables import INPUTS_VARIABLE, OUTPUTS_VARIABLE, STORE_VARIABLE
 from mlops.store import Store, open_store
 from mlops.workloads.floor.failures import BadInput as BadInput
 from mlops.workloads.floor.failures import PassingFault as PassingFault
@@ -35,7 +36,7 @@ class Pod:
         """Return the artifact store that the pod is given."""
         url = self.settings.store
         if not url:
-            raise BadInput(Reason.STORE_UNAVAILABLE, f"{tasks.STORE_VARIABLE} is not set: it names the artifact store")
+            raise BadInput(Reason.STORE_UNAVAILABLE, f"{STORE_VARIABLE} is not set: it names the artifact store")
         return open_store(url, self.environ)
 
     @property
@@ -46,7 +47,7 @@ class Pod:
     def time_of(self, *names: str) -> datetime:
         """Return the scheduled time of a Job of the CronJob of one of these names; of one that a person made from it,
         the current time."""
-        minutes = tasks.scheduled_time(self.job, *names)
+        minutes = scheduled_time(self.job, *names)
         if minutes is None:
             return datetime.now(UTC).replace(microsecond=0)
         return datetime.fromtimestamp(minutes * 60, UTC)
@@ -54,12 +55,12 @@ class Pod:
     @property
     def inputs(self) -> Path:
         """Return the folder that a user's own container reads. Raises BadInput."""
-        return self._folder(tasks.INPUTS_VARIABLE, self.settings.inputs)
+        return self._folder(INPUTS_VARIABLE, self.settings.inputs)
 
     @property
     def outputs(self) -> Path:
         """Return the folder that a user's own container writes to. Raises BadInput."""
-        return self._folder(tasks.OUTPUTS_VARIABLE, self.settings.outputs)
+        return self._folder(OUTPUTS_VARIABLE, self.settings.outputs)
 
     def _folder(self, variable: str, path: str) -> Path:
         if not path:

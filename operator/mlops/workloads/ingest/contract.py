@@ -10,7 +10,7 @@ import polars as pl
 
 from mlops.api.dataset import DataField, DatasetSpec, Feature, FieldType
 from mlops.api.delimited import Csv
-from mlops.api.mistakes import of_dataset
+from mlops.api.mistakes.of_dataset import of_dataset
 from mlops.api.reasons import Reason
 from mlops.workloads.floor import expressions
 from mlops.workloads.floor.column_types import DTYPES

@@ -7,14 +7,17 @@ that is signed with the keys of the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from mlops.api import tasks
 from mlops.api.dataset import HttpSource, S3Source
-from mlops.api.label_sources import HttpLabels, S3Labels
 from mlops.api.pod_environment import S3Settings
 from mlops.api.reasons import Reason
+from mlops.api.task_variables import BUCKETS_VARIABLE, S3_SECRET_VARIABLE, SOURCE_PREFIX
 from mlops.store.settings import NAMES
 from mlops.workloads.floor.pod import BadInput, PassingFault
+
+if TYPE_CHECKING:
+    from mlops.api.label_sources import HttpLabels, S3Labels
 
 AUTHORIZATION = "AUTHORIZATION"
 LOCAL_WAY_OUT = (
@@ -30,10 +33,10 @@ def s3_environ(source: S3Source | S3Labels, namespace: str, environ: Mapping[str
 
     On one machine without S3, buckets are folders and no Secret is needed.
     """
-    if source.secret_ref is None or tasks.BUCKETS_VARIABLE in environ:
+    if source.secret_ref is None or BUCKETS_VARIABLE in environ:
         return environ
-    given = {name: environ[tasks.SOURCE_PREFIX + name] for name in _S3_KEYS if tasks.SOURCE_PREFIX + name in environ}
-    return given | {tasks.S3_SECRET_VARIABLE: f"{namespace}/{source.secret_ref.name}"}
+    given = {name: environ[SOURCE_PREFIX + name] for name in _S3_KEYS if SOURCE_PREFIX + name in environ}
+    return given | {S3_SECRET_VARIABLE: f"{namespace}/{source.secret_ref.name}"}
 
 
 def authorization(source: HttpSource | HttpLabels, namespace: str, environ: Mapping[str, str]) -> str | None:
@@ -41,8 +44,8 @@ def authorization(source: HttpSource | HttpLabels, namespace: str, environ: Mapp
     if source.secret_ref is None:
         return None
     where = f'{AUTHORIZATION}: Secret "{source.secret_ref.name}" in namespace "{namespace}"'
-    value = environ.get(tasks.SOURCE_PREFIX + AUTHORIZATION, "").strip()
-    if not value and tasks.BUCKETS_VARIABLE in environ:
+    value = environ.get(SOURCE_PREFIX + AUTHORIZATION, "").strip()
+    if not value and BUCKETS_VARIABLE in environ:
         raise BadInput(Reason.CREDENTIALS_MISSING, f"{where} is not known here: {LOCAL_WAY_OUT}")
     if not value:
         problem = "must hold the header's value, such as Bearer and a token: make or mend it, it is tried again"

@@ -29,7 +29,7 @@ from mlops.api.dataset import HttpSource
 from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import IngestSettings
 from mlops.api.reasons import Reason
-from mlops.api.tasks import HTTP_NETWORKS_VARIABLE
+from mlops.api.task_variables import HTTP_NETWORKS_VARIABLE
 from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.ingest.addresses import Address, Network, carried, is_public
 from mlops.workloads.ingest.locate import Delivered

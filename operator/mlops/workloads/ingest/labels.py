@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from mlops.api import tasks
 from mlops.api.base import earlier, parse_duration, parse_time
 from mlops.api.dataset import DatasetSpec, FieldType
+from mlops.api.drift_task import LabelsReport, LabelsTask
+from mlops.api.job_names import check_name
 from mlops.api.label_sources import HttpLabels, LabelColumns, LabelSource, S3Labels
 from mlops.api.reasons import Reason
 from mlops.workloads.floor.isolation.parent import Child
@@ -37,7 +38,7 @@ _GROUND_TRUTH: Final = LabelColumns(id="eventMetadata.eventId", label="groundTru
 _GROUND_TRUTH_ENCODING: Final = "groundTruthData.encoding"
 
 
-def read_labels(pod: Pod, task: tasks.LabelsTask) -> tasks.LabelsReport:
+def read_labels(pod: Pod, task: LabelsTask) -> LabelsReport:
     """Write the labels of one source into its folder among the inputs.
 
     Nothing delivered yet is no fault: the checks that need no labels go on, and the report says so.
@@ -62,10 +63,10 @@ def read_labels(pod: Pod, task: tasks.LabelsTask) -> tasks.LabelsReport:
         message = error.message
     write_source(folder, message)
     say(f"{rows:,} labels of {task.source.shown}{f': {message}' if message else ''}")
-    return tasks.LabelsReport(rows=rows)
+    return LabelsReport(rows=rows)
 
 
-def _pieces(pod: Pod, task: tasks.LabelsTask, spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
+def _pieces(pod: Pod, task: LabelsTask, spec: DatasetSpec, contract: Contract) -> Iterator[pl.DataFrame]:
     rejected = RowsAside()
     with Child(TRIED_MEMORY_BYTES) as child:  # it starts with the first file that it is asked about
         for file in _files(pod, task):
@@ -75,7 +76,7 @@ def _pieces(pod: Pod, task: tasks.LabelsTask, spec: DatasetSpec, contract: Contr
                 yield from plain.iter_slices(_ROWS_A_FILE)
 
 
-def _files(pod: Pod, task: tasks.LabelsTask) -> Iterator[Delivered]:
+def _files(pod: Pod, task: LabelsTask) -> Iterator[Delivered]:
     source = task.source
     if source.s3:
         check_outside(source.s3, task.namespace, pod.environ)
@@ -92,7 +93,7 @@ def _files(pod: Pod, task: tasks.LabelsTask) -> Iterator[Delivered]:
         yield _download(pod, task, source.http)
 
 
-def _download(pod: Pod, task: tasks.LabelsTask, source: HttpLabels) -> Delivered:
+def _download(pod: Pod, task: LabelsTask, source: HttpLabels) -> Delivered:
     # Only here: TLS and a client of HTTP take time and memory.
     from mlops.workloads.ingest.download import Policy, file_at
 
@@ -102,11 +103,11 @@ def _download(pod: Pod, task: tasks.LabelsTask, source: HttpLabels) -> Delivered
     return Delivered(source.url, path)
 
 
-def _start(pod: Pod, task: tasks.LabelsTask) -> datetime:
+def _start(pod: Pod, task: LabelsTask) -> datetime:
     """The event time from which rows are read; of a window of so many rows nobody knows it yet."""
     if task.window.duration is None:
         return datetime.min.replace(tzinfo=UTC)
-    end = parse_time(task.as_of) if task.as_of else pod.time_of(tasks.check_name(task.monitor), task.monitor)
+    end = parse_time(task.as_of) if task.as_of else pod.time_of(check_name(task.monitor), task.monitor)
     start = earlier(end, parse_duration(task.window.duration))
     wanted = task.reference
     if wanted and wanted.seasonal:

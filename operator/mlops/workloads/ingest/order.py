@@ -30,8 +30,7 @@ def canonical(rows: Rows, by: list[str], spill: Spill) -> Rows:
         return Rows(tuple(sort(held.pop(), by) for _ in range(len(held))))
     if _all_ordered(rows, by):
         return rows
-    borders = _borders(rows, by, max(2, math.ceil(len(rows.sources) / _SORTED)))
-    prefix = _deciding_prefix(borders, by)
+    borders, prefix = _borders(rows, by, max(2, math.ceil(len(rows.sources) / _SORTED)))
     buckets = _deal(rows, borders, prefix, spill)
 
     def sorted_buckets() -> Iterator[pl.DataFrame]:
@@ -117,10 +116,21 @@ def _all_ordered(rows: Rows, by: list[str]) -> bool:
     return True
 
 
-def _borders(rows: Rows, by: list[str], buckets: int) -> list[tuple[Any, ...]]:
-    samples = []
-    for chunk in rows.chunks():
-        samples.append(chunk.select(by).gather_every(max(1, chunk.height // SAMPLE)))
+def _borders(rows: Rows, by: list[str], buckets: int) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Return the borders, ascending, and the fewest leading columns that tell them apart.
+
+    Few columns do as a rule, so few are read first.
+    """
+    width = 1
+    while True:
+        borders = _borders_by(rows, by[:width], buckets)
+        if width >= len(by) or len(borders) == buckets - 1:
+            return borders, _deciding_prefix(borders, by[:width])
+        width = min(width * 4, len(by))
+
+
+def _borders_by(rows: Rows, by: list[str], buckets: int) -> list[tuple[Any, ...]]:
+    samples = [chunk.gather_every(max(1, chunk.height // SAMPLE)) for chunk in rows.chunks(by)]
     sample = pl.concat(samples).sort(by)
     found = [sample.row(len(sample) * i // buckets) for i in range(1, buckets)]
     return [one for i, one in enumerate(found) if i == 0 or one != found[i - 1]]

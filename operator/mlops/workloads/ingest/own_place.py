@@ -10,15 +10,18 @@ import socket
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from mlops.api import tasks
 from mlops.api.dataset import S3Source
-from mlops.api.label_sources import S3Labels
 from mlops.api.pod_environment import PodSettings, S3Settings
 from mlops.api.reasons import Reason
+from mlops.api.task_variables import S3_SECRET_VARIABLE, SOURCE_PREFIX
 from mlops.store.address import folder_of
 from mlops.workloads.floor.pod import BadInput
+
+if TYPE_CHECKING:
+    from mlops.api.label_sources import S3Labels
 
 _ENDPOINT, _KEY = S3Settings.name_of("endpoint"), S3Settings.name_of("access_key")
 
@@ -68,11 +71,11 @@ def _segments(uri: str) -> tuple[str, ...]:
 
 def _same_service(source: S3Source | S3Labels, namespace: str, environ: Mapping[str, str]) -> bool:
     """Whether the source is read with the installation's keys, or from the service that they are for."""
-    if source.secret_ref is None or environ.get(tasks.S3_SECRET_VARIABLE) == f"{namespace}/{source.secret_ref.name}":
+    if source.secret_ref is None or environ.get(S3_SECRET_VARIABLE) == f"{namespace}/{source.secret_ref.name}":
         return True
-    ours, theirs = environ.get(_ENDPOINT, "").strip(), environ.get(tasks.SOURCE_PREFIX + _ENDPOINT, "").strip()
+    ours, theirs = environ.get(_ENDPOINT, "").strip(), environ.get(SOURCE_PREFIX + _ENDPOINT, "").strip()
     key = environ.get(_KEY, "").strip()
-    if key and key == environ.get(tasks.SOURCE_PREFIX + _KEY, "").strip():
+    if key and key == environ.get(SOURCE_PREFIX + _KEY, "").strip():
         return True
     return bool(_addresses(ours) & _addresses(theirs))
 

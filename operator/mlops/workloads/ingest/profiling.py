@@ -11,7 +11,7 @@ import polars as pl
 from mlops.api.base import format_time
 from mlops.workloads.ingest.contract import Contract
 from mlops.workloads.ingest.rows import Rows
-from mlops.workloads.ingest.split import hash_column
+from mlops.workloads.ingest.split import ColumnHashes, hash_column
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 TOP = 20
@@ -23,14 +23,15 @@ Counts = npt.NDArray[np.int64]
 _NONE: UInt64 = np.empty(0, dtype=np.uint64)
 
 
-def profile(rows: Rows, contract: Contract) -> list[dict[str, Any]]:
+def profile(rows: Rows, contract: Contract, hashes: ColumnHashes | None = None) -> list[dict[str, Any]]:
     """Return one entry per column, in order: count, missing, distinct, and what suits its type."""
+    hashes = hashes or ColumnHashes(rows, ())
     units = {field.name: field.unit for field in contract.fields}
     entries = []
     for name, kind in contract.kinds.items():
         open_to_all = name not in contract.pii
         if kind in ("string", "boolean"):
-            entry = _categories(rows, name, open_to_all)
+            entry = _categories(rows, name, open_to_all, hashes)
         else:
             entry = _numbers(rows, name, kind, open_to_all)
         unit = {"unit": units[name]} if units.get(name) else {}
@@ -85,26 +86,26 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _categories(rows: Rows, name: str, open_to_all: bool) -> dict[str, Any]:
+def _categories(rows: Rows, name: str, open_to_all: bool, hashes: ColumnHashes) -> dict[str, Any]:
     """Count values by their 64-bit hash: a column of ten million different texts does not fit into memory."""
-    single, hashes, counts, missing = [_NONE], [_NONE], [np.empty(0, dtype=np.int64)], 0
+    single, counted_hashes, counts, missing = [_NONE], [_NONE], [np.empty(0, dtype=np.int64)], 0
     for chunk in rows.chunks([name]):
         column = chunk[name].drop_nulls()
         missing += chunk.height - len(column)
         if _are_many(column):
-            single.append(hash_column(column))
+            single.append(hashes.of(column))
         else:
             counted = column.value_counts(name="count")
-            hashes.append(hash_column(counted[name]))
+            counted_hashes.append(hash_column(counted[name]))
             counts.append(counted["count"].to_numpy().astype(np.int64))
-    distinct, totals = _totals(single, hashes, counts)
+    distinct, totals = _totals(single, counted_hashes, counts)
     entry: dict[str, Any] = {
         "count": int(totals.sum()) + missing,
         "missing": missing,
         "distinct": len(distinct),
     }
     if open_to_all and len(distinct):
-        entry["top"] = _named(rows, name, {int(distinct[i]): int(totals[i]) for i in _largest(totals)})
+        entry["top"] = _named(rows, name, {int(distinct[i]): int(totals[i]) for i in _largest(totals)}, hashes)
     return entry
 
 
@@ -137,17 +138,18 @@ def _largest(totals: Counts) -> list[int]:
     return [*more.tolist(), *np.flatnonzero(totals == least)[: TOP - len(more)].tolist()]
 
 
-def _named(rows: Rows, name: str, wanted: dict[int, int]) -> list[dict[str, Any]]:
+def _named(rows: Rows, name: str, wanted: dict[int, int], hashes: ColumnHashes) -> list[dict[str, Any]]:
     """Find the texts of the hashes wanted; stops reading when all are found."""
     named: dict[str, int] = {}
     keys = np.array(list(wanted), dtype=np.uint64)
     for chunk in rows.chunks([name]):
         column = chunk[name].drop_nulls()
-        values = column if _are_many(column) else column.unique()
-        hashes = hash_column(values)
-        at = np.flatnonzero(np.isin(hashes, keys))
-        for i in at[np.unique(hashes[at], return_index=True)[1]].tolist():
-            named[_text(values[i])] = wanted[int(hashes[i])]
+        many = _are_many(column)
+        values = column if many else column.unique()
+        found = hashes.of(column) if many else hash_column(values)
+        at = np.flatnonzero(np.isin(found, keys))
+        for i in at[np.unique(found[at], return_index=True)[1]].tolist():
+            named[_text(values[i])] = wanted[int(found[i])]
         if len(named) == len(wanted):
             break
     return [{"value": value, "count": count} for value, count in sorted(named.items(), key=lambda e: (-e[1], e[0]))]

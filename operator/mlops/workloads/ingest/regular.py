@@ -49,12 +49,14 @@ def may_be_regular(text: bytes | bytearray, dialect: Dialect) -> bool:
 
 
 def rows_in(text: bytes, dialect: Dialect, width: int) -> int | None:
-    """Return how many rows a text that ends with a row has; None if some are blank, or not all can have that width."""
+    """Return how many rows a text that ends with a row has; None if not all can have that width.
+
+    A blank line counts as a row: it has no delimiter, so that the text has too few of them.
+    """
     letters = np.frombuffer(text, dtype=np.uint8)
-    ends = _places(letters, LF)
-    if not len(text) or text[0] == LF or (len(ends) > 1 and np.diff(ends).min() == 1):
+    if not len(text):
         return None
-    rows = len(ends) + (text[-1] != LF)
+    rows = count_of(letters, LF) + (text[-1] != LF)
     return rows if count_of(letters, dialect.delimiter[0]) == rows * (width - 1) else None
 
 
@@ -63,10 +65,3 @@ def count_of(letters: npt.NDArray[np.uint8], sign: int) -> int:
     return sum(
         int(np.count_nonzero(letters[start : start + _SLICE] == sign)) for start in range(0, len(letters), _SLICE)
     )
-
-
-def _places(letters: npt.NDArray[np.uint8], sign: int) -> npt.NDArray[np.int64]:
-    found = [
-        np.flatnonzero(letters[start : start + _SLICE] == sign) + start for start in range(0, len(letters), _SLICE)
-    ]
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)

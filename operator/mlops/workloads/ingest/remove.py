@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.tasks import RemoveReport, RemoveTask
+from mlops.api.ingest_task import RemoveReport, RemoveTask
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import Pod
 

@@ -56,10 +56,11 @@ class Rows:
         """Whether no file has to be read."""
         return not any(isinstance(source, Path) for source in self.sources)
 
-    def discard(self) -> None:
-        """Remove the files: nobody will read these rows again."""
+    def discard(self, keep: Rows | None = None) -> None:
+        """Remove the files: nobody will read these rows again, but for those that `keep` has too."""
+        kept = {source for source in keep.sources if isinstance(source, Path)} if keep else set()
         for source in self.sources:
-            if isinstance(source, Path):
+            if isinstance(source, Path) and source not in kept:
                 source.unlink(missing_ok=True)
 
 
@@ -96,6 +97,20 @@ class Spill:
             sources.append(pl.concat(held))
         return Rows(tuple(sources))
 
+    def keep(self, rows: Rows, step: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
+        """Return the rows as a step leaves them, now. A file whose rows all stay is not written again."""
+        if rows.stages:
+            return self.collect(map(step, rows.chunks()))
+        sources: list[pl.DataFrame | Path] = []
+        for source in rows.sources:
+            before = _load(source, None)
+            after = step(before)
+            if after is before:
+                sources.append(source)
+            elif after.height:
+                sources.append(self.write([after]) if isinstance(source, Path) else after)
+        return Rows(tuple(sources))
+
     def _write_pieces(self, frames: list[pl.DataFrame], size: float) -> list[Path]:
         whole = pl.concat(frames, rechunk=False)
         frames.clear()
@@ -106,7 +121,8 @@ class Spill:
         """Write frames into one file of the scratch folder."""
         self._files += 1
         path = self.folder / f"rows-{self._files}.arrow"
-        pl.concat(frames, rechunk=False).write_ipc(path, compression="lz4")
+        # Not compressed: numbers hardly shrink, and to pack and unpack them took three times as long as all else here.
+        pl.concat(frames, rechunk=False).write_ipc(path, compression="uncompressed")
         return path
 
 

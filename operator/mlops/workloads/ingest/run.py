@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
 from mlops.api.base import format_time, parse_time
 from mlops.api.dataset import DatasetSpec, S3Source, SplitRows
+from mlops.api.ingest_task import MOST_NAMED, IngestReport, IngestTask
+from mlops.api.job_names import refresh_name
 from mlops.api.reasons import Reason
-from mlops.api.tasks import MOST_NAMED, IngestReport, IngestTask, refresh_name
 from mlops.workloads.floor.expressions import ExpressionError
 from mlops.workloads.floor.expressions.frames import compute
 from mlops.workloads.floor.isolation.parent import Child
@@ -24,7 +26,6 @@ from mlops.workloads.ingest.cleaning import clean
 from mlops.workloads.ingest.columnar import TRIED_MEMORY_BYTES
 from mlops.workloads.ingest.contract import Contract, contract_of
 from mlops.workloads.ingest.credentials import authorization, s3_environ
-from mlops.workloads.ingest.database.increment import keep_delivered
 from mlops.workloads.ingest.digest import columns_of, schema_digest
 from mlops.workloads.ingest.formats import delivered_rows
 from mlops.workloads.ingest.locate import Delivered, s3_files
@@ -32,7 +33,7 @@ from mlops.workloads.ingest.order import canonical
 from mlops.workloads.ingest.own_place import check_outside, stores_folder
 from mlops.workloads.ingest.profiling import profile
 from mlops.workloads.ingest.rows import Progress, Rows, Spill
-from mlops.workloads.ingest.split import known_entities, parts_of, sizes
+from mlops.workloads.ingest.split import ColumnHashes, known_entities, parts_of, sizes
 from mlops.workloads.ingest.validation import validate
 from mlops.workloads.ingest.writing import schema_document, write_json, write_parts, write_quarantine, write_rejected
 
@@ -56,17 +57,20 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         rows = delivered_window(rows, contract, spec.source.captured)
     folder = pod.scratch / "version"
     folder.mkdir()
-    watermark = keep_delivered(rows, task, contract, pod.environ, folder)
+    watermark = _watermark(pod, task, contract, rows, folder)
     cleaned = clean(rows, spec.clean, contract)
-    rows = cleaned.rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
+    rows = cleaned.rows
+    if spec.features:
+        rows = rows.map_numbered(lambda chunk, first: _with_features(chunk, spec, contract, first))
     outcome = validate(rows, contract, spec.validation, spill, rejected)
-    rows.discard()
+    rows.discard(keep=outcome.good)
     _check_usable(outcome.good, outcome.total, contract)
     parts = parts_of(outcome.good, outcome.good_rows, spec.split, contract.entity_keys)
+    hashes = ColumnHashes(outcome.good, contract.entity_keys)
     with ThreadPoolExecutor(1) as beside:
         # Both read the rows and neither changes them; most of either is done outside the interpreter. What lies in
         # files would be read by both, and held twice.
-        profiled = beside.submit(profile, outcome.good, contract) if outcome.good.in_memory else None
+        profiled = beside.submit(profile, outcome.good, contract, hashes) if outcome.good.in_memory else None
         digest = write_parts(outcome.good, parts, contract, folder, cleaned.learnt)
         columns = profiled.result() if profiled else profile(outcome.good, contract)
     if outcome.quarantined is not None:
@@ -75,7 +79,7 @@ def ingest(pod: Pod, task: IngestTask) -> IngestReport:
         write_rejected(rejected.rows, folder)
     write_json(schema_document(spec, contract, cleaned.learnt), folder / "schema.json")
     counted = sizes(parts)
-    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys) or None
+    known = known_entities(outcome.good, parts, spec.split, contract.entity_keys, hashes) or None
     if known:
         say(f"{known:,} held-out rows are of entities that train has rows of, too: split.strategy hash separates them")
     write_json(
@@ -134,6 +138,15 @@ def _read(
                 yield window.of(chunk, contract) if task.captures else chunk
         if task.captures:
             yield from captured_rows(pod.store, task.namespace, source.captured, contract, window, newest.note)
+
+
+def _watermark(pod: Pod, task: IngestTask, contract: Contract, rows: Rows, folder: Path) -> str | None:
+    if task.spec.source.sql is None:
+        return None
+    # Only here, as the readers of databases are.
+    from mlops.workloads.ingest.database.increment import keep_delivered
+
+    return keep_delivered(rows, task, contract, pod.environ, folder)
 
 
 def _s3_files(pod: Pod, task: IngestTask, source: S3Source) -> Iterator[Delivered]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from typing import Any
 
@@ -50,14 +51,39 @@ def _scattered(total: int, seed: int) -> UInt64:
     return places
 
 
-def known_entities(rows: Rows, parts: npt.NDArray[np.uint8], split: Split, entity_keys: list[str]) -> int | None:
+class ColumnHashes:
+    """Hashes of columns, those of entity keys made once if all rows are in one frame: eight bytes a row then."""
+
+    def __init__(self, rows: Rows, entity_keys: Collection[str]) -> None:
+        self._kept = frozenset(entity_keys) if rows.in_memory and len(rows.sources) == 1 else frozenset()
+        self._made: dict[str, UInt64] = {}
+
+    def of(self, column: pl.Series) -> UInt64:
+        """Return `hash_column` of a column of these rows, whole or without its missing values."""
+        if column.name not in self._kept or column.null_count():
+            return hash_column(column)
+        made = self._made.get(column.name)
+        # Of another length: where some values are missing, those that are not.
+        if made is None or len(made) != len(column):
+            made = self._made[column.name] = hash_column(column)
+        return made
+
+
+def known_entities(
+    rows: Rows,
+    parts: npt.NDArray[np.uint8],
+    split: Split,
+    entity_keys: list[str],
+    hashes: ColumnHashes | None = None,
+) -> int | None:
     """Return how many held-out rows are of entities that train has rows of, too; None where a split does not deal so.
 
     `hash` keeps entities together, and `time` asks about the future of entities that are known.
     """
     if split.strategy != "random" or not entity_keys:
         return None
-    places = np.concatenate([_entity_places(chunk, entity_keys, 0) for chunk in rows.chunks(entity_keys)])
+    hash_of = hashes.of if hashes else None
+    places = np.concatenate([_entity_places(chunk, entity_keys, 0, hash_of) for chunk in rows.chunks(entity_keys)])
     train, held_out = np.sort(places[parts == 0]), np.sort(places[parts > 0])
     if not len(train):
         return 0
@@ -116,11 +142,17 @@ def _polynomial(column: pl.Series) -> UInt64:
         return mix(hashed ^ mix(lengths.astype(np.uint64)))
 
 
-def _entity_places(chunk: pl.DataFrame, entity_keys: list[str], seed: int) -> UInt64:
-    places = np.full(chunk.height, seed, dtype=np.uint64)
+def _entity_places(
+    chunk: pl.DataFrame,
+    entity_keys: list[str],
+    seed: int,
+    hash_of: Callable[[pl.Series], UInt64] | None = None,
+) -> UInt64:
+    # One number for all rows, until the first key tells them apart.
+    places = np.full(1, seed, dtype=np.uint64)
     for name in entity_keys:
-        places = mix(mix(places) ^ hash_column(chunk[name]))
-    return places
+        places = mix(mix(places) ^ (hash_of or hash_column)(chunk[name]))
+    return places if entity_keys else np.full(chunk.height, seed, dtype=np.uint64)
 
 
 def _threshold(fraction: Fraction) -> int:

@@ -25,7 +25,7 @@ _RFC = (
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0{0,3})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?$"
 )
 _RFC_LOCAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?$"
-_MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_SOME_MONTH = 12 * 1970 + 1
 _EPOCH_START = datetime(1970, 1, 1)  # noqa: DTZ001 a clock on a wall
 _SECOND, _DAY = 1_000_000, 86_400_000_000
 # Tables of time zones that are compiled into libraries end some day; the database's own rules do not.
@@ -160,16 +160,29 @@ def _day_of(part: Parts, at: dict[str, int], size: int) -> tuple[Numbers, Mask]:
 def _day(year: Numbers, month: Numbers, day: Numbers) -> tuple[Numbers, Mask]:
     """Return days since 1970 in the Gregorian calendar, and which of them there are.
 
-    Source: Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
+    By a table of the months that occur: times of a file are of a few years as a rule.
     """
     good = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1)
-    lengths = _MONTH_DAYS[np.clip(month, 1, 12) - 1] + ((month == 2) & _is_leap(year))
-    good &= day <= lengths
-    shifted = year - (month <= 2)
-    era, of_era = np.divmod(shifted, 400)
-    of_year = (153 * (month + np.where(month > 2, -3, 9)) + 2) // 5 + day - 1
-    days = of_era * 365 + of_era // 4 - of_era // 100 + of_year
-    return era * 146_097 + days - 719_468, good
+    if not len(good):
+        return np.zeros(0, dtype=np.int64), good
+    months = np.where(good, year * 12 + month, _SOME_MONTH)
+    earliest = int(months.min())
+    first = _first_days(np.arange(earliest, int(months.max()) + 2))
+    months -= earliest
+    good &= day <= np.diff(first)[months]
+    return first[months] + (day - 1), good
+
+
+def _first_days(months: Numbers) -> Numbers:
+    """Return the first day of months, given as twelve times the year and the number of the month from 1 on.
+
+    Source: Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
+    """
+    # Years that begin with March: their last month is the one of another length.
+    year, since_march = np.divmod(months - 3, 12)
+    era, of_era = np.divmod(year, 400)
+    days = of_era * 365 + of_era // 4 - of_era // 100 + (153 * since_march + 2) // 5
+    return np.asarray(era * 146_097 + days - 719_468, dtype=np.int64)
 
 
 def _is_leap(year: Numbers) -> Mask:

@@ -100,31 +100,30 @@ def validate(
     put_before = len(rejected.rows) if rejected else 0
     total = bad_rows = put_before
 
-    def inspect(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def inspect(chunk: pl.DataFrame) -> pl.DataFrame:
+        """Return the good rows: the chunk itself if all are."""
         nonlocal total, bad_rows
-        for chunk in chunks:
-            total += chunk.height
-            broken = _broken(chunk, checks, contract.pii, total - chunk.height - put_before)
-            _count(chunk, broken, checks, contract.pii)
-            # With Warn a broken rule of the user's leaves its row in; a broken contract does not.
-            weighty = [
-                check.title for check in checks if check.rows and (check.contract or validation.on_failure != "Warn")
-            ]
-            if not weighty:
-                yield chunk
-                continue
-            mask = broken.select(pl.any_horizontal(weighty)).to_series()
-            bad_rows += int(mask.sum())
-            if validation.on_failure == "Quarantine":
-                why = broken.filter(mask).select(_why(checks))
-                aside.append(chunk.filter(mask).hstack(why))
-                # Whether they are too many is known at the end only: until then none may be lost, nor fill the memory.
-                if sum(frame.estimated_size() for frame in aside) > spill.budget:
-                    put_aside.append(spill.write(aside))
-                    aside.clear()
-            yield chunk.filter(~mask)
+        total += chunk.height
+        broken = _broken(chunk, checks, contract.pii, total - chunk.height - put_before)
+        _count(chunk, broken, checks, contract.pii)
+        # With Warn a broken rule of the user's leaves its row in; a broken contract does not.
+        weighty = [
+            check.title for check in checks if check.rows and (check.contract or validation.on_failure != "Warn")
+        ]
+        mask = broken.select(pl.any_horizontal(weighty)).to_series() if weighty else None
+        if mask is None or not mask.any():
+            return chunk
+        bad_rows += int(mask.sum())
+        if validation.on_failure == "Quarantine":
+            why = broken.filter(mask).select(_why(checks))
+            aside.append(chunk.filter(mask).hstack(why))
+            # Whether they are too many is known at the end only: until then none may be lost, nor fill the memory.
+            if sum(frame.estimated_size() for frame in aside) > spill.budget:
+                put_aside.append(spill.write(aside))
+                aside.clear()
+        return chunk.filter(~mask)
 
-    good = spill.collect(inspect(rows.chunks()))
+    good = spill.keep(rows, inspect)
     checks += before
     result = _result(checks, bad_rows if validation.on_failure == "Quarantine" else 0)
     good_rows = total - bad_rows

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from mlops.api import tasks
+from mlops.api.job_names import scheduled_time
 from mlops.api.reasons import Reason
-from mlops.api.tasks import ScoreReport, ScoreTask
+from mlops.api.score_task import ScoreReport, ScoreTask
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.opening import load
 from mlops.workloads.floor.pod import BadInput, Pod
@@ -80,7 +80,7 @@ def _addressed(pod: Pod, task: ScoreTask, address: str | None) -> str | None:
     """Return an address of this Job, whose name says for which time it is."""
     if address is None or ("{date}" not in address and "{time}" not in address):
         return address
-    minutes = tasks.scheduled_time(pod.job)
+    minutes = scheduled_time(pod.job)
     if minutes is None:
         raise BadInput(
             Reason.CONFIGURATION_INVALID,

@@ -12,10 +12,11 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from mlops.api import tasks
 from mlops.api.dataset import DataField, S3Source
 from mlops.api.digests import digest_of
+from mlops.api.drift_reference import PinnedDataset
 from mlops.api.reasons import Reason
+from mlops.api.score_task import ScoreTask
 from mlops.store.address import open_source
 from mlops.store.bucket import Bucket, Stat
 from mlops.store.errors import BucketMissing, NotFound
@@ -91,7 +92,7 @@ class RowSource(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def source_of(pod: Pod, task: tasks.ScoreTask, signature: Signature, uri: str | None) -> RowSource:
+def source_of(pod: Pod, task: ScoreTask, signature: Signature, uri: str | None) -> RowSource:
     """Return the source that a task names; `uri` is its address as of this Job. Raises BadInput, StoreError."""
     if task.input.dataset is not None:
         return VersionRows(pod, task, task.input.dataset, signature)
@@ -123,7 +124,7 @@ def bucket_of(pod: Pod, uri: str, namespace: str) -> tuple[Bucket, str]:
 class DeliveredRows:
     """Files as a Dataset's source has them."""
 
-    def __init__(self, pod: Pod, task: tasks.ScoreTask, uri: str, signature: Signature) -> None:
+    def __init__(self, pod: Pod, task: ScoreTask, uri: str, signature: Signature) -> None:
         self._task, self._scratch, self._uri = task, pod.scratch, uri
         self._bucket, key = bucket_of(pod, uri, task.namespace)
         # What a message and an answer call a file: its path, or its address.
@@ -219,7 +220,7 @@ def _written(one: Stat) -> str:
 class VersionRows:
     """A version of a Dataset: its three parts, with the fields as they were cleaned."""
 
-    def __init__(self, pod: Pod, task: tasks.ScoreTask, pinned: tasks.PinnedDataset, signature: Signature) -> None:
+    def __init__(self, pod: Pod, task: ScoreTask, pinned: PinnedDataset, signature: Signature) -> None:
         self._pinned = pinned
         self._version: DatasetVersion = fetch_dataset(pod.store, pinned, pod.scratch / "dataset")
         version, inputs = self._version, signature.inputs

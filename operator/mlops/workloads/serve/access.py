@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops.api.pod_environment import ServerSettings
 from mlops.api.reasons import Reason
-from mlops.api.tasks import ServeTask
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.floor.pod import PassingFault
 from mlops.workloads.serve.auth import RequestGuard
 from mlops.workloads.serve.client_keys import ClientKeyring

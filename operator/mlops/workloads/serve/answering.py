@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.floor.model.cleaning import Cleaning, OutsideTraining, may_miss
 from mlops.workloads.floor.model.lone_rows import LoneRows, Row
 from mlops.workloads.floor.model.opening import Loaded
@@ -32,7 +32,7 @@ class Answering:
     `answer` is for one thread at a time, as a Predictor is.
     """
 
-    def __init__(self, task: tasks.ServeTask, loaded: Loaded, limits: ServerLimits) -> None:
+    def __init__(self, task: ServeTask, loaded: Loaded, limits: ServerLimits) -> None:
         signature = loaded.predictor.signature
         self.interface = interface_of(task, signature, loaded.gives_probabilities)
         self._predictor = loaded.predictor
@@ -82,7 +82,7 @@ class Answering:
         return self._writer.write(request, values)
 
 
-def interface_of(task: tasks.ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
+def interface_of(task: ServeTask, signature: Signature, gives_probabilities: bool) -> Interface:
     """Return what clients see of the model."""
     optional = may_miss(signature)
     outputs = [("prediction", "FP64", 1)]

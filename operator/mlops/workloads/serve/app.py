@@ -8,8 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
+from mlops.api.serving_task import ServeTask
 from mlops.store.errors import StoreError
 from mlops.workloads.serve.bodies import stated_length, with_body
 from mlops.workloads.serve.documents import Documents
@@ -38,7 +38,7 @@ class Application:
     """One model version over HTTP. `served` is None until the model has been loaded and checked."""
 
     def __init__(
-        self, task: tasks.ServeTask, limits: ServerLimits, metrics: Metrics, ids: RequestIds, failures: FailureLog
+        self, task: ServeTask, limits: ServerLimits, metrics: Metrics, ids: RequestIds, failures: FailureLog
     ) -> None:
         self.task, self.limits, self.metrics = task, limits, metrics
         self._ids, self._failures = ids, failures
@@ -52,7 +52,7 @@ class Application:
         """Note that the artifact has been fetched; what comes from here on is up to the model."""
         self._fetched = True
 
-    def _routes_of(self, task: tasks.ServeTask) -> dict[str, Route]:
+    def _routes_of(self, task: ServeTask) -> dict[str, Route]:
         model, limit = f"/v2/models/{task.model_name}", self.limits.body_bytes
         version = f"{model}/versions/{task.version}"
         routes = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any, Final
 
-from mlops.api import tasks
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.serve.exchange import Fields
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.model_description import ModelDescription
@@ -23,7 +23,7 @@ _TYPES: Final = {"BYTES": "TYPE_STRING"}
 class Documents:
     """Answers for one model; `model` raises RequestError until it is there."""
 
-    def __init__(self, task: tasks.ServeTask, metrics: Metrics, model: Callable[[], Served]) -> None:
+    def __init__(self, task: ServeTask, metrics: Metrics, model: Callable[[], Served]) -> None:
         self._task, self._metrics, self._model = task, metrics, model
         # The document is some hundred kilobytes for the widest models, so it is written once.
         self._written: tuple[ModelDescription, HttpAnswer] | None = None

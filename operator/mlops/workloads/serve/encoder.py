@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from mlops.api import tasks
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.floor.isolation import limits
 from mlops.workloads.floor.model.signature import Signature, class_name
 from mlops.workloads.serve.captured_rows import CapturedRequest, CapturedRow, Message, messages_of
@@ -47,7 +47,7 @@ class CannotEncode(Exception):
         self.fault = fault
 
 
-def plan_of(task: tasks.ServeTask, signature: Signature, host: str) -> RecordPlan:
+def plan_of(task: ServeTask, signature: Signature, host: str) -> RecordPlan:
     """Return what is to be known for recording what a model answers."""
     classes = signature.classes
     return RecordPlan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlops.api.tasks import ServeTask
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.floor.pod import is_panic
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from mlops.api.tasks import ServeTask
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.serve.errors import RequestError, shown, unknown_model
 from mlops.workloads.serve.inference import InferenceRequest, Interface, Parser
 from mlops.workloads.serve.message_size import has_more_fields

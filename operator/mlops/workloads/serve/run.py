@@ -21,7 +21,7 @@ import uvloop
 from mlops.api.environment import BadVariable
 from mlops.api.pod_environment import ServerSettings
 from mlops.api.reasons import Reason
-from mlops.api.tasks import ServeTask
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.model.latency import one_row_seconds, percentile
 from mlops.workloads.floor.model.lone_rows import lone_rows

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from mlops.api import tasks
 from mlops.api.pod_environment import ServerLimits
+from mlops.api.serving_task import ServeTask
 from mlops.workloads.floor.model.lone_rows import LoneRows, RowAnswer
 from mlops.workloads.floor.model.opening import Loaded
 from mlops.workloads.floor.model.predictor import Prediction
@@ -40,7 +40,7 @@ class Served:
 
     def __init__(
         self,
-        task: tasks.ServeTask,
+        task: ServeTask,
         loaded: Loaded,
         *,
         one_row_seconds: float,

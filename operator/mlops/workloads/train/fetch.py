@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mlops.api import tasks
 from mlops.api.metrics import of_task
 from mlops.api.training_run import Part
+from mlops.api.training_task import FetchReport, FetchTask
 from mlops.workloads.floor.model.signature import write_json
 from mlops.workloads.floor.pod import Pod
 from mlops.workloads.train.data import PARTS, SCHEMA_FILE, Data, fetch_artifact, read_data
 
 
-def fetch(pod: Pod, task: tasks.FetchTask) -> tasks.FetchReport:
+def fetch(pod: Pod, task: FetchTask) -> FetchReport:
     """Write train, validation and test.parquet, schema.json and task.json into the inputs folder.
 
     Raises BadInput(DataUnusable), and the store's errors.
@@ -26,10 +26,10 @@ def fetch(pod: Pod, task: tasks.FetchTask) -> tasks.FetchReport:
         _write_part(data, part, target)
     shutil.copyfile(source / SCHEMA_FILE, target / SCHEMA_FILE)
     write_json(describe(data, task), target / "task.json")
-    return tasks.FetchReport(rows=sum(frame.height for frame in data.parts.values()))
+    return FetchReport(rows=sum(frame.height for frame in data.parts.values()))
 
 
-def describe(data: Data, task: tasks.FetchTask) -> dict[str, object]:
+def describe(data: Data, task: FetchTask) -> dict[str, object]:
     """Return task.json: what the container is asked for, and how its outputs must look."""
     # Whole numbers may be classes or amounts: the model's outputs will tell.
     regression = of_task("regression") if data.label.type in ("float64", "int64") else ()

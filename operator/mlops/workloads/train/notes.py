@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.api import tasks
+from mlops.api.task_report import ReportError, write_report
 from mlops.api.training_run import MAX_NOTES
+from mlops.api.training_task import TrainReport
 from mlops.workloads.floor.model.encoding import LARGEST
 from mlops.workloads.floor.model.signature import Encoding, TextEncoding
 
@@ -53,16 +54,16 @@ def _percent(part: int, whole: int) -> str:
     return f"{share:.0f} %" if share >= 1 else "less than 1 %"
 
 
-def with_notes(report: tasks.TrainReport, notes: tuple[str, ...]) -> tasks.TrainReport:
+def with_notes(report: TrainReport, notes: tuple[str, ...]) -> TrainReport:
     """Return the report with as many notes as it holds; the digests of files, a mere comfort, make room for them."""
     kept, bare = notes[:MAX_NOTES], report.evolve(files={})
     tried = [report.evolve(notes=kept), *(bare.evolve(notes=kept[:count]) for count in range(len(kept), 0, -1))]
     return next(filter(_fits, tried), report)
 
 
-def _fits(report: tasks.TrainReport) -> bool:
+def _fits(report: TrainReport) -> bool:
     try:
-        tasks.write_report(report)
-    except tasks.ReportError:
+        write_report(report)
+    except ReportError:
         return False
     return True

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlops.api import tasks
 from mlops.api.costs import Costs
 from mlops.api.estimators import too_many_categories
 from mlops.api.metrics import Task, positive_last
 from mlops.api.reasons import Reason
 from mlops.api.training_run import MetricValue, Part
+from mlops.api.training_task import TrainReport, TrainTask
 from mlops.store import Manifest
 from mlops.store.errors import StoreError
 from mlops.workloads.floor.log import say
@@ -57,7 +57,7 @@ class _Made:
     notes: tuple[str, ...] = ()
 
 
-def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
+def train(pod: Pod, task: TrainTask) -> TrainReport:
     """Do the task. Raises BadInput with a reason of the TrainingRun, and the store's errors."""
     data = read_data(fetch_artifact(pod, task.dataset_artifact, pod.scratch / "data"), task.since)
     check_label(data)
@@ -83,7 +83,7 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
         recorded = write_rest(made.predictor, data, task.seed, metrics, folder)
     champion = _champion(pod, task.champion_artifact, data, costs)
     manifest = pod.store.put_directory(folder)
-    report = tasks.TrainReport(
+    report = TrainReport(
         output_digest=manifest.digest,
         prediction_digest=prediction_digest(recorded),
         environment_digest=task.environment_digest if _is_users_own(task) else environment.digest(),
@@ -98,7 +98,7 @@ def train(pod: Pod, task: tasks.TrainTask) -> tasks.TrainReport:
     return with_notes(report, (*made.notes, *_undefined(measured)))
 
 
-def _is_users_own(task: tasks.TrainTask) -> bool:
+def _is_users_own(task: TrainTask) -> bool:
     return task.estimator is None and task.recalibration is None
 
 
@@ -116,7 +116,7 @@ def _undefined(measured: Mapping[Part, Measured]) -> Iterator[str]:
                 yield f"{name} is not defined on the part {part}: {why}"
 
 
-def _fit_and_export(task: tasks.TrainTask, data: Data, folder: Path) -> _Made:
+def _fit_and_export(task: TrainTask, data: Data, folder: Path) -> _Made:
     estimator_spec = task.estimator
     if estimator_spec is None:
         raise ValueError("a task without estimator has nothing to fit")
@@ -214,7 +214,7 @@ def _compared_columns(data: Data, seed: int) -> dict[str, Any]:
     return columns
 
 
-def _adopt(pod: Pod, task: tasks.TrainTask, data: Data, folder: Path, children: contextlib.ExitStack) -> _Made:
+def _adopt(pod: Pod, task: TrainTask, data: Data, folder: Path, children: contextlib.ExitStack) -> _Made:
     """Take over what the user's own container left in the outputs folder; only a child of this pod opens it."""
     own = adopt(pod.outputs, data, folder, task.costs)
     predictor = IsolatedPredictor.open(folder, children.enter_context(child_for(folder)))

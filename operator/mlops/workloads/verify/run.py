@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.api.tasks import VerifyReport, VerifyTask
+from mlops.api.serving_task import VerifyReport, VerifyTask
 from mlops.workloads.floor.model.contents import check_contents
 from mlops.workloads.floor.model.isolated import OPEN_SECONDS, asked, child_for, model_file
 from mlops.workloads.floor.model.opening import fetch

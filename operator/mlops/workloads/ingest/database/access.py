@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from mlops.api import tasks
 from mlops.api.reasons import Reason
 from mlops.api.sql_source import SECRET_KEYS, Engine, SqlSource
+from mlops.api.task_variables import BUCKETS_VARIABLE, SOURCE_PREFIX
 from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.ingest.credentials import LOCAL_WAY_OUT
 
@@ -66,7 +66,7 @@ def access_of(source: SqlSource, namespace: str, environ: Mapping[str, str]) -> 
     """
     secret = _Secret(f'Secret "{source.secret_ref.name}" in namespace "{namespace}"', environ)
     given = {key: value for key in SECRET_KEYS if (value := secret.value(key))}
-    if not given and tasks.BUCKETS_VARIABLE in environ:
+    if not given and BUCKETS_VARIABLE in environ:
         raise BadInput(Reason.CREDENTIALS_MISSING, f"{secret.name} is not known here: {LOCAL_WAY_OUT}")
     if not given:
         raise secret.wrong("is not there, or has none of the keys: " + ", ".join(SECRET_KEYS))
@@ -103,7 +103,7 @@ class _Secret:
     environ: Mapping[str, str] = field(repr=False)
 
     def value(self, key: str) -> str:
-        names = (tasks.SOURCE_PREFIX + one for one in SECRET_KEYS[key])
+        names = (SOURCE_PREFIX + one for one in SECRET_KEYS[key])
         # A file that was made into a Secret ends in a line break; a password may end in a blank.
         return next((value for name in names if (value := self.environ.get(name, "").rstrip("\r\n"))), "")
 

@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Final
 
-from mlops.api import tasks
 from mlops.api.reasons import Reason
+from mlops.api.task_variables import BUCKETS_VARIABLE
 from mlops.workloads.floor.pod import BadInput, PassingFault
 from mlops.workloads.ingest.addresses import Address, carried, is_public
 from mlops.workloads.ingest.database.access import Access
@@ -37,7 +37,7 @@ def may_be_a_database(address: Address) -> bool:
 def judged(access: Access, environ: Mapping[str, str], resolver: Resolve = resolve) -> list[str]:
     """Return the addresses of the database's host. Raises BadInput(AddressForbidden) if one of them may not be reached,
     PassingFault(SourceUnavailable) if there is none."""
-    policy, is_local = Policy.from_environ(environ), tasks.BUCKETS_VARIABLE in environ
+    policy, is_local = Policy.from_environ(environ), BUCKETS_VARIABLE in environ
     try:
         found = [ipaddress.ip_address(one) for one in resolver(access.host, access.port)]
     except (OSError, ValueError) as error:

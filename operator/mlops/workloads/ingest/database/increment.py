@@ -18,8 +18,8 @@ import polars as pl
 
 from mlops.api.dataset import DataField, DatasetSpec
 from mlops.api.digests import digest_of
+from mlops.api.ingest_task import IngestTask
 from mlops.api.reasons import Reason
-from mlops.api.tasks import IngestTask
 from mlops.store import AccessDenied, NotFound, Store
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet

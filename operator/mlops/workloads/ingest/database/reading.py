@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from mlops.api.ingest_task import IngestTask
 from mlops.api.sql_source import Engine, SqlSource
-from mlops.api.tasks import IngestTask
 from mlops.workloads.floor.log import say
 from mlops.workloads.floor.pod import Pod
 from mlops.workloads.ingest.contract import Contract
