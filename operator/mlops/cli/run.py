@@ -380,7 +380,7 @@ def _grpc_address(service: Manifest) -> str | None:
     names = [port["name"] for port in service["spec"]["ports"]]
     for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress", []):
         for name, port in zip(names, ingress["ports"], strict=False):
-            if name == "grpc":
+            if name in ("grpc", "grpcs"):
                 return f"{ingress['ip']}:{port['port']}"
     return None
 
