@@ -112,6 +112,21 @@ def test_each_identity_may_use_what_the_stage_says_and_nothing_else(guarded: Ser
         assert status(guarded, "GET", health) == 200
 
 
+def test_the_document_says_of_each_address_what_the_server_asks_of_it(guarded: Served) -> None:
+    """Followed by a client: with the header of each scheme it is let in where `security` stands, and nowhere without."""
+    document = json.loads(guarded.ask("GET", "/openapi.json", None, {"X-API-Key": KEYS["batch"]})[2])
+    schemes = document["components"]["securitySchemes"]
+    headers = {"apiKey": {schemes["apiKey"]["name"]: KEYS["batch"]}, "bearer": {"Authorization": _of("batch")}}
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert headers.keys() == schemes.keys()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            body = b"{}" if method == "post" else None
+            assert (guarded.ask(method.upper(), path, body)[0] == 401) is bool(operation.get("security"))
+            for (name,) in map(tuple, operation.get("security", ())):
+                assert guarded.ask(method.upper(), path, body, headers[name])[0] in (200, 400, 422)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -247,7 +247,10 @@ def test_keys_and_certificate_are_exchanged_without_a_restart(secured: Secured) 
 
 
 def test_who_tries_too_often_is_told_when_to_come_again(secured: Secured) -> None:
-    """Over either port, which count together; a right key is answered meanwhile. Last: this address has no tries left."""
+    """Over either port, which count together; a right key is answered meanwhile.
+
+    The last test here: this address has no tries left.
+    """
     with secured.stub() as stub:
         codes = []
         for _ in range(2 * ADDRESS_TRIES):
@@ -260,7 +263,7 @@ def test_who_tries_too_often_is_told_when_to_come_again(secured: Secured) -> Non
         assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
         wrong = {"X-API-Key": "a-key-that-nobody-has"}
         answers = [secured.served.ask("GET", "/v2", None, wrong) for _ in range(5)]
-        status, headers, body = next(answer for answer in answers if answer[0] == 429)
+        _, headers, body = next(answer for answer in answers if answer[0] == 429)
         assert (headers["retry-after"], headers["connection"]) == ("1", "close")
         assert b"send a key or token that holds" in body
         assert secured.served.ask("GET", "/v2", None, wrong, "127.0.3.1")[0] == 401

@@ -68,7 +68,7 @@ class RequestGuard:
         tries: FailedTries | None = None,
     ) -> None:
         self._keyring, self._tokens = keyring, tokens
-        self._tries = tries or FailedTries()
+        self._tries = FailedTries() if tries is None else tries
         self._admitted = {group: _Admitted(access) for group, access in auth.accesses.items()}
         self.denied: Counter[tuple[RouteGroup, Denial]] = Counter()
 
