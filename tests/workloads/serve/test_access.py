@@ -113,7 +113,7 @@ def test_each_identity_may_use_what_the_stage_says_and_nothing_else(guarded: Ser
 
 
 def test_the_document_says_of_each_address_what_the_server_asks_of_it(guarded: Served) -> None:
-    """Followed by a client: with the header of each scheme it is let in where `security` stands, and nowhere without."""
+    """With the header of each scheme a client is let in where `security` stands, and without one nowhere."""
     document = json.loads(guarded.ask("GET", "/openapi.json", None, {"X-API-Key": KEYS["batch"]})[2])
     schemes = document["components"]["securitySchemes"]
     headers = {"apiKey": {schemes["apiKey"]["name"]: KEYS["batch"]}, "bearer": {"Authorization": _of("batch")}}
