@@ -607,12 +607,6 @@ RULES = [
         "protocolVersions must name v2: probes and metrics go over HTTP; grpc-v2 comes beside it",
     ),
     _case(
-        "gRPC beside keys",
-        a_version(**{"spec.promotion.stages.1.protocolVersions": ["v2", "grpc-v2"]}),
-        "spec.promotion.stages[1]",
-        "protocolVersions: grpc-v2 has neither auth nor tls yet: name v2 alone, or leave out auth and tls",
-    ),
-    _case(
         "autoscaling by nothing",
         a_version(**{"spec.promotion.stages.2.autoscaling": {"maxReplicas": 3}}),
         "spec.promotion.stages[2].autoscaling",

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 import yaml
 
@@ -28,8 +29,9 @@ def test_a_loop_goes_by_keys_and_a_certificate(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(certificate)
     manifests = folder / "tiny.yaml"
     secrets = [_secret("clients", {"batch": KEY}), _secret("shown", {"tls.crt": certificate, "tls.key": private})]
-    # gRPC has neither keys nor TLS.
-    text = manifests.read_text().replace(" protocolVersions: [v2, grpc-v2],", f" {ACCESS},")
+    text = manifests.read_text().replace(
+        " protocolVersions: [v2, grpc-v2],", f" protocolVersions: [v2, grpc-v2], {ACCESS},"
+    )
     assert ACCESS in text
     manifests.write_text("---\n".join([text, *map(yaml.safe_dump, secrets)]))
     known = environment() | {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "MLOPS_SERVER_TOKEN": KEY}
@@ -38,6 +40,13 @@ def test_a_loop_goes_by_keys_and_a_certificate(tmp_path: Path) -> None:
         running = subprocess.Popen(command(*words), stdout=output, stderr=output, env=known, start_new_session=True)
     try:
         url = _wait_for(tmp_path / "output", running, r"serving tiny-production at (https://\S+)")
+        address = _wait_for(tmp_path / "output", running, r"and over gRPC with TLS at (127\.0\.0\.1:\d+)")
+        with grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate.encode())) as channel:
+            ask = channel.unary_unary("/inference.GRPCInferenceService/ServerMetadata")
+            assert b"mlops" in ask(b"", metadata=(("x-api-key", KEY),), timeout=20)
+            with pytest.raises(grpc.RpcError) as stranger:
+                ask(b"", timeout=20)
+            assert stranger.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert "Authorization: Bearer $MLOPS_SERVER_TOKEN" in (tmp_path / "output").read_text()
         rows(3, start=900).write_csv(tmp_path / "more.csv")
         asked = command("predict", "tiny", "--file", tmp_path / "more.csv", "--url", url)

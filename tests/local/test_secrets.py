@@ -24,7 +24,7 @@ def test_a_server_is_told_ports_of_this_machine(tmp_path: Path) -> None:
     """Each of its own, in the place of those of the manifest; without one for gRPC it is told none."""
     pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {}}
     http, grpc = {"name": "http", "containerPort": 8080}, {"name": "grpc", "containerPort": 8081}
-    for declared in ([http], [http, grpc]):
+    for declared in ([http], [http, grpc], [{**http, "name": "https"}, {**grpc, "name": "grpcs"}]):
         told = [{"name": "MLOPS_GRPC_PORT", "value": "8081"}] if len(declared) > 1 else []
         container = {"name": "server", "command": ["true"], "env": told, "ports": declared}
         given = {port["containerPort"]: 40_000 + number for number, port in enumerate(declared)}

@@ -441,9 +441,7 @@ def _autoscaling(draw: Draw, drawn: Object, fields: Fields) -> None:
 def _stage(draw: Draw, drawn: Object, fields: Fields) -> None:
     if "autoscaling" in drawn:
         drawn.pop("replicas", None)
-    if "auth" in drawn or "tls" in drawn:
-        drawn.pop("protocolVersions", None)
-    elif "v2" not in drawn.get("protocolVersions", ("v2",)):
+    if "v2" not in drawn.get("protocolVersions", ("v2",)):
         drawn["protocolVersions"] = ["v2", "grpc-v2"]
 
 

@@ -87,11 +87,6 @@ class Stage(Model):
             "protocolVersions must name v2: probes and metrics go over HTTP; grpc-v2 comes beside it",
             lambda self: "v2" in self.protocol_versions,
         ),
-        Rule(
-            "!has(self.protocolVersions) || !('grpc-v2' in self.protocolVersions) || !has(self.auth) && !has(self.tls)",
-            "protocolVersions: grpc-v2 has neither auth nor tls yet: name v2 alone, or leave out auth and tls",
-            lambda self: not self.speaks_grpc or (self.auth is None and self.tls is None),
-        ),
     )
 
     @property

@@ -117,7 +117,7 @@ class StageAuth(Model):
 
 
 class StageTls(Model):
-    """TLS 1.2 or newer at the server's port, in the place of plain HTTP."""
+    """TLS 1.2 or newer at the server's ports, in the place of plain HTTP and gRPC."""
 
     secret_ref: SecretRef = Field(
         description="A Secret of type kubernetes.io/tls: tls.crt and tls.key, read again when they change."

@@ -42,6 +42,8 @@ from mlops.store.address import open_store
 
 # How far a driven clock goes ahead of a replay for what is to be tried again: after 1, 2, 4 … 32 minutes.
 PATIENCE = timedelta(hours=1, minutes=10)
+# What is said of a Service's ports for gRPC, by their names.
+_RPC_PORTS = {"grpc": "", "grpcs": " with TLS"}
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ class _Run:
     async def _serve_on(self, runtime: LocalRuntime, view: View) -> None:
         for service in runtime.list("Service"):
             url = _url(service)
-            also = f" and over gRPC at {address}" if (address := _grpc_address(service)) else ""
+            also = _also_over_grpc(service)
             self._say(f"serving {service['metadata']['name']} at {url}{also}")
             if url and (line := try_it.curl_line(service, url, _objects(runtime), self.state)):
                 self._say(f"try it: {line}")
@@ -375,14 +377,14 @@ def _url(service: Manifest | None) -> str | None:
     return None
 
 
-def _grpc_address(service: Manifest) -> str | None:
-    """Return where a Service answers over gRPC on this machine, as clients take it; None if it does not."""
+def _also_over_grpc(service: Manifest) -> str:
+    """Return where a Service answers over gRPC on this machine, as clients take it; empty if it does not."""
     names = [port["name"] for port in service["spec"]["ports"]]
     for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress", []):
         for name, port in zip(names, ingress["ports"], strict=False):
-            if name == "grpc":
-                return f"{ingress['ip']}:{port['port']}"
-    return None
+            if name in _RPC_PORTS:
+                return f" and over gRPC{_RPC_PORTS[name]} at {ingress['ip']}:{port['port']}"
+    return ""
 
 
 def _objects(runtime: LocalRuntime) -> list[Manifest]:

@@ -86,7 +86,7 @@ def launch(container: Manifest, pod: Manifest, place: Path, ports: Mapping[int, 
         environ |= {tasks.PORT_VARIABLE: str(next(iter(ports.values()))), tasks.HOST_VARIABLE: HOST}
         # Without a cluster each pod has ports of this machine in the place of those that it is told.
         for port in container.get("ports", ()):
-            if port.get("name") == "grpc":
+            if port.get("name") in ("grpc", "grpcs"):
                 environ[tasks.GRPC_PORT_VARIABLE] = str(ports[port["containerPort"]])
         # The same requests are captured in every folder; the servers here are not for strangers.
         environ.setdefault(tasks.CAPTURE_KEY_VARIABLE, "mlops run")

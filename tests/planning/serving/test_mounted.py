@@ -78,6 +78,30 @@ def test_the_service_keeps_the_port_of_grpc_as_long_as_a_version_speaks_it() -> 
     assert seen[-1] == (("rain-v2",), ("http",))
 
 
+def test_grpc_goes_over_to_tls_at_a_port_of_its_own() -> None:
+    """Pods of before answer without TLS at the old one until one with TLS is ready, as over HTTP."""
+    world = a_world(of_stage(protocolVersions=["v2", "grpc-v2"]))
+    world.put(of_stage(2, protocolVersions=["v2", "grpc-v2"], tls={"secretRef": {"name": "rain-tls"}}))
+    seen = []
+    for _ in range(12):
+        for name in ("rain-v1", "rain-v2"):
+            world.carry_out(world.plan("ModelVersion", name))
+        live = [name for name in ("rain-v1", "rain-v2") if world.get("ModelVersion", name).status.stages]
+        seen.append((tuple(live), tuple(name for name, _, _ in ports(world))))
+        world.tick()
+    assert (("rain-v1",), ("https", "http", "grpcs", "grpc")) in seen
+    assert seen[-1] == (("rain-v2",), ("https", "http", "grpcs"))
+    pod = world.objects[Key("Deployment", "team", "rain-production")]["spec"]["template"]["spec"]
+    assert [port["name"] for port in pod["containers"][0]["ports"]] == ["https", "grpcs"]
+    assert {"name": "MLOPS_GRPC_PORT", "value": "8081"} in pod["containers"][0]["env"]
+    assert world.objects[Key("Service", "team", "rain-production")]["spec"]["ports"][-1] == {
+        "name": "grpcs",
+        "port": 8443,
+        "targetPort": "grpcs",
+        "protocol": "TCP",
+    }
+
+
 def test_without_either_nothing_is_added() -> None:
     """Servers of before this release are not replaced by it."""
     world = a_world(a_version())

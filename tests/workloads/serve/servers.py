@@ -41,13 +41,21 @@ class Served:
     trusted: ssl.SSLContext | None = None
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        source: str | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers in lower case, and body of one request over a connection of its own."""
+        """Status, headers in lower case, and body of one request over a connection of its own, from `source`."""
+        own = None if source is None else (source, 0)
         connection = (
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60, source_address=own)
             if self.trusted is None
-            else http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.trusted)
+            else http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=60, source_address=own, context=self.trusted
+            )
         )
         try:
             connection.request(method, path, body, dict(headers or {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import ssl
@@ -25,6 +26,8 @@ from tests.workloads.serve.servers import Served, artifact_of, metric, request_o
 INFER, LABELS, FLUSH = "/v2/models/weather/infer", "/v2/models/weather/feedback", "/-/flush"
 KEYS = {"batch": "key-of-the-batch-client", "labels": "key-of-the-labels-client", "scraper": "key-of-the-scraper"}
 ISSUED = Issuer()
+# Addresses that were not wrong too often yet.
+_OTHERS = itertools.count(1)
 
 
 def a_task(artifact: str, *, tls: bool = False, auth: bool = True) -> tasks.ServeTask:
@@ -109,6 +112,21 @@ def test_each_identity_may_use_what_the_stage_says_and_nothing_else(guarded: Ser
         assert status(guarded, "GET", health) == 200
 
 
+def test_the_document_says_of_each_address_what_the_server_asks_of_it(guarded: Served) -> None:
+    """With the header of each scheme a client is let in where `security` stands, and without one nowhere."""
+    document = json.loads(guarded.ask("GET", "/openapi.json", None, {"X-API-Key": KEYS["batch"]})[2])
+    schemes = document["components"]["securitySchemes"]
+    headers = {"apiKey": {schemes["apiKey"]["name"]: KEYS["batch"]}, "bearer": {"Authorization": _of("batch")}}
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert headers.keys() == schemes.keys()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            body = b"{}" if method == "post" else None
+            assert (guarded.ask(method.upper(), path, body)[0] == 401) is bool(operation.get("security"))
+            for (name,) in map(tuple, operation.get("security", ())):
+                assert guarded.ask(method.upper(), path, body, headers[name])[0] in (200, 400, 422)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -138,7 +156,9 @@ def test_each_identity_may_use_what_the_stage_says_and_nothing_else(guarded: Ser
 def test_a_stranger_learns_nothing_of_the_model_whatever_the_address(guarded: Served, method: str, path: str) -> None:
     """Not even which addresses, models and versions there are; missing and wrong are told alike."""
     sent = [{}, {"Authorization": "Bearer nonsense-nonsense"}, {"X-API-Key": ISSUED.token().decode()}]
-    answers = [guarded.ask(method, path, b"{}" if method == "POST" else None, headers) for headers in sent]
+    body = b"{}" if method == "POST" else None
+    source = f"127.0.1.{next(_OTHERS)}"
+    answers = [guarded.ask(method, path, body, headers, source) for headers in sent]
     for code, headers, body in answers:
         assert code == 401
         assert headers["www-authenticate"] == 'Bearer realm="mlops"'
@@ -158,7 +178,7 @@ def test_neither_keys_nor_tokens_are_logged_and_failures_are_counted(guarded: Se
         assert secret not in log
     text = guarded.ask("GET", "/metrics", None, {"X-API-Key": KEYS["scraper"]})[2].decode()
     lines = [line for line in text.splitlines() if line.startswith("mlops_denied_requests_total{")]
-    assert len(lines) == 12
+    assert len(lines) == 16
     counted = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
     assert counted['mlops_denied_requests_total{group="infer",reason="not_accepted"}'] >= 2
     assert "nobody" not in text
@@ -180,7 +200,9 @@ def test_keys_are_exchanged_while_a_connection_goes_on(guarded: Served, keys: Mo
         f"POST {INFER} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEYS['batch']}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20) as client:
+    # A head that is wrong too often would close it.
+    own = (f"127.0.1.{next(_OTHERS)}", 0)
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=20, source_address=own) as client:
 
         def answer() -> bytes:
             client.sendall(request)

@@ -13,6 +13,7 @@ from mlops.workloads.serve.client_keys import ClientKeyring
 from mlops.workloads.serve.mounted_files import Unusable
 
 BATCH, LABELS = b"batch-batch-batch-key", b"labels-labels-labels-key"
+HERE = "127.0.0.1"
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -23,9 +24,16 @@ def a_keyring(**files: bytes) -> ClientKeyring:
 
 
 class Tokens:
-    """Knows one token."""
+    """Knows one token, which was never seen before."""
+
+    def __init__(self) -> None:
+        self.verified = 0
+
+    def known_subject_of(self, digest: bytes) -> str | None:
+        return None
 
     def subject_of(self, token: bytes, digest: bytes) -> str | None:
+        self.verified += 1
         assert digest == hashlib.sha256(token).digest()
         return "service:billing" if token == b"a.good.token" else None
 
@@ -55,7 +63,7 @@ def test_keys_and_tokens_are_taken_in_either_header() -> None:
         [(b"x-api-key", BATCH)],
         [(b"authorization", b"bEARER   " + BATCH)],
     ):
-        assert guard.allowed("infer", headers) is None
+        assert guard.allowed("infer", headers, HERE) is None
     assert not guard.denied
 
 
@@ -86,9 +94,9 @@ def test_whoever_is_not_known_gets_nothing(headers: Headers, denial: Denial) -> 
     guard = a_guard()
     for route, group in (("infer", "infer"), ("flush", "admin"), ("page", "infer"), ("other", "infer")):
         before = guard.denied[group, denial]  # type: ignore[index]
-        assert guard.allowed(route, headers) is denial
+        assert guard.allowed(route, headers, HERE) is denial
         assert guard.denied[group, denial] == before + 1  # type: ignore[index]
-        assert guard.allowed("health", headers) is None
+        assert guard.allowed("health", headers, HERE) is None
 
 
 def test_a_group_may_be_of_some_and_of_everybody() -> None:
@@ -98,12 +106,12 @@ def test_a_group_may_be_of_some_and_of_everybody() -> None:
         admin={"subjects": ["service:billing"]},
         metrics={"access": "Anonymous"},
     )
-    assert guard.allowed("infer", bearer(BATCH)) is None
-    assert guard.allowed("infer", bearer(LABELS)) is Denial.NOT_ALLOWED
-    assert guard.allowed("flush", bearer(BATCH)) is Denial.NOT_ALLOWED
-    assert guard.allowed("flush", bearer(b"a.good.token")) is None
-    assert guard.allowed("feedback", bearer(LABELS)) is None
-    assert guard.allowed("metrics", []) is None
+    assert guard.allowed("infer", bearer(BATCH), HERE) is None
+    assert guard.allowed("infer", bearer(LABELS), HERE) is Denial.NOT_ALLOWED
+    assert guard.allowed("flush", bearer(BATCH), HERE) is Denial.NOT_ALLOWED
+    assert guard.allowed("flush", bearer(b"a.good.token"), HERE) is None
+    assert guard.allowed("feedback", bearer(LABELS), HERE) is None
+    assert guard.allowed("metrics", [], HERE) is None
     assert guard.denied == {("infer", Denial.NOT_ALLOWED): 1, ("admin", Denial.NOT_ALLOWED): 1}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlops.api.stage_access import StageAuth
 from mlops.workloads.floor.model.missing import objects
 from mlops.workloads.floor.model.signature import (
     Encoding,
@@ -32,10 +33,12 @@ from mlops.workloads.serve.example import example_row, find_example
 from mlops.workloads.serve.inference import Interface
 from mlops.workloads.serve.model_description import ModelDescription, description_of
 from mlops.workloads.serve.openapi import openapi
+from mlops.workloads.serve.openapi_security import asked_of_clients, with_security
 from mlops.workloads.serve.page import address_of, curl, page
 from mlops.workloads.serve.tensors import Column
 from tests.workloads.serve.servers import Served
 
+ISSUER_OF_TOKENS = {"jwksSecretRef": {"name": "i"}, "issuer": "https://i", "audience": "weather"}
 COLUMNS = (
     Column("a", "float64", True),
     Column("b", "int64", False),
@@ -164,6 +167,41 @@ def test_known_texts_and_conditions_are_in_the_document() -> None:
     matrix = tensors["properties"]["inputs"]["items"]["anyOf"][-1]
     assert matrix["properties"]["shape"]["prefixItems"][1] == {"const": 3}
     assert "example" not in json.dumps(openapi(described(example=None)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "schemes"),
+    [
+        pytest.param({"apiKeys": {"secretRef": {"name": "k"}}}, ["bearer", "apiKey"], id="keys"),
+        pytest.param({"jwt": ISSUER_OF_TOKENS}, ["bearer"], id="tokens"),
+        pytest.param(
+            {"apiKeys": {"secretRef": {"name": "k"}}, "jwt": ISSUER_OF_TOKENS}, ["bearer", "apiKey"], id="both"
+        ),
+        pytest.param(None, [], id="nothing"),
+        pytest.param(
+            {"jwt": ISSUER_OF_TOKENS, "routes": {"infer": {"access": "Anonymous"}}}, [], id="nothing for answers"
+        ),
+    ],
+)
+def test_the_document_and_the_page_say_which_key_is_asked_for(asked: dict[str, Any] | None, schemes: list[str]) -> None:
+    """Of each address but health, with the refusals that come of it; nothing where nothing is asked for."""
+    auth = None if asked is None else StageAuth.model_validate(asked)
+    document = with_security(openapi(described()), auth)
+    assert list(document["components"].get("securitySchemes", {})) == schemes
+    if "apiKey" in schemes:
+        scheme = document["components"]["securitySchemes"]["apiKey"]
+        assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-API-Key")
+    open_to_all = {"/v2/health/live", "/v2/health/ready", f"/v2/models/{INTERFACE.model_name}/ready"}
+    assert open_to_all < document["paths"].keys()
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            needs = bool(schemes) and path not in open_to_all
+            assert operation.get("security", []) == ([{name: []} for name in schemes] if needs else [])
+            assert (operation["responses"].keys() >= {"401", "403", "429"}) is needs
+    text = page(described(), "http://h", asked_of_clients(auth)).decode()
+    assert ("X-API-Key" in text) is ("apiKey" in schemes)
+    assert ("Authorization: Bearer" in text) is ("MLOPS_SERVER_TOKEN" in text) is bool(schemes)
+    assert ("a token (JWT)" in text) is bool(schemes and "jwt" in (asked or {}))
 
 
 class Elements(HTMLParser):

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops.api.secret_ref import SecretRef
-from mlops.api.stage_access import ClientKeys, StageAuth, StageTls
 from tests.workloads.serve.models import rows
 from tests.workloads.serve.rpc import (
     EXHAUSTED,
@@ -253,22 +250,6 @@ def test_a_taken_port_is_said_in_words(model: Path, both: Both, tmp_path: Path) 
     with started(tmp_path / "two", store, task, MLOPS_GRPC_PORT="9000", MLOPS_PORT="9000") as served:
         assert served.process.wait(timeout=60) == 2
     assert served.report["message"] == "MLOPS_GRPC_PORT: 9000 is MLOPS_PORT too; name another port"
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        pytest.param({"auth": StageAuth(api_keys=ClientKeys(secret_ref=SecretRef(name="clients")))}, id="keys"),
-        pytest.param({"tls": StageTls(secret_ref=SecretRef(name="shown"))}, id="a certificate"),
-    ],
-)
-def test_no_open_port_stands_beside_one_with_keys(model: Path, tmp_path: Path, asked: dict[str, Any]) -> None:
-    """Whoever sets the variable: an installation's environment reaches servers of every stage."""
-    store = tmp_path / "store"
-    task = task_of(artifact_of(store, model)).evolve(**asked)
-    with started(tmp_path / "pod", store, task, MLOPS_GRPC_PORT="9000") as served:
-        assert served.process.wait(timeout=60) == 2
-    assert served.report["message"].startswith("MLOPS_GRPC_PORT: the stage asks for auth or tls, and gRPC has neither")
 
 
 def test_who_speaks_http_only_does_not_load_the_library(model: Path, both: Both, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ CONCURRENCY_METRIC = "mlops_concurrent_requests"
 SERVE = "serve"
 # Names of ports, and what a Service has them at, whatever ports its pods have: that of gRPC is the one of KServe's and
 # MLServer's own servers.
-HTTP, HTTPS, GRPC = "http", "https", "grpc"
-PORTS = {HTTP: 80, HTTPS: 443, GRPC: 8081}
+HTTP, HTTPS, GRPC, GRPCS = "http", "https", "grpc", "grpcs"
+PORTS = {HTTP: 80, HTTPS: 443, GRPC: 8081, GRPCS: 8443}
+_RPC = (GRPC, GRPCS)
 
 # How long a server that has its artifact may take to become ready, and a process to be up and have fetched it: that one
 # says nothing of the model, but of the node and the store, and may take its time.
@@ -176,8 +177,8 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         auth=wanted.auth,
         tls=wanted.tls,
     )
-    numbers = {port: settings.serving_port} | ({GRPC: settings.grpc_port} if wanted.speaks_grpc else {})
-    variables = {port: tasks.PORT_VARIABLE, GRPC: tasks.GRPC_PORT_VARIABLE}
+    numbers = {port: settings.serving_port} | dict.fromkeys(_rpc_ports(wanted), settings.grpc_port)
+    variables = {port: tasks.PORT_VARIABLE, GRPC: tasks.GRPC_PORT_VARIABLE, GRPCS: tasks.GRPC_PORT_VARIABLE}
     return pods.container(
         settings,
         task,
@@ -265,7 +266,14 @@ def port_name(stage: Stage) -> str:
 
 def _ports_of(version: ModelVersion, stage: str) -> list[str]:
     of_stage = [each for each in version.spec.promotion.stages if each.name == stage]
-    return [*map(port_name, of_stage), *(GRPC for each in of_stage if each.speaks_grpc)]
+    return [*map(port_name, of_stage), *(name for each in of_stage for name in _rpc_ports(each))]
+
+
+def _rpc_ports(stage: Stage) -> list[str]:
+    if not stage.speaks_grpc:
+        return []
+    # Two names, as for HTTP: while a stage goes over to TLS, each client reaches pods that speak what it does.
+    return [GRPC if stage.tls is None else GRPCS]
 
 
 def _service_port(name: str) -> Manifest:
@@ -286,7 +294,7 @@ def service(
     wanted = _ports_of(version, stage) + ([] if live is None else _ports_of(live, stage))
     # The first is the one that the address of the stage is made of.
     names = dict.fromkeys(
-        [*(name for name in wanted if name != GRPC), HTTP, *(name for name in wanted if name == GRPC)]
+        [*(name for name in wanted if name not in _RPC), HTTP, *(name for name in wanted if name in _RPC)]
     )
     return {
         "apiVersion": "v1",

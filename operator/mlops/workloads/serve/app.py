@@ -98,6 +98,10 @@ class Application:
                 raise
             self._fail(exchange, error)
 
+    def admits(self, exchange: Exchange) -> bool:
+        """Whether a request whose head is there may go on; if not, it is answered."""
+        return True
+
     def end_turn(self) -> None:
         """Answer the rows that were asked in this turn of the loop."""
         if self.served is not None:

@@ -11,6 +11,7 @@ from mlops.workloads.serve.exchange import Fields
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.model_description import ModelDescription
 from mlops.workloads.serve.openapi import openapi
+from mlops.workloads.serve.openapi_security import asked_of_clients, with_security
 from mlops.workloads.serve.page import CONTENT_TYPE, HEADERS, address_of, page
 from mlops.workloads.serve.routes import HttpAnswer, Route, json_answer
 from mlops.workloads.serve.served import Served
@@ -51,15 +52,13 @@ class Documents:
     def _document(self) -> HttpAnswer:
         described = self._model().description
         if self._written is None or self._written[0] is not described:
-            self._written = described, json_answer(200, openapi(described))
+            self._written = described, json_answer(200, with_security(openapi(described), self._task.auth))
         return self._written[1]
 
     def _page(self, headers: Fields) -> HttpAnswer:
-        auth, address = self._task.auth, address_of(headers, over_tls=self._task.tls is not None)
-        asks_for_key = auth is not None and auth.routes.infer.access != "Anonymous"
-        return HttpAnswer(
-            200, page(self._model().description, address, asks_for_key=asks_for_key), CONTENT_TYPE, HEADERS
-        )
+        address = address_of(headers, over_tls=self._task.tls is not None)
+        asked = asked_of_clients(self._task.auth)
+        return HttpAnswer(200, page(self._model().description, address, asked), CONTENT_TYPE, HEADERS)
 
     def _configuration(self) -> HttpAnswer:
         return json_answer(200, configuration(self._model().description))

@@ -78,6 +78,11 @@ class Exchange:
         # How many bytes of the body are JSON before the binary tensors; None: all.
         self.header_length: int | None = None
 
+    @property
+    def client(self) -> str:
+        """Return the address that it came from."""
+        return self._connection.client
+
     def take(self, data: bytes, limit: int) -> bool:
         """Keep a part of the body, of at most `limit` bytes in all; whether it can go on as before."""
         self.received += len(data)

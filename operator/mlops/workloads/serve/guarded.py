@@ -15,6 +15,9 @@ _UNKNOWN: Final = (
     "this address takes known clients only: send a key or token of yours as Authorization: Bearer, "
     "or a key as X-API-Key"
 )
+_TOO_OFTEN: Final = (
+    "too many wrong keys and tokens came from this address: send a key or token that holds, or try again in {} s"
+)
 _FORBIDDEN: Final = "whose key or token this is may not use this address; ask whoever runs the stage"
 
 
@@ -36,10 +39,25 @@ class GuardedApplication(Application):
             self._check(exchange)
         super()._handle(exchange)
 
+    def admits(self, exchange: Exchange) -> bool:
+        """See Application."""
+        try:
+            self._check(exchange)
+        except RequestError as error:
+            self._fail(exchange, error)
+            return False
+        return True
+
     def _check(self, exchange: Exchange) -> None:
         """Raises RequestError."""
-        denial = self._guard.allowed(exchange.route.name, exchange.headers)
+        denial = self._guard.allowed(exchange.route.name, exchange.headers, exchange.client)
         if denial is Denial.NOT_ALLOWED:
             raise RequestError(403, _FORBIDDEN)
+        if denial is Denial.TOO_MANY_TRIES:
+            seconds = self._guard.wait_seconds(exchange.client)
+            # Whoever goes on trying connects again for each try.
+            raise RequestError(
+                429, _TOO_OFTEN.format(seconds), [(b"retry-after", b"%d" % seconds), *_CHALLENGE], closes=True
+            )
         if denial is not None:
             raise RequestError(401, _UNKNOWN, _CHALLENGE)

@@ -279,6 +279,12 @@ class HttpConnection(asyncio.Protocol):
         if own is self._current:
             self._server.ready(own)
 
+    @property
+    def client(self) -> str:
+        """Return the address of the other side: a proxy's, where one stands before the server."""
+        peer = self._transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
     # Answers
 
     def write(self, data: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from mlops.api.stage_access import StageAuth
 from mlops.workloads.serve.exchange import Fields
 from mlops.workloads.serve.model_description import MOST_LISTED, ModelDescription
 from mlops.workloads.serve.tensors import Column
@@ -44,8 +45,8 @@ def address_of(headers: Fields, *, over_tls: bool = False) -> str | None:
     return f"{'https' if is_secure else 'http'}://{hosts[0].decode()}"
 
 
-def page(described: ModelDescription, address: str | None, *, asks_for_key: bool = False) -> bytes:
-    """Return the document; `address` is where it was asked for. `asks_for_key`: answers are for known clients."""
+def page(described: ModelDescription, address: str | None, asked: StageAuth | None = None) -> bytes:
+    """Return the document; `address` is where it was asked for, `asked` what clients are asked for to be answered."""
     interface = described.interface
     title = f"{interface.model_name}, version {interface.version}"
     model = f"/v2/models/{interface.model_name}"
@@ -54,7 +55,8 @@ def page(described: ModelDescription, address: str | None, *, asks_for_key: bool
         f'<p><a href="/openapi.json">OpenAPI</a> · <a href="{escape(model)}">metadata</a> · '
         f'<a href="{escape(model)}/stats">statistics</a> · <a href="/metrics">metrics</a></p>',
         "<h2>Ask</h2>",
-        *_ask(described, address, asks_for_key),
+        *([] if asked is None else [f"<p>{_credentials(asked)}</p>"]),
+        *_ask(described, address, asked is not None),
         "<h2>Inputs</h2>",
         _table(
             ("name", "type", "may be missing", "known values"), [_input(one, described) for one in interface.inputs]
@@ -81,12 +83,20 @@ def curl(described: ModelDescription, address: str, *, asks_for_key: bool = Fals
     return f"curl -s {shlex.quote(url)}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
 
 
+def _credentials(asked: StageAuth) -> str:
+    bearer = "<code>Authorization: Bearer &hellip;</code>"
+    ways = [f"a key as {bearer} or as <code>X-API-Key: &hellip;</code>"] if asked.api_keys else []
+    ways += [f"a token (JWT) as {bearer}"] if asked.jwt else []
+    return f"Answers are for known clients: send {', or '.join(ways)}; over gRPC the same as metadata."
+
+
 def _ask(described: ModelDescription, address: str | None, asks_for_key: bool) -> list[str]:
     line = curl(described, address or "http://127.0.0.1:8080", asks_for_key=asks_for_key)
     if line is None:
         return ["<p>No example is known that the model answers; the table says what a row holds.</p>"]
     where = "" if address else "<p>Put the server's address in the place of 127.0.0.1:8080.</p>"
-    return [f"<pre><code>{escape(line)}</code></pre>", where]
+    key = "<p>The shell has the key in <code>MLOPS_SERVER_TOKEN</code>.</p>" if asks_for_key else ""
+    return [f"<pre><code>{escape(line)}</code></pre>", where, key]
 
 
 def _input(column: Column, described: ModelDescription) -> tuple[str, str, str, str]:

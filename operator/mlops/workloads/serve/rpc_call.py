@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 import grpc
 
@@ -15,10 +16,13 @@ from mlops.workloads.serve.routes import Route
 # What a client does about it tells them apart: send another request, a smaller one, or the same one later.
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
     408: grpc.StatusCode.DEADLINE_EXCEEDED,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     422: grpc.StatusCode.INVALID_ARGUMENT,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
 }
@@ -41,14 +45,20 @@ class RpcAnswer(NamedTuple):
 class RpcCall(Exchange):
     """A call whose message is on its way. For the event loop's thread."""
 
-    __slots__ = ("answered", "is_over")
+    __slots__ = ("_peer", "answered", "is_over")
 
-    def __init__(self, route: Route, path: str, headers: Fields, request_id: bytes, hold: Hold) -> None:
+    def __init__(self, route: Route, path: str, headers: Fields, request_id: bytes, hold: Hold, peer: str = "") -> None:
         # There is no connection of ours: whoever waits for `answered` writes the answer.
         super().__init__(None, b"POST", path, headers, hold, keep_alive=True)  # type: ignore[arg-type]
         self.route, self.request_id = route, request_id
         self.answered: asyncio.Future[RpcAnswer] = asyncio.get_running_loop().create_future()
         self.is_over = False
+        self._peer = peer
+
+    @property
+    def client(self) -> str:
+        """See Exchange; the library names it as `ipv4:127.0.0.1:50001` or `ipv6:%5B::1%5D:50001`."""
+        return unquote(self._peer.partition(":")[2]).rpartition(":")[0].strip("[]")
 
     def arrived(self, body: bytes) -> None:
         """Note that the message is whole."""

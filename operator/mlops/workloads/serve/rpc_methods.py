@@ -39,6 +39,10 @@ class RpcMethods:
         self._readers: tuple[Served, Callable[[bytes | bytearray], Any]] | None = None
         self._version = metadata.version("mlops-operator")
 
+    def admits(self, call: Exchange) -> bool:
+        """Whether a call whose message is still to come may go on; if not, it is answered."""
+        return self._app.admits(call)
+
     def routes(self) -> dict[str, Route]:
         """Return what answers each call, by its path."""
         app = self._app

@@ -19,9 +19,10 @@ from mlops.workloads.serve.budget import Budget, Hold
 from mlops.workloads.serve.errors import RequestError, busy, unavailable
 from mlops.workloads.serve.exchange import Fields
 from mlops.workloads.serve.request_ids import RequestIds
-from mlops.workloads.serve.routes import Route
+from mlops.workloads.serve.routes import NO_ROUTE
 from mlops.workloads.serve.rpc_methods import RpcMethods
 from mlops.workloads.serve.server import Server
+from mlops.workloads.serve.tls import HANDSHAKE_SECONDS, Certificate, PemPair
 
 # Its own lines are in no form of ours; what goes wrong with a call, its client is told.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -44,11 +45,19 @@ _AGE_SECONDS: Final = 30
 
 
 class RpcServer:
-    """Answers calls on a port of its own. For the event loop's thread, in which it is made."""
+    """Answers calls on a port of its own, over TLS where there is a certificate. For the event loop's thread, in which
+    it is made."""
 
-    def __init__(self, methods: RpcMethods, server: Server, settings: ServerSettings, ids: RequestIds) -> None:
+    def __init__(
+        self,
+        methods: RpcMethods,
+        server: Server,
+        settings: ServerSettings,
+        ids: RequestIds,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._server, self._settings, self._ids = server, settings, ids
-        self._routes = methods.routes()
+        self._methods, self._routes, self._certificate = methods, methods.routes(), certificate
         self._calls = 0
         # What messages that are on their way may become.
         self._arriving = Budget(settings.buffered_bytes)
@@ -59,12 +68,17 @@ class RpcServer:
     async def start(self) -> None:
         """Accept connections. Raises OSError if the port cannot be had."""
         host, port = self._settings.host, self._settings.grpc_port
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self.port = self._grpc.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            if self._certificate is None:
+                self.port = self._grpc.add_insecure_port(address)
+            else:
+                self.port = self._grpc.add_secure_port(address, _credentials(self._certificate))
         except RuntimeError as error:
             await self.close(0)
+            also = ", or the certificate is none that gRPC takes" if self._certificate else ""
             raise OSError(
-                f"cannot listen on {host}:{port} for gRPC; it is taken, or no address of this machine"
+                f"cannot listen on {host}:{port} for gRPC; it is taken, or no address of this machine{also}"
             ) from error
         await self._grpc.start()
 
@@ -72,19 +86,26 @@ class RpcServer:
         """Accept nothing more, and cut off what is not answered within so many seconds."""
         await self._grpc.stop(seconds)
 
-    def route_of(self, path: str) -> Route | None:
-        """Return what answers a call."""
-        route = self._routes.get(path)
-        if route is None:
-            self._server.refused(404, "the call is unknown", self._ids.new())
-        return route
-
-    async def call(self, path: str, route: Route, context: Any) -> bytes:
+    async def call(self, path: str, context: Any) -> bytes:
         """Answer a call, as the library asks for it."""
-        headers = _headers(context.invocation_metadata())
-        call = RpcCall(route, path, headers, self._ids.of(headers), Hold(self._server.budget))
+        headers, route = _headers(context.invocation_metadata()), self._routes.get(path, NO_ROUTE)
+        call = RpcCall(route, path, headers, self._ids.of(headers), Hold(self._server.budget), context.peer())
         self._calls += 1
         context.add_done_callback(lambda _: self._done(call))
+        # Before a byte of its message is asked for.
+        if self._methods.admits(call):
+            if route is NO_ROUTE:
+                self._server.refused(404, "the call is unknown", call.request_id)
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server has no such call; see docs/serving.md")
+            await self._take(call, context)
+        answer = await call.answered
+        if answer.code is not grpc.StatusCode.OK:
+            await context.abort(answer.code, answer.message, answer.metadata)
+        context.set_trailing_metadata(answer.metadata)
+        return answer.body
+
+    async def _take(self, call: RpcCall, context: Any) -> None:
+        """Have a call answered whose message is still to come."""
         try:
             call.arrived(await self._message(call, context))
             if not call.hold.take(call.received):
@@ -94,11 +115,6 @@ class RpcServer:
             call.refuse(error.status, error.message, error.headers)
         else:
             self._server.ready(call)
-        answer = await call.answered
-        if answer.code is not grpc.StatusCode.OK:
-            await context.abort(answer.code, answer.message, answer.metadata)
-        context.set_trailing_metadata(answer.metadata)
-        return answer.body
 
     def _done(self, call: RpcCall) -> None:
         self._calls -= 1
@@ -167,12 +183,9 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, handler_call_details: Any) -> Any:
         path = handler_call_details.method
-        route = self._server.route_of(path)
-        if route is None:
-            return None
 
         async def behave(_: Any, context: Any) -> bytes:
-            return await self._server.call(path, route, context)
+            return await self._server.call(path, context)
 
         # As a stream of messages, of which one is read: so a call is seen before its message is there.
         return grpc.stream_unary_rpc_method_handler(behave)
@@ -186,6 +199,26 @@ def _headers(given: Any) -> Fields:
     ]
 
 
+def _credentials(certificate: Certificate) -> Any:
+    """Return what shows, in each handshake, the certificate of then; TLS 1.2 and newer, as the library has it."""
+    shown = certificate.pair
+
+    def changed() -> Any:
+        nonlocal shown
+        # In a thread of the library.
+        newest = certificate.pair
+        if newest is shown:
+            return None
+        shown = newest
+        return _configuration(newest)
+
+    return grpc.dynamic_ssl_server_credentials(_configuration(shown), changed)
+
+
+def _configuration(pair: PemPair) -> Any:
+    return grpc.ssl_server_certificate_configuration([(pair.key, pair.certificate)])
+
+
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     """Return the library's own bounds."""
     return [
@@ -193,6 +226,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_allowed_incoming_connections", settings.connections),
         ("grpc.max_concurrent_streams", _MOST_STREAMS),
+        ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_SECONDS)),
         ("grpc.max_receive_message_length", settings.body_bytes),
         # What a model answers is bounded by the rows that are asked.
         ("grpc.max_send_message_length", -1),

@@ -38,7 +38,7 @@ from mlops.workloads.serve.mounted_files import keep_renewing
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.server import Server
-from mlops.workloads.serve.tls import tls_listening
+from mlops.workloads.serve.tls import Certificate, tls_listening
 
 if TYPE_CHECKING:
     from mlops.workloads.serve.rpc_server import RpcServer
@@ -60,11 +60,6 @@ def serve(pod: Pod, task: ServeTask) -> None:
         settings = ServerSettings.read(pod.environ)
     except BadVariable as error:
         raise BadInput(Reason.SERVING_FAILED, str(error)) from error
-    if settings.grpc_port is not None and (task.auth or task.tls):
-        # The definition refuses it of a stage; the variable may come from an installation's environment, too.
-        name = ServerSettings.name_of("grpc_port")
-        message = f"{name}: the stage asks for auth or tls, and gRPC has neither: leave out {name}, or auth and tls"
-        raise BadInput(Reason.SERVING_FAILED, message)
     access = access_of(task, settings)
     if settings.grpc_port is not None and settings.grpc_port == settings.port:
         name, other = (ServerSettings.name_of(field) for field in ("grpc_port", "port"))
@@ -102,7 +97,7 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    rpc = await _rpc_server(app, server, settings, ids)
+    rpc = await _rpc_server(app, server, settings, ids, access.certificate)
     await server.start(listener, None if access.certificate is None else tls_listening(access.certificate))
     renewing = asyncio.create_task(keep_renewing(access.mounted)) if access.mounted else None
     loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
@@ -139,7 +134,9 @@ async def _serve(
             app.served.close()
 
 
-async def _rpc_server(app: Application, server: Server, settings: ServerSettings, ids: RequestIds) -> RpcServer | None:
+async def _rpc_server(
+    app: Application, server: Server, settings: ServerSettings, ids: RequestIds, certificate: Certificate | None
+) -> RpcServer | None:
     """Return what speaks gRPC, if the server is to."""
     if settings.grpc_port is None:
         return None
@@ -147,7 +144,7 @@ async def _rpc_server(app: Application, server: Server, settings: ServerSettings
     from mlops.workloads.serve.rpc_methods import RpcMethods
     from mlops.workloads.serve.rpc_server import RpcServer
 
-    rpc = RpcServer(RpcMethods(app), server, settings, ids)
+    rpc = RpcServer(RpcMethods(app), server, settings, ids, certificate)
     try:
         await rpc.start()
     except OSError as error:

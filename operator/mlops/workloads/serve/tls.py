@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mlops.workloads.serve.http import HttpConnection
 from mlops.workloads.serve.mounted_files import Files, Unusable
@@ -24,15 +24,25 @@ _WAITING_BYTES: Final = 64 << 10
 _PAUSE_SECONDS: Final = 0.5
 
 
+class PemPair(NamedTuple):
+    """A certificate, with those that signed it behind it, and its key."""
+
+    certificate: bytes
+    key: bytes
+
+
 class Certificate(ssl.SSLContext):
     """What each new connection is given: the newest certificate that was of use."""
 
     def __init__(self, *_: Any) -> None:
         self._newest: ssl.SSLContext | None = None
+        # The same, certificate and key as PEM, for whoever brings TLS of its own.
+        self.pair = PemPair(b"", b"")
 
     def take(self, files: Files, place: Path) -> None:
         """Show the certificate in `place` from the next handshake on. Raises Unusable, and the one before is kept."""
         self._newest = _context_of(files, place)
+        self.pair = PemPair(files[CERTIFICATE], files[KEY])
 
     def wrap_bio(self, *given: Any, **named: Any) -> ssl.SSLObject:
         """Return the TLS side of one connection."""

@@ -50,11 +50,15 @@ class TokenVerifier:
             # At once: while they are read, those before count.
             self._keys, self._known = keys, {}
 
+    def known_subject_of(self, digest: bytes) -> str | None:
+        """Return the subject of a token with this SHA-256 that was verified before, and still holds."""
+        known = self._known.get(digest)
+        return known[0] if known is not None and time.time() < known[1] else None
+
     def subject_of(self, token: bytes, digest: bytes) -> str | None:
         """Return the subject of a token, whose SHA-256 is `digest`; None if it does not hold."""
-        known = self._known.get(digest)
-        if known is not None and time.time() < known[1]:
-            return known[0]
+        if (subject := self.known_subject_of(digest)) is not None:
+            return subject
         remembered = self._known
         try:
             claims = self._claims_of(token)
