@@ -13,7 +13,18 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints, ValidationError
 
-from mlops.api import affinity, approval, base, dataset, delimited, resources, sql_source, stage_access, time_format, training_run
+from mlops.api import (
+    affinity,
+    approval,
+    base,
+    dataset,
+    delimited,
+    resources,
+    sql_source,
+    stage_access,
+    time_format,
+    training_run,
+)
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 

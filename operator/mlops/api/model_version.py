@@ -227,7 +227,9 @@ class Transition(Model):
     """One step of the version's way."""
 
     time: Timestamp = Field(description="When.")
-    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left, Approved, Revoked.")
+    to: Text = Field(
+        description="The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left, Approved, Revoked."
+    )
     stage: StageName | None = Field(default=None, description="Of all but Superseded and Withdrawn: in which stage.")
     user: Identity | None = Field(default=None, description="Of Approved: who.")
     reason: Text = Field(default="", description="Why.")

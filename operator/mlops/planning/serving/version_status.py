@@ -8,8 +8,8 @@ from mlops.api.conditions import READY, Condition, ConditionType, find
 from mlops.api.mistakes import listed
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Stage, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
-from mlops.planning import readiness as say
 from mlops.planning import approving, retrying
+from mlops.planning import readiness as say
 from mlops.planning.readiness import Readiness, condition
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
