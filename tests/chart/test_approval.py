@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from mlops.api import crd, kinds
 from mlops.api.model_version import ModelVersion
+from mlops.cli.main import cli
 from mlops.planning.approving import is_approved
 from tests.chart.helm import NAMESPACE, objects
-from tests.cluster.access import grant, token_for
+from tests.cluster.access import grant, kubeconfig, token_for
 from tests.servers.apiserver import JSON, MERGE_PATCH, ApiServer, Object, api_server
+from tests.servers.process import program
 
 pytestmark = pytest.mark.apiserver
 
@@ -337,6 +344,55 @@ def test_a_model_of_a_run_is_approved_once_it_is_known(place: Place) -> None:
     assert "not known yet" in answer["message"]
     assert place.operator.patch(version, {"status": {"artifact": DIGEST}}, "status")[0] == 200
     assert place.of("bob").patch(version, approvals(approval()))[0] == 200
+
+
+# --- by the command line ---
+
+
+Mlops = Callable[..., Result]
+
+
+@pytest.fixture
+def mlops(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mlops:
+    """The command line of a person with kubectl."""
+    monkeypatch.setenv("PATH", f"{Path(program('kubectl')).parent}{os.pathsep}{os.environ['PATH']}")
+
+    def call(who: str, *words: str) -> Result:
+        token = place.server.people[who]
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, place.server.url, place.server.ca, token)))
+        return CliRunner().invoke(cli, ["approve", "rain", *words, "-n", place.namespace, "--cluster"])
+
+    return call
+
+
+def test_a_person_approves_by_the_command_line_in_their_own_name(place: Place, made: Object, mlops: Mlops) -> None:
+    """What it prints is a command that does the same; whoever may not is told why before anything is sent."""
+    assert place.operator.patch(made, {"status": {"artifact": DIGEST}}, "status")[0] == 200
+    for who, said in (("alice", "alice is an author of it"), ("mallory", "mallory is not in group ml-approvers")):
+        refused = mlops(who, "--apply")
+        assert (refused.exit_code, said in refused.output) == (2, True), refused.output
+    printed = mlops("bob", "--note", "it's fine")
+    assert printed.exit_code == 0, printed.output
+    assert "approvals" not in place.server.get(made)[1]["spec"]
+    (command,) = (line for line in printed.stdout.splitlines() if line.startswith("kubectl "))
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (given,) = place.server.get(made)[1]["spec"]["approvals"]
+    assert (given["user"], given["note"], given["artifact"]) == ("bob", "it's fine", DIGEST)
+    again = mlops("carol", "--apply", "--version", "rain-v1")
+    assert (again.exit_code, "it is approved already: production by bob" in again.output) == (2, True)
+
+
+def test_an_approval_is_added_to_what_was_read_only(place: Place, made: Object, mlops: Mlops) -> None:
+    """Somebody has edited the version meanwhile: the command that was printed before does nothing."""
+    assert place.operator.patch(made, {"status": {"artifact": DIGEST}}, "status")[0] == 200
+    (command,) = (line for line in mlops("bob").stdout.splitlines() if line.startswith("kubectl "))
+    assert place.of("mallory").patch(made, {"spec": {"capture": {"percent": 5}}})[0] == 200
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "approvals" not in place.server.get(made)[1]["spec"]
+    assert mlops("bob", "--apply").exit_code == 0
+    assert [each["user"] for each in place.server.get(made)[1]["spec"]["approvals"]] == ["bob"]
 
 
 # --- who wrote it ---
