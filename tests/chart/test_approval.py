@@ -335,6 +335,20 @@ def test_whoever_may_approve_may_change_what_is_asked(place: Place, made: Object
     assert status == 200, answer
 
 
+def test_what_was_given_under_another_rule_does_not_hold_under_the_new_one(place: Place, made: Object) -> None:
+    """Nor when the rule is taken out first, and another comes in later; what is given with the change is of the new."""
+    version = place.version("rain-v2", promotion={"stages": [OWN_GROUP]})
+    assert place.of("alice").create(version)[0] == 201
+    assert place.of("mallory").patch(version, approvals(approval("mallory")))[0] == 200
+    stricter = {"name": "production", "approval": RULE}
+    for change in (_stages(stricter), _stages(NO_RULE)):
+        status, answer = place.of("mallory").patch(version, change)
+        assert (status, "does not hold under this one" in answer["message"]) == (422, True), answer
+    assert place.of("mallory").patch(version, _stages(stricter, approvals=[]))[0] == 200
+    both = _stages({"name": "dev"}, {"name": "production", "approval": {**RULE, "notAuthor": False}})
+    assert place.of("bob").patch(made, {"spec": {**both["spec"], "approvals": [approval("bob")]}})[0] == 200
+
+
 def test_a_model_of_a_run_is_approved_once_it_is_known(place: Place) -> None:
     """Which model a version with spec.source is of stands in its status."""
     version = place.version(artifact=None, source={"trainingRunRef": {"name": "rain-1"}})
@@ -415,6 +429,16 @@ def test_nobody_writes_another_name_than_their_own(
     status, answer = place.of(who).create(manifest)
     assert status == 422, answer
     assert said in answer["message"]
+
+
+@pytest.mark.parametrize("kind", ["version", "run"])
+def test_a_service_account_of_the_namespace_is_no_author(place: Place, kind: str) -> None:
+    """Else alice has one write for her, and approves: whoever may edit in a namespace can act as its accounts."""
+    for home, accepted in ((place.namespace, False), (place.server.new_namespace(), True)):
+        token, user = token_for(place.server, home, "pipeline")
+        status, answer = place.server.with_token(token).create(getattr(place, kind)(author=user))
+        assert status == (201 if accepted else 422), answer
+        assert accepted or "as which whoever may edit here can act" in answer["message"]
 
 
 def test_where_no_stage_asks_nobody_has_to_say_who_they_are(place: Place) -> None:

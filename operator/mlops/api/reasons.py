@@ -929,7 +929,8 @@ class Reason(StrEnum):
         _Place(("ModelVersion",), "False", ConditionType.APPROVED, ConditionType.AVAILABLE).means(
             "A stage asks that a person approves of the model, and nobody has whose approval counts: it does not serve "
             "there.",
-            "Have somebody of the group that the message names, and no author of the version, run `mlops approve`.",
+            "Name the version to somebody of the group that the message says, who is no author of it: they run `mlops "
+            "approve`.",
         ),
     )
     PROGRESSING = (
