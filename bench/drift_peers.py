@@ -3,11 +3,12 @@
     python bench/drift_peers.py --evidently-python PATH --nannyml-python PATH     50,000 rows on each side, 20 columns
     python bench/drift_peers.py --evidently-python PATH --only ours scipy --rounds 3
 
-A peer is run if its Python is named, the script by one of theirs: each has an environment of its own (bench/requirements-drift.txt). All read the
-same two Parquet files, four fifths of whose columns are numbers, the others of eight categories; nothing has moved.
-Ours looks for broken deliveries, moved inputs and inputs that go together in another way, with dependence and all that
-`mlops check` does by its defaults; Evidently runs its preset of data drift, NannyML Kolmogorov-Smirnov and chi-square,
-each in one chunk, and the script the same two tests by scipy: one p-value per column.
+A peer is run if its Python is named, the script by one of theirs: each has an environment of its own
+(bench/requirements-drift.txt). All read the same two Parquet files, four fifths of whose columns are numbers, the
+others of eight categories; nothing has moved. Ours looks for broken deliveries, moved inputs and inputs that go
+together in another way, with dependence and all that `mlops check` does by its defaults; Evidently runs its preset of
+data drift, NannyML Kolmogorov-Smirnov and chi-square, each in one chunk, and the script the same two tests by scipy:
+one p-value per column.
 
 They take turns, after one round that is not counted; imports are included. Memory is what the process says itself
 (VmHWM). A ratio is the median of the rounds' ratios, ours over the peer: below 1 ours is better.

@@ -183,6 +183,7 @@ _PROMOTION = {
         {
             "name": "production",
             "gates": [{"latency": {"p99Milliseconds": 50}}],
+            "approval": {"required": True, "group": "ml-approvers", "notAuthor": True},
             "replicas": 2,
             "auth": {
                 "apiKeys": {"secretRef": {"name": "electricity-clients"}},
@@ -276,6 +277,15 @@ _VERSION = _object(
         "promotion": _PROMOTION,
         "capture": _CAPTURE,
         "withdrawn": False,
+        "approvals": [
+            {
+                "stage": "production",
+                "artifact": DIGEST,
+                "user": "alice",
+                "note": "looked at the segments",
+                "time": "2026-01-31T12:00:00Z",
+            }
+        ],
     },
 )
 _MONITOR = _object(

@@ -791,6 +791,12 @@ RULES = [
         "spec.promotion.stages[0].gates[0]",
         "exactly one of gates[].golden, gates[].latency must be set",
     ),
+    _case(
+        "approval of nobody",
+        a_version(**{"spec.promotion.stages.1.approval.group": " "}),
+        "spec.promotion.stages[1].approval.group",
+        "the name of a user or a group begins and ends with no space, and has no control characters",
+    ),
     _case("no artifact", a_version(**{"spec.artifact": None}), "spec", "exactly one of spec.artifact, spec.source"),
     *(
         _case(

@@ -60,6 +60,7 @@ FULL: Values = {
         {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
     ],
     "rbac": {"ownerReferencesPermissionEnforcement": True},
+    "approval": {"stages": [{"stage": "production", "group": "ml-approvers"}]},
     "serviceAccount": {"name": "operator", "annotations": {"example.com/role": "none"}},
     "networkPolicy": {
         "enabled": True,

@@ -13,7 +13,18 @@ from typing import Any, TypeVar
 
 from pydantic import StringConstraints, ValidationError
 
-from mlops.api import affinity, base, dataset, delimited, resources, sql_source, stage_access, time_format, training_run
+from mlops.api import (
+    affinity,
+    approval,
+    base,
+    dataset,
+    delimited,
+    resources,
+    sql_source,
+    stage_access,
+    time_format,
+    training_run,
+)
 from mlops.api.base import Model
 from mlops.api.kinds import KINDS, models_of
 
@@ -85,6 +96,7 @@ PATTERNS: dict[str, Sequence[str]] = {
         (affinity.LabelKey, ("example.com/team", "pool", "sidecar.istio.io/inject", f"{'d' * 253}/{'k' * 63}")),
         (affinity.LabelValue, ("gpu", "", "7", "v" * 63)),
         (stage_access.ClientName, ("batch", "_", "team-a.batch", "C" * 253)),
+        (approval.Identity, ("alice", "bob", "ml-approvers", "ML Approvers", "ü" * 253)),
         (stage_access.ClaimText, ("https://issuer.example.com", "system:serviceaccount:team:caller", "~" * 512)),
         (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
     )

@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,15 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+# People who are known by tokens of their own, and their groups. Without roles they may nothing.
+PEOPLE = {
+    "alice": ("developers", "ml-approvers"),
+    "bob": ("ml-approvers",),
+    "carol": ("developers", "ml-approvers"),
+    "mallory": ("developers",),
+    "a,b": ("ml-approvers",),
+}
+
 
 @dataclass
 class ApiServer:
@@ -42,10 +51,19 @@ class ApiServer:
     url: str
     ca: Path
     token: str
+    people: Mapping[str, str] = field(default_factory=dict)
     _resources: dict[str, dict[str, Object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._pool: urllib3.PoolManager | None = None
+
+    def acting_as(self, name: str) -> ApiServer:
+        """The same server as one of `PEOPLE` reaches it."""
+        return self.with_token(self.people[name])
+
+    def with_token(self, token: str) -> ApiServer:
+        """The same server as the holder of a token reaches it."""
+        return replace(self, token=token)
 
     def request(
         self,
@@ -55,6 +73,7 @@ class ApiServer:
         content_type: str = JSON,
         token: str | None = None,
         seconds: float = 30,
+        headers: Mapping[str, str] | None = None,
         **query: str,
     ) -> Answer:
         """Any request, as the administrator or with another `token`; `seconds` is how long to wait for the answer."""
@@ -66,7 +85,7 @@ class ApiServer:
             method,
             self.url + path + (f"?{urlencode(query)}" if query else ""),
             body=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
-            headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": content_type},
+            headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": content_type, **(headers or {})},
             timeout=seconds,
         )
         try:
@@ -176,10 +195,15 @@ def prepared_api_server(
     """An API server on an etcd, and the command that starts it: as often as somebody ends it, on the same port."""
     port = free_port()
     token = secrets.token_hex(16)
-    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n', "utf-8")
+    people = {name: secrets.token_hex(16) for name in PEOPLE}
+    lines = [f'{token},admin,admin,"system:masters"']
+    lines += [
+        f'{people[name]},"{name}",uid-{number},"{",".join(of)}"' for number, (name, of) in enumerate(PEOPLE.items())
+    ]
+    (folder / "tokens.csv").write_text("\n".join(lines) + "\n", "utf-8")
     key = folder / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    server = ApiServer(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", token)
+    server = ApiServer(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", token, people)
     options = {
         "etcd-servers": etcd_url,
         "bind-address": "127.0.0.1",

@@ -19,6 +19,7 @@ from mlops.engine.routes import JOB_NAME
 from mlops.planning.history_entries import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
+from tests.simulation.approval_invariants import ApprovalsKnown
 from tests.simulation.history_invariants import broken_by
 from tests.simulation.loop import EPOCH
 from tests.simulation.workloads import Workloads, schema_digest
@@ -65,6 +66,7 @@ class Invariants:
         self._counted: Counter[str] = Counter()
         # By version: where it is live, whether it is withdrawn or has failed, and since when that is so.
         self._serving: dict[Key, tuple[tuple[tuple[str, ...], bool, bool], float]] = {}
+        self._approvals = ApprovalsKnown(server, clock, _LONG_UNSEEN)
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
         self._holder = ""
         self._renewed = -math.inf
@@ -129,6 +131,10 @@ class Invariants:
         if kind in ("TrainingRun", "ModelVersion", "Dataset") and ours and change.type == "MODIFIED":
             self._result_is_its_own(change)
             self._each_end_counts_once(change)
+        if kind == "ModelVersion" and change.type != "DELETED":
+            self._approvals.note(change.new)
+        if kind in ("Deployment", "ModelVersion") and ours and change.type != "DELETED":
+            _raise(self._approvals.broken_by(change))
         if kind == "Deployment" and ours and change.type != "DELETED":
             self._verified(change)
         if kind == "ModelVersion" and change.type != "DELETED":
@@ -318,7 +324,7 @@ class Invariants:
 
     def _goes_back(self, change: Change) -> None:
         """A stage goes back from a version that has served there to an older one only if a monitor found that one
-        better, or if the model is to blame, and none of its pods answers."""
+        better, if nobody approves of it any more, or if the model is to blame, and none of its pods answers."""
         stage = labels_of(change.new).get(labels.STAGE, "")
         before, after = (self._shown(each) for each in (change.old or {}, change.new))
         if before is None or after is None or after["spec"]["version"] >= before["spec"]["version"]:
@@ -326,6 +332,8 @@ class Invariants:
         status, spec = before.get("status") or {}, before["spec"]
         seen = status.get("observedGeneration") == before["metadata"]["generation"]
         if stage not in (status.get("passedStages") or ()) or spec.get("withdrawn") or not seen:
+            return
+        if not self._approvals.holds_now(before, stage, status["artifact"]):
             return
         name = before["metadata"]["name"]
         over = [each for each in status.get("rolledBack") or () if each["stage"] == stage and not each.get("ended")]
@@ -519,6 +527,7 @@ class Invariants:
         for dataset in self._server.list("Dataset"):
             _of_its_spec(dataset)
         self._is_on_record()
+        _raise(self._approvals.at_rest())
 
     def _is_on_record(self) -> None:
         """What a version has been is on record as long as it is there, and that it is gone when it is gone."""
@@ -636,6 +645,11 @@ def _pinned(change: Change) -> None:
     for field in _PINNED[change.key.kind]:
         if old.get(field) is not None and old[field] != new.get(field):
             raise Violation("PinnedStays", f"{change.key}: {field} was {old[field]}, is {new.get(field)}")
+
+
+def _raise(broken: tuple[str, str] | None) -> None:
+    if broken is not None:
+        raise Violation(*broken)
 
 
 def _says_why(change: Change) -> None:

@@ -113,6 +113,37 @@ BUGS = (
         """        line = written(link) + "\\n"\n""",
         story="loop",
     ),
+    # --- approval ---
+    Bug(
+        "what a stage asks of people is not looked at",
+        "approval",
+        "planning/serving/candidates.py",
+        "        if stage in self.unapproved:\n            return False\n",
+        "",
+    ),
+    Bug(
+        "an author approves of what is theirs",
+        "approval",
+        "planning/approving.py",
+        "    if rule.not_author and given.user in authors_of(version.metadata):\n",
+        "    if rule.not_author and given.user in ():\n",
+        story="approval",
+    ),
+    Bug(
+        "an approval is of any model",
+        "approval",
+        "planning/approving.py",
+        "    if given.artifact != artifact:\n",
+        "    if given.artifact is None:\n",
+    ),
+    Bug(
+        "what serves stays when its approval is taken back",
+        "approval",
+        "planning/serving/candidates.py",
+        "        if stage in self.unapproved:\n            return False\n",
+        "        if stage in self.unapproved and stage not in self.passed:\n            return False\n",
+        story="approval",
+    ),
     Bug(
         "that a version was withdrawn is not recorded",
         "lost past",

@@ -76,6 +76,7 @@ def monitor(**more: Any) -> Manifest:
 
 
 TWO_STAGES = {"stages": [{"name": "dev"}, {"name": "production", "replicas": 2}]}
+APPROVED = {"stages": [{"name": "dev"}, {"name": "production", "approval": {"group": "ml-approvers"}}]}
 
 
 ONE_POD, TWO_PODS = ({"stages": [{"name": "production", "replicas": replicas}]} for replicas in (1, 2))
@@ -114,6 +115,18 @@ def _unready(letter: str) -> Callable[[World], None]:
 
 def _withdraw(*names: str) -> Callable[[World], None]:
     return _all_of(*(_change("ModelVersion", name, withdrawn=True) for name in names))
+
+
+def _of_alice(number: int, letter: str) -> Manifest:
+    """Return a version of alice's, of which somebody else has to approve in production."""
+    manifest = version(number, letter, promotion=APPROVED)
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": {labels.AUTHORS: "alice"}}}
+
+
+def _approve(name: str, letter: str, *users: str) -> Callable[[World], None]:
+    """Have the approvals of a version be those of these users."""
+    given = [{"stage": "production", "artifact": "sha256:" + letter * 64, "user": user} for user in users]
+    return _change("ModelVersion", name, approvals=given)
 
 
 def _ok(status: int) -> None:
@@ -578,6 +591,38 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             "the concept drifts, and the first one was better",
             _all_of(_older_is_better("rain-v2", "rain-v1"), _new_content("after the change")),
             _all(_live("rain-v3"), _acted("Promoted")),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "approval": (
+        Step(
+            "a version that nobody approves of",
+            _create(_of_alice(1, "1")),
+            _ready("ModelVersion", "rain-v1", "ApprovalWanted"),
+        ),
+        Step("its author does", _approve("rain-v1", "1", "alice"), _ready("ModelVersion", "rain-v1", "ApprovalWanted")),
+        Step("somebody else does", _approve("rain-v1", "1", "alice", "bob"), _live("rain-v1")),
+        Step(
+            "a second one",
+            _create(_of_alice(2, "2")),
+            _all(_ready("ModelVersion", "rain-v2", "ApprovalWanted"), _live("rain-v1")),
+        ),
+        Step(
+            "somebody approves of another model",
+            _approve("rain-v2", "1", "bob"),
+            _all(_ready("ModelVersion", "rain-v2", "ApprovalWanted"), _live("rain-v1")),
+        ),
+        Step("of its own", _approve("rain-v2", "2", "bob"), _live("rain-v2")),
+        Step(
+            "the approval is taken back",
+            _approve("rain-v2", "2"),
+            _all(_ready("ModelVersion", "rain-v2", "ApprovalWanted"), _live("rain-v1")),
+        ),
+        Step("and given again", _approve("rain-v2", "2", "carol"), _live("rain-v2")),
+        Step(
+            "a third, and back to the first",
+            _all_of(_create(_of_alice(3, "3")), _withdraw("rain-v2")),
+            _live("rain-v1"),
         ),
         Step("delete all", _delete_all, _nothing_left),
     ),

@@ -41,6 +41,7 @@ _NEWS: dict[str, set[str]] = {
     "calibration": {"Detected"},
     "rollback": {"Detected", "RolledBack"},
     "rollback and rebuild": {"Detected", "RolledBack"},
+    "approval": {"ApprovalWanted"},
     "new data": set(),
     "growth": {"TrainingFailed"},
     "retention": {"DatasetVersionRemoved"},

@@ -43,6 +43,11 @@ app.kubernetes.io/component: {{ last . }}
 {{- end }}
 {{- end }}
 
+{{/* "yes" if the API server is to hold people to the rules of approvals: its policies are there from Kubernetes 1.30 on. */}}
+{{- define "mlops-operator.approvalPolicy" -}}
+{{- if and .Values.approval.policy (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) }}yes{{ end }}
+{{- end }}
+
 {{/* The reference of an image: (list $ .Values.image). */}}
 {{- define "mlops-operator.image" -}}
 {{- $root := first . }}

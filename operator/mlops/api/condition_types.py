@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     REPRODUCIBLE = "Reproducible"
     # A ModelVersion.
     ARTIFACT_VERIFIED = "ArtifactVerified"
+    APPROVED = "Approved"
     AVAILABLE = "Available"
     SUPERSEDED = "Superseded"
     ROLLED_BACK = "RolledBack"

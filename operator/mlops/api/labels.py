@@ -30,6 +30,9 @@ LEAST_REPLICAS = "mlops.dev/least-replicas"
 # Annotation of any of the four kinds: try again what failed. Another text each time; the status keeps the last one.
 # Of a Deployment: the retry of its version that it was applied for.
 RETRY = "mlops.dev/retry"
+# Annotation of a TrainingRun and of a ModelVersion: who wrote it, names with commas between. An admission policy has
+# people write no name but their own; the operator hands it from a template to its runs, from a run to its version.
+AUTHORS = "mlops.dev/authors"
 # Annotation of a Job: the timestamp that it looks at.
 AS_OF = "mlops.dev/as-of"
 # Annotations of a Job that a person made from a CronJob, by `kubectl create job --from`.

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from mlops.api.approval import Approval, ApprovalRule, Identity
 from mlops.api.autoscaling import Autoscaling
 from mlops.api.base import (
     Decimal,
@@ -62,6 +63,9 @@ class Stage(Model):
     gates: Annotated[tuple[StageGate, ...], Field(max_length=8)] = Field(
         default=(), description="Conditions to enter; all must hold."
     )
+    approval: ApprovalRule | None = Field(
+        default=None, description="Who has to approve of a version before it serves here; without it: nobody."
+    )
     replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="How many pods serve.")
     autoscaling: Autoscaling | None = Field(
         default=None, description="How many pods serve, by what they have to do; in the place of replicas."
@@ -88,6 +92,11 @@ class Stage(Model):
             lambda self: "v2" in self.protocol_versions,
         ),
     )
+
+    @property
+    def asks(self) -> ApprovalRule | None:
+        """Return who has to approve, if anybody has to."""
+        return self.approval if self.approval is not None and self.approval.required else None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -172,7 +181,7 @@ class Lineage(Model):
 
 
 class ModelVersionSpec(Model):
-    """What the user wants. The artifact never changes; promotion, capture and withdrawn may."""
+    """What the user wants. The artifact never changes; promotion, capture, withdrawn and approvals may."""
 
     model_name: ModelName = Field(description="The model this is a version of.")
     version: Annotated[int, Field(ge=1, le=999_999)] = Field(description="Its number; the newest good one is live.")
@@ -183,6 +192,9 @@ class ModelVersionSpec(Model):
     capture: Capture = Field(default_factory=Capture, description="What is recorded of requests.")
     withdrawn: bool = Field(
         default=False, description="True takes it out of every stage; the previous good version takes over."
+    )
+    approvals: Annotated[tuple[Approval, ...], Field(max_length=32)] = Field(
+        default=(), description="What people gave of the approvals that its stages ask for: each in their own name."
     )
     rules: ClassVar = (
         exactly_one_of("artifact", "source", path="spec"),
@@ -210,8 +222,11 @@ class Transition(Model):
     """One step of the version's way."""
 
     time: Timestamp = Field(description="When.")
-    to: Text = Field(description="The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left.")
-    stage: StageName | None = Field(default=None, description="Of RolledBack, Failed and Left: in which stage.")
+    to: Text = Field(
+        description="The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left, Approved, Revoked."
+    )
+    stage: StageName | None = Field(default=None, description="Of all but Superseded and Withdrawn: in which stage.")
+    user: Identity | None = Field(default=None, description="Of Approved: who.")
     reason: Text = Field(default="", description="Why.")
 
 
@@ -279,6 +294,9 @@ class ModelVersionStatus(Model):
     rolled_back: Annotated[tuple[RolledBack, ...], Field(max_length=5)] = Field(
         default=(), description="The stages where a monitor had an older version take over."
     )
+    approved_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
+        default=(), description="The stages that ask for an approval and have one of this model."
+    )
     stage: StageName | None = Field(default=None, description="The furthest stage where it is live.")
     stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(), description="The stages where it is live."
@@ -297,7 +315,9 @@ class ModelVersionStatus(Model):
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),
-        description="Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Available, Superseded, RolledBack.",
+        description=(
+            "Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Approved, Available, Superseded, RolledBack."
+        ),
     )
 
 

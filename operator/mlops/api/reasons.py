@@ -918,6 +918,21 @@ class Reason(StrEnum):
             "spec.withdrawn is true: it serves in no stage.", "Set spec.withdrawn to false to have it serve again."
         ),
     )
+    APPROVED = (
+        "Approved",
+        _Place(("ModelVersion",), "", ConditionType.APPROVED).means(
+            "Somebody has approved of this model in each stage that asks for it."
+        ),
+    )
+    APPROVAL_WANTED = (
+        "ApprovalWanted",
+        _Place(("ModelVersion",), "False", ConditionType.APPROVED, ConditionType.AVAILABLE).means(
+            "A stage asks that a person approves of the model, and nobody has whose approval counts: it does not serve "
+            "there.",
+            "Name the version to somebody of the group that the message says, who is no author of it: they run `mlops "
+            "approve`.",
+        ),
+    )
     PROGRESSING = (
         "Progressing",
         _Place(("ModelVersion",), "Unknown", ConditionType.AVAILABLE).means(

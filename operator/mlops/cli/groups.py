@@ -32,7 +32,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
         "open",
         "explain",
     ),
-    "Change what there is": ("rollback", "retry", "delete", "gc"),
+    "Change what there is": ("approve", "rollback", "retry", "delete", "gc"),
 }
 
 

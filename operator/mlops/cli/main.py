@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mlops.cli.approve.definition import approve
 from mlops.cli.check.definition import check
 from mlops.cli.errors import UserError
 from mlops.cli.groups import Commands
@@ -502,6 +503,7 @@ def explain(reason: str) -> None:
     show(explanations.of(reason))
 
 
+cli.add_command(approve)
 cli.add_command(check)
 cli.add_command(history)
 cli.add_command(plan)

@@ -20,6 +20,7 @@ from mlops.api import labels, tasks
 from mlops.api.base import format_time, parse_time
 from mlops.api.kinds import KINDS, InvalidObject
 from mlops.cli import manifests, scenario, summary, try_it
+from mlops.cli.approve.person import signed
 from mlops.cli.errors import UserError
 from mlops.cli.interruption import Output, interruptible
 from mlops.cli.one_machine import without_meaning
@@ -148,7 +149,7 @@ class _Run:
             view.say(said)
         for document in self.given.documents:
             try:
-                outcome: str = runtime.apply(document.manifest)
+                outcome: str = runtime.apply(signed(document.manifest))
             except InvalidObject as error:
                 raise UserError(f"{document.place}: {error}") from error
             has_news = self._has_news(runtime, document)

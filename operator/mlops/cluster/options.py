@@ -87,6 +87,7 @@ def options_of(settings: OperatorSettings) -> Options:
             pod_defaults=settings.pod_defaults,
             pod_policy=settings.pod_policy,
             pod_user=settings.pod_user,
+            approval_policy=settings.approval_policy,
         ),
         namespaces=settings.namespaces,
         host=host,

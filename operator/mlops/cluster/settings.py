@@ -245,6 +245,15 @@ class OperatorSettings(Variables):
         ),
         Flag("--pod-user", "N"),
     ] = 65532
+    approval_policy: Annotated[
+        bool,
+        Variable(
+            f"{PREFIX}APPROVAL_POLICY",
+            "`true` or 1: an admission policy of the API server holds everybody to the rules of approvals",
+            "off",
+        ),
+        Flag("--approval-policy", ""),
+    ] = False
     listen: Annotated[
         tuple[str, int],
         BeforeValidator(_listening),

@@ -14,10 +14,11 @@ HISTORY: Final = "history"
 FILE: Final = "history.jsonl"
 REGISTERED, LIVE, FAILED, LEFT, DELETED = "Registered", "Live", "Failed", "Left", "Deleted"
 SUPERSEDED, WITHDRAWN, ROLLED_BACK = "Superseded", "Withdrawn", "RolledBack"
+APPROVED, REVOKED = "Approved", "Revoked"
 _TEXTS: Final = ("time", "event", "version", "uid")
 _TEXTS_IF_THERE: Final = (
     *("stage", "reason", "artifact", "trainingRun", "dataset", "datasetDigest", "inputsDigest", "environmentDigest"),
-    *("parentVersion", "cause", "previous", "hash"),
+    *("parentVersion", "cause", "previous", "hash", "user"),
 )
 _STAGES_IF_THERE: Final = ("from", "to")
 # As of a version's spec, and what every reader of JSON takes for the whole number that it is.

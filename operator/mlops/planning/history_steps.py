@@ -5,18 +5,21 @@ from __future__ import annotations
 from mlops.api import labels
 from mlops.api.conditions import ConditionType, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Transition
+from mlops.planning.approving import is_approved
 from mlops.planning.history_entries import (
+    APPROVED,
     FAILED,
     LEFT,
     LIVE,
     REGISTERED,
+    REVOKED,
     ROLLED_BACK,
     SUPERSEDED,
     WITHDRAWN,
     Entry,
 )
 
-_ENDS = (SUPERSEDED, WITHDRAWN, ROLLED_BACK, FAILED, LEFT)
+_NO_STAGES = (SUPERSEDED, WITHDRAWN, ROLLED_BACK, FAILED, LEFT, APPROVED, REVOKED)
 
 
 def steps_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
@@ -31,9 +34,11 @@ def steps_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
     made = {"time": version.metadata.creation_timestamp, "event": REGISTERED, "cause": _who_made(version)}
     found = [{**made, **named, **made_of}]
     for step in reversed(status.transitions):
-        what = {"event": step.to} if step.to in _ENDS else {"event": LIVE, "stage": step.to}
+        what = {"event": step.to} if step.to in _NO_STAGES else {"event": LIVE, "stage": step.to}
         if step.stage is not None:
             what["stage"] = step.stage
+        if step.user is not None:
+            what["user"] = step.user
         found.append(
             {"time": step.time, **what, **named, "reason": step.reason, "cause": _cause(version, status, step)}
         )
@@ -55,12 +60,16 @@ def _cause(version: ModelVersion, status: ModelVersionStatus, step: Transition) 
             return "spec.withdrawn"
         case "Failed":
             return "pods"
+        case "Approved" | "Revoked":
+            return "spec.approvals"
         case "RolledBack":
             monitors = (each.monitor for each in status.rolled_back if each.stage == step.stage)
             return f"DriftMonitor/{next(monitors, '')}".removesuffix("/")
         case "Left":
             if step.stage not in {stage.name for stage in version.spec.promotion.stages}:
                 return "spec.promotion"
+            if not is_approved(version, step.stage or ""):
+                return "spec.approvals"
             gates = find(status.conditions, ConditionType.GATES_PASSED)
             return "gates" if gates is not None and gates.status == "False" else "operator"
     return "rollout"

@@ -78,5 +78,7 @@ class Settings:
     # What lies under the podTemplate of every object, and what these may say.
     pod_defaults: PodTemplate = field(default_factory=PodTemplate)
     pod_policy: PodPolicy = field(default_factory=PodPolicy)
+    # Whether the API server holds everybody to the rules of approvals (a ValidatingAdmissionPolicy of the chart).
+    approval_policy: bool = False
     # The user and group that pods run as; None: whom the cluster chooses, as OpenShift does.
     pod_user: int | None = 65532

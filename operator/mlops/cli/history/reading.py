@@ -47,9 +47,10 @@ class Past:
         return in_time([*entries(self.history), *model_history.unrecorded(self.history, told)])
 
 
-def read(place: PastPlace, model: str) -> Past:
-    """Return what is known of a model. Raises UserError, naming the models that there are, if nothing is."""
-    versions, history = _of_cluster(place.namespace) if place.cluster else _of_state(place)
+def read(place: PastPlace, model: str, *, with_record: bool = True) -> Past:
+    """Return what is known of a model; `with_record` False: of the versions that are there alone, which asks for no
+    right to read ConfigMaps. Raises UserError, naming the models that there are, if nothing is known."""
+    versions, history = _of_cluster(place.namespace, with_record) if place.cluster else _of_state(place)
     own = [each for each in versions if field_of(each, "spec.modelName") == model]
     recorded = [each for each in history if labels_of(each).get(labels.MODEL) == model]
     if not own and not recorded:
@@ -72,11 +73,11 @@ def _of_state(place: PastPlace) -> tuple[list[Manifest], list[Manifest]]:
     )
 
 
-def _of_cluster(namespace: str) -> tuple[list[Manifest], list[Manifest]]:
+def _of_cluster(namespace: str, with_record: bool) -> tuple[list[Manifest], list[Manifest]]:
     # The versions first: a head that one of them names was on record before it was written there, so that it stands in
     # a record that is read later.
     versions = kubectl.objects("modelversions.mlops.dev", namespace)
-    history = kubectl.objects("configmaps", namespace, f"{labels.COMPONENT}={HISTORY}")
+    history = kubectl.objects("configmaps", namespace, f"{labels.COMPONENT}={HISTORY}") if with_record else []
     return versions, history
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from mlops.api.base import format_time
 from mlops.api.dataset import Dataset
 from mlops.api.kinds import KINDS, parse
+from mlops.cli.approve.person import signed
 from mlops.cli.run import request_sync
 from mlops.engine.cluster import owners_of
 from mlops.engine.controller import Controller
@@ -74,7 +75,7 @@ def rehearse(
             cron_jobs = CronJobController(cluster, clock)
             if not as_before:
                 cron_jobs.start()
-            applied = {key: applied_by_user(cluster, manifest) for key, manifest in manifests.items()}
+            applied = {key: applied_by_user(cluster, signed(manifest)) for key, manifest in manifests.items()}
             for key in as_before:
                 _take_as_synced(cluster, key, now)
             for key in asked:

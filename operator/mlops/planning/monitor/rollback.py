@@ -15,6 +15,7 @@ from mlops.api.drift_monitor import (
     Verdict,
 )
 from mlops.api.model_version import ModelVersion
+from mlops.planning.approving import is_approved
 from mlops.planning.liveness import closed_gates, is_passed_over
 from mlops.planning.monitor.target import target_of
 from mlops.planning.views import DriftMonitorView
@@ -59,6 +60,8 @@ def _may_serve(version: ModelVersion, stage: str) -> bool:
     if version.spec.withdrawn or status.verification is None or (verified and verified.status != "True"):
         return False
     if is_passed_over(version, stage) or all(one.name != stage for one in version.spec.promotion.stages):
+        return False
+    if not is_approved(version, stage):
         return False
     closed = {name for _, name, _ in closed_gates(version, status.verification)}
     return stage in status.passed_stages and stage not in status.failed_stages and stage not in closed

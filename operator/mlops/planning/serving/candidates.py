@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from mlops.api.conditions import ConditionType
 from mlops.api.model_version import ModelVersion, RolledBack, StageFailure
 from mlops.api.reasons import Reason
+from mlops.planning.approving import unapproved
 from mlops.planning.readiness import condition
 from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
 from mlops.planning.views import ModelView
@@ -49,12 +50,20 @@ class Candidate:
         """Return the stages that its gates let it enter, one after the other."""
         return self.stages[: self.gates.open_stages] if self.gates else []
 
+    @property
+    def unapproved(self) -> list[str]:
+        """Return the stages that ask people for an approval of this model and have none."""
+        return [stage.name for stage in unapproved(self.version, self.checked.status.artifact)]
+
     def may_enter(self, stage: str) -> bool:
-        """Return whether it may serve in `stage`: verified, gates passed, seen available in the stage before.
+        """Return whether it may serve in `stage`: verified, gates passed, approved, seen available in the stage before.
 
         Where it has served it may stay, whatever stage an edit has put in front.
         """
         if self.competitor or self.version.spec.withdrawn or self.gates is None or stage not in self.stages:
+            return False
+        # Also where it serves: an approval that is taken back ends it.
+        if stage in self.unapproved:
             return False
         if stage in self.passed or stage in self.version.status.stages:
             return stage not in self.gates.closed

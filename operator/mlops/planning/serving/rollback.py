@@ -47,7 +47,8 @@ def _judged(view: ModelView, candidate: Candidate, record: RolledBack, candidate
 def _is_lost(older: Candidate, stage: str) -> bool:
     closed = older.gates is not None and stage in older.gates.closed
     withdrawn = older.version.spec.withdrawn or older.competitor is not None
-    return withdrawn or closed or stage not in older.stages or stage in older.failed
+    able = stage in older.stages and stage not in older.failed and stage not in older.unapproved
+    return withdrawn or closed or not able
 
 
 def _named(candidates: list[Candidate], name: str, artifact: str) -> Candidate | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from mlops.api.approval import Approval
 from mlops.api.base import format_time
 from mlops.api.conditions import READY, Condition, ConditionType, find
 from mlops.api.mistakes.mistake import listed
-from mlops.api.model_version import ModelVersion, ModelVersionStatus, StageFailure, Transition
+from mlops.api.model_version import ModelVersion, ModelVersionStatus, Stage, StageFailure, Transition
 from mlops.api.reasons import Reason, Reported
+from mlops.planning import approving, retrying
 from mlops.planning import readiness as say
-from mlops.planning import retrying
 from mlops.planning.readiness import Readiness, condition
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
@@ -20,6 +21,7 @@ from mlops.planning.timestamps import seconds_between
 from mlops.planning.views import ModelView
 
 GATES_PASSED = ConditionType.GATES_PASSED
+APPROVED = ConditionType.APPROVED
 AVAILABLE = ConditionType.AVAILABLE
 SUPERSEDED = ConditionType.SUPERSEDED
 ROLLED_BACK = ConditionType.ROLLED_BACK
@@ -39,6 +41,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         [
             candidate.checked.verified,
             _gates_condition(candidate),
+            _approved_condition(view, candidate),
             _available_condition(view, candidate, traffic, readiness),
             _superseded_condition(candidate, successor),
             _rolled_back_condition(candidate),
@@ -53,6 +56,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         failed_stages=tuple(stage for stage in candidate.stages if stage in candidate.failed),
         failures=tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),
         rolled_back=candidate.rolled_back,
+        approved_stages=tuple(stage.name for stage, _ in _granted(candidate)),
         stages=live,
         stage=live[-1] if live else None,
         url=_url(view, candidate.version, live[-1]) if live else None,
@@ -105,6 +109,8 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
         return say.stalled(Reported(failure.reason), _failure_message(candidate, traffic, failure))
     if candidate.gates is not None and len(candidate.open_stages) < len(candidate.stages):
         return say.stalled(Reason.GATES_FAILED, candidate.gates.message)
+    if (unapproved := _unapproved(view, candidate)) is not None:
+        return unapproved
     if refusals := _refusals(view, candidate, traffic):
         return say.stalled(Reason.POD_FORBIDDEN, f"{listed(refusals)}; its pods run without")
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
@@ -120,6 +126,38 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
     return _troubled(view, candidate, traffic) or say.in_progress(
         Reason.PROGRESSING, _progress_message(view, candidate, traffic)
     )
+
+
+def _unapproved(view: ModelView, candidate: Candidate) -> Readiness | None:
+    """Return that a person is waited for, once nothing but that keeps it from the next of its stages."""
+    for index, stage in enumerate(candidate.stages):
+        if stage in candidate.unapproved and (index == 0 or candidate.stages[index - 1] in candidate.passed):
+            return say.waiting(Reason.APPROVAL_WANTED, _wanted(view, candidate))
+    return None
+
+
+def _wanted(view: ModelView, candidate: Candidate) -> str:
+    artifact, enforced = candidate.checked.status.artifact, view.settings.approval_policy
+    stages = approving.unapproved(candidate.version, artifact)
+    return "; ".join(approving.wanted_in(candidate.version, each, artifact, is_enforced=enforced) for each in stages)
+
+
+def _granted(candidate: Candidate) -> list[tuple[Stage, Approval]]:
+    return list(approving.granted(candidate.version, candidate.checked.status.artifact))
+
+
+def _approved_condition(view: ModelView, candidate: Candidate) -> Condition | None:
+    """Return whether people approve of it in each stage that asks them; None if none does, or it is not verified."""
+    if candidate.gates is None or all(stage.asks is None for stage in candidate.version.spec.promotion.stages):
+        return None
+    if candidate.unapproved:
+        return condition(APPROVED, "False", Reason.APPROVAL_WANTED, _wanted(view, candidate))
+    said = [f"{stage.name}: {given.user}{_note(given)}" for stage, given in _granted(candidate)]
+    return condition(APPROVED, "True", Reason.APPROVED, "; ".join(said))
+
+
+def _note(given: Approval) -> str:
+    return f": {given.note}" if given.note else ""
 
 
 def _refusals(view: ModelView, candidate: Candidate, traffic: Traffic) -> list[str]:
@@ -255,6 +293,23 @@ def _transitions(
         for reason in (Reason.SUPERSEDED, Reason.WITHDRAWN)
         if before.conditions and readiness.reason == reason and (ready is None or ready.reason != reason)
     ]
+    granted = _granted(candidate)
+    approved = [
+        Transition(
+            time=time,
+            to="Approved",
+            stage=stage.name,
+            user=given.user,
+            reason=f"{stage.name}: {given.user}{_note(given)}"[:256],
+        )
+        for stage, given in granted
+        if stage.name not in before.approved_stages
+    ]
+    revoked = [
+        Transition(time=time, to="Revoked", stage=stage, reason=f"{stage}: the approval is gone, or counts no more")
+        for stage in before.approved_stages
+        if stage in candidate.unapproved
+    ]
     entered = [
         Transition(time=time, to=stage, reason=f"available as {server_name(view.model_name, stage)}")
         for stage in live
@@ -276,13 +331,15 @@ def _transitions(
         for stage, failure in sorted(candidate.failures.items())
         if stage not in before.failed_stages
     ]
-    steps = [*entered, *rolled_back, *left, *failed, *over]
+    steps = [*approved, *revoked, *entered, *rolled_back, *left, *failed, *over]
     return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
 
 
 def _why_left(candidate: Candidate, stage: str, readiness: Readiness) -> str:
     if stage not in candidate.stages:
         return "spec.promotion names it no more"
+    if stage in candidate.unapproved:
+        return "nobody approves of it there any more"
     closed = candidate.gates is not None and stage in candidate.gates.closed
     return candidate.gates.message if candidate.gates and closed else readiness.message
 

@@ -116,5 +116,7 @@ def _why_not(candidate: Candidate, stage: str) -> str:
         return f"has failed there, {failure.reason} (mlops retry, or an edit of spec.promotion, tries it again)"
     if candidate.gates is not None and stage in candidate.gates.closed:
         return f"does not pass a gate: {candidate.gates.message} (edit the gate in spec.promotion.stages)"
+    if stage in candidate.unapproved:
+        return "has no approval there that counts (mlops approve gives one)"
     ready = find(candidate.version.status.conditions, READY)
     return f"is not ready to: {ready.reason}: {ready.message}" if ready else "was not looked at yet"

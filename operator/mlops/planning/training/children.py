@@ -10,6 +10,7 @@ from mlops.api import labels
 from mlops.api.base import API_VERSION
 from mlops.api.estimator import Estimator
 from mlops.api.training_run import TrainingRun, TriggerRecord
+from mlops.planning.approving import handed_on
 from mlops.planning.ownership import owner_of
 from mlops.planning.plan import Manifest
 
@@ -52,6 +53,7 @@ def model_version(run: TrainingRun, number: int) -> Manifest:
             "name": model_version_name(register.model_name, number),
             "namespace": run.metadata.namespace,
             "labels": own,
+            **({"annotations": authors} if (authors := handed_on(run.metadata)) else {}),
         },
         "spec": {
             "modelName": register.model_name,
@@ -113,7 +115,10 @@ def run_of_template(
             "labels": labels.standard(
                 "training-run", template.metadata.name, template=template.metadata.name, **(more_labels or {})
             ),
-            "annotations": {labels.TRIGGER: json.dumps(trigger.dump(), sort_keys=True)},
+            "annotations": {
+                labels.TRIGGER: json.dumps(trigger.dump(), sort_keys=True),
+                **handed_on(template.metadata),
+            },
             "ownerReferences": owner_of(template),
         },
         "spec": spec if spec is not None else spec_of_run(template),

@@ -1,0 +1,1 @@
+"""`mlops approve`: a person's word that a version may serve in a stage."""
