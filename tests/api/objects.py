@@ -182,6 +182,7 @@ _PROMOTION = {
         },
         {
             "name": "production",
+            "protocolVersions": ["v2", "grpc-v2"],
             "gates": [{"latency": {"p99Milliseconds": 50}}],
             "approval": {"required": True, "group": "ml-approvers", "notAuthor": True},
             "replicas": 2,

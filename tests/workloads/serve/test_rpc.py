@@ -99,6 +99,15 @@ def test_triton_gets_the_bits_of_http(client: Any, both: Both, number: int, comp
     assert [text.decode() for text in answer.as_numpy("prediction")] == over_http["outputs"][0]["data"]
 
 
+def test_contents_that_hold_nothing_may_stand_beside_raw_tensors(stub: Any) -> None:
+    """As MLServer 1.7.1 sends its raw requests."""
+    message = message_of(request_of(rows(2)), raw=True)
+    plain = stub.ModelInfer(message, timeout=20)
+    for tensor in message.inputs:
+        tensor.contents.SetInParent()
+    assert answered(stub.ModelInfer(message, timeout=20)) == answered(plain)
+
+
 def test_triton_gets_the_best_classes(client: Any, both: Both) -> None:
     """The classification extension, as over HTTP."""
     wanted = triton.InferRequestedOutput("probabilities", class_count=1)

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import pytest
 
+from mlops.workloads.serve.tls import HANDSHAKE_SECONDS
 from mlops.workloads.serve.tries import ADDRESS_TRIES
 from tests.servers.process import free_port
 from tests.workloads.serve.issuers import certificate_of, trusting
@@ -210,6 +211,14 @@ def _connected(port: int, version: ssl.TLSVersion) -> ssl.SSLSocket:
         context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20))
+
+
+def test_a_handshake_that_does_not_come_is_not_waited_for(secured: Secured) -> None:
+    """The library's own two minutes would let the silent hold connections; others are answered meanwhile."""
+    with socket.create_connection(("127.0.0.1", secured.port), timeout=4 * HANDSHAKE_SECONDS) as silent:
+        with secured.stub() as stub:
+            assert stub.ServerLive(messages.ServerLiveRequest(), timeout=20).live
+        assert silent.recv(1) == b""
 
 
 def test_keys_and_certificate_are_exchanged_without_a_restart(secured: Secured) -> None:

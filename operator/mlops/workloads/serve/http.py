@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import httptools
@@ -279,10 +281,12 @@ class HttpConnection(asyncio.Protocol):
         if own is self._current:
             self._server.ready(own)
 
-    @property
+    @cached_property
     def client(self) -> str:
-        """Return the address of the other side: a proxy's, where one stands before the server."""
-        peer = self._transport.get_extra_info("peername")
+        """Return the address of the other side: a proxy's, where one stands before the server. Empty if it has left."""
+        peer = None
+        with suppress(OSError):
+            peer = self._transport.get_extra_info("peername")
         return str(peer[0]) if isinstance(peer, tuple) else ""
 
     # Answers

@@ -81,7 +81,8 @@ class MessageReader:
             )
         inputs = []
         for tensor, data in zip(tensors, raw, strict=True):
-            if tensor.HasField("contents"):
+            # MLServer's client sends contents that hold nothing.
+            if tensor.contents.ListFields():
                 raise RequestError(
                     400, f"input {shown(tensor.name)} has contents beside raw_input_contents; send one of them"
                 )
