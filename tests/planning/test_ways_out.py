@@ -629,6 +629,23 @@ STORIES: dict[tuple[str, str], Story] = {
             another_version(),
         ),
     ),
+    ("ModelVersion", "ApprovalWanted"): Story(
+        "ModelVersion",
+        "rain-v1",
+        put(
+            lambda: a_version(spec={"promotion": {"stages": [{"name": "production", "approval": {"group": "people"}}]}})
+        ),
+        (
+            Way(
+                "approve",
+                change(
+                    "ModelVersion",
+                    "rain-v1",
+                    approvals=[{"stage": "production", "user": "bob", "artifact": digest("1")}],
+                ),
+            ),
+        ),
+    ),
     ("ModelVersion", "Progressing"): Story("ModelVersion", "rain-v1", half_way(a_version, rounds=2), WAIT),
     ("ModelVersion", "Pending"): Story(
         "ModelVersion",
