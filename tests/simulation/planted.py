@@ -708,7 +708,8 @@ class Found:
 def plant(bug: Bug, folder: Path) -> Path:
     """Copy the operator's sources into `folder` with the bug in them; returns the folder to import from."""
     copy = folder / "operator"
-    shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    # With what is compiled already; of that, names with more behind are being written by another process.
+    shutil.copytree(SOURCES, copy, ignore=shutil.ignore_patterns("*.pyc.*", "*.egg-info"))
     file = copy / "mlops" / bug.file
     text = file.read_text("utf-8")
     if text.count(bug.right) != 1:
