@@ -165,6 +165,13 @@ def test_of_a_cluster_with_its_own_keys(
     assert [one["digest"] for one in json.loads(told.stdout)["artifacts"]] == [orphan], told.output
     assert of_cluster().exit_code == 0
     assert [store.exists(digest) for digest in (named, on_record, orphan)] == [True, True, False]
+    store.put_object("captures/elsewhere/rain/production/requests/1.parquet", b"rows")
+    shared = of_cluster()
+    assert (shared.exit_code, "the store has captures of elsewhere/rain too: leave -n out" in shared.output) == (
+        2,
+        True,
+    )
+    store.bucket.delete("objects/captures/elsewhere/rain/production/requests/1.parquet")
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     refused = of_cluster()
     assert (refused.exit_code, "kubectl" in refused.output) == (2, True), refused.output

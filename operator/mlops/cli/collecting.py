@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from mlops.api import labels
@@ -21,6 +20,7 @@ from mlops.planning.history_entries import HISTORY
 from mlops.planning.store_references import CapturedModel, Needed, needed
 from mlops.store import Garbage, Store, collect, garbage, open_store
 from mlops.store.garbage import Unneeded
+from mlops.workloads.floor.records.layout import captured_model
 
 # What an artifact is, by a file that each of its kind has.
 _KINDS: Final[Mapping[str, str]] = {
@@ -28,9 +28,6 @@ _KINDS: Final[Mapping[str, str]] = {
     "schema.json": "version of a Dataset",
     "report.json": "drift report",
 }
-_CAPTURES: Final = "captures"
-
-
 # Pods are at work in a cluster: what they stored may have no name until their report is taken in.
 _LEAST_GRACE: Final = timedelta(days=1)
 _RESOURCES: Final = (
@@ -95,7 +92,21 @@ def of_cluster(shared: SharedStore, ages: Ages, environ: Mapping[str, str], *, d
     listed += kubectl.objects("modelversions.mlops.dev", shared.namespace)
     listed += kubectl.objects("configmaps", shared.namespace, f"{labels.COMPONENT}={HISTORY}")
     wanted = needed(listed, earlier(datetime.now(UTC), ages.record))
-    return _collected(open_store(shared.url, environ), wanted, ages, dry_run=dry_run)
+    store = open_store(shared.url, environ)
+    if shared.namespace is not None:
+        _refuse_others(store, shared.namespace)
+    return _collected(store, wanted, ages, dry_run=dry_run)
+
+
+def _refuse_others(store: Store, namespace: str) -> None:
+    """Raise UserError if another namespace uses the store too: what is named there was not looked at."""
+    models = filter(None, (captured_model(found.key) for found in store.list("captures/")))
+    other = next((model for model in models if model[0] != namespace), None)
+    if other is not None:
+        raise UserError(
+            f"-n {namespace}: the store has captures of {other[0]}/{other[1]} too: leave -n out, so that what any "
+            "namespace names is kept"
+        )
 
 
 def _collected(store: Store, wanted: Needed, ages: Ages, *, dry_run: bool) -> Collection:
@@ -108,8 +119,8 @@ def _collected(store: Store, wanted: Needed, ages: Ages, *, dry_run: bool) -> Co
 
 def _is_wanted(key: str, wanted: Needed) -> bool:
     """Return whether a plain object stays: one of a model that something names, or of nobody's that is known."""
-    parts = PurePosixPath(key).parts
-    return len(parts) < 4 or parts[0] != _CAPTURES or CapturedModel(parts[1], parts[2]) in wanted.models
+    model = captured_model(key)
+    return model is None or model in wanted.models
 
 
 def as_text(found: Collection) -> str:
@@ -160,9 +171,11 @@ def _size(one: Unneeded) -> int:
 def _captures(found: Garbage) -> dict[CapturedModel, tuple[int, int]]:
     sums: dict[CapturedModel, tuple[int, int]] = {}
     for plain in found.objects:
-        _, namespace, name = PurePosixPath(plain.key).parts[:3]
-        files, size = sums.get(CapturedModel(namespace, name), (0, 0))
-        sums[CapturedModel(namespace, name)] = files + 1, size + plain.size
+        found_of = captured_model(plain.key)
+        assert found_of is not None, "others stay"
+        model = CapturedModel(*found_of)
+        files, size = sums.get(model, (0, 0))
+        sums[model] = files + 1, size + plain.size
     return sums
 
 

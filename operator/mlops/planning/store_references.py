@@ -34,8 +34,9 @@ def needed(objects: Iterable[Manifest], since: datetime) -> Needed:
     """Return what may not be removed from the store.
 
     That is each digest in whatever object, wherever it stands there: a spec, a status, an annotation, the task of a
-    Job. Of a model's record it is only the artifacts of versions of which something happened after `since`, or
-    of which nothing can be read. So are models: those that an object names, and those with such a version.
+    Job (a task of more than 100 kB stands in two variables, and may have one cut in two: what a Job works on, statuses
+    name as well). Of a model's record it is only the artifacts of versions of which something happened after `since`,
+    or of which nothing can be read. So are models: those that an object names, and those with such a version.
     """
     artifacts: set[str] = set()
     models: set[CapturedModel] = set()
@@ -51,19 +52,18 @@ def needed(objects: Iterable[Manifest], since: datetime) -> Needed:
     for record in records:
         recent = [line for line, entry in _lines(record) if entry is None or last[entry["uid"]] > since]
         artifacts.update(digest for line in recent for digest in _DIGEST.findall(line))
-        model = labels_of(record).get(labels.MODEL)
+        model = _labels(record).get(labels.MODEL)
         if recent and model:
             models.add(CapturedModel(record["metadata"].get("namespace", ""), model))
     return Needed(frozenset(artifacts), frozenset(models))
 
 
-def labels_of(manifest: Manifest) -> dict[str, str]:
-    """Return a manifest's labels."""
+def _labels(manifest: Manifest) -> dict[str, str]:
     return manifest["metadata"].get("labels") or {}
 
 
 def _is_record(manifest: Manifest) -> bool:
-    return manifest["kind"] == "ConfigMap" and labels_of(manifest).get(labels.COMPONENT) == HISTORY
+    return manifest["kind"] == "ConfigMap" and _labels(manifest).get(labels.COMPONENT) == HISTORY
 
 
 def _lines(record: Manifest) -> list[tuple[str, Entry | None]]:

@@ -50,6 +50,14 @@ def prediction_type(*, classifies: bool) -> pl.DataType:
     return pl.String() if classifies else pl.Float64()
 
 
+def captured_model(key: str) -> tuple[str, str] | None:
+    """Return namespace and name of the model whose requests or labels lie under a key; None of any other key."""
+    place, _, rest = key.partition("/")
+    namespace, _, rest = rest.partition("/")
+    name, slash, _ = rest.partition("/")
+    return (namespace, name) if place == "captures" and slash else None
+
+
 def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
     """Return the store key under which a stage's captured requests lie: …/requests/<partition>/<file>.parquet."""
     return f"captures/{namespace}/{model_name}/{stage}/requests/"
