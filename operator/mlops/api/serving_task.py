@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mlops.api.base import Model
+from mlops.api.base import Digest, Model, Timestamp
+from mlops.api.canary import Analysis, AnalysisOutcome, CriterionResult
 from mlops.api.model_version import Capture, VersionVerification
 from mlops.api.stage_access import StageAuth, StageTls
 
@@ -30,8 +31,21 @@ class VerifyReport(VersionVerification):
     format: Literal["onnx", "treelite", "skops"]
 
 
+class ServeCandidate(Model):
+    """A version that answers a share of the requests, in the same process as the stable one."""
+
+    version: int
+    object_name: str | None = None
+    artifact: str
+    # Percent of the requests that it answers, and of the others those that it answers for the record only.
+    weight: int
+    shadow_percent: int = 0
+    # The header by whose value a request is sent to one of the two; None: by the request's id.
+    sticky_header: str | None = None
+
+
 class ServeTask(Model):
-    """Serve one version over the Open Inference Protocol."""
+    """Serve one version over the Open Inference Protocol, and a share of the requests by another one."""
 
     task: Literal["serve"] = "serve"
     namespace: str
@@ -45,3 +59,37 @@ class ServeTask(Model):
     # What is asked of requests, and the certificate that is shown, as far as the stage says; both name Secrets.
     auth: StageAuth | None = None
     tls: StageTls | None = None
+    candidate: ServeCandidate | None = None
+
+
+class Arm(Model):
+    """One of the two versions of a canary."""
+
+    version: int
+    artifact: Digest
+
+
+class AnalysisTask(Model):
+    """Compare the candidate of a canary with the stable version by what both have answered."""
+
+    task: Literal["analysis"] = "analysis"
+    namespace: str
+    model_name: str
+    # Of the candidate's ModelVersion, for the log.
+    object_name: str | None = None
+    stage: str
+    stable: Arm
+    candidate: Arm
+    # Since when the candidate is asked: what either answered before does not count.
+    since: Timestamp
+    analysis: Analysis
+    # The how-manyth look at this step, from 1: each has its share of alpha.
+    look: int
+
+
+class AnalysisReport(Model):
+    """What was found."""
+
+    report: Literal["analysis"] = "analysis"
+    outcome: AnalysisOutcome
+    criteria: tuple[CriterionResult, ...]

@@ -37,6 +37,10 @@ from mlops.api.score_task import ScoredColumns as ScoredColumns
 from mlops.api.score_task import ScoredInput as ScoredInput
 from mlops.api.score_task import ScoreReport as ScoreReport
 from mlops.api.score_task import ScoreTask as ScoreTask
+from mlops.api.serving_task import AnalysisReport as AnalysisReport
+from mlops.api.serving_task import AnalysisTask as AnalysisTask
+from mlops.api.serving_task import Arm as Arm
+from mlops.api.serving_task import ServeCandidate as ServeCandidate
 from mlops.api.serving_task import ServeTask as ServeTask
 from mlops.api.serving_task import VerifyReport as VerifyReport
 from mlops.api.serving_task import VerifyTask as VerifyTask
@@ -78,7 +82,16 @@ from mlops.api.training_task import TrainReport as TrainReport
 from mlops.api.training_task import TrainTask as TrainTask
 
 Task = Annotated[
-    IngestTask | RemoveTask | FetchTask | TrainTask | VerifyTask | ServeTask | LabelsTask | DriftTask | ScoreTask,
+    IngestTask
+    | RemoveTask
+    | FetchTask
+    | TrainTask
+    | VerifyTask
+    | ServeTask
+    | AnalysisTask
+    | LabelsTask
+    | DriftTask
+    | ScoreTask,
     Field(discriminator="task"),
 ]
 Report = Annotated[
@@ -87,6 +100,7 @@ Report = Annotated[
     | FetchReport
     | TrainReport
     | VerifyReport
+    | AnalysisReport
     | LabelsReport
     | DriftReport
     | ScoreReport

@@ -63,6 +63,12 @@ def captures_prefix(namespace: str, model_name: str, stage: str) -> str:
     return f"captures/{namespace}/{model_name}/{stage}/requests/"
 
 
+def shadow_prefix(namespace: str, model_name: str, stage: str) -> str:
+    """Return the store key under which the answers of candidates lie that were never returned, in files like those of
+    `captures_prefix`: …/shadow/<partition>/<file>.parquet."""
+    return f"captures/{namespace}/{model_name}/{stage}/shadow/"
+
+
 def feedback_prefix(namespace: str, model_name: str, stage: str) -> str:
     """Return the store key under which labels lie: …/labels/<partition>/<file>.parquet."""
     return f"captures/{namespace}/{model_name}/{stage}/labels/"

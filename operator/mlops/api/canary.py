@@ -1,0 +1,144 @@
+"""Canary: how a new version of a model takes over a stage by shares of its requests, and what was found on the way."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from mlops.api.base import Decimal, Digest, Duration, Fraction, Model, Name, Rule, StageName, Text, Timestamp
+from mlops.api.metrics import Metric
+
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$", max_length=64)]
+
+
+class ErrorRateCriterion(Model):
+    """How many more of its requests the candidate may fail to answer."""
+
+    max_increase: Fraction = Field(
+        default="0.01", description="The largest share of its requests that it may fail beyond the stable version's."
+    )
+
+
+class LatencyCriterion(Model):
+    """How much slower the candidate may be."""
+
+    max_ratio: Decimal = Field(
+        default="1.5", description="The largest 99th percentile of its predictions, in those of the stable version."
+    )
+
+
+class MetricCriterion(Model):
+    """How much worse the candidate may be on labelled rows."""
+
+    name: Metric | None = Field(
+        default=None, description="The metric; left out: roc_auc, or f1 of several classes, or rmse of a regression."
+    )
+    max_loss: Decimal = Field(
+        default="0.02", description="The largest loss against the stable version, in units of the metric."
+    )
+
+
+class PredictionDriftCriterion(Model):
+    """How far the answers of the candidate may be from those of the stable version."""
+
+    max_distance: Fraction = Field(
+        default="0.1",
+        description=(
+            "The largest distance of the two distributions: Kolmogorov-Smirnov of numbers and probabilities, total "
+            "variation of classes."
+        ),
+    )
+
+
+class Analysis(Model):
+    """What has to be shown of the candidate before the canary goes on. It waits until each criterion is decided."""
+
+    error_rate: ErrorRateCriterion | None = Field(default=None, description="It fails not many more requests.")
+    latency: LatencyCriterion | None = Field(default=None, description="It is not much slower.")
+    metric: MetricCriterion | None = Field(default=None, description="It is not much worse on labelled rows.")
+    prediction_drift: PredictionDriftCriterion | None = Field(default=None, description="It answers much alike.")
+    alpha: Fraction = Field(
+        default="0.05",
+        description="The probability of a wrong decision by each criterion, over all times that it is looked at.",
+    )
+    interval: Duration = Field(default="1m", description="The time between the first two looks; it grows by half.")
+    rules: ClassVar = (
+        Rule(
+            "has(self.errorRate) || has(self.latency) || has(self.metric) || has(self.predictionDrift)",
+            "an analysis names at least one of errorRate, latency, metric, predictionDrift",
+            lambda self: any((self.error_rate, self.latency, self.metric, self.prediction_drift)),
+        ),
+    )
+
+
+class CanaryStep(Model):
+    """One step: exactly one of its fields."""
+
+    set_weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Percent of the requests that the candidate answers from here on."
+    )
+    pause: Duration | None = Field(default=None, description="Go on after so long.")
+    analysis: Analysis | None = Field(default=None, description="Go on when this is shown, and end when it is not so.")
+
+
+class Canary(Model):
+    """How a version takes over from the one that serves: by steps, after the last of which it serves alone."""
+
+    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=20)] = Field(
+        description="What is done, in order; the weight is 0 until a step sets it."
+    )
+    sticky_header: HeaderName | None = Field(
+        default=None,
+        description=(
+            "Requests with the same value of this header are answered by the same version; those without it, and all "
+            "if it is left out, by their id."
+        ),
+    )
+
+
+class Shadow(Model):
+    """Requests that the candidate answers too, for the record only: its answer is never returned."""
+
+    percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        description="The share of the stable version's requests, while the canary lasts."
+    )
+
+
+AnalysisOutcome = Literal["Successful", "Failed", "Inconclusive"]
+
+
+class CriterionResult(Model):
+    """What was found about one criterion."""
+
+    name: Literal["errorRate", "latency", "metric", "predictionDrift"] = Field(description="Which one.")
+    outcome: AnalysisOutcome = Field(description="Inconclusive: it takes more requests or labels to tell.")
+    stable: Decimal | None = Field(default=None, description="Of the stable version.")
+    candidate: Decimal | None = Field(default=None, description="Of the candidate.")
+    low: Decimal | None = Field(default=None, description="Lower end of the interval of what the limit is about.")
+    high: Decimal | None = Field(default=None, description="Upper end of it.")
+    message: Text = Field(default="", description="In words; of an Inconclusive one what it waits for.")
+
+
+class AnalysisResult(Model):
+    """What the newest look found."""
+
+    time: Timestamp = Field(description="When.")
+    outcome: AnalysisOutcome = Field(description="Failed if one criterion is; Successful if all are.")
+    criteria: Annotated[tuple[CriterionResult, ...], Field(max_length=4)] = Field(description="One by one.")
+
+
+class CanaryStatus(Model):
+    """Where the canary of a version stands."""
+
+    stage: StageName = Field(description="In which stage.")
+    stable: Name = Field(description="The ModelVersion that serves there.")
+    stable_artifact: Digest = Field(description="Its model.")
+    started_at: Timestamp = Field(description="When it began.")
+    step: int = Field(description="The step that it is at, from 0.")
+    step_since: Timestamp | None = Field(
+        default=None, description="Since when; not there until the pods are as the step wants them."
+    )
+    weight: int = Field(description="Percent of the requests that the candidate answers.")
+    looks: int = Field(default=0, description="How often this step's analysis has been looked at.")
+    analysis: AnalysisResult | None = Field(default=None, description="What the newest look found.")
