@@ -41,6 +41,15 @@ def test_the_spread_of_very_large_and_small_values_is_theirs(factor: float) -> N
     )
 
 
+@pytest.mark.parametrize("values", [[-1.0, 0.0, 2.0, 3e279], [-3e279, -2.0, 0.0, 1.0], [-1e-300, 0.0, 1e-300, 1e279]])
+def test_the_spread_is_scaled_by_the_value_that_is_farthest_from_zero(values: list[float]) -> None:
+    """Whichever end that is: by the other one the squares would be none."""
+    widest = max(map(abs, values))
+    expected = np.std([value / widest for value in values]) * widest
+
+    assert SortedReference.from_values(np.array(values)).std == pytest.approx(expected, rel=1e-12)
+
+
 def test_ten_bins_unless_another_number_is_asked_for() -> None:
     """Nine edges; two bins are the fewest."""
     assert SortedReference.from_values(np.arange(1000.0)).edges.shape == (9,)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 _TINY = 1e-300
@@ -69,10 +70,7 @@ def stirling_error(n: float) -> float:
     """log(n!) minus Stirling's formula, n > 0."""
     if n < 16.0:
         return math.lgamma(n + 1.0) - (n + 0.5) * math.log(n) + n - _LOG_SQRT_2PI
-    total = 0.0
-    for coefficient in reversed(_STIRLING):
-        total = total / (n * n) + coefficient
-    return total / n
+    return functools.reduce(lambda total, coefficient: total / (n * n) + coefficient, reversed(_STIRLING)) / n
 
 
 def _poisson_factor(a: float, x: float) -> float:

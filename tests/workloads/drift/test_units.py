@@ -99,6 +99,15 @@ def test_a_part_in_a_unit_of_the_table_is_told_where_nothing_was(share: float, f
     assert f"length has about {named} times its values in " in found.sentence
 
 
+@pytest.mark.parametrize(("factor", "named"), [(1000.0, "1000"), (1 / 100.0, "1/100"), (37.0, "37")])
+def test_a_part_in_any_other_unit_is_told_by_its_round_name(factor: float, named: str) -> None:
+    """A factor of the shape of the rest is told to some hundredths: 1,013 is a thousand, and 37 is 37."""
+    found = decision(in_part(0.3, "in.length", factor))
+
+    assert found.verdict == "DataQuality", found.sentence
+    assert f"length has about {named} times its values in 27% of the rows: another unit" in found.sentence
+
+
 def twins(seed: int, *, exchanged: bool = False) -> pl.DataFrame:
     """Two sensors of one kind, of which one follows the temperature and the other the length."""
     rng = np.random.default_rng(seed + 40)
