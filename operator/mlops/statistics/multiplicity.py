@@ -36,5 +36,5 @@ def _pvalues(pvalues: ArrayLike) -> FloatArray:
 
 def _restored(adjusted: FloatArray, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> FloatArray:
     result = np.empty_like(adjusted)
-    result[order] = np.minimum(1.0, adjusted)
+    result[order] = adjusted
     return result

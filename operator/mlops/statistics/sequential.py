@@ -153,7 +153,8 @@ class HDDMA:
 
 @dataclass
 class ADWIN:
-    """Adaptive windowing (Bifet and Gavalda 2007): keeps the longest window without a change in mean.
+    """Adaptive windowing (Bifet and Gavalda 2007): keeps the longest window without a change in mean, and begins a new
+    one after a change, as river's does.
 
     The window is an exponential histogram: `max_buckets` buckets of each size 1, 2, 4, ..., so memory is logarithmic in
     its width. Every `clock` rows all cuts between buckets are tested at confidence `delta`.
@@ -176,8 +177,8 @@ class ADWIN:
         self._reset()
 
     def _reset(self) -> None:
-        # Row i holds the (total, variance) of buckets of 2**i values, oldest first.
-        self._rows: list[list[tuple[float, float]]] = [[]]
+        # Row i holds the totals of buckets of 2**i values, oldest first.
+        self._rows: list[list[float]] = [[]]
         self._total = self._variance = 0.0
         self._tick = 0
         self.width = 0
@@ -192,15 +193,11 @@ class ADWIN:
         _finite(x)
         self._insert(float(x))
         self._tick += 1
-        changed = False
-        if self._tick % self.clock == 0 and self.width > self.grace_period:
-            while self._has_cut():
-                changed = True
-                self._drop_oldest()
-        return _record(self, changed)
+        due = self._tick % self.clock == 0 and self.width > self.grace_period
+        return _record(self, due and self._has_cut())
 
     def _insert(self, x: float) -> None:
-        self._rows[0].append((x, 0.0))
+        self._rows[0].append(x)
         self.width += 1
         if self.width > 1:
             before = self.width - 1.0
@@ -214,11 +211,7 @@ class ADWIN:
         while len(self._rows[index]) == self.max_buckets + 1:
             if index + 1 == len(self._rows):
                 self._rows.append([])
-            (total_a, variance_a), (total_b, variance_b) = self._rows[index][:2]
-            del self._rows[index][:2]
-            n = 2.0**index
-            off = total_a / n - total_b / n
-            self._rows[index + 1].append((total_a + total_b, variance_a + variance_b + n * n * off * off / (n + n)))
+            self._rows[index + 1].append(self._rows[index].pop(0) + self._rows[index].pop(0))
             index += 1
 
     def _has_cut(self) -> bool:
@@ -231,7 +224,7 @@ class ADWIN:
         log_term = math.log(2.0 * math.log(self.width) / self.delta)
         for index in range(len(self._rows) - 1, -1, -1):
             size = 2.0**index
-            for total, _ in self._rows[index]:
+            for total in self._rows[index]:
                 n0 += size
                 n1 -= size
                 total0 += total
@@ -244,16 +237,6 @@ class ADWIN:
         inverse = 1.0 / (n0 - self.min_window_length + 1) + 1.0 / (n1 - self.min_window_length + 1)
         bound = math.sqrt(2.0 * inverse * spread * log_term) + 2.0 / 3.0 * log_term * inverse
         return abs(total0 / n0 - total1 / n1) > bound
-
-    def _drop_oldest(self) -> None:
-        total, variance = self._rows[-1].pop(0)
-        n = 2 ** (len(self._rows) - 1)
-        self.width -= n
-        self._total -= total
-        off = total / n - self._total / self.width
-        self._variance -= variance + float(n) * self.width * off * off / (n + self.width)
-        if not self._rows[-1]:
-            self._rows.pop()
 
 
 def _record(detector: PageHinkley | DDM | HDDMA | ADWIN, changed: bool) -> bool:
