@@ -267,8 +267,8 @@ async def echo(port: int) -> None:
     await server.serve_forever()
 
 
-def wrk(port: int, connections: int, seconds: float) -> tuple[float, float, float]:
-    """Median in microseconds, requests per second, and 99th percentile, as wrk measures them."""
+def wrk(port: int, connections: int, seconds: float, path: str = PATH) -> tuple[float, float, float]:
+    """Median in microseconds, requests per second, and 99th percentile, as wrk measures them; asks BENCH_BODY."""
     script = (
         f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
         f'local f = io.open("{os.environ["BENCH_BODY"]}", "rb")\nwrk.body = f:read("*all")\nf:close()\n'
@@ -278,7 +278,7 @@ def wrk(port: int, connections: int, seconds: float) -> tuple[float, float, floa
         file.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", file.name]
         out = subprocess.run(
-            [*command, f"http://127.0.0.1:{port}{PATH}"], check=True, stdout=subprocess.PIPE, text=True
+            [*command, f"http://127.0.0.1:{port}{path}"], check=True, stdout=subprocess.PIPE, text=True
         ).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(out)
@@ -376,10 +376,10 @@ def free_port() -> int:
         return port
 
 
-def paced(port: int, seconds: float) -> float:
+def paced(port: int, seconds: float, path: str = PATH) -> float:
     """Median in microseconds of requests over one connection with pauses between them, one at a time."""
     body = Path(os.environ["BENCH_BODY"]).read_bytes()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     request, taken = head.encode() + body, []
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -406,9 +406,11 @@ def whole_answer(connection: socket.socket) -> bytes:
 
 
 def family(process: int) -> list[int]:
-    """A process and its children."""
-    children = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
-    return [process, *(int(one) for text in children for one in text.split())]
+    """A process and those that it started, and they."""
+    children = [
+        int(one) for path in Path(f"/proc/{process}/task").glob("*/children") for one in path.read_text().split()
+    ]
+    return [process, *(one for child in children for one in family(child))]
 
 
 def memory_megabytes(processes: list[int]) -> float:
