@@ -1,0 +1,191 @@
+"""The thread in which a candidate answers: whatever it does there, the event loop goes on.
+
+All but `_work` is for the event loop's thread: it hands over one batch at a time, and gives up what takes too long. The
+thread cannot be ended; one that is stuck gets nothing more to do until it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Final, Protocol
+
+from mlops.workloads.floor.model.lone_rows import Row, RowAnswer
+from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.serve.inference import InferenceRequest
+from mlops.workloads.serve.row_request import RowRequest
+
+# Why a candidate did not answer, beside the reasons of what it raised.
+TIMED_OUT: Final = "TimedOut"
+STUCK: Final = "Stuck"
+QUEUE_FULL: Final = "QueueFull"
+
+
+class Piece:
+    """A request that the candidate is asked; `settled` is called once, when it is answered or given up."""
+
+    __slots__ = (
+        "asked_at", "failure", "found", "is_settled", "is_timed", "request", "row", "rows", "seconds", "settled",
+        "size", "timer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request: RowRequest | InferenceRequest,
+        row: Row | None,
+        settled: Callable[[Piece], None],
+        *,
+        is_timed: bool,
+        size: int = 0,
+    ) -> None:
+        self.request, self.settled, self.is_timed, self.size = request, settled, is_timed, size
+        # One row as the candidate takes it; None: the columns of the request.
+        self.row = row
+        self.rows = request.rows if isinstance(request, InferenceRequest) else 1
+        # What the thread found, and how long that took: its own time, without that of other threads.
+        self.found: RowAnswer | Prediction | BaseException | None = None
+        self.seconds: float | None = None
+        # Why there is no answer.
+        self.failure: str | None = None
+        self.is_settled = False
+        self.asked_at = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Work(Protocol):
+    """What is done in the thread."""
+
+    most: int
+
+    def answer(self, batch: Sequence[Piece]) -> None:
+        """Find what each piece asks for; it raises nothing. Several pieces have one row each."""
+        ...
+
+
+class CandidateThread:
+    """One thread for one version. `seconds_of` says how long so many rows may take, from when they were asked;
+    `settled` is called when pieces were settled beyond a turn of the loop."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        most: int,
+        seconds_of: Callable[[int], float],
+        shadow_bytes: int,
+        settled: Callable[[], None],
+    ) -> None:
+        self._work_on, self._most, self._seconds_of, self._all_settled = work, most, seconds_of, settled
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Piece] = deque()
+        self._shadows: deque[Piece] = deque()
+        self._shadow_room = shadow_bytes
+        self._running: Sequence[Piece] = ()
+        self._ends_by = 0.0
+        self._open = 0
+        self.runs = 0
+        self._batches: SimpleQueue[Sequence[Piece] | None] = SimpleQueue()
+        # A daemon: one that is stuck must not keep the process from its end.
+        threading.Thread(target=self._work, name="candidate", daemon=True).start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._open > 0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what runs should have ended."""
+        return bool(self._running) and time.monotonic() > self._ends_by
+
+    def ask(self, piece: Piece) -> str | None:
+        """Take a piece, to be begun at the end of the turn; or return why not."""
+        if self.is_stuck:
+            return STUCK
+        limit, now = self._seconds_of(piece.rows), time.monotonic()
+        if self._open >= self._most or (self._waiting and now - self._waiting[0].asked_at > limit / 2):
+            return QUEUE_FULL
+        piece.asked_at = now
+        piece.timer = self._loop.call_later(limit, self._expire, piece)
+        self._open += 1
+        self._waiting.append(piece)
+        return None
+
+    def shadow(self, piece: Piece) -> bool:
+        """Take a piece for which nobody waits; False if there is no room for it."""
+        if piece.size > self._shadow_room or self.is_stuck:
+            return False
+        self._shadow_room -= piece.size
+        self._shadows.append(piece)
+        return True
+
+    def start(self) -> None:
+        """Hand over what waits, if the thread has nothing to do."""
+        if self._running or not (self._waiting or self._shadows):
+            return
+        batch = _batch_of(self._waiting, self._work_on.most)
+        if not batch:
+            batch = _batch_of(self._shadows, self._work_on.most)
+            self._shadow_room += sum(piece.size for piece in batch)
+        if batch:
+            self._running = batch
+            self._ends_by = time.monotonic() + self._seconds_of(sum(piece.rows for piece in batch))
+            self._batches.put(batch)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._batches.put(None)
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._work_on.answer(batch)
+            try:
+                self._loop.call_soon_threadsafe(self._finished, batch)
+            except RuntimeError:
+                return  # The server has ended meanwhile.
+
+    def _finished(self, batch: Sequence[Piece]) -> None:
+        self._running = ()
+        self.runs += 1
+        for piece in batch:
+            self._settle(piece)
+        self._all_settled()
+        self.start()
+
+    def _expire(self, piece: Piece) -> None:
+        """Give up a piece whose time is over, and with it what waits for a thread that is stuck."""
+        self._settle(piece, TIMED_OUT)
+        if self.is_stuck:
+            waiting, self._waiting = self._waiting, deque()
+            for behind in waiting:
+                self._settle(behind, STUCK)
+        self._all_settled()
+
+    def _settle(self, piece: Piece, failure: str | None = None) -> None:
+        if piece.is_settled:
+            return
+        piece.is_settled = True
+        piece.failure = failure
+        if piece.timer is not None:
+            piece.timer.cancel()
+            self._open -= 1
+        piece.settled(piece)
+
+
+def _batch_of(waiting: deque[Piece], most: int) -> list[Piece]:
+    """Take the next pieces that can be answered in one run; those that were given up meanwhile are left out."""
+    batch: list[Piece] = []
+    while waiting and len(batch) < most:
+        piece = waiting[0]
+        if not piece.is_settled:
+            if piece.row is None and batch:
+                break
+            batch.append(piece)
+        waiting.popleft()
+        if piece.row is None and batch:
+            break
+    return batch
