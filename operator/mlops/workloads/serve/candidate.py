@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mlops.api.pod_environment import ServerLimits
 from mlops.api.serving_task import ServeCandidate, ServeTask
-from mlops.workloads.floor.log import say, warn
+from mlops.workloads.floor.log import fail, say, warn
 from mlops.workloads.floor.model.lone_rows import LoneRows, Row, RowAnswer
 from mlops.workloads.floor.model.missing import array_of_values
 from mlops.workloads.floor.model.opening import Loaded
@@ -135,6 +135,7 @@ class Candidate:
         self.counts = VersionCounts(given.version, given.artifact)
         self.stable_counts = VersionCounts(task.version, task.artifact)
         self.dropped_shadows = 0
+        self._told: set[str] = set()
         self._slots: list[int] | None = None
         self._shadow_chosen = served.chosen.forgetful()
         self._plan = replace(served.plan, version=given.version, digest=given.artifact)
@@ -190,6 +191,21 @@ class Candidate:
         self.refusal = reason, message
         warn(f"candidate version {self.given.version} is refused, version {self._task.version} answers in its place: "
              f"{reason}: {message}")  # fmt: skip
+
+    def failed(self, reason: str, error: object = None) -> None:
+        """Count a request that it should have answered and did not, and tell of the first for each reason."""
+        self.counts.failed(reason)
+        if reason in self._told or self.refusal is not None:
+            return
+        self._told.add(reason)
+        message = (
+            f"candidate version {self.given.version} did not answer a request that version {self._task.version} was "
+            f"then asked: {reason}; what follows of this is counted only (mlops_version_failures_total)"
+        )
+        if reason == RAISED and isinstance(error, BaseException):
+            fail(message, error)
+        else:
+            warn(message)
 
     def seconds_of(self, rows: int) -> float:
         """Return how long it may take for so many rows."""

@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Final, Protocol
 
+from mlops.workloads.floor.log import say, warn
 from mlops.workloads.floor.model.lone_rows import Row, RowAnswer
 from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.row_request import RowRequest
 
+_ENDING_SECONDS: Final = 0.5
+_SAY_SECONDS: Final = 10.0
 # Why a candidate did not answer, beside the reasons of what it raised.
 TIMED_OUT: Final = "TimedOut"
 STUCK: Final = "Stuck"
@@ -89,8 +92,11 @@ class CandidateThread:
         self._open = 0
         self.runs = 0
         self._batches: SimpleQueue[Sequence[Piece] | None] = SimpleQueue()
+        # Whether it was told that what runs is stuck, and when that was last told of anything.
+        self._is_told, self._told_at = False, -_SAY_SECONDS
         # A daemon: one that is stuck must not keep the process from its end.
-        threading.Thread(target=self._work, name="candidate", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="candidate", daemon=True)
+        self._thread.start()
 
     @property
     def is_busy(self) -> bool:
@@ -105,6 +111,7 @@ class CandidateThread:
     def ask(self, piece: Piece) -> str | None:
         """Take a piece, to be begun at the end of the turn; or return why not."""
         if self.is_stuck:
+            self._tell()
             return STUCK
         limit, now = self._seconds_of(piece.rows), time.monotonic()
         if self._open >= self._most or (self._waiting and now - self._waiting[0].asked_at > limit / 2):
@@ -137,8 +144,9 @@ class CandidateThread:
             self._batches.put(batch)
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more, and wait briefly for what runs."""
         self._batches.put(None)
+        self._thread.join(_ENDING_SECONDS)
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
@@ -151,6 +159,9 @@ class CandidateThread:
     def _finished(self, batch: Sequence[Piece]) -> None:
         self._running = ()
         self.runs += 1
+        if self._is_told:
+            say("the candidate is done with what it was stuck in, and answers again")
+            self._is_told = False
         for piece in batch:
             self._settle(piece)
         self._all_settled()
@@ -160,10 +171,20 @@ class CandidateThread:
         """Give up a piece whose time is over, and with it what waits for a thread that is stuck."""
         self._settle(piece, TIMED_OUT)
         if self.is_stuck:
+            self._tell()
             waiting, self._waiting = self._waiting, deque()
             for behind in waiting:
                 self._settle(behind, STUCK)
         self._all_settled()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if not self._is_told and now - self._told_at >= _SAY_SECONDS:
+            self._is_told, self._told_at = True, now
+            rows = sum(piece.rows for piece in self._running)
+            limit = self._seconds_of(rows)
+            warn(f"the candidate is stuck: a run of {rows} rows takes longer than {limit:.3g} s; until it is done the "
+                 "stable version answers in its place")  # fmt: skip
 
     def _settle(self, piece: Piece, failure: str | None = None) -> None:
         if piece.is_settled:

@@ -123,7 +123,8 @@ async def _serve(
         for flusher in flushers:
             flusher.cancel()
         lost = await app.flush_until(time.monotonic() + settings.grace_seconds)
-        say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
+        captured = sum(one.stored_rows for kind, one in metrics.recorders.items() if kind != "labels")
+        say(f"stopped; {captured} captured rows and {served.labels.stored_rows} labels are stored")
         return lost
     finally:
         if renewing is not None:

@@ -45,16 +45,18 @@ Request = RowRequest | InferenceRequest
 class Assignment:
     """A request that the stable version answers: for whom, and how long its prediction took."""
 
-    __slots__ = ("failure", "is_counted", "is_timed", "seconds", "shadowed")
+    __slots__ = ("error", "failure", "is_counted", "is_timed", "seconds", "shadowed")
 
-    def __init__(self, *, is_counted: bool = False, is_timed: bool = False, failure: str | None = None) -> None:
+    def __init__(
+        self, *, is_counted: bool = False, is_timed: bool = False, failure: str | None = None, error: object = None
+    ) -> None:
         # Whether it is one of those that are compared: not of a client who named the version.
         self.is_counted, self.is_timed = is_counted, is_timed
         # Why the candidate, whose request this was, did not answer it.
-        self.failure = failure
+        self.failure, self.error = failure, error
         # Of the thread's own time.
         self.seconds = 0.0
-        # What the candidate is to answer for the record, and when it came.
+        # What the candidate is to answer for the record.
         self.shadowed: Request | None = None
 
 
@@ -329,7 +331,7 @@ class SharedApplication(Application):
         if piece.rows > INLINE_ROWS:
             exchange.hold.give(piece.rows * served.row_bytes)
         try:
-            self._fall_back(served, request, exchange, failure)
+            self._fall_back(served, request, exchange, failure, found)
         except BaseException as error:
             if not is_fault(error):
                 raise
@@ -340,11 +342,11 @@ class SharedApplication(Application):
     def _count_left(candidate: Candidate, piece: Piece) -> None:
         found = piece.found
         if piece.failure is not None:
-            candidate.counts.failed(piece.failure)
+            candidate.failed(piece.failure)
         elif not isinstance(found, BaseException):
             candidate.counts.answered(piece.seconds)
         elif not isinstance(found, OutsideRequest):
-            candidate.counts.failed(candidate_failure(found))
+            candidate.failed(candidate_failure(found), found)
 
     def _written(
         self, candidate: Candidate, request: Request, found: RowAnswer | Prediction | BaseException | None
@@ -359,14 +361,16 @@ class SharedApplication(Application):
 
     # The stable version
 
-    def _fall_back(self, served: Served, request: Request, exchange: Exchange, failure: str) -> None:
+    def _fall_back(
+        self, served: Served, request: Request, exchange: Exchange, failure: str, error: object = None
+    ) -> None:
         """Answer by the stable version what the candidate did not. Raises RequestError."""
         candidate, now = self.candidate, time.perf_counter()
         if candidate is not None:
             candidate.counts.failed_requests += 1
             candidate.counts.failed_seconds += now - exchange.started
         # It waits for this version from now on.
-        self._ask_stable(served, request, exchange, Assignment(failure=failure), now)
+        self._ask_stable(served, request, exchange, Assignment(failure=failure, error=error), now)
 
     def _ask_stable(
         self, served: Served, request: Request, exchange: Exchange, assigned: Assignment, since: float
@@ -419,7 +423,7 @@ class SharedApplication(Application):
             # No version is to answer such rows.
             return
         if assigned.failure is not None:
-            candidate.counts.failed(assigned.failure)
+            candidate.failed(assigned.failure, assigned.error)
         elif assigned.is_counted and error is None:
             candidate.stable_counts.answered(assigned.seconds if assigned.is_timed else None)
         elif assigned.is_counted and error is not None and (failure := failure_of(error)) is not None:
@@ -443,14 +447,14 @@ class SharedApplication(Application):
         candidate = self.candidate
         assert candidate is not None
         if candidate.refusal is not None:
-            candidate.counts.failed(candidate.refusal[0])
+            candidate.failed(candidate.refusal[0])
             return
         thread, rows = candidate.thread, _rows(request)
         assert thread is not None
 
         def settled(piece: Piece) -> None:
             if isinstance(piece.found, BaseException):
-                candidate.counts.failed(candidate_failure(piece.found))
+                candidate.failed(candidate_failure(piece.found), piece.found)
                 return
             candidate.counts.answered(piece.seconds)
             candidate.record_shadow(request, piece.found, arrived)
