@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import threading
 import time
@@ -18,6 +17,7 @@ from mlops.workloads.floor.model.lone_rows import LoneRows, lone_rows
 from mlops.workloads.floor.model.opening import Loaded, load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
 from mlops.workloads.serve.candidate import Candidate
+from mlops.workloads.serve.candidate_thread import be_nicer
 from mlops.workloads.serve.errors import is_fault
 
 Found = TypeVar("Found")
@@ -64,9 +64,7 @@ async def load_candidate(
 
 
 def _loaded(pod: Pod, artifact: str) -> tuple[Loaded, LoneRows | None]:
-    # Of this thread alone, on Linux.
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICER)
+    be_nicer(_NICER)
     folder = pod.scratch / "candidate"
     shutil.rmtree(folder, ignore_errors=True)
     found = load(pod.store, artifact, folder)

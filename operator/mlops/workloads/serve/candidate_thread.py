@@ -7,19 +7,24 @@ thread cannot be ended; one that is stuck gets nothing more to do until it is do
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Final, Protocol
 
-from mlops.workloads.floor.log import say, warn
+from mlops.workloads.floor.log import fail, say, warn
 from mlops.workloads.floor.model.lone_rows import Row, RowAnswer
 from mlops.workloads.floor.model.predictor import Prediction
+from mlops.workloads.serve.errors import is_fault
 from mlops.workloads.serve.inference import InferenceRequest
 from mlops.workloads.serve.row_request import RowRequest
 
+_NICER: Final = 5
 _ENDING_SECONDS: Final = 0.5
 _SAY_SECONDS: Final = 10.0
 # Why a candidate did not answer, beside the reasons of what it raised.
@@ -89,6 +94,8 @@ class CandidateThread:
         self._shadow_room = shadow_bytes
         self._running: Sequence[Piece] = ()
         self._ends_by = 0.0
+        # Set by the thread: what it found is on its way. A loop that is late must not take it for stuck.
+        self._has_ended = False
         self._open = 0
         self.runs = 0
         self._batches: SimpleQueue[Sequence[Piece] | None] = SimpleQueue()
@@ -106,7 +113,7 @@ class CandidateThread:
     @property
     def is_stuck(self) -> bool:
         """Whether what runs should have ended."""
-        return bool(self._running) and time.monotonic() > self._ends_by
+        return bool(self._running) and not self._has_ended and time.monotonic() > self._ends_by
 
     def ask(self, piece: Piece) -> str | None:
         """Take a piece, to be begun at the end of the turn; or return why not."""
@@ -114,7 +121,8 @@ class CandidateThread:
             self._tell()
             return STUCK
         limit, now = self._seconds_of(piece.rows), time.monotonic()
-        if self._open >= self._most or (self._waiting and now - self._waiting[0].asked_at > limit / 2):
+        is_behind = bool(self._waiting) and not self._has_ended and now - self._waiting[0].asked_at > limit / 2
+        if self._open >= self._most or is_behind:
             return QUEUE_FULL
         piece.asked_at = now
         piece.timer = self._loop.call_later(limit, self._expire, piece)
@@ -139,7 +147,7 @@ class CandidateThread:
             batch = _batch_of(self._shadows, self._work_on.most)
             self._shadow_room += sum(piece.size for piece in batch)
         if batch:
-            self._running = batch
+            self._running, self._has_ended = batch, False
             self._ends_by = time.monotonic() + self._seconds_of(sum(piece.rows for piece in batch))
             self._batches.put(batch)
 
@@ -149,8 +157,11 @@ class CandidateThread:
         self._thread.join(_ENDING_SECONDS)
 
     def _work(self) -> None:
+        # What a candidate takes is not to be taken from the event loop.
+        be_nicer(_NICER)
         while (batch := self._batches.get()) is not None:
             self._work_on.answer(batch)
+            self._has_ended = True
             try:
                 self._loop.call_soon_threadsafe(self._finished, batch)
             except RuntimeError:
@@ -169,7 +180,7 @@ class CandidateThread:
 
     def _expire(self, piece: Piece) -> None:
         """Give up a piece whose time is over, and with it what waits for a thread that is stuck."""
-        self._settle(piece, TIMED_OUT)
+        self._settle(piece, TIMED_OUT if piece.found is None else None)
         if self.is_stuck:
             self._tell()
             waiting, self._waiting = self._waiting, deque()
@@ -194,7 +205,19 @@ class CandidateThread:
         if piece.timer is not None:
             piece.timer.cancel()
             self._open -= 1
-        piece.settled(piece)
+        try:
+            piece.settled(piece)
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            fail("candidate: the program did not foresee this", error)
+
+
+def be_nicer(by: int) -> None:
+    """Have the thread that calls this give way to others of the process, where a thread can: on Linux."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), by)
 
 
 def _batch_of(waiting: deque[Piece], most: int) -> list[Piece]:

@@ -254,6 +254,7 @@ class SharedApplication(Application):
             elif isinstance(piece.found, BaseException):
                 found = told(piece.found)
             else:
+                assert piece.found is not None
                 found = self._written(candidate, request, piece.found)
                 candidate.counts.rows += piece.rows
                 self.metrics.rows += piece.rows
@@ -316,9 +317,8 @@ class SharedApplication(Application):
             exchange.finish()
             return
         if failure is None and isinstance(found, RowAnswer | Prediction):
-            written = self._written(candidate, request, found)
+            written = self._written(candidate, request, found, arrived)
             if not isinstance(written, BaseException):
-                candidate.record(request, found, arrived)
                 candidate.counts.answered(piece.seconds)
                 candidate.counts.succeeded += 1
                 candidate.counts.succeeded_seconds += time.perf_counter() - exchange.started
@@ -348,12 +348,16 @@ class SharedApplication(Application):
         elif not isinstance(found, OutsideRequest):
             candidate.failed(candidate_failure(found), found)
 
+    @staticmethod
     def _written(
-        self, candidate: Candidate, request: Request, found: RowAnswer | Prediction | BaseException | None
+        candidate: Candidate, request: Request, found: RowAnswer | Prediction, arrived: int | None = None
     ) -> Written | BaseException:
+        """Return the body of an answer that is recorded, if it is said when its request came; or why there is none."""
         try:
-            assert isinstance(found, RowAnswer | Prediction)
-            return candidate.written(request, found)
+            written = candidate.written(request, found)
+            if arrived is not None:
+                candidate.record(request, found, arrived)
+            return written
         except BaseException as error:
             if not is_fault(error):
                 raise
