@@ -188,7 +188,8 @@ class Candidate:
 
     def refuse(self, reason: str, message: str) -> None:
         """Never ask it: each request that it should have had counts as failed with this reason."""
-        self.refusal = reason, message
+        # Of an enumeration the text itself, as files have it.
+        self.refusal = str(reason), message
         warn(f"candidate version {self.given.version} is refused, version {self._task.version} answers in its place: "
              f"{reason}: {message}")  # fmt: skip
 
