@@ -52,8 +52,15 @@ class Asked:
         return Piece(RowRequest(f"r{value}", [value], None, ()), [value], settled, is_timed=False, size=size)
 
 
-def a_thread(work: Gate, most: int = 100, shadow_bytes: int = 100) -> CandidateThread:
-    return CandidateThread(work, most=most, seconds_of=lambda _: LIMIT, shadow_bytes=shadow_bytes, settled=lambda: None)
+def a_thread(work: Gate, most: int = 100, shadow_bytes: int = 100, row_seconds: float = 0.0) -> CandidateThread:
+    return CandidateThread(
+        work,
+        most=most,
+        seconds_of=lambda rows: LIMIT + row_seconds * rows,
+        wait_seconds=2 * LIMIT,
+        shadow_bytes=shadow_bytes,
+        settled=lambda: None,
+    )
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -155,4 +162,21 @@ async def test_a_loop_that_is_late_blames_nobody() -> None:
     thread.start()
     await until(lambda: len(asked.outcomes) == 2)
     assert asked.outcomes == {0: 0, 1: 1}
+    thread.close()
+
+
+async def test_who_waits_for_others_has_their_time_too() -> None:
+    """As long as the stable version would take for all of them; but no longer than anybody may wait."""
+    work, asked = Gate(is_open=False), Asked()
+    thread = a_thread(work, row_seconds=0.06)
+    pieces = [asked.piece(value) for value in range(6)]
+    for piece in pieces:
+        assert thread.ask(piece) is None
+    assert [round(piece.limit, 2) for piece in pieces] == [0.16, 0.22, 0.28, 0.34, 0.36, 0.36]
+    work.goes_on.set()
+    thread.start()
+    await until(lambda: len(asked.outcomes) == 6)
+    later = asked.piece(6)
+    assert thread.ask(later) is None
+    assert round(later.limit, 2) == 0.16
     thread.close()

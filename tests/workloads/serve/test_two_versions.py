@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 
 from mlops.api import tasks
+from mlops.api.stage_access import StageAuth
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.serve.share import Share
 from tests.servers.process import free_port
@@ -33,6 +34,7 @@ from tests.workloads.serve.candidates import (
     write_candidate,
 )
 from tests.workloads.serve.models import rows, write_model
+from tests.workloads.serve.mounts import Mount
 from tests.workloads.serve.rpc import Both, message_of, messages
 from tests.workloads.serve.servers import (
     Served,
@@ -361,6 +363,90 @@ def test_no_request_fails_by_a_candidate(tmp_path: Path, model: Path, kind: str,
         assert "did not answer a request that version 3 was then asked" in log
         assert "Traceback" not in log
         assert served.stop() == 0
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_candidate_may_take_fewer_inputs(tmp_path: Path, model: Path, size: int) -> None:
+    """In an order of its own: it answers by those that it knows, and all of the request is recorded."""
+    other = write_candidate(tmp_path / "candidate", "fewer")
+    predictor = Predictor.load(other)
+    names = [one.name for one in predictor.signature.inputs]
+    assert names == ["colour", "count", "temperature"]
+    with comparing(tmp_path, model, other, 100, percent=100) as served:
+        inputs = rows(size, seed=5)
+        status, answer = served.infer(request_of(inputs, id="r"))
+        assert (status, answer["model_version"]) == (200, "4")
+        own = {name: inputs[name] for name in names}
+        expected = predictor.predict(own).probabilities
+        assert expected is not None
+        assert probabilities_of(answer) == expected.ravel().tolist()
+        assert probabilities_of(served.post(f"{MODEL}/versions/4/infer", request_of(own))[1]) == probabilities_of(
+            answer
+        )
+        served.flush()
+        recorded = served.recorded()
+        assert recorded["in.windy"].to_list() == inputs["windy"].tolist()
+        assert recorded["in.colour"].to_list() == inputs["colour"].tolist()
+        assert set(recorded["modelVersion"]) == {VERSION}
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_slow_stable_version_answers_for_a_candidate_too(tmp_path: Path, candidate: Path, size: int) -> None:
+    """One that is asked in a thread of its own; and it has a shadow."""
+    slow = write_candidate(tmp_path / "slow", "slow")
+    with comparing(tmp_path, slow, write_candidate(tmp_path / "candidate", "nan"), 50, shadow=100, percent=0) as served:
+        asked = [rows(size, seed=number) for number in range(24)]
+        for inputs in asked[::3]:
+            inputs["count"][0] = BAD
+        bodies = [json.dumps(request_of(inputs, id=f"r{number}")).encode() for number, inputs in enumerate(asked)]
+        assert {status for status, _ in answers_of(served, bodies)} == {200}
+        choices = [share_of(served).choose((), f"r{number}") for number in range(len(asked))]
+        flushed_shadows(served)
+        stable, found = tallied(served)
+        wanted = sum(one.is_candidates for one in choices)
+        assert (stable.answered, stable.failed) == (len(asked) - wanted, 0)
+        assert found.answered + found.failed == len(asked), "its own, and the shadows of all others"
+        assert found.reasons == {"OutputInvalid": len(asked[::3])}
+
+
+def test_clients_that_leave_hide_no_failure(tmp_path: Path, model: Path) -> None:
+    """Whoever does not wait for a candidate that takes too long counts as who did."""
+    other = write_candidate(tmp_path / "candidate", "stuck", turns=1 << 15)
+    bad = rows(1)
+    bad["count"][0] = BAD
+    body = json.dumps(request_of(bad)).encode()
+    with comparing(tmp_path, model, other, 100, percent=0) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.sendall(HEAD % len(body) + body)
+            time.sleep(0.05)
+        wait_for_candidate(served, "stuck")
+        wait_for_candidate(served)
+        served.flush()
+        assert tallied(served)[1].reasons == {"TimedOut": 1}
+        assert metric(served, "mlops_in_flight_bytes") < 20_000
+
+
+def test_a_stage_that_asks_for_keys_asks_for_them_at_each_version(tmp_path: Path, model: Path, candidate: Path) -> None:
+    """Also at the addresses of the candidate."""
+    store, mount = tmp_path / "store", Mount(tmp_path / "keys")
+    mount.put({"batch": "key-of-the-batch-client"})
+    auth = StageAuth.model_validate({"apiKeys": {"secretRef": {"name": "weather-clients"}}})
+    task = shared_task(artifact_of(store, model), artifact_of(store, candidate), 50, percent=0).evolve(auth=auth)
+    key = {"X-API-Key": "key-of-the-batch-client"}
+    with serving(tmp_path / "pod", store, task, MLOPS_API_KEYS=str(mount.folder)) as served:
+        deadline = time.monotonic() + 30
+        while served.ask("GET", f"{MODEL}/versions/4/ready")[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for number in range(20):
+            body = json.dumps(request_of(rows(1), id=f"r{number}")).encode()
+            for path in ("", "/versions/3", "/versions/4"):
+                assert served.ask("POST", f"{MODEL}{path}/infer", body)[0] == 401
+                status, _, answer = served.ask("POST", f"{MODEL}{path}/infer", body, key)
+                assert status == 200
+            assert json.loads(answer)["model_version"] == "4"
+        for path in (f"{MODEL}/versions/4", f"{MODEL}/versions/4/stats", f"{MODEL}/versions/4/config"):
+            assert served.ask("GET", path)[0] == 401
 
 
 def test_a_candidate_that_was_stuck_answers_again(tmp_path: Path, model: Path) -> None:

@@ -179,6 +179,7 @@ class Candidate:
             model,
             most=self._limits.connections,
             seconds_of=self.seconds_of,
+            wait_seconds=self._limits.wait_milliseconds / 1000,
             shadow_bytes=_SHADOW_BYTES,
             settled=settled,
         )

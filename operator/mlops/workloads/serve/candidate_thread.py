@@ -37,8 +37,8 @@ class Piece:
     """A request that the candidate is asked; `settled` is called once, when it is answered or given up."""
 
     __slots__ = (
-        "asked_at", "failure", "found", "is_settled", "is_timed", "request", "row", "rows", "seconds", "settled",
-        "size", "timer",
+        "asked_at", "failure", "found", "is_settled", "is_timed", "limit", "request", "row", "rows", "seconds",
+        "settled", "size", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -60,7 +60,7 @@ class Piece:
         # Why there is no answer.
         self.failure: str | None = None
         self.is_settled = False
-        self.asked_at = 0.0
+        self.asked_at = self.limit = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -75,8 +75,8 @@ class Work(Protocol):
 
 
 class CandidateThread:
-    """One thread for one version. `seconds_of` says how long so many rows may take, from when they were asked;
-    `settled` is called when pieces were settled beyond a turn of the loop."""
+    """One thread for one version. `seconds_of` says how long so many rows may take, and a piece waits at most so many
+    `wait_seconds` for others; `settled` is called when pieces were settled beyond a turn of the loop."""
 
     def __init__(
         self,
@@ -84,10 +84,12 @@ class CandidateThread:
         *,
         most: int,
         seconds_of: Callable[[int], float],
+        wait_seconds: float,
         shadow_bytes: int,
         settled: Callable[[], None],
     ) -> None:
         self._work_on, self._most, self._seconds_of, self._all_settled = work, most, seconds_of, settled
+        self._wait_seconds = wait_seconds
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Piece] = deque()
         self._shadows: deque[Piece] = deque()
@@ -96,7 +98,8 @@ class CandidateThread:
         self._ends_by = 0.0
         # Set by the thread: what it found is on its way. A loop that is late must not take it for stuck.
         self._has_ended = False
-        self._open = 0
+        # What somebody waits for; and the rows of what runs for nobody.
+        self._open = self._open_rows = self._shadow_rows = 0
         self.runs = 0
         self._batches: SimpleQueue[Sequence[Piece] | None] = SimpleQueue()
         # Whether it was told that what runs is stuck, and when that was last told of anything.
@@ -120,15 +123,25 @@ class CandidateThread:
         if self.is_stuck:
             self._tell()
             return STUCK
-        limit, now = self._seconds_of(piece.rows), time.monotonic()
-        is_behind = bool(self._waiting) and not self._has_ended and now - self._waiting[0].asked_at > limit / 2
-        if self._open >= self._most or is_behind:
+        if self._open >= self._most or self._is_behind:
             return QUEUE_FULL
-        piece.asked_at = now
-        piece.timer = self._loop.call_later(limit, self._expire, piece)
+        piece.asked_at = time.monotonic()
+        # What is before it takes its time too: a candidate as fast as the stable version is never too slow.
+        before = self._open_rows + self._shadow_rows
+        piece.limit = min(self._seconds_of(piece.rows + before), self._wait_seconds + self._seconds_of(piece.rows))
+        piece.timer = self._loop.call_later(piece.limit, self._expire, piece)
         self._open += 1
+        self._open_rows += piece.rows
         self._waiting.append(piece)
         return None
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether what is to be begun next has waited for half of its time."""
+        if self._has_ended or not self._waiting:
+            return False
+        oldest = self._waiting[0]
+        return time.monotonic() - oldest.asked_at > oldest.limit / 2
 
     def shadow(self, piece: Piece) -> bool:
         """Take a piece for which nobody waits; False if there is no room for it."""
@@ -146,6 +159,7 @@ class CandidateThread:
         if not batch:
             batch = _batch_of(self._shadows, self._work_on.most)
             self._shadow_room += sum(piece.size for piece in batch)
+            self._shadow_rows = sum(piece.rows for piece in batch)
         if batch:
             self._running, self._has_ended = batch, False
             self._ends_by = time.monotonic() + self._seconds_of(sum(piece.rows for piece in batch))
@@ -168,7 +182,7 @@ class CandidateThread:
                 return  # The server has ended meanwhile.
 
     def _finished(self, batch: Sequence[Piece]) -> None:
-        self._running = ()
+        self._running, self._shadow_rows = (), 0
         self.runs += 1
         if self._is_told:
             say("the candidate is done with what it was stuck in, and answers again")
@@ -205,6 +219,7 @@ class CandidateThread:
         if piece.timer is not None:
             piece.timer.cancel()
             self._open -= 1
+            self._open_rows -= piece.rows
         try:
             piece.settled(piece)
         except BaseException as error:
