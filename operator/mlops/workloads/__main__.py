@@ -13,12 +13,13 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 if __name__ == "__main__":
     # What imports make is there to stay: to look for garbage among it, again and again, takes a tenth of a short pod's
@@ -225,6 +226,15 @@ def _fitting(reason: Reason, message: str) -> str:
     return write_report(FailureReport(reason=Reported(reason), message="see the pod's log"))
 
 
+def _end(code: int) -> NoReturn:
+    """Leave, also while a thread is stuck in native code: whatever ends around it would end in an abort."""
+    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
     log.take_over()
-    sys.exit(main())
+    _end(main())

@@ -24,8 +24,8 @@ class OwnOutputs(tuple[tuple[str, bool | Best], ...], ABC):
     """Outputs that are wanted in another form than this module's, which they know how to write."""
 
     @abstractmethod
-    def write(self, identity: str, rows: int, values: Mapping[str, Array]) -> bytes:
-        """Return the body of the answer to so many rows, of arrays (rows,) or (rows, width) by output."""
+    def write(self, version: str, identity: str, rows: int, values: Mapping[str, Array]) -> bytes:
+        """Return the body of the answer of a version to so many rows, of arrays (rows,) or (rows, width) by output."""
 
 
 class AnswerWriter:
@@ -55,7 +55,7 @@ class AnswerWriter:
         if request.outputs is AS_ROWS:
             return self._objects.write(request.id, values), None
         if isinstance(request.outputs, OwnOutputs):
-            return request.outputs.write(request.id, request.rows, values), None
+            return request.outputs.write(self._start["model_version"], request.id, request.rows, values), None
         outputs: list[dict[str, Any]] = []
         blobs: list[bytes] = []
         for name, wanted in request.outputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -32,14 +32,16 @@ class Answering:
     `answer` is for one thread at a time, as a Predictor is.
     """
 
-    def __init__(self, task: ServeTask, loaded: Loaded, limits: ServerLimits) -> None:
+    def __init__(
+        self, task: ServeTask, loaded: Loaded, limits: ServerLimits, id_maker: Callable[[], str] | None = None
+    ) -> None:
         signature = loaded.predictor.signature
         self.interface = interface_of(task, signature, loaded.gives_probabilities)
         self._predictor = loaded.predictor
         self._cleaning = Cleaning(signature)
         # Reads what requests say, in whatever form they came.
-        self.parser = Parser(self.interface, limits.rows, limits.buffered_bytes)
-        self._objects = ObjectReader(self.interface, limits.rows, limits.buffered_bytes)
+        self.parser = Parser(self.interface, limits.rows, limits.buffered_bytes, id_maker)
+        self._objects = ObjectReader(self.interface, limits.rows, limits.buffered_bytes, id_maker)
         self._writer = AnswerWriter(self.interface)
         # The methods themselves, for what most requests are: `read` and `written` of one row.
         self.read_row, self.written_row = self.parser.parse_row, self._writer.write_row

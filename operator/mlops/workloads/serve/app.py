@@ -6,13 +6,13 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from mlops.api.pod_environment import ServerLimits
 from mlops.api.serving_task import ServeTask
 from mlops.store.errors import StoreError
 from mlops.workloads.serve.bodies import stated_length, with_body
-from mlops.workloads.serve.documents import Documents
+from mlops.workloads.serve.documents import Documents, model_statistics
 from mlops.workloads.serve.encoder import EncoderGone
 from mlops.workloads.serve.errors import RequestError, busy, is_fault, shown, unavailable, unknown_model
 from mlops.workloads.serve.exchange import READ_ON, Exchange
@@ -23,7 +23,7 @@ from mlops.workloads.serve.metrics import CONTENT_TYPE, Metrics
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.routes import NO_ROUTE, HttpAnswer, Route, json_answer
 from mlops.workloads.serve.row_request import RowRequest
-from mlops.workloads.serve.rows import Asked, Written
+from mlops.workloads.serve.rows import Asked, RowBatches, Written
 from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.trace_context import trace_of
 
@@ -37,6 +37,9 @@ _LITTLE: Final = 64 << 10
 class Application:
     """One model version over HTTP. `served` is None until the model has been loaded and checked."""
 
+    # What answers rows together.
+    batches: ClassVar[type[RowBatches]] = RowBatches
+
     def __init__(
         self, task: ServeTask, limits: ServerLimits, metrics: Metrics, ids: RequestIds, failures: FailureLog
     ) -> None:
@@ -46,7 +49,8 @@ class Application:
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetched = False
-        self._routes = self._routes_of(task) | Documents(task, metrics, self.model).routes()
+        documents = Documents(task, self.model, lambda: self.versions, self.statistics)
+        self._routes = self._routes_of(task) | documents.routes() | self.version_routes()
 
     def has_artifact(self) -> None:
         """Note that the artifact has been fetched; what comes from here on is up to the model."""
@@ -69,6 +73,23 @@ class Application:
             routes[f"{path}/predict"] = with_body("infer", self._predict, limit)
         return routes
 
+    def version_routes(self) -> dict[str, Route]:
+        """Return the addresses of requests that name a version, where there are several."""
+        return {}
+
+    @property
+    def versions(self) -> list[str]:
+        """Return the versions that answer."""
+        return [str(self.task.version)]
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Return what each version has answered, as the statistics extension says it, the stage's own version first.
+
+        Raises RequestError until the model is there.
+        """
+        served, metrics = self.model(), self.metrics
+        return [model_statistics(self.task, self.task.version, metrics.rows, served.runs, metrics.inference())]
+
     @property
     def paths(self) -> list[str]:
         """Return the addresses that there are."""
@@ -88,6 +109,16 @@ class Application:
         """Answer by this model from now on."""
         served.rows.answered = self._answered
         self.served = served
+
+    async def flush_until(self, deadline: float) -> int:
+        """Store everything that was recorded, trying until `deadline` (of time.monotonic); return the rows that could
+        not be stored."""
+        return 0 if self.served is None else await self.served.flush_until(deadline)
+
+    def close(self) -> None:
+        """End what works for the model."""
+        if self.served is not None:
+            self.served.close()
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, or wait for its body, or see to it that it is answered."""
@@ -230,12 +261,12 @@ class Application:
         if isinstance(request, RowRequest):
             served.ask(request, exchange, exchange.ready_at)
         elif served.is_quick(request):
-            self.answer(exchange, _inferred(served.infer_now(request)))
+            self.answer(exchange, inferred(served.infer_now(request)))
         else:
             self._later(exchange, self._predicted(served, request, exchange))
 
     async def _predicted(self, served: Served, request: InferenceRequest, exchange: Exchange) -> HttpAnswer:
-        return _inferred(await served.infer_later(request, exchange.hold, lambda: exchange.is_answered))
+        return inferred(await served.infer_later(request, exchange.hold, lambda: exchange.is_answered))
 
     def _answered(self, asked: Asked, found: Written | BaseException) -> None:
         """Answer a row that was asked among others."""
@@ -247,7 +278,7 @@ class Application:
         try:
             if isinstance(found, BaseException):
                 raise found
-            self.answer(exchange, _inferred(found))
+            self.answer(exchange, inferred(found))
         except BaseException as error:
             if not is_fault(error):
                 raise
@@ -265,9 +296,13 @@ class Application:
 
     async def _flushed(self, served: Served) -> HttpAnswer:
         try:
-            return json_answer(200, await served.flush())
+            return json_answer(200, await self.flushed(served))
         except (StoreError, EncoderGone) as error:
             raise unavailable(f"the rows are kept, but not in the store: {error}", retry_seconds=5) from error
+
+    async def flushed(self, served: Served) -> dict[str, Any]:
+        """Store everything that was taken so far and say how much that was. Raises StoreError and EncoderGone."""
+        return await served.flush()
 
     def model(self) -> Served:
         """Return the model. Raises RequestError until it is there."""
@@ -280,7 +315,7 @@ class Application:
         return RequestError(413, message, closes=True)
 
 
-def _inferred(written: Written) -> HttpAnswer:
+def inferred(written: Written) -> HttpAnswer:
     data, header_length = written
     if header_length is None:
         return HttpAnswer(200, data)

@@ -28,6 +28,7 @@ from mlops.workloads.floor.records.layout import (
     captures_prefix,
     partition,
     partition_of_span,
+    shadow_prefix,
 )
 from mlops.workloads.serve.captured_rows import Array, Block, block_of_message
 from mlops.workloads.serve.file_names import MOST_FILES, File, FileNames
@@ -39,7 +40,8 @@ class CaptureEncoder:
 
     def __init__(self, plan: RecordPlan, names: FileNames) -> None:
         self._plan, self._names = plan, names
-        self._prefix = captures_prefix(plan.namespace, plan.model_name, plan.stage)
+        prefix = shadow_prefix if plan.shadow else captures_prefix
+        self._prefix = prefix(plan.namespace, plan.model_name, plan.stage)
 
     def files(self, messages: Sequence[tuple[Mapping[str, Any], bytes | bytearray]]) -> list[File]:
         """Return a file per day of event time, or per month if there are many; see `captured_rows.messages_of`."""

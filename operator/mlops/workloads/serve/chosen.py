@@ -23,6 +23,12 @@ class Chosen:
         self._seen_before: set[int] = set()
         self._since = clock()
 
+    def forgetful(self) -> Chosen:
+        """Return one that chooses the same ids, and remembers none yet."""
+        other = Chosen(self._percent, b"", self._clock)
+        other._key = self._key
+        return other
+
     def is_sampled(self, identity: str) -> bool:
         """Whether requests with this id are recorded: the same answer in every process with this key."""
         if not 0 < self._percent < 100:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from mlops.api.serving_task import ServeTask
 from mlops.workloads.serve.exchange import Fields
-from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.model_description import ModelDescription
 from mlops.workloads.serve.openapi import openapi
 from mlops.workloads.serve.openapi_security import asked_of_clients, with_security
@@ -22,10 +21,17 @@ _TYPES: Final = {"BYTES": "TYPE_STRING"}
 
 
 class Documents:
-    """Answers for one model; `model` raises RequestError until it is there."""
+    """Answers for one model; `model` raises RequestError until it is there. `versions` are those that answer, and
+    `statistics` what each of them has answered, the model's own first."""
 
-    def __init__(self, task: ServeTask, metrics: Metrics, model: Callable[[], Served]) -> None:
-        self._task, self._metrics, self._model = task, metrics, model
+    def __init__(
+        self,
+        task: ServeTask,
+        model: Callable[[], Served],
+        versions: Callable[[], list[str]],
+        statistics: Callable[[], list[dict[str, Any]]],
+    ) -> None:
+        self._task, self._model, self._versions, self._all_statistics = task, model, versions, statistics
         # The document is some hundred kilobytes for the widest models, so it is written once.
         self._written: tuple[ModelDescription, HttpAnswer] | None = None
         self._version = metadata.version("mlops-operator")
@@ -40,11 +46,16 @@ class Documents:
             "/v2/models": Route("model", get=lambda: json_answer(200, {"models": [self._task.model_name]})),
             "/v2/models/stats": Route("model", get=self._statistics),
         }
-        for path in (model, f"{model}/versions/{self._task.version}"):
-            routes[path] = Route("model", get=lambda: json_answer(200, self._model().interface.metadata()))
+        version = f"{model}/versions/{self._task.version}"
+        for path in (model, version):
+            routes[path] = Route("model", get=self._metadata)
             routes[f"{path}/config"] = Route("model", get=self._configuration)
             routes[f"{path}/stats"] = Route("model", get=self._statistics)
+        routes[f"{version}/stats"] = Route("model", get=self._own_statistics)
         return routes
+
+    def _metadata(self) -> HttpAnswer:
+        return json_answer(200, self._model().interface.metadata() | {"versions": self._versions()})
 
     def _server(self) -> HttpAnswer:
         return json_answer(200, {"name": "mlops", "version": self._version, "extensions": EXTENSIONS})
@@ -64,22 +75,21 @@ class Documents:
         return json_answer(200, configuration(self._model().description))
 
     def _statistics(self) -> HttpAnswer:
-        """Return what is counted. What is not measured apart (queue, reading, writing) is not said."""
-        served = self._model()
-        return json_answer(
-            200,
-            {
-                "model_stats": [
-                    {
-                        "name": self._task.model_name,
-                        "version": str(self._task.version),
-                        "inference_count": self._metrics.rows,
-                        "execution_count": served.runs,
-                        "inference_stats": self._metrics.inference(),
-                    }
-                ]
-            },
-        )
+        return json_answer(200, {"model_stats": self._all_statistics()})
+
+    def _own_statistics(self) -> HttpAnswer:
+        return json_answer(200, {"model_stats": self._all_statistics()[:1]})
+
+
+def model_statistics(task: ServeTask, version: int, rows: int, runs: int, inference: dict[str, Any]) -> dict[str, Any]:
+    """Return what is counted of a version. What is not measured apart (queue, reading, writing) is not said."""
+    return {
+        "name": task.model_name,
+        "version": str(version),
+        "inference_count": rows,
+        "execution_count": runs,
+        "inference_stats": inference,
+    }
 
 
 def configuration(described: ModelDescription) -> dict[str, Any]:

@@ -84,9 +84,12 @@ class EncodingProcess:
         process = self._process
         return None if process is None else process.pid
 
-    def captures(self, items: Sequence[CapturedRow | CapturedRequest]) -> list[File]:
-        """Return the files that hold these answers. Raises EncoderGone, and CannotEncode."""
-        return self._files("captures", messages_of(items))
+    def captures(self, items: Sequence[CapturedRow | CapturedRequest], plan: RecordPlan | None = None) -> list[File]:
+        """Return the files that hold these answers, by another plan than the process's own if one is given.
+
+        Raises EncoderGone, and CannotEncode.
+        """
+        return self._files("captures", messages_of(items), plan)
 
     def labels(self, batches: Sequence[Sequence[Label]]) -> list[File]:
         """Return the files that hold these labels. Raises EncoderGone, and CannotEncode."""
@@ -106,12 +109,12 @@ class EncodingProcess:
             finally:
                 self._turn.release()
 
-    def _files(self, kind: str, messages: Iterable[Message]) -> list[File]:
+    def _files(self, kind: str, messages: Iterable[Message], plan: RecordPlan | None = None) -> list[File]:
         with self._turn:
             if self._rest is not None:
                 self._rest.cancel()
             try:
-                document, data = self._asked(kind, messages)
+                document, data = self._asked(kind, messages, plan)
             except (PipeClosed, OSError) as error:
                 had_it = self._process is not None
                 raise EncoderGone(self._end_of_it(error), had_it=had_it) from error
@@ -130,7 +133,9 @@ class EncodingProcess:
             at += size
         return files
 
-    def _asked(self, kind: str, messages: Iterable[Message]) -> tuple[dict[str, Any], bytearray]:
+    def _asked(
+        self, kind: str, messages: Iterable[Message], plan: RecordPlan | None
+    ) -> tuple[dict[str, Any], bytearray]:
         process = self._process or self._start()
         pipe_in, pipe_out = process.stdin, process.stdout
         assert pipe_in is not None
@@ -141,7 +146,7 @@ class EncodingProcess:
         try:
             for document, parts in messages:
                 send(pipe_in, document, parts)
-            send(pipe_in, {"kind": kind})
+            send(pipe_in, {"kind": kind} if plan is None else {"kind": kind, "plan": plan.dump()})
             return receive(pipe_out)
         finally:
             clock.cancel()

@@ -27,14 +27,16 @@ Message: TypeAlias = "tuple[dict[str, Any], bytearray]"
 
 
 class Encoders:
-    """Both kinds of records of one plan."""
+    """Both kinds of records of one plan, and answers by other plans: of a version beside the one that serves."""
 
     def __init__(self, plan: RecordPlan) -> None:
-        names = FileNames(plan.host)
+        self._names = names = FileNames(plan.host)
         self._captures, self._labels = CaptureEncoder(plan, names), FeedbackEncoder(plan, names)
 
-    def files(self, kind: str, messages: Sequence[Message]) -> list[File]:
-        """Return the files that hold what was sent."""
+    def files(self, kind: str, messages: Sequence[Message], plan: dict[str, Any] | None = None) -> list[File]:
+        """Return the files that hold what was sent, by a plan of their own if it is given."""
+        if plan is not None:
+            return CaptureEncoder(RecordPlan.load(plan), self._names).files(messages)
         if kind == "captures":
             return self._captures.files(messages)
         return self._labels.files([label for _, data in messages for label in orjson.loads(data)])
@@ -58,16 +60,18 @@ def main() -> int:
             if "kind" not in document:
                 messages.append((document, data))
                 continue
-            send(answers, *_answer(encoders, document["kind"], messages))
+            send(answers, *_answer(encoders, document, messages))
             messages = []
     except PipeClosed:
         pass
     return 0
 
 
-def _answer(encoders: Encoders, kind: str, messages: Sequence[Message]) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(
+    encoders: Encoders, asked: dict[str, Any], messages: Sequence[Message]
+) -> tuple[dict[str, Any], list[bytes]]:
     try:
-        files = encoders.files(kind, messages)
+        files = encoders.files(asked["kind"], messages, asked.get("plan"))
     # Native code raises what is no Exception either (a panic). What was sent is kept by nobody but the server.
     except BaseException as error:  # noqa: BLE001
         return {"fault": type(error).__name__}, []

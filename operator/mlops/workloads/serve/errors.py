@@ -46,8 +46,9 @@ def unknown_model(task: ServeTask, model: str, version: str | None) -> RequestEr
     """Return what is said to who asks for another model or version (None: any) than the one that is served."""
     if model != task.model_name:
         return RequestError(404, f"model {shown(model)} is unknown; this server has {task.model_name!r}")
-    if version not in (None, str(task.version)):
+    known = [str(task.version), *([str(task.candidate.version)] if task.candidate else [])]
+    if version is not None and version not in known:
         return RequestError(
-            404, f"version {shown(version)} of {task.model_name!r} is unknown; this server has {task.version}"
+            404, f"version {shown(version)} of {task.model_name!r} is unknown; this server has {' and '.join(known)}"
         )
     return None

@@ -35,6 +35,8 @@ class Exchange:
 
     __slots__ = (
         "_connection",
+        # Where two versions answer: see `two_versions.Assignment`. Elsewhere it is never set.
+        "assigned",
         "body",
         "expects_100",
         "head",
@@ -73,6 +75,7 @@ class Exchange:
         # Its head's bytes, if it came whole and alone, and nothing was wrong with it.
         self.head = b""
         # What the application has found out about it.
+        self.assigned: Any
         self.route: Any = None
         self.request_id = b""
         # How many bytes of the body are JSON before the binary tensors; None: all.

@@ -30,7 +30,7 @@ class FileNames:
         self._process = f"{readable}-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
 
-    def name(self, data: bytes) -> str:
+    def name(self, data: bytes, suffix: str = "parquet") -> str:
         """Return the next name."""
         digest = hashlib.sha256(data).hexdigest()[:12]
-        return f"{self._process}-{next(self._numbers):08d}-{digest}.parquet"
+        return f"{self._process}-{next(self._numbers):08d}-{digest}.{suffix}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import urandom
 from typing import Any, Final
@@ -67,9 +67,15 @@ class InferenceRequest:
 
 
 class Parser:
-    """Reads requests for one model. What is the same for every request is worked out once."""
+    """Reads requests for one model. What is the same for every request is worked out once.
 
-    def __init__(self, interface: Interface, max_rows: int, max_decoded_bytes: int) -> None:
+    Requests without an id are given one by `id_maker`.
+    """
+
+    def __init__(
+        self, interface: Interface, max_rows: int, max_decoded_bytes: int, id_maker: Callable[[], str] | None = None
+    ) -> None:
+        self._new_id = id_maker or new_id
         self._max_decoded_bytes = max_decoded_bytes
         self._columns = {column.name: (column, frozenset(TAKEN[column.type])) for column in interface.inputs}
         self._output_names = tuple(name for name, _, _ in interface.outputs)
@@ -99,7 +105,7 @@ class Parser:
             event_time = parameters.get("event_time") if parameters else None
             if event_time is None or type(event_time) is str:
                 return RowRequest(
-                    id=request_id(document),
+                    id=request_id(document, self._new_id),
                     row=row,
                     event_time=None if event_time is None else _timestamp(event_time),
                     outputs=self._outputs(document.get("outputs"), parameters or {}),
@@ -165,7 +171,7 @@ class Parser:
         self, document: dict[str, Any], parameters: Mapping[str, Any], rows: int, inputs: dict[str, Array]
     ) -> InferenceRequest:
         return InferenceRequest(
-            id=request_id(document),
+            id=request_id(document, self._new_id),
             rows=rows,
             inputs=inputs,
             event_time=event_times(parameters.get("event_time"), rows) if parameters else None,
@@ -278,15 +284,15 @@ def read_json(body: bytes | bytearray, max_decoded_bytes: int) -> dict[str, Any]
     return document
 
 
-def request_id(document: Mapping[str, Any]) -> str:
+def request_id(document: Mapping[str, Any], id_maker: Callable[[], str]) -> str:
     """Return the request's id, a new one if it has none; raises RequestError."""
     given = document.get("id")
     if given is None or given == "":
-        return _new_id()
+        return id_maker()
     return checked_id(given, '"id"')
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """Return what uuid.uuid4 gives, in a quarter of its time."""
     made = urandom(16).hex()
     return f"{made[:8]}-{made[8:12]}-4{made[13:16]}-{'89ab'[int(made[16], 16) & 3]}{made[17:20]}-{made[20:]}"

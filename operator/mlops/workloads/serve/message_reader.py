@@ -39,20 +39,28 @@ class MessageReader:
 
     def read(self, body: bytes | bytearray) -> InferenceRequest:
         """Return the request in a message. Raises RequestError."""
-        found = self._parser.of_document(*self._opened(body))
-        outputs = MessageOutputs(found.outputs, self._writer)
-        return InferenceRequest(found.id, found.rows, found.inputs, found.event_time, outputs)
+        return self.request_of(self.message(body))
 
     def read_row(self, body: bytes | bytearray) -> InferenceRequest | RowRequest:
         """Return the same, a request of one row as such. Raises RequestError."""
-        found = self._parser.row_of_document(*self._opened(body))
+        return self.row_of(self.message(body))
+
+    def request_of(self, message: Any) -> InferenceRequest:
+        """Return the request that a parsed message is. Raises RequestError."""
+        found = self._parser.of_document(*self._opened(message))
+        outputs = MessageOutputs(found.outputs, self._writer)
+        return InferenceRequest(found.id, found.rows, found.inputs, found.event_time, outputs)
+
+    def row_of(self, message: Any) -> InferenceRequest | RowRequest:
+        """Return the same, a request of one row as such. Raises RequestError."""
+        found = self._parser.row_of_document(*self._opened(message))
         outputs = MessageOutputs(found.outputs, self._writer)
         if isinstance(found, RowRequest):
             return RowRequest(found.id, found.row, found.event_time, outputs)
         return InferenceRequest(found.id, found.rows, found.inputs, found.event_time, outputs)
 
-    def _opened(self, body: bytes | bytearray) -> tuple[dict[str, Any], memoryview]:
-        """Return what a message says as the document of an HTTP request, and its raw tensors, one behind the other."""
+    def message(self, body: bytes | bytearray) -> Any:
+        """Return the parsed message, which names a version that there is, or none. Raises RequestError."""
         if len(body) > _SMALL and has_more_fields(body, self._most_fields):
             raise RequestError(
                 413, f"the message has more than {self._most_fields} fields, the limit; send one tensor for each input"
@@ -63,6 +71,10 @@ class MessageReader:
             raise RequestError(400, "the message is no inference.ModelInferRequest") from None
         if error := unknown_model(self._task, message.model_name, message.model_version or None):
             raise error
+        return message
+
+    def _opened(self, message: Any) -> tuple[dict[str, Any], memoryview]:
+        """Return what a message says as the document of an HTTP request, and its raw tensors, one behind the other."""
         raw = message.raw_input_contents
         inputs = self._raw(message.inputs, raw) if raw else self._typed(message.inputs)
         document = {

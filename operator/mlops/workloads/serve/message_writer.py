@@ -41,23 +41,25 @@ class MessageOutputs(OwnOutputs):
     def __new__(cls, outputs: Iterable[tuple[str, bool | Best]], writer: MessageWriter) -> MessageOutputs:
         return super().__new__(cls, outputs)
 
-    def write(self, identity: str, rows: int, values: Mapping[str, Array]) -> bytes:
+    def write(self, version: str, identity: str, rows: int, values: Mapping[str, Array]) -> bytes:
         """See OwnOutputs."""
-        return self._writer.write(self, identity, rows, values)
+        return self._writer.write(self, version, identity, rows, values)
 
 
 class MessageWriter:
-    """Writes the answers of one model."""
+    """Writes the answers of one model, or of versions of it that answer in the same form."""
 
     def __init__(self, interface: Interface, messages: Mapping[str, Any]) -> None:
         self._response = messages["inference.ModelInferResponse"]
-        self._name, self._version = interface.model_name, str(interface.version)
+        self._name = interface.model_name
         self._classes = interface.classes
         self._datatypes = {name: (datatype, width) for name, datatype, width in interface.outputs}
 
-    def write(self, outputs: MessageOutputs, identity: str, rows: int, values: Mapping[str, Array]) -> bytes:
+    def write(
+        self, outputs: MessageOutputs, version: str, identity: str, rows: int, values: Mapping[str, Array]
+    ) -> bytes:
         """Return the bytes of an answer."""
-        message = self._response(model_name=self._name, model_version=self._version, id=identity)
+        message = self._response(model_name=self._name, model_version=version, id=identity)
         for name, wanted in outputs:
             found = values[name]
             if isinstance(wanted, Best):

@@ -7,21 +7,44 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
+from mlops.api.serving_task import ServeCandidate
 from mlops.api.stage_access import ROUTE_GROUPS
 from mlops.workloads.serve.access import ServerAccess
 from mlops.workloads.serve.auth import Denial
 from mlops.workloads.serve.budget import Budget
 from mlops.workloads.serve.encoder import EncodingProcess
 from mlops.workloads.serve.recorder import Recorder
+from mlops.workloads.serve.tallies import VersionCounts
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 OK: Final = 200
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+CANDIDATE_STATES: Final = ("loading", "ready", "stuck", "refused")
+
+
+class Compared(Protocol):
+    """A candidate beside the stable version, as far as it is told here."""
+
+    given: ServeCandidate
+    counts: VersionCounts
+    stable_counts: VersionCounts
+    dropped_shadows: int
+
+    @property
+    def state(self) -> str:
+        """Return one of `CANDIDATE_STATES`."""
+        ...
 
 
 class Metrics:
@@ -40,6 +63,7 @@ class Metrics:
         self.load_seconds = 0.0
         self.recorders: Mapping[str, Recorder[Any]] = {}
         self.encoder: EncodingProcess | None = None
+        self.candidate: Compared | None = None
         self.budget: Budget | None = None
         self.access = ServerAccess()
         self.repeated_rows = 0
@@ -101,6 +125,8 @@ class Metrics:
             )
         yield from self._access()
         yield from self._recorded()
+        if self.candidate is not None:
+            yield from _compared(self.candidate)
 
     def _histogram(self) -> Metric:
         buckets: list[tuple[str, float]] = []
@@ -149,3 +175,39 @@ class Metrics:
             if recorder.failing:
                 failing.add_metric([kind, recorder.failing], 1)
         yield from (stored, dropped, failed, failing, backlog, waiting, age)
+
+
+def _compared(candidate: Compared) -> Iterator[Metric]:
+    """Yield what two versions did: their versions are in the task, and the reasons are few."""
+    answered = CounterMetricFamily(
+        "mlops_version_answers", "Compared requests that a version answered.", labels=["version"]
+    )
+    failed = CounterMetricFamily(
+        "mlops_version_failures",
+        "Requests that a version should have answered and did not.",
+        labels=["version", "reason"],
+    )
+    seconds = SummaryMetricFamily(
+        "mlops_version_prediction_seconds",
+        "Time of predictions, of the thread, as far as measured.",
+        labels=["version"],
+    )
+    for counts in (candidate.stable_counts, candidate.counts):
+        version, total = str(counts.version), counts.total
+        answered.add_metric([version], total.answered)
+        for reason, number in sorted(total.reasons.items()):
+            failed.add_metric([version, reason], number)
+        seconds.add_metric([version], count_value=counts.timed, sum_value=counts.seconds)
+    given = candidate.given
+    state = GaugeMetricFamily("mlops_candidate_state", "1 of the state that it is in.", labels=["version", "state"])
+    for one in CANDIDATE_STATES:
+        state.add_metric([str(given.version), one], 1 if one == candidate.state else 0)
+    weight = GaugeMetricFamily("mlops_candidate_weight_percent", "Its share of the requests.", labels=["version"])
+    weight.add_metric([str(given.version)], given.weight)
+    shadow = GaugeMetricFamily("mlops_candidate_shadow_percent", "Its share of the others.", labels=["version"])
+    shadow.add_metric([str(given.version)], given.shadow_percent)
+    dropped = CounterMetricFamily(
+        "mlops_dropped_shadows", "Requests that it was not asked for the record: too many waited.",
+        value=candidate.dropped_shadows,
+    )  # fmt: skip
+    yield from (answered, failed, seconds, state, weight, shadow, dropped)

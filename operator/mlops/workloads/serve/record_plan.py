@@ -42,6 +42,8 @@ class RecordPlan:
     whole_labels: bool
     # The pod, for the names of files.
     host: str
+    # Whether these are answers that were never returned.
+    shadow: bool = False
 
     def dump(self) -> dict[str, Any]:
         """Return it as JSON has it."""

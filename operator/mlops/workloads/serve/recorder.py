@@ -60,14 +60,15 @@ class Recorder(Generic[Item]):
         flush_seconds: float,
         max_bytes: int,
         name: str = "rows",
+        waiting: Budget | None = None,
     ) -> None:
         self._name = name
         # Why the store does not take rows, as a reason; empty while it does.
         self.failing = ""
         self._sink, self._encode = sink, encode
         self._flush_rows, self._flush_seconds = flush_rows, flush_seconds
-        # Everything from `add` to the store: items, then files.
-        self.waiting = Budget(max_bytes)
+        # Everything from `add` to the store: items, then files. Of two recorders it may be one account.
+        self.waiting = waiting or Budget(max_bytes)
         self._items: deque[tuple[Item, int, int]] = deque()
         self._buffered_rows = self._buffered_bytes = 0
         self._added_rows = 0

@@ -5,7 +5,7 @@ What is read becomes the same columns as tensors do, so everything behind it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from mlops.workloads.serve.inference import (
     Interface,
     event_times,
     listed,
+    new_id,
     parameters_of,
     read_json,
     request_id,
@@ -32,9 +33,15 @@ _KEYS: Final = frozenset({"rows", "id", "parameters"})
 
 
 class ObjectReader:
-    """Reads rows for one model: at most `max_rows`, whose JSON takes at most `max_decoded_bytes` of memory."""
+    """Reads rows for one model: at most `max_rows`, whose JSON takes at most `max_decoded_bytes` of memory.
 
-    def __init__(self, interface: Interface, max_rows: int, max_decoded_bytes: int) -> None:
+    Requests without an id are given one by `id_maker`.
+    """
+
+    def __init__(
+        self, interface: Interface, max_rows: int, max_decoded_bytes: int, id_maker: Callable[[], str] | None = None
+    ) -> None:
+        self._new_id = id_maker or new_id
         self._columns = interface.inputs
         self._names = {column.name: None for column in interface.inputs}
         self._max_rows, self._max_decoded_bytes = max_rows, max_decoded_bytes
@@ -49,7 +56,7 @@ class ObjectReader:
         rows = self._rows(document.get("rows"))
         parameters = parameters_of(document, "the request")
         return InferenceRequest(
-            id=request_id(document),
+            id=request_id(document, self._new_id),
             rows=len(rows),
             inputs={
                 column.name: column.from_json(STATED[column.type], [row.get(column.name) for row in rows])

@@ -16,6 +16,7 @@ from mlops.workloads.serve.message_reader import MessageReader
 from mlops.workloads.serve.proto_file import messages_of
 from mlops.workloads.serve.routes import HttpAnswer, Route
 from mlops.workloads.serve.served import Served
+from mlops.workloads.serve.two_versions import SharedApplication
 
 SERVICE: Final = "inference.GRPCInferenceService"
 PROTO: Final = "open_inference.proto"
@@ -37,6 +38,7 @@ class RpcMethods:
         self._app = app
         self._messages = messages_of(proto_text())
         self._readers: tuple[Served, Callable[[bytes | bytearray], Any]] | None = None
+        self._shared = app if isinstance(app, SharedApplication) else None
         self._version = metadata.version("mlops-operator")
 
     def admits(self, call: Exchange) -> bool:
@@ -57,7 +59,9 @@ class RpcMethods:
             f"/{SERVICE}/{name}": Route(route, post=self._with_message(name, answer))
             for name, (route, answer) in answers.items()
         }
-        return routes | {f"/{SERVICE}/ModelInfer": Route("infer", post=self._infer)}
+        return routes | {
+            f"/{SERVICE}/ModelInfer": Route("infer", post=self._infer_shared if self._shared else self._infer)
+        }
 
     def _with_message(self, name: str, answer: Callable[[Any], Mapping[str, Any]]) -> Callable[[Exchange], None]:
         request, response = (self._messages[f"inference.{name}{end}"] for end in ("Request", "Response"))
@@ -74,6 +78,8 @@ class RpcMethods:
 
     def _model_ready(self, request: Any) -> Mapping[str, Any]:
         self._check_model(request)
+        if self._shared is not None and self._is_candidates(request.version):
+            return {"ready": self._shared.is_candidate_ready}
         return {"ready": self._app.served is not None}
 
     def _server_metadata(self, request: Any) -> Mapping[str, Any]:
@@ -81,16 +87,43 @@ class RpcMethods:
 
     def _model_metadata(self, request: Any) -> Mapping[str, Any]:
         self._check_model(request)
-        described = self._app.model().interface.metadata()
+        interface = self._app.model().interface
+        if self._shared is not None and self._is_candidates(request.version):
+            interface = self._shared.candidate_description().interface
+        described = interface.metadata()
         # A message has no place for the parameters of a tensor.
-        return described | {
-            side: [{name: tensor[name] for name in ("name", "datatype", "shape")} for tensor in described[side]]
-            for side in ("inputs", "outputs")
-        }
+        return (
+            described
+            | {"versions": self._app.versions}
+            | {
+                side: [{name: tensor[name] for name in ("name", "datatype", "shape")} for tensor in described[side]]
+                for side in ("inputs", "outputs")
+            }
+        )
 
     def _check_model(self, request: Any) -> None:
         if error := unknown_model(self._app.task, request.name, request.version or None):
             raise error
+
+    def _is_candidates(self, version: str) -> bool:
+        candidate = self._app.task.candidate
+        return candidate is not None and version == str(candidate.version)
+
+    def _infer_shared(self, exchange: Exchange) -> None:
+        """Answer by one of two versions: by the one that the message names, if it names one."""
+        shared, limits = self._shared, self._app.limits
+        assert shared is not None
+        served = shared.model()
+        self._decompress(exchange)
+        answering, task = served.answering, shared.task
+        reader = MessageReader(task, answering.interface, answering.parser, limits.rows, self._messages)
+        message = reader.message(exchange.body)
+        takes_rows, infer = served.takes_rows, shared.infer_stable if message.model_version else shared.infer
+        if self._is_candidates(message.model_version):
+            model = shared.answering_model()
+            answering, takes_rows, infer = model.answering, model.lone is not None, shared.infer_candidate
+            reader = MessageReader(task, answering.interface, answering.parser, limits.rows, self._messages)
+        infer(exchange, lambda *_: reader.row_of(message) if takes_rows else reader.request_of(message))
 
     def _infer(self, exchange: Exchange) -> None:
         served = self._app.model()

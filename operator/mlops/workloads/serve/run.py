@@ -38,6 +38,7 @@ from mlops.workloads.serve.mounted_files import keep_renewing
 from mlops.workloads.serve.request_ids import RequestIds
 from mlops.workloads.serve.served import Served
 from mlops.workloads.serve.server import Server
+from mlops.workloads.serve.share import BUCKETS, Share
 from mlops.workloads.serve.tls import Certificate, tls_listening
 
 if TYPE_CHECKING:
@@ -83,10 +84,9 @@ async def _serve(
     metrics = Metrics(task.model_name, task.version, task.stage, task.artifact)
     ids, failures = RequestIds(), FailureLog()
     metrics.access = access
-    if access.guard is None:
-        app = Application(task, settings, metrics, ids, failures)
-    else:
-        app = GuardedApplication(task, settings, metrics, ids, failures, guard=access.guard)
+    # Not to share a first number with other pods: each would give its first request to the same version.
+    share = None if task.candidate is None else Share(task.candidate, secrets.randbelow(BUCKETS))
+    app = _application(task, settings, metrics, ids, failures, access, share)
     metrics.budget = budget = Budget(settings.buffered_bytes)
 
     def refused(status: int, message: str, request_id: bytes) -> None:
@@ -100,7 +100,7 @@ async def _serve(
     rpc = await _rpc_server(app, server, settings, ids, access.certificate)
     await server.start(listener, None if access.certificate is None else tls_listening(access.certificate))
     renewing = asyncio.create_task(keep_renewing(access.mounted)) if access.mounted else None
-    loading = asyncio.create_task(_load(pod, task, settings, metrics, app))
+    loading = asyncio.create_task(_load(pod, task, settings, metrics, app, share))
     stopped = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -113,6 +113,7 @@ async def _serve(
         also = f", gRPC on {rpc.port}" if rpc else ""
         say(f"{task.model_name} version {task.version} is ready on port {listener.getsockname()[1]}{also}")
         flushers = [asyncio.create_task(recorder.run()) for recorder in (served.captures, served.labels)]
+        flushers += _compare(pod, task, settings, metrics, app, served)
         await stopped
         app.draining = True
         # In a cluster requests keep coming briefly, until each node has learnt that the pod is going, and as long
@@ -121,8 +122,9 @@ async def _serve(
         await asyncio.gather(server.close(), *([rpc.close(settings.grace_seconds)] if rpc else []))
         for flusher in flushers:
             flusher.cancel()
-        lost = await served.flush_until(time.monotonic() + settings.grace_seconds)
-        say(f"stopped; {served.captures.stored_rows} captured rows and {served.labels.stored_rows} labels are stored")
+        lost = await app.flush_until(time.monotonic() + settings.grace_seconds)
+        captured = sum(one.stored_rows for kind, one in metrics.recorders.items() if kind != "labels")
+        say(f"stopped; {captured} captured rows and {served.labels.stored_rows} labels are stored")
         return lost
     finally:
         if renewing is not None:
@@ -130,8 +132,46 @@ async def _serve(
         await server.close()
         if rpc is not None:
             await rpc.close(0)
-        if app.served is not None:
-            app.served.close()
+        app.close()
+
+
+def _application(
+    task: ServeTask,
+    settings: ServerSettings,
+    metrics: Metrics,
+    ids: RequestIds,
+    failures: FailureLog,
+    access: ServerAccess,
+    share: Share | None,
+) -> Application:
+    """Return the application that does what the stage asks for, and nothing that it does not."""
+    given = (task, settings, metrics, ids, failures)
+    if share is None:
+        return Application(*given) if access.guard is None else GuardedApplication(*given, guard=access.guard)
+    from mlops.workloads.serve.two_versions import GuardedSharedApplication, SharedApplication
+
+    if access.guard is None:
+        return SharedApplication(*given, share=share)
+    return GuardedSharedApplication(*given, share=share, guard=access.guard)
+
+
+def _compare(
+    pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics, app: Application, served: Served
+) -> list[asyncio.Task[None]]:
+    """Begin with the candidate of the task, if it has one, and return what goes on until the end."""
+    if task.candidate is None:
+        return []
+    from mlops.workloads.serve.candidate import Candidate
+    from mlops.workloads.serve.candidate_loading import load_candidate
+    from mlops.workloads.serve.two_versions import SharedApplication
+
+    assert isinstance(app, SharedApplication)
+    candidate = Candidate(
+        task, task.candidate, served, sink=pod.store, limits=settings, metrics=metrics, host=_host(pod)
+    )
+    app.compare(candidate)
+    runs = [load_candidate(pod, candidate, app.settled, _spare_the_collector), candidate.tallies.run()]
+    return [asyncio.create_task(one) for one in [*runs, *(recorder.run() for recorder in candidate.recorders)]]
 
 
 async def _rpc_server(
@@ -178,7 +218,9 @@ def _spare_the_collector() -> None:
     sys.setswitchinterval(0.0005)
 
 
-async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics, app: Application) -> Served:
+async def _load(
+    pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Metrics, app: Application, share: Share | None
+) -> Served:
     store = pod.store
     loaded = await asyncio.to_thread(load, store, task.artifact, pod.scratch / "model", fetched=app.has_artifact)
     # A slow model is not kept from its readiness by being measured.
@@ -194,13 +236,19 @@ async def _load(pod: Pod, task: ServeTask, settings: ServerSettings, metrics: Me
         sink=store,
         limits=settings,
         metrics=metrics,
-        host=pod.environ.get("HOSTNAME", socket.gethostname()),
+        host=_host(pod),
         # Without a key from outside nobody knows which requests this process chooses.
         sampling_key=settings.capture_key.encode() or secrets.token_bytes(32),
+        batches=app.batches,
+        id_maker=None if share is None else share.make_id,
     )
     example = await asyncio.to_thread(find_example, served.answering, golden, time.monotonic() + _MEASURED_SECONDS)
     served.description = replace(served.description, example=example)
     return served
+
+
+def _host(pod: Pod) -> str:
+    return pod.environ.get("HOSTNAME", socket.gethostname())
 
 
 def _listener(settings: ServerSettings) -> socket.socket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mlops.api.pod_environment import ServerLimits
@@ -26,16 +26,34 @@ from mlops.workloads.serve.model_description import description_of
 from mlops.workloads.serve.recorder import Recorder, Sink
 from mlops.workloads.serve.row_request import RowRequest
 from mlops.workloads.serve.rows import Asked, RowBatches, Written
+from mlops.workloads.serve.tensors import Array
 
 # Longer predictions go to a thread, so that health checks and other clients are answered meanwhile.
 INLINE_SECONDS: Final = 0.001
 INLINE_ROWS: Final = 64
 
 
+Predict = Callable[[Mapping[str, Array]], Prediction]
+
+
+def captured_request(request: InferenceRequest, answer: Prediction, arrived: int) -> CapturedRequest:
+    """Return what is recorded of an answered request that came at `arrived`, in microseconds since 1970."""
+    return CapturedRequest(
+        id=request.id,
+        rows=request.rows,
+        arrived=arrived,
+        time=arrived if request.event_time is None else request.event_time,
+        inputs=request.inputs,
+        prediction=answer.prediction,
+        probabilities=answer.probabilities,
+    )
+
+
 class Served:
     """One model version. For the event loop's thread; predictions run one at a time, as a Predictor demands.
 
-    `lone` answers requests of one row, several at a time; None: each request is answered by itself.
+    `lone` answers requests of one row, several at a time; None: each request is answered by itself. `batches` is what
+    answers them together, and `id_maker` names requests that have no id.
     """
 
     def __init__(
@@ -50,16 +68,19 @@ class Served:
         metrics: Metrics,
         host: str,
         sampling_key: bytes,
+        batches: type[RowBatches] = RowBatches,
+        id_maker: Callable[[], str] | None = None,
     ) -> None:
         signature = loaded.predictor.signature
-        self.answering = Answering(task, loaded, limits)
+        self.answering = Answering(task, loaded, limits, id_maker)
         self.interface = self.answering.interface
         self.description = description_of(signature, self.interface, limits.rows)
         self._limits, self._metrics = limits, metrics
-        self._chosen = Chosen(task.capture.percent, sampling_key)
+        self.chosen = Chosen(task.capture.percent, sampling_key)
+        self.one_row_seconds = one_row_seconds
         self._reader = FeedbackReader(signature, limits.rows, limits.buffered_bytes)
         # A row as numbers: inputs, outputs, and an output as text.
-        self._row_bytes = 8 * len(self.interface.inputs) + 32 * sum(width for _, _, width in self.interface.outputs)
+        self.row_bytes = 8 * len(self.interface.inputs) + 32 * sum(width for _, _, width in self.interface.outputs)
         self._inline_rows = INLINE_ROWS if one_row_seconds < INLINE_SECONDS else 0
         self._line = Line(limits.concurrency, limits.wait_milliseconds / 1000)
         self._lone = lone
@@ -73,13 +94,14 @@ class Served:
         self.read_objects: Callable[[bytes | bytearray, int | None], InferenceRequest | RowRequest] = (
             self.answering.read_objects if lone is None else self.answering.read_object
         )
-        self.rows = RowBatches(
+        self.rows = batches(
             lone or LoneRows(loaded.predictor), self._line, self._done, is_quick=one_row_seconds < INLINE_SECONDS
         )
-        self._encoder = EncodingProcess(plan_of(task, signature, host))
+        self.plan = plan_of(task, signature, host)
+        self.encoder = EncodingProcess(self.plan)
         self.captures: Recorder[CapturedRequest | CapturedRow] = Recorder(
             sink,
-            self._encoder.captures,
+            self.encoder.captures,
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes,
@@ -87,14 +109,14 @@ class Served:
         )
         self.labels: Recorder[list[Label]] = Recorder(
             sink,
-            self._encoder.labels,
+            self.encoder.labels,
             flush_rows=limits.capture_rows,
             flush_seconds=task.capture.flush_seconds,
             max_bytes=limits.capture_bytes // 4,
             name="labels",
         )
         metrics.recorders = {"captures": self.captures, "labels": self.labels}
-        metrics.encoder = self._encoder
+        metrics.encoder = self.encoder
 
     @property
     def runs(self) -> int:
@@ -124,29 +146,33 @@ class Served:
         request = self.answering.read(body, header_length)
         return self.infer_now(request) if self.is_quick(request) else await self.infer_later(request, hold)
 
-    def infer_now(self, request: InferenceRequest) -> Written:
-        """Answer a request that is quick. Raises RequestError."""
+    def infer_now(self, request: InferenceRequest, predict: Predict | None = None) -> Written:
+        """Answer a request that is quick, by `predict` in the place of the model itself. Raises RequestError."""
         arrived = time.time_ns() // 1000
         try:
-            answer = self.answering.answer(request.inputs)
+            answer = (predict or self.answering.answer)(request.inputs)
         except OutsideRequest:
             self._metrics.outside_rows += request.rows
             raise
         return self._recorded(request, answer, arrived)
 
     async def infer_later(
-        self, request: InferenceRequest, hold: Hold, has_left: Callable[[], bool] = lambda: False
+        self,
+        request: InferenceRequest,
+        hold: Hold,
+        has_left: Callable[[], bool] = lambda: False,
+        predict: Predict | None = None,
     ) -> Written:
         """Answer a request when its turn comes, unless its client has left by then. Raises RequestError."""
 
         def answered() -> Prediction:
             if has_left():
                 raise left()
-            return self.answering.answer(request.inputs)
+            return (predict or self.answering.answer)(request.inputs)
 
         arrived = time.time_ns() // 1000
         if request.rows > INLINE_ROWS:
-            self._make_room(request.rows, hold)
+            self.make_room(request.rows, hold)
         self._line.check()
         try:
             answer = await self._line.run(answered)
@@ -167,39 +193,31 @@ class Served:
         request = asked.request
         written = self.answering.written_row(request, answer)
         self._metrics.rows += 1
-        if self._is_chosen(request.id, 1):
+        if self.is_chosen(request.id, 1):
             event_time = asked.arrived if request.event_time is None else request.event_time
             captured = packed(request.id, asked.arrived, event_time, request.row, answer)
             self.captures.add(captured, 1, ROW_BYTES + len(captured))
         return written
 
-    def _make_room(self, rows: int, hold: Hold) -> None:
-        size = rows * self._row_bytes
+    def make_room(self, rows: int, hold: Hold) -> None:
+        """Take what the answers to so many rows need. Raises RequestError."""
+        size = rows * self.row_bytes
         if size > self._limits.buffered_bytes:
-            most = self._limits.buffered_bytes // self._row_bytes
+            most = self._limits.buffered_bytes // self.row_bytes
             raise RequestError(413, f"{rows} rows have larger answers than fit here; send at most {most} in a request")
         if not hold.take(size):
             raise unavailable("too many large requests at a time; send fewer at once")
 
     def _record(self, request: InferenceRequest, answer: Prediction, arrived: int) -> None:
-        if not self._is_chosen(request.id, request.rows):
-            return
-        captured = CapturedRequest(
-            id=request.id,
-            rows=request.rows,
-            arrived=arrived,
-            time=arrived if request.event_time is None else request.event_time,
-            inputs=request.inputs,
-            prediction=answer.prediction,
-            probabilities=answer.probabilities,
-        )
-        self.captures.add(captured, request.rows, captured.size)
+        if self.is_chosen(request.id, request.rows):
+            captured = captured_request(request, answer, arrived)
+            self.captures.add(captured, request.rows, captured.size)
 
-    def _is_chosen(self, identity: str, rows: int) -> bool:
+    def is_chosen(self, identity: str, rows: int) -> bool:
         """Whether a request is to be recorded."""
-        if not self._chosen.is_sampled(identity):
+        if not self.chosen.is_sampled(identity):
             return False
-        if not self._chosen.is_first(identity):
+        if not self.chosen.is_first(identity):
             self._metrics.repeated_rows += rows
             return False
         return True
@@ -233,4 +251,4 @@ class Served:
 
     def close(self) -> None:
         """End what encodes records."""
-        self._encoder.close()
+        self.encoder.close()
