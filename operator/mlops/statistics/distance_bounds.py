@@ -27,16 +27,26 @@ class DistanceBounds:
     high: float
 
 
-def ks_bounds(
-    first: FloatArray, second: FloatArray, sizes: tuple[float, float], tail: float, *, paired: bool = False
-) -> DistanceBounds:
-    """Return the Kolmogorov-Smirnov distance of numbers (n,) and (m,); each bound misses with at most `tail`.
+def ks_distance(first: FloatArray, second: FloatArray) -> float:
+    """Return the largest distance of the empirical distribution functions of numbers (n,) and (m,)."""
+    one, other = np.sort(first), np.sort(second)
+    at = np.concatenate((one, other))
+    apart = one.searchsorted(at, "right") / one.shape[0] - other.searchsorted(at, "right") / other.shape[0]
+    return float(np.abs(apart).max())
 
-    Above: its mean is no less than the distance of the distributions, and no row moves it by more than 1 / n
+
+def total_variation(first: IntArray, second: IntArray) -> float:
+    """Return half the sum of the differences of shares, from counts (k,) of categories."""
+    return float(np.abs(first / first.sum() - second / second.sum()).sum()) / 2.0
+
+
+def ks_bounds(value: float, sizes: tuple[float, float], tail: float, *, paired: bool = False) -> DistanceBounds:
+    """Return what a Kolmogorov-Smirnov distance lies between; each bound misses with a probability of at most `tail`.
+
+    Above: the mean of `value` is no less than the distance of the distributions, and no row moves it by more than 1 / n
     (McDiarmid 1989). Below: no sample is further from its distribution than by Dvoretzky, Kiefer and Wolfowitz, with
     Massart's constant (1990).
     """
-    value = _ks(first, second)
     one, other = (
         math.sqrt(math.log(2.0 / share) / (2.0 * size))
         for share, size in zip(shares_of_tail(*sizes, tail), sizes, strict=True)
@@ -45,16 +55,15 @@ def ks_bounds(
 
 
 def variation_bounds(
-    first: IntArray, second: IntArray, sizes: tuple[float, float], tail: float, *, paired: bool = False
+    value: float, categories: int, sizes: tuple[float, float], tail: float, *, paired: bool = False
 ) -> DistanceBounds:
-    """Return the total variation distance of categories, from counts (k,); each bound misses with at most `tail`.
+    """Return what a total variation lies between; each bound misses with a probability of at most `tail`.
 
     Above as `ks_bounds`. Below, what the samples add in the mean is taken off, at most sqrt(k - 1) / 2 times the
     root of 1 / n + 1 / m: the expected difference of a share is no more than its standard error.
     """
-    value = float(np.abs(first / first.sum() - second / second.sum()).sum()) / 2.0
     away = deviation(sizes, tail, paired=paired)
-    added = math.sqrt(first.shape[0] - 1) / 2.0 * scale(sizes, paired=paired)
+    added = math.sqrt(categories - 1) / 2.0 * scale(sizes, paired=paired)
     return DistanceBounds(value, max(0.0, value - added - away), min(1.0, value + away))
 
 
@@ -68,10 +77,3 @@ def scale(sizes: tuple[float, float], *, paired: bool) -> float:
     if paired:
         return 2.0 / math.sqrt(min(sizes))
     return math.sqrt(1.0 / sizes[0] + 1.0 / sizes[1])
-
-
-def _ks(first: FloatArray, second: FloatArray) -> float:
-    one, other = np.sort(first), np.sort(second)
-    at = np.concatenate((one, other))
-    apart = one.searchsorted(at, "right") / one.shape[0] - other.searchsorted(at, "right") / other.shape[0]
-    return float(np.abs(apart).max())

@@ -25,13 +25,24 @@ _MOST_FREEDOMS = 1000
 
 @dataclass(frozen=True)
 class LossBounds:
-    """The metric on both samples, by how much the second is worse, and what the loss lies between."""
+    """The metric on both samples, by how much the second is worse, and how far the truth may be from that: what
+    resampling says, and what rows that never came may do."""
 
     first: float
     second: float
     value: float
-    low: float
-    high: float
+    sampled: float
+    unseen: float
+
+    @property
+    def low(self) -> float:
+        """Lower bound of the loss."""
+        return self.value - self.sampled - self.unseen
+
+    @property
+    def high(self) -> float:
+        """Upper bound of the loss."""
+        return self.value + self.sampled + self.unseen
 
 
 def loss_bounds(
@@ -55,9 +66,7 @@ def loss_bounds(
     quantile = student_isf(tail, max(1, min(blocks - 1, _MOST_FREEDOMS)))
     reaches = [reach(metric, sample) for sample in (first, second)]
     unseen = -math.log(tail) * (max(reaches) if paired else sum(reaches))
-    loss = sign * (before - after)
-    away = quantile * error + unseen
-    return LossBounds(before, after, loss, loss - away, loss + away)
+    return LossBounds(before, after, sign * (before - after), quantile * error, unseen)
 
 
 def reach(metric: str, sample: Sample) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from mlops.statistics.special import beta_cdf
 
@@ -37,6 +38,7 @@ def exact_bounds(hits: int, of: int, tail: float) -> tuple[float, float]:
     return lowest_share(hits, of, tail), 1.0 - lowest_share(of - hits, of, tail)
 
 
+@lru_cache(maxsize=1 << 16)
 def lowest_share(hits: int, of: int, tail: float) -> float:
     """Return the share of which so many hits or more come with the probability `tail`; 0 without a hit."""
     low, high = 0.0, hits / of

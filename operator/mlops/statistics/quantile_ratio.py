@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -55,6 +56,7 @@ def ratio_bounds(
     return one, other, low, high
 
 
+@lru_cache(maxsize=1 << 12)
 def _fewest(total: int, share: float, tail: float) -> int:
     """Return the largest k of which fewer than k of `total` rows of this share come with at most `tail`; 0 if none."""
     low, high = 0, total + 1
