@@ -29,28 +29,42 @@ def at_least(hits: int, of: int, share: float) -> float:
     return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(hits, of + 1))
 
 
-def exact_bounds(hits: int, of: int, tail: float) -> tuple[float, float]:
+def exact_bounds(hits: float, of: float, tail: float) -> tuple[float, float]:
     """Return the bounds of a proportion, each of which misses it with a probability of at most `tail` (0 to 0.5).
 
-    Clopper and Pearson (1934), by bisection. Raises ValueError without a trial.
+    Clopper and Pearson (1934). Numbers that were divided, since what was counted came in bursts, need not
+    be whole. Raises ValueError without a trial.
     """
     _check_count(hits, of)
     return lowest_share(hits, of, tail), 1.0 - lowest_share(of - hits, of, tail)
 
 
-@lru_cache(maxsize=1 << 16)
-def lowest_share(hits: int, of: int, tail: float) -> float:
-    """Return the share of which so many hits or more come with the probability `tail`; 0 without a hit."""
-    low, high = 0.0, hits / of
-    if hits == 0:
+@lru_cache(maxsize=1 << 14)
+def lowest_share(hits: float, of: float, tail: float) -> float:
+    """Return the share of which so many hits or more come with the probability `tail`; 0 without a hit.
+
+    By Newton's steps on the logarithm, which is concave, between bounds that close in.
+    """
+    if hits <= 0:
         return 0.0
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if beta_cdf(middle, hits, of - hits + 1) < tail else (low, middle)
-    return low
+    low, high = 0.0, hits / of
+    share, rest = high, of - hits + 1.0
+    constant = math.lgamma(of + 1.0) - math.lgamma(hits) - math.lgamma(rest)
+    for _ in range(100):
+        found = beta_cdf(share, hits, rest)
+        low, high = (share, high) if found < tail else (low, share)
+        last = share
+        share = (low + high) / 2.0
+        if found > 0.0 and 0.0 < last < 1.0:
+            density = math.exp(constant + (hits - 1.0) * math.log(last) + (rest - 1.0) * math.log1p(-last))
+            step = last - (math.log(found) - math.log(tail)) * found / density if density else share
+            share = step if low < step < high else share
+        if abs(share - last) <= 1e-13 * last:
+            break
+    return share
 
 
-def difference_bounds(first: tuple[int, int], second: tuple[int, int], tail: float) -> tuple[float, float]:
+def difference_bounds(first: tuple[float, float], second: tuple[float, float], tail: float) -> tuple[float, float]:
     """Return the bounds of how much larger the second proportion is; both are (hits, of).
 
     Each bound misses with a probability of at most `tail`, whatever the numbers: it is the difference of two exact
@@ -69,6 +83,6 @@ def shares_of_tail(first: float, second: float, tail: float) -> tuple[float, flo
     return tail * second / (first + second), tail * first / (first + second)
 
 
-def _check_count(hits: int, of: int) -> None:
-    if not 0 <= hits <= of or of == 0:
+def _check_count(hits: float, of: float) -> None:
+    if not 0 <= hits <= of or of <= 0:
         raise ValueError(f"hits, of: are {hits} and {of}, expected 0 <= hits <= of, and a trial")

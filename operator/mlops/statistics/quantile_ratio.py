@@ -22,35 +22,45 @@ class QuantileBounds:
     high: float
 
 
-def quantile_bounds(counts: IntArray, bounds: FloatArray, share: float, tail: float) -> QuantileBounds:
+def quantile_bounds(
+    counts: IntArray, bounds: FloatArray, share: float, tail: float, inflation: float = 1.0
+) -> QuantileBounds:
     """Return the quantile of times of which `counts` (k,) fell into buckets up to `bounds` (k,), ascending.
 
     Each bound misses with a probability of at most `tail`: it is that of an order statistic, which the binomial law
     gives (Hahn and Meeker 1991, 5.2), widened to the end of its bucket. The last bucket holds all above, too: a bound
-    in it is infinite. Raises ValueError without a time.
+    in it is infinite. Of times that come in bursts (`dependence.between_counts`) so many say as much as one. Raises
+    ValueError without a time.
     """
     total = int(counts.sum())
     if total == 0:
         raise ValueError("counts: is empty; at least one time must be counted")
     up_to = np.cumsum(counts)
-    # So many of all lie below the quantile, but for the tail.
-    least, most = _fewest(total, share, tail), total - _fewest(total, 1.0 - share, tail) + 1
+    independent = max(1, int(total / inflation))
+    # So many of all lie below the quantile, and so many above it, but for the tail.
+    below, above = (math.floor(_fewest(independent, one, tail) * total / independent) for one in (share, 1.0 - share))
+    least, most = below, total - above + 1
     middle = min(total, math.ceil(share * total))
     ends = np.append(bounds[:-1], math.inf)
-    found = int(up_to.searchsorted(middle))
     low = 0.0 if least < 1 else _lower_end(bounds, int(up_to.searchsorted(least)))
     high = math.inf if most > total else float(ends[int(up_to.searchsorted(most))])
-    return QuantileBounds(float(bounds[found]), low, high)
+    return QuantileBounds(float(bounds[int(up_to.searchsorted(middle))]), low, high)
 
 
 def ratio_bounds(
-    first: IntArray, second: IntArray, bounds: FloatArray, share: float, tail: float
+    first: IntArray,
+    second: IntArray,
+    bounds: FloatArray,
+    share: float,
+    tail: float,
+    inflations: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[QuantileBounds, QuantileBounds, float, float]:
     """Return both quantiles, and the bounds of the second in units of the first, each of which misses with a
     probability of at most `tail`: the two samples share it."""
-    of_first, of_second = shares_of_tail(int(first.sum()), int(second.sum()), tail)
-    one = quantile_bounds(first, bounds, share, of_first)
-    other = quantile_bounds(second, bounds, share, of_second)
+    sizes = [int(counts.sum()) / inflation for counts, inflation in zip((first, second), inflations, strict=True)]
+    of_first, of_second = shares_of_tail(sizes[0], sizes[1], tail)
+    one = quantile_bounds(first, bounds, share, of_first, inflations[0])
+    other = quantile_bounds(second, bounds, share, of_second, inflations[1])
     low = other.low / one.high if one.high < math.inf else 0.0
     high = other.high / one.low if one.low > 0.0 else math.inf
     return one, other, low, high

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from mlops.api.base import earlier
 from mlops.api.reasons import Reason
 from mlops.statistics.arrays import FloatArray, IntArray
+from mlops.statistics.dependence import between_counts
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import partition
@@ -22,16 +25,51 @@ from mlops.workloads.floor.records.tally import BUCKETS, Tally, added, bucket_bo
 _AT_ONCE: Final = 64
 # Canaries that last longer have all of their stage's files listed.
 _MOST_DAYS: Final = 366
+# What comes in bursts differs between so many blocks of time.
+_MOST_BLOCKS: Final = 30
 # Bounds of the buckets of times, in seconds (k,).
 BOUNDS: Final[FloatArray] = np.array([bucket_bound(index) for index in range(BUCKETS)])
 
 
-@dataclass(frozen=True)
-class Counted:
-    """The sums of both versions."""
+@dataclass(frozen=True, eq=False)
+class CountedArm:
+    """The sum of one version, and its parts in the order of time."""
 
-    stable: Tally
-    candidate: Tally
+    total: Tally
+    blocks: tuple[Tally, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """How many requests it was to answer."""
+        return self.total.answered + self.total.failed
+
+    @cached_property
+    def times(self) -> IntArray:
+        """How many predictions fell into each bucket (k,)."""
+        return histogram(self.total)
+
+    @cached_property
+    def bursts_of_failures(self) -> float:
+        """By how much failures say less than as many that came independently."""
+        failed = np.array([block.failed for block in self.blocks], dtype=np.int64)
+        answered = np.array([block.answered for block in self.blocks], dtype=np.int64)
+        return between_counts(failed, failed + answered)
+
+    def bursts_of_slowness(self, share: float) -> float:
+        """By how much predictions say less than as many independent ones of a quantile of their times."""
+        total = self.times
+        beyond = int(np.cumsum(total).searchsorted(share * total.sum())) + 1
+        parts = [histogram(block) for block in self.blocks]
+        slow = np.array([one[beyond:].sum() for one in parts], dtype=np.int64)
+        return between_counts(slow, np.array([one.sum() for one in parts], dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What was counted of both versions: all of it, and in blocks of time."""
+
+    stable: CountedArm
+    candidate: CountedArm
 
 
 @dataclass(frozen=True)
@@ -48,10 +86,17 @@ def read_counts(store: Store, prefix: str, since: datetime, *, stable: str, cand
     """
     flushes = [flush for flush in _flushes(store, prefix, since) if flush.since >= since]
     begins = min((one.since for one in flushes if _asked(one, candidate)), default=None)
-    if begins is None:
-        return Counted(Tally(stable), Tally(candidate))
-    together = [tally for one in flushes if one.since >= begins for tally in one.tallies]
-    return Counted(added(together, stable), added(together, candidate))
+    together = sorted((one for one in flushes if begins and one.since >= begins), key=lambda one: one.since)
+    both = [[added(flush.tallies, digest) for flush in together] for digest in (stable, candidate)]
+    return Counted(counted_arm(both[0], stable), counted_arm(both[1], candidate))
+
+
+def counted_arm(flushes: Sequence[Tally], digest: str) -> CountedArm:
+    """Return the sum of one version's tallies, which are in the order of time, and at most 30 parts of it."""
+    count = min(len(flushes), _MOST_BLOCKS)
+    edges = [len(flushes) * number // max(1, count) for number in range(count + 1)]
+    blocks = [added(flushes[first:last], digest) for first, last in pairwise(edges)]
+    return CountedArm(added(blocks, digest), tuple(blocks))
 
 
 def histogram(tally: Tally) -> IntArray:

@@ -10,7 +10,7 @@ import numpy as np
 from mlops.api.canary import CriterionResult, ErrorRateCriterion, LatencyCriterion
 from mlops.statistics.proportion import difference_bounds
 from mlops.statistics.quantile_ratio import ratio_bounds
-from mlops.workloads.analysis.counts import BOUNDS, Counted, histogram
+from mlops.workloads.analysis.counts import BOUNDS, Counted, CountedArm
 from mlops.workloads.analysis.finding import Found, cut, decided, more_needed, rounded, times_needed, undecided
 from mlops.workloads.floor.records.tally import Tally
 
@@ -20,38 +20,41 @@ _NAMED: Final = 2
 
 def judge_errors(counted: Counted, criterion: ErrorRateCriterion, tail: float) -> CriterionResult:
     """Compare the shares of requests that each version failed; `tail` is the probability that a bound misses."""
-    stable, candidate = _failures(counted.stable), _failures(counted.candidate)
+    stable, candidate = counted.stable, counted.candidate
     limit = float(criterion.max_increase)
-    if not candidate[1]:
-        return undecided("errorRate", _none("candidate", _fewest_requests(limit, tail)))
-    if not stable[1]:
-        return undecided("errorRate", _none("stable version", _fewest_requests(limit, tail)))
-    low, high = difference_bounds(stable, candidate, tail)
-    shares = [hits / of for hits, of in (stable, candidate)]
-    found = Found(low, high, *shares)
-    says = (
-        f"the candidate failed {candidate[0]:,} of {candidate[1]:,} requests{_reasons(counted.candidate)}, the stable "
-        f"version {stable[0]:,} of {stable[1]:,}: difference {_percent(shares[1] - shares[0])} ({_percent(low)} to "
-        f"{_percent(high)}), limit {_percent(limit)}"
-    )
+    for name, arm in (("candidate", candidate), ("stable version", stable)):
+        if not arm.asked:
+            return undecided("errorRate", _none(name, _fewest_requests(limit, tail)))
 
     def if_times(times: float) -> tuple[float, float]:
-        return difference_bounds(_scaled(stable, times), _scaled(candidate, times), tail)
+        return difference_bounds(independent(stable, times), independent(candidate, times), tail)
 
+    low, high = if_times(1.0)
+    shares = [arm.total.failed / arm.asked for arm in (stable, candidate)]
+    says = (
+        f"the candidate failed {candidate.total.failed:,} of {candidate.asked:,} requests{_reasons(candidate.total)}, "
+        f"the stable version {stable.total.failed:,} of {stable.asked:,}: difference {_percent(shares[1] - shares[0])} "
+        f"({_percent(low)} to {_percent(high)}), limit {_percent(limit)}"
+    )
     return decided(
-        "errorRate", found, limit, says, lambda: more_needed(if_times, limit, candidate[1], "requests of the candidate")
+        "errorRate",
+        Found(low, high, *shares),
+        limit,
+        says,
+        lambda: more_needed(if_times, limit, candidate.asked, "requests of the candidate"),
     )
 
 
 def judge_latency(counted: Counted, criterion: LatencyCriterion, tail: float) -> CriterionResult:
     """Compare the 99th percentiles of the times of predictions."""
-    stable, candidate = histogram(counted.stable), histogram(counted.candidate)
+    arms = {"candidate": counted.candidate, "stable version": counted.stable}
     limit = float(criterion.max_ratio)
-    for name, counts in (("candidate", candidate), ("stable version", stable)):
-        if not counts.sum():
+    for name, arm in arms.items():
+        if not arm.times.sum():
             return undecided("latency", _none(name, rounded(math.log(tail) / math.log(_SHARE))))
-    one, other, low, high = ratio_bounds(stable, candidate, BOUNDS, _SHARE, tail)
-    found = Found(low, high, one.value, other.value)
+    candidate, stable = (arm.times for arm in arms.values())
+    bursts = (counted.stable.bursts_of_slowness(_SHARE), counted.candidate.bursts_of_slowness(_SHARE))
+    one, other, low, high = ratio_bounds(stable, candidate, BOUNDS, _SHARE, tail, bursts)
     says = (
         f"p99 of {int(candidate.sum()):,} predictions of the candidate {_time(other.value)}, of {int(stable.sum()):,} "
         f"of the stable version {_time(one.value)}: {low:.3g} to {_above(high)} times it, limit {limit:.3g}"
@@ -59,23 +62,21 @@ def judge_latency(counted: Counted, criterion: LatencyCriterion, tail: float) ->
 
     def if_times(times: float) -> tuple[float, float]:
         scaled = [np.asarray(np.round(counts * times), dtype=np.int64) for counts in (stable, candidate)]
-        return ratio_bounds(scaled[0], scaled[1], BOUNDS, _SHARE, tail)[2:]
+        return ratio_bounds(scaled[0], scaled[1], BOUNDS, _SHARE, tail, bursts)[2:]
 
     return decided(
         "latency",
-        found,
+        Found(low, high, one.value, other.value),
         limit,
         says,
         lambda: more_needed(if_times, limit, int(candidate.sum()), "predictions of the candidate"),
     )
 
 
-def _failures(tally: Tally) -> tuple[int, int]:
-    return tally.failed, tally.answered + tally.failed
-
-
-def _scaled(counted: tuple[int, int], times: float) -> tuple[int, int]:
-    return round(counted[0] * times), round(counted[1] * times)
+def independent(arm: CountedArm, times: float = 1.0) -> tuple[float, float]:
+    """Return failures and requests, as many as say the same if they came independently; of so many times as many."""
+    scale = times / arm.bursts_of_failures
+    return arm.total.failed * scale, arm.asked * scale
 
 
 def _none(which: str, fewest: str) -> str:
