@@ -1,7 +1,7 @@
 """How often does the analysis of a canary decide wrongly, and how soon does it decide rightly?
 
-    python bench/canary_decisions.py --canaries 1000
-    python bench/canary_decisions.py --canaries 200 --seeds development
+    python bench/canary_decisions.py --canaries 500
+    python bench/canary_decisions.py --canaries 50 --seeds development
 
 Canaries of known truth are played: requests come, and after 1m, 2m30s and so on, each time half as long again, at most
 an hour apart, 30 times, each criterion is judged by the code of the program. One that is decided ends. Evaluation seeds
@@ -29,10 +29,9 @@ from mlops.statistics.quantile_ratio import ratio_bounds
 from mlops.statistics.special import normal_isf, normal_sf
 from mlops.statistics.spending import spent_at
 from mlops.workloads.analysis.answers import Answers, Compared
-from mlops.workloads.analysis.counts import BOUNDS, Counted, counted_arm
+from mlops.workloads.analysis.counts import BOUNDS, Counted, counted
 from mlops.workloads.analysis.finding import Found, outcome_of
 from mlops.workloads.analysis.measuring import Measured
-from mlops.workloads.analysis.requests import independent
 from mlops.workloads.analysis.rows import judge_distance, judge_metric
 from mlops.workloads.floor.records.layout import LABEL, PREDICTION, PROBABILITY
 from mlops.workloads.floor.records.tally import BUCKETS, FIRST_SECONDS, GROWTH, Tally
@@ -41,7 +40,7 @@ ALPHA = 0.05
 LOOKS = 30
 SEEDS = {"development": 1, "evaluation": 2}
 # Fewer canaries of what takes long.
-SHARES = {"metric": 0.1, "predictionDrift": 0.2}
+SHARES = {"metric": 0.2, "predictionDrift": 0.2}
 CLASSES = ("no", "yes")
 Rng = np.random.Generator
 
@@ -72,38 +71,52 @@ def minutes() -> Iterator[float]:
 class Flushes:
     """What servers counted of both versions, in files of six seconds or more."""
 
-    def __init__(self, rng: Rng, weight: float, count: Callable[[Rng, int, int], Tally]) -> None:
-        self._rng, self._weight, self._count = rng, weight, count
+    def __init__(
+        self, rng: Rng, weight: float, count: Callable[[Rng, int, int, bool], Tally], half_from: int | None = None
+    ) -> None:
+        self._rng, self._weight, self._count, self._half_from = rng, weight, count, half_from
         self._asked = [0, 0]
         self._files: list[list[Tally]] = [[], []]
 
     def grow(self, requests: int) -> Counted:
-        """Return what is counted when the candidate was asked so often."""
-        arms = []
-        for arm, wanted in enumerate((round(requests * (1.0 - self._weight) / self._weight), requests)):
-            before, self._asked[arm] = self._asked[arm], wanted
+        """Return what is counted when the candidate was asked so often; from so many on it is asked half of all."""
+        later = self._half_from is not None and requests > self._half_from
+        for arm, growth in enumerate((1.0 if later else (1.0 - self._weight) / self._weight, 1.0)):
+            before = self._asked[arm]
+            wanted = before + round(growth * (requests - self._asked[1])) if arm == 0 else requests
             edges = [before + (wanted - before) * part // 10 for part in range(11)]
-            self._files[arm] += [self._count(self._rng, arm, last - first) for first, last in pairwise(edges)]
-            arms.append(counted_arm(self._files[arm], ""))
-        return Counted(arms[0], arms[1])
+            self._files[arm] += [self._count(self._rng, arm, last - first, later) for first, last in pairwise(edges)]
+            self._asked[arm] = wanted
+        return counted(self._files[0], self._files[1])
 
 
-def errors(stable: float, candidate: float, limit: float, weight: float, group: int = 1) -> Callable[..., Any]:
-    """Requests that fail with these probabilities, `group` of them together."""
+def errors(
+    stable: float,
+    candidate: float,
+    limit: float,
+    weight: float,
+    group: int = 1,
+    *,
+    half_from: int | None = None,
+    later: float = 0.0,
+) -> Callable[..., Any]:
+    """Requests that fail with these probabilities, `group` of them together; both with the probability `later` from
+    when on half of them go to the candidate."""
 
-    def count(rng: Rng, arm: int, asked: int) -> Tally:
+    def count(rng: Rng, arm: int, asked: int, is_later: bool) -> Tally:
+        chance = later if is_later else (stable, candidate)[arm]
         # Groups end in the file in which they began.
-        failed = min(asked, group * int(rng.binomial(asked, (stable, candidate)[arm] / group)))
+        failed = min(asked, group * int(rng.binomial(asked, chance / group)))
         return Tally("", asked - failed, failed)
 
     def make(rng: Rng, _: float) -> Callable[[int, float, int], AnalysisOutcome]:
-        flushes = Flushes(rng, weight, count)
+        flushes = Flushes(rng, weight, count, half_from)
 
         def judged(requests: int, tail: float, _: int) -> AnalysisOutcome:
-            counted = flushes.grow(requests)
-            if not min(counted.stable.asked, counted.candidate.asked):
+            found = flushes.grow(requests)
+            if not min(found.asked.values()):
                 return "Inconclusive"
-            low, high = difference_bounds(independent(counted.stable), independent(counted.candidate), tail)
+            low, high = difference_bounds(found.stable.failures, found.candidate.failures, tail)
             return outcome_of(Found(low, high), limit)
 
         return judged
@@ -114,7 +127,7 @@ def errors(stable: float, candidate: float, limit: float, weight: float, group: 
 def times(slower: float, limit: float, weight: float, spread: float = 0.5, group: int = 1) -> Callable[..., Any]:
     """Log-normal times of 5 ms in the middle, `group` of them alike; the candidate's are so many times as long."""
 
-    def count(rng: Rng, arm: int, asked: int) -> Tally:
+    def count(rng: Rng, arm: int, asked: int, _: bool) -> Tally:
         tally = Tally("", asked)
         logs = np.repeat(rng.normal(0.0, spread, -(-asked // group)), group)[:asked]
         seconds = 0.005 * (1.0, slower)[arm] * np.exp(logs)
@@ -126,9 +139,9 @@ def times(slower: float, limit: float, weight: float, spread: float = 0.5, group
         flushes = Flushes(rng, weight, count)
 
         def judged(requests: int, tail: float, _: int) -> AnalysisOutcome:
-            counted = flushes.grow(requests)
-            arms = (counted.stable, counted.candidate)
-            if not min(arm.asked for arm in arms):
+            found = flushes.grow(requests)
+            arms = (found.stable, found.candidate)
+            if not min(found.asked.values()):
                 return "Inconclusive"
             bursts = (arms[0].bursts_of_slowness(0.99), arms[1].bursts_of_slowness(0.99))
             low, high = ratio_bounds(arms[0].times, arms[1].times, BOUNDS, 0.99, tail, bursts)[2:]
@@ -318,62 +331,69 @@ CASES = (
     Case("errorRate", "10 % more", False, 20, errors(0.001, 0.101, 0.01, 0.1)),
     Case("errorRate", "every second one", False, 20, errors(0.001, 0.5, 0.01, 0.1)),
     Case("errorRate", "at the limit, ten fail together", None, 20, errors(0.0, 0.01, 0.01, 0.1, 10)),
+    Case(
+        "errorRate",
+        "equal, 0.1 %, then 5 % fail while the weight grows from 10 to 50",
+        True,
+        20,
+        errors(0.001, 0.001, 0.001, 0.1, half_from=500, later=0.05),
+    ),
     Case("latency", "equal", True, 20, times(1.0, 1.5, 0.1)),
     Case("latency", "at the limit", None, 20, times(1.5, 1.5, 0.1)),
     Case("latency", "at the limit, half each, wide", None, 20, times(1.5, 1.5, 0.5, 1.0)),
     Case("latency", "at the limit, twenty alike", None, 20, times(1.5, 1.5, 0.1, group=20)),
     Case("latency", "twice", False, 20, times(2.0, 1.5, 0.1)),
     Case("latency", "four times", False, 20, times(4.0, 1.5, 0.1)),
-    Case("metric", "accuracy 0.9, equal", True, 5, metric("accuracy", right(0.9, 0.9), 0.02)),
-    Case("metric", "accuracy 0.9, at the limit", None, 5, metric("accuracy", right(0.9, 0.88), 0.02)),
-    Case("metric", "accuracy 0.995, at the limit", None, 5, metric("accuracy", right(0.995, 0.975), 0.02)),
-    Case("metric", "accuracy 0.8 instead of 0.9", False, 5, metric("accuracy", right(0.9, 0.8), 0.02)),
-    Case("metric", "roc_auc 0.856, equal", True, 5, metric("roc_auc", scores(1.5, 1.5), AUC_LIMIT)),
-    Case("metric", "roc_auc 0.856, at the limit", None, 5, metric("roc_auc", scores(1.5, _D), AUC_LIMIT)),
-    Case("metric", "roc_auc 0.714 instead of 0.856", False, 5, metric("roc_auc", scores(1.5, 0.8), AUC_LIMIT)),
+    Case("metric", "accuracy 0.9, equal", True, 2, metric("accuracy", right(0.9, 0.9), 0.02)),
+    Case("metric", "accuracy 0.9, at the limit", None, 2, metric("accuracy", right(0.9, 0.88), 0.02)),
+    Case("metric", "accuracy 0.995, at the limit", None, 2, metric("accuracy", right(0.995, 0.975), 0.02)),
+    Case("metric", "accuracy 0.8 instead of 0.9", False, 2, metric("accuracy", right(0.9, 0.8), 0.02)),
+    Case("metric", "roc_auc 0.856, equal", True, 2, metric("roc_auc", scores(1.5, 1.5), AUC_LIMIT)),
+    Case("metric", "roc_auc 0.856, at the limit", None, 2, metric("roc_auc", scores(1.5, _D), AUC_LIMIT)),
+    Case("metric", "roc_auc 0.714 instead of 0.856", False, 2, metric("roc_auc", scores(1.5, 0.8), AUC_LIMIT)),
     Case(
         "metric",
         "shadow: accuracy, at the limit",
         None,
-        5,
+        2,
         metric("accuracy", right(0.9, 0.88), 0.02, paired=True),
     ),
-    Case("metric", "shadow: accuracy 0.9, equal", True, 5, metric("accuracy", right(0.9, 0.9), 0.02, paired=True)),
+    Case("metric", "shadow: accuracy 0.9, equal", True, 2, metric("accuracy", right(0.9, 0.9), 0.02, paired=True)),
     Case(
         "metric",
         "shadow: roc_auc, at the limit",
         None,
-        5,
+        2,
         metric("roc_auc", scores(1.5, _D), AUC_LIMIT, paired=True),
     ),
     Case(
         "metric",
         "shadow: roc_auc 0.714 instead of 0.856",
         False,
-        5,
+        2,
         metric("roc_auc", scores(1.5, 0.8), AUC_LIMIT, paired=True),
     ),
-    Case("metric", "rmse, at the limit", None, 5, metric("rmse", numbers(1.1), 0.1, regression=True)),
+    Case("metric", "rmse, at the limit", None, 2, metric("rmse", numbers(1.1), 0.1, regression=True)),
     Case(
         "metric",
         "rmse with heavy tails, at the limit",
         None,
-        5,
+        2,
         metric("rmse", numbers(1.1, True), 0.1, regression=True),
     ),
     Case(
         "metric",
         "shadow: rmse, at the limit",
         None,
-        5,
+        2,
         metric("rmse", numbers(1.1), 0.1, paired=True, regression=True),
     ),
-    Case("metric", "rmse 1.3 instead of 1", False, 5, metric("rmse", numbers(1.3), 0.1, regression=True)),
+    Case("metric", "rmse 1.3 instead of 1", False, 2, metric("rmse", numbers(1.3), 0.1, regression=True)),
     Case(
         "metric",
         "roc_auc at the limit, users of ten rows",
         None,
-        5,
+        2,
         metric("roc_auc", scores(1.5, _D, 10), AUC_LIMIT),
     ),
     # Two normal laws d apart have a distance of 2 Phi(d / 2) - 1: 0.1 at 0.25132.
@@ -441,7 +461,7 @@ def _share(count: int, ended: list[Any]) -> str:
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--canaries", type=int, default=1000)
+    parser.add_argument("--canaries", type=int, default=500)
     parser.add_argument("--seeds", choices=tuple(SEEDS), default="evaluation")
     parser.add_argument("--criterion", default="")
     options = parser.parse_args()

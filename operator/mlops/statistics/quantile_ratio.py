@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlops.statistics.arrays import FloatArray, IntArray
+from mlops.statistics.arrays import FloatArray
 from mlops.statistics.proportion import shares_of_tail
 from mlops.statistics.special import beta_cdf
 
@@ -23,33 +23,38 @@ class QuantileBounds:
 
 
 def quantile_bounds(
-    counts: IntArray, bounds: FloatArray, share: float, tail: float, inflation: float = 1.0
+    counts: FloatArray, bounds: FloatArray, share: float, tail: float, inflation: float = 1.0
 ) -> QuantileBounds:
-    """Return the quantile of times of which `counts` (k,) fell into buckets up to `bounds` (k,), ascending.
+    """Return the quantile of times of which `counts` (k,) fell into buckets up to `bounds` (k,), ascending; numbers of
+    times that are weighed need not be whole.
 
     Each bound misses with a probability of at most `tail`: it is that of an order statistic, which the binomial law
     gives (Hahn and Meeker 1991, 5.2), widened to the end of its bucket. The last bucket holds all above, too: a bound
     in it is infinite. Of times that come in bursts (`dependence.between_counts`) so many say as much as one. Raises
     ValueError without a time.
     """
-    total = int(counts.sum())
-    if total == 0:
+    total = float(counts.sum())
+    if total <= 0.0:
         raise ValueError("counts: is empty; at least one time must be counted")
     up_to = np.cumsum(counts)
     independent = max(1, int(total / inflation))
     # So many of all lie below the quantile, and so many above it, but for the tail.
-    below, above = (math.floor(_fewest(independent, one, tail) * total / independent) for one in (share, 1.0 - share))
-    least, most = below, total - above + 1
-    middle = min(total, math.ceil(share * total))
-    ends = np.append(bounds[:-1], math.inf)
-    low = 0.0 if least < 1 else _lower_end(bounds, int(up_to.searchsorted(least)))
-    high = math.inf if most > total else float(ends[int(up_to.searchsorted(most))])
-    return QuantileBounds(float(bounds[int(up_to.searchsorted(middle))]), low, high)
+    below, above = (_fewest(independent, one, tail) for one in (share, 1.0 - share))
+
+    def bucket(rank: float) -> int:
+        return min(int(up_to.searchsorted(rank)), len(bounds) - 1)
+
+    found, low, high = bucket(share * total), 0.0, math.inf
+    if below and (last := bucket(below * total / independent)):
+        low = float(bounds[last - 1])
+    if above and (last := bucket((independent - above + 1) * total / independent)) < len(bounds) - 1:
+        high = float(bounds[last])
+    return QuantileBounds(float(bounds[found]), low, high)
 
 
 def ratio_bounds(
-    first: IntArray,
-    second: IntArray,
+    first: FloatArray,
+    second: FloatArray,
     bounds: FloatArray,
     share: float,
     tail: float,
@@ -57,7 +62,7 @@ def ratio_bounds(
 ) -> tuple[QuantileBounds, QuantileBounds, float, float]:
     """Return both quantiles, and the bounds of the second in units of the first, each of which misses with a
     probability of at most `tail`: the two samples share it."""
-    sizes = [int(counts.sum()) / inflation for counts, inflation in zip((first, second), inflations, strict=True)]
+    sizes = [float(counts.sum()) / inflation for counts, inflation in zip((first, second), inflations, strict=True)]
     of_first, of_second = shares_of_tail(sizes[0], sizes[1], tail)
     one = quantile_bounds(first, bounds, share, of_first, inflations[0])
     other = quantile_bounds(second, bounds, share, of_second, inflations[1])
@@ -75,7 +80,3 @@ def _fewest(total: int, share: float, tail: float) -> int:
         fewer = beta_cdf(1.0 - share, total - middle + 1, middle)
         low, high = (middle, high) if fewer <= tail else (low, middle)
     return low
-
-
-def _lower_end(bounds: FloatArray, bucket: int) -> float:
-    return float(bounds[bucket - 1]) if bucket else 0.0

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops.api.reasons import Reason
+from mlops.statistics.balance import balance, slots
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (
@@ -128,7 +129,29 @@ def read_answers(
     apart, known_apart = (_apart(kept.rows(), versions, begins) for kept in (every, with_label))
     paired, known_paired = (_paired(pairs.rows(), kept.rows(), versions) for kept in (shadow, shadow_labelled))
     told = _labels(store, labels, [known_apart.stable, known_apart.candidate, known_paired.stable], versions)
-    return Answers(apart, paired, _with_labels(known_apart, told), _with_labels(known_paired, told))
+    labelled_apart, labelled_paired = (_with_labels(one, told) for one in (known_apart, known_paired))
+    return Answers(balanced(apart), paired, balanced(labelled_apart), labelled_paired)
+
+
+def balanced(compared: Compared) -> Compared:
+    """Return the rows as far as both versions' lie in time alike: where the share of the candidate grew, fewer of the
+    stable version's rows from when it was small, those with the smallest hashes."""
+    arrived = compared.candidate[ARRIVED]
+    slot = slots(np.ones(arrived.len(), dtype=np.int64))
+    if not slot.shape[0]:
+        return compared
+    # A slot begins with its first row of the candidate, the first slot before all rows.
+    begins = arrived.gather(np.flatnonzero(np.diff(slot)) + 1)
+    places = begins.search_sorted(compared.stable[ARRIVED], side="right").to_numpy()
+    count = int(slot[-1]) + 1
+    counts = balance(np.bincount(places, minlength=count), np.bincount(slot, minlength=count))
+    if counts.is_even:
+        return compared
+    stable = compared.stable.with_columns(pl.Series("_slot", places), pl.Series("_kept", counts.first[places]))
+    rank = pl.col(_HASH).rank("ordinal").over("_slot") <= pl.col("_kept") * pl.len().over("_slot")
+    return Compared(
+        stable.filter(rank).drop("_slot", "_kept"), compared.candidate.filter(pl.Series(counts.second[slot]))
+    )
 
 
 @dataclass

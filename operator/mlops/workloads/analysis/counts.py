@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from mlops.api.base import earlier
 from mlops.api.reasons import Reason
-from mlops.statistics.arrays import FloatArray, IntArray
+from mlops.statistics.arrays import FloatArray
+from mlops.statistics.balance import balance, slots
 from mlops.statistics.dependence import between_counts
 from mlops.store.artifacts import Store
 from mlops.workloads.floor.pod import BadInput
@@ -33,43 +33,45 @@ BOUNDS: Final[FloatArray] = np.array([bucket_bound(index) for index in range(BUC
 
 @dataclass(frozen=True, eq=False)
 class CountedArm:
-    """The sum of one version, and its parts in the order of time."""
+    """What was counted of one version: all of it as it is, and in blocks of time (b,) as far as it is compared.
+
+    `seconds` (b, k) are predictions by bucket. Numbers of blocks need not be whole: see `statistics.balance`.
+    """
 
     total: Tally
-    blocks: tuple[Tally, ...] = ()
-
-    @property
-    def asked(self) -> int:
-        """How many requests it was to answer."""
-        return self.total.answered + self.total.failed
+    failed: FloatArray
+    asked: FloatArray
+    seconds: FloatArray
 
     @cached_property
-    def times(self) -> IntArray:
+    def failures(self) -> tuple[float, float]:
+        """Failures and requests, as many as say the same if failures came independently of each other."""
+        scale = 1.0 / between_counts(self.failed, self.asked)
+        return float(self.failed.sum()) * scale, float(self.asked.sum()) * scale
+
+    @cached_property
+    def times(self) -> FloatArray:
         """How many predictions fell into each bucket (k,)."""
-        return histogram(self.total)
-
-    @cached_property
-    def bursts_of_failures(self) -> float:
-        """By how much failures say less than as many that came independently."""
-        failed = np.array([block.failed for block in self.blocks], dtype=np.int64)
-        answered = np.array([block.answered for block in self.blocks], dtype=np.int64)
-        return between_counts(failed, failed + answered)
+        return np.asarray(self.seconds.sum(axis=0))
 
     def bursts_of_slowness(self, share: float) -> float:
         """By how much predictions say less than as many independent ones of a quantile of their times."""
-        total = self.times
-        beyond = int(np.cumsum(total).searchsorted(share * total.sum())) + 1
-        parts = [histogram(block) for block in self.blocks]
-        slow = np.array([one[beyond:].sum() for one in parts], dtype=np.int64)
-        return between_counts(slow, np.array([one.sum() for one in parts], dtype=np.int64))
+        beyond = int(np.cumsum(self.times).searchsorted(share * self.times.sum())) + 1
+        return between_counts(self.seconds[:, beyond:].sum(axis=1), self.seconds.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What was counted of both versions: all of it, and in blocks of time."""
+    """What was counted of both versions."""
 
     stable: CountedArm
     candidate: CountedArm
+
+    @property
+    def asked(self) -> dict[str, float]:
+        """How often each was asked, as far as it is compared, by what it is called in sentences."""
+        arms = {"candidate": self.candidate, "stable version": self.stable}
+        return {name: float(arm.asked.sum()) for name, arm in arms.items()}
 
 
 @dataclass(frozen=True)
@@ -88,20 +90,34 @@ def read_counts(store: Store, prefix: str, since: datetime, *, stable: str, cand
     begins = min((one.since for one in flushes if _asked(one, candidate)), default=None)
     together = sorted((one for one in flushes if begins and one.since >= begins), key=lambda one: one.since)
     both = [[added(flush.tallies, digest) for flush in together] for digest in (stable, candidate)]
-    return Counted(counted_arm(both[0], stable), counted_arm(both[1], candidate))
+    return counted(both[0], both[1])
 
 
-def counted_arm(flushes: Sequence[Tally], digest: str) -> CountedArm:
-    """Return the sum of one version's tallies, which are in the order of time, and at most 30 parts of it."""
-    count = min(len(flushes), _MOST_BLOCKS)
-    edges = [len(flushes) * number // max(1, count) for number in range(count + 1)]
-    blocks = [added(flushes[first:last], digest) for first, last in pairwise(edges)]
-    return CountedArm(added(blocks, digest), tuple(blocks))
+def counted(stable: Sequence[Tally], candidate: Sequence[Tally]) -> Counted:
+    """Put together what was counted of both in the same pieces of time (n,), which are in order.
+
+    Where the shares of requests changed meanwhile, the stable version's count as if they had come when the candidate's
+    did.
+    """
+    asked = [np.array([one.answered + one.failed for one in arm], dtype=np.int64) for arm in (stable, candidate)]
+    slot = slots(asked[1])
+    count = int(slot[-1]) + 1 if slot.shape[0] else 0
+    per_slot = [np.bincount(slot, weights=each, minlength=count).astype(np.int64) for each in asked]
+    counts = balance(per_slot[0], per_slot[1])
+    return Counted(_arm_of(stable, counts.first[slot]), _arm_of(candidate, counts.second[slot].astype(np.float64)))
 
 
-def histogram(tally: Tally) -> IntArray:
-    """Return how many predictions fell into each bucket (k,)."""
-    return np.array([tally.seconds.get(index, 0) for index in range(BUCKETS)], dtype=np.int64)
+def _arm_of(tallies: Sequence[Tally], scale: FloatArray) -> CountedArm:
+    """Return one version's tallies (n,), each of which counts so much, in at most 30 blocks."""
+    count = min(len(tallies), _MOST_BLOCKS)
+    block = np.arange(len(tallies)) * count // max(1, len(tallies))
+    failed, asked, seconds = np.zeros(count), np.zeros(count), np.zeros((count, BUCKETS))
+    for number, weight, tally in zip(block, scale, tallies, strict=True):
+        failed[number] += weight * tally.failed
+        asked[number] += weight * (tally.answered + tally.failed)
+        for bucket, times in tally.seconds.items():
+            seconds[number, bucket] += weight * times
+    return CountedArm(added(tallies, tallies[0].digest if tallies else ""), failed, asked, seconds)
 
 
 def _asked(flush: _Flush, digest: str) -> bool:

@@ -53,7 +53,7 @@ def undecided(name: CriterionName, message: str) -> CriterionResult:
     return CriterionResult(name=name, outcome="Inconclusive", message=cut(message))
 
 
-def more_needed(bounds: Callable[[float], tuple[float, float]], limit: float, have: int, what: str) -> str:
+def more_needed(bounds: Callable[[float], tuple[float, float]], limit: float, have: float, what: str) -> str:
     """Return how much more of `what` it takes to decide, if all goes on as it was.
 
     `bounds` gives the interval if there were so many times as much. Roughly, since what comes will differ.

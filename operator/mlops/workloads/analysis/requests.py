@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import numpy as np
-
 from mlops.api.canary import CriterionResult, ErrorRateCriterion, LatencyCriterion
 from mlops.statistics.proportion import difference_bounds
 from mlops.statistics.quantile_ratio import ratio_bounds
@@ -22,61 +20,59 @@ def judge_errors(counted: Counted, criterion: ErrorRateCriterion, tail: float) -
     """Compare the shares of requests that each version failed; `tail` is the probability that a bound misses."""
     stable, candidate = counted.stable, counted.candidate
     limit = float(criterion.max_increase)
-    for name, arm in (("candidate", candidate), ("stable version", stable)):
-        if not arm.asked:
+    for name, asked in counted.asked.items():
+        if not asked:
             return undecided("errorRate", _none(name, _fewest_requests(limit, tail)))
 
     def if_times(times: float) -> tuple[float, float]:
-        return difference_bounds(independent(stable, times), independent(candidate, times), tail)
+        first, second = ((times * failed, times * asked) for failed, asked in (stable.failures, candidate.failures))
+        return difference_bounds(first, second, tail)
 
     low, high = if_times(1.0)
-    shares = [arm.total.failed / arm.asked for arm in (stable, candidate)]
+    shares = [failed / asked for failed, asked in (stable.failures, candidate.failures)]
     says = (
-        f"the candidate failed {candidate.total.failed:,} of {candidate.asked:,} requests{_reasons(candidate.total)}, "
-        f"the stable version {stable.total.failed:,} of {stable.asked:,}: difference {_percent(shares[1] - shares[0])} "
-        f"({_percent(low)} to {_percent(high)}), limit {_percent(limit)}"
+        f"the candidate failed {_of_all(candidate)} requests{_reasons(candidate.total)}, the stable version "
+        f"{_of_all(stable)}: difference {_percent(shares[1] - shares[0])} ({_percent(low)} to {_percent(high)}), limit "
+        f"{_percent(limit)}"
     )
     return decided(
         "errorRate",
         Found(low, high, *shares),
         limit,
         says,
-        lambda: more_needed(if_times, limit, candidate.asked, "requests of the candidate"),
+        lambda: more_needed(if_times, limit, candidate.asked.sum(), "requests of the candidate"),
     )
 
 
 def judge_latency(counted: Counted, criterion: LatencyCriterion, tail: float) -> CriterionResult:
     """Compare the 99th percentiles of the times of predictions."""
-    arms = {"candidate": counted.candidate, "stable version": counted.stable}
+    stable, candidate = counted.stable, counted.candidate
     limit = float(criterion.max_ratio)
-    for name, arm in arms.items():
+    for name, arm in (("candidate", candidate), ("stable version", stable)):
         if not arm.times.sum():
             return undecided("latency", _none(name, rounded(math.log(tail) / math.log(_SHARE))))
-    candidate, stable = (arm.times for arm in arms.values())
-    bursts = (counted.stable.bursts_of_slowness(_SHARE), counted.candidate.bursts_of_slowness(_SHARE))
-    one, other, low, high = ratio_bounds(stable, candidate, BOUNDS, _SHARE, tail, bursts)
+    bursts = (stable.bursts_of_slowness(_SHARE), candidate.bursts_of_slowness(_SHARE))
+    one, other, low, high = ratio_bounds(stable.times, candidate.times, BOUNDS, _SHARE, tail, bursts)
     says = (
-        f"p99 of {int(candidate.sum()):,} predictions of the candidate {_time(other.value)}, of {int(stable.sum()):,} "
-        f"of the stable version {_time(one.value)}: {low:.3g} to {_above(high)} times it, limit {limit:.3g}"
+        f"p99 of {candidate.times.sum():,.0f} predictions of the candidate {_time(other.value)}, of "
+        f"{stable.times.sum():,.0f} of the stable version {_time(one.value)}: {low:.3g} to {_above(high)} times it, "
+        f"limit {limit:.3g}"
     )
 
     def if_times(times: float) -> tuple[float, float]:
-        scaled = [np.asarray(np.round(counts * times), dtype=np.int64) for counts in (stable, candidate)]
-        return ratio_bounds(scaled[0], scaled[1], BOUNDS, _SHARE, tail, bursts)[2:]
+        return ratio_bounds(times * stable.times, times * candidate.times, BOUNDS, _SHARE, tail, bursts)[2:]
 
     return decided(
         "latency",
         Found(low, high, one.value, other.value),
         limit,
         says,
-        lambda: more_needed(if_times, limit, int(candidate.sum()), "predictions of the candidate"),
+        lambda: more_needed(if_times, limit, candidate.times.sum(), "predictions of the candidate"),
     )
 
 
-def independent(arm: CountedArm, times: float = 1.0) -> tuple[float, float]:
-    """Return failures and requests, as many as say the same if they came independently; of so many times as many."""
-    scale = times / arm.bursts_of_failures
-    return arm.total.failed * scale, arm.asked * scale
+def _of_all(arm: CountedArm) -> str:
+    return f"{arm.total.failed:,} of {arm.total.answered + arm.total.failed:,}"
 
 
 def _none(which: str, fewest: str) -> str:
