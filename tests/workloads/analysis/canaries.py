@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from mlops.api import tasks
@@ -18,12 +17,21 @@ from mlops.api.canary import Analysis
 from mlops.api.model_version import Capture
 from mlops.store import Store, open_store
 from mlops.workloads.analysis.run import analyse
-from mlops.workloads.floor.model.signature import EstimatorOf, Input, LabelColumn, ModelColumn, Outputs, Signature
+from mlops.workloads.floor.model.lone_rows import RowAnswer
+from mlops.workloads.floor.model.signature import (
+    EstimatorOf,
+    Input,
+    LabelColumn,
+    ModelColumn,
+    Outputs,
+    Signature,
+    class_name,
+)
 from mlops.workloads.floor.pod import Pod
 from mlops.workloads.floor.records.layout import shadow_prefix
 from mlops.workloads.floor.records.tally import Tally, bucket_of, tallies_prefix, tally_document
 from mlops.workloads.serve.capture import CaptureEncoder, partitioned
-from mlops.workloads.serve.captured_rows import CapturedRequest, messages_of
+from mlops.workloads.serve.captured_rows import messages_of, packed
 from mlops.workloads.serve.encoder import plan_of
 from mlops.workloads.serve.feedback import FeedbackReader, labels_message
 from mlops.workloads.serve.feedback_files import FeedbackEncoder
@@ -85,18 +93,16 @@ class CanaryWorld:
         amounts: Any = None,
     ) -> None:
         """Record answers, a request of one row each, with the ids r0, r1 and so on; request n comes after n ms."""
-        answers = np.asarray(prediction, dtype=object if isinstance(prediction[0], str) else float)
-        table = None if probabilities is None else np.asarray(probabilities, dtype=float)
-        inputs = np.zeros(len(answers)) if amounts is None else np.asarray(amounts, dtype=float)
-        requests = []
-        for row in range(len(answers)):
-            number = row if numbers is None else numbers[row]
+        classes = [class_name(one) for one in self.signatures[which].classes or ()]
+        rows = []
+        for row, (number, said) in enumerate(zip(numbers or range(len(prediction)), prediction, strict=True)):
             at = microseconds(arrived) + 1000 * number
-            part = slice(row, row + 1)
-            of_classes = None if table is None else table[part]
-            requests.append(CapturedRequest(f"r{number}", 1, at, at, {"x": inputs[part]}, answers[part], of_classes))
+            of_classes = None if probabilities is None else list(map(float, probabilities[row]))
+            answer = RowAnswer(classes.index(said) if classes else float(said), of_classes)
+            value = (0.0 if amounts is None else float(amounts[row]),)
+            rows.append(packed(f"r{number}", at, at, value, answer))
         encoder = CaptureEncoder(plan_of(self._serving(which), self.signatures[which], "pod"), self.names)
-        sent = [(document, b"".join(parts)) for document, parts in messages_of(requests)]
+        sent = [(document, b"".join(parts)) for document, parts in messages_of(rows)]
         files = encoder.files(sent)
         if shadow:
             files = partitioned(encoder.frame(sent), shadow_prefix(*PLACE), self.names)
