@@ -40,7 +40,7 @@ ALPHA = 0.05
 LOOKS = 30
 SEEDS = {"development": 1, "evaluation": 2}
 # Fewer canaries of what takes long.
-SHARES = {"metric": 0.2, "predictionDrift": 0.2}
+SHARES = {"metric": 0.12, "predictionDrift": 0.2}
 CLASSES = ("no", "yes")
 Rng = np.random.Generator
 

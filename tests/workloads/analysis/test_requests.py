@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mlops.api import tasks
+from mlops.workloads.__main__ import __file__ as entry
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.tally import tallies_prefix
 from tests.workloads.analysis.canaries import CANDIDATE, PLACE, SINCE, STABLE, CanaryWorld, a_signature
@@ -174,3 +179,19 @@ def test_requests_are_judged_without_models_being_read(tmp_path: Path) -> None:
     assert world.judge(errorRate={}).outcome == "Successful"
     with pytest.raises(BadInput, match="their answers cannot be compared; leave out metric and predictionDrift"):
         world.judge(predictionDrift={})
+
+
+def test_a_pod_leaves_the_report_in_its_termination_message(world: CanaryWorld, tmp_path: Path) -> None:
+    """The program as a pod runs it: the task in the environment, exit code 0 whatever was found."""
+    world.tally(stable=(9000, 9), candidate=(900, 100))
+    log = tmp_path / "termination-log"
+    environ = {variable["name"]: variable["value"] for variable in tasks.task_environment(world.task(errorRate={}))}
+    environ |= {tasks.STORE_VARIABLE: f"file://{world.root}", tasks.TERMINATION_VARIABLE: str(log)}
+    environ["PYTHONPATH"] = str(Path(entry).parents[2])
+    command = [sys.executable, "-P", "-m", "mlops.workloads"]
+    done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = tasks.parse_report(log.read_text())
+    assert isinstance(report, tasks.AnalysisReport)
+    assert report.outcome == "Failed"
+    assert "mlops.workloads.analysis: ModelVersion shop/churn-v2: errorRate: Failed: the candidate fai" in done.stderr
