@@ -27,13 +27,13 @@ from mlops.planning.training.children import trigger_of
 from mlops.statistics.metrics import evaluate
 from mlops.store import open_store
 from mlops.workloads.drift.findings import seed_of
-from mlops.workloads.drift.performance import sample_of
 from mlops.workloads.drift.reference import load_reference
 from mlops.workloads.drift.run import fitting, report_of
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, window_of
 from mlops.workloads.floor.model.predictor import Predictor
 from mlops.workloads.floor.pod import Pod
+from mlops.workloads.floor.samples import sample_of
 from mlops.workloads.train.artifact import inputs_of
 from mlops.workloads.train.data import read_data
 from mlops.workloads.train.evaluate import measure, reported

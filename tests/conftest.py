@@ -38,6 +38,7 @@ _THOROUGH = (
     "store/test_artifacts.py",
     "store/test_faults.py",
     "deliveries",
+    "workloads/analysis",
     "workloads/attacks",
     "workloads/drift",
     "workloads/ingest",

@@ -13,6 +13,7 @@ from mlops.statistics.dependence import (
     at_most,
     between,
     between_codes,
+    between_counts,
     beyond_chance,
     inflation,
     inflation_of_codes,
@@ -333,3 +334,15 @@ def test_inflations_are_pooled_by_the_variance_of_each_mean() -> None:
     """The smaller sample counts for more."""
     assert pooled(3.0, 100, 1.0, 300) == pytest.approx((3 / 100 + 1 / 300) / (1 / 100 + 1 / 300))
     assert pooled(1.0, 7, 4.0, 2) == pytest.approx((1 / 7 + 4 / 2) / (1 / 7 + 1 / 2))
+
+
+def test_what_comes_in_bursts_says_as_much_as_its_bursts() -> None:
+    """Of independent events 1; of ten at a time about 10; of too few blocks nothing is known."""
+    rng = np.random.default_rng(5)
+    of = np.full(30, 1000.0)
+    single = [between_counts(rng.binomial(1000, 0.02, 30).astype(float), of) for _ in range(200)]
+    tens = [between_counts(10.0 * rng.binomial(100, 0.02, 30), of) for _ in range(200)]
+    assert 1.0 <= np.mean(single) < 1.25
+    assert np.mean(tens) == pytest.approx(10.0, rel=0.1)
+    assert between_counts(np.array([0.0, 50.0]), np.array([100.0, 100.0])) == 1.0
+    assert between_counts(np.zeros(30), of) == between_counts(of, of) == between_counts(of, np.zeros(30)) == 1.0

@@ -19,6 +19,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops.api import tasks
+from mlops.api.canary import Analysis, MetricCriterion
 from mlops.api.model_version import Capture
 from mlops.workloads import __main__ as entry_point
 from mlops.workloads.__main__ import __file__ as entry
@@ -54,6 +55,16 @@ TASKS: list[tasks.Task] = [
     tasks.TrainTask(namespace="n", run="r", dataset_artifact="a", dataset_digest="d", environment_digest="e"),
     tasks.VerifyTask(namespace="n", model_name="m", version=3, artifact="a"),
     tasks.ServeTask(namespace="n", model_name="m", version=3, stage="production", artifact="a", capture=Capture()),
+    tasks.AnalysisTask(
+        namespace="n",
+        model_name="m",
+        stage="production",
+        stable=tasks.Arm(version=3, artifact=f"sha256:{'0' * 64}"),
+        candidate=tasks.Arm(version=4, artifact=f"sha256:{'1' * 64}"),
+        since="2026-01-01T00:00:00Z",
+        analysis=Analysis(metric=MetricCriterion()),
+        look=2,
+    ),
     tasks.LabelsTask(
         namespace="n",
         monitor="m",

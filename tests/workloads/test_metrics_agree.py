@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from mlops.api.costs import Cost
 from mlops.api.metrics import METRICS, Metric, of_task, positive_last
 from mlops.statistics.metrics import Sample, Undefined, evaluate
-from mlops.workloads.drift.performance import sample_of
 from mlops.workloads.floor.model.answer import Answer, checked
 from mlops.workloads.floor.model.predictor import Prediction
 from mlops.workloads.floor.model.probabilities import as_probabilities, bounded
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import PREDICTION, PROBABILITY
+from mlops.workloads.floor.samples import sample_of
 from mlops.workloads.train.evaluate import CostedRows, Measured, measure
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -104,6 +104,17 @@ def between_codes(blocks: Sequence[IntArray]) -> float:
     return float((ratios * weights).sum() / weights.sum())
 
 
+def between_counts(hits: FloatArray, of: FloatArray) -> float:
+    """How much more a share differs between blocks (k,), each with so many hits of so many, than independent rows make
+    it: what comes in bursts says less than its number. At least 1, and 1 of fewer than three blocks."""
+    hits, of = hits[of > 0], of[of > 0]
+    share = float(hits.sum()) / float(of.sum()) if of.shape[0] else 0.0
+    if of.shape[0] < 3 or not 0.0 < share < 1.0:
+        return 1.0
+    apart = float(((hits - of * share) ** 2 / of).sum())
+    return max(1.0, apart / (share * (1.0 - share) * (len(of) - 1)))
+
+
 def _ratio_of_shares(blocks: Sequence[BoolArray]) -> tuple[float, float]:
     """The variance of a share between blocks in units of that of independent rows; and the variance of a row."""
     rows = np.array([block.shape[0] for block in blocks])

@@ -116,10 +116,11 @@ def _replicator(metric: str, sample: Sample, weights: FloatArray | None) -> _Rep
         return _confusion(metric, sample, weights)
     if metric == "r2":
         return _r2(sample, weights)
-    return _mean(_row_losses(metric, sample), weights, np.sqrt if metric == "rmse" else None)
+    return _mean(row_losses(metric, sample), weights, np.sqrt if metric == "rmse" else None)
 
 
-def _row_losses(metric: str, sample: Sample) -> FloatArray:
+def row_losses(metric: str, sample: Sample) -> FloatArray:
+    """What the metric is the mean of (n,), rmse the root of it; of those that are a mean of rows."""
     if metric == "log_loss":
         return log_loss_rows(sample.y, sample.prediction, sample.classes)
     if metric == "brier":

@@ -88,6 +88,10 @@ def _work_of(task: Task) -> Callable[[Pod, Any], Report | None]:
             from mlops.workloads.serve.run import serve
 
             return serve
+        case "analysis":
+            from mlops.workloads.analysis.run import analyse
+
+            return analyse
         case "labels":
             from mlops.workloads.ingest.labels import read_labels
 
@@ -129,6 +133,10 @@ def _type_of(task: str) -> type[Model]:
             from mlops.api.serving_task import ServeTask, VerifyTask
 
             return VerifyTask if task == "verify" else ServeTask
+        case "analysis":
+            from mlops.api.serving_task import AnalysisTask
+
+            return AnalysisTask
         case "labels" | "drift":
             from mlops.api.drift_task import DriftTask, LabelsTask
 

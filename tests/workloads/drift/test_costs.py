@@ -18,8 +18,8 @@ from mlops.statistics.expected import expectation
 from mlops.statistics.metrics import evaluate
 from mlops.workloads.drift.estimators import Cbpe
 from mlops.workloads.drift.older import measured
-from mlops.workloads.drift.performance import costs_of, sample_of
 from mlops.workloads.floor.pod import BadInput
+from mlops.workloads.floor.samples import costs_of, sample_of
 from tests.workloads.drift.conftest import World
 from tests.workloads.drift.test_answers import ROWS, a_reference, a_window, answer, rows
 

@@ -32,10 +32,11 @@ from mlops.planning.plan import Manifest
 from mlops.statistics.metrics import evaluate
 from mlops.store.address import open_store
 from mlops.workloads.drift.label_sources import LabelPlaces
-from mlops.workloads.drift.performance import MIN_ROWS, sample_of
+from mlops.workloads.drift.performance import MIN_ROWS
 from mlops.workloads.drift.reference import Reference, load_reference
 from mlops.workloads.drift.window import JudgedSpan, load_window
 from mlops.workloads.floor.records.layout import PREDICTION, captures_prefix, feedback_prefix
+from mlops.workloads.floor.samples import sample_of
 
 PARTS = 4
 _STREAM = "stream.parquet"

@@ -23,8 +23,9 @@ from mlops.statistics.resampling import replicate
 from mlops.statistics.score_map import ScoreMap, fit_classes, fit_numbers
 from mlops.statistics.special import normal_sf
 from mlops.workloads.drift.findings import CalibrationShift
-from mlops.workloads.drift.performance import Judged, Labelled, resampling, sample_of, smallest_drop
+from mlops.workloads.drift.performance import Judged, Labelled, resampling, smallest_drop
 from mlops.workloads.floor.records.layout import PREDICTION
+from mlops.workloads.floor.samples import sample_of
 
 # Fewer rows from after the change do not show a map on either half.
 _MIN_ROWS = 100

@@ -26,12 +26,12 @@ from mlops.workloads.drift.performance import (
     class_counts,
     numbers_of,
     resampling,
-    sample_of,
     span_of,
 )
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.unexplained import Explained, explained
 from mlops.workloads.floor.records.layout import INPUT, PREDICTION
+from mlops.workloads.floor.samples import sample_of
 
 _FOLDS = 5
 _BLOCKS_PER_FOLD = 4

@@ -26,8 +26,9 @@ from mlops.statistics.resampling import Resampling
 from mlops.workloads.drift.baseline import windows_of
 from mlops.workloads.drift.estimators import GROUPS, PerformanceEstimator, estimator_of
 from mlops.workloads.drift.findings import Estimate, MeasuredBeside, PerformanceEstimate
-from mlops.workloads.drift.performance import MIN_ROWS, Labelled, resampling, sample_of, smallest_drop, span_of
+from mlops.workloads.drift.performance import MIN_ROWS, Labelled, resampling, smallest_drop, span_of
 from mlops.workloads.floor.records.layout import PREDICTION
+from mlops.workloads.floor.samples import sample_of
 
 # Of fewer held-out rows nothing can be learnt that ten parts of them agree on.
 _MIN_REFERENCE = 200

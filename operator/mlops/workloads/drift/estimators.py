@@ -18,9 +18,9 @@ from mlops.api.metrics import METRICS
 from mlops.statistics.arrays import LARGEST_SQUARE, FloatArray, IntArray
 from mlops.statistics.calibration import Calibration, best_methods, calibrate
 from mlops.statistics.expected import ExpectedSample, of_classes, of_numbers
-from mlops.workloads.drift.performance import costs_of, probabilities
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.floor.records.layout import INPUT, PREDICTION
+from mlops.workloads.floor.samples import costs_of, probabilities
 
 # Parts of the reference, in time, that are left out by turns.
 GROUPS = 10

@@ -26,7 +26,7 @@ from mlops.statistics.special import normal_sf
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound, StoreError
 from mlops.workloads.drift.findings import Decision, Estimate, Finding
-from mlops.workloads.drift.performance import losses, resampling, sample_of, smallest_drop
+from mlops.workloads.drift.performance import resampling, smallest_drop
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
 from mlops.workloads.floor.column_types import DTYPES
@@ -46,6 +46,7 @@ from mlops.workloads.floor.records.layout import (
     captures_prefix,
 )
 from mlops.workloads.floor.records.reading import first_of_each, request_files
+from mlops.workloads.floor.samples import losses, sample_of
 
 _MOST_ROWS = 100_000
 # The fewest blocks of rows that say how much a metric varies.

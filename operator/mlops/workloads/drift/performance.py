@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from mlops.api.base import format_time
-from mlops.api.costs import Cost
 from mlops.api.drift_monitor import Check, Labels
 from mlops.api.metrics import METRICS, of_task
 from mlops.api.reasons import Reason
@@ -19,7 +18,7 @@ from mlops.statistics.arrays import LARGEST_SQUARE, FloatArray
 from mlops.statistics.bootstrap import DropTest, Interval, drop_test, metric_interval
 from mlops.statistics.change_point import change_point
 from mlops.statistics.dependence import inflation
-from mlops.statistics.metrics import Label, Sample, brier_rows, encode, evaluate
+from mlops.statistics.metrics import Label, Sample, evaluate
 from mlops.statistics.resampling import Resampling
 from mlops.statistics.sequential import ADWIN, DDM, HDDMA, Detector, PageHinkley, detect
 from mlops.statistics.special import student_sf
@@ -27,10 +26,9 @@ from mlops.workloads.drift.baseline import windows_of
 from mlops.workloads.drift.findings import Detection, Estimate, Performance, Point
 from mlops.workloads.drift.reference import Reference
 from mlops.workloads.drift.window import Window
-from mlops.workloads.floor.model.costs import NO_COSTS, cost_table
-from mlops.workloads.floor.model.probabilities import bounded
+from mlops.workloads.floor.model.costs import NO_COSTS
 from mlops.workloads.floor.pod import BadInput
-from mlops.workloads.floor.records.layout import INPUT, PREDICTION, PROBABILITY
+from mlops.workloads.floor.samples import losses, sample_of, wrong_rows
 
 _POINTS = 12
 # Fewer rows say nothing of a metric or a class.
@@ -255,55 +253,6 @@ def smallest_drop(metric: str, reference: Sample) -> float:
     return _SMALLEST_RISE * abs(evaluate(metric, reference))
 
 
-def sample_of(metric: str, rows: pl.DataFrame, classes: tuple[str, ...], costs: tuple[Cost, ...] = ()) -> Sample:
-    """The rows as the metric reads them. Raises ValueError without the probabilities or the costs that it needs."""
-    reads = METRICS[metric].reads
-    if reads == "value":
-        return Sample(rows["label"].to_numpy(), rows[PREDICTION].to_numpy())
-    y = _labels(rows["label"])
-    if reads == "label":
-        return Sample(y, _labels(rows[PREDICTION]), None, classes)
-    if reads == "cost":
-        return Sample(y, costs_of(rows, classes, costs), None, classes)
-    return Sample(y, probabilities(rows, classes), None, classes)
-
-
-def costs_of(rows: pl.DataFrame, classes: tuple[str, ...], costs: tuple[Cost, ...]) -> FloatArray:
-    """What the answers cost, by the class that may be true (n, k). Raises ValueError where nothing says so."""
-
-    def amounts(name: str) -> FloatArray:
-        if INPUT + name not in rows.columns:
-            raise ValueError(f"{name}, by which a cost is multiplied, is not among the recorded inputs")
-        return rows[INPUT + name].cast(pl.Float64).fill_null(math.nan).to_numpy()
-
-    return cost_table(costs, classes, encode(_labels(rows[PREDICTION]), classes), amounts)
-
-
-def probabilities(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
-    """Of two classes the second one's (n,), of more all (n, k). Raises ValueError when they were not captured."""
-    wanted = classes[1:] if len(classes) == 2 else classes
-    columns = [PROBABILITY + name for name in wanted]
-    if any(column not in rows.columns or rows[column].null_count() for column in columns):
-        raise ValueError("out.p: rows without probabilities; choose a metric of labels such as accuracy")
-    table = bounded(rows.select(columns).to_numpy())
-    return table[:, 0] if len(columns) == 1 else table
-
-
-def losses(rows: pl.DataFrame, classes: tuple[str, ...]) -> FloatArray:
-    """A bounded loss per row (n,): squared error of the probability, wrong or right, or absolute error."""
-    if not classes:
-        return np.asarray(np.abs(rows["label"].to_numpy() - rows[PREDICTION].to_numpy()))
-    try:
-        return brier_rows(_labels(rows["label"]), probabilities(rows, classes), classes)
-    except ValueError:
-        return wrong_rows(rows)
-
-
-def wrong_rows(rows: pl.DataFrame) -> FloatArray:
-    """One where the answer was wrong, zero where it was right (n,)."""
-    return (rows["label"] != rows[PREDICTION]).cast(pl.Float64).to_numpy()
-
-
 def resampling(rows: int, seed: int, rows_in_time: int | None = None) -> Resampling:
     """Fewer replicates of large samples: the standard error is then small, and known to 5 % from 200.
 
@@ -345,10 +294,6 @@ def numbers_of(judged: Judged) -> dict[str, object]:
         "rowsReference": judged.reference_rows.height,
         "rowsCurrent": judged.current_rows.height,
     }
-
-
-def _labels(column: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-    return column.cast(pl.String).to_numpy().astype(str)
 
 
 def _block(rows: int) -> int:

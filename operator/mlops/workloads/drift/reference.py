@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from mlops.api.costs import Cost
-from mlops.api.metrics import Task, positive_last
+from mlops.api.metrics import Task
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
 from mlops.store.errors import NotFound
+from mlops.workloads.floor.model.described import DESCRIPTION, class_names, described
 from mlops.workloads.floor.model.learnt import LearntFill, fills
-from mlops.workloads.floor.model.signature import Input, Signature, class_name, parse_signature
+from mlops.workloads.floor.model.signature import Input, Signature
 from mlops.workloads.floor.parquet_file import ParquetError, check_parquet
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import (
@@ -30,7 +31,6 @@ from mlops.workloads.floor.records.layout import (
     timestamp,
 )
 
-DESCRIPTION = "model.json"
 ROWS = "reference.parquet"
 _TIE = "_tie"
 
@@ -97,19 +97,7 @@ def load_reference(store: Store, artifact: str) -> Reference:
         raise BadInput(
             Reason.DATA_UNUSABLE, f"{ROWS} of {artifact} cannot be read: {error}: train the model again"
         ) from error
-    return make_reference(_signature(description, artifact), frame, where=artifact)
-
-
-def signature_at(store: Store, artifact: str) -> Signature:
-    """Read what the model at the digest `artifact` takes and how it answers. Raises BadInput (DataUnusable)."""
-    return _signature(store.read_file(artifact, DESCRIPTION), artifact)
-
-
-def _signature(content: bytes, artifact: str) -> Signature:
-    try:
-        return parse_signature(content)
-    except BadInput as error:
-        raise BadInput(Reason.DATA_UNUSABLE, f"{artifact}: {error.message}: train the model again") from error
+    return make_reference(described(description, artifact), frame, where=artifact)
 
 
 def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> Reference:
@@ -117,7 +105,7 @@ def make_reference(signature: Signature, frame: pl.DataFrame, *, where: str) -> 
     missing = [column for column in (LABEL, "part", PREDICTION) if column not in frame.columns]
     if missing:
         raise BadInput(Reason.DATA_UNUSABLE, f"{ROWS} of {where} lacks {', '.join(missing)}: train the model again")
-    classes = _classes(signature)
+    classes = class_names(signature)
     prepared = canonical(frame, classifies=bool(classes))
     numeric, categorical = columns_by_kind(frame)
     names = (*numeric, *categorical)
@@ -188,8 +176,3 @@ def _share(column: pl.Series, value: float | str) -> float:
 
 def _target(column: str, frame: pl.DataFrame, is_class: bool) -> pl.Expr:
     return label_text(column, frame.schema[column]) if is_class else finite(column)
-
-
-def _classes(signature: Signature) -> tuple[str, ...]:
-    classes = [class_name(value) for value in signature.classes or ()]
-    return positive_last(classes, None if signature.positive is None else class_name(signature.positive))

@@ -20,10 +20,11 @@ from mlops.api.base import earlier, format_time, parse_duration, parse_time
 from mlops.api.drift_reference import DriftReference, PinnedDataset, ReferenceSource
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
-from mlops.workloads.drift.reference import Reference, make_reference, signature_at
+from mlops.workloads.drift.reference import Reference, make_reference
 from mlops.workloads.drift.scoring import answered
 from mlops.workloads.drift.window import JudgedSpan, Window
 from mlops.workloads.floor.dataset_version import PARTS, DatasetVersion, fetch_dataset
+from mlops.workloads.floor.model.described import signature_at
 from mlops.workloads.floor.model.signature import Signature
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import INPUT, LABEL, PREDICTION, PROBABILITY, TIME, TIMESTAMP

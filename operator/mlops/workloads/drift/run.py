@@ -21,12 +21,13 @@ from mlops.workloads.drift.label_sources import LabelPlaces, SourceLabels
 from mlops.workloads.drift.labelling import FILE, record, request_of
 from mlops.workloads.drift.older import older_versions
 from mlops.workloads.drift.page import page
-from mlops.workloads.drift.reference import Reference, load_reference, signature_at
+from mlops.workloads.drift.reference import Reference, load_reference
 from mlops.workloads.drift.references import MAX_ROWS, of_dataset, of_training, of_window, span_of_reference
 from mlops.workloads.drift.repeats import compared_inputs, load_earlier
 from mlops.workloads.drift.verdict import decide
 from mlops.workloads.drift.window import JudgedSpan, Window, load_window, with_cohort
 from mlops.workloads.floor.dataset_version import fetch_dataset
+from mlops.workloads.floor.model.described import signature_at
 from mlops.workloads.floor.model.mappable import obstacle_of
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import KEY, captures_prefix, feedback_prefix

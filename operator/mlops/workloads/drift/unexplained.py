@@ -27,7 +27,8 @@ from mlops.statistics.expected import (
 )
 from mlops.statistics.metrics import Sample
 from mlops.workloads.drift.estimators import GROUPS, PerformanceEstimator, estimator_of
-from mlops.workloads.drift.performance import Judged, Labelled, resampling, sample_of
+from mlops.workloads.drift.performance import Judged, Labelled, resampling
+from mlops.workloads.floor.samples import sample_of
 
 # Of fewer held-out rows nothing can be learnt that ten parts of them agree on.
 _MIN_REFERENCE = 200

@@ -44,6 +44,8 @@ def subject_of(task: Task) -> Subject:
             kind, name = "TrainingRun", task.run
         case "verify" | "serve" | "score":
             kind, name = "ModelVersion", task.object_name or f"{task.model_name}-v{task.version}"
+        case "analysis":
+            kind, name = "ModelVersion", task.object_name or f"{task.model_name}-v{task.candidate.version}"
         case "labels" | "drift":
             kind, name = "DriftMonitor", task.monitor
     return Subject(task.task, kind, task.namespace, name)

@@ -51,6 +51,8 @@ _MONTHS_LISTED_APART: Final = 36
 # A label's own time may be a whole day without hours, or of another clock.
 LABEL_DATED_BEFORE: Final = timedelta(days=1)
 _SEED: Final = 20_260_101
+# By how much clocks of a store, of servers and of the operator may differ.
+_CLOCKS_APART: Final = timedelta(hours=1)
 SEND_EVENT_TIME: Final = "send event_time with requests about the past"
 
 
@@ -140,9 +142,22 @@ def labels_of(
 def feedback_files(store: Store, prefix: str, span: Span) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the recorded files that may hold labels of the span's rows, with their keys. Raises BadInput."""
     # A label comes after its request: partitions are read without an end.
-    for key, frame in _files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None)):
+    yield from labels_of_files(store, _keys(store, prefix, earlier(span.start, LABEL_DATED_BEFORE), None))
+
+
+def labels_of_files(store: Store, keys: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the recorded files of labels at these keys, as `feedback_files` does."""
+    for key, frame in _files(store, keys):
         _need(frame, (*KEY, LABEL, RECEIVED), key)
         yield key, frame
+
+
+def written_since(store: Store, prefix: str, since: datetime) -> list[str]:
+    """Return the keys of recorded files below a prefix that may hold what came since: those written then, whatever
+    event time their rows have. The store's clock may be an hour behind that of who says `since`."""
+    first = earlier(since, _CLOCKS_APART).timestamp()
+    listed = (found for found in store.list(prefix) if found.modified >= first)
+    return sorted(found.key for found in listed if found.key.endswith(".parquet") and partition_span(found.key))
 
 
 def chosen_labels(
