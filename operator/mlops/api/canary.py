@@ -6,7 +6,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mlops.api.base import Decimal, Digest, Duration, Fraction, Model, Name, Rule, StageName, Text, Timestamp
+from mlops.api.base import (
+    Decimal,
+    Digest,
+    Duration,
+    Fraction,
+    Model,
+    Name,
+    Rule,
+    StageName,
+    Text,
+    Timestamp,
+    exactly_one_of,
+)
 from mlops.api.metrics import Metric
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$", max_length=64)]
@@ -80,12 +92,22 @@ class CanaryStep(Model):
     )
     pause: Duration | None = Field(default=None, description="Go on after so long.")
     analysis: Analysis | None = Field(default=None, description="Go on when this is shown, and end when it is not so.")
+    rules: ClassVar = (exactly_one_of("setWeight", "pause", "analysis", path="steps[]"),)
+
+
+# CEL has no index of what `all` looks at: the numbers of as many steps as there may be.
+_MOST_STEPS = 20
+_STEPS = str(list(range(_MOST_STEPS)))
+ASKED_BEFORE_JUDGED_CEL = (
+    f"{_STEPS}.all(i, i >= self.canary.steps.size() || !has(self.canary.steps[i].analysis) || "
+    f"{_STEPS}.exists(j, j < i && has(self.canary.steps[j].setWeight) && self.canary.steps[j].setWeight > 0))"
+)
 
 
 class Canary(Model):
     """How a version takes over from the one that serves: by steps, after the last of which it serves alone."""
 
-    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=20)] = Field(
+    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=_MOST_STEPS)] = Field(
         description="What is done, in order; the weight is 0 until a step sets it."
     )
     sticky_header: HeaderName | None = Field(
@@ -95,6 +117,17 @@ class Canary(Model):
             "if it is left out, by their id."
         ),
     )
+
+    @property
+    def is_asked_before_it_is_judged(self) -> bool:
+        """Return whether a step has the candidate answer requests before each analysis."""
+        first = next((index for index, step in enumerate(self.steps) if step.analysis is not None), len(self.steps))
+        return first == len(self.steps) or any(step.set_weight for step in self.steps[:first])
+
+    def weight_at(self, step: int) -> int:
+        """Return percent of the requests that the candidate answers at a step."""
+        set_so_far = (each.set_weight for each in self.steps[: step + 1] if each.set_weight is not None)
+        return next(reversed(list(set_so_far)), 0)
 
 
 class Shadow(Model):
@@ -134,11 +167,18 @@ class CanaryStatus(Model):
     stage: StageName = Field(description="In which stage.")
     stable: Name = Field(description="The ModelVersion that serves there.")
     stable_artifact: Digest = Field(description="Its model.")
+    steps_digest: Digest = Field(
+        description="The digest of canary and shadow of the stage: with others it starts anew."
+    )
     started_at: Timestamp = Field(description="When it began.")
-    step: int = Field(description="The step that it is at, from 0.")
+    asked_since: Timestamp | None = Field(
+        default=None, description="Since when all pods have the candidate answer requests, for callers or as shadow."
+    )
+    step: int = Field(description="The step that it is at, from 0; as many as there are steps: it takes over.")
     step_since: Timestamp | None = Field(
         default=None, description="Since when; not there until the pods are as the step wants them."
     )
     weight: int = Field(description="Percent of the requests that the candidate answers.")
     looks: int = Field(default=0, description="How often this step's analysis has been looked at.")
+    attempts: int = Field(default=0, description="Looks in a row of which the Job failed; the next one waits longer.")
     analysis: AnalysisResult | None = Field(default=None, description="What the newest look found.")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from mlops.api import labels
 from mlops.api.conditions import ConditionType, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Transition
+from mlops.api.reasons import Reason
 from mlops.planning.approving import is_approved
 from mlops.planning.history_entries import (
     APPROVED,
+    CANARY_STARTED,
     FAILED,
     LEFT,
     LIVE,
@@ -19,7 +21,7 @@ from mlops.planning.history_entries import (
     Entry,
 )
 
-_NO_STAGES = (SUPERSEDED, WITHDRAWN, ROLLED_BACK, FAILED, LEFT, APPROVED, REVOKED)
+_NO_STAGES = (SUPERSEDED, WITHDRAWN, ROLLED_BACK, FAILED, LEFT, APPROVED, REVOKED, CANARY_STARTED)
 
 
 def steps_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
@@ -59,7 +61,7 @@ def _cause(version: ModelVersion, status: ModelVersionStatus, step: Transition) 
         case "Withdrawn":
             return "spec.withdrawn"
         case "Failed":
-            return "pods"
+            return "canary" if step.reason.startswith(Reason.CANARY_FAILED) else "pods"
         case "Approved" | "Revoked":
             return "spec.approvals"
         case "RolledBack":
