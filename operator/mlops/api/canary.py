@@ -18,10 +18,18 @@ from mlops.api.base import (
     Text,
     Timestamp,
     exactly_one_of,
+    text,
 )
 from mlops.api.metrics import Metric
 
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$", max_length=64)]
+HeaderName = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$",
+        "the name of a header has letters, digits and -, and begins and ends with a letter or digit",
+        64,
+    ),
+]
 
 
 class ErrorRateCriterion(Model):
@@ -38,6 +46,13 @@ class LatencyCriterion(Model):
     max_ratio: Decimal = Field(
         default="1.5", description="The largest 99th percentile of its predictions, in those of the stable version."
     )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.maxRatio) || (double(self.maxRatio) >= 1.0 && double(self.maxRatio) <= 1000.0)",
+            "maxRatio must be from 1, as fast as the version that serves, to 1000",
+            lambda self: 1 <= float(self.max_ratio) <= 1000,
+        ),
+    )
 
 
 class MetricCriterion(Model):
@@ -48,6 +63,13 @@ class MetricCriterion(Model):
     )
     max_loss: Decimal = Field(
         default="0.02", description="The largest loss against the stable version, in units of the metric."
+    )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.maxLoss) || (double(self.maxLoss) >= 0.0 && double(self.maxLoss) <= 1e12)",
+            "maxLoss must be from 0 to 1e12",
+            lambda self: 0 <= float(self.max_loss) <= 1e12,
+        ),
     )
 
 
@@ -80,6 +102,11 @@ class Analysis(Model):
             "has(self.errorRate) || has(self.latency) || has(self.metric) || has(self.predictionDrift)",
             "an analysis names at least one of errorRate, latency, metric, predictionDrift",
             lambda self: any((self.error_rate, self.latency, self.metric, self.prediction_drift)),
+        ),
+        Rule(
+            "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
+            "alpha must be greater than 0 and at most 0.5",
+            lambda self: 0 < float(self.alpha) <= 0.5,
         ),
     )
 
@@ -174,11 +201,15 @@ class CanaryStatus(Model):
     asked_since: Timestamp | None = Field(
         default=None, description="Since when all pods have the candidate answer requests, for callers or as shadow."
     )
-    step: int = Field(description="The step that it is at, from 0; as many as there are steps: it takes over.")
+    step: Annotated[int, Field(ge=0)] = Field(
+        description="The step that it is at, from 0; as many as there are steps: it takes over."
+    )
     step_since: Timestamp | None = Field(
         default=None, description="Since when; not there until the pods are as the step wants them."
     )
-    weight: int = Field(description="Percent of the requests that the candidate answers.")
+    weight: Annotated[int, Field(ge=0, le=100)] = Field(
+        description="Percent of the requests that the candidate answers."
+    )
     looks: int = Field(default=0, description="How often this step's analysis has been looked at.")
     attempts: int = Field(default=0, description="Looks in a row of which the Job failed; the next one waits longer.")
     analysis: AnalysisResult | None = Field(default=None, description="What the newest look found.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from mlops.api import labels
 from mlops.api.conditions import ConditionType, find
 from mlops.api.model_version import ModelVersion, ModelVersionStatus, Transition
-from mlops.api.reasons import Reason
 from mlops.planning.approving import is_approved
 from mlops.planning.history_entries import (
     APPROVED,
@@ -61,7 +60,8 @@ def _cause(version: ModelVersion, status: ModelVersionStatus, step: Transition) 
         case "Withdrawn":
             return "spec.withdrawn"
         case "Failed":
-            return "canary" if step.reason.startswith(Reason.CANARY_FAILED) else "pods"
+            found = status.canary.analysis if status.canary and status.canary.stage == step.stage else None
+            return "canary" if found is not None and found.outcome == "Failed" else "pods"
         case "Approved" | "Revoked":
             return "spec.approvals"
         case "RolledBack":

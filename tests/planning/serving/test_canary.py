@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from mlops.planning.plan import Key, Manifest, Plan
 from mlops.planning.serving.way_back import WayBack, way_back
 from mlops.planning.views import PodEnd
 from tests.containers import task_of
-from tests.planning.builders import an_analysis_report, a_verify_report, a_version, digest
+from tests.planning.builders import a_verify_report, a_version, an_analysis_report, digest
 from tests.planning.serving.test_model_version import ready, served
 from tests.planning.world import Answer, End, World
 
@@ -162,7 +163,9 @@ def test_a_pause_begins_when_all_pods_have_the_weight() -> None:
     run.world.broken_candidates.clear()
     run.minutes(2)
     record = run.record("rain-v3")
-    assert record is not None and record.step == 1 and record.step_since is not None
+    assert record is not None
+    assert record.step == 1
+    assert record.step_since is not None
     until = parse_time(record.step_since) + timedelta(minutes=10)
     run.until(lambda: served(run.world) == "rain-v3")
     assert timedelta() <= run.world.now - until <= timedelta(minutes=2)
@@ -193,16 +196,17 @@ def test_what_cannot_be_told_yet_is_looked_at_again_ever_later() -> None:
     for number in range(1, 13):
         run.until(lambda number=number: (run.record() or a_record()).looks == number)  # type: ignore[misc]
         record = run.record()
-        assert record is not None and record.analysis is not None
+        assert record is not None
+        assert record.analysis is not None
         assert (record.step, record.weight) == (2, 10)
         times.append(parse_time(record.analysis.time))
     assert run.said()[:2] == ("Unknown", "CanaryWaiting")
     assert "errorRate: needs about 400 more requests" in run.said()[2]
     assert ready(run.world, "rain-v2") == ("False", "CanaryWaiting")
     assert find(run.world.get("ModelVersion", "rain-v2").status.conditions, "Stalled") is None
-    waited = [(after - before).total_seconds() / 60 for before, after in zip(times, times[1:], strict=False)]
+    waited = [(after - before).total_seconds() / 60 for before, after in itertools.pairwise(times)]
     assert waited[0] <= 5
-    assert all(later >= earlier for earlier, later in zip(waited, waited[1:], strict=False))
+    assert all(later >= earlier for earlier, later in itertools.pairwise(waited))
     assert 60 <= waited[-1] <= 62
     assert [look.look for look in run.looks] == [*range(1, 13)]
     run.until(lambda: served(run.world) == "rain-v2")
@@ -265,7 +269,8 @@ def test_a_person_may_have_a_failed_candidate_tried_anew(how: str) -> None:
         run.world.change("ModelVersion", "rain-v2", capture={"percent": 50})
     run.minutes(3)
     record = run.record()
-    assert record is not None and (record.step, record.weight, record.analysis) == (1, 10, None)
+    assert record is not None
+    assert (record.step, record.weight, record.analysis) == (1, 10, None)
     run.until(lambda: served(run.world) == "rain-v2")
     assert [each[0] for each in run.events("rain-v2")].count("CanaryStarted") == 2
 
@@ -281,7 +286,8 @@ def test_a_job_that_fails_is_nothing_against_the_version() -> None:
     assert run.said()[2].split(". It answers")[0].endswith("attempt 3 follows")
     assert ready(run.world, "rain-v2") == ("False", "CanaryWaiting")
     told = run.told()
-    assert told is not None and told.weight == 10
+    assert told is not None
+    assert told.weight == 10
     run.until(lambda: served(run.world) == "rain-v2")
     assert [look.look for look in run.looks] == [1, 1, 1, 1]
     assert run.world.get("ModelVersion", "rain-v2").status.failed_stages == ()
@@ -347,7 +353,8 @@ def test_it_is_planned_again_when_silent_pods_have_had_their_time() -> None:
     run.world.put(a_candidate(2))
     run.minutes(5)
     again = run.world.plan("ModelVersion", "rain-v2").requeue_at
-    assert again is not None and timedelta() < again - run.world.now < timedelta(minutes=12)
+    assert again is not None
+    assert timedelta() < again - run.world.now < timedelta(minutes=12)
 
 
 def test_a_newer_version_takes_the_candidates_place() -> None:
@@ -355,7 +362,8 @@ def test_a_newer_version_takes_the_candidates_place() -> None:
     failed = an_analysis_report("Failed", "worse")
     run = Canaries(a_candidate(2), a_candidate(3), found=(failed, an_analysis_report()))
     told = run.told()
-    assert told is not None and told.version == 3
+    assert told is not None
+    assert told.version == 3
     assert run.record() is None
     assert run.said("rain-v2", "Ready") == (
         "Unknown",
@@ -404,10 +412,13 @@ def test_a_candidate_that_may_serve_no_more_loses_its_weight(how: str) -> None:
         return
     assert run.record() is None
     assert find(run.world.get("ModelVersion", "rain-v2").status.conditions, "CanaryHealthy") is None
-    assert ready(run.world, "rain-v2") == {
-        "withdrawn": ("True", "Withdrawn"),
-        "approval": ("False", "ApprovalWanted"),
-    }[how]
+    assert (
+        ready(run.world, "rain-v2")
+        == {
+            "withdrawn": ("True", "Withdrawn"),
+            "approval": ("False", "ApprovalWanted"),
+        }[how]
+    )
 
 
 def three_versions() -> Canaries:
@@ -433,7 +444,8 @@ def test_another_stable_version_has_the_canary_start_anew(how: str) -> None:
     assert run.told() is None
     run.until(lambda: run.told() is not None, most=5)
     record = run.record("rain-v3")
-    assert record is not None and (record.stable, record.step) == ("rain-v1", 0)
+    assert record is not None
+    assert (record.stable, record.step) == ("rain-v1", 0)
     run.minutes(25)
     assert served(run.world) == "rain-v1"
     run.until(lambda: served(run.world) == "rain-v3")
@@ -486,16 +498,19 @@ def test_other_steps_start_the_canary_anew_and_another_edit_does_not() -> None:
     run = Canaries(a_candidate(2))
     run.minutes(5)
     began = run.record()
-    assert began is not None and began.step == 1
+    assert began is not None
+    assert began.step == 1
     run.world.change("ModelVersion", "rain-v2", capture={"percent": 50})
     run.minutes(3)
     record = run.record()
-    assert record is not None and record.started_at == began.started_at
+    assert record is not None
+    assert record.started_at == began.started_at
     steps = [{"setWeight": 5}, {"pause": "30m"}]
     run.world.change("ModelVersion", "rain-v2", promotion={"stages": [stage(*steps)]})
     run.minutes(3)
     record = run.record()
-    assert record is not None and record.started_at > began.started_at
+    assert record is not None
+    assert record.started_at > began.started_at
     assert (record.step, record.weight) == (1, 5)
 
 
@@ -505,7 +520,9 @@ def test_a_retry_of_a_candidate_starts_it_anew() -> None:
     run.retry()
     run.minutes(2)
     record = run.record()
-    assert began is not None and record is not None and record.started_at > began.started_at
+    assert began is not None
+    assert record is not None
+    assert record.started_at > began.started_at
 
 
 def test_a_version_that_has_served_takes_over_at_once() -> None:
@@ -554,15 +571,18 @@ def test_shadow_alone_asks_the_candidate_for_the_record_only() -> None:
     run = Canaries(a_candidate(2, {"analysis": ANALYSIS}, shadow=shadow), found=(None,))
     run.until(lambda: bool(run.looks))
     told, record = run.told(), run.record()
-    assert told is not None and (told.weight, told.shadow_percent) == (0, 100)
-    assert record is not None and record.asked_since == run.looks[0].since
+    assert told is not None
+    assert (told.weight, told.shadow_percent) == (0, 100)
+    assert record is not None
+    assert record.asked_since == run.looks[0].since
 
 
 def test_a_monitor_watches_the_stable_version_meanwhile() -> None:
     run = Canaries(a_candidate(2))
     versions = [run.world.get("ModelVersion", name) for name in ("rain-v1", "rain-v2")]
     live = live_in(versions, "production")
-    assert live is not None and live.metadata.name == "rain-v1"
+    assert live is not None
+    assert live.metadata.name == "rain-v1"
 
 
 def test_the_way_back_passes_over_who_is_only_tried() -> None:

@@ -30,6 +30,7 @@ from mlops.planning.serving.choosing import choice, stable_beside
 from mlops.planning.serving.manifests import ANALYSIS, analysis_job, analysis_job_name, component_of, stage_of
 from mlops.planning.serving.server_pods import Fault, ServerTrouble
 from mlops.planning.serving.trial import Trial, mark_of
+from mlops.planning.timestamps import later
 from mlops.planning.views import ModelView
 
 _LONGEST_INTERVAL = timedelta(hours=1)
@@ -169,7 +170,7 @@ class _Course:
                 waits = self._message(record, f"{trouble.reason}: {trouble.message}")
                 return self._rests(record, Readiness("False", Reason.CANARY_WAITING, waits, reconciling=True))
             if step.pause is not None:
-                until = self._since(record.step_since) + parse_duration(step.pause)
+                until = later(self._since(record.step_since), parse_duration(step.pause))
                 if until > self.view.now:
                     said = self._running(record, f"pause until {format_time(until)}")
                     return self._rests(record, said, requeue_at=until)
@@ -218,7 +219,7 @@ class _Course:
 
     def _look(self, record: CanaryStatus, analysis: Analysis) -> _Look:
         before = record.analysis.time if record.looks and record.analysis is not None else str(record.step_since)
-        due = self._since(before) + _interval(analysis, record.looks)
+        due = later(self._since(before), _interval(analysis, record.looks))
         if due > self.view.now:
             return _Look(record, self._waits(record), requeue_at=due)
         found = execution.execution(
@@ -255,7 +256,7 @@ class _Course:
                     return _Look(known, failure=self._judged(known, "Failed"))
                 if report.outcome == "Successful":
                     return _Look(known)
-                due = self.view.now + _interval(analysis, known.looks)
+                due = later(self.view.now, _interval(analysis, known.looks))
                 return _Look(known, self._waits(known), requeue_at=due)
             case failure:
                 # Whatever ails the Job says nothing of the candidate.
@@ -352,10 +353,13 @@ class _Course:
 
 def _interval(analysis: Analysis, looks: int) -> timedelta:
     """Return the time from one look to the next, after so many: it grows by half each time."""
-    first = parse_duration(analysis.interval)
     # The time between the first two is `interval`, and so is that before the first.
-    grown = first * 1.5 ** min(max(looks - 1, 0), 64)
-    return min(grown, max(_LONGEST_INTERVAL, first))
+    found = parse_duration(analysis.interval)
+    for _ in range(looks - 1):
+        if found >= _LONGEST_INTERVAL:
+            break
+        found = min(found * 1.5, _LONGEST_INTERVAL)
+    return found
 
 
 def _in_words(found: CriterionResult) -> str:
