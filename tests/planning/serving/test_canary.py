@@ -313,7 +313,6 @@ REFUSES = {
     [
         pytest.param(OUT_OF_MEMORY, "OOMKilled", id="out of memory"),
         pytest.param(CRASHES, "ServingFailed", id="crashes"),
-        pytest.param(REFUSES, "GoldenFailed", id="refuses the model"),
     ],
 )
 def test_pods_that_go_down_with_a_candidate_fail_it_alone(ails: dict[str, Any], reason: str) -> None:
@@ -334,6 +333,18 @@ def test_pods_that_go_down_with_a_candidate_fail_it_alone(ails: dict[str, Any], 
     run.world.broken_candidates.clear()
     run.retry()
     run.until(lambda: served(run.world) == "rain-v2")
+
+
+def test_pods_that_refuse_the_stable_model_are_nothing_against_the_candidate() -> None:
+    """A server goes down for no candidate that it cannot load: what it says when it ends is of the other model."""
+    run = Canaries()
+    run.world.broken_candidates[digest("2")] = REFUSES
+    run.world.put(a_candidate(2))
+    run.minutes(6)
+    assert ready(run.world, "rain-v2") == ("False", "CanaryWaiting")
+    assert "GoldenFailed: pod rain-production-1: row 0" in run.said("rain-v2", "Ready")[2]
+    assert ready(run.world, "rain-v1") == ("False", "GoldenFailed")
+    assert run.world.get("ModelVersion", "rain-v1").status.stages == ("production",)
 
 
 def test_pods_that_are_silent_with_a_candidate_fail_it_in_the_end() -> None:

@@ -84,7 +84,7 @@ def _tried(view: ModelView, candidate: Candidate, stage: str, stable: Candidate)
     record = record or _begun(view, wanted, wanted.canary, stable)
     course = _Course(view, candidate, stable, wanted, wanted.canary)
     trouble = rollout.trouble_of_trial(view, stage, course.mark(record), parse_time(record.started_at))
-    if trouble is not None and trouble.fault is not Fault.CLUSTER:
+    if trouble is not None and trouble.fault is Fault.CRASH:
         return _failed(candidate, record, trouble.reason, _words_of(trouble, record))
     return course.followed(record, trouble)
 
@@ -159,7 +159,7 @@ class _Course:
         return mark_of(self.candidate.version, str(self.candidate.checked.status.artifact), record)
 
     def followed(self, record: CanaryStatus, trouble: ServerTrouble | None) -> Candidate:
-        """Return the candidate with as many steps done as can be now. `trouble`: of the cluster, with its pods."""
+        """Return the candidate with as many steps done as can be now. `trouble`: what ails its pods."""
         steps = self.canary.steps
         while record.step < len(steps):
             record = self._noted(record)

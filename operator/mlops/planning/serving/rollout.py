@@ -128,8 +128,16 @@ def pods_of(view: ModelView, candidate: Candidate, stage: str) -> list[ServerPod
 
 
 def _own_pods(view: ModelView, candidate: Candidate, stage: str) -> list[ServerPod]:
-    """Return those of the version's pods that have no second version: what ails these is not that one's fault."""
-    return [pod for pod in pods_of(view, candidate, stage) if not pod.canary]
+    """Return the version's pods without those that went down with a second version in them, which may be its doing.
+
+    What a server says of a model is of this version's: it refuses no request for a second one that it cannot load.
+    """
+    return [pod for pod in pods_of(view, candidate, stage) if not pod.canary or _refuses_its_model(pod)]
+
+
+def _refuses_its_model(pod: ServerPod) -> bool:
+    trouble = server_pods.trouble_of(pod)
+    return trouble is not None and trouble.fault is Fault.MODEL
 
 
 def is_down(view: ModelView, candidate: Candidate, stage: str) -> bool:
@@ -164,15 +172,12 @@ def shows_trial(present: Manifest, mark: str, weight: int) -> bool:
 
 def trouble_of_trial(view: ModelView, stage: str, mark: str, since: datetime) -> ServerTrouble | None:
     """Return what keeps pods that have the candidate of that canary from answering. `since`: when it began."""
-    pods = _pods_of_trial(view, stage, mark)
-    found = server_pods.foremost(pods)
-    if found is not None and found.fault is not Fault.CLUSTER:
-        return found
+    found = server_pods.foremost(_pods_of_trial(view, stage, mark))
     present, until = deployment_of(view, stage), silent_trial_until(view, stage, mark, since)
     if present is None:
         return found
-    if until is not None and until <= view.now and _gave_up(present):
-        return ServerTrouble(Fault.MODEL, Reason.SERVING_FAILED, _SILENT)
+    if found is None and until is not None and until <= view.now and _gave_up(present):
+        return ServerTrouble(Fault.CRASH, Reason.SERVING_FAILED, _SILENT)
     return found or _refused(present)
 
 
@@ -248,7 +253,7 @@ def _blamed(
         return None
     faults = (Fault.MODEL,) if proven else (Fault.MODEL, Fault.CRASH)
     # What a pod said before the version was wanted there, or wanted again, was an earlier attempt.
-    fresh = [pod for pod in pods if not _is_of_before(pod, since) and not pod.canary]
+    fresh = [pod for pod in _own_pods(view, candidate, stage) if not _is_of_before(pod, since)]
     trouble = server_pods.foremost(fresh)
     if trouble is not None and trouble.fault in faults:
         return trouble

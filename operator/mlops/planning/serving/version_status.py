@@ -206,7 +206,10 @@ def _is_served(view: ModelView, candidate: Candidate, traffic: Traffic, stage: s
         return True
     # Pods are replaced for the sake of the version that is tried beside it, or was: it goes on answering.
     tried = stage in traffic.tried or rollout.has_canary(view, stage)
-    return tried and rollout.has_enough(view, candidate, stage)
+    if not tried or not rollout.has_enough(view, candidate, stage):
+        return False
+    found = rollout.trouble(view, candidate, stage)
+    return found is None or found.fault is not Fault.MODEL
 
 
 def _failure_message(candidate: Candidate, traffic: Traffic, failure: StageFailure) -> str:
