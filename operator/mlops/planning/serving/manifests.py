@@ -97,7 +97,7 @@ def analysis_job(settings: Settings, version: ModelVersion, name: str, task: tas
         version.metadata.name,
         model=version.spec.model_name,
         model_version=version.metadata.name,
-        stage=task.stage,
+        # No stage: that label tells pods that serve.
         digest=labels.short(task.candidate.artifact, 16),
     )
     container = pods.container(settings, task, _ANALYSIS_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])
