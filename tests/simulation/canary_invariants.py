@@ -140,10 +140,10 @@ class CanariesKnown:
         seen = status.get("observedGeneration") == change.new["metadata"].get("generation")
         if seen and not has_failed:
             if mark in self._failed:
-                return "WhoFailedStartsAnew", f"{name} goes on with the canary that it has failed: {new}"
+                return "WhoFailedStartsAgain", f"{name} goes on with the canary that it has failed: {new}"
             said = json.dumps(steps)
             if self._begun.setdefault(mark, said) != said:
-                return "AnEditStartsAnew", f"{name} goes on with other steps: {new}"
+                return "AnEditStartsAgain", f"{name} goes on with other steps: {new}"
         if has_failed:
             self._failed.add(mark)
             return None

@@ -653,7 +653,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             _all(_live("rain-v2"), _ready("ModelVersion", "rain-v3", "CanaryFailed")),
         ),
         Step(
-            "it is tried anew, and cannot be told for a while",
+            "it is tried again, and cannot be told for a while",
             _all_of(
                 _judged("3", "Inconclusive"),
                 _retry("ModelVersion", "rain-v3"),

@@ -195,7 +195,7 @@ class CanaryStatus(Model):
     stable: Name = Field(description="The ModelVersion that serves there.")
     stable_artifact: Digest = Field(description="Its model.")
     steps_digest: Digest = Field(
-        description="The digest of canary and shadow of the stage: with others it starts anew."
+        description="The digest of canary and shadow of the stage: with others it starts again."
     )
     started_at: Timestamp = Field(description="When it began.")
     asked_since: Timestamp | None = Field(

@@ -944,7 +944,7 @@ class Reason(StrEnum):
         _Place(("ModelVersion",), "False", ConditionType.CANARY_HEALTHY, ConditionType.AVAILABLE).means(
             "Its canary goes on when something is there that the message names: requests or labels, for an analysis "
             "that cannot tell yet, or a pod that cannot start. Nothing is held against the version.",
-            "Wait, or see to what the message names. An edit of canary.steps starts the canary anew.",
+            "Wait, or see to what the message names. An edit of canary.steps starts the canary again.",
         ),
     )
     CANARY_FAILED = (
@@ -952,7 +952,7 @@ class Reason(StrEnum):
         _Place(("ModelVersion",), "False", ConditionType.CANARY_HEALTHY, ConditionType.AVAILABLE).means(
             "An analysis of its canary found it worse than the version that serves, by the numbers in the message, or "
             "its pods went down. It gets no requests any more.",
-            "Read the message; then make a better version, or ask for a retry, which starts its canary anew.",
+            "Read the message; then make a better version, or ask for a retry, which starts its canary again.",
         ),
     )
     PROGRESSING = (

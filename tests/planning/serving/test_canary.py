@@ -241,7 +241,7 @@ def test_a_candidate_that_is_found_worse_fails_and_gets_no_requests() -> None:
         "False",
         "CanaryFailed",
         "production: step 3 of 4, beside rain-v1: errorRate: fails 5 % of its requests, allowed are 1 %; version 1 "
-        "serves there. A retry, or any edit of spec.promotion or spec.capture, starts its canary anew, or make a new "
+        "serves there. A retry, or any edit of spec.promotion or spec.capture, starts its canary again, or make a new "
         "version",
     )
     assert run.said()[:2] == ("False", "CanaryFailed")
@@ -316,7 +316,7 @@ REFUSES = {
     ],
 )
 def test_pods_that_go_down_with_a_candidate_fail_it_alone(ails: dict[str, Any], reason: str) -> None:
-    """The stable version's older pods go on; a retry has it tried anew, and the same pods fail it no more."""
+    """The stable version's older pods go on; a retry has it tried again, and the same pods fail it no more."""
     run = Canaries()
     run.world.broken_candidates[digest("2")] = ails
     run.world.put(a_candidate(2))
@@ -369,7 +369,7 @@ def test_it_is_planned_again_when_silent_pods_have_had_their_time() -> None:
 
 
 def test_a_newer_version_takes_the_candidates_place() -> None:
-    """The canary of the one before ends, and it says so; when the newer one fails, it is tried anew."""
+    """The canary of the one before ends, and it says so; when the newer one fails, it is tried again."""
     failed = an_analysis_report("Failed", "worse")
     run = Canaries(a_candidate(2), a_candidate(3), found=(failed, an_analysis_report()))
     told = run.told()

@@ -3,7 +3,7 @@
 Both are in the same server processes, and the stage has one Deployment. A step is on record before the Deployment says
 it, and begins when all pods are as it wants them. What an analysis finds is taken in once, from the report of a Job.
 A canary belongs to one pair of versions and one list of steps: with another of these, or when a person asks for a
-retry, it starts anew. Only what was found of the candidate, or its pods, end it; no trouble of the cluster does.
+retry, it starts again. Only what was found of the candidate, or its pods, end it; no trouble of the cluster does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mlops.planning.serving.candidates import Candidate
 from mlops.planning.serving.choosing import choice, stable_beside
 from mlops.planning.serving.manifests import ANALYSIS, analysis_job, analysis_job_name, component_of, stage_of
 from mlops.planning.serving.server_pods import Fault, ServerTrouble
-from mlops.planning.serving.trial import Trial, mark_of
+from mlops.planning.serving.trial import CanaryTrial, mark_of
 from mlops.planning.timestamps import later
 from mlops.planning.views import ModelView
 
@@ -79,7 +79,7 @@ def _tried(view: ModelView, candidate: Candidate, stage: str, stable: Candidate)
     if record is None and not rollout.serves(view, stable, stage):
         # What goes wrong before it begins is not the candidate's.
         message = f"{stage}: its canary begins when all pods of {stable.version.metadata.name} are ready"
-        waits = Trial(stage, stable.version, say.in_progress(Reason.CANARY_RUNNING, message))
+        waits = CanaryTrial(stage, stable.version, say.in_progress(Reason.CANARY_RUNNING, message))
         return replace(candidate, trial=waits)
     record = record or _begun(view, wanted, wanted.canary, stable)
     course = _Course(view, candidate, stable, wanted, wanted.canary)
@@ -90,7 +90,7 @@ def _tried(view: ModelView, candidate: Candidate, stage: str, stable: Candidate)
 
 
 def _on_record(candidate: Candidate, wanted: Stage, stable: Candidate) -> CanaryStatus | None:
-    """Return the record of this canary; None if it is yet to begin, or to begin anew."""
+    """Return the record of this canary; None if it is yet to begin, or to begin again."""
     record = candidate.version.status.canary
     again = retrying.wanted(candidate.version) is not None or wanted.name in candidate.version.status.failed_stages
     if record is None or again:
@@ -185,7 +185,7 @@ class _Course:
         said = say.in_progress(
             Reason.CANARY_RUNNING, f"{record.stage}: all steps of its canary are done: it takes over"
         )
-        trial = Trial(record.stage, self.stable.version, said, record, is_over=True)
+        trial = CanaryTrial(record.stage, self.stable.version, said, record, is_over=True)
         return replace(self.candidate, canary=record, trial=trial)
 
     def _noted(self, record: CanaryStatus) -> CanaryStatus:
@@ -307,7 +307,7 @@ class _Course:
         requeue_at: datetime | None = None,
     ) -> Candidate:
         version, artifact = self.candidate.version, str(self.candidate.checked.status.artifact)
-        trial = Trial(
+        trial = CanaryTrial(
             record.stage,
             self.stable.version,
             said,

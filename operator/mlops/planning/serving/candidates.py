@@ -12,7 +12,7 @@ from mlops.api.reasons import Reason
 from mlops.planning.approving import unapproved
 from mlops.planning.readiness import condition
 from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
-from mlops.planning.serving.trial import Trial
+from mlops.planning.serving.trial import CanaryTrial
 from mlops.planning.views import ModelView
 
 
@@ -32,7 +32,7 @@ class Candidate:
     # Where a monitor had an older version take over, see `rollback.py`.
     rolled_back: tuple[RolledBack, ...] = ()
     # Where it is tried beside the version that serves, and what is on record of that, see `canary.py`.
-    trial: Trial | None = None
+    trial: CanaryTrial | None = None
     canary: CanaryStatus | None = None
 
     @property

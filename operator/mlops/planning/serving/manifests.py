@@ -12,7 +12,7 @@ from mlops.planning import pods, retrying
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
 from mlops.planning.serving import mounted
-from mlops.planning.serving.trial import Trial
+from mlops.planning.serving.trial import CanaryTrial
 
 VERIFY = "verify"
 ANALYSIS = "analysis"
@@ -123,7 +123,7 @@ def deployment(
     stage: str,
     owners: Iterable[ModelVersion],
     since: str,
-    trial: Trial | None = None,
+    trial: CanaryTrial | None = None,
 ) -> Manifest:
     """Return the Deployment that serves `version` in `stage`, which is wanted `since` (RFC 3339).
 
@@ -178,12 +178,12 @@ def deployment(
     }
 
 
-def _labels_of(trial: Trial | None) -> dict[str, str]:
+def _labels_of(trial: CanaryTrial | None) -> dict[str, str]:
     told = trial.told if trial is not None else None
     return {labels.CANDIDATE: told.object_name or "", labels.CANARY: trial.mark} if trial and told else {}
 
 
-def _weight_of(trial: Trial | None) -> dict[str, str]:
+def _weight_of(trial: CanaryTrial | None) -> dict[str, str]:
     return {labels.WEIGHT: str(trial.told.weight)} if trial and trial.told else {}
 
 
@@ -210,7 +210,9 @@ def _drain_seconds(settings: Settings) -> int:
     return int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else _DRAIN_SECONDS
 
 
-def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str, trial: Trial | None) -> Manifest:
+def _server(
+    settings: Settings, version: ModelVersion, artifact: str, stage: str, trial: CanaryTrial | None
+) -> Manifest:
     wanted = stage_of(version, stage)
     port = port_name(wanted)
     task = tasks.ServeTask(

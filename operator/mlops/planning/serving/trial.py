@@ -15,7 +15,7 @@ from mlops.planning.readiness import Readiness
 
 
 @dataclass(frozen=True)
-class Trial:
+class CanaryTrial:
     """How a candidate is tried in a stage. `record`: how far it has come; None while it waits to begin."""
 
     stage: str

@@ -224,7 +224,7 @@ def _failure_message(candidate: Candidate, traffic: Traffic, failure: StageFailu
 
 
 _ANOTHER_CANARY = (
-    "A retry, or any edit of spec.promotion or spec.capture, starts its canary anew, or make a new version"
+    "A retry, or any edit of spec.promotion or spec.capture, starts its canary again, or make a new version"
 )
 
 
