@@ -199,6 +199,24 @@ _PROMOTION = {
                 },
             },
             "tls": {"secretRef": {"name": "electricity-tls"}},
+            "canary": {
+                "stickyHeader": "X-User-Id",
+                "steps": [
+                    {"setWeight": 10},
+                    {"pause": "30m"},
+                    {
+                        "analysis": {
+                            "errorRate": {"maxIncrease": "0.02"},
+                            "latency": {"maxRatio": "2"},
+                            "metric": {"name": "roc_auc", "maxLoss": "0.01"},
+                            "predictionDrift": {"maxDistance": "0.2"},
+                            "alpha": "0.1",
+                            "interval": "5m",
+                        }
+                    },
+                ],
+            },
+            "shadow": {"percent": 20},
         },
         {
             "name": "scaled",

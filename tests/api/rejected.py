@@ -792,6 +792,63 @@ RULES = [
         "exactly one of gates[].golden, gates[].latency must be set",
     ),
     _case(
+        "shadow without a canary",
+        a_version(**{"spec.promotion.stages.1.canary": None}),
+        "spec.promotion.stages[1]",
+        "shadow needs canary: it lasts as long as that",
+    ),
+    _case(
+        "analysis of who was asked nothing",
+        a_version(
+            **{
+                "spec.promotion.stages.1.shadow": None,
+                "spec.promotion.stages.1.canary.steps": [
+                    {"setWeight": 0},
+                    {"analysis": {"errorRate": {}}},
+                    {"setWeight": 10},
+                ],
+            }
+        ),
+        "spec.promotion.stages[1]",
+        "canary.steps: an analysis comes after a step with setWeight above 0, or beside shadow",
+    ),
+    _case(
+        "step of a canary that does two things",
+        a_version(**{"spec.promotion.stages.1.canary.steps.0.pause": "1h"}),
+        "spec.promotion.stages[1].canary.steps[0]",
+        "exactly one of steps[].setWeight, steps[].pause, steps[].analysis must be set",
+    ),
+    _case(
+        "analysis of nothing",
+        a_version(**{"spec.promotion.stages.1.canary.steps.2.analysis": {"alpha": "0.1"}}),
+        "spec.promotion.stages[1].canary.steps[2].analysis",
+        "an analysis names at least one of errorRate, latency, metric, predictionDrift",
+    ),
+    _case(
+        "analysis that is never wrong",
+        a_version(**{"spec.promotion.stages.1.canary.steps.2.analysis.alpha": "0"}),
+        "spec.promotion.stages[1].canary.steps[2].analysis",
+        "alpha must be greater than 0 and at most 0.5",
+    ),
+    _case(
+        "candidate that has to be faster",
+        a_version(**{"spec.promotion.stages.1.canary.steps.2.analysis.latency.maxRatio": "0.5"}),
+        "spec.promotion.stages[1].canary.steps[2].analysis.latency",
+        "maxRatio must be from 1, as fast as the version that serves, to 1000",
+    ),
+    _case(
+        "candidate that has to be better",
+        a_version(**{"spec.promotion.stages.1.canary.steps.2.analysis.metric.maxLoss": "-0.1"}),
+        "spec.promotion.stages[1].canary.steps[2].analysis.metric",
+        "maxLoss must be from 0 to 1e12",
+    ),
+    _case(
+        "header with a colon",
+        a_version(**{"spec.promotion.stages.1.canary.stickyHeader": "X-User:"}),
+        "spec.promotion.stages[1].canary.stickyHeader",
+        "the name of a header has letters, digits and -",
+    ),
+    _case(
         "approval of nobody",
         a_version(**{"spec.promotion.stages.1.approval.group": " "}),
         "spec.promotion.stages[1].approval.group",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlops.cli.plan.rehearsal import Rehearsed
+from mlops.cli.plan.steps import Steps
 from mlops.cli.summary import summary, troubles
+from mlops.planning.plan import Key
 
 APPLIED = [("TrainingRun", "default", "rain")]
 
@@ -55,3 +58,28 @@ def test_a_version_is_said_to_come_of_what_the_monitor_did() -> None:
         "rebuild",
         "retrain",
     ]
+
+
+def a_tried_version(healthy: str) -> dict[str, Any]:
+    """Return a version that answers a tenth of the requests beside the one that serves."""
+    version = an_object("ModelVersion", "rain-v2", "Unknown", "CanaryRunning", modelName="rain", version=2)
+    version["status"]["conditions"].append({"type": "CanaryHealthy", "status": healthy, "reason": "CanaryRunning"})
+    version["status"]["canary"] = {"stage": "production", "weight": 10}
+    return version
+
+
+def test_a_canary_that_goes_on_is_told_with_its_share() -> None:
+    """`mlops run` ends while it lasts, and says what becomes of it; one that has failed has nothing to go on with."""
+    text = summary([a_tried_version("True")], [])
+    assert "production 10 %" in text
+    assert "ModelVersion rain-v2: its canary goes on with the next mlops run" in text
+    failed = summary([a_tried_version("False")], [])
+    assert "10 %" not in failed
+    assert "goes on" not in failed
+
+
+def test_a_plan_shows_a_canary_that_goes_on() -> None:
+    objects = {Key("ModelVersion", "default", "rain-v2"): a_tried_version("True")}
+    rehearsed = Rehearsed(objects, objects, {})
+    (step,) = Steps(rehearsed, rehearsed, {}).all([])
+    assert (step.action, step.name, step.because, step.is_work) == ("try", "rain-v2", "why", True)

@@ -19,6 +19,7 @@ REPORTS: dict[type[Model], type[Model]] = {
     tasks.RemoveTask: tasks.RemoveReport,
     tasks.TrainTask: tasks.TrainReport,
     tasks.VerifyTask: tasks.VerifyReport,
+    tasks.AnalysisTask: tasks.AnalysisReport,
     tasks.DriftTask: tasks.DriftReport,
 }
 ANY_REASON = (

@@ -17,7 +17,10 @@ CONDITIONS = {
     "TrainingRun": (
         "Ready", "Reconciling", "Stalled", "DatasetReady", "Succeeded", "GatesPassed", "Reproducible", "Foreign",
     ),
-    "ModelVersion": ("Ready", "Reconciling", "Stalled", "ArtifactVerified", "GatesPassed", "Available", "Superseded"),
+    "ModelVersion": (
+        "Ready", "Reconciling", "Stalled", "ArtifactVerified", "GatesPassed", "CanaryHealthy", "Available",
+        "Superseded",
+    ),
     "DriftMonitor": (
         "Ready", "Reconciling", "Stalled", "Checked", "LabelsAvailable", "DataDriftDetected", "ConceptDriftDetected",
         "RetrainingTriggered",
@@ -88,6 +91,8 @@ def a_status(draw: Draw, manifest: Object) -> Object:
         # Of the stages that it has, as an operator would have written it.
         stages = [stage["name"] for stage in manifest["spec"].get("promotion", {}).get("stages", [])] or ["production"]
         status |= {name: draw.some(stages) for name in ("stages", "passedStages", "failedStages")}
+        if "canary" in status:
+            status["canary"] |= {"stage": draw.one(stages), "step": draw.one((0, 1, 2, 99))}
     if kind == "TrainingRun" and draw.chance(0.5):
         status["modelVersionRef"] = f"{draw.one(MODELS)}-v{draw.one((1, 2, 3, 999_999))}"
     return status

@@ -17,6 +17,7 @@ from mlops.api import (
     affinity,
     approval,
     base,
+    canary,
     dataset,
     delimited,
     resources,
@@ -96,6 +97,7 @@ PATTERNS: dict[str, Sequence[str]] = {
         (affinity.LabelKey, ("example.com/team", "pool", "sidecar.istio.io/inject", f"{'d' * 253}/{'k' * 63}")),
         (affinity.LabelValue, ("gpu", "", "7", "v" * 63)),
         (stage_access.ClientName, ("batch", "_", "team-a.batch", "C" * 253)),
+        (canary.HeaderName, ("X-User-Id", "0", "h" * 64)),
         (approval.Identity, ("alice", "bob", "ml-approvers", "ML Approvers", "ü" * 253)),
         (stage_access.ClaimText, ("https://issuer.example.com", "system:serviceaccount:team:caller", "~" * 512)),
         (resources.Quantity, ("1", "500m", "0.5", "2Gi", "999999999999Ti", "0")),
@@ -456,6 +458,26 @@ def _stage(draw: Draw, drawn: Object, fields: Fields) -> None:
     if "v2" not in drawn.get("protocolVersions", ("v2",)):
         drawn["protocolVersions"] = ["v2", "grpc-v2"]
 
+    if "canary" not in drawn:
+        drawn.pop("shadow", None)
+    elif "shadow" not in drawn:
+        drawn["canary"]["steps"][0] = {"setWeight": draw.one((1, 10, 100))}
+
+
+def _analysis(draw: Draw, drawn: Object, fields: Fields) -> None:
+    if not drawn.keys() & {"errorRate", "latency", "metric", "predictionDrift"}:
+        drawn["errorRate"] = fields["errorRate"](draw)
+    if not 0 < float(drawn.get("alpha", "0.05")) <= 0.5:
+        drawn["alpha"] = "0.5"
+
+
+def _at_least(name: str, *texts: str) -> Mend:
+    def mend(draw: Draw, drawn: Object, fields: Fields) -> None:
+        if name in drawn:
+            drawn[name] = draw.one(texts)
+
+    return mend
+
 
 def _run(draw: Draw, drawn: Object, fields: Fields) -> None:
     if any("datasetGrowth" in each for each in drawn.get("triggers", ())):
@@ -572,6 +594,10 @@ MENDS: dict[str, Mend] = {
     "Toleration": _toleration,
     "Autoscaling": _autoscaling,
     "Stage": _stage,
+    "CanaryStep": _one_of("setWeight", "pause", "analysis"),
+    "Analysis": _analysis,
+    "LatencyCriterion": _at_least("maxRatio", "1", "1.5", "1e2"),
+    "MetricCriterion": _at_least("maxLoss", "0", "0.02", "1e12"),
     "TrainingRunSpec": _run,
     "StageGate": _one_of("golden", "latency"),
     "ModelVersionSpec": _one_of("artifact", "source"),

@@ -239,6 +239,12 @@ def a_verify_report(p99: str = "1.5") -> tasks.VerifyReport:
     return tasks.VerifyReport(golden_rows=64, max_difference="0", p99_milliseconds=p99, format="onnx")
 
 
+def an_analysis_report(outcome: str = "Successful", message: str = "", **found: str) -> tasks.AnalysisReport:
+    """Return the report of a look that found this about the rate of errors."""
+    criterion = {"name": "errorRate", "outcome": outcome, "stable": "0.001", "candidate": "0.05", "message": message}
+    return tasks.AnalysisReport(outcome=outcome, criteria=[{**criterion, **found}])
+
+
 def a_drift_report(verdict: str = "Stable", **changes: Any) -> tasks.DriftReport:
     """Return the report of a check."""
     found = {"DataDrift": "inputs", "ConceptDrift": "concept"}.get(verdict)

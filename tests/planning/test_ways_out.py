@@ -28,6 +28,7 @@ from tests.planning.builders import (
     a_train_report,
     a_verify_report,
     a_version,
+    an_analysis_report,
     an_ingest_report,
     digest,
     merged,
@@ -66,6 +67,7 @@ class Place(World):
         self.score = "0.85"
         self.second = "f"
         self.p99 = "1.5"
+        self.look = an_analysis_report()
 
     def _answer(self, task: tasks.Task) -> Any:
         if type(task) in self.bad:
@@ -80,6 +82,8 @@ class Place(World):
                 return a_verify_report(self.p99)
             case tasks.DriftTask():
                 return a_drift_report(self.verdict)
+            case tasks.AnalysisTask():
+                return self.look
         return None
 
     def go(self, rounds: int = 8) -> None:
@@ -294,6 +298,19 @@ def two_versions(place: Place) -> None:
     put(a_dataset, a_template, a_version)(place)
     place.content = "2"
     retry("Dataset", "weather")(place)
+
+
+def a_tried_version(*steps: dict[str, Any]) -> Any:
+    """Return a second version that takes over by these steps."""
+    return a_version(2, spec={"promotion": {"stages": [{"name": "production", "canary": {"steps": [*steps]}}]}})
+
+
+def tried(outcome: str) -> Act:
+    """Have a second version tried, and found so."""
+    steps = {"setWeight": 10}, {"analysis": {"errorRate": {}, "interval": "1m"}}
+    return then(
+        put(a_version), set_to(look=an_analysis_report(outcome)), put(lambda: a_tried_version(*steps)), lambda p: p.go()
+    )
 
 
 AND_REBUILD = [{"when": ["ConceptDrift"], "do": "RollbackAndRebuild"}]
@@ -643,6 +660,37 @@ STORIES: dict[tuple[str, str], Story] = {
                     "rain-v1",
                     approvals=[{"stage": "production", "user": "bob", "artifact": digest("1")}],
                 ),
+            ),
+        ),
+    ),
+    ("ModelVersion", "CanaryRunning"): Story(
+        "ModelVersion",
+        "rain-v2",
+        then(put(a_version), put(lambda: a_tried_version({"setWeight": 10}, {"pause": "1h"}))),
+        (Way("wait", later),),
+    ),
+    ("ModelVersion", "CanaryWaiting"): Story(
+        "ModelVersion",
+        "rain-v2",
+        tried("Inconclusive"),
+        (
+            Way("requests come", then(set_to(look=an_analysis_report()), later)),
+            Way(
+                "edit the steps",
+                change("ModelVersion", "rain-v2", promotion=a_tried_version({"setWeight": 50}).spec.promotion.dump()),
+            ),
+        ),
+    ),
+    ("ModelVersion", "CanaryFailed"): Story(
+        "ModelVersion",
+        "rain-v2",
+        tried("Failed"),
+        (
+            Way("retry", then(set_to(look=an_analysis_report()), retry("ModelVersion", "rain-v2"), later)),
+            Way(
+                "a better version",
+                then(set_to(look=an_analysis_report()), put(lambda: a_version(3))),
+                ("ModelVersion", "rain-v3"),
             ),
         ),
     ),

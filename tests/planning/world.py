@@ -59,6 +59,8 @@ class World:
         # Of these the pods come up and are silent, or do as their entry in `troubles` says.
         self.broken_artifacts: set[str] = set()
         self.troubles: dict[str, dict[str, Any]] = {}
+        # Candidates of canaries, by artifact, and what ails pods that have one.
+        self.broken_candidates: dict[str, dict[str, Any]] = {}
         # Pods of earlier templates that answer still, by stage: the name of their version and its artifact.
         self.left: dict[str, tuple[str, str]] = {}
         # In these stages the pods of any version are in trouble.
@@ -350,7 +352,8 @@ class World:
         least = scaler["spec"]["minReplicas"] if scaler else 1
         wanted, generation = manifest["spec"].get("replicas", least), manifest["metadata"]["generation"]
         artifact = manifest["spec"]["template"]["metadata"]["annotations"][labels.ARTIFACT]
-        if artifact in self.broken_artifacts or manifest["metadata"]["labels"][labels.STAGE] in self.troubled_stages:
+        stage = manifest["metadata"]["labels"][labels.STAGE]
+        if artifact in self.broken_artifacts or stage in self.troubled_stages or self._ails_candidate(manifest):
             conditions = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
             counts = {"replicas": wanted + 1, "updatedReplicas": 1, "readyReplicas": wanted}
         else:
@@ -368,6 +371,12 @@ class World:
             own, annotations = manifest["metadata"]["labels"], manifest["metadata"]["annotations"]
             artifact = annotations[labels.ARTIFACT]
             pod = ServerPod(f"{key.name}-1", own[labels.STAGE], own[labels.MODEL_VERSION], own[labels.DIGEST])
+            if (ails := self._ails_candidate(manifest)) is not None:
+                # Nothing of the template before goes until one of this is ready.
+                yield replace(pod, name=f"{key.name}-0", ready=True)
+                yield replace(pod, canary=own[labels.CANARY], **ails)
+                continue
+            pod = replace(pod, canary=own.get(labels.CANARY, ""))
             broken = artifact in self.broken_artifacts or pod.stage in self.troubled_stages
             up = {"started": True, "running_since": parse_time(annotations[labels.SINCE])}
             trouble = self.troubled_stages.get(pod.stage) or self.troubles.get(artifact, up)
@@ -375,6 +384,12 @@ class World:
             if (left := self.left.get(pod.stage)) is not None:
                 name, of = left
                 yield ServerPod(f"{key.name}-0", pod.stage, name, labels.short(of, 16), ready=True)
+
+    def _ails_candidate(self, deployment: Manifest) -> dict[str, Any] | None:
+        """Return what ails its pods because of the candidate that they have; None if they have none, or are well."""
+        task = task_of(deployment["spec"]["template"]["spec"]["containers"][0])
+        candidate = task.candidate if isinstance(task, tasks.ServeTask) else None
+        return self.broken_candidates.get(candidate.artifact) if candidate is not None else None
 
     def schedule(self, cron_job: str, when: datetime) -> str:
         """Make the Job of a CronJob for the time `when`, as its controller would; return its name."""

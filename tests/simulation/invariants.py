@@ -20,6 +20,7 @@ from mlops.planning.history_entries import FILE, HISTORY, entries
 from mlops.planning.plan import Key, Manifest
 from tests.simulation.api_server.server import ApiServer, Change
 from tests.simulation.approval_invariants import ApprovalsKnown
+from tests.simulation.canary_invariants import CanariesKnown
 from tests.simulation.history_invariants import broken_by
 from tests.simulation.loop import EPOCH
 from tests.simulation.workloads import Workloads, schema_digest
@@ -67,6 +68,7 @@ class Invariants:
         # By version: where it is live, whether it is withdrawn or has failed, and since when that is so.
         self._serving: dict[Key, tuple[tuple[tuple[str, ...], bool, bool], float]] = {}
         self._approvals = ApprovalsKnown(server, clock, _LONG_UNSEEN)
+        self._canaries = CanariesKnown(server, clock, _LONG_UNSEEN)
         # Who holds the Lease; one that was deleted by hand is still its last holder's.
         self._holder = ""
         self._renewed = -math.inf
@@ -133,8 +135,10 @@ class Invariants:
             self._each_end_counts_once(change)
         if kind == "ModelVersion" and change.type != "DELETED":
             self._approvals.note(change.new)
+            self._canaries.note(change.new)
         if kind in ("Deployment", "ModelVersion") and ours and change.type != "DELETED":
             _raise(self._approvals.broken_by(change))
+            _raise(self._canaries.broken_by(change))
         if kind == "Deployment" and ours and change.type != "DELETED":
             self._verified(change)
         if kind == "ModelVersion" and change.type != "DELETED":
@@ -528,6 +532,7 @@ class Invariants:
             _of_its_spec(dataset)
         self._is_on_record()
         _raise(self._approvals.at_rest())
+        _raise(self._canaries.at_rest())
 
     def _is_on_record(self) -> None:
         """What a version has been is on record as long as it is there, and that it is gone when it is gone."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops.api import labels
 from mlops.api.base import API_VERSION
+from mlops.api.canary import AnalysisOutcome
 from mlops.api.drift_monitor import Verdict
 from mlops.engine.cluster import labels_of
 from mlops.planning.plan import Key, Manifest
@@ -79,6 +80,15 @@ TWO_STAGES = {"stages": [{"name": "dev"}, {"name": "production", "replicas": 2}]
 APPROVED = {"stages": [{"name": "dev"}, {"name": "production", "approval": {"group": "ml-approvers"}}]}
 
 
+def _canary(*steps: Manifest, **more: Any) -> Manifest:
+    """Return a way to production with a canary in it."""
+    return {"stages": [{"name": "production", "replicas": 2, "canary": {"steps": list(steps)}, **more}]}
+
+
+_ANALYSED = {"analysis": {"errorRate": {}, "interval": "1m"}}
+CANARY = _canary({"setWeight": 20}, {"pause": "5m"}, _ANALYSED, {"setWeight": 60}, {"pause": "2m"})
+SHADOWED = _canary({"pause": "3m"}, _ANALYSED, shadow={"percent": 50})
+
 ONE_POD, TWO_PODS = ({"stages": [{"name": "production", "replicas": replicas}]} for replicas in (1, 2))
 AUTOSCALED = {
     "stages": [{"name": "production", "autoscaling": {"minReplicas": 2, "maxReplicas": 5, "targetCPUUtilization": 70}}]
@@ -127,6 +137,14 @@ def _approve(name: str, letter: str, *users: str) -> Callable[[World], None]:
     """Have the approvals of a version be those of these users."""
     given = [{"stage": "production", "artifact": "sha256:" + letter * 64, "user": user} for user in users]
     return _change("ModelVersion", name, approvals=given)
+
+
+def _judged(letter: str, outcome: AnalysisOutcome) -> Callable[[World], None]:
+    return lambda world: world.workloads.judged.update({"sha256:" + letter * 64: outcome})
+
+
+def _heavy(letter: str) -> Callable[[World], None]:
+    return lambda world: world.workloads.heavy.update({"sha256:" + letter * 64: None})
 
 
 def _ok(status: int) -> None:
@@ -623,6 +641,55 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
             "a third, and back to the first",
             _all_of(_create(_of_alice(3, "3")), _withdraw("rain-v2")),
             _live("rain-v1"),
+        ),
+        Step("delete all", _delete_all, _nothing_left),
+    ),
+    "canary": (
+        Step("the first version", _create(version(1, "1", promotion=CANARY)), _live("rain-v1")),
+        Step("a second, by its steps", _create(version(2, "2", promotion=CANARY)), _live("rain-v2")),
+        Step(
+            "one that is found worse",
+            _all_of(_judged("3", "Failed"), _create(version(3, "3", promotion=CANARY))),
+            _all(_live("rain-v2"), _ready("ModelVersion", "rain-v3", "CanaryFailed")),
+        ),
+        Step(
+            "it is tried again, and cannot be told for a while",
+            _all_of(
+                _judged("3", "Inconclusive"),
+                _retry("ModelVersion", "rain-v3"),
+                _later(1500.0, _judged("3", "Successful")),
+            ),
+            _live("rain-v3"),
+        ),
+        Step(
+            "one that takes too much memory",
+            _all_of(_heavy("4"), _create(version(4, "4", promotion=CANARY))),
+            _all(_live("rain-v3"), _ready("ModelVersion", "rain-v4", "OOMKilled")),
+        ),
+        Step(
+            "a newer one comes meanwhile",
+            _all_of(
+                _create(version(5, "5", promotion=CANARY)), _later(400.0, _create(version(6, "6", promotion=CANARY)))
+            ),
+            _all(_live("rain-v6"), _ready("ModelVersion", "rain-v5", "Superseded")),
+        ),
+        Step(
+            "the version that serves is withdrawn meanwhile",
+            _all_of(_create(version(7, "7", promotion=CANARY)), _later(400.0, _withdraw("rain-v6"))),
+            _live("rain-v7"),
+        ),
+        Step(
+            "other steps meanwhile",
+            _all_of(
+                _create(version(8, "8", promotion=CANARY)),
+                _later(400.0, _change("ModelVersion", "rain-v8", promotion=SHADOWED)),
+            ),
+            _live("rain-v8"),
+        ),
+        Step(
+            "one that is withdrawn meanwhile",
+            _all_of(_create(version(9, "9", promotion=CANARY)), _later(300.0, _withdraw("rain-v9"))),
+            _all(_live("rain-v8"), _ready("ModelVersion", "rain-v9", "Withdrawn")),
         ),
         Step("delete all", _delete_all, _nothing_left),
     ),

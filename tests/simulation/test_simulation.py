@@ -44,6 +44,7 @@ _NEWS: dict[str, set[str]] = {
     "rollback": {"Detected", "RolledBack"},
     "rollback and rebuild": {"Detected", "RolledBack"},
     "approval": {"ApprovalWanted"},
+    "canary": {"CanaryFailed", "CanaryWaiting", "OOMKilled"},
     "new data": set(),
     "growth": {"TrainingFailed"},
     "retention": {"DatasetVersionRemoved"},

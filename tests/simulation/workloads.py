@@ -14,6 +14,7 @@ from typing import Any
 from mlops.api import tasks
 from mlops.api.base import format_time, parse_duration
 from mlops.api.calibration import MovedCalibration
+from mlops.api.canary import AnalysisOutcome, CriterionResult
 from mlops.api.dataset import DatasetSpec, SplitRows, ValidationResult
 from mlops.api.digests import digest_of
 from mlops.api.drift_monitor import CheckResult, MetricReading, OlderVersion, Verdict
@@ -84,6 +85,10 @@ class Workloads:
     broken: dict[str, None] = field(default_factory=dict)
     # Addresses of models that are verified well, and whose servers do not become ready all the same.
     unready: dict[str, None] = field(default_factory=dict)
+    # Addresses of models that two do not fit beside: servers that have one for a candidate run out of memory.
+    heavy: dict[str, None] = field(default_factory=dict)
+    # By address of a candidate: what an analysis finds of it.
+    judged: dict[str, AnalysisOutcome] = field(default_factory=dict)
     # Addresses of models that were removed from the store.
     missing: dict[str, None] = field(default_factory=dict)
     # Addresses of versions of Datasets that a removal has taken, until the same is stored again.
@@ -110,6 +115,8 @@ class Workloads:
                 return self._verified(task)
             case tasks.DriftTask():
                 return self._checked(task, job_name)
+            case tasks.AnalysisTask():
+                return self._compared(task)
         return _failure("ServingFailed", "a server has nothing to report")
 
     def serves(self, artifact: str) -> bool:
@@ -188,6 +195,12 @@ class Workloads:
             return _failure("GoldenFailed", f"{task.artifact}: row 0: the recorded answer is another one")
         p99 = self.latencies.get(task.model_name, self.latency)
         return tasks.VerifyReport(golden_rows=64, max_difference="0", p99_milliseconds=p99, format="onnx")
+
+    def _compared(self, task: tasks.AnalysisTask) -> tasks.Report:
+        fails = not self.serves(task.candidate.artifact)
+        outcome = "Failed" if fails else self.judged.get(task.candidate.artifact, "Successful")
+        found = CriterionResult(name="errorRate", outcome=outcome, message=f"look {task.look} at {task.stage}")
+        return tasks.AnalysisReport(outcome=outcome, criteria=(found,))
 
     def _checked(self, task: tasks.DriftTask, job_name: str) -> tasks.Report:
         end = datetime.fromisoformat(task.as_of) if task.as_of else _scheduled(job_name, tasks.check_name(task.monitor))

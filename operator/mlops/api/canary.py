@@ -6,10 +6,30 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mlops.api.base import Decimal, Digest, Duration, Fraction, Model, Name, Rule, StageName, Text, Timestamp
+from mlops.api.base import (
+    Decimal,
+    Digest,
+    Duration,
+    Fraction,
+    Model,
+    Name,
+    Rule,
+    StageName,
+    Text,
+    Timestamp,
+    exactly_one_of,
+    text,
+)
 from mlops.api.metrics import Metric
 
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$", max_length=64)]
+HeaderName = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$",
+        "the name of a header has letters, digits and -, and begins and ends with a letter or digit",
+        64,
+    ),
+]
 
 
 class ErrorRateCriterion(Model):
@@ -26,6 +46,13 @@ class LatencyCriterion(Model):
     max_ratio: Decimal = Field(
         default="1.5", description="The largest 99th percentile of its predictions, in those of the stable version."
     )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.maxRatio) || (double(self.maxRatio) >= 1.0 && double(self.maxRatio) <= 1000.0)",
+            "maxRatio must be from 1, as fast as the version that serves, to 1000",
+            lambda self: 1 <= float(self.max_ratio) <= 1000,
+        ),
+    )
 
 
 class MetricCriterion(Model):
@@ -36,6 +63,13 @@ class MetricCriterion(Model):
     )
     max_loss: Decimal = Field(
         default="0.02", description="The largest loss against the stable version, in units of the metric."
+    )
+    rules: ClassVar = (
+        Rule(
+            "!has(self.maxLoss) || (double(self.maxLoss) >= 0.0 && double(self.maxLoss) <= 1e12)",
+            "maxLoss must be from 0 to 1e12",
+            lambda self: 0 <= float(self.max_loss) <= 1e12,
+        ),
     )
 
 
@@ -69,6 +103,11 @@ class Analysis(Model):
             "an analysis names at least one of errorRate, latency, metric, predictionDrift",
             lambda self: any((self.error_rate, self.latency, self.metric, self.prediction_drift)),
         ),
+        Rule(
+            "!has(self.alpha) || (double(self.alpha) > 0.0 && double(self.alpha) <= 0.5)",
+            "alpha must be greater than 0 and at most 0.5",
+            lambda self: 0 < float(self.alpha) <= 0.5,
+        ),
     )
 
 
@@ -80,12 +119,22 @@ class CanaryStep(Model):
     )
     pause: Duration | None = Field(default=None, description="Go on after so long.")
     analysis: Analysis | None = Field(default=None, description="Go on when this is shown, and end when it is not so.")
+    rules: ClassVar = (exactly_one_of("setWeight", "pause", "analysis", path="steps[]"),)
+
+
+# CEL has no index of what `all` looks at: the numbers of as many steps as there may be.
+_MOST_STEPS = 20
+_STEPS = str(list(range(_MOST_STEPS)))
+ASKED_BEFORE_JUDGED_CEL = (
+    f"{_STEPS}.all(i, i >= self.canary.steps.size() || !has(self.canary.steps[i].analysis) || "
+    f"{_STEPS}.exists(j, j < i && has(self.canary.steps[j].setWeight) && self.canary.steps[j].setWeight > 0))"
+)
 
 
 class Canary(Model):
     """How a version takes over from the one that serves: by steps, after the last of which it serves alone."""
 
-    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=20)] = Field(
+    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=_MOST_STEPS)] = Field(
         description="What is done, in order; the weight is 0 until a step sets it."
     )
     sticky_header: HeaderName | None = Field(
@@ -95,6 +144,17 @@ class Canary(Model):
             "if it is left out, by their id."
         ),
     )
+
+    @property
+    def is_asked_before_it_is_judged(self) -> bool:
+        """Return whether a step has the candidate answer requests before each analysis."""
+        first = next((index for index, step in enumerate(self.steps) if step.analysis is not None), len(self.steps))
+        return first == len(self.steps) or any(step.set_weight for step in self.steps[:first])
+
+    def weight_at(self, step: int) -> int:
+        """Return percent of the requests that the candidate answers at a step."""
+        set_so_far = (each.set_weight for each in self.steps[: step + 1] if each.set_weight is not None)
+        return next(reversed(list(set_so_far)), 0)
 
 
 class Shadow(Model):
@@ -134,11 +194,22 @@ class CanaryStatus(Model):
     stage: StageName = Field(description="In which stage.")
     stable: Name = Field(description="The ModelVersion that serves there.")
     stable_artifact: Digest = Field(description="Its model.")
+    steps_digest: Digest = Field(
+        description="The digest of canary and shadow of the stage: with others it starts again."
+    )
     started_at: Timestamp = Field(description="When it began.")
-    step: int = Field(description="The step that it is at, from 0.")
+    asked_since: Timestamp | None = Field(
+        default=None, description="Since when all pods have the candidate answer requests, for callers or as shadow."
+    )
+    step: Annotated[int, Field(ge=0)] = Field(
+        description="The step that it is at, from 0; as many as there are steps: it takes over."
+    )
     step_since: Timestamp | None = Field(
         default=None, description="Since when; not there until the pods are as the step wants them."
     )
-    weight: int = Field(description="Percent of the requests that the candidate answers.")
+    weight: Annotated[int, Field(ge=0, le=100)] = Field(
+        description="Percent of the requests that the candidate answers."
+    )
     looks: int = Field(default=0, description="How often this step's analysis has been looked at.")
+    attempts: int = Field(default=0, description="Looks in a row of which the Job failed; the next one waits longer.")
     analysis: AnalysisResult | None = Field(default=None, description="What the newest look found.")

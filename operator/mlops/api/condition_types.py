@@ -24,6 +24,7 @@ class ConditionType(StrEnum):
     # A ModelVersion.
     ARTIFACT_VERIFIED = "ArtifactVerified"
     APPROVED = "Approved"
+    CANARY_HEALTHY = "CanaryHealthy"
     AVAILABLE = "Available"
     SUPERSEDED = "Superseded"
     ROLLED_BACK = "RolledBack"

@@ -23,6 +23,11 @@ ARTIFACT = "mlops.dev/artifact"
 GENERATION = "mlops.dev/generation"
 # An annotation of a Deployment: since when it is to serve what it serves.
 SINCE = "mlops.dev/since"
+# Labels of a Deployment and of its pods while they have a second version: its name, and which canary that is (hex
+# digits); an annotation of these pods: percent of the requests that it answers.
+CANDIDATE = "mlops.dev/candidate"
+CANARY = "mlops.dev/canary"
+WEIGHT = "mlops.dev/weight"
 # Annotation of a Dataset: sync the source as of this timestamp, if that was not done since.
 REQUESTED_AT = "mlops.dev/requested-at"
 # An annotation of a Deployment whose number of pods something else sets: how many are to be ready at least.

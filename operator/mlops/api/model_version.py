@@ -25,6 +25,7 @@ from mlops.api.base import (
     readiness_columns,
     unchanged,
 )
+from mlops.api.canary import ASKED_BEFORE_JUDGED_CEL, Canary, CanaryStatus, Shadow
 from mlops.api.conditions import Condition
 from mlops.api.estimator import Estimator
 from mlops.api.pod_template import PodTemplate
@@ -80,6 +81,12 @@ class Stage(Model):
         default=None, description="What its servers ask of a request; without it they answer whoever reaches them."
     )
     tls: StageTls | None = Field(default=None, description="The certificate of its servers; without it: plain HTTP.")
+    canary: Canary | None = Field(
+        default=None, description="How a version takes over here from the one that serves; without it: at once."
+    )
+    shadow: Shadow | None = Field(
+        default=None, description="Requests that the next version answers too while its canary lasts, for the record."
+    )
     rules: ClassVar = (
         Rule(
             "!has(self.autoscaling) || !has(self.replicas) || self.replicas == 1",
@@ -90,6 +97,18 @@ class Stage(Model):
             "!has(self.protocolVersions) || 'v2' in self.protocolVersions",
             "protocolVersions must name v2: probes and metrics go over HTTP; grpc-v2 comes beside it",
             lambda self: "v2" in self.protocol_versions,
+        ),
+        Rule(
+            "!has(self.shadow) || has(self.canary)",
+            "shadow needs canary: it lasts as long as that; canary.steps [{pause: 1h}] is one in which nobody is "
+            "answered by the new version",
+            lambda self: self.shadow is None or self.canary is not None,
+        ),
+        Rule(
+            f"has(self.shadow) || !has(self.canary) || {ASKED_BEFORE_JUDGED_CEL}",
+            "canary.steps: an analysis comes after a step with setWeight above 0, or beside shadow: before that the "
+            "new version answers nothing that could be compared",
+            lambda self: self.shadow is not None or self.canary is None or self.canary.is_asked_before_it_is_judged,
         ),
     )
 
@@ -223,7 +242,9 @@ class Transition(Model):
 
     time: Timestamp = Field(description="When.")
     to: Text = Field(
-        description="The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left, Approved, Revoked."
+        description=(
+            "The stage entered, or Superseded, Withdrawn, RolledBack, Failed, Left, Approved, Revoked, CanaryStarted."
+        )
     )
     stage: StageName | None = Field(default=None, description="Of all but Superseded and Withdrawn: in which stage.")
     user: Identity | None = Field(default=None, description="Of Approved: who.")
@@ -297,6 +318,9 @@ class ModelVersionStatus(Model):
     approved_stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(), description="The stages that ask for an approval and have one of this model."
     )
+    canary: CanaryStatus | None = Field(
+        default=None, description="How far it has come beside the version that serves, or came before it failed there."
+    )
     stage: StageName | None = Field(default=None, description="The furthest stage where it is live.")
     stages: Annotated[tuple[StageName, ...], Field(max_length=5)] = Field(
         default=(), description="The stages where it is live."
@@ -316,7 +340,8 @@ class ModelVersionStatus(Model):
     conditions: tuple[Condition, ...] = Field(
         default=(),
         description=(
-            "Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Approved, Available, Superseded, RolledBack."
+            "Ready, Reconciling, Stalled, ArtifactVerified, GatesPassed, Approved, CanaryHealthy, Available, "
+            "Superseded, RolledBack."
         ),
     )
 

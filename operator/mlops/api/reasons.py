@@ -933,6 +933,28 @@ class Reason(StrEnum):
             "approve`.",
         ),
     )
+    CANARY_RUNNING = (
+        "CanaryRunning",
+        _Place(("ModelVersion",), "Unknown", ConditionType.CANARY_HEALTHY, ConditionType.AVAILABLE).means(
+            "It is tried beside the version that serves, step by step; the message says at which step.", "Wait."
+        ),
+    )
+    CANARY_WAITING = (
+        "CanaryWaiting",
+        _Place(("ModelVersion",), "False", ConditionType.CANARY_HEALTHY, ConditionType.AVAILABLE).means(
+            "Its canary goes on when something is there that the message names: requests or labels, for an analysis "
+            "that cannot tell yet, or a pod that cannot start. Nothing is held against the version.",
+            "Wait, or see to what the message names. An edit of canary.steps starts the canary again.",
+        ),
+    )
+    CANARY_FAILED = (
+        "CanaryFailed",
+        _Place(("ModelVersion",), "False", ConditionType.CANARY_HEALTHY, ConditionType.AVAILABLE).means(
+            "An analysis of its canary found it worse than the version that serves, by the numbers in the message, or "
+            "its pods went down. It gets no requests any more.",
+            "Read the message; then make a better version, or ask for a retry, which starts its canary again.",
+        ),
+    )
     PROGRESSING = (
         "Progressing",
         _Place(("ModelVersion",), "Unknown", ConditionType.AVAILABLE).means(

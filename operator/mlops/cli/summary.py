@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from mlops.api.condition_types import ConditionType
 from mlops.cli.progress import ready, short_kind, stalled
 from mlops.cli.tables import aligned, printable
 from mlops.planning.plan import Manifest
@@ -38,10 +39,20 @@ def summary(objects: list[Manifest], troubles: list[Manifest]) -> str:
 
 
 def _notes(objects: list[Manifest]) -> Iterator[str]:
-    """What trainings did with the data that nobody asked for."""
+    """What trainings did with the data that nobody asked for, and which canaries are not over."""
     for run in of_kind(objects, "TrainingRun"):
         for note in run.get("status", {}).get("notes") or ():
             yield printable(f"  TrainingRun {run['metadata']['name']}: {note}")
+    for version in of_kind(objects, "ModelVersion"):
+        if is_tried(version):
+            name = version["metadata"]["name"]
+            yield f"  ModelVersion {name}: its canary goes on with the next mlops run; --keep-serving waits for it"
+
+
+def is_tried(version: Manifest) -> bool:
+    """Return whether a version has a canary that goes on."""
+    conditions = version.get("status", {}).get("conditions") or ()
+    return any(each["type"] == ConditionType.CANARY_HEALTHY and each["status"] != "False" for each in conditions)
 
 
 def troubles(objects: list[Manifest], applied: Iterable[tuple[str, str, str]]) -> list[Manifest]:
@@ -125,7 +136,7 @@ def _versions(objects: list[Manifest]) -> Iterator[str]:
         table.append(
             [
                 version["metadata"]["name"],
-                version.get("status", {}).get("stage") or ready(version)[1],
+                version.get("status", {}).get("stage") or _share(version) or ready(version)[1],
                 f"{lineage.get('dataset', '')} v{lineage.get('datasetVersion', '')}",
                 (run.get("spec", {}).get("datasetRef", {}).get("since") or "the beginning")[:13],
                 ", ".join(f"{m['name']} {m['value']}" for m in metrics[:3]),
@@ -135,6 +146,12 @@ def _versions(objects: list[Manifest]) -> Iterator[str]:
         )
     if len(table) > 1:
         yield aligned(table)
+
+
+def _share(version: Manifest) -> str:
+    """Return the stage where a version is tried, with the share of the requests that it answers."""
+    canary = version.get("status", {}).get("canary")
+    return f"{canary['stage']} {canary['weight']} %" if canary and is_tried(version) else ""
 
 
 # How a monitor names its runs, after the template's name.

@@ -27,7 +27,7 @@ _METADATA = (
 )
 _CONDITION = ("type", "status", "reason", "lastTransitionTime")
 _POD_LABELS = (JOB_NAME, labels.MANAGED_BY, labels.MODEL_VERSION, *OWNERS)
-_SERVER_LABELS = (*_POD_LABELS, labels.STAGE, labels.DIGEST)
+_SERVER_LABELS = (*_POD_LABELS, labels.STAGE, labels.DIGEST, labels.CANARY)
 _END = ("exitCode", "reason", "message", "finishedAt")
 # Longer texts are hardly ever twice the same.
 _LONGEST_SHARED = 128

@@ -15,6 +15,7 @@ FILE: Final = "history.jsonl"
 REGISTERED, LIVE, FAILED, LEFT, DELETED = "Registered", "Live", "Failed", "Left", "Deleted"
 SUPERSEDED, WITHDRAWN, ROLLED_BACK = "Superseded", "Withdrawn", "RolledBack"
 APPROVED, REVOKED = "Approved", "Revoked"
+CANARY_STARTED: Final = "CanaryStarted"
 _TEXTS: Final = ("time", "event", "version", "uid")
 _TEXTS_IF_THERE: Final = (
     *("stage", "reason", "artifact", "trainingRun", "dataset", "datasetDigest", "inputsDigest", "environmentDigest"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlops.api.base import parse_time
-from mlops.planning.history_entries import APPROVED, FAILED, LIVE, REGISTERED, REVOKED, Entry
+from mlops.planning.history_entries import APPROVED, CANARY_STARTED, FAILED, LIVE, REGISTERED, REVOKED, Entry
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Stages:
             return
         # A failure that names no stage is of an earlier release. One that does may leave pods that answer: if none did,
         # the version has left as well, or another one is live.
-        if event in (REGISTERED, APPROVED, REVOKED) or (event == FAILED and stage is not None):
+        if event in (REGISTERED, APPROVED, REVOKED, CANARY_STARTED) or (event == FAILED and stage is not None):
             return
         for name in [name for name in self.of(entry["uid"]) if stage in (None, name)]:
             del self.live[name]

@@ -8,6 +8,7 @@ from mlops.api.model_version import ModelVersion, ModelVersionStatus, Transition
 from mlops.planning.approving import is_approved
 from mlops.planning.history_entries import (
     APPROVED,
+    CANARY_STARTED,
     FAILED,
     LEFT,
     LIVE,
@@ -19,7 +20,7 @@ from mlops.planning.history_entries import (
     Entry,
 )
 
-_NO_STAGES = (SUPERSEDED, WITHDRAWN, ROLLED_BACK, FAILED, LEFT, APPROVED, REVOKED)
+_NO_STAGES = (SUPERSEDED, WITHDRAWN, ROLLED_BACK, FAILED, LEFT, APPROVED, REVOKED, CANARY_STARTED)
 
 
 def steps_of(version: ModelVersion, status: ModelVersionStatus) -> list[Entry]:
@@ -59,7 +60,8 @@ def _cause(version: ModelVersion, status: ModelVersionStatus, step: Transition) 
         case "Withdrawn":
             return "spec.withdrawn"
         case "Failed":
-            return "pods"
+            found = status.canary.analysis if status.canary and status.canary.stage == step.stage else None
+            return "canary" if found is not None and found.outcome == "Failed" else "pods"
         case "Approved" | "Revoked":
             return "spec.approvals"
         case "RolledBack":

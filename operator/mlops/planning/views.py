@@ -74,6 +74,8 @@ class ServerPod:
     # The name of the ModelVersion, and the first digits of the artifact's digest, as its labels say.
     version: str
     digest: str
+    # Of a pod that has a second version: which canary that is, as its label says.
+    canary: str = ""
     ready: bool = False
     # The scheduler's words if no node fits.
     unschedulable: str | None = None

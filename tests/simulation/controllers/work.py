@@ -22,6 +22,7 @@ _BAD_INPUT = {
     "train": "TrainingFailed",
     "verify": "DigestMismatch",
     "drift": "DataUnusable",
+    "analysis": "DataUnusable",
 }
 
 
@@ -133,6 +134,8 @@ class Work:
             passes = refusal.reason == "StoreUnavailable"
             code = tasks.EXIT_RETRY if passes else tasks.EXIT_BAD_INPUT
             return Course(2.0, code, tasks.write_report(refusal), hopeless=not passes)
+        if task.candidate is not None and task.candidate.artifact in self._workloads.heavy:
+            return Course(random.uniform(0.5, 20), KILLED, reason="OOMKilled", hopeless=True)
         if random.random() < self._fates.never_ready:
             # It is up and silent until it hangs altogether: the kubelet ends the container and starts another.
             return Course(400.0, KILLED)

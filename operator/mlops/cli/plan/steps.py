@@ -10,6 +10,7 @@ from mlops.api import labels
 from mlops.cli.plan.differences import changed_paths, other_inputs
 from mlops.cli.plan.rehearsal import Rehearsed
 from mlops.cli.progress import headline, ready, stalled
+from mlops.cli.summary import is_tried
 from mlops.engine.cluster import labels_of
 from mlops.engine.over import run_is_over
 from mlops.local.cron_jobs import SCHEDULED
@@ -242,6 +243,8 @@ class Steps:
             stages = version.get("status", {}).get("stages") if key.kind == "ModelVersion" else None
             if stages and key not in self._told:
                 yield _step(version, "serve", f"live in {', '.join(stages)}")
+            elif key.kind == "ModelVersion" and key not in self._told and is_tried(version):
+                yield _step(version, "try", ready(version)[2])
 
     def _jobs_of(self, owner: Manifest) -> list[Manifest]:
         return _jobs_of(self._now, owner)

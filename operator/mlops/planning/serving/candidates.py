@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mlops.api.canary import CanaryStatus
 from mlops.api.conditions import ConditionType
 from mlops.api.model_version import ModelVersion, RolledBack, StageFailure
 from mlops.api.reasons import Reason
 from mlops.planning.approving import unapproved
 from mlops.planning.readiness import condition
 from mlops.planning.serving.artifact_check import Checked, Gates, check, judge_gates
+from mlops.planning.serving.trial import CanaryTrial
 from mlops.planning.views import ModelView
 
 
@@ -29,6 +31,9 @@ class Candidate:
     failures: Mapping[str, StageFailure] = field(default_factory=dict)
     # Where a monitor had an older version take over, see `rollback.py`.
     rolled_back: tuple[RolledBack, ...] = ()
+    # Where it is tried beside the version that serves, and what is on record of that, see `canary.py`.
+    trial: CanaryTrial | None = None
+    canary: CanaryStatus | None = None
 
     @property
     def number(self) -> int:

@@ -12,8 +12,10 @@ from mlops.planning import pods, retrying
 from mlops.planning.ownership import owned_by_all
 from mlops.planning.plan import Manifest, Settings
 from mlops.planning.serving import mounted
+from mlops.planning.serving.trial import CanaryTrial
 
 VERIFY = "verify"
+ANALYSIS = "analysis"
 # How many requests a server works on, on average: what an adapter makes of the seconds that they took.
 CONCURRENCY_METRIC = "mlops_concurrent_requests"
 SERVE = "serve"
@@ -29,6 +31,7 @@ PROGRESS_DEADLINE = 120
 STARTUP_SECONDS = 600
 
 _VERIFY_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
+_ANALYSIS_AMOUNTS = pods.resources(cpu="150m", memory="512Mi", cpu_limit="1", memory_limit="2Gi")
 # More than any batch work asks for by default (150m): what a container requests is its share of a node that is busy.
 _SERVE_AMOUNTS = pods.resources(cpu="200m", memory="512Mi", cpu_limit="2", memory_limit="2Gi")
 
@@ -81,16 +84,50 @@ def _latency_gates(version: ModelVersion) -> list[int]:
     return [gate.latency.p99_milliseconds for gate in gates if gate.latency is not None]
 
 
+def analysis_job_name(version: ModelVersion, mark: str, step: int, look: int, attempt: int) -> str:
+    """Return the name of the Job of a look at a canary's analysis. `mark` tells the canary; all count from 0."""
+    suffix = labels.short(digests.digest_of([version.metadata.uid, mark, step, look, attempt]))
+    return labels.child_name(version.metadata.name, suffix)
+
+
+def analysis_job(settings: Settings, version: ModelVersion, name: str, task: tasks.AnalysisTask) -> Manifest:
+    """Return the Job that compares the candidate of a canary with the stable version."""
+    own = labels.standard(
+        ANALYSIS,
+        version.metadata.name,
+        model=version.spec.model_name,
+        model_version=version.metadata.name,
+        # No stage: that label tells pods that serve.
+        digest=labels.short(task.candidate.artifact, 16),
+    )
+    container = pods.container(settings, task, _ANALYSIS_AMOUNTS, env=[pods.JOB_NAME_VARIABLE])
+    return pods.job(
+        version, name, own, pods.pod(settings, own, [container]), backoff_limit=2, active_deadline_seconds=1800
+    )
+
+
+def component_of(manifest: Manifest) -> str:
+    """Return what a child is for."""
+    return str(manifest["metadata"].get("labels", {}).get(labels.COMPONENT, ""))
+
+
 def server_name(model_name: str, stage: str) -> str:
     """Return the name of a stage's Deployment and Service: stable across versions."""
     return f"{model_name}-{stage}"
 
 
 def deployment(
-    settings: Settings, version: ModelVersion, artifact: str, stage: str, owners: Iterable[ModelVersion], since: str
+    settings: Settings,
+    version: ModelVersion,
+    artifact: str,
+    stage: str,
+    owners: Iterable[ModelVersion],
+    since: str,
+    trial: CanaryTrial | None = None,
 ) -> Manifest:
     """Return the Deployment that serves `version` in `stage`, which is wanted `since` (RFC 3339).
 
+    While another version is tried beside it (`trial`), its pods have both.
     Several versions of the model are its `owners`: it goes with the last of them, not with the first that is deleted.
     """
     spec = version.spec
@@ -99,6 +136,7 @@ def deployment(
     own = _server_labels(spec.model_name, stage) | {
         labels.MODEL_VERSION: version.metadata.name,
         labels.DIGEST: labels.short(artifact, 16),
+        **_labels_of(trial),
     }
     return {
         "apiVersion": "apps/v1",
@@ -127,10 +165,10 @@ def deployment(
             "template": pods.pod(
                 _for_servers(settings),
                 own,
-                [_server(settings, version, artifact, stage)],
+                [_server(settings, version, artifact, stage, trial)],
                 template=wanted.pod_template,
                 own_volumes=mounted.volumes(wanted),
-                annotations={labels.ARTIFACT: artifact},
+                annotations={labels.ARTIFACT: artifact, **_weight_of(trial)},
                 restart_policy="Always",
                 # A pod that is deleted or evicted goes on answering until another is ready, as a rule, and only then
                 # ends: see MLOPS_DRAIN_SECONDS.
@@ -138,6 +176,15 @@ def deployment(
             ),
         },
     }
+
+
+def _labels_of(trial: CanaryTrial | None) -> dict[str, str]:
+    told = trial.told if trial is not None else None
+    return {labels.CANDIDATE: told.object_name or "", labels.CANARY: trial.mark} if trial and told else {}
+
+
+def _weight_of(trial: CanaryTrial | None) -> dict[str, str]:
+    return {labels.WEIGHT: str(trial.told.weight)} if trial and trial.told else {}
 
 
 def stage_of(version: ModelVersion, name: str) -> Stage:
@@ -163,7 +210,9 @@ def _drain_seconds(settings: Settings) -> int:
     return int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else _DRAIN_SECONDS
 
 
-def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str) -> Manifest:
+def _server(
+    settings: Settings, version: ModelVersion, artifact: str, stage: str, trial: CanaryTrial | None
+) -> Manifest:
     wanted = stage_of(version, stage)
     port = port_name(wanted)
     task = tasks.ServeTask(
@@ -176,6 +225,7 @@ def _server(settings: Settings, version: ModelVersion, artifact: str, stage: str
         capture=version.spec.capture,
         auth=wanted.auth,
         tls=wanted.tls,
+        candidate=trial.told if trial is not None else None,
     )
     numbers = {port: settings.serving_port} | dict.fromkeys(_rpc_ports(wanted), settings.grpc_port)
     variables = {port: tasks.PORT_VARIABLE, GRPC: tasks.GRPC_PORT_VARIABLE, GRPCS: tasks.GRPC_PORT_VARIABLE}

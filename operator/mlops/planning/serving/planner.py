@@ -9,8 +9,9 @@ from mlops.api.model_version import ModelVersion, ModelVersionStatus
 from mlops.planning import model_history
 from mlops.planning.ownership import is_leaving, key_and_uid, key_of
 from mlops.planning.plan import Key, Manifest, Plan
-from mlops.planning.serving import rollout
+from mlops.planning.serving import canary, rollout
 from mlops.planning.serving.artifact_check import spent
+from mlops.planning.serving.canary import with_canaries
 from mlops.planning.serving.candidates import Candidate, candidates
 from mlops.planning.serving.manifests import autoscaler, deployment, disruption_budget, server_name, service
 from mlops.planning.serving.rollback import with_rollbacks
@@ -28,19 +29,25 @@ def plan(view: ModelView) -> Plan:
     if not present:
         # The Deployments and Services are owned by the versions: the garbage collector takes them.
         return Plan(apply=tuple(model_history.segments(view, {})))
-    found = with_rollbacks(view, (rollout.observed(view, each) for each in candidates(view, present)))
+    observed = with_rollbacks(view, (rollout.observed(view, each) for each in candidates(view, present)))
+    found = with_canaries(view, observed)
     wanted = traffic(view, found)
     again = [each.checked.requeue_at for each in found if each.checked.requeue_at]
+    again += [each.trial.requeue_at for each in found if each.trial and each.trial.requeue_at]
     again += rollout.requeue_times(view, found)
     planned = sorted(((each, status_of(view, each, wanted)) for each in found), key=_leaves)
     statuses = model_history.with_head(view, {key_of(each.version): status for each, status in planned})
     return Plan(
         statuses=statuses,
         apply=(*model_history.segments(view, statuses), *_servers(view, wanted, _owners(present, wanted))),
-        create=tuple(manifest for each in found for manifest in each.checked.create),
-        delete=(*_no_longer_wanted(view, found, wanted), *_spent(view, found)),
+        create=tuple(manifest for each in found for manifest in _jobs(each)),
+        delete=(*_no_longer_wanted(view, found, wanted), *_spent(view, found), *canary.spent(view, found)),
         requeue_at=min(again, default=None),
     )
+
+
+def _jobs(candidate: Candidate) -> tuple[Manifest, ...]:
+    return (*candidate.checked.create, *(candidate.trial.create if candidate.trial is not None else ()))
 
 
 def _leaves(planned: tuple[Candidate, ModelVersionStatus]) -> bool:
@@ -71,7 +78,9 @@ def _servers(view: ModelView, wanted: Traffic, owners: list[ModelVersion]) -> It
         live = wanted.live.get(stage)
         yield service(choice.version, stage, owners, live.version if live else None)
         yield disruption_budget(view.model_name, view.namespace, stage, owners)
-        yield deployment(view.settings, choice.version, artifact, stage, owners, rollout.since(view, choice, stage))
+        since, tried = rollout.since(view, choice, stage), wanted.tried.get(stage)
+        trial = tried.trial if tried is not None and tried.trial is not None and tried.trial.stage == stage else None
+        yield deployment(view.settings, choice.version, artifact, stage, owners, since, trial)
         # After its target: of a Deployment that is not there it would say that it cannot scale.
         if (scaler := autoscaler(choice.version, stage, owners)) is not None:
             yield scaler

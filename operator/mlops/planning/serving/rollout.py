@@ -127,6 +127,70 @@ def pods_of(view: ModelView, candidate: Candidate, stage: str) -> list[ServerPod
     ]
 
 
+def _own_pods(view: ModelView, candidate: Candidate, stage: str) -> list[ServerPod]:
+    """Return the version's pods without those that went down with a second version in them, which may be its doing.
+
+    What a server says of a model is of this version's: it refuses no request for a second one that it cannot load.
+    """
+    return [pod for pod in pods_of(view, candidate, stage) if not pod.canary or _refuses_its_model(pod)]
+
+
+def _refuses_its_model(pod: ServerPod) -> bool:
+    trouble = server_pods.trouble_of(pod)
+    return trouble is not None and trouble.fault is Fault.MODEL
+
+
+def is_down(view: ModelView, candidate: Candidate, stage: str) -> bool:
+    """Return whether no pod of the version answers in the stage, by a fault of its own."""
+    found = server_pods.foremost(_own_pods(view, candidate, stage))
+    return found is not None and found.fault is not Fault.CLUSTER and not answers(view, candidate, stage)
+
+
+def has_enough(view: ModelView, candidate: Candidate, stage: str) -> bool:
+    """Return whether as many pods of the version answer in the stage as its Deployment is to have, of any template."""
+    present = deployment_of(view, stage)
+    ready = sum(pod.ready for pod in pods_of(view, candidate, stage))
+    return (
+        present is not None
+        and shows(present, candidate)
+        and is_applied(present, candidate)
+        and ready >= wanted_replicas(present)
+    )
+
+
+def has_canary(view: ModelView, stage: str) -> bool:
+    """Return whether a pod of the stage has a second version, or had one when it was seen last."""
+    return any(pod.canary for pod in view.pods if pod.stage == stage)
+
+
+def shows_trial(present: Manifest, mark: str, weight: int) -> bool:
+    """Return whether the Deployment's pods have the candidate of that canary, with that weight."""
+    metadata = present["spec"]["template"]["metadata"]
+    said = (metadata.get("labels", {}).get(labels.CANARY), metadata.get("annotations", {}).get(labels.WEIGHT))
+    return said == (mark, str(weight))
+
+
+def trouble_of_trial(view: ModelView, stage: str, mark: str, since: datetime) -> ServerTrouble | None:
+    """Return what keeps pods that have the candidate of that canary from answering. `since`: when it began."""
+    found = server_pods.foremost(_pods_of_trial(view, stage, mark))
+    present, until = deployment_of(view, stage), silent_trial_until(view, stage, mark, since)
+    if present is None:
+        return found
+    if found is None and until is not None and until <= view.now and _gave_up(present):
+        return ServerTrouble(Fault.CRASH, Reason.SERVING_FAILED, _SILENT)
+    return found or _refused(present)
+
+
+def silent_trial_until(view: ModelView, stage: str, mark: str, since: datetime) -> datetime | None:
+    """Return until when pods that have the candidate of that canary may be silent; None if none is up and silent."""
+    up = server_pods.silent_since(_pods_of_trial(view, stage, mark))
+    return None if up is None else server_pods.gives_up_at(max(up, min(since, view.now)))
+
+
+def _pods_of_trial(view: ModelView, stage: str, mark: str) -> list[ServerPod]:
+    return [pod for pod in view.pods if pod.stage == stage and pod.canary == mark]
+
+
 def answers(view: ModelView, candidate: Candidate, stage: str) -> bool:
     """Return whether a pod of the version answers in the stage."""
     return any(pod.ready for pod in pods_of(view, candidate, stage))
@@ -189,7 +253,7 @@ def _blamed(
         return None
     faults = (Fault.MODEL,) if proven else (Fault.MODEL, Fault.CRASH)
     # What a pod said before the version was wanted there, or wanted again, was an earlier attempt.
-    fresh = [pod for pod in pods if not _is_of_before(pod, since)]
+    fresh = [pod for pod in _own_pods(view, candidate, stage) if not _is_of_before(pod, since)]
     trouble = server_pods.foremost(fresh)
     if trouble is not None and trouble.fault in faults:
         return trouble
@@ -220,14 +284,14 @@ def trouble(view: ModelView, candidate: Candidate, stage: str) -> ServerTrouble 
         return None
     is_current = is_applied(present, candidate) and _is_retried(present, candidate)
     since = since_of(present) if is_current else view.now
-    found = server_pods.foremost(pod for pod in pods_of(view, candidate, stage) if not _is_of_before(pod, since))
+    found = server_pods.foremost(pod for pod in _own_pods(view, candidate, stage) if not _is_of_before(pod, since))
     return found or _refused(present)
 
 
 def trouble_of_left(view: ModelView, candidate: Candidate, stage: str) -> ServerTrouble | None:
     """Return what keeps the pods that are left of a version from answering, while another one is rolled out."""
     present = deployment_of(view, stage)
-    found = server_pods.foremost(pods_of(view, candidate, stage))
+    found = server_pods.foremost(_own_pods(view, candidate, stage))
     return found or (_refused(present) if present is not None else None)
 
 

@@ -69,6 +69,7 @@ def server_pod(manifest: Manifest) -> ServerPod | None:
         stage=str(own[labels.STAGE]),
         version=str(own.get(labels.MODEL_VERSION, "")),
         digest=str(own.get(labels.DIGEST, "")),
+        canary=str(own.get(labels.CANARY, "")),
         ready=conditions.get("Ready", {}).get("status") == "True",
         unschedulable=str(scheduled.get("message") or "no node fits") if unschedulable else None,
         image=str(container.get("image", "")),

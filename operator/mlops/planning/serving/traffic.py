@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mlops.planning.serving import rollout
 from mlops.planning.serving.candidates import Candidate
+from mlops.planning.serving.choosing import choice, stable_beside
 from mlops.planning.views import ModelView
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Which version is wanted in each stage, and which one is live there."""
+    """Which version is wanted in each stage, which one is live there, and which one is tried beside the one that is
+    wanted."""
 
     chosen: dict[str, Candidate]
     live: dict[str, Candidate]
+    tried: Mapping[str, Candidate] = field(default_factory=dict)
 
     def live_stages(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the stages where it is live, in its own order."""
@@ -32,25 +36,25 @@ def _is_same(present: Candidate | None, candidate: Candidate) -> bool:
 def traffic(view: ModelView, candidates: list[Candidate]) -> Traffic:
     """Return what is wanted and what is live."""
     names = dict.fromkeys(stage for each in candidates for stage in each.stages)
-    chosen = {stage: choice for stage in names if (choice := _choice(stage, candidates)) is not None}
+    chosen, tried = dict[str, Candidate](), dict[str, Candidate]()
+    for stage in names:
+        newest = choice(stage, candidates)
+        if newest is None:
+            continue
+        stable = stable_beside(view, stage, newest, candidates)
+        trial = newest.trial if newest.trial is not None and newest.trial.stage == stage else None
+        chosen[stage] = newest if stable is None or (trial is not None and trial.is_over) else stable
+        if chosen[stage] is not newest:
+            tried[stage] = newest
     live = {}
-    for stage, choice in chosen.items():
+    for stage, wanted in chosen.items():
         present = rollout.deployment_of(view, stage)
-        if present is not None and rollout.shows(present, choice) and rollout.is_available(present):
-            live[stage] = choice
+        if present is not None and rollout.shows(present, wanted) and rollout.is_available(present):
+            live[stage] = wanted
         elif (before := _live_before(view, stage, candidates)) is not None:
             # Its pods keep answering until those of the chosen version are ready.
             live[stage] = before
-    return Traffic(chosen, live)
-
-
-def _choice(stage: str, candidates: list[Candidate]) -> Candidate | None:
-    """Return the newest version that may serve in `stage`. One that is passed over there, or has failed, is only tried
-    for want of another."""
-    able = [each for each in candidates if each.may_enter(stage)]
-    good = [each for each in able if stage not in each.failed]
-    wanted = [each for each in good if not each.is_passed_over(stage)]
-    return max(wanted or good or able, key=lambda each: each.number, default=None)
+    return Traffic(chosen, live, tried)
 
 
 def _live_before(view: ModelView, stage: str, candidates: list[Candidate]) -> Candidate | None:

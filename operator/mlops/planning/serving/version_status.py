@@ -23,6 +23,7 @@ from mlops.planning.views import ModelView
 GATES_PASSED = ConditionType.GATES_PASSED
 APPROVED = ConditionType.APPROVED
 AVAILABLE = ConditionType.AVAILABLE
+CANARY_HEALTHY = ConditionType.CANARY_HEALTHY
 SUPERSEDED = ConditionType.SUPERSEDED
 ROLLED_BACK = ConditionType.ROLLED_BACK
 
@@ -42,6 +43,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
             candidate.checked.verified,
             _gates_condition(candidate),
             _approved_condition(view, candidate),
+            _canary_condition(candidate, traffic),
             _available_condition(view, candidate, traffic, readiness),
             _superseded_condition(candidate, successor),
             _rolled_back_condition(candidate),
@@ -57,6 +59,7 @@ def status_of(view: ModelView, candidate: Candidate, traffic: Traffic) -> ModelV
         failures=tuple(candidate.failures[stage] for stage in candidate.stages if stage in candidate.failed),
         rolled_back=candidate.rolled_back,
         approved_stages=tuple(stage.name for stage, _ in _granted(candidate)),
+        canary=candidate.canary,
         stages=live,
         stage=live[-1] if live else None,
         url=_url(view, candidate.version, live[-1]) if live else None,
@@ -111,6 +114,8 @@ def _readiness(view: ModelView, candidate: Candidate, traffic: Traffic, successo
         return say.stalled(Reason.GATES_FAILED, candidate.gates.message)
     if (unapproved := _unapproved(view, candidate)) is not None:
         return unapproved
+    if candidate.trial is not None:
+        return candidate.trial.readiness
     if refusals := _refusals(view, candidate, traffic):
         return say.stalled(Reason.POD_FORBIDDEN, f"{listed(refusals)}; its pods run without")
     live, last = traffic.live_stages(candidate), candidate.stages[-1]
@@ -195,18 +200,46 @@ def _is_served(view: ModelView, candidate: Candidate, traffic: Traffic, stage: s
 
     Of one that another is about to replace pods need not be ready in full; but if none answers, it does not serve.
     """
-    if traffic.is_chosen(candidate, stage):
-        return rollout.serves(view, candidate, stage)
-    return rollout.is_answered(view, stage)
+    if not traffic.is_chosen(candidate, stage):
+        return rollout.is_answered(view, stage)
+    if rollout.serves(view, candidate, stage):
+        return True
+    # Pods are replaced for the sake of the version that is tried beside it, or was: it goes on answering.
+    tried = stage in traffic.tried or rollout.has_canary(view, stage)
+    if not tried or not rollout.has_enough(view, candidate, stage):
+        return False
+    found = rollout.trouble(view, candidate, stage)
+    return found is None or found.fault is not Fault.MODEL
 
 
 def _failure_message(candidate: Candidate, traffic: Traffic, failure: StageFailure) -> str:
     kept = traffic.chosen.get(failure.stage)
     serving = f"; version {kept.number} serves there" if kept and kept.number != candidate.number else ""
+    if failure.reason == Reason.CANARY_FAILED:
+        return f"{failure.stage}: {failure.message}{serving}. {_ANOTHER_CANARY}"
     return (
         f"{failure.stage}: {failure.message}{serving}. "
         "See its pods' logs; any edit of spec.promotion or spec.capture tries again, or make a new version"
     )
+
+
+_ANOTHER_CANARY = (
+    "A retry, or any edit of spec.promotion or spec.capture, starts its canary again, or make a new version"
+)
+
+
+def _canary_condition(candidate: Candidate, traffic: Traffic) -> Condition | None:
+    """Return how it fares beside the version that serves, or fared there; None if it is not tried."""
+    trial, record = candidate.trial, candidate.canary
+    if trial is not None and (record is not None or trial.readiness.reason == Reason.CANARY_WAITING):
+        is_well = trial.readiness.reason == Reason.CANARY_RUNNING
+        return condition(
+            CANARY_HEALTHY, "True" if is_well else "Unknown", trial.readiness.reason, trial.readiness.message
+        )
+    failure = candidate.failures.get(record.stage) if record is not None else None
+    if failure is None:
+        return None
+    return condition(CANARY_HEALTHY, "False", Reason.CANARY_FAILED, _failure_message(candidate, traffic, failure))
 
 
 def _troubled(view: ModelView, candidate: Candidate, traffic: Traffic) -> Readiness | None:
@@ -240,6 +273,10 @@ def _progress_message(view: ModelView, candidate: Candidate, traffic: Traffic) -
             promotion = candidate.version.spec.promotion
             wanted = next(each.least_replicas for each in promotion.stages if each.name == stage)
             return f"{stage}: {ready} of {wanted} pods ready"
+    for stage in candidate.stages:
+        tried = traffic.tried.get(stage)
+        if tried is not None and tried.number > candidate.number and candidate.may_enter(stage):
+            return f"{stage}: version {tried.number} came later and is tried in its place"
     newer = [each.number for each in traffic.chosen.values() if each.number > candidate.number]
     return f"version {max(newer)} is rolled out first" if newer else "waits for the stage before"
 
@@ -315,6 +352,15 @@ def _transitions(
         for stage in live
         if stage not in before.stages
     ]
+    tried = [
+        Transition(time=time, to="CanaryStarted", stage=record.stage, reason=f"{record.stage}: beside {record.stable}")
+        for record in (candidate.canary,)
+        if record is not None
+        and (
+            before.canary is None
+            or (before.canary.stage, before.canary.started_at) != (record.stage, record.started_at)
+        )
+    ]
     rolled_back = [
         Transition(time=time, to="RolledBack", stage=record.stage, reason=f"{record.to}: {record.reason}"[:256])
         for record in candidate.rolled_back
@@ -331,7 +377,7 @@ def _transitions(
         for stage, failure in sorted(candidate.failures.items())
         if stage not in before.failed_stages
     ]
-    steps = [*approved, *revoked, *entered, *rolled_back, *left, *failed, *over]
+    steps = [*approved, *revoked, *tried, *entered, *rolled_back, *left, *failed, *over]
     return (*reversed(steps), *before.transitions)[:_TRANSITIONS]
 
 
