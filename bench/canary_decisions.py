@@ -28,10 +28,10 @@ from mlops.statistics.proportion import difference_bounds
 from mlops.statistics.quantile_ratio import ratio_bounds
 from mlops.statistics.special import normal_isf, normal_sf
 from mlops.statistics.spending import spent_at
-from mlops.workloads.analysis.answers import Answers, Compared
+from mlops.workloads.analysis.answers import Answers, RowsOfBoth
 from mlops.workloads.analysis.counts import BOUNDS, Counted, counted
 from mlops.workloads.analysis.finding import Found, outcome_of
-from mlops.workloads.analysis.measuring import Measured
+from mlops.workloads.analysis.measuring import ComparableModels
 from mlops.workloads.analysis.rows import judge_distance, judge_metric
 from mlops.workloads.floor.records.layout import LABEL, PREDICTION, PROBABILITY
 from mlops.workloads.floor.records.tally import BUCKETS, FIRST_SECONDS, GROWTH, Tally
@@ -160,7 +160,7 @@ class Rows:
         self.arms: list[list[pl.DataFrame]] = [[], []]
         self._sizes = [0, 0]
 
-    def grow(self, requests: int, *, paired: bool) -> Compared:
+    def grow(self, requests: int, *, paired: bool) -> RowsOfBoth:
         """Return the rows when the candidate has so many."""
         number = requests if paired else round(requests * (1.0 - self._weight) / self._weight)
         for arm, wanted in enumerate((number, requests)):
@@ -175,10 +175,10 @@ class Rows:
                 for each, rows in zip(self.arms, drawn, strict=True):
                     each.append(rows)
         found = [pl.concat(each) if each else pl.DataFrame() for each in self.arms]
-        return Compared(found[0], found[1])
+        return RowsOfBoth(found[0], found[1])
 
 
-NOTHING = Compared(pl.DataFrame({PREDICTION: []}), pl.DataFrame({PREDICTION: []}))
+NOTHING = RowsOfBoth(pl.DataFrame({PREDICTION: []}), pl.DataFrame({PREDICTION: []}))
 
 
 def metric(
@@ -191,7 +191,7 @@ def metric(
     regression: bool = False,
 ) -> Callable[..., Any]:
     """Labelled rows, judged by the program."""
-    measured = Measured(
+    measured = ComparableModels(
         "regression" if regression else "classification", () if regression else CLASSES, name, (), ((), ())
     )
 
@@ -220,7 +220,7 @@ def distance(
     paired: bool = False,
 ) -> Callable[..., Any]:
     """Answers, judged by the program."""
-    measured = Measured("classification" if classes else "regression", classes, None, (), ((), ()))
+    measured = ComparableModels("classification" if classes else "regression", classes, None, (), ((), ()))
 
     def make(rng: Rng, _: float) -> Callable[[int, float, int], AnalysisOutcome]:
         rows = Rows(rng, weight, draw)

@@ -13,7 +13,7 @@ import pytest
 from mlops.api import tasks
 from mlops.api.costs import Cost
 from mlops.workloads.analysis import answers as answers_module
-from mlops.workloads.analysis.answers import Compared, Place, Versions, balanced, read_answers
+from mlops.workloads.analysis.answers import BothVersions, RecordedPlaces, RowsOfBoth, balanced, read_answers
 from mlops.workloads.analysis.run import analyse, fitting, tail_of
 from mlops.workloads.floor.pod import BadInput, Pod
 from mlops.workloads.floor.records.layout import ARRIVED, KEY, captures_prefix, feedback_prefix, shadow_prefix
@@ -220,8 +220,8 @@ def test_labels_count_as_everywhere(world: CanaryWorld) -> None:
     assert float(str(result.candidate)) == float(str(result.stable)) == pytest.approx(right)
 
 
-def places() -> Place:
-    return Place(captures_prefix(*PLACE), shadow_prefix(*PLACE), feedback_prefix(*PLACE))
+def places() -> RecordedPlaces:
+    return RecordedPlaces(captures_prefix(*PLACE), shadow_prefix(*PLACE), feedback_prefix(*PLACE))
 
 
 def test_rows_count_that_arrived_since_the_candidate_was_asked(world: CanaryWorld) -> None:
@@ -231,7 +231,7 @@ def test_rows_count_that_arrived_since_the_candidate_was_asked(world: CanaryWorl
     world.answer(STABLE, said, p, numbers=range(40, 80), arrived=SINCE + timedelta(minutes=1))
     world.answer(CANDIDATE, said, p, numbers=range(80, 120), arrived=SINCE + timedelta(minutes=2))
     world.answer(STABLE, said, p, numbers=range(100, 140), arrived=SINCE + timedelta(minutes=3))
-    versions = Versions(world.artifacts[STABLE], world.artifacts[CANDIDATE], ("no", "yes"))
+    versions = BothVersions(world.artifacts[STABLE], world.artifacts[CANDIDATE], ("no", "yes"))
     found = read_answers(world.store, places(), versions, SINCE, labelled=False)
     # The stable version's first forty came before the canary, and the next ones before the candidate was asked.
     assert found.apart.candidate["id"].to_list() == [f"r{number}" for number in range(80, 120)]
@@ -242,7 +242,7 @@ def test_rows_count_that_arrived_since_the_candidate_was_asked(world: CanaryWorl
 def test_memory_is_bounded_and_labelled_rows_are_kept_apart(world: CanaryWorld) -> None:
     """Of each version the rows with the smallest hashes; the same ones in whatever files they come."""
     play(world, 0.05, labels=50)
-    versions = Versions(world.artifacts[STABLE], world.artifacts[CANDIDATE], ("no", "yes"))
+    versions = BothVersions(world.artifacts[STABLE], world.artifacts[CANDIDATE], ("no", "yes"))
     found = read_answers(world.store, places(), versions, SINCE, labelled=True, most=60)
     assert found.apart.sizes == (60, 60)
     assert found.labelled_apart.sizes == (50, 50)
@@ -254,7 +254,7 @@ def test_memory_is_bounded_and_labelled_rows_are_kept_apart(world: CanaryWorld) 
 
 def test_pairs_are_rows_that_both_answered(world: CanaryWorld) -> None:
     play(world, 0.05, shadow=True, labels=300)
-    versions = Versions(world.artifacts[STABLE], world.artifacts[CANDIDATE], ("no", "yes"))
+    versions = BothVersions(world.artifacts[STABLE], world.artifacts[CANDIDATE], ("no", "yes"))
     found = read_answers(world.store, places(), versions, SINCE, labelled=True, most=400)
     assert found.paired.sizes == (400, 400)
     assert found.labelled_paired.sizes == (300, 300)
@@ -276,13 +276,13 @@ def test_where_the_share_of_the_candidate_grew_fewer_early_rows_count() -> None:
     rng = np.random.default_rng(12)
     early, late = rng.uniform(0, 60, 9000), rng.uniform(60, 120, 1000)
     stable, candidate = rows(np.concatenate((early, late))), rows(np.concatenate((early[:1000], late)))
-    found = balanced(Compared(stable, candidate))
+    found = balanced(RowsOfBoth(stable, candidate))
     middle = SINCE + timedelta(minutes=60)
     assert found.candidate.height == 2000
     assert (found.stable[ARRIVED] < middle).mean() == pytest.approx(0.5, abs=0.04)
     assert found.stable.height > 1500
     parts = [stable.sample(fraction=0.2, seed=seed).sort(ARRIVED) for seed in (1, 2)]
-    again = balanced(Compared(*parts))
+    again = balanced(RowsOfBoth(*parts))
     assert again.sizes == (2000, 2000)
 
 

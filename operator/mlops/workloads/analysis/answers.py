@@ -54,7 +54,7 @@ Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Place:
+class RecordedPlaces:
     """Where rows of requests, of shadow answers and labels lie: prefixes of keys."""
 
     requests: str
@@ -63,7 +63,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Versions:
+class BothVersions:
     """The digests of both, and what is read of their answers.
 
     `classes` are empty of a regression; `inputs` are fields that costs are multiplied by.
@@ -84,7 +84,7 @@ class Versions:
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class RowsOfBoth:
     """Rows of both versions in the order in which they arrived; of shadow answers row i of both is one request."""
 
     stable: pl.DataFrame
@@ -101,14 +101,20 @@ class Answers:
     """Rows that each version answered itself, `apart`, and those of the stable one beside the candidate's shadow
     answers, `paired`; the same of rows with a label."""
 
-    apart: Compared
-    paired: Compared
-    labelled_apart: Compared
-    labelled_paired: Compared
+    apart: RowsOfBoth
+    paired: RowsOfBoth
+    labelled_apart: RowsOfBoth
+    labelled_paired: RowsOfBoth
 
 
 def read_answers(
-    store: Store, place: Place, versions: Versions, since: datetime, *, labelled: bool, most: int = MAX_ROWS
+    store: Store,
+    place: RecordedPlaces,
+    versions: BothVersions,
+    since: datetime,
+    *,
+    labelled: bool,
+    most: int = MAX_ROWS,
 ) -> Answers:
     """Read what arrived since; without `labelled` no label is read. Raises BadInput for a file that cannot be read."""
     labels = written_since(store, place.labels, since) if labelled else []
@@ -133,7 +139,7 @@ def read_answers(
     return Answers(balanced(apart), paired, balanced(labelled_apart), labelled_paired)
 
 
-def balanced(compared: Compared) -> Compared:
+def balanced(compared: RowsOfBoth) -> RowsOfBoth:
     """Return the rows as far as both versions' lie in time alike: where the share of the candidate grew, fewer of the
     stable version's rows from when it was small, those with the smallest hashes."""
     arrived = compared.candidate[ARRIVED]
@@ -149,7 +155,7 @@ def balanced(compared: Compared) -> Compared:
         return compared
     stable = compared.stable.with_columns(pl.Series("_slot", places), pl.Series("_kept", counts.first[places]))
     rank = pl.col(_HASH).rank("ordinal").over("_slot") <= pl.col("_kept") * pl.len().over("_slot")
-    return Compared(
+    return RowsOfBoth(
         stable.filter(rank).drop("_slot", "_kept"), compared.candidate.filter(pl.Series(counts.second[slot]))
     )
 
@@ -158,7 +164,7 @@ def balanced(compared: Compared) -> Compared:
 class _Rows:
     """Rows so far, at most `limit` of each version; with `among` only rows of these hashes."""
 
-    versions: Versions
+    versions: BothVersions
     limit: int
     among: Hashes | None = None
     frames: list[pl.DataFrame] = field(default_factory=list)
@@ -191,8 +197,8 @@ class _Rows:
         return self.began.get(digest)
 
 
-def _taken(frame: pl.DataFrame, versions: Versions, since: datetime) -> pl.DataFrame:
-    """Return the rows of both versions that arrived since, as `Versions.shape` has them."""
+def _taken(frame: pl.DataFrame, versions: BothVersions, since: datetime) -> pl.DataFrame:
+    """Return the rows of both versions that arrived since, as `BothVersions.shape` has them."""
     present = frame.schema
     if DIGEST not in present:
         raise BadInput(Reason.DATA_UNUSABLE, f"a captured file lacks the column {DIGEST}")
@@ -229,27 +235,27 @@ def _hashes(store: Store, labels: list[str]) -> Hashes:
     return np.unique(np.concatenate([found, *pending]))
 
 
-def _apart(rows: pl.DataFrame, versions: Versions, begins: datetime | None) -> Compared:
+def _apart(rows: pl.DataFrame, versions: BothVersions, begins: datetime | None) -> RowsOfBoth:
     """Return the rows of each version; the stable one's from the first of the candidate's on."""
     if begins is None:
         rows = rows.clear()
     else:
         rows = rows.filter(pl.col(ARRIVED) >= begins)
     ordered = rows.drop_nulls(PREDICTION).sort(ARRIVED, *KEY)
-    return Compared(
+    return RowsOfBoth(
         ordered.filter(pl.col(DIGEST) == versions.stable), ordered.filter(pl.col(DIGEST) == versions.candidate)
     )
 
 
-def _paired(answered: pl.DataFrame, shadow: pl.DataFrame, versions: Versions) -> Compared:
+def _paired(answered: pl.DataFrame, shadow: pl.DataFrame, versions: BothVersions) -> RowsOfBoth:
     """Return the stable version's rows that the candidate answered too, and its answers to them."""
     stable = answered.filter(pl.col(DIGEST) == versions.stable).drop_nulls(PREDICTION)
     candidate = shadow.drop_nulls(PREDICTION)
     stable = stable.join(candidate.select(KEY), on=KEY, how="semi").sort(ARRIVED, *KEY)
-    return Compared(stable, stable.select(KEY).join(candidate, on=KEY, how="left", maintain_order="left"))
+    return RowsOfBoth(stable, stable.select(KEY).join(candidate, on=KEY, how="left", maintain_order="left"))
 
 
-def _labels(store: Store, labels: list[str], parts: Sequence[pl.DataFrame], versions: Versions) -> pl.DataFrame:
+def _labels(store: Store, labels: list[str], parts: Sequence[pl.DataFrame], versions: BothVersions) -> pl.DataFrame:
     """Return the labels of the rows: id, row, label."""
     rows = pl.concat([part.select(*KEY, TIME, ARRIVED) for part in parts]).unique(subset=KEY, maintain_order=True)
     first, last = rows[TIME].min(), rows[TIME].max()
@@ -259,9 +265,9 @@ def _labels(store: Store, labels: list[str], parts: Sequence[pl.DataFrame], vers
     return chosen_labels(labels_of_files(store, labels), span, rows, as_text=bool(versions.classes)).frame
 
 
-def _with_labels(compared: Compared, told: pl.DataFrame) -> Compared:
+def _with_labels(compared: RowsOfBoth, told: pl.DataFrame) -> RowsOfBoth:
     """Return the rows that have a label; of pairs both rows have the same one."""
     stable, candidate = (
         one.join(told, on=KEY, how="inner", maintain_order="left") for one in (compared.stable, compared.candidate)
     )
-    return Compared(stable, candidate)
+    return RowsOfBoth(stable, candidate)

@@ -9,7 +9,7 @@ from mlops.api.costs import Cost, columns_of
 from mlops.api.metrics import METRICS, Task, of_task
 from mlops.api.reasons import Reason
 from mlops.store.artifacts import Store
-from mlops.workloads.analysis.answers import Versions
+from mlops.workloads.analysis.answers import BothVersions
 from mlops.workloads.floor.model.costs import NO_COSTS
 from mlops.workloads.floor.model.described import class_names, signature_at
 from mlops.workloads.floor.model.signature import Signature
@@ -17,7 +17,7 @@ from mlops.workloads.floor.pod import BadInput
 
 
 @dataclass(frozen=True)
-class Measured:
+class ComparableModels:
     """The task of both, the classes of either (of two the positive one last), and what answers cost.
 
     `metric` is None where none is asked for. `unknown` are the classes that only the other version knows, of the
@@ -30,13 +30,13 @@ class Measured:
     costs: tuple[Cost, ...]
     unknown: tuple[tuple[str, ...], tuple[str, ...]]
 
-    def versions(self, stable: str, candidate: str) -> Versions:
+    def versions(self, stable: str, candidate: str) -> BothVersions:
         """Return what is read of their rows."""
         inputs = tuple(name for name, _ in columns_of(self.costs)) if self.metric == "cost" else ()
-        return Versions(stable, candidate, self.classes, inputs)
+        return BothVersions(stable, candidate, self.classes, inputs)
 
 
-def measured(store: Store, analysis: Analysis, *, stable: str, candidate: str) -> Measured:
+def measured(store: Store, analysis: Analysis, *, stable: str, candidate: str) -> ComparableModels:
     """Read both models' descriptions. Raises BadInput for models, or a metric, that cannot be compared."""
     before, after = (signature_at(store, artifact) for artifact in (stable, candidate))
     if before.task != after.task:
@@ -50,7 +50,7 @@ def measured(store: Store, analysis: Analysis, *, stable: str, candidate: str) -
     classes = (*known[1], *(name for name in known[0] if name not in known[1]))
     unknown = [tuple(name for name in classes if name not in one) for one in known]
     metric = None if analysis.metric is None else _metric(analysis.metric.name, after, classes)
-    return Measured(after.task, classes, metric, after.costs or (), (unknown[0], unknown[1]))
+    return ComparableModels(after.task, classes, metric, after.costs or (), (unknown[0], unknown[1]))
 
 
 def _metric(wanted: str | None, signature: Signature, classes: tuple[str, ...]) -> str:

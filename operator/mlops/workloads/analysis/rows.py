@@ -25,9 +25,9 @@ from mlops.statistics.distance_bounds import (
 )
 from mlops.statistics.loss_bounds import LossBounds, loss_bounds
 from mlops.statistics.resampling import Resampling
-from mlops.workloads.analysis.answers import Answers, Compared
+from mlops.workloads.analysis.answers import Answers, RowsOfBoth
 from mlops.workloads.analysis.finding import Found, cut, decided, more_needed, rounded, shown, undecided
-from mlops.workloads.analysis.measuring import Measured
+from mlops.workloads.analysis.measuring import ComparableModels
 from mlops.workloads.floor.pod import BadInput
 from mlops.workloads.floor.records.layout import LABEL, PREDICTION, PROBABILITY
 from mlops.workloads.floor.samples import losses, sample_of
@@ -46,7 +46,7 @@ _Distance: TypeAlias = (
 
 
 def judge_metric(
-    answers: Answers, measured: Measured, criterion: MetricCriterion, tail: float, seed: int
+    answers: Answers, measured: ComparableModels, criterion: MetricCriterion, tail: float, seed: int
 ) -> CriterionResult:
     """Compare the metric on labelled rows; `tail` is the probability that a bound misses.
 
@@ -79,7 +79,7 @@ def judge_metric(
 
 
 def judge_distance(
-    answers: Answers, measured: Measured, criterion: PredictionDriftCriterion, tail: float
+    answers: Answers, measured: ComparableModels, criterion: PredictionDriftCriterion, tail: float
 ) -> CriterionResult:
     """Compare the distributions of the answers.
 
@@ -121,11 +121,11 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:4], "big")
 
 
-def _both(compared: Compared) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _both(compared: RowsOfBoth) -> tuple[pl.DataFrame, pl.DataFrame]:
     return compared.stable, compared.candidate
 
 
-def _known(compared: Compared, measured: Measured, *, paired: bool) -> Compared:
+def _known(compared: RowsOfBoth, measured: ComparableModels, *, paired: bool) -> RowsOfBoth:
     """Return the rows whose label is a class that either model knows, with the probabilities that the metric reads.
 
     Raises BadInput for a version that gives none.
@@ -138,11 +138,11 @@ def _known(compared: Compared, measured: Measured, *, paired: bool) -> Compared:
         stable, candidate = (rows.filter(pl.col(LABEL).is_in(list(measured.classes))) for rows in (stable, candidate))
     if METRICS[str(measured.metric)].needs_probabilities:
         stable, candidate = _with_probabilities(stable, candidate, measured, paired=paired)
-    return Compared(stable, candidate)
+    return RowsOfBoth(stable, candidate)
 
 
 def _with_probabilities(
-    stable: pl.DataFrame, candidate: pl.DataFrame, measured: Measured, *, paired: bool
+    stable: pl.DataFrame, candidate: pl.DataFrame, measured: ComparableModels, *, paired: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     columns = [PROBABILITY + name for name in measured.classes]
     whole = [rows.select(pl.all_horizontal(pl.col(columns).is_not_null())).to_series() for rows in (stable, candidate)]
@@ -158,7 +158,7 @@ def _with_probabilities(
     return stable.filter(whole[0]), candidate.filter(whole[1])
 
 
-def _too_few(compared: Compared, measured: Measured) -> str:
+def _too_few(compared: RowsOfBoth, measured: ComparableModels) -> str:
     """Why the metric cannot be measured yet; empty when it can."""
     for name, rows in (("candidate", compared.candidate), ("stable version", compared.stable)):
         if rows.height < MIN_ROWS:
@@ -176,7 +176,7 @@ def _too_few(compared: Compared, measured: Measured) -> str:
     return ""
 
 
-def _rarest(rows: pl.DataFrame, compared: Compared, measured: Measured) -> tuple[str, int] | None:
+def _rarest(rows: pl.DataFrame, compared: RowsOfBoth, measured: ComparableModels) -> tuple[str, int] | None:
     """Return a class that has too few rows, and how many: of roc_auc any, of others one that there is."""
     either = set(compared.stable[LABEL].to_list()) | set(compared.candidate[LABEL].to_list())
     wanted = [name for name in measured.classes if measured.metric == "roc_auc" or name in either]
@@ -186,7 +186,7 @@ def _rarest(rows: pl.DataFrame, compared: Compared, measured: Measured) -> tuple
     return (rare, count) if count < MIN_ROWS_OF_CLASS else None
 
 
-def _plan(compared: Compared, measured: Measured, seed: int) -> Resampling:
+def _plan(compared: RowsOfBoth, measured: ComparableModels, seed: int) -> Resampling:
     """Return how rows are drawn: in blocks of neighbours, the longer the more their losses resemble each other."""
     rows = min(compared.sizes)
     alike = max(inflation(losses(each, measured.classes)) for each in _both(compared))
@@ -212,7 +212,7 @@ def _is_better_paired(answers: Answers) -> bool:
     return scale(answers.paired.sizes, paired=True) < scale(answers.apart.sizes, paired=False)
 
 
-def _number(measured: Measured, compared: Compared) -> str | None:
+def _number(measured: ComparableModels, compared: RowsOfBoth) -> str | None:
     """Return the column whose numbers are compared; None where classes are."""
     if not measured.classes:
         return PREDICTION
@@ -222,14 +222,14 @@ def _number(measured: Measured, compared: Compared) -> str | None:
     return column if all(rows[column].null_count() < rows.height for rows in _both(compared)) else None
 
 
-def _of_numbers(compared: Compared, column: str) -> _Distance:
+def _of_numbers(compared: RowsOfBoth, column: str) -> _Distance:
     """Return the distance of numbers, of as many independent rows, its bounds, and the means of both versions."""
     values = [rows[column].drop_nulls().to_numpy() for rows in _both(compared)]
     sizes = _effective(*(one.shape[0] / inflation_of_values(one) for one in values))
     return ks_distance(*values), sizes, ks_bounds, (float(values[0].mean()), float(values[1].mean()))
 
 
-def _of_classes(compared: Compared, measured: Measured) -> _Distance:
+def _of_classes(compared: RowsOfBoth, measured: ComparableModels) -> _Distance:
     """Return the same of predicted classes, which have no mean."""
     said = set(compared.stable[PREDICTION].to_list()) | set(compared.candidate[PREDICTION].to_list())
     names = [*measured.classes, *sorted(said - set(measured.classes))]

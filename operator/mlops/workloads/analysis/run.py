@@ -10,7 +10,7 @@ from mlops.api.reasons import Reason
 from mlops.api.serving_task import AnalysisReport, AnalysisTask
 from mlops.api.task_report import ReportError, write_report
 from mlops.statistics.spending import spent_at
-from mlops.workloads.analysis.answers import Place, read_answers
+from mlops.workloads.analysis.answers import RecordedPlaces, read_answers
 from mlops.workloads.analysis.counts import read_counts
 from mlops.workloads.analysis.finding import CriterionName, cut, undecided
 from mlops.workloads.analysis.measuring import measured
@@ -86,7 +86,7 @@ def _results(pod: Pod, task: AnalysisTask, tail: float) -> Iterator[CriterionRes
             yield judge_latency(counted, analysis.latency, tail)
     if analysis.metric or analysis.prediction_drift:
         models = measured(store, analysis, **arms)
-        where = Place(captures_prefix(*place), shadow_prefix(*place), feedback_prefix(*place))
+        where = RecordedPlaces(captures_prefix(*place), shadow_prefix(*place), feedback_prefix(*place))
         answers = read_answers(store, where, models.versions(**arms), since, labelled=analysis.metric is not None)
         if analysis.prediction_drift:
             yield judge_distance(answers, models, analysis.prediction_drift, tail)
