@@ -692,3 +692,22 @@ def test_a_column_without_a_finite_number_hides_no_other_that_is_missing() -> No
     window = replace(a_window(frame), spoiled=frozenset({"x0"}))
     found = answer(window, "DataQuality")
     assert found.message == "x0 is no finite number in any row; x1 is missing in 50% of the rows, 0% before"
+
+
+@pytest.mark.parametrize(("by", "result"), [(0.0, "NotDetected"), (40.0, "Detected")])
+def test_answers_of_a_season_are_told_apart_from_those_of_each_week_of_the_reference(by: float, result: str) -> None:
+    """Rows that follow each other for weeks are too few for a p-value; but within its week each says more."""
+    chance = np.random.default_rng(3)
+
+    def week(number: int) -> pl.DataFrame:
+        wave = 4.0 * np.sin(2.0 * np.pi * (number + np.arange(ROWS) / ROWS) / 4.0) + 0.3 * chance.normal(size=ROWS)
+        first = START - timedelta(days=7 * (8 - number))
+        times = [first + timedelta(minutes=16 * row + 1) for row in range(ROWS)]
+        return regression().frame.with_columns(
+            pl.Series("out.prediction", wave), pl.Series("time", times), pl.lit("test").alias("part")
+        )
+
+    known = replace(regression(), frame=pl.concat([week(number) for number in range(8)]))
+    seen = week(8).drop("part").with_columns(pl.col("out.prediction") + by)
+
+    assert answer(a_window(seen), "PredictionDrift", reference=known).result == result

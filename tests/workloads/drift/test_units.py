@@ -108,6 +108,15 @@ def test_a_part_in_any_other_unit_is_told_by_its_round_name(factor: float, named
     assert f"length has about {named} times its values in 27% of the rows: another unit" in found.sentence
 
 
+@pytest.mark.parametrize("factor", [5.0, 1 / 5.0])
+def test_a_part_with_a_few_times_its_values_is_in_no_other_unit(factor: float) -> None:
+    """Neither a fifth nor five times is one."""
+    found = decision(in_part(0.3, "in.length", factor))
+
+    assert "unit" not in found.sentence
+    assert found.verdict != "Stable"
+
+
 def twins(seed: int, *, exchanged: bool = False) -> pl.DataFrame:
     """Two sensors of one kind, of which one follows the temperature and the other the length."""
     rng = np.random.default_rng(seed + 40)
@@ -126,6 +135,19 @@ def test_exchanged_inputs_of_one_distribution_are_recognised_by_what_they_go_wit
     assert found.verdict == "DataQuality", found.sentence
     assert "price and visits are exchanged: each goes with the other inputs as the other one did" in found.sentence
     assert decision(lambda _: twins(1), reference=reference).verdict == "Stable"
+
+
+def test_twins_of_small_numbers_are_recognised_and_constant_ones_are_none() -> None:
+    """Spreads of thousandths; beside them two columns that never move, which are alike and go with nothing."""
+    small = [(pl.col(name) * 0.001).alias(name) for name in ("in.price", "in.visits")]
+    idle = [pl.lit(1.0).alias("in.level"), pl.lit(1.0).alias("in.discount")]
+    reference = a_reference(twins(0).with_columns(pl.col("time") - timedelta(days=30), *small, *idle))
+
+    found = decision(lambda _: twins(1, exchanged=True).with_columns(*small, *idle), reference=reference)
+
+    assert "price and visits are exchanged" in found.sentence
+    assert "level" not in found.sentence
+    assert decision(lambda _: twins(1).with_columns(*small, *idle), reference=reference).verdict == "Stable"
 
 
 def test_twins_of_which_one_only_changed_its_ways_are_not_exchanged() -> None:
