@@ -1,0 +1,197 @@
+"""A canary in a real cluster, under 200 requests a second: a good candidate takes over, bad ones are stopped, and one
+that cannot be judged stays; a person withdraws the new version. No request goes without its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops.store import Store
+from mlops.store.s3 import S3Bucket
+from mlops.store.settings import s3_settings
+from tests.faults_on_cluster.conftest import Cluster
+from tests.faults_on_cluster.place import Place
+from tests.workloads.serve.candidates import BAD, write_candidate
+from tests.workloads.serve.models import rows, write_model
+from tests.workloads.serve.servers import request_of
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.timeout(1800),
+    pytest.mark.xdist_group("cluster"),
+]
+
+RATE = 200
+ERRORS = '{errorRate: {maxIncrease: "0.05"}, interval: 3s}'
+VERSION = """
+apiVersion: mlops.dev/v1alpha1
+kind: ModelVersion
+metadata: {{name: weather-v{number}}}
+spec:
+  modelName: weather
+  version: {number}
+  artifact: {{digest: "{digest}"}}
+  capture: {{flushSeconds: 1}}
+  promotion:
+    stages:
+      - name: production
+        replicas: 2
+        canary:
+          steps:
+            - setWeight: 30
+            - analysis: {analysis}
+            - setWeight: 60
+            - pause: 2s
+"""
+
+
+class Asking:
+    """Asks the Service 200 times a second, whether or not earlier answers are there, on a connection each; every tenth
+    row is one that some models fail. An answer is the version that gave it, or what went wrong."""
+
+    def __init__(self, there: Place) -> None:
+        spec = there.get("service", "weather-production")["spec"]
+        self._at = (spec["clusterIP"], spec["ports"][0]["port"])
+        self._over = threading.Event()
+        self.answers: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Ask until told to stop."""
+        asyncio.run(self._run())
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._over.set()
+
+    async def _run(self) -> None:
+        start, sent = time.monotonic(), 0
+        under_way: set[asyncio.Task[None]] = set()
+        while not self._over.is_set():
+            while start + sent / RATE <= time.monotonic():
+                task = asyncio.create_task(self._ask(sent))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                sent += 1
+            await asyncio.sleep(0.002)
+        await asyncio.gather(*under_way)
+
+    async def _ask(self, number: int) -> None:
+        inputs = rows(1, seed=number)
+        if number % 10 == 0:
+            inputs["count"][:] = BAD
+        body = json.dumps(request_of(inputs, id=f"request-{number}")).encode()
+        head = f"POST /v2/models/weather/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}"
+        try:
+            async with asyncio.timeout(20):
+                reader, writer = await asyncio.open_connection(*self._at)
+                writer.write(head.encode() + b"\r\nContent-Type: application/json\r\n\r\n" + body)
+                answer = await reader.read()
+                writer.close()
+        except (OSError, TimeoutError) as error:
+            self.answers[type(error).__name__] += 1
+            return
+        line, _, rest = answer.partition(b"\r\n")
+        if line.split()[1:2] != [b"200"]:
+            self.answers[line.decode() or "nothing"] += 1
+            return
+        self.answers[json.loads(rest.partition(b"\r\n\r\n")[2])["model_version"]] += 1
+
+
+@contextmanager
+def asking(there: Place) -> Iterator[Asking]:
+    """Somebody who asks until the context is left."""
+    clients = Asking(there)
+    thread = threading.Thread(target=clients.run)
+    thread.start()
+    try:
+        yield clients
+    finally:
+        clients.stop()
+        thread.join(60)
+
+
+def serving(there: Place, folder: Path, kind: str, analysis: str = ERRORS) -> str:
+    """Have version 1 served; return the manifest of version 2, a candidate of this kind."""
+    store = Store(S3Bucket(s3_settings(there.store.environ()), "mlops"))
+    stable, candidate = (
+        store.put_directory(place).digest
+        for place in (write_model(folder / "stable"), write_candidate(folder / "candidate", kind))
+    )
+    there.apply(VERSION.format(number=1, digest=stable, analysis=analysis))
+    there.ready("modelversion", "weather-v1")
+    return VERSION.format(number=2, digest=candidate, analysis=analysis)
+
+
+def stages(there: Place, number: int) -> list[str]:
+    """Where a version is live."""
+    found: list[str] = there.get("modelversion", f"weather-v{number}").get("status", {}).get("stages", [])
+    return found
+
+
+def canary(there: Place) -> dict[str, Any]:
+    """Where the canary of version 2 stands."""
+    found: dict[str, Any] = there.get("modelversion", "weather-v2").get("status", {}).get("canary", {})
+    return found
+
+
+def test_a_good_candidate_takes_over_and_a_person_takes_it_back(cluster: Cluster, tmp_path: Path) -> None:
+    """The first version again by one field: requests are answered by one of the two at every moment."""
+    with cluster.place("canary good") as there:
+        second = serving(there, tmp_path, "good")
+        with asking(there) as clients:
+            there.apply(second)
+            there.takes("it has a share", lambda: canary(there).get("weight") == 30, 240)
+            took = there.takes("version 2 serves alone", lambda: stages(there, 2) == ["production"], 600)
+            there.ready("modelversion", "weather-v2")
+            time.sleep(3)
+            there.patch("modelversion", "weather-v2", {"spec": {"withdrawn": True}})
+            there.takes("version 1 serves again", lambda: stages(there, 1) == ["production"], 240)
+            time.sleep(3)
+        assert set(clients.answers) == {"1", "2"}, clients.answers
+        print(f"good: {sum(clients.answers.values())} requests, taken over {took:.0f} s after it had a share")
+
+
+@pytest.mark.parametrize("kind", ["raises", "nan", "stuck"])
+def test_a_candidate_that_fails_requests_is_stopped(cluster: Cluster, tmp_path: Path, kind: str) -> None:
+    """Its recorded answers are right; a tenth of what is really asked it cannot answer, or not in time."""
+    with cluster.place(f"canary {kind}") as there:
+        second = serving(there, tmp_path, kind)
+        with asking(there) as clients:
+            there.apply(second)
+            there.says("modelversion", "weather-v2", "CanaryFailed", 600)
+            # The pods without it are there: it answers nothing any more.
+            there.takes("its weight is gone", lambda: canary(there).get("weight") == 0, 60)
+            there.ready("modelversion", "weather-v1", 240)
+            time.sleep(3)
+        assert set(clients.answers) == {"1", "2"}, clients.answers
+        assert stages(there, 1) == ["production"]
+        assert stages(there, 2) == []
+        message = there.get("modelversion", "weather-v2")["status"]["failures"][0]["message"]
+        assert "errorRate" in message, message
+        print(f"{kind}: {sum(clients.answers.values())} requests; {message}")
+
+
+def test_a_candidate_that_cannot_be_judged_stays_and_says_what_it_waits_for(cluster: Cluster, tmp_path: Path) -> None:
+    """Nobody sends labels, and the analysis asks for a metric on them."""
+    with cluster.place("canary waits") as there:
+        second = serving(there, tmp_path, "good", "{metric: {name: accuracy}, interval: 3s}")
+        with asking(there) as clients:
+            there.apply(second)
+            said = there.says("modelversion", "weather-v2", "CanaryWaiting", 600)
+            time.sleep(10)
+        assert "label" in said["message"], said
+        assert set(clients.answers) == {"1", "2"}, clients.answers
+        assert canary(there)["weight"] == 30
+        assert stages(there, 1) == ["production"]
+        print(f"waits: {sum(clients.answers.values())} requests; {said['message']}")
