@@ -50,7 +50,8 @@ def judge_latency(counted: Counted, criterion: LatencyCriterion, tail: float) ->
     limit = float(criterion.max_ratio)
     for name, arm in (("candidate", candidate), ("stable version", stable)):
         if not arm.times.sum():
-            return undecided("latency", _none(name, rounded(math.log(tail) / math.log(_SHARE))))
+            # Of fewer the 99th percentile may be above all of them; of two equal samples each gets half of the tail.
+            return undecided("latency", _none(name, rounded(math.log(tail / 2.0) / math.log(_SHARE))))
     bursts = (stable.bursts_of_slowness(_SHARE), candidate.bursts_of_slowness(_SHARE))
     one, other, low, high = ratio_bounds(stable.times, candidate.times, BOUNDS, _SHARE, tail, bursts)
     says = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -40,9 +40,15 @@ _BLOCKS: Final = 8
 _OF_CLASSES: Final = ("roc_auc", "balanced_accuracy", "f1")
 
 
-_Distance: TypeAlias = (
-    "tuple[float, tuple[float, float], Callable[..., DistanceBounds], tuple[float | None, float | None]]"
-)
+@dataclass(frozen=True, eq=False)
+class _Distance:
+    """How far answers are apart, of as many independent rows of both versions, its bounds, and what they are in the
+    mean: None of classes."""
+
+    value: float
+    sizes: tuple[float, float]
+    bounds: Callable[..., DistanceBounds]
+    means: tuple[float | None, float | None] = (None, None)
 
 
 def judge_metric(
@@ -94,22 +100,23 @@ def judge_distance(
             "predictionDrift", f"waits for recorded answers of the {which}: none came since the canary began"
         )
     column = _number(measured, compared)
-    value, sizes, bounds, centres = _of_numbers(compared, column) if column else _of_classes(compared, measured)
+    distance = _of_numbers(compared, column) if column else _of_classes(compared, measured)
 
     def if_times(times: float) -> tuple[float, float]:
-        scaled = bounds(value, (times * sizes[0], times * sizes[1]), tail, paired=is_paired)
+        sizes = (times * distance.sizes[0], times * distance.sizes[1])
+        scaled = distance.bounds(distance.value, sizes, tail, paired=is_paired)
         return scaled.low, scaled.high
 
     low, high = if_times(1.0)
     says = (
-        f"{'Kolmogorov-Smirnov distance' if column else 'total variation'} {value:.3g} of "
+        f"{'Kolmogorov-Smirnov distance' if column else 'total variation'} {distance.value:.3g} of "
         f"{compared.sizes[1]:,} {'shadow answers' if is_paired else 'answers'} of the candidate and "
         f"{compared.sizes[0]:,} of the stable version ({low:.3g} to {high:.3g}), limit {limit:.3g}"
     )
 
     return decided(
         "predictionDrift",
-        Found(low, high, *centres),
+        Found(low, high, *distance.means),
         limit,
         says,
         lambda: more_needed(if_times, limit, compared.sizes[1], "answers of the candidate"),
@@ -223,14 +230,14 @@ def _number(measured: ComparableModels, compared: RowsOfBoth) -> str | None:
 
 
 def _of_numbers(compared: RowsOfBoth, column: str) -> _Distance:
-    """Return the distance of numbers, of as many independent rows, its bounds, and the means of both versions."""
+    """Return the distance of numbers."""
     values = [rows[column].drop_nulls().to_numpy() for rows in _both(compared)]
     sizes = _effective(*(one.shape[0] / inflation_of_values(one) for one in values))
-    return ks_distance(*values), sizes, ks_bounds, (float(values[0].mean()), float(values[1].mean()))
+    return _Distance(ks_distance(*values), sizes, ks_bounds, (float(values[0].mean()), float(values[1].mean())))
 
 
 def _of_classes(compared: RowsOfBoth, measured: ComparableModels) -> _Distance:
-    """Return the same of predicted classes, which have no mean."""
+    """Return the distance of predicted classes."""
     said = set(compared.stable[PREDICTION].to_list()) | set(compared.candidate[PREDICTION].to_list())
     names = [*measured.classes, *sorted(said - set(measured.classes))]
     numbers = {name: code for code, name in enumerate(names)}
@@ -241,7 +248,7 @@ def _of_classes(compared: RowsOfBoth, measured: ComparableModels) -> _Distance:
     def bounds(value: float, sizes: tuple[float, float], tail: float, *, paired: bool = False) -> DistanceBounds:
         return variation_bounds(value, len(names), sizes, tail, paired=paired)
 
-    return total_variation(first, second), sizes, bounds, (None, None)
+    return _Distance(total_variation(first, second), sizes, bounds)
 
 
 def _effective(first: float, second: float) -> tuple[float, float]:
