@@ -123,7 +123,12 @@ def test_a_pod_that_serves_keeps_what_it_says_of_its_model() -> None:
     """Whether it answers, and how its server ended the last time: what a plan reads, and no more."""
     end = {"exitCode": 2, "reason": "Error", "message": "said", "startedAt": "t", "finishedAt": "t"}
     pod = a_pod("Running", {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}})
-    pod["metadata"]["labels"] |= {labels.STAGE: "production", labels.MODEL_VERSION: "rain-v1", labels.DIGEST: "1"}
+    pod["metadata"]["labels"] |= {
+        labels.STAGE: "production",
+        labels.MODEL_VERSION: "rain-v1",
+        labels.DIGEST: "1",
+        labels.CANARY: "c",
+    }
     container = pod["status"]["containerStatuses"][0]
     container |= {"name": "server", "lastState": {"terminated": {**end, "containerID": "x"}}, "started": False}
     again = kept(pod)

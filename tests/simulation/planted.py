@@ -414,8 +414,8 @@ BUGS = (
         "live before a pod is ready",
         "planning",
         "planning/serving/traffic.py",
-        "        if present is not None and rollout.shows(present, choice) and rollout.is_available(present):\n            live[stage] = choice\n",
-        "        if present is not None and rollout.shows(present, choice):\n            live[stage] = choice\n",
+        "        if present is not None and rollout.shows(present, wanted) and rollout.is_available(present):\n            live[stage] = wanted\n",
+        "        if present is not None and rollout.shows(present, wanted):\n            live[stage] = wanted\n",
     ),
     Bug(
         "served before it is verified",
