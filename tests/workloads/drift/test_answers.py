@@ -711,3 +711,10 @@ def test_answers_of_a_season_are_told_apart_from_those_of_each_week_of_the_refer
     seen = week(8).drop("part").with_columns(pl.col("out.prediction") + by)
 
     assert answer(a_window(seen), "PredictionDrift", reference=known).result == result
+
+
+def test_what_no_row_has_a_value_of_is_named() -> None:
+    """As no check compares it."""
+    nothing = [pl.lit(None, pl.Float64).alias(f"in.{name}") for name in ("x0", "x3")]
+    found = decision_of(a_window(rows(1).with_columns(nothing)), INPUTS)
+    assert found.notes == ("No row has a value of x0, x3: not compared (inputs in capture.redact are recorded so).",)

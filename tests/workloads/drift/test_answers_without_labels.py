@@ -53,6 +53,7 @@ class Asked:
     found: list[PerformanceEstimate | str]
 
     def of(self, check: Check) -> PerformanceEstimate | str:
+        assert check == ESTIMATE, "asked for another check"
         return self.found.pop(0)
 
 
@@ -245,6 +246,21 @@ def test_a_number_that_moved_without_its_inputs_is_another_relation() -> None:
     assert found.numbers["metric"] == "mae"
 
 
+def test_answers_too_coarse_to_follow_the_target_are_no_evidence_of_another_relation() -> None:
+    """They are as wrong as before: thirty times as far as the target moved."""
+    coarse = [30.0 * pl.Series(np.random.default_rng(seed).normal(size=ROWS)) for seed in (1, 2)]
+    known = regression()
+    known = replace(known, frame=known.frame.with_columns(coarse[0].alias("out.prediction")))
+    window = a_window(
+        of_numbers(0.1).with_columns(coarse[1].alias("out.prediction")), live_judged=ROWS, live_labelled=ROWS
+    )
+
+    found = decision_of(window, RELATION, reference=known, min_samples=ROWS // 2).findings[0]
+
+    assert found.result == "NotDetected", found.message
+    assert "the target moved" not in found.message
+
+
 # Made in the test: polars at work while the tests are collected leaves threads, which a fork has not.
 @pytest.mark.parametrize(
     "frame",
@@ -293,7 +309,9 @@ def test_a_reference_without_labels_is_an_open_question() -> None:
 
 
 def test_classes_that_the_model_does_not_know_are_part_of_the_balance() -> None:
-    """Five are named; they count as labels, also where there are no others."""
+    """Five are named; they count as labels, also where there are no others, or as many."""
+    as_many = answer(a_window(labelled=60, labels_unknown=60), "LabelShift")
+    assert as_many.result != "Inconclusive", as_many.message
     window = replace(a_window(labelled=100, labels_unknown=20), unknown=dict.fromkeys("gfedcb", 1))
     assert told(answer(window, "LabelShift"))[1].endswith(
         "; 20 of them are classes that the model does not know (b, c, d, e, f)"

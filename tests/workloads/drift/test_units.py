@@ -137,6 +137,19 @@ def test_exchanged_inputs_of_one_distribution_are_recognised_by_what_they_go_wit
     assert decision(lambda _: twins(1), reference=reference).verdict == "Stable"
 
 
+def test_twins_beside_one_other_number_are_recognised_and_told_once() -> None:
+    """Of three numbers the third one tells them apart."""
+    three = [f"in.{name}" for name in ("length", "level", "discount")]
+    reference = a_reference(twins(0).with_columns(pl.col("time") - timedelta(days=30)).drop(three))
+
+    found = decision(lambda _: twins(1, exchanged=True).drop(three), reference=reference)
+
+    assert found.sentence == (
+        "The delivery of data is broken: price and visits are exchanged: each goes with the other inputs as the other "
+        "one did."
+    )
+
+
 def test_twins_of_small_numbers_are_recognised_and_constant_ones_are_none() -> None:
     """Spreads of thousandths; beside them two columns that never move, which are alike and go with nothing."""
     small = [(pl.col(name) * 0.001).alias(name) for name in ("in.price", "in.visits")]
