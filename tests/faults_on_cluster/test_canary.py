@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -13,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlops.store import Store
 from mlops.store.s3 import S3Bucket
 from mlops.store.settings import s3_settings
+from mlops.workloads.floor.model.predictor import Predictor
 from tests.faults_on_cluster.conftest import Cluster
 from tests.faults_on_cluster.place import Place
 from tests.workloads.serve.candidates import BAD, write_candidate
@@ -58,12 +61,17 @@ spec:
 
 class Asking:
     """Asks the Service 200 times a second, whether or not earlier answers are there, on a connection each; every tenth
-    row is one that some models fail. An answer is the version that gave it, or what went wrong."""
+    row is one that some models fail. An answer is the version that gave it, or what went wrong.
 
-    def __init__(self, there: Place) -> None:
+    With `truth`, a model, its answers come back as labels, a second after their requests.
+    """
+
+    def __init__(self, there: Place, truth: Predictor | None = None) -> None:
         spec = there.get("service", "weather-production")["spec"]
         self._at = (spec["clusterIP"], spec["ports"][0]["port"])
         self._over = threading.Event()
+        self._truth = truth
+        self._asked: list[tuple[float, str, dict[str, Any]]] = []
         self.answers: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -83,35 +91,61 @@ class Asking:
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
                 sent += 1
+            if self._truth is not None and self._asked and self._asked[0][0] < time.monotonic() - 2:
+                task = asyncio.create_task(self._label(self._truth))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
             await asyncio.sleep(0.002)
         await asyncio.gather(*under_way)
+
+    async def _label(self, truth: Predictor) -> None:
+        """Send the labels of what was asked a second ago or earlier."""
+        due = [one for one in self._asked if one[0] < time.monotonic() - 1]
+        self._asked = self._asked[len(due) :]
+        columns = {name: np.concatenate([one[2][name] for one in due]) for name in due[0][2]}
+        said = truth.predict(columns).prediction.tolist()
+        labels = [{"id": one[1], "label": label} for one, label in zip(due, said, strict=True)]
+        line = await self._post("feedback", {"labels": labels})
+        if line[:2] != (202, ""):
+            self.answers[f"labels: {line}"] += 1
 
     async def _ask(self, number: int) -> None:
         inputs = rows(1, seed=number)
         if number % 10 == 0:
             inputs["count"][:] = BAD
-        body = json.dumps(request_of(inputs, id=f"request-{number}")).encode()
-        head = f"POST /v2/models/weather/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}"
+        identity = f"request-{number}"
+        status, what = await self._post("infer", request_of(inputs, id=identity))
+        if status != 200:
+            self.answers[f"{status} {what}"] += 1
+            return
+        self.answers[json.loads(what)["model_version"]] += 1
+        if self._truth is not None and number % 10:
+            self._asked.append((time.monotonic(), identity, inputs))
+
+    async def _post(self, route: str, document: dict[str, Any]) -> tuple[int, str]:
+        """Return the status and the body of the answer (of labels: none); or 0 and what went wrong."""
+        body = json.dumps(document).encode()
+        head = (
+            f"POST /v2/models/weather/{route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         try:
             async with asyncio.timeout(20):
                 reader, writer = await asyncio.open_connection(*self._at)
-                writer.write(head.encode() + b"\r\nContent-Type: application/json\r\n\r\n" + body)
+                writer.write(head.encode() + body)
                 answer = await reader.read()
                 writer.close()
         except (OSError, TimeoutError) as error:
-            self.answers[type(error).__name__] += 1
-            return
-        line, _, rest = answer.partition(b"\r\n")
-        if line.split()[1:2] != [b"200"]:
-            self.answers[line.decode() or "nothing"] += 1
-            return
-        self.answers[json.loads(rest.partition(b"\r\n\r\n")[2])["model_version"]] += 1
+            return 0, type(error).__name__
+        said, _, rest = answer.partition(b"\r\n\r\n")
+        status = int(said.split()[1]) if said else 0
+        return status, "" if status == 202 else rest.decode()
 
 
 @contextmanager
-def asking(there: Place) -> Iterator[Asking]:
+def asking(there: Place, truth: Predictor | None = None) -> Iterator[Asking]:
     """Somebody who asks until the context is left."""
-    clients = Asking(there)
+    clients = Asking(there, truth)
     thread = threading.Thread(target=clients.run)
     thread.start()
     try:
@@ -195,3 +229,43 @@ def test_a_candidate_that_cannot_be_judged_stays_and_says_what_it_waits_for(clus
         assert canary(there)["weight"] == 30
         assert stages(there, 1) == ["production"]
         print(f"waits: {sum(clients.answers.values())} requests; {said['message']}")
+
+
+# Twenty of each are asked for, some minutes each in all; fewer while working on this.
+TRIES = int(os.environ.get("MLOPS_CANARY_TRIES", "20"))
+ALL = (
+    '{errorRate: {maxIncrease: "0.05"}, latency: {maxRatio: "3"}, metric: {name: accuracy, maxLoss: "0.1"}, '
+    "interval: 3s}"
+)
+FAULTS = ("raises", "slow", "worse", "nan", "stuck")
+# A slow one may also be too late for its requests.
+SHOWN = {"slow": ("latency", "errorRate"), "worse": ("metric",)}
+
+
+def test_each_of_many_good_candidates_takes_over_and_each_bad_one_is_stopped(cluster: Cluster, tmp_path: Path) -> None:
+    """One after the other, beside whichever version serves: bad ones err, are slow, or are worse on labels."""
+    with cluster.place("canary many") as there:
+        store = Store(S3Bucket(s3_settings(there.store.environ()), "mlops"))
+        place = write_model(tmp_path / "stable")
+        digest = store.put_directory(place).digest
+        there.apply(VERSION.format(number=1, digest=digest, analysis=ALL))
+        there.ready("modelversion", "weather-v1")
+        with asking(there, Predictor.load(place)) as clients:
+            for number in range(2, 2 + 2 * TRIES):
+                kind = "good" if number % 2 else FAULTS[number // 2 % len(FAULTS)]
+                factor = 0.1 if kind == "worse" else 1.0 + number / 1000
+                made = write_candidate(tmp_path / str(number), "good" if kind == "worse" else kind, factor=factor)
+                digest, start = store.put_directory(made).digest, time.monotonic()
+                there.apply(VERSION.format(number=number, digest=digest, analysis=ALL))
+                name = f"weather-v{number}"
+                if kind == "good":
+                    there.takes(f"{name} serves alone", lambda at=number: stages(there, at) == ["production"], 900)
+                    said = ""
+                else:
+                    there.says("modelversion", name, "CanaryFailed", 900)
+                    said = there.get("modelversion", name)["status"]["failures"][0]["message"]
+                    assert any(one in said for one in SHOWN.get(kind, ("errorRate",))), said
+                print(f"{name}, {kind}: {time.monotonic() - start:.0f} s {said}", flush=True)
+        wrong = {said: n for said, n in clients.answers.items() if not said.isdigit()}
+        assert wrong == {}
+        print(f"{2 * TRIES} canaries, {sum(clients.answers.values())} requests, none without an answer")

@@ -27,12 +27,13 @@ BAD = 50
 STUCK_TURNS, SLOW_TURNS = 1 << 18, 2000
 
 
-def write_candidate(folder: Path, kind: str = "good", turns: int = STUCK_TURNS) -> Path:
-    """Another classifier of the same classes. `kind` says what it does to bad rows: "nan", "raises", "stuck"; to all
-    rows: "slow"; "good": nothing; "fewer": it takes no `windy`, and the others the other way round."""
+def write_candidate(folder: Path, kind: str = "good", turns: int = STUCK_TURNS, factor: float = 1.25) -> Path:
+    """Another classifier of the same classes, with `factor` times the weights. `kind` says what it does to bad rows:
+    "nan", "raises", "stuck"; to all rows: "slow"; "good": nothing; "fewer": it takes no `windy`, and the others the
+    other way round."""
     write_model(folder)
     model = onnx.load(folder / "model.onnx")
-    _change_weights(model.graph)
+    _change_weights(model.graph, factor)
     if kind == "nan":
         _answer_nan(model.graph)
     elif kind == "raises":
@@ -48,10 +49,10 @@ def write_candidate(folder: Path, kind: str = "good", turns: int = STUCK_TURNS) 
     return folder
 
 
-def _change_weights(graph: onnx.GraphProto) -> None:
+def _change_weights(graph: onnx.GraphProto, factor: float) -> None:
     for number, tensor in enumerate(graph.initializer):
         if tensor.name == "weights":
-            values = numpy_helper.to_array(tensor) * np.float32(1.25)
+            values = numpy_helper.to_array(tensor) * np.float32(factor)
             graph.initializer[number].CopyFrom(numpy_helper.from_array(values, "weights"))
 
 
