@@ -14,7 +14,7 @@ from mlops.api.pod_environment import ServerSettings
 from mlops.workloads.floor.model.lone_rows import LoneRows
 from mlops.workloads.floor.model.opening import open_checked
 from mlops.workloads.serve.budget import Budget
-from mlops.workloads.serve.candidate import Candidate
+from mlops.workloads.serve.candidate import ServedCandidate
 from mlops.workloads.serve.failures import FailureLog
 from mlops.workloads.serve.metrics import Metrics
 from mlops.workloads.serve.request_ids import RequestIds
@@ -54,7 +54,7 @@ class Here:
         )
         self.served = served
         self.app.serve(served)
-        self.candidate = Candidate(
+        self.candidate = ServedCandidate(
             task, task.candidate, served, sink=Nowhere(), limits=limits, metrics=metrics, host="pod"
         )
         self.app.compare(self.candidate)
