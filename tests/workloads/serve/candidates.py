@@ -28,9 +28,11 @@ STUCK_TURNS, SLOW_TURNS = 1 << 18, 2000
 
 
 def write_candidate(folder: Path, kind: str = "good", turns: int = STUCK_TURNS, factor: float = 1.25) -> Path:
-    """Another classifier of the same classes, with `factor` times the weights. `kind` says what it does to bad rows:
-    "nan", "raises", "stuck"; to all rows: "slow"; "good": nothing; "fewer": it takes no `windy`, and the others the
-    other way round."""
+    """Another classifier of the same classes, with `factor` times the weights.
+
+    `kind` says what it does to bad rows: "nan", "raises", "stuck", "outside"; to all rows: "slow"; "good": nothing;
+    "fewer": it takes no `windy`, and the others the other way round.
+    """
     write_model(folder)
     model = onnx.load(folder / "model.onnx")
     _change_weights(model.graph, factor)
@@ -40,6 +42,8 @@ def write_candidate(folder: Path, kind: str = "good", turns: int = STUCK_TURNS, 
         _fail_to_find(model.graph)
     elif kind in ("stuck", "slow"):
         _take_long(model.graph, turns if kind == "stuck" else SLOW_TURNS, from_count=BAD if kind == "stuck" else -1)
+    elif kind == "outside":
+        change_signature(folder, clean=[{"filter": f"count <> {BAD}"}])
     elif kind == "fewer":
         _take_fewer(model.graph, folder / "model.json")
     onnx.save(model, folder / "model.onnx")
@@ -54,6 +58,12 @@ def _change_weights(graph: onnx.GraphProto, factor: float) -> None:
         if tensor.name == "weights":
             values = numpy_helper.to_array(tensor) * np.float32(factor)
             graph.initializer[number].CopyFrom(numpy_helper.from_array(values, "weights"))
+
+
+def change_signature(folder: Path, **changes: Any) -> None:
+    """Write other values into model.json."""
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def _take_fewer(graph: onnx.GraphProto, signature: Path) -> None:

@@ -26,6 +26,7 @@ from tests.servers.process import free_port
 from tests.workloads.serve.candidates import (
     BAD,
     VERSION,
+    change_signature,
     comparing,
     shared_task,
     tallied,
@@ -322,6 +323,7 @@ def test_ten_thousand_requests_without_an_id_are_shared_exactly(tmp_path: Path, 
     [
         pytest.param("raises", {"OutputInvalid"}, id="an error for some rows"),
         pytest.param("nan", {"OutputInvalid"}, id="no number for some rows"),
+        pytest.param("outside", {"OutsideTraining"}, id="its training left some rows out"),
         pytest.param("stuck", {"TimedOut", "Stuck", "QueueFull"}, id="some rows without an end"),
         pytest.param("slow", {"TimedOut", "QueueFull"}, id="all rows too slow"),
     ],
@@ -407,6 +409,38 @@ def test_a_slow_stable_version_answers_for_a_candidate_too(tmp_path: Path, candi
         assert (stable.answered, stable.failed) == (len(asked) - wanted, 0)
         assert found.answered + found.failed == len(asked), "its own, and the shadows of all others"
         assert found.reasons == {"OutputInvalid": len(asked[::3])}
+
+
+def test_rows_that_neither_version_takes_count_for_neither(tmp_path: Path) -> None:
+    """They are refused as ever."""
+    both = [write_candidate(tmp_path / name, "outside") for name in ("stable", "other")]
+    bad = rows(1)
+    bad["count"][0] = BAD
+    with comparing(tmp_path, *both, 50, shadow=50, percent=0) as served:
+        for number in range(20):
+            status, answer = served.infer(request_of(bad, id=f"r{number}"))
+            assert status == 422
+            assert "does not meet the condition" in answer["error"]
+        assert "tallies" in served.flush()
+        assert tally_files(served) == []
+
+
+def test_what_either_version_marks_as_personal_is_not_recorded(tmp_path: Path, model: Path) -> None:
+    """Of its answers, and of its shadow."""
+    other = write_candidate(tmp_path / "candidate")
+    inputs = json.loads((other / "model.json").read_text())["inputs"]
+    change_signature(other, inputs=[one | ({"pii": True} if one["name"] == "colour" else {}) for one in inputs])
+    with comparing(tmp_path, model, other, 50, shadow=100, percent=100, redact=["count"]) as served:
+        for number in range(20):
+            assert served.infer(request_of(rows(1), id=f"r{number}"))[0] == 200
+        flushed_shadows(served)
+        recorded = served.recorded()
+        own = recorded.filter(pl.col("modelVersion") == VERSION)
+        for frame in (own, served.recorded("shadow")):
+            assert frame.height > 0
+            assert frame["in.colour"].null_count() == frame["in.count"].null_count() == frame.height
+            assert frame["in.temperature"].null_count() == 0
+        assert recorded.filter(pl.col("modelVersion") == 3)["in.colour"].null_count() == 0
 
 
 def test_clients_that_leave_hide_no_failure(tmp_path: Path, model: Path) -> None:

@@ -113,7 +113,7 @@ class CandidateModel:
             return [found for row in rows for found in self._found([row])]
 
 
-class Candidate:
+class ServedCandidate:
     """The candidate of a stage, from before it is loaded. For the event loop's thread."""
 
     def __init__(

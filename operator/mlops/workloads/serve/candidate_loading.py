@@ -16,7 +16,7 @@ from mlops.workloads.floor.log import fail, warn
 from mlops.workloads.floor.model.lone_rows import LoneRows, lone_rows
 from mlops.workloads.floor.model.opening import Loaded, load
 from mlops.workloads.floor.pod import BadInput, PassingFault, Pod
-from mlops.workloads.serve.candidate import Candidate
+from mlops.workloads.serve.candidate import ServedCandidate
 from mlops.workloads.serve.candidate_thread import be_nicer
 from mlops.workloads.serve.errors import is_fault
 
@@ -30,7 +30,7 @@ _OF_THE_BYTES: Final = (DigestMismatch, ManifestInvalid, PathForbidden)
 
 
 async def load_candidate(
-    pod: Pod, candidate: Candidate, settled: Callable[[], None], loaded: Callable[[], None]
+    pod: Pod, candidate: ServedCandidate, settled: Callable[[], None], loaded: Callable[[], None]
 ) -> None:
     """Have the candidate answer once it is loaded and checked as every served model is, or have it refused.
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from mlops.workloads.serve.answering import Answering
 from mlops.workloads.serve.app import Application
 from mlops.workloads.serve.decompress import GZIP, decompressed
 from mlops.workloads.serve.errors import RequestError, busy, unknown_model
@@ -38,6 +39,7 @@ class RpcMethods:
         self._app = app
         self._messages = messages_of(proto_text())
         self._readers: tuple[Served, Callable[[bytes | bytearray], Any]] | None = None
+        self._version_readers: dict[int, MessageReader] = {}
         self._shared = app if isinstance(app, SharedApplication) else None
         self._version = metadata.version("mlops-operator")
 
@@ -111,19 +113,27 @@ class RpcMethods:
 
     def _infer_shared(self, exchange: Exchange) -> None:
         """Answer by one of two versions: by the one that the message names, if it names one."""
-        shared, limits = self._shared, self._app.limits
+        shared = self._shared
         assert shared is not None
         served = shared.model()
         self._decompress(exchange)
-        answering, task = served.answering, shared.task
-        reader = MessageReader(task, answering.interface, answering.parser, limits.rows, self._messages)
+        reader = self._reader_of(served.answering)
         message = reader.message(exchange.body)
         takes_rows, infer = served.takes_rows, shared.infer_stable if message.model_version else shared.infer
         if self._is_candidates(message.model_version):
             model = shared.answering_model()
-            answering, takes_rows, infer = model.answering, model.lone is not None, shared.infer_candidate
-            reader = MessageReader(task, answering.interface, answering.parser, limits.rows, self._messages)
+            reader, takes_rows, infer = self._reader_of(model.answering), model.lone is not None, shared.infer_candidate
         infer(exchange, lambda *_: reader.row_of(message) if takes_rows else reader.request_of(message))
+
+    def _reader_of(self, answering: Answering) -> MessageReader:
+        """Return what reads messages for one of the versions."""
+        version = answering.interface.version
+        reader = self._version_readers.get(version)
+        if reader is None:
+            rows = self._app.limits.rows
+            reader = MessageReader(self._app.task, answering.interface, answering.parser, rows, self._messages)
+            self._version_readers[version] = reader
+        return reader
 
     def _infer(self, exchange: Exchange) -> None:
         served = self._app.model()

@@ -161,12 +161,12 @@ def _compare(
     """Begin with the candidate of the task, if it has one, and return what goes on until the end."""
     if task.candidate is None:
         return []
-    from mlops.workloads.serve.candidate import Candidate
+    from mlops.workloads.serve.candidate import ServedCandidate
     from mlops.workloads.serve.candidate_loading import load_candidate
     from mlops.workloads.serve.two_versions import SharedApplication
 
     assert isinstance(app, SharedApplication)
-    candidate = Candidate(
+    candidate = ServedCandidate(
         task, task.candidate, served, sink=pod.store, limits=settings, metrics=metrics, host=_host(pod)
     )
     app.compare(candidate)

@@ -17,7 +17,7 @@ BUCKETS: Final = 10_000
 _STEP, _SHADOW_STEP = 7549, 5699
 
 
-class Choice(NamedTuple):
+class VersionChoice(NamedTuple):
     """Whether the candidate answers a request; if not, whether it is to answer it for the record only."""
 
     is_candidates: bool
@@ -44,11 +44,11 @@ class Share:
         self._made = new_id()
         return self._made
 
-    def choose(self, headers: Iterable[tuple[bytes, bytes]], identity: str) -> Choice:
+    def choose(self, headers: Iterable[tuple[bytes, bytes]], identity: str) -> VersionChoice:
         """Return what is done with a request with these headers (names in small letters) and this id."""
         bucket, shadow = self._buckets(headers, identity)
         is_candidates = bucket < self._below
-        return Choice(is_candidates, not is_candidates and shadow < self._shadow_below)
+        return VersionChoice(is_candidates, not is_candidates and shadow < self._shadow_below)
 
     def _buckets(self, headers: Iterable[tuple[bytes, bytes]], identity: str) -> tuple[int, int]:
         if self._header is not None:

@@ -19,8 +19,8 @@ from mlops.workloads.serve.candidate import (
     LOADING,
     RAISED,
     STUCK,
-    Candidate,
     CandidateModel,
+    ServedCandidate,
     candidate_failure,
     failure_of,
     told,
@@ -84,12 +84,12 @@ class SharedApplication(Application):
 
     def __init__(self, *given: Any, share: Share, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.candidate: Candidate | None = None
+        self.candidate: ServedCandidate | None = None
         self._share = share
         # Whether a request of this turn is measured already, for each version.
         self._stable_timed = self._candidate_timed = False
 
-    def compare(self, candidate: Candidate) -> None:
+    def compare(self, candidate: ServedCandidate) -> None:
         """Have this version answer its share as soon as it is loaded."""
         self.candidate = candidate
         self.metrics.candidate = candidate
@@ -240,7 +240,7 @@ class SharedApplication(Application):
         answering = model.answering
         self.infer_candidate(exchange, answering.read_objects if model.lone is None else answering.read_object)
 
-    def _ask_named(self, candidate: Candidate, request: Request, exchange: Exchange) -> None:
+    def _ask_named(self, candidate: ServedCandidate, request: Request, exchange: Exchange) -> None:
         thread, since = candidate.thread, exchange.ready_at
         assert thread is not None
         exchange.assigned = Assignment()
@@ -285,7 +285,7 @@ class SharedApplication(Application):
             assigned.shadowed = request
         self._ask_stable(served, request, exchange, assigned, exchange.ready_at)
 
-    def _ask_candidate(self, candidate: Candidate, served: Served, request: Request, exchange: Exchange) -> None:
+    def _ask_candidate(self, candidate: ServedCandidate, served: Served, request: Request, exchange: Exchange) -> None:
         if candidate.refusal is not None:
             self._fall_back(served, request, exchange, candidate.refusal[0])
             return
@@ -307,7 +307,7 @@ class SharedApplication(Application):
         self._fall_back(served, request, exchange, why)
 
     def _candidate_settled(
-        self, candidate: Candidate, request: Request, exchange: Exchange, piece: Piece, arrived: int
+        self, candidate: ServedCandidate, request: Request, exchange: Exchange, piece: Piece, arrived: int
     ) -> None:
         """Answer by what the candidate found, or else by the stable version."""
         found, failure = piece.found, piece.failure
@@ -339,7 +339,7 @@ class SharedApplication(Application):
             exchange.finish()
 
     @staticmethod
-    def _count_left(candidate: Candidate, piece: Piece) -> None:
+    def _count_left(candidate: ServedCandidate, piece: Piece) -> None:
         found = piece.found
         if piece.failure is not None:
             candidate.failed(piece.failure)
@@ -350,7 +350,7 @@ class SharedApplication(Application):
 
     @staticmethod
     def _written(
-        candidate: Candidate, request: Request, found: RowAnswer | Prediction, arrived: int | None = None
+        candidate: ServedCandidate, request: Request, found: RowAnswer | Prediction, arrived: int | None = None
     ) -> Written | BaseException:
         """Return the body of an answer that is recorded, if it is said when its request came; or why there is none."""
         try:

@@ -35,10 +35,11 @@ class Tally:
     """What one version did in one stage, of one process between two times."""
 
     digest: str
-    # Requests that it answered, and that it should have and did not: those of a candidate the stable version answered.
+    # Requests that it answered, for the record only too, and that it should have and did not: those of a candidate the
+    # stable version answered.
     answered: int = 0
     failed: int = 0
-    # Of `answered`: how many predictions took how long, by bucket.
+    # Of those of `answered` that were measured: how many predictions took how long, by bucket.
     seconds: Counter[int] = field(default_factory=Counter)
     # Of `failed`: why, by the reason in one word.
     reasons: Counter[str] = field(default_factory=Counter)
