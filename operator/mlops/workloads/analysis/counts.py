@@ -27,6 +27,7 @@ _AT_ONCE: Final = 64
 _MOST_DAYS: Final = 366
 # What comes in bursts differs between so many blocks of time.
 _MOST_BLOCKS: Final = 30
+_SLOW: Final = 0.9
 # Bounds of the buckets of times, in seconds (k,).
 BOUNDS: Final[FloatArray] = np.array([bucket_bound(index) for index in range(BUCKETS)])
 
@@ -55,9 +56,13 @@ class CountedArm:
         return np.asarray(self.seconds.sum(axis=0))
 
     def bursts_of_slowness(self, share: float) -> float:
-        """By how much predictions say less than as many independent ones of a quantile of their times."""
-        beyond = int(np.cumsum(self.times).searchsorted(share * self.times.sum())) + 1
-        return between_counts(self.seconds[:, beyond:].sum(axis=1), self.seconds.sum(axis=1))
+        """By how much predictions say less than as many independent ones of a quantile of their times.
+
+        Of the slowest tenth too, of which there are more: a burst may be all that is slow enough for the quantile.
+        """
+        up_to, asked = np.cumsum(self.times), self.seconds.sum(axis=1)
+        slow = [int(up_to.searchsorted(each * up_to[-1])) for each in (share, _SLOW)]
+        return max(between_counts(self.seconds[:, each:].sum(axis=1), asked) for each in slow)
 
 
 @dataclass(frozen=True, eq=False)
