@@ -718,3 +718,25 @@ def test_what_no_row_has_a_value_of_is_named() -> None:
     nothing = [pl.lit(None, pl.Float64).alias(f"in.{name}") for name in ("x0", "x3")]
     found = decision_of(a_window(rows(1).with_columns(nothing)), INPUTS)
     assert found.notes == ("No row has a value of x0, x3: not compared (inputs in capture.redact are recorded so).",)
+
+
+def test_labels_like_those_of_one_of_the_references_weeks_are_no_shift_and_that_is_said() -> None:
+    """In every eighth week four of ten labels are higher, in the others one: the window is like the former."""
+    chance = np.random.default_rng(4)
+
+    def higher(share: float) -> pl.Series:
+        return 3.0 * pl.Series(chance.random(ROWS) < share).cast(pl.Float64)
+
+    parts = []
+    for week in range(16):
+        spread = [START - timedelta(days=7 * (16 - week)) + timedelta(minutes=16 * row + 1) for row in range(ROWS)]
+        label = pl.col("label") + higher(0.4 if week % 8 == 0 else 0.1)
+        parts.append(regression().frame.with_columns(label, pl.Series("time", spread)))
+    known = replace(regression(), frame=pl.concat(parts))
+    window = a_window(of_numbers(0.0).with_columns(pl.col("label") + higher(0.4)))
+
+    found = answer(window, "LabelShift", reference=known, alpha="0.2")
+
+    assert found.result == "NotDetected"
+    assert found.message.startswith("the labels moved by 0.")
+    assert found.message.endswith(", but are like those of one of the reference's own windows")
