@@ -270,6 +270,16 @@ def test_an_autoscaled_stage_has_one_owner_of_its_number_of_pods() -> None:
     assert "replicas" not in deployment(SETTINGS, version, digest("1"), "production", [version], "x")["spec"]
 
 
+def test_an_autoscaler_by_concurrency_asks_for_the_metric_of_the_pods() -> None:
+    """As the API of HorizontalPodAutoscalers has it, to the letter."""
+    world = _served({"autoscaling": {"minReplicas": 1, "maxReplicas": 5, "targetConcurrency": 30}})
+    pods = {
+        "metric": {"name": "mlops_concurrent_requests"},
+        "target": {"type": "AverageValue", "averageValue": "30"},
+    }
+    assert world.objects[HPA]["spec"]["metrics"] == [{"type": "Pods", "pods": pods}]
+
+
 def test_an_autoscaler_goes_when_it_is_no_longer_wanted() -> None:
     """By its own deletion: nobody else takes it, and it would go on scaling."""
     world = _served(SCALED)

@@ -443,8 +443,11 @@ def test_a_plan_is_made_again_when_the_next_version_is_too_old_or_its_grace_is_o
     """Whichever comes first; a sync that is at work does not put it off."""
     old = a_view(2, spec={"retention": {"keepVersions": None, "maxAge": "49h"}})
     assert plan(old).requeue_at == NOW + timedelta(hours=25)
-    both = a_view(4, spec={"retention": {"keepVersions": 3, "maxAge": "9999d"}})
+    both = a_view(4, spec={"retention": {"keepVersions": 3, "maxAge": "200h"}})
     assert plan(both).requeue_at == NOW + GRACE
+    next_one = after(both, wait=GRACE)
+    assert plan(next_one).create, "the Job that removes what is too many"
+    assert plan(next_one).requeue_at is not None, "when the next version is too old"
     late = after(a_view(4), wait=GRACE)
     assert plan(late).requeue_at is None
     asked = late.dataset.evolve(
