@@ -186,3 +186,20 @@ async def test_a_server_that_ignores_sigterm_is_killed_after_its_grace_period(tm
         await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         runtime.delete(Key("Deployment", "default", "server"))
         await until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
+
+
+async def test_the_end_starts_no_pod_that_nobody_stops(tmp_path: Path) -> None:
+    """A Deployment's pods are looked at just as the runtime stops them: others in their place would run for ever."""
+    runtime = await a_runtime(tmp_path).__aenter__()
+    make(runtime, a_server("one"))
+    await until(lambda: now(runtime, "Deployment", "server").get("status", {}).get("readyReplicas") == 1)
+    loop = asyncio.get_running_loop()
+
+    def touch() -> None:
+        for rollout in runtime._deployments._rollouts.values():
+            rollout.touch()
+
+    runtime._engine.add_done_callback(lambda _: loop.call_soon(touch))
+    async with asyncio.timeout(20):
+        await runtime.stop()
+    assert runtime._node.running == {}

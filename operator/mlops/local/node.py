@@ -66,11 +66,11 @@ class Node:
         return pod
 
     async def stop(self, longest_grace: float) -> None:
-        """Stop every pod and wait until its processes are gone."""
-        for pod in tuple(self.running.values()):
-            pod.begin_stop(longest_grace=longest_grace)
+        """Stop every pod, also one that is started meanwhile, and wait until its processes are gone."""
         while self._watches:
-            await asyncio.wait(tuple(self._watches))
+            for pod in tuple(self.running.values()):
+                pod.begin_stop(longest_grace=longest_grace)
+            await asyncio.wait(tuple(self._watches), return_when=asyncio.FIRST_COMPLETED)
 
     async def _forget_when_ended(self, pod: LocalPod) -> None:
         await pod.ended()

@@ -364,8 +364,9 @@ def test_no_request_fails_by_a_candidate(tmp_path: Path, model: Path, kind: str,
         stable, found = tallied(served)
         assert by[str(VERSION)] == found.answered > 0
         assert found.answered + found.failed == wanted
-        assert set(found.reasons) <= reasons
-        assert found.failed > 0
+        # A busy machine holds up good rows too.
+        assert set(found.reasons) - {"QueueFull", "TimedOut"} <= reasons
+        assert set(found.reasons) & reasons
         assert (stable.answered, stable.failed) == (len(asked) - wanted, 0)
         log = (served.folder / "server.log").read_text()
         assert "did not answer a request that version 3 was then asked" in log
