@@ -453,7 +453,7 @@ def test_what_either_version_marks_as_personal_is_not_recorded(tmp_path: Path, m
 
 def test_clients_that_leave_hide_no_failure(tmp_path: Path, model: Path) -> None:
     """Whoever does not wait for a candidate that takes too long counts as who did."""
-    other = write_candidate(tmp_path / "candidate", "stuck", turns=1 << 15)
+    other = write_candidate(tmp_path / "candidate", "stuck")
     bad = rows(1)
     bad["count"][0] = BAD
     body = json.dumps(request_of(bad)).encode()
