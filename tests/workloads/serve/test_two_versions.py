@@ -493,7 +493,7 @@ def test_a_stage_that_asks_for_keys_asks_for_them_at_each_version(tmp_path: Path
 
 def test_a_candidate_that_was_stuck_answers_again(tmp_path: Path, model: Path) -> None:
     """When it is done with what it was stuck in; until then it is not ready, and the server is."""
-    other = write_candidate(tmp_path / "candidate", "stuck", turns=1 << 16)
+    other = write_candidate(tmp_path / "candidate", "stuck", turns=1 << 17)
     with comparing(tmp_path, model, other, 100, percent=0) as served:
         bad = rows(1)
         bad["count"][0] = BAD
