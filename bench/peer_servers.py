@@ -97,7 +97,7 @@ class Forest:
 
 def litserve(port: int, folder: Path) -> None:
     """LitServe with batches."""
-    # It starts processes anew, which import its class by name.
+    # Its processes import the class by name.
     (folder / "lit.py").write_text(
         f"""\
 import sys

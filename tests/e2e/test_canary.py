@@ -137,9 +137,9 @@ def _address(state: Path, process: subprocess.Popen[str]) -> str:
     for _ in range(600):
         status = one(state, "ModelVersion", "weather-v1").get("status", {})
         if status.get("readyReplicas") and (url := status.get("url")):
-            with_retries = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(5))
+            pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(5))
             try:
-                if with_retries.request("GET", f"{url}/v2/health/ready").status == 200:
+                if pool.request("GET", f"{url}/v2/health/ready").status == 200:
                     return str(url)
             except urllib3.exceptions.HTTPError:
                 pass

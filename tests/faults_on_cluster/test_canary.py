@@ -180,7 +180,7 @@ def canary(there: Place) -> dict[str, Any]:
 
 
 def test_a_good_candidate_takes_over_and_a_person_takes_it_back(cluster: Cluster, tmp_path: Path) -> None:
-    """The first version again by one field: requests are answered by one of the two at every moment."""
+    """The first version again by one field: one of the two answers each request."""
     with cluster.place("canary good") as there:
         second = serving(there, tmp_path, "good")
         with asking(there) as clients:

@@ -166,12 +166,13 @@ class Shadow(Model):
 
 
 AnalysisOutcome = Literal["Successful", "Failed", "Inconclusive"]
+CriterionName = Literal["errorRate", "latency", "metric", "predictionDrift"]
 
 
 class CriterionResult(Model):
     """What was found about one criterion."""
 
-    name: Literal["errorRate", "latency", "metric", "predictionDrift"] = Field(description="Which one.")
+    name: CriterionName = Field(description="Which one.")
     outcome: AnalysisOutcome = Field(description="Inconclusive: it takes more requests or labels to tell.")
     stable: Decimal | None = Field(default=None, description="Of the stable version.")
     candidate: Decimal | None = Field(default=None, description="Of the candidate.")

@@ -156,7 +156,7 @@ class LocalRuntime:
         self._engine.cancel()
         await asyncio.gather(self._engine, return_exceptions=True)
         self._cron_jobs.close()
-        # Before any pod goes: what is about to look at its pods would start others in their place, which nobody stops.
+        # Before any pod goes: a sync that is due would start others in their place, which nobody stops.
         await self._deployments.close()
         stopping = asyncio.ensure_future(self._jobs.close())
         await self._node.stop(STOP_GRACE)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from mlops.api.canary import AnalysisOutcome, CriterionResult
-
-CriterionName = Literal["errorRate", "latency", "metric", "predictionDrift"]
+from mlops.api.canary import AnalysisOutcome, CriterionName, CriterionResult
 
 _LONGEST: Final = 256
 # What takes so many times as much as there is will not be waited for.

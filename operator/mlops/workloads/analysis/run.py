@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlops.api.base import parse_time
-from mlops.api.canary import Analysis, AnalysisOutcome, CriterionResult
-from mlops.api.reasons import Reason
+from mlops.api.canary import Analysis, AnalysisOutcome, CriterionName, CriterionResult
 from mlops.api.serving_task import AnalysisReport, AnalysisTask
 from mlops.api.task_report import ReportError, write_report
 from mlops.statistics.spending import spent_at
 from mlops.workloads.analysis.answers import RecordedPlaces, read_answers
 from mlops.workloads.analysis.counts import read_counts
-from mlops.workloads.analysis.finding import CriterionName, cut, undecided
+from mlops.workloads.analysis.finding import cut, undecided
 from mlops.workloads.analysis.measuring import measured
 from mlops.workloads.analysis.requests import judge_errors, judge_latency
 from mlops.workloads.analysis.rows import judge_distance, judge_metric, seed_of
 from mlops.workloads.floor.log import say
-from mlops.workloads.floor.pod import BadInput, Pod
+from mlops.workloads.floor.pod import Pod
 from mlops.workloads.floor.records.layout import captures_prefix, feedback_prefix, shadow_prefix
 from mlops.workloads.floor.records.tally import tallies_prefix
 
@@ -42,14 +41,7 @@ def analyse(pod: Pod, task: AnalysisTask) -> AnalysisReport:
 
 def tail_of(task: AnalysisTask) -> float:
     """Return the probability with which each of the two bounds of an interval may miss."""
-    alpha = float(task.analysis.alpha)
-    if not 0.0 < alpha <= 0.5:
-        raise BadInput(
-            Reason.CONFIGURATION_INVALID,
-            f"analysis.alpha: is {task.analysis.alpha}: with 0 nothing is ever decided, and above 0.5 by chance; say a "
-            "number such as 0.05",
-        )
-    return spent_at(alpha, task.look) / 2.0
+    return spent_at(float(task.analysis.alpha), task.look) / 2.0
 
 
 def outcome_of_all(results: list[CriterionResult]) -> AnalysisOutcome:

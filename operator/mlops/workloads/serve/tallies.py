@@ -28,8 +28,8 @@ class VersionCounts:
         self._new, self._taken = Tally(digest), Tally(digest)
         # Of all times that were measured.
         self.seconds, self.timed = 0.0, 0
-        # For the statistics extension: rows and runs of the model, and the time of requests by outcome.
-        self.rows = self.runs = 0
+        # For the statistics extension: rows, and the time of requests by outcome.
+        self.rows = 0
         self.succeeded = self.failed_requests = 0
         self.succeeded_seconds = self.failed_seconds = 0.0
 
